@@ -1,0 +1,1 @@
+//! policy attach-api-key

@@ -1,0 +1,1 @@
+//! Write Keyward policies in Rust

@@ -1,0 +1,1 @@
+//! Policy documents (XML) read and checked

@@ -1,0 +1,1 @@
+//! The one way out for anything that carries a credential

@@ -1,0 +1,1 @@
+//! Runs policies, WebAssembly components, in sandboxes

@@ -1,0 +1,1 @@
+//! Keyward's reverse proxy: configuration, pipelines, control socket

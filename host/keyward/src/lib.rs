@@ -1,0 +1,1 @@
+//! Keyward for embedders: a builder and re-exports

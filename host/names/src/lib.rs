@@ -1,0 +1,1 @@
+//! Names that Keyward's crates share, parsed once at the edge

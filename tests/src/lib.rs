@@ -1,0 +1,1 @@
+//! What proves Keyward's promises
