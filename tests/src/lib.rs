@@ -1,1 +1,11 @@
-//! What proves Keyward's promises
+//! What Keyward's tests share: canaries, a recording backend, and a gateway in
+//! a temporary directory.
+#![expect(clippy::unwrap_used, reason = "what tests are made of may panic")]
+
+mod backend;
+mod canary;
+mod gateway;
+
+pub use backend::{Backend, Received};
+pub use canary::Canary;
+pub use gateway::{Answer, Builder, TestGateway, policy_file};

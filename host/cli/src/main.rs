@@ -1,1 +1,149 @@
-fn main() {}
+//! The `keyward` command: one file per noun, and the few things that all share.
+//!
+//! What it promises: data goes to standard output and everything else to
+//! standard error; the exit codes are those in [`exit`]; a secret's value comes
+//! from a prompt, standard input or a file that was named, never from an argument
+//! or the environment, and no command prints one.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod audit;
+mod completions;
+mod doctor;
+mod exit;
+mod grants;
+mod init;
+mod output;
+mod place;
+mod policy;
+mod secret;
+mod serve;
+mod value;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::{Exit, Outcome};
+use crate::output::{Format, Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  keyward init                                make a gateway in this folder
+  keyward secret set billing-key --kind api-key
+                                              store a secret; asks for its value
+  keyward policy inspect attach-api-key       what a policy wants, and the grant for it
+  keyward grants check                        what is granted to whom, in words
+  keyward doctor                              is everything in order?
+  keyward serve                               run the gateway
+  keyward audit verify                        has anyone changed the audit trail?
+
+Exit codes:
+  0  done                      4  it worked, and found something not in order
+  1  it did not work           5  not allowed
+  2  wrong command line
+
+Environment:
+  KEYWARD_CONFIG               like --config
+  NO_COLOR, CLICOLOR_FORCE     no colours; colours even where there is no terminal
+
+A secret's value is asked for, read from standard input or from a file. It is never
+an argument or a variable, and no command prints one.";
+
+/// Policies for API gateways that use secrets and can never have them.
+#[derive(Parser)]
+#[command(name = "keyward", version, max_term_width = 100, after_help = EXAMPLES, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// The gateway's configuration; otherwise the nearest keyward.toml, here or above.
+    #[arg(long, value_name = "FILE", global = true, env = "KEYWARD_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    /// How data on standard output is written.
+    #[arg(short, long, value_enum, value_name = "FORMAT", global = true, default_value_t)]
+    output: Format,
+}
+
+impl Common {
+    /// The configuration file that was named.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// Where words go.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.output)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Secret(secret::Secret),
+    #[command(subcommand)]
+    Grants(grants::Grants),
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let CommandLine { common, command } = CommandLine::parse();
+    let outcome = match command {
+        Command::Init(command) => command.run(&common),
+        Command::Serve(command) => command.run(&common),
+        Command::Secret(command) => command.run(&common),
+        Command::Grants(command) => command.run(&common),
+        Command::Policy(command) => command.run(&common),
+        Command::Audit(command) => command.run(&common),
+        Command::Doctor(command) => command.run(&common),
+        Command::Completions(command) => command.run(),
+    };
+    finish(&common, outcome).into()
+}
+
+fn finish(common: &Common, outcome: Outcome) -> Exit {
+    outcome.unwrap_or_else(|failure| {
+        common.output().failure(&failure);
+        failure.exit
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_takes_a_value_of_a_secret() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                assert!(!["value", "secret", "password", "token"].contains(&id), "{}: {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&CommandLine::command());
+    }
+}

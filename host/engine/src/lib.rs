@@ -1,1 +1,56 @@
-//! Runs policies, WebAssembly components, in sandboxes
+//! Runs Keyward's policies: WebAssembly components, each call in a sandbox of
+//! its own.
+//!
+//! What this crate promises:
+//!
+//! - Each call of a phase gets a **fresh instance** from a pre-initialised
+//!   image; nothing that a guest keeps in memory survives the call.
+//! - A guest reaches only what `wit/` names. Imports are checked by exact name
+//!   and version when a component is loaded; nothing is stubbed.
+//! - A guest can't stop, crash or starve the host beyond its [`Limits`]: time by
+//!   epochs, memory and tables by a limiter over their sum, host calls, handles,
+//!   uses of secrets, log lines and bytes by budgets.
+//! - Uses of secrets go through [`keyward_vault::Vault::permit`] and nowhere
+//!   else. No value of a secret is ever in this crate's hands.
+//!
+//! What it leaves to others: it has no sockets, no files, no XML and no clock.
+//! Time, randomness, calls to backends and log lines go through [`Outside`];
+//! someone must call [`Engine::tick`] every millisecond (crate `keyward` does).
+//!
+//! Start at [`Engine::load`] and [`Engine::run`].
+#![forbid(unsafe_code)]
+
+mod bindings;
+mod body;
+mod capabilities;
+mod config;
+mod counters;
+mod engine;
+mod error;
+mod exchange;
+mod headers;
+mod image;
+mod inspect;
+mod limits;
+mod load;
+mod manifest;
+mod outside;
+mod query;
+mod run;
+#[expect(unreachable_pub, reason = "the generated bindings re-export the handles")]
+mod state;
+
+pub use body::{Body, BodyFailure, PolicyBody};
+pub use config::EngineConfig;
+pub use engine::Engine;
+#[cfg(feature = "guest-debug")]
+pub use engine::MemoryObserver;
+pub use error::{EngineError, LoadError, PolicyStop};
+pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
+pub use headers::is_host_owned;
+pub use inspect::{Inspection, inspect};
+pub use limits::Limits;
+pub use load::{Policy, PolicySource};
+pub use manifest::{Manifest, ManifestAsk, ManifestError};
+pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+pub use run::{ErrorSource, Verdict};

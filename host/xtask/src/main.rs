@@ -1,1 +1,80 @@
-fn main() {}
+//! `cargo xtask`: set-up, guests and tests, for people who work on Keyward.
+//!
+//! Each step says what it does, is skipped where it has been done, and fails
+//! with the command that mends it. Nothing here depends on the host's crates, so
+//! that it is built in seconds on a fresh clone.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line: what it prints is what it is for"
+)]
+
+mod component;
+mod guests;
+mod metadata;
+mod setup;
+mod steps;
+mod tests;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, guests and tests, for people who work on Keyward.
+///
+/// On a fresh clone: `cargo xtask test`. It sets up what is missing, builds the
+/// policies and proves the promises.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the build needs: the WebAssembly target and cargo-deny.
+    ///
+    /// The target `wasm32-unknown-unknown` comes from rustup. Where rustup can't
+    /// fetch it and the system is Debian-like, the standard library's source is
+    /// taken from the distribution's package `rust-src` of the same version and
+    /// built here. Nothing is installed system-wide. cargo-deny goes into
+    /// `target/tools`.
+    ///
+    /// Doing it again does only what is missing.
+    Setup(setup::Options),
+    /// Build the policies into `target/policies/<policy>.wasm`.
+    ///
+    /// Each crate under `guest-policies/` and `tests/hostile/guests/` with a
+    /// `[package.metadata.keyward]` becomes one component, named for its folder,
+    /// with its manifest in the custom section `keyward:manifest`. A component
+    /// that imports anything outside `keyward:policy` is refused.
+    Guests(guests::Options),
+    /// Check everything: format, lints, tests, documentation, dependencies.
+    ///
+    /// Sets up and builds the policies first. The last line counts the tests:
+    /// `N passed, N failed`. The exit status is 0 only if all is well.
+    Test(tests::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Setup(options) => setup::run(&options),
+        Command::Guests(options) => guests::run(&options),
+        Command::Test(options) => tests::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

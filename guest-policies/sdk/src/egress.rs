@@ -1,0 +1,102 @@
+//! Calls that a policy makes itself, to routes that an operator named.
+
+use crate::{Exchange, Failure, host};
+
+impl<'a> Exchange<'a> {
+    /// Begins a request of the policy's own to a route. Host, port and scheme are
+    /// the route's. `path` starts with `/` and holds no query.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`] if the operator has not opened the route to this
+    /// policy; [`Failure::Invalid`]; [`Failure::Limit`].
+    pub fn call(&self, route: &str, method: &str, path: &str) -> Result<Request<'a>, Failure> {
+        Ok(Request {
+            exchange: self.host,
+            handle: host::new_request(self.host, route, method, path)?,
+        })
+    }
+}
+
+/// A request of the policy's own, not sent yet.
+pub struct Request<'a> {
+    exchange: &'a host::Exchange,
+    pub(crate) handle: host::Request,
+}
+
+impl<'a> Request<'a> {
+    /// Adds a query parameter.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`], [`Failure::Limit`].
+    pub fn query(self, name: &str, value: &str) -> Result<Self, Failure> {
+        host::add_request_query(&self.handle, name, value)?;
+        Ok(self)
+    }
+
+    /// Sets a header in place of all of that name.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`], [`Failure::Limit`].
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, Failure> {
+        host::set_request_header(&self.handle, name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// Adds a part to the body.
+    ///
+    /// # Errors
+    /// [`Failure::Limit`].
+    pub fn body(self, part: impl AsRef<[u8]>) -> Result<Self, Failure> {
+        host::write_request_body(&self.handle, part.as_ref())?;
+        Ok(self)
+    }
+
+    /// Sends the request and waits for the head of the answer. The request is
+    /// gone afterwards; redirects are returned, not followed.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Limit`], [`Failure::Unavailable`],
+    /// [`Failure::Upstream`].
+    pub fn send(self) -> Result<Response<'a>, Failure> {
+        Ok(Response {
+            handle: host::send(self.exchange, self.handle)?,
+            exchange: core::marker::PhantomData,
+        })
+    }
+}
+
+/// What a backend answered to a request of the policy's own.
+pub struct Response<'a> {
+    handle: host::Response,
+    exchange: core::marker::PhantomData<&'a host::Exchange>,
+}
+
+impl Response<'_> {
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        host::response_status(&self.handle)
+    }
+
+    /// The first value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        host::response_header(&self.handle, name, 0)
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Failure::Limit`] for a longer body; [`Failure::Unavailable`];
+    /// [`Failure::Upstream`].
+    pub fn body(&self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(part) = host::read_response_body(&self.handle, 16 * 1024)? {
+            if part.len() > limit - body.len() {
+                return Err(Failure::Limit);
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,490 @@
+//! The host's functions, acted out on a [`Simulation`].
+
+use core::cell::{Cell, RefCell};
+
+use crate::testing::{Call, Content, Simulation, State};
+use crate::{Failure, Level, Side};
+
+pub(crate) use crate::testing::Simulation as Exchange;
+
+/// Names that the host writes itself.
+const HOST_NAMES: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A handle: the alias, and whether a grant allows its use.
+pub(crate) struct Handle {
+    alias: String,
+    is_granted: bool,
+}
+
+pub(crate) type Credential = Handle;
+pub(crate) type Signer = Handle;
+pub(crate) type MacSigner = Handle;
+pub(crate) type MacVerifier = Handle;
+pub(crate) type ClientKeys = Handle;
+
+/// A request of the policy's own.
+pub(crate) struct Request(RefCell<Call>);
+
+/// What a route answers.
+pub(crate) struct Response {
+    status: u16,
+    body: Vec<u8>,
+    read: Cell<usize>,
+}
+
+fn checked_name(name: &str) -> Result<String, Failure> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let lower = name.to_ascii_lowercase();
+    if name.is_empty() || !name.bytes().all(is_token) || HOST_NAMES.contains(&lower.as_str()) {
+        return Err(Failure::Invalid);
+    }
+    Ok(lower)
+}
+
+fn check_value(value: &[u8]) -> Result<(), Failure> {
+    let is_clean = |byte: &u8| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f);
+    if value.iter().all(is_clean) {
+        Ok(())
+    } else {
+        Err(Failure::Invalid)
+    }
+}
+
+/// The side's content, if it can be changed now.
+fn changeable(state: &mut State, side: Side) -> Result<&mut Content, Failure> {
+    match side {
+        Side::Request if !state.is_sent => Ok(&mut state.request),
+        Side::Response if state.status.is_some() => Ok(&mut state.response),
+        Side::Request | Side::Response => Err(Failure::WrongPhase),
+    }
+}
+
+fn content(state: &State, side: Side) -> &Content {
+    match side {
+        Side::Request => &state.request,
+        Side::Response => &state.response,
+    }
+}
+
+/// The next part of a body, and where the one after it begins.
+fn part(body: &[u8], read: usize, max: u32) -> (Option<Vec<u8>>, usize) {
+    let rest = body.get(read..).unwrap_or_default();
+    let length = rest.len().min(usize::try_from(max).unwrap_or(usize::MAX));
+    if rest.is_empty() {
+        return (None, read);
+    }
+    (rest.get(..length).map(<[u8]>::to_vec), read + length)
+}
+
+pub(crate) fn id(_: &Simulation) -> String {
+    "0123456789abcdef0123456789abcdef".to_owned()
+}
+
+pub(crate) fn client_address(exchange: &Simulation) -> String {
+    exchange.state.borrow().client.clone()
+}
+
+pub(crate) fn method(exchange: &Simulation) -> String {
+    exchange.state.borrow().method.clone()
+}
+
+pub(crate) fn authority(_: &Simulation) -> String {
+    "api.example.com".to_owned()
+}
+
+pub(crate) fn path(exchange: &Simulation) -> String {
+    exchange.state.borrow().path.clone()
+}
+
+pub(crate) fn query(exchange: &Simulation, name: &str) -> Option<String> {
+    let state = exchange.state.borrow();
+    let found = state.query.iter().find(|(there, _)| there == name);
+    found.map(|(_, value)| value.clone())
+}
+
+pub(crate) fn set_path(exchange: &Simulation, path: &str) -> Result<(), Failure> {
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, Side::Request)?;
+    if !path.starts_with('/') || path.contains(['?', '#']) {
+        return Err(Failure::Invalid);
+    }
+    state.path = path.to_owned();
+    Ok(())
+}
+
+pub(crate) fn set_query(exchange: &Simulation, name: &str, value: &str) -> Result<(), Failure> {
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, Side::Request)?;
+    state.query.retain(|(there, _)| there != name);
+    state.query.push((name.to_owned(), value.to_owned()));
+    Ok(())
+}
+
+pub(crate) fn header(exchange: &Simulation, side: Side, name: &str, index: u32) -> Option<Vec<u8>> {
+    let state = exchange.state.borrow();
+    content(&state, side)
+        .headers
+        .iter()
+        .filter(|(there, _)| there.eq_ignore_ascii_case(name))
+        .nth(usize::try_from(index).ok()?)
+        .map(|(_, value)| value.clone())
+}
+
+pub(crate) fn header_names(exchange: &Simulation, side: Side) -> Vec<String> {
+    let state = exchange.state.borrow();
+    let mut names = Vec::new();
+    for (name, _) in &content(&state, side).headers {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+pub(crate) fn set_header(
+    exchange: &Simulation,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    let name = checked_name(name)?;
+    check_value(value)?;
+    let mut state = exchange.state.borrow_mut();
+    let headers = &mut changeable(&mut state, side)?.headers;
+    headers.retain(|(there, _)| *there != name);
+    headers.push((name, value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn append_header(
+    exchange: &Simulation,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    let name = checked_name(name)?;
+    check_value(value)?;
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, side)?
+        .headers
+        .push((name, value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn remove_header(exchange: &Simulation, side: Side, name: &str) -> Result<(), Failure> {
+    let name = checked_name(name)?;
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, side)?
+        .headers
+        .retain(|(there, _)| *there != name);
+    Ok(())
+}
+
+pub(crate) fn status(exchange: &Simulation) -> Option<u16> {
+    exchange.state.borrow().status
+}
+
+pub(crate) fn set_status(exchange: &Simulation, status: u16) -> Result<(), Failure> {
+    if !(200..=599).contains(&status) {
+        return Err(Failure::Invalid);
+    }
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, Side::Response)?;
+    state.status = Some(status);
+    Ok(())
+}
+
+pub(crate) fn respond(exchange: &Simulation, status: u16) -> Result<(), Failure> {
+    if !(200..=599).contains(&status) {
+        return Err(Failure::Invalid);
+    }
+    let mut state = exchange.state.borrow_mut();
+    state.status = Some(status);
+    state.response = Content::default();
+    Ok(())
+}
+
+pub(crate) fn read_body(
+    exchange: &Simulation,
+    side: Side,
+    max: u32,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let mut state = exchange.state.borrow_mut();
+    let content = match side {
+        Side::Request => &mut state.request,
+        Side::Response => &mut state.response,
+    };
+    let (part, read) = part(&content.body, content.read, max);
+    content.read = read;
+    Ok(part)
+}
+
+pub(crate) fn write_body(exchange: &Simulation, side: Side, part: &[u8]) -> Result<(), Failure> {
+    let mut state = exchange.state.borrow_mut();
+    let content = changeable(&mut state, side)?;
+    if !content.is_written {
+        content.body.clear();
+        content.is_written = true;
+    }
+    content.body.extend_from_slice(part);
+    Ok(())
+}
+
+pub(crate) fn variable(exchange: &Simulation, name: &str) -> Option<Vec<u8>> {
+    exchange.state.borrow().variables.get(name).cloned()
+}
+
+pub(crate) fn variable_of(exchange: &Simulation, policy: &str, name: &str) -> Option<Vec<u8>> {
+    let state = exchange.state.borrow();
+    state
+        .variables_of
+        .get(&(policy.to_owned(), name.to_owned()))
+        .cloned()
+}
+
+pub(crate) fn set_variable(exchange: &Simulation, name: &str, value: &[u8]) -> Result<(), Failure> {
+    let is_start = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_rest = |byte: u8| is_start(byte) || b"._-".contains(&byte);
+    if !(1..=64).contains(&name.len())
+        || !name.bytes().next().is_some_and(is_start)
+        || !name.bytes().all(is_rest)
+    {
+        return Err(Failure::Invalid);
+    }
+    let mut state = exchange.state.borrow_mut();
+    state.variables.insert(name.to_owned(), value.to_vec());
+    Ok(())
+}
+
+pub(crate) fn increment(
+    exchange: &Simulation,
+    name: &str,
+    by: u32,
+    window_seconds: u32,
+) -> Result<u64, Failure> {
+    if !(1..=128).contains(&name.len()) || !(1..=86_400).contains(&window_seconds) {
+        return Err(Failure::Invalid);
+    }
+    let mut state = exchange.state.borrow_mut();
+    let counter = state.counters.entry(name.to_owned()).or_default();
+    *counter = counter.saturating_add(u64::from(by));
+    Ok(*counter)
+}
+
+pub(crate) fn log(exchange: &Simulation, level: Level, message: &str) {
+    let mut state = exchange.state.borrow_mut();
+    state.log.push((level, message.to_owned()));
+}
+
+pub(crate) fn now(exchange: &Simulation) -> u64 {
+    exchange.state.borrow().now
+}
+
+/// Bytes that a test can foretell: 0, 1, 2, … over all calls.
+pub(crate) fn random(exchange: &Simulation, length: u32) -> Vec<u8> {
+    let mut state = exchange.state.borrow_mut();
+    let byte = |_| {
+        let byte = state.random;
+        state.random = byte.wrapping_add(1);
+        byte
+    };
+    (0..length.min(1024)).map(byte).collect()
+}
+
+fn open(exchange: &Simulation, alias: &str) -> Result<Handle, Failure> {
+    Ok(Handle {
+        alias: alias.to_owned(),
+        is_granted: exchange.state.borrow().granted.contains(alias),
+    })
+}
+
+/// Each use is checked, not the opening.
+fn check(handle: &Handle) -> Result<(), Failure> {
+    if handle.is_granted {
+        Ok(())
+    } else {
+        Err(Failure::Denied)
+    }
+}
+
+fn attach(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    check(handle)?;
+    let mut state = exchange.state.borrow_mut();
+    if state.is_sent {
+        return Err(Failure::Invalid);
+    }
+    state.attached.push(handle.alias.clone());
+    Ok(())
+}
+
+fn attach_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    check(handle)?;
+    request.0.borrow_mut().attached.push(handle.alias.clone());
+    Ok(())
+}
+
+/// Stands in for a code: it depends on all of the message and is no HMAC.
+fn code(handle: &Handle, message: &[u8]) -> Vec<u8> {
+    let mut state = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in handle
+        .alias
+        .bytes()
+        .chain([0])
+        .chain(message.iter().copied())
+    {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    [state; 4]
+        .iter()
+        .flat_map(|part| part.to_be_bytes())
+        .collect()
+}
+
+pub(crate) fn open_credential(exchange: &Simulation, alias: &str) -> Result<Credential, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_credential(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_credential_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn open_signer(exchange: &Simulation, alias: &str) -> Result<Signer, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_signer(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_signer_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn open_mac_signer(exchange: &Simulation, alias: &str) -> Result<MacSigner, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn sign_mac(
+    handle: &Handle,
+    _: &Simulation,
+    message: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    check(handle)?;
+    if message.len() > 64 * 1024 {
+        return Err(Failure::Invalid);
+    }
+    Ok(code(handle, message))
+}
+
+pub(crate) fn open_mac_verifier(
+    exchange: &Simulation,
+    alias: &str,
+) -> Result<MacVerifier, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn verify_mac(
+    handle: &Handle,
+    exchange: &Simulation,
+    message: &[u8],
+    tag: &[u8],
+) -> Result<bool, Failure> {
+    Ok(sign_mac(handle, exchange, message)? == tag)
+}
+
+pub(crate) fn open_client_keys(exchange: &Simulation, alias: &str) -> Result<ClientKeys, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn identify(handle: &Handle, exchange: &Simulation) -> Result<Option<String>, Failure> {
+    check(handle)?;
+    Ok(exchange.state.borrow().subject.clone())
+}
+
+pub(crate) fn new_request(
+    exchange: &Simulation,
+    route: &str,
+    method: &str,
+    path: &str,
+) -> Result<Request, Failure> {
+    if !exchange.state.borrow().routes.contains_key(route) {
+        return Err(Failure::Denied);
+    }
+    if !path.starts_with('/') || path.contains(['?', '#']) {
+        return Err(Failure::Invalid);
+    }
+    Ok(Request(RefCell::new(Call {
+        route: route.to_owned(),
+        method: method.to_owned(),
+        path: path.to_owned(),
+        ..Call::default()
+    })))
+}
+
+pub(crate) fn add_request_query(request: &Request, name: &str, value: &str) -> Result<(), Failure> {
+    let pair = (name.to_owned(), value.to_owned());
+    request.0.borrow_mut().query.push(pair);
+    Ok(())
+}
+
+pub(crate) fn set_request_header(
+    request: &Request,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    let name = checked_name(name)?;
+    check_value(value)?;
+    let headers = &mut request.0.borrow_mut().headers;
+    headers.retain(|(there, _)| *there != name);
+    headers.push((name, value.to_vec()));
+    Ok(())
+}
+
+pub(crate) fn write_request_body(request: &Request, part: &[u8]) -> Result<(), Failure> {
+    request.0.borrow_mut().body.extend_from_slice(part);
+    Ok(())
+}
+
+pub(crate) fn send(exchange: &Simulation, request: Request) -> Result<Response, Failure> {
+    let call = request.0.into_inner();
+    let mut state = exchange.state.borrow_mut();
+    let answer = state.routes.get(&call.route).cloned();
+    state.calls.push(call);
+    let (status, body) = answer.ok_or(Failure::Denied)?;
+    Ok(Response {
+        status,
+        body,
+        read: Cell::new(0),
+    })
+}
+
+pub(crate) fn response_status(response: &Response) -> u16 {
+    response.status
+}
+
+pub(crate) fn response_header(_: &Response, _: &str, _: u32) -> Option<Vec<u8>> {
+    None
+}
+
+pub(crate) fn read_response_body(
+    response: &Response,
+    max: u32,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let (part, read) = part(&response.body, response.read.get(), max);
+    response.read.set(read);
+    Ok(part)
+}

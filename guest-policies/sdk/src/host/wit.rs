@@ -1,0 +1,311 @@
+//! The host's functions, as imported by a component.
+
+use crate::bindings::imports::keyward::policy::{
+    clock, counters, egress, exchange, log as lines, random as randomness, secrets, variables,
+};
+use crate::{Failure, Level, Side};
+
+pub(crate) use egress::{Request, Response};
+pub(crate) use exchange::Exchange;
+pub(crate) use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+
+impl From<exchange::ExchangeFailure> for Failure {
+    fn from(failure: exchange::ExchangeFailure) -> Self {
+        use exchange::ExchangeFailure as F;
+        match failure {
+            F::WrongPhase => Self::WrongPhase,
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<secrets::SecretFailure> for Failure {
+    fn from(failure: secrets::SecretFailure) -> Self {
+        use secrets::SecretFailure as F;
+        match failure {
+            F::Denied => Self::Denied,
+            F::Invalid => Self::Invalid,
+            F::Exhausted => Self::Exhausted,
+            F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<egress::EgressFailure> for Failure {
+    fn from(failure: egress::EgressFailure) -> Self {
+        use egress::EgressFailure as F;
+        match failure {
+            F::Denied => Self::Denied,
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::Unavailable => Self::Unavailable,
+            F::Upstream => Self::Upstream,
+        }
+    }
+}
+
+impl From<variables::VariableFailure> for Failure {
+    fn from(failure: variables::VariableFailure) -> Self {
+        use variables::VariableFailure as F;
+        match failure {
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+        }
+    }
+}
+
+impl From<counters::CounterFailure> for Failure {
+    fn from(failure: counters::CounterFailure) -> Self {
+        use counters::CounterFailure as F;
+        match failure {
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Side> for exchange::Side {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Request => Self::Request,
+            Side::Response => Self::Response,
+        }
+    }
+}
+
+pub(crate) fn id(exchange: &Exchange) -> String {
+    exchange.id()
+}
+
+pub(crate) fn client_address(exchange: &Exchange) -> String {
+    exchange.client_address()
+}
+
+pub(crate) fn method(exchange: &Exchange) -> String {
+    exchange.method()
+}
+
+pub(crate) fn authority(exchange: &Exchange) -> String {
+    exchange.authority()
+}
+
+pub(crate) fn path(exchange: &Exchange) -> String {
+    exchange.path()
+}
+
+pub(crate) fn query(exchange: &Exchange, name: &str) -> Option<String> {
+    exchange.query(name)
+}
+
+pub(crate) fn set_path(exchange: &Exchange, path: &str) -> Result<(), Failure> {
+    Ok(exchange.set_path(path)?)
+}
+
+pub(crate) fn set_query(exchange: &Exchange, name: &str, value: &str) -> Result<(), Failure> {
+    Ok(exchange.set_query(name, value)?)
+}
+
+pub(crate) fn header(exchange: &Exchange, side: Side, name: &str, index: u32) -> Option<Vec<u8>> {
+    exchange.header(side.into(), name, index)
+}
+
+pub(crate) fn header_names(exchange: &Exchange, side: Side) -> Vec<String> {
+    exchange.header_names(side.into())
+}
+
+pub(crate) fn set_header(
+    exchange: &Exchange,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    Ok(exchange.set_header(side.into(), name, value)?)
+}
+
+pub(crate) fn append_header(
+    exchange: &Exchange,
+    side: Side,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    Ok(exchange.append_header(side.into(), name, value)?)
+}
+
+pub(crate) fn remove_header(exchange: &Exchange, side: Side, name: &str) -> Result<(), Failure> {
+    Ok(exchange.remove_header(side.into(), name)?)
+}
+
+pub(crate) fn status(exchange: &Exchange) -> Option<u16> {
+    exchange.status()
+}
+
+pub(crate) fn set_status(exchange: &Exchange, status: u16) -> Result<(), Failure> {
+    Ok(exchange.set_status(status)?)
+}
+
+pub(crate) fn respond(exchange: &Exchange, status: u16) -> Result<(), Failure> {
+    Ok(exchange.respond(status)?)
+}
+
+pub(crate) fn read_body(
+    exchange: &Exchange,
+    side: Side,
+    max: u32,
+) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(exchange.read_body(side.into(), max)?)
+}
+
+pub(crate) fn write_body(exchange: &Exchange, side: Side, part: &[u8]) -> Result<(), Failure> {
+    Ok(exchange.write_body(side.into(), part)?)
+}
+
+pub(crate) fn variable(_: &Exchange, name: &str) -> Option<Vec<u8>> {
+    variables::get(name)
+}
+
+pub(crate) fn variable_of(_: &Exchange, policy: &str, name: &str) -> Option<Vec<u8>> {
+    variables::get_of(policy, name)
+}
+
+pub(crate) fn set_variable(_: &Exchange, name: &str, value: &[u8]) -> Result<(), Failure> {
+    Ok(variables::set(name, value)?)
+}
+
+pub(crate) fn increment(
+    _: &Exchange,
+    name: &str,
+    by: u32,
+    window_seconds: u32,
+) -> Result<u64, Failure> {
+    Ok(counters::increment(name, by, window_seconds)?)
+}
+
+pub(crate) fn log(_: &Exchange, level: Level, message: &str) {
+    write_log(level, message);
+}
+
+/// Writes a line without an exchange at hand.
+pub(crate) fn write_log(level: Level, message: &str) {
+    let level = match level {
+        Level::Debug => lines::Level::Debug,
+        Level::Info => lines::Level::Info,
+        Level::Warn => lines::Level::Warn,
+        Level::Error => lines::Level::Error,
+    };
+    lines::write(level, message);
+}
+
+pub(crate) fn now(_: &Exchange) -> u64 {
+    clock::now()
+}
+
+pub(crate) fn random(_: &Exchange, length: u32) -> Vec<u8> {
+    randomness::bytes(length)
+}
+
+pub(crate) fn open_credential(_: &Exchange, alias: &str) -> Result<Credential, Failure> {
+    Ok(Credential::open(alias)?)
+}
+
+pub(crate) fn open_signer(_: &Exchange, alias: &str) -> Result<Signer, Failure> {
+    Ok(Signer::open(alias)?)
+}
+
+pub(crate) fn open_mac_signer(_: &Exchange, alias: &str) -> Result<MacSigner, Failure> {
+    Ok(MacSigner::open(alias)?)
+}
+
+pub(crate) fn open_mac_verifier(_: &Exchange, alias: &str) -> Result<MacVerifier, Failure> {
+    Ok(MacVerifier::open(alias)?)
+}
+
+pub(crate) fn open_client_keys(_: &Exchange, alias: &str) -> Result<ClientKeys, Failure> {
+    Ok(ClientKeys::open(alias)?)
+}
+
+pub(crate) fn attach_credential(handle: &Credential, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_credential_to(handle: &Credential, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn attach_signer(handle: &Signer, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_signer_to(handle: &Signer, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn sign_mac(
+    handle: &MacSigner,
+    _: &Exchange,
+    message: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    Ok(handle.sign(message)?)
+}
+
+pub(crate) fn verify_mac(
+    handle: &MacVerifier,
+    _: &Exchange,
+    message: &[u8],
+    code: &[u8],
+) -> Result<bool, Failure> {
+    Ok(handle.verify(message, code)?)
+}
+
+pub(crate) fn identify(
+    handle: &ClientKeys,
+    exchange: &Exchange,
+) -> Result<Option<String>, Failure> {
+    Ok(handle.identify(exchange)?)
+}
+
+pub(crate) fn new_request(
+    _: &Exchange,
+    route: &str,
+    method: &str,
+    path: &str,
+) -> Result<Request, Failure> {
+    Ok(Request::new(route, method, path)?)
+}
+
+pub(crate) fn add_request_query(request: &Request, name: &str, value: &str) -> Result<(), Failure> {
+    Ok(request.add_query(name, value)?)
+}
+
+pub(crate) fn set_request_header(
+    request: &Request,
+    name: &str,
+    value: &[u8],
+) -> Result<(), Failure> {
+    Ok(request.set_header(name, value)?)
+}
+
+pub(crate) fn write_request_body(request: &Request, part: &[u8]) -> Result<(), Failure> {
+    Ok(request.write_body(part)?)
+}
+
+pub(crate) fn send(_: &Exchange, request: Request) -> Result<Response, Failure> {
+    Ok(egress::send(request)?)
+}
+
+pub(crate) fn response_status(response: &Response) -> u16 {
+    response.status()
+}
+
+pub(crate) fn response_header(response: &Response, name: &str, index: u32) -> Option<Vec<u8>> {
+    response.header(name, index)
+}
+
+pub(crate) fn read_response_body(
+    response: &Response,
+    max: u32,
+) -> Result<Option<Vec<u8>>, Failure> {
+    Ok(response.read_body(max)?)
+}

@@ -1,0 +1,167 @@
+//! The uses of secrets: one type for each.
+//!
+//! A handle is opened by the alias that a grant gives the secret. Opening proves
+//! nothing and reads nothing; each use is checked, recorded and carried out by
+//! the host. No value ever enters the policy.
+
+use crate::{Exchange, Failure, Request, host};
+
+/// A secret that the host writes into a request, where the grant says.
+pub struct Credential<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Credential,
+}
+
+impl Credential<'_> {
+    /// Notes that the secret goes onto the exchange's request to the backend. It
+    /// is written after the last policy has run, once the final method, host and
+    /// path have been checked against the grant.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn attach(&self) -> Result<(), Failure> {
+        host::attach_credential(&self.handle, self.exchange)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
+        host::attach_credential_to(&self.handle, &request.handle)
+    }
+}
+
+/// A key with which the host signs a whole request.
+pub struct Signer<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Signer,
+}
+
+impl Signer<'_> {
+    /// Notes that the exchange's request to the backend is to be signed, over its
+    /// final bytes.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn attach(&self) -> Result<(), Failure> {
+        host::attach_signer(&self.handle, self.exchange)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
+        host::attach_signer_to(&self.handle, &request.handle)
+    }
+}
+
+/// A key for making message authentication codes (HMAC, RFC 2104).
+pub struct MacSigner<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::MacSigner,
+}
+
+impl MacSigner<'_> {
+    /// The code of a message of at most 64 KiB: 32, 48 or 64 bytes, as fixed when
+    /// the key was stored.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        host::sign_mac(&self.handle, self.exchange, message)
+    }
+}
+
+/// A key for checking message authentication codes.
+pub struct MacVerifier<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::MacVerifier,
+}
+
+impl MacVerifier<'_> {
+    /// Whether `code` is the whole code of the message.
+    ///
+    /// # Errors
+    /// As of [`MacSigner::sign`].
+    pub fn verify(&self, message: &[u8], code: &[u8]) -> Result<bool, Failure> {
+        host::verify_mac(&self.handle, self.exchange, message, code)
+    }
+}
+
+/// The keys of an API's consumers.
+pub struct ClientKeys<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::ClientKeys,
+}
+
+impl ClientKeys<'_> {
+    /// Who is calling; none if the client presented no key or an unknown one.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Exhausted`], [`Failure::Unavailable`].
+    pub fn identify(&self) -> Result<Option<String>, Failure> {
+        host::identify(&self.handle, self.exchange)
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// Opens a credential by its alias.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`], [`Failure::Exhausted`], [`Failure::Unavailable`].
+    pub fn credential(&self, alias: &str) -> Result<Credential<'a>, Failure> {
+        Ok(Credential {
+            exchange: self.host,
+            handle: host::open_credential(self.host, alias)?,
+        })
+    }
+
+    /// Opens a signer of requests by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn signer(&self, alias: &str) -> Result<Signer<'a>, Failure> {
+        Ok(Signer {
+            exchange: self.host,
+            handle: host::open_signer(self.host, alias)?,
+        })
+    }
+
+    /// Opens a key for making message authentication codes by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn mac_signer(&self, alias: &str) -> Result<MacSigner<'a>, Failure> {
+        Ok(MacSigner {
+            exchange: self.host,
+            handle: host::open_mac_signer(self.host, alias)?,
+        })
+    }
+
+    /// Opens a key for checking message authentication codes by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn mac_verifier(&self, alias: &str) -> Result<MacVerifier<'a>, Failure> {
+        Ok(MacVerifier {
+            exchange: self.host,
+            handle: host::open_mac_verifier(self.host, alias)?,
+        })
+    }
+
+    /// Opens a set of client keys by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn client_keys(&self, alias: &str) -> Result<ClientKeys<'a>, Failure> {
+        Ok(ClientKeys {
+            exchange: self.host,
+            handle: host::open_client_keys(self.host, alias)?,
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! A host's stand-in, for testing decisions natively.
+//!
+//! A [`Simulation`] holds one exchange as a test describes it, lets a decision
+//! act on it, and tells what became of it. It keeps the rules that a decision can
+//! run into: what is granted, which phase it is, which headers the host writes
+//! itself. It knows no cryptography: its codes are not HMACs.
+
+use core::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Exchange, Level};
+
+/// One exchange, as a test describes it.
+///
+/// ```
+/// use keyward_policy::testing::Simulation;
+/// let simulation = Simulation::request("GET", "/v1/charges?limit=2").header("accept", "text/plain");
+/// let exchange = simulation.exchange();
+/// assert_eq!(exchange.query("limit").as_deref(), Some("2"));
+/// exchange.request().set_header("x-a", "1")?;
+/// assert_eq!(simulation.request_header("x-a").as_deref(), Some("1"));
+/// # Ok::<(), keyward_policy::Failure>(())
+/// ```
+#[derive(Default)]
+pub struct Simulation {
+    pub(crate) state: RefCell<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) client: String,
+    pub(crate) request: Content,
+    pub(crate) response: Content,
+    pub(crate) status: Option<u16>,
+    /// The request has gone to the backend: it can't be changed any more.
+    pub(crate) is_sent: bool,
+    pub(crate) granted: BTreeSet<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) attached: Vec<String>,
+    pub(crate) variables: BTreeMap<String, Vec<u8>>,
+    pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) log: Vec<(Level, String)>,
+    pub(crate) now: u64,
+    pub(crate) random: u8,
+    pub(crate) routes: BTreeMap<String, (u16, Vec<u8>)>,
+    pub(crate) calls: Vec<Call>,
+}
+
+/// One side's headers and body.
+#[derive(Default)]
+pub(crate) struct Content {
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) read: usize,
+    pub(crate) is_written: bool,
+}
+
+/// A request that a policy sent itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Call {
+    /// The route's name.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query parameters, in their order.
+    pub query: Vec<(String, String)>,
+    /// The headers, by their names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The aliases of what was attached.
+    pub attached: Vec<String>,
+}
+
+impl Simulation {
+    /// A request from `192.0.2.1`. `target` is a path with or without a query;
+    /// the query is taken as it is, without decoding.
+    #[must_use]
+    pub fn request(method: &str, target: &str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let query = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            state: RefCell::new(State {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                query,
+                client: "192.0.2.1".to_owned(),
+                ..State::default()
+            }),
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut State)) -> Self {
+        change(self.state.get_mut());
+        self
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn client(self, address: &str) -> Self {
+        self.with(|state| state.client = address.to_owned())
+    }
+
+    /// A header of the request, beside any of that name.
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.with(|state| {
+            state
+                .request
+                .headers
+                .push((name.to_ascii_lowercase(), value.into()));
+        })
+    }
+
+    /// The request's body.
+    #[must_use]
+    pub fn body(self, body: &[u8]) -> Self {
+        self.with(|state| state.request.body = body.to_vec())
+    }
+
+    /// The backend has answered with that status: the outbound phase.
+    #[must_use]
+    pub fn answered(self, status: u16) -> Self {
+        self.with(|state| {
+            state.status = Some(status);
+            state.is_sent = true;
+        })
+    }
+
+    /// A header of the backend's answer, beside any of that name.
+    #[must_use]
+    pub fn answered_header(self, name: &str, value: &str) -> Self {
+        self.with(|state| {
+            state
+                .response
+                .headers
+                .push((name.to_ascii_lowercase(), value.into()));
+        })
+    }
+
+    /// The body of the backend's answer.
+    #[must_use]
+    pub fn answered_body(self, body: &[u8]) -> Self {
+        self.with(|state| state.response.body = body.to_vec())
+    }
+
+    /// Grants every use of the secret of that alias.
+    #[must_use]
+    pub fn grant(self, alias: &str) -> Self {
+        self.with(|state| {
+            state.granted.insert(alias.to_owned());
+        })
+    }
+
+    /// The client presented the key of that subject.
+    #[must_use]
+    pub fn key_of(self, subject: &str) -> Self {
+        self.with(|state| state.subject = Some(subject.to_owned()))
+    }
+
+    /// A variable that another policy wrote.
+    #[must_use]
+    pub fn variable_of(self, policy: &str, name: &str, value: &[u8]) -> Self {
+        self.with(|state| {
+            state
+                .variables_of
+                .insert((policy.to_owned(), name.to_owned()), value.to_vec());
+        })
+    }
+
+    /// The time, in milliseconds since 1970-01-01T00:00:00Z. 0 unless set.
+    #[must_use]
+    pub fn at(self, milliseconds: u64) -> Self {
+        self.with(|state| state.now = milliseconds)
+    }
+
+    /// Opens a route to the policy; each call of it is answered so.
+    #[must_use]
+    pub fn route(self, name: &str, status: u16, body: &[u8]) -> Self {
+        self.with(|state| {
+            state
+                .routes
+                .insert(name.to_owned(), (status, body.to_vec()));
+        })
+    }
+
+    /// The exchange, for one call of a decision. The next call reads the bodies
+    /// from their beginning again.
+    #[must_use]
+    pub fn exchange(&self) -> Exchange<'_> {
+        let mut state = self.state.borrow_mut();
+        let State {
+            request, response, ..
+        } = &mut *state;
+        for content in [request, response] {
+            content.read = 0;
+            content.is_written = false;
+        }
+        drop(state);
+        Exchange::__of(self)
+    }
+
+    /// The aliases of what was attached to the exchange, in order.
+    #[must_use]
+    pub fn attached(&self) -> Vec<String> {
+        self.state.borrow().attached.clone()
+    }
+
+    /// The response's status.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.state.borrow().status
+    }
+
+    /// The request's path, as the backend will see it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.state.borrow().path.clone()
+    }
+
+    /// All values of a request's header, joined by `, `; none if there is none.
+    #[must_use]
+    pub fn request_header(&self, name: &str) -> Option<String> {
+        joined(&self.state.borrow().request, name)
+    }
+
+    /// All values of a response's header, joined by `, `; none if there is none.
+    #[must_use]
+    pub fn response_header(&self, name: &str) -> Option<String> {
+        joined(&self.state.borrow().response, name)
+    }
+
+    /// The response's body, as text.
+    #[must_use]
+    pub fn response_body(&self) -> String {
+        String::from_utf8_lossy(&self.state.borrow().response.body).into_owned()
+    }
+
+    /// A variable that the policy wrote.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        self.state.borrow().variables.get(name).cloned()
+    }
+
+    /// The lines that the policy logged.
+    #[must_use]
+    pub fn log(&self) -> Vec<(Level, String)> {
+        self.state.borrow().log.clone()
+    }
+
+    /// The requests that the policy sent itself.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.borrow().calls.clone()
+    }
+}
+
+fn joined(content: &Content, name: &str) -> Option<String> {
+    let values: Vec<_> = content
+        .headers
+        .iter()
+        .filter(|(there, _)| there.eq_ignore_ascii_case(name))
+        .map(|(_, value)| String::from_utf8_lossy(value))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}

@@ -1,0 +1,348 @@
+//! `keyward doctor`: is everything in order, and if not, what mends it.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use clap::Args;
+use keyward::Keyward;
+use keyward::engine::PolicySource;
+use keyward::vault::Vault;
+use keyward_gateway::config::{Config, Steps};
+use rustix::process::{Resource, getrlimit};
+use serde_json::{Value, json};
+
+use crate::Common;
+use crate::access::Access;
+use crate::exit::{Exit, Outcome};
+use crate::output::{CYAN, Output, RED, YELLOW};
+use crate::policy::Described;
+use crate::words::one_line;
+use crate::{grants, place};
+
+const EXAMPLES: &str = "\
+Checks the configuration, who can read and write the vault, its key and the audit
+trail, that the vault opens, that the trail is in order, the grants, the policies,
+the documents, and that no memory is written to disk after a crash. Says for each
+thing that is not in order what mends it.
+
+Ends with 4 if something fails. Warnings alone end with 0.
+
+Examples:
+  keyward doctor
+  keyward doctor -o json";
+
+/// Check that everything is in order, and say what mends what is not.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Doctor {}
+
+/// How one check came out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Good,
+    Warning,
+    Bad,
+    /// Not made, because one before it failed.
+    Skipped,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warning => "warning",
+            Self::Bad => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+struct Check {
+    name: &'static str,
+    status: Status,
+    detail: String,
+    fix: Option<String>,
+}
+
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn good(&mut self, name: &'static str, detail: impl Into<String>) {
+        self.add(name, Status::Good, detail, None);
+    }
+
+    fn warning(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
+        self.add(name, Status::Warning, detail, Some(fix.into()));
+    }
+
+    fn bad(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
+        self.add(name, Status::Bad, detail, Some(fix.into()));
+    }
+
+    fn add(&mut self, name: &'static str, status: Status, detail: impl Into<String>, fix: Option<String>) {
+        self.0.push(Check { name, status, detail: detail.into(), fix });
+    }
+}
+
+impl Doctor {
+    pub(crate) fn run(self, common: &Common) -> Outcome {
+        let mut checks = Checks::default();
+        match place::load(common.config()) {
+            Ok(config) => {
+                checks.good("configuration", config.file.display().to_string());
+                permissions(&mut checks, &config);
+                vault_and_trail(&mut checks, &config);
+                policies(&mut checks, &config);
+                documents(&mut checks, &config);
+            }
+            Err(failure) => {
+                let fix = failure.help.unwrap_or_else(|| "correct the file".to_owned());
+                checks.bad("configuration", failure.error.to_string(), fix);
+                checks.add("the rest", Status::Skipped, "without a configuration there is nothing to check", None);
+            }
+        }
+        machine(&mut checks);
+        let output = common.output();
+        output.data(|| text(output, &checks), || to_json(&checks));
+        let failed = checks.0.iter().any(|check| check.status == Status::Bad);
+        Ok(if failed { Exit::Findings } else { Exit::Success })
+    }
+}
+
+fn permissions(checks: &mut Checks, config: &Config) {
+    private(checks, "vault key", &config.vault.key_file, 0o077, "600");
+    private(checks, "vault file", &config.vault.file, 0o077, "600");
+    private(checks, "audit folder", &config.audit.directory, 0o022, "750");
+    if let Some(grants) = &config.grants {
+        private(checks, "grants file", grants, 0o022, "644");
+    }
+    private(checks, "configuration file", &config.file, 0o022, "644");
+}
+
+/// Whether a file is there, is ours or root's, and gives others none of the
+/// rights in `denied`.
+fn private(checks: &mut Checks, name: &'static str, path: &Path, denied: u32, mode: &str) {
+    let shown = path.display();
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let fix = match error.kind() {
+                std::io::ErrorKind::NotFound => "make a gateway with `keyward init`, or correct the path in the configuration",
+                _ => "run as the user that owns the gateway's files",
+            };
+            checks.bad(name, format!("{shown}: {error}"), fix);
+            return;
+        }
+    };
+    let rights = metadata.permissions().mode() & 0o777;
+    let us = rustix::process::geteuid().as_raw();
+    if rights & denied != 0 {
+        let who = if denied & 0o055 != 0 { "read or change" } else { "change" };
+        checks.bad(name, format!("others can {who} {shown} (mode {rights:03o})"), format!("chmod {mode} {shown}"));
+    } else if metadata.uid() != us && metadata.uid() != 0 {
+        checks.warning(name, format!("{shown} belongs to uid {}", metadata.uid()), format!("chown {us} {shown}"));
+    } else {
+        checks.good(name, format!("{shown}, mode {rights:03o}"));
+    }
+}
+
+fn vault_and_trail(checks: &mut Checks, config: &Config) {
+    let access = match Access::open(config) {
+        Ok(access) => access,
+        Err(failure) => {
+            let fix = failure.help.unwrap_or_else(|| "see `keyward secret list` for the whole message".to_owned());
+            checks.bad("vault opens", format!("{:#}", failure.error), fix);
+            checks.add("audit trail", Status::Skipped, "the vault has its key; --key of `keyward audit verify` takes it too", None);
+            grants_in_order(checks, config, None);
+            return;
+        }
+    };
+    let secrets = match access.list() {
+        Ok(secrets) => {
+            let how = if access.is_gateway() { "through the running gateway" } else { "no gateway is running" };
+            checks.good("vault opens", format!("{} secrets; {how}", secrets.len()));
+            Some(secrets)
+        }
+        Err(failure) => {
+            checks.bad("vault opens", format!("{:#}", failure.error), "see `keyward secret list`");
+            None
+        }
+    };
+    match access.verifier_key() {
+        Ok(key) => match keyward::vault::verify_trail(&config.audit.directory, &key) {
+            Ok(report) => checks.good("audit trail", format!("{} entries in order", report.size)),
+            Err(error) => checks.bad(
+                "audit trail",
+                error.to_string(),
+                "find out who changed it; a copy from elsewhere can be checked with `keyward audit verify --directory`",
+            ),
+        },
+        Err(failure) => checks.add("audit trail", Status::Skipped, failure.error.to_string(), failure.help),
+    }
+    grants_in_order(checks, config, secrets.as_deref());
+    if let Access::Here(vault) = access {
+        loading(checks, config, *vault);
+    }
+}
+
+/// Loads each policy with its settings, as `keyward serve` does.
+fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
+    let keyward = match Keyward::builder(vault).routes(config.routes.iter().cloned()).build() {
+        Ok(keyward) => keyward,
+        Err(error) => {
+            checks.bad("engine", error.to_string(), "correct the route, or see whether this machine allows enough memory");
+            return;
+        }
+    };
+    if keyward.engine().is_debuggable() {
+        checks.bad("engine", "lets a debugger read guests", "use a build without the feature guest-debug");
+    }
+    let mut good = 0_usize;
+    for policy in &config.policies {
+        // What can't be read is told by the check of the policies.
+        let Ok(component) = std::fs::read(&policy.component) else { continue };
+        let given = policy.settings.as_object().is_none_or(|settings| !settings.is_empty());
+        let source = PolicySource {
+            name: policy.name.clone(),
+            component: &component,
+            settings: given.then_some(&policy.settings),
+            routes: &policy.routes,
+        };
+        match keyward.engine().load(&source) {
+            Ok(_) => good = good.saturating_add(1),
+            Err(error) => checks.bad(
+                "policy loads",
+                one_line(&error.to_string()),
+                "correct its settings in the configuration; `keyward policy inspect` shows their schema",
+            ),
+        }
+    }
+    if good == config.policies.len() {
+        checks.good("policies load", format!("{good} with their settings"));
+    }
+}
+
+fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[keyward::vault::SecretInfo]>) {
+    match grants::read(config) {
+        Ok(read) => {
+            let remarks = grants::remarks(config, &read, secrets);
+            match remarks.first() {
+                None => checks.good("grants", format!("{} in force", read.iter().count())),
+                Some(first) => checks.bad(
+                    "grants",
+                    format!("{} findings; the first: {}", remarks.len(), first.text),
+                    "see `keyward grants check`",
+                ),
+            }
+        }
+        Err(failure) => checks.bad("grants", failure.error.to_string(), failure.help.unwrap_or_else(|| "correct the file".to_owned())),
+    }
+}
+
+fn policies(checks: &mut Checks, config: &Config) {
+    let mut good = 0_usize;
+    for policy in &config.policies {
+        match Described::read(policy.name.clone(), &policy.component) {
+            Ok(described) => match described.problems().first() {
+                None => good = good.saturating_add(1),
+                Some(problem) => checks.bad(
+                    "policy",
+                    format!("{}: {problem}", policy.name),
+                    format!("see `keyward policy inspect {}`", policy.name),
+                ),
+            },
+            Err(failure) => {
+                checks.bad("policy", format!("{:#}", failure.error), "build the component, or correct its path in the configuration");
+            }
+        }
+    }
+    if good == config.policies.len() {
+        checks.good("policies", format!("{good} well formed"));
+    }
+}
+
+fn documents(checks: &mut Checks, config: &Config) {
+    let global = config.gateway.document.iter();
+    let pipelines = config.pipelines.iter().filter_map(|pipeline| match &pipeline.steps {
+        Steps::Document(file) => Some(file),
+        Steps::Lists { .. } => None,
+    });
+    let mut files: Vec<_> = global.chain(pipelines).collect();
+    files.sort();
+    files.dedup();
+    let mut good = 0_usize;
+    for file in &files {
+        let name = file.display().to_string();
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                checks.bad("document", format!("{name}: {error}"), "correct its path in the configuration");
+                continue;
+            }
+        };
+        match keyward::document::Document::parse(&name, &text) {
+            Ok(_) => good = good.saturating_add(1),
+            Err(errors) => {
+                let first = errors.iter().next().map(ToString::to_string).unwrap_or_default();
+                checks.bad("document", format!("{} errors; the first: {first}", errors.count()), "correct the document");
+            }
+        }
+    }
+    if good == files.len() && good > 0 {
+        checks.good("documents", format!("{good} read"));
+    }
+}
+
+/// What the machine would do with our memory.
+fn machine(checks: &mut Checks) {
+    let here = match getrlimit(Resource::Core).current {
+        Some(0) => "off here too".to_owned(),
+        Some(bytes) => format!("up to {bytes} bytes here"),
+        None => "unlimited here".to_owned(),
+    };
+    checks.good("core dumps", format!("`keyward serve` turns them off for itself; {here}"));
+    // A file of the kernel's: a line of headings, then one for each area.
+    let swap = std::fs::read_to_string("/proc/swaps").unwrap_or_default().lines().skip(1).count();
+    if swap > 0 {
+        checks.warning(
+            "swap",
+            format!("{swap} swap areas: memory with secrets in it may be written there"),
+            "encrypt swap, or turn it off: swapoff --all",
+        );
+    }
+}
+
+fn text(output: Output, checks: &Checks) -> String {
+    let mut lines = Vec::new();
+    for Check { name, status, detail, fix } in &checks.0 {
+        lines.push(format!("{:<8} {name}: {detail}", status.as_str()));
+        if let Some(fix) = fix {
+            lines.push(format!("         fix: {fix}"));
+        }
+    }
+    let count = |status: Status| checks.0.iter().filter(|check| check.status == status).count();
+    let (bad, warnings) = (count(Status::Bad), count(Status::Warning));
+    let colour = match (bad, warnings) {
+        (1.., _) => RED,
+        (0, 1..) => YELLOW,
+        (0, 0) => CYAN,
+    };
+    output.say(output.paint(colour, &format!("{bad} failed, {warnings} warnings")));
+    lines.join("\n")
+}
+
+fn to_json(checks: &Checks) -> Value {
+    checks
+        .0
+        .iter()
+        .map(|check| {
+            json!({
+                "check": check.name,
+                "status": check.status.as_str(),
+                "detail": check.detail,
+                "fix": check.fix,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,145 @@
+//! Where words go: data to standard output, everything else to standard error.
+//!
+//! With `--output json` the data is one JSON value; keys are in kebab-case and
+//! stay as they are. Escapes for colours are written to a terminal only, unless
+//! `CLICOLOR_FORCE` says otherwise, and never if `NO_COLOR` is set.
+
+#![expect(clippy::print_stderr, reason = "messages to the person at the terminal")]
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+
+/// How data is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Lines and tables for people.
+    #[default]
+    Text,
+    /// One JSON value for programs.
+    Json,
+}
+
+/// The two streams of a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Writes the command's data. A reader that has gone away is no error: what
+    /// it wanted to read it has read.
+    pub(crate) fn data(self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
+        let mut out = match self.format {
+            Format::Text => text(),
+            Format::Json => format!("{:#}", json()),
+        };
+        if !out.is_empty() && !out.ends_with('\n') {
+            out.push('\n');
+        }
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    /// Says something to the person at the terminal.
+    pub(crate) fn say(self, line: impl AsRef<str>) {
+        eprintln!("{}", line.as_ref());
+    }
+
+    /// Warns the person at the terminal.
+    pub(crate) fn warn(self, line: impl AsRef<str>) {
+        eprintln!("{} {}", self.paint(YELLOW, "warning:"), line.as_ref());
+    }
+
+    /// Says what went wrong, why, and what to do about it.
+    pub(crate) fn failure(self, failure: &Failure) {
+        let causes: Vec<String> = failure.error.chain().skip(1).map(ToString::to_string).collect();
+        match self.format {
+            Format::Json => {
+                let error = json!({
+                    "exit": failure.exit as u8,
+                    "message": failure.error.to_string(),
+                    "causes": causes,
+                    "help": failure.help,
+                });
+                eprintln!("{}", json!({ "error": error }));
+            }
+            Format::Text => {
+                let message = failure.error.to_string();
+                // Findings in a file come with the word and the place in it.
+                match message.strip_prefix("error:") {
+                    Some(rest) => eprintln!("{}{rest}", self.paint(RED, "error:")),
+                    None => eprintln!("{} {message}", self.paint(RED, "error:")),
+                }
+                for cause in causes {
+                    eprintln!("  caused by: {cause}");
+                }
+                if let Some(help) = &failure.help {
+                    eprintln!("{} {help}", self.paint(CYAN, "help:"));
+                }
+            }
+        }
+    }
+
+    /// Whether standard error takes colours.
+    pub(crate) fn colours(self) -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if set("NO_COLOR") {
+            return false;
+        }
+        let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
+        forced || std::io::stderr().is_terminal()
+    }
+
+    /// For messages on standard error.
+    pub(crate) fn paint(self, colour: &str, text: &str) -> String {
+        match self.colours() {
+            true => format!("\u{1b}[1;{colour}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+pub(crate) const RED: &str = "31";
+pub(crate) const YELLOW: &str = "33";
+pub(crate) const CYAN: &str = "36";
+
+/// Rows under a heading, in columns as wide as they need to be.
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = heading.map(|title| title.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let heading = heading.map(str::to_owned);
+    let mut out = String::new();
+    for row in std::iter::once(&heading).chain(rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            line.push_str(cell);
+            let gap = width.saturating_sub(cell.chars().count()).saturating_add(2);
+            line.extend(std::iter::repeat_n(' ', gap));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_lines_up() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["billing-key".to_owned(), "12".to_owned()]];
+        assert_eq!(table(["NAME", "VERSION"], &rows), "NAME         VERSION\na            1\nbilling-key  12\n");
+    }
+}

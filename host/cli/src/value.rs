@@ -1,0 +1,88 @@
+//! A secret's value on its way from a person to the vault.
+//!
+//! It comes from a prompt that shows nothing, from standard input when that is
+//! not a terminal, or from a file that `--from-file` names. It never comes from
+//! an argument or an environment variable: both are visible to other processes
+//! and stay in histories.
+//!
+//! Nothing here buffers: files and pipes are read straight into the one place
+//! that wipes what it held.
+
+use std::fs::File;
+use std::io::{Cursor, IsTerminal, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use keyward::vault::Kind;
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// Where a value can be read from, once.
+pub(crate) struct Value(Source);
+
+enum Source {
+    File(File),
+    Typed(Zeroizing<Vec<u8>>),
+}
+
+impl Value {
+    /// Opens the file or standard input, or asks.
+    pub(crate) fn take(output: Output, kind: &Kind, from_file: Option<&Path>) -> Result<Self, Failure> {
+        match from_file {
+            Some(file) => from_file_named(output, file),
+            None if std::io::stdin().is_terminal() => from_prompt(kind),
+            None => {
+                // Not through `std::io::Stdin`, whose buffer nobody wipes.
+                let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+                let stdin = stdin.map_err(|error| Failure::io(error, "can't read standard input"))?;
+                Ok(Self(Source::File(File::from(stdin))))
+            }
+        }
+    }
+
+    /// The value, to be read to its end.
+    pub(crate) fn into_source(self) -> Box<dyn Read> {
+        match self.0 {
+            Source::File(file) => Box::new(file),
+            Source::Typed(typed) => Box::new(Cursor::new(typed)),
+        }
+    }
+}
+
+fn from_file_named(output: Output, file: &Path) -> Result<Value, Failure> {
+    let failed = |error| Failure::io(error, format!("can't read {}", file.display()));
+    let opened = File::open(file).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        output.warn(format!(
+            "others than its owner can read {} (mode {mode:03o}); delete it once nothing else needs it",
+            file.display()
+        ));
+    }
+    Ok(Value(Source::File(opened)))
+}
+
+fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
+    if matches!(kind, Kind::ClientKeys) {
+        return Err(Failure::usage("client keys are lines of `subject = key`, which a prompt can't take")
+            .help("name a file with --from-file, or pipe the lines in"));
+    }
+    let ask = |prompt: &str| {
+        rpassword::prompt_password(prompt)
+            .map(|typed| Zeroizing::new(typed.into_bytes()))
+            .map_err(|error| Failure::io(error, "can't ask for the value"))
+    };
+    let value = ask("Value (not shown): ")?;
+    let again = ask("Once more: ")?;
+    if *value != *again {
+        return Err(Failure::new("the two values differ; nothing was stored"));
+    }
+    Ok(Value(Source::Typed(value)))
+}

@@ -1,0 +1,404 @@
+//! From elements to steps: which elements, attributes and texts mean what, and
+//! that none is left over.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use keyward_names::PolicyName;
+
+use crate::error::{DocumentErrors, Found, Problem};
+use crate::expression::{Blanked, blank, find_named_value};
+use crate::position::{BYTE_ORDER_MARK, Source};
+use crate::report::Reporter;
+use crate::suggest::{closest, is_apim_policy};
+use crate::tree::{Attribute, Element, Node, SPACE, Text, is_space, is_xml_character, read};
+use crate::{Document, Limits, Phase, Section, Step};
+
+const SECTIONS: [&str; 4] = ["inbound", "backend", "outbound", "on-error"];
+const STEPS: [&str; 3] = ["base", "set-header", "wasm-policy"];
+
+/// Reads a document; see [`Document::parse_within`].
+pub(crate) fn parse(file: &str, text: &str, limits: &Limits) -> Result<Document, DocumentErrors> {
+    let mut reporter = Reporter::new(Source::new(file, text));
+    let document = interpret(text, limits, &mut reporter);
+    reporter.finish()?;
+    Ok(document)
+}
+
+fn interpret(text: &str, limits: &Limits, reporter: &mut Reporter<'_>) -> Document {
+    let mut document = Document {
+        file: Arc::clone(&reporter.source.file),
+        sections: Default::default(),
+    };
+    if text.len() > limits.max_bytes {
+        let max = limits.max_bytes;
+        reporter.report(Problem::Limit { what: "bytes", max }, 0..0, None);
+        return document;
+    }
+    if let Some((at, character)) = text
+        .char_indices()
+        .skip_while(|(at, c)| *at == 0 && *c == BYTE_ORDER_MARK)
+        .find(|(_, c)| !is_xml_character(*c))
+    {
+        let problem = Problem::Malformed("a character that XML does not allow");
+        let help = format!("remove {}", character.escape_unicode());
+        reporter.report(problem, at..at + character.len_utf8(), Some(help));
+        return document;
+    }
+    let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let base = text.len() - body.len();
+    let Blanked {
+        text: blanked,
+        expressions,
+        open,
+    } = blank(body);
+    if let Some(open) = open {
+        let help = "write the value without an expression; if this was not meant as one, write &#64; for \"@\"";
+        reporter.report(
+            Problem::OpenExpression,
+            base + open..base + open + 2,
+            Some(help.to_owned()),
+        );
+    }
+    let root = read(&blanked, base, open.is_some(), limits, reporter);
+    let mut interpreter = Interpreter {
+        reporter,
+        expressions: expressions
+            .into_iter()
+            .map(|span| span.start + base..span.end + base)
+            .collect(),
+    };
+    match root {
+        Some(root) => document.sections = interpreter.policies(root),
+        None if interpreter.reporter.is_empty() => {
+            let help = "a document is <policies> with <inbound>, <backend>, <outbound> and <on-error> in it";
+            interpreter.reporter.report(
+                Problem::Empty,
+                text.len()..text.len(),
+                Some(help.to_owned()),
+            );
+        }
+        None => {}
+    }
+    document
+}
+
+/// Gives elements their meaning.
+pub(crate) struct Interpreter<'r, 's> {
+    pub(crate) reporter: &'r mut Reporter<'s>,
+    /// In the order of the text.
+    expressions: Vec<Range<usize>>,
+}
+
+impl Interpreter<'_, '_> {
+    fn policies(&mut self, root: Element) -> [Option<Section>; 4] {
+        let mut sections: [Option<Section>; 4] = Default::default();
+        if root.name != "policies" {
+            let help = match root.name.as_str() {
+                "fragment" => "policy fragments are not supported yet; a document is <policies>".to_owned(),
+                _ => "a document is <policies> with <inbound>, <backend>, <outbound> and <on-error> in it".to_owned(),
+            };
+            let name = Found::new(&root.name);
+            self.report(
+                Problem::UnknownElement {
+                    name,
+                    parent: "the document",
+                },
+                root.tag,
+                help,
+            );
+            return sections;
+        }
+        self.no_attributes(&root, "policies");
+        for element in self.elements(root, "<policies>") {
+            let Some(phase) = Phase::ALL
+                .into_iter()
+                .find(|phase| phase.as_str() == element.name)
+            else {
+                self.unknown_element(&element, "<policies>", &SECTIONS);
+                continue;
+            };
+            let tag = element.tag.clone();
+            let section = self.section(element, phase);
+            let Some(slot) = sections.get_mut(phase.index()) else {
+                continue;
+            };
+            if let Some(first) = slot {
+                let first = first.position.span();
+                let problem = Problem::Second(match phase {
+                    Phase::Inbound => "<inbound> section",
+                    Phase::Backend => "<backend> section",
+                    Phase::Outbound => "<outbound> section",
+                    Phase::OnError => "<on-error> section",
+                });
+                self.second(problem, tag, first, "move its steps into the first");
+            } else {
+                *slot = Some(section);
+            }
+        }
+        sections
+    }
+
+    fn section(&mut self, element: Element, phase: Phase) -> Section {
+        let (name, place) = (phase.as_str(), phase.place());
+        self.no_attributes(&element, name);
+        let mut section = Section {
+            position: self.reporter.source.position(element.tag.clone()),
+            steps: Vec::new(),
+        };
+        let mut base: Option<Range<usize>> = None;
+        for element in self.elements(element, place) {
+            let tag = element.tag.clone();
+            let step = match element.name.as_str() {
+                "base" => {
+                    self.no_attributes(&element, "base");
+                    self.nothing_inside(element, "<base>");
+                    if let Some(first) = &base {
+                        self.second(
+                            Problem::Second("<base/> in this section"),
+                            tag,
+                            first.clone(),
+                            "the outer scope's steps would run twice; leave one out",
+                        );
+                        continue;
+                    }
+                    base = Some(tag.clone());
+                    Some(Step::Base(self.reporter.source.position(tag)))
+                }
+                "wasm-policy" => self.wasm_policy(element),
+                "set-header" => self.set_header(element).map(Step::SetHeader),
+                _ => {
+                    self.unknown_element(&element, place, &STEPS);
+                    None
+                }
+            };
+            section.steps.extend(step);
+        }
+        section
+    }
+
+    fn wasm_policy(&mut self, mut element: Element) -> Option<Step> {
+        let [name] = self.attributes(&mut element, "wasm-policy", ["name"]);
+        let position = self.reporter.source.position(element.tag.clone());
+        let (tag, damaged) = (element.tag.clone(), element.damaged);
+        self.nothing_inside(element, "<wasm-policy>");
+        let name = self.required(
+            name,
+            &tag,
+            damaged,
+            "wasm-policy",
+            "name",
+            "<wasm-policy name=\"…\"/>",
+        )?;
+        let text = self.literal(&name.value, &name.value_at)?;
+        match PolicyName::parse(text) {
+            Ok(name) => Some(Step::Policy { name, position }),
+            Err(error) => {
+                let help = "write the name that the policy has in keyward.toml";
+                self.report(Problem::Name(error), name.value_at, help);
+                None
+            }
+        }
+    }
+
+    /// The text itself, unless it is more than a text: an expression or a named
+    /// value.
+    pub(crate) fn literal<'t>(&mut self, text: &'t str, at: &Range<usize>) -> Option<&'t str> {
+        let next = self
+            .expressions
+            .partition_point(|expression| expression.start < at.start);
+        let blanked = self
+            .expressions
+            .get(next)
+            .filter(|expression| expression.start < at.end)
+            .cloned();
+        if blanked.is_some() || text.contains("@(") || text.contains("@{") {
+            let help =
+                "write a fixed value here, or have a policy written in Rust set it (<wasm-policy>)";
+            self.report(
+                Problem::Expression,
+                blanked.unwrap_or_else(|| at.clone()),
+                help,
+            );
+            return None;
+        }
+        if find_named_value(text).is_some() {
+            let help = "write the value itself; a secret is attached by a granted policy, never by text in a document";
+            self.report(Problem::NamedValue, at.clone(), help);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The child elements; text between them is an error.
+    pub(crate) fn elements(&mut self, element: Element, place: &'static str) -> Vec<Element> {
+        let mut elements = Vec::new();
+        for node in element.children {
+            match node {
+                Node::Element(element) => elements.push(element),
+                Node::Text(text) => self.no_text(&text, place),
+            }
+        }
+        elements
+    }
+
+    fn no_text(&mut self, text: &Text, place: &'static str) {
+        if is_space(&text.text) {
+            return;
+        }
+        let at = visible(text);
+        if self.literal(&text.text, &at).is_some() {
+            let help = match place {
+                "<set-header>" => "write the header's value as <value>…</value>",
+                "<base>" | "<wasm-policy>" => "it has to be empty",
+                _ => "only elements and <!-- comments --> may stand here",
+            };
+            self.report(Problem::UnexpectedText { parent: place }, at, help);
+        }
+    }
+
+    fn nothing_inside(&mut self, element: Element, place: &'static str) {
+        for element in self.elements(element, place) {
+            let name = Found::new(&element.name);
+            self.report(
+                Problem::UnknownElement {
+                    name,
+                    parent: place,
+                },
+                element.tag,
+                "it has to be empty",
+            );
+        }
+    }
+
+    pub(crate) fn no_attributes(&mut self, element: &Element, name: &'static str) {
+        for attribute in &element.attributes {
+            let problem = Problem::UnknownAttribute {
+                name: Found::new(&attribute.name),
+                element: name,
+            };
+            self.report(
+                problem,
+                attribute.at.clone(),
+                format!("<{name}> has no attributes"),
+            );
+        }
+    }
+
+    /// Takes the attributes of the names asked for; any other is an error.
+    pub(crate) fn attributes<const N: usize>(
+        &mut self,
+        element: &mut Element,
+        name: &'static str,
+        valid: [&str; N],
+    ) -> [Option<Attribute>; N] {
+        let mut found = valid.map(|_| None);
+        for attribute in std::mem::take(&mut element.attributes) {
+            match valid
+                .iter()
+                .position(|name| *name == attribute.name)
+                .and_then(|index| found.get_mut(index))
+            {
+                Some(slot) => *slot = Some(attribute),
+                None => {
+                    // Then the one that it was meant to be is not missed as well.
+                    element.damaged |= closest(&attribute.name, &valid).is_some();
+                    let help = did_you_mean(&attribute.name, &valid, "it has");
+                    let problem = Problem::UnknownAttribute {
+                        name: Found::new(&attribute.name),
+                        element: name,
+                    };
+                    let at = attribute.at;
+                    self.reporter.report(problem, at, Some(help));
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) fn required(
+        &mut self,
+        found: Option<Attribute>,
+        tag: &Range<usize>,
+        damaged: bool,
+        element: &'static str,
+        attribute: &'static str,
+        example: &str,
+    ) -> Option<Attribute> {
+        if found.is_none() && !damaged {
+            self.report(
+                Problem::MissingAttribute { element, attribute },
+                tag.clone(),
+                format!("write {example}"),
+            );
+        }
+        found
+    }
+
+    pub(crate) fn unknown_element(
+        &mut self,
+        element: &Element,
+        parent: &'static str,
+        valid: &[&str],
+    ) {
+        let name = Found::new(&element.name);
+        if is_apim_policy(&element.name) && parent != "<policies>" {
+            let help = format!(
+                "a section holds {}; anything else is a policy written in Rust (<wasm-policy>)",
+                list(valid)
+            );
+            self.report(
+                Problem::UnsupportedPolicy { name },
+                element.tag.clone(),
+                help,
+            );
+            return;
+        }
+        let mut help = did_you_mean(&element.name, valid, &format!("{parent} holds"));
+        if parent == "<policies>"
+            && (STEPS.contains(&element.name.as_str()) || is_apim_policy(&element.name))
+        {
+            help = "policies stand in a section: <inbound>, <backend>, <outbound> or <on-error>"
+                .to_owned();
+        }
+        self.report(
+            Problem::UnknownElement { name, parent },
+            element.tag.clone(),
+            help,
+        );
+    }
+
+    fn second(&mut self, problem: Problem, at: Range<usize>, first: Range<usize>, help: &str) {
+        if let Some(error) = self.reporter.report(problem, at, Some(help.to_owned())) {
+            self.reporter.earlier(error, first, "the first is here");
+        }
+    }
+
+    pub(crate) fn report(&mut self, problem: Problem, at: Range<usize>, help: impl Into<String>) {
+        self.reporter.report(problem, at, Some(help.into()));
+    }
+}
+
+/// The span of a text without the space around it. Exact where no entity
+/// stands in that space.
+pub(crate) fn visible(text: &Text) -> Range<usize> {
+    let before = text.text.len() - text.text.trim_start_matches(SPACE).len();
+    let after = text.text.len() - text.text.trim_end_matches(SPACE).len();
+    let start = text.at.start.saturating_add(before).min(text.at.end);
+    start..text.at.end.saturating_sub(after).max(start)
+}
+
+pub(crate) fn did_you_mean(found: &str, valid: &[&str], otherwise: &str) -> String {
+    match closest(found, valid) {
+        Some(close) => format!("did you mean {close:?}?"),
+        None => format!("{otherwise} {}", list(valid)),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

@@ -1,0 +1,88 @@
+//! What goes wrong on the way out, one variant for each thing a caller does
+//! differently. No variant holds text: what a peer sends stays out of errors.
+
+use keyward_names::RouteName;
+
+/// Why [`Egress::send`](crate::Egress::send) returned no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EgressError {
+    /// A note may not go where the request ended up, or its grant is gone.
+    /// Nothing was sent; the reason is in the audit trail.
+    #[error("an attached secret may not go where the request ended up")]
+    Denied,
+    /// The audit record could not be made durable, so nothing was sent.
+    #[error("the audit trail could not be written, so nothing was sent")]
+    AuditUnavailable,
+    /// There is no such route. Nothing was sent.
+    #[error("no such route")]
+    UnknownRoute,
+    /// The method, the path or a value can't be sent as it is. Nothing was sent.
+    #[error("the request can't be sent as it is")]
+    Invalid,
+    /// The body has to be held in memory to be signed and is longer than the
+    /// grant allows. Nothing was sent.
+    #[error("the body is longer than the {limit} bytes that may be signed")]
+    BodyTooLarge {
+        /// The grant's limit in bytes.
+        limit: u64,
+    },
+    /// Whoever sends the request's body broke it off.
+    #[error("the request's body broke off")]
+    RequestBody,
+    /// No connection to the backend came about. Nothing of the request was sent.
+    #[error("the backend could not be reached: {0}")]
+    Unreachable(Stage),
+    /// The backend accepted the request, or part of it, and did not answer in
+    /// time. It may have acted on it.
+    #[error("the backend did not answer in time")]
+    TimedOut,
+    /// The backend broke the connection off, or answered with something that is
+    /// not HTTP, is larger than the limits, or was not asked for. It may have
+    /// acted on the request.
+    #[error("the backend's answer could not be used")]
+    Protocol,
+    /// The answer's head held a secret that was sent. It was discarded.
+    #[error("the backend's answer held a secret that was sent to it")]
+    Reflected,
+}
+
+/// How far a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stage {
+    /// The host has no address.
+    #[error("its name has no address")]
+    Resolve,
+    /// A plaintext route's host is not on this machine.
+    #[error("a plaintext route must stay on this machine, and its host does not")]
+    NotLoopback,
+    /// No address accepted a connection.
+    #[error("no connection")]
+    Connect,
+    /// No TLS session: the certificate is not for that host, is not vouched for
+    /// by the route's authorities, or the protocols do not match.
+    #[error("no verified TLS session")]
+    Tls,
+    /// It took longer than the route's connect timeout.
+    #[error("no connection in time")]
+    Timeout,
+    /// The connection closed before the request was taken.
+    #[error("the connection closed before it took the request")]
+    Closed,
+}
+
+/// Why routes can't be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// Two routes have one name.
+    #[error("route \"{0}\" is defined twice")]
+    DuplicateRoute(RouteName),
+    /// The route's own certificate authorities can't be read.
+    #[error("route \"{0}\": its certificate authorities hold no usable PEM certificate")]
+    Roots(RouteName),
+    /// A route trusts the system's authorities and the system has none.
+    #[error("route \"{0}\": this system has no certificate authorities; name a file of them")]
+    SystemRoots(RouteName),
+    /// The cryptographic provider refused its own defaults.
+    #[error("TLS can't be set up: the cryptographic provider supports no usable protocol")]
+    Provider,
+}

@@ -1,0 +1,213 @@
+//! Connections that wait for their next request. One pool belongs to one route
+//! and to either credentialed or plain requests: what carries a secret never
+//! shares a connection with what does not.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::HOST;
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use tokio_rustls::TlsConnector;
+
+use crate::body::RequestBody;
+use crate::connect::{self, Sender};
+use crate::error::Stage;
+use crate::route::Route;
+
+/// Idle connections beyond this many are closed.
+const MAX_IDLE: usize = 256;
+/// An idle connection is not used again after this time.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+/// A connection whose request is still being written when the answer has ended
+/// gets this long before it is closed.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+type Http1 = http1::SendRequest<RequestBody>;
+type Http2 = http2::SendRequest<RequestBody>;
+
+pub(crate) struct Pool {
+    route: Arc<Route>,
+    tls: Option<TlsConnector>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The last one used is at the back and goes first, so that connections that
+    /// are not needed age at the front.
+    http1: VecDeque<(Http1, Instant)>,
+    http2: Option<Http2>,
+}
+
+impl Pool {
+    pub(crate) fn new(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
+        Arc::new(Self { route, tls, idle: Mutex::default() })
+    }
+
+    /// A connection that waits, or a new one.
+    ///
+    /// Cancel safety: dropped, it closes a connection that was being opened.
+    pub(crate) async fn connection(self: &Arc<Self>) -> Result<Connection, Stage> {
+        match self.waiting() {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
+        }
+    }
+
+    /// A new connection.
+    ///
+    /// Cancel safety: dropped, it closes a connection that was being opened.
+    pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, Stage> {
+        let sender = connect::connect(&self.route, self.tls.as_ref()).await?;
+        if let Sender::Http2(sender) = &sender {
+            self.lock().http2 = Some(sender.clone());
+        }
+        Ok(Connection { sender: Some(sender), reused: false, pool: Arc::clone(self) })
+    }
+
+    /// A connection that waits for its next request.
+    pub(crate) fn waiting(self: &Arc<Self>) -> Option<Connection> {
+        let mut idle = self.lock();
+        if let Some(sender) = idle.http2.as_ref() {
+            if !sender.is_closed() {
+                let sender = Sender::Http2(sender.clone());
+                return Some(self.reuse(sender));
+            }
+            idle.http2 = None;
+        }
+        while let Some((sender, since)) = idle.http1.pop_back() {
+            if since.elapsed() > MAX_IDLE_TIME {
+                // All that are left have waited longer.
+                idle.http1.clear();
+                return None;
+            }
+            if sender.is_ready() {
+                return Some(self.reuse(Sender::Http1(sender)));
+            }
+        }
+        None
+    }
+
+    fn reuse(self: &Arc<Self>, sender: Sender) -> Connection {
+        Connection { sender: Some(sender), reused: true, pool: Arc::clone(self) }
+    }
+
+    fn put(&self, sender: Http1) {
+        let mut idle = self.lock();
+        if idle.http1.len() >= MAX_IDLE {
+            idle.http1.pop_front();
+        }
+        idle.http1.push_back((sender, Instant::now()));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
+        // A list of connections is usable whatever happened to its last holder.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection for one request. Dropped without having sent one, it goes back.
+pub(crate) struct Connection {
+    /// None once it is being used.
+    sender: Option<Sender>,
+    reused: bool,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(Sender::Http1(sender)) = self.sender.take()
+            && !sender.is_closed()
+        {
+            self.pool.put(sender);
+        }
+    }
+}
+
+/// Why a connection brought no answer.
+pub(crate) enum Unsent {
+    /// It closed before a byte of the request was written. Here is the request.
+    Untouched(Box<Request<RequestBody>>),
+    /// It closed later.
+    Touched,
+}
+
+impl Connection {
+    /// Whether it had been used before, and so may have been closed meanwhile.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Writes a request, whose URI is whole, and waits for the head of its answer.
+    ///
+    /// Cancel safety: dropped, it breaks the request off.
+    pub(crate) async fn send(
+        mut self,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Option<Lease>), Unsent> {
+        match self.sender.take() {
+            Some(Sender::Http1(mut sender)) => {
+                let origin = request.uri().path_and_query().cloned().map(Uri::from);
+                let whole = std::mem::replace(request.uri_mut(), origin.unwrap_or_default());
+                request.headers_mut().insert(HOST, self.pool.route.host_header());
+                *request.version_mut() = Version::HTTP_11;
+                match sender.try_send_request(request).await {
+                    Ok(answer) => {
+                        let pool = Arc::clone(&self.pool);
+                        Ok((answer, Some(Lease { sender, pool })))
+                    }
+                    Err(error) => Err(unsent(error, Some(whole))),
+                }
+            }
+            Some(Sender::Http2(mut sender)) => {
+                request.headers_mut().remove(HOST);
+                *request.version_mut() = Version::HTTP_2;
+                match sender.try_send_request(request).await {
+                    Ok(answer) => Ok((answer, None)),
+                    Err(error) => Err(unsent(error, None)),
+                }
+            }
+            // A connection is given away once, by this function, which consumes it.
+            None => Err(Unsent::Untouched(Box::new(request))),
+        }
+    }
+}
+
+fn unsent(mut error: TrySendError<Request<RequestBody>>, uri: Option<Uri>) -> Unsent {
+    match error.take_message() {
+        Some(mut request) => {
+            if let Some(uri) = uri {
+                *request.uri_mut() = uri;
+            }
+            Unsent::Untouched(Box::new(request))
+        }
+        None => Unsent::Touched,
+    }
+}
+
+/// The right to use an HTTP/1 connection until the answer on it has ended.
+pub(crate) struct Lease {
+    sender: Http1,
+    pool: Arc<Pool>,
+}
+
+impl Lease {
+    /// Puts the connection back. Dropping the lease instead closes it.
+    pub(crate) fn give_back(self) {
+        let Self { mut sender, pool } = self;
+        if sender.is_ready() {
+            pool.put(sender);
+        } else if !sender.is_closed() {
+            // Its task has not come round yet, or the request is still being
+            // written.
+            tokio::spawn(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(DRAIN_TIME, sender.ready()).await {
+                    pool.put(sender);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Routes: destinations that an operator named. A URL is parsed here, once, and
+//! what is sent is built from the parsed parts; no one else spells a host.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::HeaderValue;
+use http::uri::{Authority, PathAndQuery, Uri};
+use keyward_names::RouteName;
+use rustls_pki_types::ServerName;
+
+use crate::error::EgressError;
+
+/// How a route is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// TLS, with the backend's certificate verified.
+    Https,
+    /// Plaintext, which never leaves this machine.
+    Http,
+}
+
+/// Who may vouch for a route's host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// The certificate authorities that this system trusts.
+    System,
+    /// These only: one or more certificates as PEM text.
+    Pem(Vec<u8>),
+}
+
+/// Why a URL makes no route. The text of the URL is not repeated: it may hold a
+/// password by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Not `https://host[:port][/path]`.
+    #[error("not a URL of the form https://host[:port][/path]")]
+    Malformed,
+    /// Another scheme.
+    #[error("the scheme must be https, or http to this machine")]
+    Scheme,
+    /// `user:password@`.
+    #[error("a route has no user name or password; attach them with a grant")]
+    UserInfo,
+    /// `?…` or `#…`.
+    #[error("a route has no query and no fragment")]
+    Query,
+    /// Not ASCII, a trailing dot, or an unusual spelling of an address.
+    #[error(
+        "the host must be a DNS name (non-ASCII names in their xn-- form, no trailing dot) or an IP address in its usual form"
+    )]
+    Host,
+    /// Port 0, an empty port or one past 65535.
+    #[error("the port must be 1 to 65535")]
+    Port,
+    /// A path with `.` or `..` segments, or empty ones.
+    #[error("the path must have no empty, \".\" or \"..\" segments")]
+    Path,
+    /// `http://` to another machine.
+    #[error(
+        "http:// is for this machine only (127.0.0.1, [::1], localhost); use https:// for any other"
+    )]
+    Plaintext,
+}
+
+/// A destination that an operator named.
+#[derive(Clone, Debug)]
+pub struct Route {
+    name: RouteName,
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+    authority: Authority,
+    host_header: HeaderValue,
+    base_path: String,
+    roots: Roots,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
+impl Route {
+    /// A route to `url`, which is `https://host[:port][/path]`, or `http://` to
+    /// a loopback address or `localhost`. It trusts the system's authorities,
+    /// waits 5 s for a connection and 60 s for an answer.
+    ///
+    /// The path, if there is one, goes before the path of every request.
+    pub fn new(name: RouteName, url: &str) -> Result<Self, RouteError> {
+        // http::Uri drops a fragment silently and takes a backslash in places.
+        if url.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
+            return Err(if url.is_ascii() { RouteError::Malformed } else { RouteError::Host });
+        }
+        if url.contains(['?', '#']) {
+            return Err(RouteError::Query);
+        }
+        if url.contains('\\') {
+            return Err(RouteError::Malformed);
+        }
+        let uri: Uri = url.parse().map_err(|_| RouteError::Malformed)?;
+        let scheme = match uri.scheme_str() {
+            Some("https") => Scheme::Https,
+            Some("http") => Scheme::Http,
+            Some(_) => return Err(RouteError::Scheme),
+            None => return Err(RouteError::Malformed),
+        };
+        let written = uri.authority().ok_or(RouteError::Malformed)?;
+        if written.as_str().contains('@') {
+            return Err(RouteError::UserInfo);
+        }
+        let host_text = written.host().to_ascii_lowercase();
+        let host = parse_host(&host_text)?;
+        let default_port = match scheme {
+            Scheme::Https => 443,
+            Scheme::Http => 80,
+        };
+        let port = match written.as_str().get(host_text.len()..) {
+            Some("") => default_port,
+            Some(rest) => rest
+                .strip_prefix(':')
+                .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok())
+                .filter(|port| *port != 0)
+                .ok_or(RouteError::Port)?,
+            None => return Err(RouteError::Malformed),
+        };
+        let loopback = match &host {
+            Host::Name(host) => host == "localhost",
+            Host::Address(address) => address.is_loopback(),
+        };
+        if scheme == Scheme::Http && !loopback {
+            return Err(RouteError::Plaintext);
+        }
+        let base_path = uri.path().trim_end_matches('/').to_owned();
+        if base_path.contains("//") || uri.path().ends_with("//") || has_dot_segment(&base_path) {
+            return Err(RouteError::Path);
+        }
+        let canonical =
+            if port == default_port { host_text } else { format!("{host_text}:{port}") };
+        let authority: Authority = canonical.parse().map_err(|_| RouteError::Host)?;
+        let host_header = HeaderValue::from_str(&canonical).map_err(|_| RouteError::Host)?;
+        Ok(Self {
+            name,
+            scheme,
+            host,
+            port,
+            authority,
+            host_header,
+            base_path,
+            roots: Roots::System,
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(60),
+        })
+    }
+
+    /// The same route, vouched for by `roots`.
+    #[must_use]
+    pub fn with_roots(self, roots: Roots) -> Self {
+        Self { roots, ..self }
+    }
+
+    /// The same route, with this much time for looking up the host, connecting
+    /// and the TLS handshake together.
+    #[must_use]
+    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// The same route, with this much time from the last part of the request
+    /// that was sent to the head of the answer.
+    #[must_use]
+    pub fn with_response_timeout(self, response_timeout: Duration) -> Self {
+        Self { response_timeout, ..self }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &RouteName {
+        &self.name
+    }
+
+    /// How it is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// `host`, or `host:port` where the port is not the scheme's own: what
+    /// `Host` and `:authority` say.
+    pub fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// What goes before the path of every request: empty, or starting with `/`
+    /// and not ending with it.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// Who may vouch for it.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// How long a connection may take.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long the head of an answer may take.
+    pub fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn host_header(&self) -> HeaderValue {
+        self.host_header.clone()
+    }
+
+    /// Whose certificate a backend must show.
+    pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
+        match &self.host {
+            Host::Name(name) => ServerName::try_from(name.clone()).ok(),
+            Host::Address(address) => Some(ServerName::from(*address)),
+        }
+    }
+
+    /// The whole URI of a request for `asked`, of which only path and query
+    /// count.
+    pub(crate) fn address(&self, asked: &Uri) -> Result<Uri, EgressError> {
+        let asked = asked.path_and_query().ok_or(EgressError::Invalid)?;
+        if !asked.path().starts_with('/') || has_dot_segment(asked.path()) {
+            return Err(EgressError::Invalid);
+        }
+        let path_and_query = if self.base_path.is_empty() {
+            asked.clone()
+        } else {
+            PathAndQuery::try_from(format!("{}{asked}", self.base_path))
+                .map_err(|_| EgressError::Invalid)?
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(match self.scheme {
+            Scheme::Https => http::uri::Scheme::HTTPS,
+            Scheme::Http => http::uri::Scheme::HTTP,
+        });
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).map_err(|_| EgressError::Invalid)
+    }
+}
+
+fn parse_host(text: &str) -> Result<Host, RouteError> {
+    if let Some(inner) = text.strip_prefix('[') {
+        return inner
+            .strip_suffix(']')
+            .and_then(|inner| inner.parse().ok())
+            .map(|address| Host::Address(IpAddr::V6(address)))
+            .ok_or(RouteError::Host);
+    }
+    if let Ok(address) = text.parse() {
+        return Ok(Host::Address(IpAddr::V4(address)));
+    }
+    // What ends in a number is an address to some resolvers: 127.1, 0x7f.1,
+    // 2130706433.
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    if last.is_empty() || numeric || ServerName::try_from(text).is_err() {
+        return Err(RouteError::Host);
+    }
+    Ok(Host::Name(text.to_owned()))
+}
+
+/// Whether a path has a `.` or `..` segment, plain or percent-encoded. Such a
+/// path means another one to the backend than to whoever matched it.
+fn has_dot_segment(path: &str) -> bool {
+    fn is_dots(segment: &str) -> bool {
+        let mut rest = segment.as_bytes();
+        let mut dots = 0;
+        loop {
+            rest = match rest {
+                [] => return dots > 0,
+                [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+                _ => return false,
+            };
+            dots += 1;
+            if dots > 2 {
+                return false;
+            }
+        }
+    }
+    path.split(['/', '\\']).any(is_dots)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+
+    fn route(url: &str) -> Result<Route, RouteError> {
+        Route::new(RouteName::parse("billing").unwrap(), url)
+    }
+
+    #[test]
+    fn a_url_is_read_into_its_parts() {
+        let check = |url: &str, authority: &str, base_path: &str| {
+            let route = route(url).unwrap();
+            assert_eq!((route.authority(), route.base_path()), (authority, base_path), "{url}");
+        };
+        check("https://billing.example.com", "billing.example.com", "");
+        check("https://Billing.Example.com:443/", "billing.example.com", "");
+        check("https://billing.example.com:8443/v1/", "billing.example.com:8443", "/v1");
+        check("https://[2001:db8::1]:9000/a/b", "[2001:db8::1]:9000", "/a/b");
+        check("http://127.0.0.1:80", "127.0.0.1", "");
+        check("http://localhost:3000/v1", "localhost:3000", "/v1");
+        check("http://[::1]:3000", "[::1]:3000", "");
+        check("https://xn--bcher-kva.example", "xn--bcher-kva.example", "");
+    }
+
+    #[test]
+    fn what_is_no_plain_destination_is_refused() {
+        let check = |url: &str, error: RouteError| {
+            assert_eq!(route(url).unwrap_err(), error, "{url}");
+        };
+        check("", RouteError::Malformed);
+        check("billing.example.com", RouteError::Malformed);
+        check("/v1", RouteError::Malformed);
+        check("https://", RouteError::Malformed);
+        check("https://a b", RouteError::Malformed);
+        check("https://a.example\\@b.example", RouteError::Malformed);
+        check("https://a.example\r\n", RouteError::Malformed);
+        check("ftp://billing.example.com", RouteError::Scheme);
+        check("https://user:word@billing.example.com", RouteError::UserInfo);
+        check("https://billing.example.com?key=1", RouteError::Query);
+        check("https://billing.example.com/#top", RouteError::Query);
+        check("https://bücher.example", RouteError::Host);
+        check("https://billing.example.com.", RouteError::Host);
+        check("https://127.1", RouteError::Host);
+        check("https://2130706433", RouteError::Host);
+        check("https://0x7f000001", RouteError::Host);
+        check("https://127.0.0.0x1", RouteError::Host);
+        check("https://billing.example.com:0", RouteError::Port);
+        check("https://billing.example.com:99999", RouteError::Port);
+        check("https://billing.example.com:", RouteError::Port);
+        check("https://billing.example.com/a/../b", RouteError::Path);
+        check("https://billing.example.com/a/%2e%2E/b", RouteError::Path);
+        check("https://billing.example.com/a//b", RouteError::Path);
+        check("http://billing.example.com", RouteError::Plaintext);
+        check("http://10.0.0.1", RouteError::Plaintext);
+        check("http://localhost.example.com", RouteError::Plaintext);
+        check("http://127.0.0.1.example.com", RouteError::Plaintext);
+    }
+
+    #[test]
+    fn host_and_base_path_are_the_routes_whatever_the_request_says() {
+        let check = |asked: &str, expected: Option<&str>| {
+            let route = route("https://billing.example.com:8443/v1").unwrap();
+            let address = route.address(&asked.parse().unwrap()).ok().map(|uri| uri.to_string());
+            assert_eq!(address.as_deref(), expected, "{asked}");
+        };
+        check("/charges?limit=1", Some("https://billing.example.com:8443/v1/charges?limit=1"));
+        check("http://evil.example/x", Some("https://billing.example.com:8443/v1/x"));
+        check("/", Some("https://billing.example.com:8443/v1/"));
+        check("/a..b/...", Some("https://billing.example.com:8443/v1/a..b/..."));
+        check("*", None);
+        check("evil.example:443", None);
+        check("/../admin", None);
+        check("/a/%2e%2E/b", None);
+        check("/a/.", None);
+    }
+}

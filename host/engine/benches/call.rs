@@ -1,0 +1,269 @@
+//! What a call of a policy costs in a fresh sandbox, against the same work in
+//! plain Rust; on one core and on two.
+//!
+//! Figures are nanoseconds for each call: the median of interleaved rounds, so
+//! that a slow moment of the machine hits every row alike. Read the ratios.
+//! Start it with `cargo xtask bench`, which builds the policy that it runs.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and may panic")]
+
+use std::future::Future;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use keyward_engine::{
+    Engine, EngineConfig, Exchange, LogLine, Outside, OutsideFuture, OutsideRequest,
+    OutsideResponse, Phase, Policy, PolicyBody, PolicySource, SendFailure, Verdict,
+};
+use keyward_names::{PolicyName, SecretName};
+use keyward_vault::uses::{Attach, MacSign};
+use keyward_vault::{
+    Actor, Durability, Grants, KeyEncoding, Kind, Ledger, MacAlgorithm, Notes, Secret, Vault,
+    VaultFiles, fill_random, new_exchange_id,
+};
+
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_millis(100);
+
+const GRANTS: &str = r#"
+[[grant]]
+id = "attach"
+policy = "bench-policy"
+secret = "key"
+alias = "backend"
+use = "attach"
+header = "x-api-key"
+to = [{ route = "backend", paths = ["/"] }]
+
+[[grant]]
+id = "mac"
+policy = "bench-policy"
+secret = "mac"
+use = "mac-sign"
+"#;
+
+struct Nowhere;
+
+impl Outside for Nowhere {
+    fn send<'a>(
+        &'a self,
+        _: OutsideRequest,
+        _: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>> {
+        Box::pin(async { Err(SendFailure::Unavailable) })
+    }
+
+    fn sleep(&self, _: u64) -> OutsideFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn random(&self, into: &mut [u8]) {
+        fill_random(into);
+    }
+
+    fn log(&self, _: &LogLine) {}
+}
+
+/// A row of the table: what it does in a sandbox and in plain Rust.
+struct Case {
+    name: &'static str,
+    policy: Policy,
+    native: fn(&Bench, &mut Exchange),
+}
+
+struct Bench {
+    engine: Engine,
+    vault: Arc<Vault>,
+    identity: Policy,
+    small: Vec<u8>,
+    large: Vec<u8>,
+}
+
+fn main() {
+    let directory = tempfile::tempdir().unwrap();
+    let component = std::fs::read(component_path())
+        .expect("the policy that is measured is not built; run `cargo xtask guests`");
+    let vault = vault(directory.path());
+    let engine = Engine::new(&EngineConfig::default(), vault.clone(), Arc::new(Nowhere)).unwrap();
+    let load = |settings: serde_json::Value| {
+        engine
+            .load(&PolicySource {
+                name: PolicyName::parse("bench-policy").unwrap(),
+                component: &component,
+                settings: Some(&settings),
+                routes: &[],
+            })
+            .unwrap()
+    };
+    let nothing = load(serde_json::json!({ "do": "nothing" }));
+    let cases = [
+        Case { name: "empty call", policy: nothing.clone(), native: |_, exchange| {
+            black_box(exchange);
+        } },
+        Case {
+            name: "attach",
+            policy: load(serde_json::json!({ "do": "attach" })),
+            native: |bench, exchange| {
+                let permit = bench
+                    .vault
+                    .permit::<Attach>(bench.identity.identity(), "backend", &mut exchange.ledger)
+                    .unwrap();
+                exchange.notes.push(permit.note());
+            },
+        },
+        Case {
+            name: "HMAC of 64 B",
+            policy: load(serde_json::json!({ "do": "mac", "bytes": 64 })),
+            native: |bench, exchange| mac(bench, exchange, &bench.small),
+        },
+        Case {
+            name: "HMAC of 1 KiB",
+            policy: load(serde_json::json!({ "do": "mac", "bytes": 1024 })),
+            native: |bench, exchange| mac(bench, exchange, &bench.large),
+        },
+    ];
+    let bench = Bench {
+        engine,
+        vault,
+        identity: nothing,
+        small: vec![b'm'; 64],
+        large: vec![b'm'; 1024],
+    };
+
+    println!("Nanoseconds for each call; medians of {ROUNDS} interleaved rounds.\n");
+    println!("| | sandbox, 1 core | plain Rust | sandbox − plain | sandbox, 2 cores, each | 2 cores : 1 |");
+    println!("|---|---|---|---|---|---|");
+    for case in &cases {
+        let (mut one, mut plain, mut two) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            one.push(sandboxed(&bench, &case.policy));
+            plain.push(natively(&bench, case.native));
+            two.push(on_two_cores(&bench, &case.policy));
+        }
+        let (one, plain, two) = (median(one), median(plain), median(two));
+        println!(
+            "| {} | {one:.0} | {plain:.0} | {:.0} | {two:.0} | {:.2} |",
+            case.name,
+            one - plain,
+            2.0 * one / two,
+        );
+    }
+    println!("\n\"2 cores : 1\" is the throughput of two threads over that of one.");
+}
+
+fn mac(bench: &Bench, exchange: &mut Exchange, message: &[u8]) {
+    let permit = bench
+        .vault
+        .permit::<MacSign>(bench.identity.identity(), "mac", &mut exchange.ledger)
+        .unwrap();
+    black_box(permit.sign(message).unwrap());
+}
+
+fn sandboxed(bench: &Bench, policy: &Policy) -> f64 {
+    let mut exchange = Some(exchange(&bench.vault));
+    per_call(|| {
+        let (mut after, verdict) = finish(bench.engine.run(
+            policy,
+            Phase::Inbound,
+            exchange.take().expect("put back after each call"),
+        ));
+        assert_eq!(verdict, Ok(Verdict::Proceed));
+        after.notes = Notes::default();
+        exchange = Some(after);
+    })
+}
+
+fn natively(bench: &Bench, native: fn(&Bench, &mut Exchange)) -> f64 {
+    let mut exchange = exchange(&bench.vault);
+    per_call(|| {
+        native(bench, &mut exchange);
+        exchange.notes = Notes::default();
+    })
+}
+
+fn on_two_cores(bench: &Bench, policy: &Policy) -> f64 {
+    let both: Vec<f64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| sandboxed(bench, policy))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    both.iter().sum::<f64>() / 2.0
+}
+
+fn per_call(mut call: impl FnMut()) -> f64 {
+    for _ in 0..200 {
+        call();
+    }
+    let start = Instant::now();
+    let mut calls = 0_u32;
+    while start.elapsed() < ROUND {
+        for _ in 0..100 {
+            call();
+        }
+        calls += 100;
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(calls)
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+fn finish<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+}
+
+fn exchange(vault: &Vault) -> Box<Exchange> {
+    let (mut head, ()) = http::Request::builder()
+        .uri("/v1/charges?limit=10")
+        .header("accept", "application/json")
+        .header("user-agent", "bench")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let presented = vault.take_client_keys(&[], &mut head);
+    Box::new(Exchange::new(
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        "api.example.com".to_owned(),
+        head,
+        PolicyBody::empty(),
+        presented,
+        vault.begin(new_exchange_id()),
+    ))
+}
+
+fn vault(directory: &Path) -> Arc<Vault> {
+    let files = VaultFiles::in_directory(directory);
+    Vault::create(&files).unwrap();
+    let vault = Arc::new(Vault::open(&files, Durability::Buffered).unwrap());
+    let actor = Actor { name: "bench".to_owned(), reason: None };
+    let add = |name, kind, value: &[u8]| {
+        let value = Secret::read_from(value, 4096).unwrap();
+        vault.add(&SecretName::parse(name).unwrap(), kind, value, &actor).unwrap();
+    };
+    add("key", Kind::ApiKey, b"sk_bench_0123456789abcdef0123456789");
+    add(
+        "mac",
+        Kind::HmacKey { algorithm: MacAlgorithm::Sha256, encoding: KeyEncoding::Hex },
+        b"8f3c1b5ad2e94f7061c2a3b4d5e6f7089a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    );
+    vault.set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor).unwrap();
+    vault
+}
+
+fn component_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies/bench-policy.wasm")
+}

@@ -1,0 +1,54 @@
+//! What `wit/` looks like in Rust: generated, one module for the imports and one
+//! for each phase. Tracing of call values stays off in every one of them.
+
+wasmtime::component::bindgen!({
+    world: "imports",
+    path: "../../wit",
+    imports: {
+        "keyward:policy/egress.send": async | trappable,
+        "keyward:policy/egress.[method]response.read-body": async | trappable,
+        "keyward:policy/exchange.[method]exchange.read-body": async | trappable,
+        "keyward:policy/counters.increment": async | trappable,
+        default: trappable,
+    },
+    with: {
+        "keyward:policy/exchange.exchange": crate::state::ExchangeHandle,
+        "keyward:policy/egress.request": crate::state::PolicyRequest,
+        "keyward:policy/egress.response": crate::state::PolicyResponse,
+        "keyward:policy/secrets.credential": crate::state::CredentialHandle,
+        "keyward:policy/secrets.signer": crate::state::SignerHandle,
+        "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
+        "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
+        "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+    },
+    require_store_data_send: true,
+});
+
+macro_rules! phase_world {
+    ($module:ident, $world:literal) => {
+        pub(crate) mod $module {
+            wasmtime::component::bindgen!({
+                world: $world,
+                path: "../../wit",
+                exports: { default: async },
+                with: {
+                    "keyward:policy/exchange": crate::bindings::keyward::policy::exchange,
+                    "keyward:policy/variables": crate::bindings::keyward::policy::variables,
+                    "keyward:policy/egress": crate::bindings::keyward::policy::egress,
+                    "keyward:policy/secrets": crate::bindings::keyward::policy::secrets,
+                    "keyward:policy/counters": crate::bindings::keyward::policy::counters,
+                    "keyward:policy/log": crate::bindings::keyward::policy::log,
+                    "keyward:policy/clock": crate::bindings::keyward::policy::clock,
+                    "keyward:policy/random": crate::bindings::keyward::policy::random,
+                },
+                require_store_data_send: true,
+            });
+        }
+    };
+}
+
+phase_world!(inbound, "inbound-policy");
+phase_world!(backend, "backend-policy");
+phase_world!(outbound, "outbound-policy");
+phase_world!(on_error, "on-error-policy");
+phase_world!(configured, "configured-policy");

@@ -1,0 +1,37 @@
+//! Counters: shared by all calls of a policy, so a count that may depend on a
+//! secret waits for the audit trail like everything else that leaves.
+
+use crate::bindings::keyward::policy::counters::{CounterFailure, Host};
+use crate::state::CallState;
+
+const MOST_NAME_BYTES: usize = 128;
+const MOST_WINDOW_SECONDS: u32 = 86_400;
+
+impl Host for CallState {
+    async fn increment(
+        &mut self,
+        name: String,
+        by: u32,
+        window_seconds: u32,
+    ) -> wasmtime::Result<Result<u64, CounterFailure>> {
+        self.enter_with(name.len())?;
+        if name.is_empty()
+            || name.len() > MOST_NAME_BYTES
+            || !(1..=MOST_WINDOW_SECONDS).contains(&window_seconds)
+        {
+            return Ok(Err(CounterFailure::Invalid));
+        }
+        if !self.exchange.ledger.is_settled() {
+            let outside = std::sync::Arc::clone(&self.outside);
+            if self.exchange.settle(&*outside).await.is_err() {
+                return Ok(Err(CounterFailure::Unavailable));
+            }
+        }
+        let now = CallState::now(self);
+        let policy = &self.policy.identity.name;
+        Ok(self
+            .counters
+            .increment(policy, name, by, window_seconds, now)
+            .ok_or(CounterFailure::Limit))
+    }
+}

@@ -1,0 +1,183 @@
+//! Calls that a policy makes itself: to routes by name, never to hosts.
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
+use keyward_names::RouteName;
+use keyward_vault::Notes;
+use wasmtime::component::Resource;
+
+use super::exchange::within;
+use crate::bindings::keyward::policy::egress::{EgressFailure, Host, HostRequest, HostResponse};
+use crate::bindings::keyward::policy::exchange::ExchangeFailure;
+use crate::body::{PolicyBody, Pulled};
+use crate::headers;
+use crate::outside::{OutsideRequest, SendFailure};
+use crate::query;
+use crate::state::{CallState, PolicyRequest, PolicyResponse};
+
+type Outcome<T> = wasmtime::Result<Result<T, EgressFailure>>;
+
+impl Host for CallState {
+    async fn send(&mut self, request: Resource<PolicyRequest>) -> Outcome<Resource<PolicyResponse>> {
+        self.enter()?;
+        let request = self.table.delete(request)?;
+        self.spent.egress_requests += 1;
+        if self.spent.egress_requests > self.limits.egress_requests {
+            return Ok(Err(EgressFailure::Limit));
+        }
+        let target = if request.query.is_empty() {
+            request.path
+        } else {
+            format!("{}?{}", request.path, request.query)
+        };
+        let Ok(path_and_query) = PathAndQuery::try_from(target) else {
+            return Ok(Err(EgressFailure::Invalid));
+        };
+        let outside = std::sync::Arc::clone(&self.outside);
+        let patience = self.patience();
+        let call = outside.send(
+            OutsideRequest {
+                policy: self.policy.identity.name.clone(),
+                route: request.route,
+                method: request.method,
+                path_and_query,
+                headers: request.headers,
+                body: request.body.into(),
+                notes: request.notes,
+            },
+            &mut self.exchange.ledger,
+        );
+        let answer = within(&*outside, patience, call).await;
+        // What was used has been settled by `send`, or nothing left.
+        self.exchange.flush_logs(&*outside);
+        let answer = match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(failure)) => return Ok(Err(to_wit(failure))),
+            None => return Ok(Err(EgressFailure::Unavailable)),
+        };
+        let response = PolicyResponse {
+            status: answer.status.as_u16(),
+            headers: answer.headers,
+            body: PolicyBody::new(answer.body),
+            cursor: Default::default(),
+        };
+        Ok(self.table.push(response).map_err(|_| EgressFailure::Limit))
+    }
+}
+
+impl HostRequest for CallState {
+    fn new(&mut self, route: String, method: String, path: String) -> Outcome<Resource<PolicyRequest>> {
+        self.enter_with(route.len().saturating_add(method.len()).saturating_add(path.len()))?;
+        // A route that does not exist and one that is closed look the same.
+        let route = RouteName::parse(&route).ok().filter(|route| self.policy.routes.contains(route));
+        let Some(route) = route else { return Ok(Err(EgressFailure::Denied)) };
+        let method = Method::from_bytes(method.as_bytes())
+            .ok()
+            .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
+        let plain = path.starts_with('/')
+            && !path.contains(['?', '#'])
+            && path.len() <= self.limits.header_bytes
+            && PathAndQuery::try_from(path.as_str()).is_ok();
+        let Some(method) = method.filter(|_| plain) else { return Ok(Err(EgressFailure::Invalid)) };
+        let request = PolicyRequest {
+            route,
+            method,
+            path,
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            notes: Notes::default(),
+        };
+        Ok(self.table.push(request).map_err(|_| EgressFailure::Limit))
+    }
+
+    fn add_query(&mut self, request: Resource<PolicyRequest>, name: String, value: String) -> Outcome<()> {
+        self.enter_with(name.len().saturating_add(value.len()))?;
+        let most = self.limits.header_bytes;
+        let request = self.table.get_mut(&request)?;
+        if name.is_empty() {
+            return Ok(Err(EgressFailure::Invalid));
+        }
+        query::append(&mut request.query, &name, &value);
+        Ok(if request.query.len() <= most { Ok(()) } else { Err(EgressFailure::Limit) })
+    }
+
+    fn set_header(&mut self, request: Resource<PolicyRequest>, name: String, value: Vec<u8>) -> Outcome<()> {
+        self.enter_with(name.len().saturating_add(value.len()))?;
+        let (most, most_bytes) = (self.limits.headers, self.limits.header_bytes);
+        let request = self.table.get_mut(&request)?;
+        let set = headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
+            headers::has_room(&request.headers, most)?;
+            request.headers.insert(name, value);
+            Ok(())
+        });
+        Ok(set.map_err(|failure| match failure {
+            ExchangeFailure::Limit => EgressFailure::Limit,
+            _ => EgressFailure::Invalid,
+        }))
+    }
+
+    fn write_body(&mut self, request: Resource<PolicyRequest>, part: Vec<u8>) -> Outcome<()> {
+        self.enter_with(part.len())?;
+        let most = self.limits.body_bytes;
+        let request = self.table.get_mut(&request)?;
+        if request.body.len().saturating_add(part.len()) > most {
+            return Ok(Err(EgressFailure::Limit));
+        }
+        request.body.extend_from_slice(&part);
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, request: Resource<PolicyRequest>) -> wasmtime::Result<()> {
+        self.table.delete(request)?;
+        Ok(())
+    }
+}
+
+impl HostResponse for CallState {
+    fn status(&mut self, response: Resource<PolicyResponse>) -> wasmtime::Result<u16> {
+        self.enter()?;
+        Ok(self.table.get(&response)?.status)
+    }
+
+    fn header(
+        &mut self,
+        response: Resource<PolicyResponse>,
+        name: String,
+        index: u32,
+    ) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.enter_with(name.len())?;
+        Ok(headers::value(&self.table.get(&response)?.headers, &name, index))
+    }
+
+    async fn read_body(&mut self, response: Resource<PolicyResponse>, max: u32) -> Outcome<Option<Vec<u8>>> {
+        self.enter()?;
+        let patience = self.patience();
+        let most = self.limits.body_bytes;
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.limits.call_bytes);
+        let outside = std::sync::Arc::clone(&self.outside);
+        let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
+        Ok(match within(&*outside, patience, body.pull(cursor, max, most)).await {
+            Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
+            Some(Pulled::End) => Ok(None),
+            Some(Pulled::Limit) => Err(EgressFailure::Limit),
+            Some(Pulled::Broken) => Err(EgressFailure::Upstream),
+            None => Err(EgressFailure::Unavailable),
+        })
+    }
+
+    fn drop(&mut self, response: Resource<PolicyResponse>) -> wasmtime::Result<()> {
+        self.table.delete(response)?;
+        Ok(())
+    }
+}
+
+fn to_wit(failure: SendFailure) -> EgressFailure {
+    match failure {
+        SendFailure::Denied => EgressFailure::Denied,
+        SendFailure::Invalid => EgressFailure::Invalid,
+        SendFailure::Limit => EgressFailure::Limit,
+        SendFailure::Unavailable => EgressFailure::Unavailable,
+        SendFailure::Upstream => EgressFailure::Upstream,
+    }
+}

@@ -1,0 +1,173 @@
+//! Uses of secrets. Every one of them goes through [`CallState::permit`], which
+//! counts it and asks the vault; the vault checks the grants in force, records
+//! the use or the denial, and only then gives a permit to spend.
+
+use keyward_vault::uses::{Attach, Identify, MacSign, MacVerify, SignRequest};
+use keyward_vault::{Note, OperationError, Permit, UseType};
+use wasmtime::component::Resource;
+
+use crate::bindings::keyward::policy::secrets::{
+    Host, HostClientKeys, HostCredential, HostMacSigner, HostMacVerifier, HostSigner, SecretFailure,
+};
+use crate::state::{
+    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, HandleAlias, MacSignerHandle,
+    MacVerifierHandle, PolicyRequest, SignerHandle,
+};
+
+type Outcome<T> = wasmtime::Result<Result<T, SecretFailure>>;
+
+impl Host for CallState {}
+
+impl CallState {
+    /// The way to a permit, and the only one.
+    fn permit<U: UseType>(&mut self, alias: HandleAlias) -> Result<Permit<U>, SecretFailure> {
+        self.spent.secret_uses += 1;
+        if self.spent.secret_uses > self.limits.secret_uses {
+            return Err(SecretFailure::Exhausted);
+        }
+        self.vault
+            .permit::<U>(&self.policy.identity, &alias.0, &mut self.exchange.ledger)
+            .map_err(|_| SecretFailure::Denied)
+    }
+
+    fn attach_to_exchange<U: UseType>(
+        &mut self,
+        alias: HandleAlias,
+        note: impl FnOnce(Permit<U>) -> Note,
+    ) -> Result<(), SecretFailure> {
+        if !self.phase.before_backend() {
+            return Err(SecretFailure::Invalid);
+        }
+        let permit = self.permit(alias)?;
+        self.exchange.notes.push(note(permit));
+        Ok(())
+    }
+
+    fn attach_to_request<U: UseType>(
+        &mut self,
+        alias: HandleAlias,
+        request: &Resource<PolicyRequest>,
+        note: impl FnOnce(Permit<U>) -> Note,
+    ) -> Outcome<()> {
+        let permit = match self.permit(alias) {
+            Ok(permit) => permit,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.table.get_mut(request)?.notes.push(note(permit));
+        Ok(Ok(()))
+    }
+}
+
+/// The part of each resource that is the same: opening and dropping a handle.
+macro_rules! handle {
+    ($handle:ident) => {
+        fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
+            self.enter_with(alias.len())?;
+            let pushed = self.table.push($handle(HandleAlias(alias.into())));
+            Ok(pushed.map_err(|_| SecretFailure::Exhausted))
+        }
+
+        fn drop(&mut self, handle: Resource<$handle>) -> wasmtime::Result<()> {
+            self.table.delete(handle)?;
+            Ok(())
+        }
+    };
+}
+
+impl CallState {
+    fn alias_of<H: Send + 'static>(
+        &self,
+        handle: &Resource<H>,
+        alias: impl FnOnce(&H) -> &HandleAlias,
+    ) -> wasmtime::Result<HandleAlias> {
+        Ok(alias(self.table.get(handle)?).clone())
+    }
+}
+
+impl HostCredential for CallState {
+    handle!(CredentialHandle);
+
+    fn attach(&mut self, handle: Resource<CredentialHandle>, _: Resource<ExchangeHandle>) -> Outcome<()> {
+        self.enter()?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        Ok(self.attach_to_exchange::<Attach>(alias, Permit::<Attach>::note))
+    }
+
+    fn attach_to_request(
+        &mut self,
+        handle: Resource<CredentialHandle>,
+        request: Resource<PolicyRequest>,
+    ) -> Outcome<()> {
+        self.enter()?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        CallState::attach_to_request::<Attach>(self, alias, &request, Permit::<Attach>::note)
+    }
+}
+
+impl HostSigner for CallState {
+    handle!(SignerHandle);
+
+    fn attach(&mut self, handle: Resource<SignerHandle>, _: Resource<ExchangeHandle>) -> Outcome<()> {
+        self.enter()?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        Ok(self.attach_to_exchange::<SignRequest>(alias, Permit::<SignRequest>::note))
+    }
+
+    fn attach_to_request(
+        &mut self,
+        handle: Resource<SignerHandle>,
+        request: Resource<PolicyRequest>,
+    ) -> Outcome<()> {
+        self.enter()?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        CallState::attach_to_request::<SignRequest>(self, alias, &request, Permit::<SignRequest>::note)
+    }
+}
+
+impl HostMacSigner for CallState {
+    handle!(MacSignerHandle);
+
+    fn sign(&mut self, handle: Resource<MacSignerHandle>, message: Vec<u8>) -> Outcome<Vec<u8>> {
+        self.enter_with(message.len())?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        Ok(self.permit::<MacSign>(alias).and_then(|permit| {
+            let code = permit.sign(&message).map_err(to_wit)?;
+            Ok(code.as_ref().to_vec())
+        }))
+    }
+}
+
+impl HostMacVerifier for CallState {
+    handle!(MacVerifierHandle);
+
+    fn verify(&mut self, handle: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>) -> Outcome<bool> {
+        self.enter_with(message.len().saturating_add(code.len()))?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        Ok(self
+            .permit::<MacVerify>(alias)
+            .and_then(|permit| permit.verify(&message, &code).map_err(to_wit)))
+    }
+}
+
+impl HostClientKeys for CallState {
+    handle!(ClientKeysHandle);
+
+    fn identify(
+        &mut self,
+        handle: Resource<ClientKeysHandle>,
+        _: Resource<ExchangeHandle>,
+    ) -> Outcome<Option<String>> {
+        self.enter()?;
+        let alias = self.alias_of(&handle, |handle| &handle.0)?;
+        Ok(self.permit::<Identify>(alias).map(|permit| {
+            permit.identify(&self.exchange.presented).map(|subject| subject.as_str().to_owned())
+        }))
+    }
+}
+
+fn to_wit(error: OperationError) -> SecretFailure {
+    match error {
+        OperationError::MessageTooLong { .. } => SecretFailure::Invalid,
+        _ => SecretFailure::Unavailable,
+    }
+}

@@ -1,0 +1,227 @@
+//! One request and its response while policies decide about them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use keyward_names::{ExchangeId, PolicyName, VariableName};
+use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
+
+use crate::body::PolicyBody;
+use crate::outside::Outside;
+
+/// A part of an exchange's life in which policies run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Before the backend is called.
+    Inbound,
+    /// Just before the request leaves.
+    Backend,
+    /// After the head of the response has arrived.
+    Outbound,
+    /// After something failed.
+    OnError,
+}
+
+impl Phase {
+    /// Every phase, in the order in which they run.
+    pub const ALL: [Phase; 4] = [Phase::Inbound, Phase::Backend, Phase::Outbound, Phase::OnError];
+
+    /// Its name in `wit/`, in documents and in `keyward.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Inbound => "inbound",
+            Phase::Backend => "backend",
+            Phase::Outbound => "outbound",
+            Phase::OnError => "on-error",
+        }
+    }
+
+    /// Whether the request can still be changed.
+    pub(crate) fn before_backend(self) -> bool {
+        matches!(self, Phase::Inbound | Phase::Backend)
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Status and headers of a response.
+#[derive(Debug, Clone)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// For the policy's author.
+    Debug,
+    /// Of note.
+    Info,
+    /// Something an operator should look at.
+    Warn,
+    /// Something is broken.
+    Error,
+}
+
+/// A line that a policy wrote: control characters escaped, length capped.
+#[derive(Debug, Clone)]
+pub struct LogLine {
+    /// Which policy wrote it.
+    pub policy: PolicyName,
+    /// In which exchange.
+    pub exchange: ExchangeId,
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+}
+
+pub(crate) struct Variable {
+    pub(crate) policy: PolicyName,
+    pub(crate) name: VariableName,
+    pub(crate) value: Bytes,
+}
+
+/// One request and its response, with what policies noted about them.
+///
+/// The exchange travels into each call and back out of it. Dropping it, for
+/// example because the client went away, still puts the uses of secrets that it
+/// holds into the audit trail.
+pub struct Exchange {
+    pub(crate) id: ExchangeId,
+    pub(crate) client_address: IpAddr,
+    pub(crate) authority: String,
+    /// The request as policies see and change it. Client keys have been taken
+    /// out; nothing attached is in it.
+    pub request: http::request::Parts,
+    /// The request's body.
+    pub request_body: PolicyBody,
+    /// The response, once there is one.
+    pub response: Option<ResponseHead>,
+    /// The response's body.
+    pub response_body: PolicyBody,
+    /// What is to be attached to the request.
+    pub notes: Notes,
+    /// What has been used, and whether the audit trail holds it.
+    pub ledger: Ledger,
+    pub(crate) presented: Presented,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) logs_dropped: u64,
+    /// A policy made the response itself.
+    pub(crate) responded: bool,
+}
+
+impl Exchange {
+    /// An exchange at its beginning. `request` must have had its client keys
+    /// taken out by [`keyward_vault::Vault::take_client_keys`], which gives
+    /// `presented`; `authority` is what the client asked for.
+    pub fn new(
+        client_address: IpAddr,
+        authority: String,
+        request: http::request::Parts,
+        request_body: PolicyBody,
+        presented: Presented,
+        ledger: Ledger,
+    ) -> Self {
+        Exchange {
+            id: ledger.exchange(),
+            client_address,
+            authority,
+            request,
+            request_body,
+            response: None,
+            response_body: PolicyBody::empty(),
+            notes: Notes::default(),
+            ledger,
+            presented,
+            variables: Vec::new(),
+            logs: Vec::new(),
+            logs_dropped: 0,
+            responded: false,
+        }
+    }
+
+    /// The exchange's identifier.
+    pub fn id(&self) -> ExchangeId {
+        self.id
+    }
+
+    /// The request's path, without the query.
+    pub fn path(&self) -> &str {
+        self.request.uri.path()
+    }
+
+    /// Sets the response that came from the backend.
+    pub fn set_response(&mut self, head: ResponseHead, body: PolicyBody) {
+        self.response = Some(head);
+        self.response_body = body;
+    }
+
+    /// A variable that a policy wrote.
+    pub fn variable(&self, policy: &str, name: &str) -> Option<&Bytes> {
+        self.variables
+            .iter()
+            .find(|variable| variable.policy.as_str() == policy && variable.name.as_str() == name)
+            .map(|variable| &variable.value)
+    }
+
+    /// Waits until everything that was used is in the audit trail, then lets go
+    /// of what waited for that: the policies' log lines. Call it before anything
+    /// of this exchange leaves the host.
+    ///
+    /// Cancel-safe. Errors: the trail can't be written; the lines are dropped.
+    pub async fn settle(&mut self, outside: &dyn Outside) -> Result<Durable, AuditUnavailable> {
+        let durable = self.ledger.barrier().await;
+        match durable {
+            Ok(durable) => {
+                self.flush_logs(outside);
+                Ok(durable)
+            }
+            Err(unavailable) => {
+                self.logs.clear();
+                Err(unavailable)
+            }
+        }
+    }
+
+    /// Writes the log lines that nothing holds back any more.
+    pub fn flush_logs(&mut self, outside: &dyn Outside) {
+        if !self.ledger.is_settled() {
+            return;
+        }
+        for line in self.logs.drain(..) {
+            outside.log(&line);
+        }
+    }
+
+    /// Log lines dropped for their number so far.
+    pub fn logs_dropped(&self) -> u64 {
+        self.logs_dropped
+    }
+
+    /// Whether a policy answered in the backend's place.
+    pub fn has_responded(&self) -> bool {
+        self.responded
+    }
+
+    pub(crate) fn headers(&self, side: crate::bindings::keyward::policy::exchange::Side) -> Option<&HeaderMap> {
+        use crate::bindings::keyward::policy::exchange::Side;
+        match side {
+            Side::Request => Some(&self.request.headers),
+            Side::Response => self.response.as_ref().map(|head| &head.headers),
+        }
+    }
+}
+
+/// What every call of a policy needs to know about it.
+pub(crate) type SharedOutside = Arc<dyn Outside>;

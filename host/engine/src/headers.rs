@@ -1,0 +1,58 @@
+//! Which headers a policy may write, and how.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::bindings::keyward::policy::exchange::ExchangeFailure;
+
+/// Whether the host writes this header itself, so that no policy and no grant
+/// may: framing and connection handling (RFC 9110, 7.6.1 and 8.6) and the
+/// request's target.
+pub fn is_host_owned(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "expect"
+            | "http2-settings"
+    ) || name.as_str().starts_with("proxy-")
+}
+
+pub(crate) fn parse(
+    name: &str,
+    value: Vec<u8>,
+    most: usize,
+) -> Result<(HeaderName, HeaderValue), ExchangeFailure> {
+    let name = parse_name(name)?;
+    if value.len() > most {
+        return Err(ExchangeFailure::Limit);
+    }
+    let value =
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).map_err(|_| ExchangeFailure::Invalid)?;
+    Ok((name, value))
+}
+
+pub(crate) fn parse_name(name: &str) -> Result<HeaderName, ExchangeFailure> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ExchangeFailure::Invalid)?;
+    if is_host_owned(&name) {
+        return Err(ExchangeFailure::Invalid);
+    }
+    Ok(name)
+}
+
+/// Room for one more header beside those that are there.
+pub(crate) fn has_room(headers: &HeaderMap, most: usize) -> Result<(), ExchangeFailure> {
+    if headers.len() < most { Ok(()) } else { Err(ExchangeFailure::Limit) }
+}
+
+/// One value of a header; `index` counts the values of that name.
+pub(crate) fn value(headers: &HeaderMap, name: &str, index: u32) -> Option<Vec<u8>> {
+    // A name that is not a header name is in no map; no need to tell them apart.
+    let index = usize::try_from(index).ok()?;
+    headers.get_all(name).iter().nth(index).map(|value| value.as_bytes().to_vec())
+}

@@ -1,0 +1,111 @@
+//! The manifest: what a component says about itself, read without running it.
+//!
+//! It is a custom section `keyward:manifest` at the component's top level that
+//! holds one JSON object. What it asks for is a request; authority is what it
+//! asks for *and* an operator granted.
+
+use keyward_names::Alias;
+use keyward_vault::{Ask, Use};
+use serde::{Deserialize, Serialize};
+
+/// The section's name.
+pub(crate) const SECTION: &str = "keyward:manifest";
+/// Bytes that a manifest may have.
+const MOST_BYTES: usize = 64 << 10;
+/// Things that a manifest may ask for.
+const MOST_ASKS: usize = 64;
+
+/// What a component says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The policy's name, as its author calls it.
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// One sentence: what it does.
+    #[serde(default)]
+    pub description: String,
+    /// The uses of secrets that it asks for.
+    #[serde(default)]
+    pub asks: Vec<ManifestAsk>,
+    /// A JSON Schema of its settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
+}
+
+/// One use of a secret that a policy asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestAsk {
+    /// What the policy calls the secret. A grant gives the alias.
+    pub alias: Alias,
+    /// The use, as grants spell it: `attach`, `sign-request`, …
+    #[serde(rename = "use")]
+    pub use_: String,
+    /// Why, for the operator who decides about the grant.
+    #[serde(default)]
+    pub why: String,
+}
+
+/// A manifest can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// There is none.
+    #[error(
+        "it has no manifest (custom section \"keyward:manifest\"); \
+         build it with the tools that come with Keyward"
+    )]
+    Missing,
+    /// There is more than one.
+    #[error("it has more than one manifest (custom section \"keyward:manifest\")")]
+    Repeated,
+    /// It is too long.
+    #[error("its manifest has {0} bytes; at most {MOST_BYTES} are accepted")]
+    TooLong(usize),
+    /// It is not the JSON that a manifest is.
+    #[error("its manifest is malformed: {0}")]
+    Malformed(String),
+    /// It asks for a use that does not exist.
+    #[error(
+        "its manifest asks for the use \"{0}\", which does not exist; \
+         uses are attach, sign-request, mac-sign, mac-verify, identify"
+    )]
+    UnknownUse(String),
+    /// It asks for too much.
+    #[error("its manifest asks for {0} uses; at most {MOST_ASKS} are accepted")]
+    TooManyAsks(usize),
+}
+
+impl Manifest {
+    pub(crate) fn parse(section: &[u8]) -> Result<Self, ManifestError> {
+        if section.len() > MOST_BYTES {
+            return Err(ManifestError::TooLong(section.len()));
+        }
+        let manifest: Manifest = serde_json::from_slice(section)
+            .map_err(|error| ManifestError::Malformed(error.to_string()))?;
+        if manifest.asks.len() > MOST_ASKS {
+            return Err(ManifestError::TooManyAsks(manifest.asks.len()));
+        }
+        manifest.vault_asks()?;
+        Ok(manifest)
+    }
+
+    /// What it asks for, as the vault knows it.
+    ///
+    /// Errors: an ask names a use that does not exist.
+    pub fn vault_asks(&self) -> Result<Vec<Ask>, ManifestError> {
+        self.asks
+            .iter()
+            .map(|ask| {
+                let use_ = ask
+                    .use_
+                    .parse::<Use>()
+                    .map_err(|_| ManifestError::UnknownUse(ask.use_.chars().take(64).collect()))?;
+                Ok(Ask { alias: ask.alias.clone(), use_ })
+            })
+            .collect()
+    }
+}

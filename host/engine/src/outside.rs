@@ -1,0 +1,90 @@
+//! What lies outside the sandbox: the one trait through which the engine
+//! reaches the world.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use http::{HeaderMap, Method, StatusCode};
+use keyward_names::{PolicyName, RouteName};
+use keyward_vault::{Ledger, Notes};
+
+use crate::body::Body;
+use crate::exchange::LogLine;
+
+/// A boxed future that borrows from the call it serves.
+pub type OutsideFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A call that a policy makes to a backend of its own choice among the routes
+/// that the operator opened to it. It has no host: the route has one.
+pub struct OutsideRequest {
+    /// Which policy calls.
+    pub policy: PolicyName,
+    /// Where to.
+    pub route: RouteName,
+    /// The method.
+    pub method: Method,
+    /// Path and query, starting with `/`.
+    pub path_and_query: http::uri::PathAndQuery,
+    /// Headers; none that the host writes itself.
+    pub headers: HeaderMap,
+    /// The body, whole.
+    pub body: bytes::Bytes,
+    /// What is to be attached to it.
+    pub notes: Notes,
+}
+
+/// What came back.
+pub struct OutsideResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, checked by the response guard.
+    pub headers: HeaderMap,
+    /// The body, as it arrives, checked by the response guard.
+    pub body: Body,
+}
+
+/// Why a call to a backend came to nothing. The guest is told the same word and
+/// no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFailure {
+    /// The route is not open to the policy, or an attached secret may not go
+    /// there.
+    Denied,
+    /// The request is malformed.
+    Invalid,
+    /// The body is larger than the operation takes.
+    Limit,
+    /// No answer in time, no connection, or no durable audit record.
+    Unavailable,
+    /// The answer was not passed on.
+    Upstream,
+}
+
+/// What lies outside: implemented by crate `keyward` for production, and by
+/// test harnesses.
+///
+/// Implementations must not panic, and must not keep what they are given beyond
+/// the call.
+pub trait Outside: Send + Sync + 'static {
+    /// Sends a request and waits for the head of the answer. Must wait for
+    /// `ledger`'s barrier before the first byte leaves. Cancel-safe: dropping
+    /// the future gives up the call.
+    fn send<'a>(
+        &'a self,
+        request: OutsideRequest,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>>;
+
+    /// Returns after that many milliseconds.
+    fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()>;
+
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> u64;
+
+    /// Fills `into` with cryptographically secure random bytes.
+    fn random(&self, into: &mut [u8]);
+
+    /// Writes a log line. It is called only once nothing that the line may
+    /// depend on is still missing from the audit trail.
+    fn log(&self, line: &LogLine);
+}

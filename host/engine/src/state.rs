@@ -1,0 +1,170 @@
+//! What a store holds during one call of a policy.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use keyward_names::RouteName;
+use keyward_vault::{Notes, Vault};
+use wasmtime::ResourceLimiter;
+use wasmtime::component::{HasData, ResourceTable};
+
+use crate::body::{Cursor, PolicyBody};
+use crate::counters::Counters;
+use crate::error::PolicyStop;
+use crate::exchange::{Exchange, Phase, SharedOutside};
+use crate::limits::Limits;
+use crate::load::PolicyInner;
+
+/// The exchange has no entry in the handle table: there is one for each call.
+pub struct ExchangeHandle;
+
+/// A request that a policy is building.
+pub struct PolicyRequest {
+    pub(crate) route: RouteName,
+    pub(crate) method: http::Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) notes: Notes,
+}
+
+/// The answer to one.
+pub struct PolicyResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: PolicyBody,
+    pub(crate) cursor: Cursor,
+}
+
+macro_rules! alias_handles {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        pub struct $name(pub(crate) HandleAlias);
+    )+};
+}
+
+/// What a guest called a secret: any text. What can't be a name fails at its use,
+/// like a name that is not granted.
+#[derive(Clone)]
+pub(crate) struct HandleAlias(pub(crate) Arc<str>);
+
+alias_handles!(
+    /// A handle for attaching.
+    CredentialHandle,
+    /// A handle for signing requests.
+    SignerHandle,
+    /// A handle for making message authentication codes.
+    MacSignerHandle,
+    /// A handle for checking them.
+    MacVerifierHandle,
+    /// A handle for identifying clients.
+    ClientKeysHandle,
+);
+
+/// What this call has used of its budget.
+#[derive(Default)]
+pub(crate) struct Spent {
+    pub(crate) host_calls: u32,
+    pub(crate) secret_uses: u32,
+    pub(crate) egress_requests: u32,
+    pub(crate) log_lines: u32,
+    pub(crate) random_bytes: u32,
+    pub(crate) ticks: u32,
+    pub(crate) memory_bytes: usize,
+    pub(crate) table_elements: usize,
+}
+
+/// A store's data: one call of one policy.
+pub(crate) struct CallState {
+    pub(crate) exchange: Box<Exchange>,
+    pub(crate) policy: Arc<PolicyInner>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) outside: SharedOutside,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) phase: Phase,
+    pub(crate) table: ResourceTable,
+    pub(crate) spent: Spent,
+    pub(crate) request_cursor: Cursor,
+    pub(crate) response_cursor: Cursor,
+    /// The call's time, asked for once.
+    pub(crate) now: Option<u64>,
+    pub(crate) deadline: Option<u64>,
+    /// Why the host stopped the call, when it did.
+    pub(crate) stop: Option<PolicyStop>,
+}
+
+impl CallState {
+    /// Counts a call into the host. Errors stop the guest.
+    pub(crate) fn enter(&mut self) -> wasmtime::Result<()> {
+        self.spent.host_calls += 1;
+        if self.spent.host_calls > self.limits.host_calls {
+            return Err(self.stop(PolicyStop::HostCalls(self.limits.host_calls)));
+        }
+        Ok(())
+    }
+
+    /// Like `enter`, for calls that copy bytes out of the guest.
+    pub(crate) fn enter_with(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.enter()?;
+        if bytes > self.limits.call_bytes {
+            return Err(self.stop(PolicyStop::CallBytes));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop(&mut self, why: PolicyStop) -> wasmtime::Error {
+        self.stop = Some(why);
+        wasmtime::Error::msg("stopped by the host")
+    }
+
+    pub(crate) fn now(&mut self) -> u64 {
+        match self.now {
+            Some(now) => now,
+            None => {
+                let now = self.outside.now();
+                self.now = Some(now);
+                now
+            }
+        }
+    }
+
+    /// Milliseconds that a host call may still wait.
+    pub(crate) fn patience(&mut self) -> u64 {
+        let now = self.outside.now();
+        let wall = u64::from(self.limits.wall_milliseconds);
+        let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
+        deadline.saturating_sub(now)
+    }
+}
+
+/// Tells the generated code that the store's data implements the imports.
+pub(crate) struct HasCallState;
+
+impl HasData for HasCallState {
+    type Data<'a> = &'a mut CallState;
+}
+
+impl ResourceLimiter for CallState {
+    // The sum counts: a limit per memory could be had many times over.
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let total = self.spent.memory_bytes.saturating_add(growth);
+        if total > self.limits.memory_bytes {
+            return Ok(false);
+        }
+        self.spent.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let total = self.spent.table_elements.saturating_add(growth);
+        if total > self.limits.table_elements {
+            return Ok(false);
+        }
+        self.spent.table_elements = total;
+        Ok(true)
+    }
+}

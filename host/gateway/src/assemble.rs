@@ -1,0 +1,216 @@
+//! From a configuration to a gateway that can serve: vault opened, grants in
+//! force, policies loaded, documents compiled, pipelines made.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use keyward::document::{Document, DocumentErrors};
+use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource};
+use keyward::names::PolicyName;
+use keyward::vault::{Actor, Grants, GrantsError, Vault, VaultError};
+use keyward::{BuildError, Keyward};
+
+use crate::config::{Config, PolicySection, Steps};
+use crate::pipeline::{Pipeline, Pipelines};
+
+/// Why a gateway could not be put together. Each says what to mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The vault can't be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A file can't be read.
+    #[error("{what} {} can't be read: {source}", file.display())]
+    Unreadable {
+        /// What the file is.
+        what: &'static str,
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The grants file has errors.
+    #[error("{0}")]
+    Grants(GrantsError),
+    /// A document has errors.
+    #[error("{}", .0.render(false))]
+    Document(DocumentErrors),
+    /// A policy can't be loaded.
+    #[error(transparent)]
+    Policy(#[from] LoadError),
+    /// A policy stands in a phase that it does not have.
+    #[error(
+        "{place}: policy \"{policy}\" has no {phase} phase; it has: {has}"
+    )]
+    NoSuchPhase {
+        /// The pipeline or the place in a document.
+        place: String,
+        /// Which policy.
+        policy: PolicyName,
+        /// Which phase.
+        phase: Phase,
+        /// The phases that it has.
+        has: String,
+    },
+    /// A document names a policy that the configuration does not have.
+    #[error(
+        "{place}: no policy \"{policy}\"; add a [[policy]] with that name to {}",
+        config.display()
+    )]
+    UnknownPolicy {
+        /// The place in the document.
+        place: String,
+        /// Which policy.
+        policy: PolicyName,
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// The parts can't be put together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Guests can be read by a debugger.
+    #[error("this engine lets a debugger read guests; it is for tests and must not serve")]
+    Debuggable,
+}
+
+/// The grants of a configuration, read anew.
+///
+/// Errors: the file can't be read or has errors.
+pub fn read_grants(config: &Config) -> Result<Grants, OpenError> {
+    let Some(file) = &config.grants else { return Ok(Grants::none()) };
+    let text = read_text("the grants file", file)?;
+    Grants::parse(&file.display().to_string(), &text).map_err(OpenError::Grants)
+}
+
+/// Puts the parts together: `vault` gets the configuration's grants, and each
+/// policy that a pipeline uses is loaded.
+///
+/// Compiling a policy takes tens of milliseconds; call this where nothing waits.
+///
+/// Errors: see [`OpenError`].
+pub fn assemble(config: &Config, vault: Vault, actor: &Actor) -> Result<(Keyward, Pipelines), OpenError> {
+    assemble_with(config, vault, actor, EngineConfig::default())
+}
+
+/// Like [`assemble`], with another set-up of the engine.
+///
+/// Errors: see [`OpenError`]; [`OpenError::Debuggable`] if the set-up lets a
+/// debugger read guests.
+pub fn assemble_with(
+    config: &Config,
+    vault: Vault,
+    actor: &Actor,
+    engine: EngineConfig,
+) -> Result<(Keyward, Pipelines), OpenError> {
+    vault.set_grants(read_grants(config)?, actor)?;
+    let keyward = Keyward::builder(vault).routes(config.routes.clone()).engine(engine).build()?;
+    if keyward.engine().is_debuggable() {
+        return Err(OpenError::Debuggable);
+    }
+    let global = config.gateway.document.as_deref().map(read_document).transpose()?;
+    let mut loader = Loader { config, keyward: &keyward, loaded: HashMap::new() };
+    let mut pipelines = Vec::with_capacity(config.pipelines.len());
+    for pipeline in &config.pipelines {
+        let phases = match &pipeline.steps {
+            Steps::Lists { inbound, backend, outbound, on_error } => {
+                let place = format!("pipeline {}", pipeline.path);
+                let mut phases: [Vec<Policy>; 4] = Default::default();
+                let lists = [inbound, backend, outbound, on_error];
+                for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases) {
+                    for name in names {
+                        policies.push(loader.load(&place, phase, name, None)?);
+                    }
+                }
+                phases
+            }
+            Steps::Document(file) => loader.document(&read_document(file)?, global.as_ref())?,
+        };
+        pipelines.push(Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases));
+    }
+    Ok((keyward, Pipelines::new(pipelines)))
+}
+
+fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
+    std::fs::read_to_string(file)
+        .map_err(|source| OpenError::Unreadable { what, file: file.to_owned(), source })
+}
+
+fn read_document(file: &Path) -> Result<Document, OpenError> {
+    let text = read_text("the policy document", file)?;
+    Document::parse(&file.display().to_string(), &text).map_err(OpenError::Document)
+}
+
+/// Loads each policy once for each settings that it is used with.
+struct Loader<'a> {
+    config: &'a Config,
+    keyward: &'a Keyward,
+    loaded: HashMap<(PolicyName, String), Policy>,
+}
+
+impl Loader<'_> {
+    fn document(&mut self, document: &Document, global: Option<&Document>) -> Result<[Vec<Policy>; 4], OpenError> {
+        use keyward::document::Phase as Section;
+        let effective = document.splice(global);
+        let sections = [Section::Inbound, Section::Backend, Section::Outbound, Section::OnError];
+        let mut phases: [Vec<Policy>; 4] = Default::default();
+        for ((section, phase), policies) in sections.into_iter().zip(Phase::ALL).zip(&mut phases) {
+            for call in effective.calls(section) {
+                let place = call.position.to_string();
+                policies.push(self.load(&place, phase, &call.policy, call.settings)?);
+            }
+        }
+        Ok(phases)
+    }
+
+    fn load(
+        &mut self,
+        place: &str,
+        phase: Phase,
+        name: &PolicyName,
+        settings: Option<serde_json::Value>,
+    ) -> Result<Policy, OpenError> {
+        let section: &PolicySection =
+            self.config.policies.iter().find(|section| section.name == *name).ok_or_else(|| {
+                OpenError::UnknownPolicy {
+                    place: place.to_owned(),
+                    policy: name.clone(),
+                    config: self.config.file.clone(),
+                }
+            })?;
+        let settings = settings.as_ref().unwrap_or(&section.settings);
+        let key = (name.clone(), settings.to_string());
+        let policy = match self.loaded.get(&key) {
+            Some(policy) => policy.clone(),
+            None => {
+                let component = std::fs::read(&section.component).map_err(|source| {
+                    OpenError::Unreadable { what: "the component", file: section.component.clone(), source }
+                })?;
+                let given = settings.as_object().is_none_or(|object| !object.is_empty());
+                let policy = self.keyward.engine().load(&PolicySource {
+                    name: name.clone(),
+                    component: &component,
+                    settings: given.then_some(settings),
+                    routes: &section.routes,
+                })?;
+                tracing::info!(
+                    policy = name.as_str(),
+                    component = %policy.identity().component,
+                    "policy loaded"
+                );
+                self.loaded.insert(key, policy.clone());
+                policy
+            }
+        };
+        if !policy.phases().contains(&phase) {
+            let has: Vec<&str> = policy.phases().iter().map(|phase| phase.as_str()).collect();
+            return Err(OpenError::NoSuchPhase {
+                place: place.to_owned(),
+                policy: name.clone(),
+                phase,
+                has: has.join(", "),
+            });
+        }
+        Ok(policy)
+    }
+}

@@ -1,0 +1,110 @@
+//! `keyward.toml`: what a gateway listens on, where it keeps its files, which
+//! routes, policies and pipelines it has.
+//!
+//! [`Config::load`] reports everything that is wrong with a file at once, each
+//! with its place. What it returns is consistent: every name in a pipeline is
+//! defined, no name or path is defined twice, every route is one that the egress
+//! accepts. It does not open the vault, the policies or the documents.
+
+mod diagnostics;
+mod parse;
+mod pipeline;
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use keyward::egress::Route;
+use keyward::names::{PolicyName, RouteName};
+use keyward::vault::Durability;
+
+pub use diagnostics::{ConfigErrors, Finding};
+pub use pipeline::{PathPrefix, Pipeline, Steps};
+
+/// A gateway's configuration. All paths are absolute or relative to the working
+/// directory: those in the file are relative to the file, and resolved here.
+#[derive(Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// `[gateway]`.
+    pub gateway: GatewaySection,
+    /// `[vault]`.
+    pub vault: VaultSection,
+    /// `[audit]`.
+    pub audit: AuditSection,
+    /// Where the control socket is: `[control] socket`.
+    pub control_socket: PathBuf,
+    /// The file with the grants: `[grants] file`. None: nothing is granted.
+    pub grants: Option<PathBuf>,
+    /// `[[route]]`, in the file's order.
+    pub routes: Vec<Route>,
+    /// `[[policy]]`, in the file's order.
+    pub policies: Vec<PolicySection>,
+    /// `[[pipeline]]`, the longest path first: the first that matches a request
+    /// is the one.
+    pub pipelines: Vec<Pipeline>,
+}
+
+/// `[gateway]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySection {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// A policy document that the documents of pipelines refer to with `<base/>`.
+    pub document: Option<PathBuf>,
+    /// Client connections at one time; more wait. 4096 unless set.
+    pub max_connections: usize,
+}
+
+/// `[vault]`. `vault.keyward` and `vault.key` unless set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultSection {
+    /// The sealed file.
+    pub file: PathBuf,
+    /// The file with its key.
+    pub key_file: PathBuf,
+}
+
+/// `[audit]`. Directory `audit`, durability `strict` unless set.
+#[derive(Clone, Debug)]
+pub struct AuditSection {
+    /// Where the trail is.
+    pub directory: PathBuf,
+    /// When a record counts as written.
+    pub durability: Durability,
+}
+
+/// `[[policy]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicySection {
+    /// What pipelines and grants call it.
+    pub name: PolicyName,
+    /// Its component.
+    pub component: PathBuf,
+    /// What its `configure` is given: a JSON object, empty unless set.
+    pub settings: serde_json::Value,
+    /// The routes that it may call itself.
+    pub routes: Vec<RouteName>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// Errors: every finding of the file, in its order.
+    pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigErrors::unreadable(file, error.kind()))?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks the text of a file that is, or would be, at `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        parse::parse(file, text)
+    }
+
+    /// The pipeline of a request's path: the one with the longest prefix.
+    pub fn pipeline(&self, path: &str) -> Option<&Pipeline> {
+        self.pipelines.iter().find(|pipeline| pipeline.path.matches(path))
+    }
+}

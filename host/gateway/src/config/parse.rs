@@ -1,0 +1,437 @@
+//! From the text of `keyward.toml` to a [`Config`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keyward::egress::{Roots, Route};
+use keyward::names::{PolicyName, RouteName};
+use keyward::vault::Durability;
+use serde_json::{Map, Number, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostics::{ConfigErrors, nearest};
+use super::pipeline::{PathPrefix, Pipeline, Steps};
+use super::reader::{At, Findings, Reader, type_name};
+use super::{AuditSection, Config, GatewaySection, PolicySection, VaultSection};
+
+const MAX_CONNECTIONS: usize = 4096;
+
+pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
+    let findings = Findings::default();
+    let (table, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        // What is read from a broken file would only lead astray.
+        for error in broken {
+            findings.add(error.span().unwrap_or(0..0), first_line(error.message()));
+        }
+        return Err(ConfigErrors::new(file, text, findings.into_inner()));
+    }
+    let base = file.parent().unwrap_or(Path::new("")).to_owned();
+    let parser = Parser { base, findings: &findings };
+    let config = parser.config(file, &table);
+    let findings = findings.into_inner();
+    match config {
+        Some(config) if findings.is_empty() => Ok(config),
+        _ => Err(ConfigErrors::new(file, text, findings)),
+    }
+}
+
+struct Parser<'a> {
+    /// The folder that relative paths start from.
+    base: PathBuf,
+    findings: &'a Findings,
+}
+
+/// The names that a file defines, with the place of each.
+type Defined<N> = HashMap<N, Range<usize>>;
+
+impl<'a> Parser<'a> {
+    /// None only if there are findings.
+    fn config(&self, file: &Path, table: &'a Spanned<DeTable<'_>>) -> Option<Config> {
+        let root = Reader::new("the file", 0..0, table.get_ref(), self.findings);
+
+        let gateway = self.gateway(&root);
+        let (vault_file, key_file) = self.vault(&root);
+        let audit = self.audit(&root);
+        let control_socket = self.one_path(&root, "control", "[control]", "socket");
+        let grants = self.one_path(&root, "grants", "[grants]", "file");
+
+        let mut route_names = Defined::new();
+        let routes: Vec<Route> = root
+            .sections("route", "[[route]]")
+            .into_iter()
+            .filter_map(|section| self.route(section, &mut route_names))
+            .collect();
+        let mut policy_names = Defined::new();
+        let policies: Vec<PolicySection> = root
+            .sections("policy", "[[policy]]")
+            .into_iter()
+            .filter_map(|section| self.policy(section, &mut policy_names, &route_names))
+            .collect();
+        let mut paths = HashMap::new();
+        let mut pipelines: Vec<Pipeline> = root
+            .sections("pipeline", "[[pipeline]]")
+            .into_iter()
+            .filter_map(|section| self.pipeline(section, &mut paths, &route_names, &policy_names))
+            .collect();
+        pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
+        root.finish();
+
+        Some(Config {
+            file: file.to_owned(),
+            gateway: gateway?,
+            vault: VaultSection {
+                file: vault_file.unwrap_or_else(|| self.base.join("vault.keyward")),
+                key_file: key_file.unwrap_or_else(|| self.base.join("vault.key")),
+            },
+            audit,
+            control_socket: control_socket.unwrap_or_else(|| self.base.join("control.sock")),
+            grants,
+            routes,
+            policies,
+            pipelines,
+        })
+    }
+
+    fn gateway(&self, root: &Reader<'a, '_>) -> Option<GatewaySection> {
+        let Some(section) = root.section("gateway", "[gateway]") else {
+            self.findings.add_with_help(
+                0..0,
+                "the file has no [gateway]",
+                "begin with:\n[gateway]\nlisten = \"127.0.0.1:8080\"",
+            );
+            return None;
+        };
+        let listen = section.required_text("listen", "\"127.0.0.1:8080\"").and_then(|listen| {
+            let parsed: Result<SocketAddr, _> = listen.value.parse();
+            if parsed.is_err() {
+                self.findings.add_with_help(
+                    listen.span,
+                    "`listen` is not an address and a port",
+                    "write an IP address and a port: \"127.0.0.1:8080\", \"[::1]:8080\", \"0.0.0.0:8080\" for all addresses",
+                );
+            }
+            parsed.ok()
+        });
+        let document = self.path(&section, "document");
+        let max_connections = section
+            .count("max-connections")
+            .map_or(MAX_CONNECTIONS, |count| usize::try_from(count.value).unwrap_or(usize::MAX));
+        section.finish();
+        Some(GatewaySection { listen: listen?, document, max_connections })
+    }
+
+    fn vault(&self, root: &Reader<'a, '_>) -> (Option<PathBuf>, Option<PathBuf>) {
+        let Some(section) = root.section("vault", "[vault]") else { return (None, None) };
+        let paths = (self.path(&section, "file"), self.path(&section, "key-file"));
+        section.finish();
+        paths
+    }
+
+    fn audit(&self, root: &Reader<'a, '_>) -> AuditSection {
+        let mut audit =
+            AuditSection { directory: self.base.join("audit"), durability: Durability::Strict };
+        let Some(section) = root.section("audit", "[audit]") else { return audit };
+        if let Some(directory) = self.path(&section, "directory") {
+            audit.directory = directory;
+        }
+        match section.text("durability") {
+            None | Some(At { value: "strict", .. }) => {}
+            Some(At { value: "buffered", .. }) => audit.durability = Durability::Buffered,
+            Some(At { span, .. }) => self.findings.add_with_help(
+                span,
+                "`durability` is neither \"strict\" nor \"buffered\"",
+                "\"strict\" waits until a record is on the disk, \"buffered\" until it is written",
+            ),
+        }
+        section.finish();
+        audit
+    }
+
+    /// `key` of section `name`, both of which may be missing.
+    fn one_path(
+        &self,
+        root: &Reader<'a, '_>,
+        name: &'static str,
+        title: &'static str,
+        key: &'static str,
+    ) -> Option<PathBuf> {
+        let section = root.section(name, title)?;
+        let path = self.path(&section, key);
+        section.finish();
+        path
+    }
+
+    fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
+        let text = section.text(key)?;
+        self.resolve(key, text)
+    }
+
+    fn resolve(&self, key: &str, text: At<&str>) -> Option<PathBuf> {
+        if text.value.is_empty() || text.value.contains('\0') {
+            self.findings.add(text.span, format!("`{key}` is not a path"));
+            return None;
+        }
+        Some(self.base.join(text.value))
+    }
+
+    fn route(&self, section: Reader<'a, '_>, defined: &mut Defined<RouteName>) -> Option<Route> {
+        let name = self.defined_name(
+            &section,
+            "\"billing\"",
+            "route",
+            defined,
+            |text| RouteName::parse(text).map_err(|error| error.to_string()),
+        );
+        let url = section.required_text("url", "\"https://billing.example.com\"");
+        let roots = section.text("ca-file").and_then(|text| {
+            let span = text.span.clone();
+            let path = self.resolve("ca-file", text)?;
+            match std::fs::read(&path) {
+                Ok(pem) => Some(Roots::Pem(pem)),
+                Err(error) => {
+                    let message = format!("can't read {}: {}", path.display(), error.kind());
+                    self.findings.add_with_help(
+                        span,
+                        message,
+                        "name a PEM file with the certificates that may vouch for this host; the path is relative to this file",
+                    );
+                    None
+                }
+            }
+        });
+        let millis = |key| section.count(key).map(|count| Duration::from_millis(count.value));
+        let connect_timeout = millis("connect-timeout-ms");
+        let response_timeout = millis("response-timeout-ms");
+        section.finish();
+
+        let (name, url) = (name?, url?);
+        let mut route = Route::new(name, url.value)
+            .map_err(|error| self.findings.add(url.span, format!("`url`: {error}")))
+            .ok()?;
+        if let Some(roots) = roots {
+            route = route.with_roots(roots);
+        }
+        if let Some(connect_timeout) = connect_timeout {
+            route = route.with_connect_timeout(connect_timeout);
+        }
+        if let Some(response_timeout) = response_timeout {
+            route = route.with_response_timeout(response_timeout);
+        }
+        Some(route)
+    }
+
+    fn policy(
+        &self,
+        section: Reader<'a, '_>,
+        defined: &mut Defined<PolicyName>,
+        routes: &Defined<RouteName>,
+    ) -> Option<PolicySection> {
+        let name = self.defined_name(
+            &section,
+            "\"attach-api-key\"",
+            "policy",
+            defined,
+            |text| PolicyName::parse(text).map_err(|error| error.to_string()),
+        );
+        let component = section
+            .required_text("component", "\"policies/attach-api-key.wasm\"")
+            .and_then(|text| self.resolve("component", text));
+        let settings = match section.raw_table("settings") {
+            Some(table) => self.table_to_json(table.value),
+            None => Some(Map::new()),
+        };
+        let routes = section
+            .texts("routes")
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|text| self.known_route(text, routes))
+            .collect();
+        section.finish();
+        Some(PolicySection {
+            name: name?,
+            component: component?,
+            settings: Value::Object(settings?),
+            routes,
+        })
+    }
+
+    fn pipeline(
+        &self,
+        section: Reader<'a, '_>,
+        paths: &mut HashMap<PathPrefix, ()>,
+        routes: &Defined<RouteName>,
+        policies: &Defined<PolicyName>,
+    ) -> Option<Pipeline> {
+        let path = section.required_text("path", "\"/billing\"").and_then(|text| {
+            let path = PathPrefix::parse(text.value)
+                .map_err(|error| self.findings.add(text.span.clone(), error.to_string()))
+                .ok()?;
+            if paths.insert(path.clone(), ()).is_some() {
+                self.findings.add_with_help(
+                    text.span,
+                    format!("a second pipeline for {path}"),
+                    "a path has one pipeline; put the policies of both into it",
+                );
+            }
+            Some(path)
+        });
+        let route = section
+            .required_text("route", "\"billing\"")
+            .and_then(|text| self.known_route(text, routes));
+
+        let mut listed = Vec::new();
+        let mut phase = |key: &'static str| -> Vec<PolicyName> {
+            let texts = section.texts(key);
+            if texts.is_some() {
+                listed.push(key);
+            }
+            texts
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|text| self.known_policy(text, policies))
+                .collect()
+        };
+        let (inbound, backend) = (phase("inbound"), phase("backend"));
+        let (outbound, on_error) = (phase("outbound"), phase("on-error"));
+        let document = self.path(&section, "document");
+        let steps = match document {
+            None => Steps::Lists { inbound, backend, outbound, on_error },
+            Some(document) => {
+                if let Some(first) = listed.first() {
+                    let span = section.key_span(first).unwrap_or_else(|| section.span());
+                    self.findings.add_with_help(
+                        span,
+                        format!("a pipeline has either a `document` or lists of policies, and this one has `{first}` too"),
+                        "the document says which policies run in which phase; remove one of the two",
+                    );
+                }
+                Steps::Document(document)
+            }
+        };
+        section.finish();
+        Some(Pipeline { path: path?, route: route?, steps })
+    }
+
+    /// The name that a section defines, which no other section may.
+    fn defined_name<N: Eq + std::hash::Hash + Clone + AsStr>(
+        &self,
+        section: &Reader<'a, '_>,
+        example: &str,
+        what: &str,
+        defined: &mut Defined<N>,
+        parse: impl Fn(&str) -> Result<N, String>,
+    ) -> Option<N> {
+        let text = section.required_text("name", example)?;
+        let name =
+            parse(text.value).map_err(|error| self.findings.add(text.span.clone(), error)).ok()?;
+        if defined.insert(name.clone(), text.span.clone()).is_some() {
+            self.findings.add_with_help(
+                text.span,
+                format!("a second {what} named \"{}\"", name.as_text()),
+                "names are unique; rename one of the two",
+            );
+        }
+        Some(name)
+    }
+
+    fn known_route(&self, text: At<&str>, defined: &Defined<RouteName>) -> Option<RouteName> {
+        self.known(text, defined, "route", |text| RouteName::parse(text).ok())
+    }
+
+    fn known_policy(&self, text: At<&str>, defined: &Defined<PolicyName>) -> Option<PolicyName> {
+        self.known(text, defined, "policy", |text| PolicyName::parse(text).ok())
+    }
+
+    fn known<N: Eq + std::hash::Hash + AsStr>(
+        &self,
+        text: At<&str>,
+        defined: &Defined<N>,
+        what: &str,
+        parse: impl Fn(&str) -> Option<N>,
+    ) -> Option<N> {
+        let name = parse(text.value).filter(|name| defined.contains_key(name));
+        if name.is_none() {
+            let mut known: Vec<&str> = defined.keys().map(AsStr::as_text).collect();
+            known.sort_unstable();
+            let help = match nearest(text.value, known.iter().copied()) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None if known.is_empty() => format!("define it with [[{what}]]"),
+                None => format!("define it with [[{what}]], or use one of: {}", known.join(", ")),
+            };
+            let message = format!("unknown {what} \"{}\"", text.value.escape_debug());
+            self.findings.add_with_help(text.span, message, help);
+        }
+        name
+    }
+
+    fn table_to_json(&self, table: &DeTable<'_>) -> Option<Map<String, Value>> {
+        let mut object = Map::new();
+        let mut complete = true;
+        for (key, value) in table.iter() {
+            match self.value_to_json(value) {
+                Some(value) => {
+                    object.insert(key.get_ref().to_string(), value);
+                }
+                None => complete = false,
+            }
+        }
+        complete.then_some(object)
+    }
+
+    fn value_to_json(&self, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+        let json = match value.get_ref() {
+            DeValue::String(text) => Some(Value::String(text.to_string())),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::from)
+            }
+            DeValue::Float(number) => {
+                number.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number)
+            }
+            DeValue::Boolean(boolean) => Some(Value::Bool(*boolean)),
+            DeValue::Datetime(_) => None,
+            DeValue::Array(items) => {
+                return items.iter().map(|item| self.value_to_json(item)).collect();
+            }
+            DeValue::Table(table) => return self.table_to_json(table).map(Value::Object),
+        };
+        if json.is_none() {
+            let what = type_name(value.get_ref());
+            self.findings.add_with_help(
+                value.span(),
+                format!("settings can't hold this value: {what} that JSON does not have"),
+                "write it as a string",
+            );
+        }
+        json
+    }
+}
+
+/// What names have in common here.
+trait AsStr {
+    fn as_text(&self) -> &str;
+}
+
+impl AsStr for RouteName {
+    fn as_text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsStr for PolicyName {
+    fn as_text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or("not valid TOML")
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

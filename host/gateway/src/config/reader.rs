@@ -1,0 +1,216 @@
+//! Reading TOML tables strictly: each key is asked for by name, what nobody asked
+//! for is an error, and reading goes on after an error so that all are found.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostics::{Finding, nearest};
+
+/// Collects findings.
+#[derive(Default)]
+pub(super) struct Findings(RefCell<Vec<Finding>>);
+
+impl Findings {
+    pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
+        self.0.borrow_mut().push(Finding { span, message: message.into(), help: None });
+    }
+
+    pub(super) fn add_with_help(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help = Some(help.into());
+        self.0.borrow_mut().push(Finding { span, message: message.into(), help });
+    }
+
+    pub(super) fn into_inner(self) -> Vec<Finding> {
+        self.0.into_inner()
+    }
+}
+
+/// A value and where it stands.
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// A table whose keys are being asked for.
+pub(super) struct Reader<'a, 'i> {
+    /// How the table is called in messages, such as `[[route]]`.
+    title: &'static str,
+    /// Where the table begins.
+    span: Range<usize>,
+    table: &'a DeTable<'i>,
+    findings: &'a Findings,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'a, 'i> Reader<'a, 'i> {
+    pub(super) fn new(
+        title: &'static str,
+        span: Range<usize>,
+        table: &'a DeTable<'i>,
+        findings: &'a Findings,
+    ) -> Self {
+        Self { title, span, table, findings, asked: RefCell::default() }
+    }
+
+    fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.asked.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    /// A value of that key, as `convert` sees it; a finding and none if it is
+    /// something else than `what`.
+    fn typed<T>(
+        &self,
+        key: &'static str,
+        what: &str,
+        convert: impl FnOnce(&'a DeValue<'i>) -> Option<T>,
+    ) -> Option<At<T>> {
+        let found = self.get(key)?;
+        let span = found.span();
+        match convert(found.get_ref()) {
+            Some(value) => Some(At { value, span }),
+            None => {
+                let actual = type_name(found.get_ref());
+                self.findings.add(span, format!("`{key}` must be {what}, not {actual}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<At<&'a str>> {
+        self.typed(key, "a string", |value| match value {
+            DeValue::String(text) => Some(&**text),
+            _ => None,
+        })
+    }
+
+    pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<At<&'a str>> {
+        if !self.table.contains_key(key) {
+            let message = format!("{} has no `{key}`", self.title);
+            self.findings.add_with_help(
+                self.span.clone(),
+                message,
+                format!("add a line such as: {key} = {example}"),
+            );
+        }
+        self.text(key)
+    }
+
+    /// A whole number from 1 to 2^32.
+    pub(super) fn count(&self, key: &'static str) -> Option<At<u64>> {
+        const MAX: u64 = 1 << 32;
+        let written = self.typed(key, "a whole number", |value| match value {
+            DeValue::Integer(number) => Some(u64::from_str_radix(number.as_str(), number.radix())),
+            _ => None,
+        })?;
+        match written.value {
+            Ok(value) if (1..=MAX).contains(&value) => Some(At { value, span: written.span }),
+            _ => {
+                self.findings.add(written.span, format!("`{key}` must be 1 to {MAX}"));
+                None
+            }
+        }
+    }
+
+    /// An array of strings; none if the key is missing.
+    pub(super) fn texts(&self, key: &'static str) -> Option<Vec<At<&'a str>>> {
+        let array = self.typed(key, "an array of strings", |value| match value {
+            DeValue::Array(array) => Some(array),
+            _ => None,
+        })?;
+        let mut texts = Vec::new();
+        for item in array.value.iter() {
+            match item.get_ref() {
+                DeValue::String(text) => texts.push(At { value: &**text, span: item.span() }),
+                other => {
+                    let message = format!("`{key}` holds strings, not {}", type_name(other));
+                    self.findings.add(item.span(), message);
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table, read by the caller.
+    pub(super) fn raw_table(&self, key: &'static str) -> Option<At<&'a DeTable<'i>>> {
+        self.typed(key, "a table", |value| match value {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    /// `[key]`; where it is missing, an empty one without a place.
+    pub(super) fn section(&self, key: &'static str, title: &'static str) -> Option<Reader<'a, 'i>> {
+        let table = self.raw_table(key)?;
+        Some(Reader::new(title, table.span, table.value, self.findings))
+    }
+
+    /// `[[key]]`.
+    pub(super) fn sections(&self, key: &'static str, title: &'static str) -> Vec<Reader<'a, 'i>> {
+        let Some(found) = self.get(key) else { return Vec::new() };
+        let DeValue::Array(array) = found.get_ref() else {
+            let message = format!("`{key}` is written with double brackets");
+            self.findings.add_with_help(found.span(), message, format!("write [[{key}]]"));
+            return Vec::new();
+        };
+        let mut readers = Vec::new();
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::Table(table) => {
+                    readers.push(Reader::new(title, item.span(), table, self.findings));
+                }
+                other => {
+                    let message = format!("`{key}` holds tables, not {}", type_name(other));
+                    self.findings.add(item.span(), message);
+                }
+            }
+        }
+        readers
+    }
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Where a key is written.
+    pub(super) fn key_span(&self, key: &str) -> Option<Range<usize>> {
+        self.table.get_key_value(key).map(|(key, _)| key.span())
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.asked.borrow();
+        for key in self.table.keys() {
+            let name = key.get_ref();
+            if known.iter().any(|known| known == name) {
+                continue;
+            }
+            let meant = nearest(name, known.iter().copied())
+                .map(|meant| format!("did you mean `{meant}`? "))
+                .unwrap_or_default();
+            let message = format!("{} has no key `{}`", self.title, name.escape_debug());
+            let help = format!("{meant}valid keys: {}", known.join(", "));
+            self.findings.add_with_help(key.span(), message, help);
+        }
+    }
+}
+
+pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,215 @@
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use super::*;
+
+const WHOLE: &str = r#"
+[gateway]
+listen = "127.0.0.1:8080"
+document = "global.xml"
+[vault]
+file = "/var/lib/keyward/vault.keyward"
+key-file = "keys/vault.key"
+[audit]
+directory = "trail"
+durability = "buffered"
+[control]
+socket = "run/control.sock"
+[grants]
+file = "grants.toml"
+[[route]]
+name = "billing"
+url = "https://billing.example.com/v1"
+response-timeout-ms = 1500
+[[route]]
+name = "local"
+url = "http://127.0.0.1:9000"
+[[policy]]
+name = "attach-api-key"
+component = "policies/attach-api-key.wasm"
+settings = { alias = "backend", tries = 3, share = 0.5, on = true, list = [1, "a", { b = 2 }] }
+routes = ["local"]
+[[policy]]
+name = "require-client-key"
+component = "policies/require-client-key.wasm"
+[[pipeline]]
+path = "/billing"
+route = "billing"
+inbound = ["require-client-key", "attach-api-key"]
+on-error = []
+[[pipeline]]
+path = "/billing/refunds"
+route = "billing"
+document = "refunds.xml"
+[[pipeline]]
+path = "/"
+route = "local"
+"#;
+
+fn parse_text(text: &str) -> Result<Config, ConfigErrors> {
+    parse(Path::new("/etc/keyward/keyward.toml"), text)
+}
+
+/// Each finding as `line:column message | help`.
+fn findings(text: &str) -> Vec<String> {
+    let errors = parse_text(text).unwrap_err();
+    errors
+        .findings()
+        .iter()
+        .map(|finding| {
+            let (line, column) = errors.position(finding.span.start);
+            let help = finding.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+            format!("{line}:{column} {}{help}", finding.message)
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = parse_text(WHOLE).unwrap();
+    assert_eq!(config.gateway.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.gateway.document.as_deref(), Some(Path::new("/etc/keyward/global.xml")));
+    assert_eq!(config.vault.file, Path::new("/var/lib/keyward/vault.keyward"));
+    assert_eq!(config.vault.key_file, Path::new("/etc/keyward/keys/vault.key"));
+    assert_eq!(config.audit.directory, Path::new("/etc/keyward/trail"));
+    assert!(matches!(config.audit.durability, Durability::Buffered));
+    assert_eq!(config.control_socket, Path::new("/etc/keyward/run/control.sock"));
+    assert_eq!(config.grants.as_deref(), Some(Path::new("/etc/keyward/grants.toml")));
+    assert_eq!(config.routes.len(), 2);
+    assert_eq!(config.routes[0].base_path(), "/v1");
+    assert_eq!(config.routes[0].response_timeout(), Duration::from_millis(1500));
+    assert_eq!(
+        config.policies[0].settings,
+        serde_json::json!({
+            "alias": "backend", "tries": 3, "share": 0.5, "on": true, "list": [1, "a", { "b": 2 }]
+        })
+    );
+    assert_eq!(config.policies[0].routes, [RouteName::parse("local").unwrap()]);
+    assert_eq!(config.policies[1].settings, serde_json::json!({}));
+}
+
+#[test]
+fn the_longest_path_wins() {
+    let config = parse_text(WHOLE).unwrap();
+    let check = |path: &str, expected: &str| {
+        let pipeline = config.pipeline(path).unwrap();
+        assert_eq!(pipeline.path.as_str(), expected, "{path}");
+    };
+    check("/billing/refunds/7", "/billing/refunds");
+    check("/billing/refundsx", "/billing");
+    check("/billing", "/billing");
+    check("/billings", "/");
+    assert!(matches!(config.pipeline("/billing/refunds").unwrap().steps, Steps::Document(_)));
+}
+
+#[test]
+fn what_is_left_out_has_a_default_beside_the_file() {
+    let config = parse_text("[gateway]\nlisten = \"[::1]:0\"\n").unwrap();
+    assert_eq!(config.vault.file, Path::new("/etc/keyward/vault.keyward"));
+    assert_eq!(config.vault.key_file, Path::new("/etc/keyward/vault.key"));
+    assert_eq!(config.audit.directory, Path::new("/etc/keyward/audit"));
+    assert!(matches!(config.audit.durability, Durability::Strict));
+    assert_eq!(config.control_socket, Path::new("/etc/keyward/control.sock"));
+    assert!(config.grants.is_none() && config.pipelines.is_empty());
+    assert!(config.pipeline("/").is_none());
+}
+
+#[test]
+fn everything_that_is_wrong_is_found_at_once() {
+    let found = findings(
+        r#"[gateway]
+listen = "localhost"
+max-connections = 0
+[audit]
+durabilty = "strict"
+[[route]]
+name = "Billing"
+url = "https://billing.example.com"
+[[route]]
+name = "local"
+url = "http://billing.example.com"
+[[policy]]
+name = "a"
+component = 7
+routes = ["locl"]
+[[policy]]
+name = "a"
+settings = { at = 2027-01-01 }
+[[pipeline]]
+path = "/a"
+route = "local"
+inbound = ["b"]
+document = "a.xml"
+[[pipeline]]
+path = "/a"
+"#,
+    );
+    let expected = [
+        "2:10 `listen` is not an address and a port",
+        "3:19 `max-connections` must be 1 to 4294967296",
+        "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability",
+        "7:8 ",
+        "11:7 `url`: http:// is for this machine only",
+        "14:13 `component` must be a string, not a whole number",
+        "15:11 unknown route \"locl\" | did you mean \"local\"?",
+        "16:1 [[policy]] has no `component` | add a line such as: component = \"policies/attach-api-key.wasm\"",
+        "17:8 a second policy named \"a\"",
+        "18:19 settings can't hold this value: a date that JSON does not have | write it as a string",
+        "22:1 a pipeline has either a `document` or lists",
+        "22:12 unknown policy \"b\" | did you mean \"a\"?",
+        "24:1 [[pipeline]] has no `route`",
+        "25:8 a second pipeline for /a",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn a_file_without_a_gateway_says_how_to_begin() {
+    let found = findings("");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("no [gateway]"), "{found:?}");
+    assert!(parse_text("").unwrap_err().to_string().contains("listen = "));
+}
+
+#[test]
+fn broken_toml_is_shown_where_it_breaks() {
+    let text = "[gateway]\nlisten = \n[vault]\nfile = 'x\n";
+    let found = findings(text);
+    assert!(found.len() >= 2, "{found:?}");
+    assert!(found[0].starts_with("2:"), "{found:?}");
+}
+
+#[test]
+fn a_finding_shows_its_line_with_a_caret() {
+    let text = "[gateway]\nlisten = \"127.0.0.1:8080\"\nlisten-backlog = 7\n";
+    let shown = parse_text(text).unwrap_err().to_string();
+    assert!(shown.contains("/etc/keyward/keyward.toml:3:1"), "{shown}");
+    assert!(shown.contains("listen-backlog = 7"), "{shown}");
+    assert!(shown.contains("^^^^^^^^^^^^^^"), "{shown}");
+    assert!(shown.contains("valid keys: listen, document, max-connections"), "{shown}");
+}
+
+#[test]
+fn a_route_trusts_the_certificates_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keyward.toml");
+    std::fs::write(folder.path().join("ca.pem"), "pem").unwrap();
+    let text = |ca: &str| {
+        format!(
+            "[gateway]\nlisten = \"127.0.0.1:0\"\n[[route]]\nname = \"a\"\nurl = \"https://a.example\"\nca-file = \"{ca}\"\n"
+        )
+    };
+    let config = parse(&file, &text("ca.pem")).unwrap();
+    assert_eq!(*config.routes[0].roots(), Roots::Pem(b"pem".to_vec()));
+    let errors = parse(&file, &text("missing.pem")).unwrap_err();
+    assert!(errors.to_string().contains("missing.pem"), "{errors}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let errors = Config::load(Path::new("/nonexistent/keyward.toml")).unwrap_err();
+    assert!(errors.to_string().contains("/nonexistent/keyward.toml"), "{errors}");
+    assert_eq!(errors.findings().len(), 1);
+}

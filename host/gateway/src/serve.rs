@@ -1,0 +1,163 @@
+//! A gateway that serves: clients on its port, operators on its control socket,
+//! until it is told to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use http_body_util::BodyExt;
+use keyward::Keyward;
+use keyward::egress::BodyError;
+use keyward::vault::{Actor, Vault, VaultFiles};
+use tokio::net::TcpListener;
+
+use crate::assemble::{OpenError, assemble, read_grants};
+use crate::config::Config;
+use crate::control::{BindError, ControlSocket, GrantsReloaded, Node, Status};
+use crate::forward::forward;
+use crate::listen::{self, Limits, Stopped};
+use crate::pipeline::Pipelines;
+
+/// A gateway: everything that its configuration names, checked and loaded.
+pub struct Gateway {
+    config: Config,
+    keyward: Keyward,
+    pipelines: Pipelines,
+    /// The address that it is bound to, once it is.
+    address: OnceLock<SocketAddr>,
+}
+
+/// Why a gateway can't serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Its address is taken or not allowed.
+    #[error("can't listen on {address}: {source}; choose another `listen` in [gateway], or stop what is there")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its control socket can't be made.
+    #[error(transparent)]
+    Control(#[from] BindError),
+}
+
+/// A gateway that holds its port and its control socket.
+pub struct Bound {
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    address: SocketAddr,
+    control: ControlSocket,
+}
+
+impl Gateway {
+    /// Opens the vault, loads the grants, the policies and the documents. Blocks
+    /// for tens of milliseconds for each policy.
+    ///
+    /// Errors: see [`OpenError`].
+    pub fn open(config: Config, actor: &Actor) -> Result<Self, OpenError> {
+        let files = VaultFiles {
+            vault: config.vault.file.clone(),
+            key: config.vault.key_file.clone(),
+            audit: config.audit.directory.clone(),
+        };
+        let vault = Vault::open(&files, config.audit.durability)?;
+        let (keyward, pipelines) = assemble(&config, vault, actor)?;
+        Ok(Gateway { config, keyward, pipelines, address: OnceLock::new() })
+    }
+
+    /// Its pipelines.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.pipelines
+    }
+
+    /// Where clients connect, or will once it is bound.
+    fn address(&self) -> SocketAddr {
+        self.address.get().copied().unwrap_or(self.config.gateway.listen)
+    }
+
+    /// Takes the port and the control socket.
+    ///
+    /// Must run inside a tokio runtime with I/O. Errors: either is taken.
+    pub async fn bind(self) -> Result<Bound, ServeError> {
+        let address = self.config.gateway.listen;
+        let listen = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let _ = self.address.set(address);
+        let control = ControlSocket::bind(&self.config.control_socket)?;
+        Ok(Bound { gateway: Arc::new(self), listener, address, control })
+    }
+}
+
+impl Bound {
+    /// Where clients connect; the port is a real one even if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready, then lets running requests end.
+    ///
+    /// Must run inside a tokio runtime with I/O and time.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
+        let limits = Limits {
+            max_connections: self.gateway.config.gateway.max_connections,
+            ..Limits::default()
+        };
+        let control = tokio::spawn(self.control.serve(Arc::clone(&self.gateway)));
+        let gateway = self.gateway;
+        let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
+            let gateway = Arc::clone(&gateway);
+            async move {
+                let request =
+                    request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
+                forward(&gateway.keyward, &gateway.pipelines, client.ip(), request).await
+            }
+        };
+        let stopped = listen::serve(self.listener, limits, handler, stop).await;
+        control.abort();
+        stopped
+    }
+}
+
+impl Node for Gateway {
+    fn vault(&self) -> &Vault {
+        self.keyward.vault()
+    }
+
+    fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
+        let grants = read_grants(&self.config).map_err(|error| error.to_string())?;
+        let routes: Vec<_> = self.config.routes.iter().map(|route| route.name().clone()).collect();
+        let policies: Vec<_> = self.config.policies.iter().map(|policy| policy.name.clone()).collect();
+        let findings = grants.check_against(&self.vault().list(), &routes, &policies);
+        let answer = GrantsReloaded {
+            grants: count(grants.iter().count()),
+            digest: grants.digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+            findings: findings.iter().map(ToString::to_string).collect(),
+        };
+        self.vault().set_grants(grants, actor).map_err(|error| error.to_string())?;
+        Ok(answer)
+    }
+
+    fn status(&self) -> Status {
+        let config = &self.config;
+        let vault = self.vault();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            listen: self.address().to_string(),
+            routes: config.routes.iter().map(|route| route.name().to_string()).collect(),
+            policies: config.policies.iter().map(|policy| policy.name.to_string()).collect(),
+            pipelines: config.pipelines.iter().map(|pipeline| pipeline.path.to_string()).collect(),
+            secrets: count(vault.list().len()),
+            grants: count(vault.grants().len()),
+            audit_records: vault.audit().size(),
+        }
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,124 @@
+//! Puts the parts together.
+
+use std::sync::Arc;
+
+use keyward_egress::{Egress, Route, SetupError};
+use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
+use keyward_vault::Vault;
+
+use crate::ticker;
+use crate::world::World;
+
+/// A vault, an engine and an egress that work together. Cheap to clone.
+#[derive(Clone)]
+pub struct Keyward {
+    engine: Arc<Engine>,
+    egress: Arc<Egress>,
+}
+
+/// What goes into a [`Keyward`].
+pub struct Builder {
+    vault: Vault,
+    engine: EngineConfig,
+    routes: Vec<Route>,
+    #[cfg(feature = "guest-debug")]
+    observer: Option<keyward_engine::MemoryObserver>,
+}
+
+/// The parts could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The sandbox engine does not start here.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A route can't be prepared.
+    #[error(transparent)]
+    Egress(#[from] SetupError),
+    /// The system gives no thread for the clock of computing time.
+    #[error("no thread for the clock of computing time: {0}")]
+    Ticker(#[source] std::io::Error),
+}
+
+impl Keyward {
+    /// Starts from an open vault.
+    pub fn builder(vault: Vault) -> Builder {
+        Builder {
+            vault,
+            engine: EngineConfig::default(),
+            routes: Vec::new(),
+            #[cfg(feature = "guest-debug")]
+            observer: None,
+        }
+    }
+
+    /// Runs policies.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Sends requests.
+    pub fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// Secrets, grants and the audit trail.
+    pub fn vault(&self) -> &Vault {
+        self.engine.vault()
+    }
+
+    /// Clock, randomness and log, as policies see them.
+    pub fn outside(&self) -> &dyn Outside {
+        &**self.engine.outside()
+    }
+}
+
+impl Builder {
+    /// Adds a route: a destination by name.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Adds routes.
+    #[must_use]
+    pub fn routes(mut self, routes: impl IntoIterator<Item = Route>) -> Self {
+        self.routes.extend(routes);
+        self
+    }
+
+    /// Sets up the engine otherwise than by default.
+    #[must_use]
+    pub fn engine(mut self, config: EngineConfig) -> Self {
+        self.engine = config;
+        self
+    }
+
+    /// Lets a test read each guest's memory after each call.
+    #[cfg(feature = "guest-debug")]
+    #[must_use]
+    pub fn memory_observer(mut self, observer: keyward_engine::MemoryObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Puts the parts together and starts the clock of computing time, a thread
+    /// that ends with the last clone of the result.
+    ///
+    /// Errors: see [`BuildError`].
+    pub fn build(self) -> Result<Keyward, BuildError> {
+        let vault = Arc::new(self.vault);
+        let egress = Arc::new(Egress::new(self.routes, Arc::clone(&vault))?);
+        let world = Arc::new(World { egress: Arc::clone(&egress) });
+        let engine = Engine::new(&self.engine, vault, world)?;
+        #[cfg(feature = "guest-debug")]
+        let engine = match self.observer {
+            Some(observer) => engine.with_memory_observer(observer),
+            None => engine,
+        };
+        let engine = Arc::new(engine);
+        ticker::start(&engine).map_err(BuildError::Ticker)?;
+        Ok(Keyward { engine, egress })
+    }
+}

@@ -1,0 +1,74 @@
+//! What lies outside the sandboxes: egress, the clock, randomness, the log.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::Request;
+use keyward_egress::{Egress, EgressError, Outgoing};
+use keyward_engine::{LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+use keyward_vault::{Ledger, fill_random};
+
+use crate::bodies::to_engine;
+
+pub(crate) struct World {
+    pub(crate) egress: Arc<Egress>,
+}
+
+impl Outside for World {
+    fn send<'a>(
+        &'a self,
+        request: OutsideRequest,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>> {
+        Box::pin(async move {
+            let (mut head, ()) = Request::new(()).into_parts();
+            head.method = request.method;
+            head.uri = http::Uri::from(request.path_and_query);
+            head.headers = request.headers;
+            let body = if request.body.is_empty() {
+                keyward_egress::empty()
+            } else {
+                keyward_egress::full(request.body)
+            };
+            let outgoing = Outgoing { route: request.route, head, body, notes: request.notes };
+            let answer = self.egress.send(outgoing, ledger).await.map_err(to_failure)?;
+            let (head, body) = answer.into_parts();
+            Ok(OutsideResponse { status: head.status, headers: head.headers, body: to_engine(body) })
+        })
+    }
+
+    fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(milliseconds)))
+    }
+
+    fn now(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&self, into: &mut [u8]) {
+        fill_random(into);
+    }
+
+    fn log(&self, line: &LogLine) {
+        let (policy, exchange, message) = (line.policy.as_str(), line.exchange, &line.message);
+        match line.level {
+            LogLevel::Debug => tracing::debug!(target: "keyward::policy", policy, %exchange, "{message}"),
+            LogLevel::Info => tracing::info!(target: "keyward::policy", policy, %exchange, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "keyward::policy", policy, %exchange, "{message}"),
+            LogLevel::Error => tracing::error!(target: "keyward::policy", policy, %exchange, "{message}"),
+        }
+    }
+}
+
+fn to_failure(error: EgressError) -> SendFailure {
+    match error {
+        EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
+        EgressError::Invalid | EgressError::RequestBody => SendFailure::Invalid,
+        EgressError::BodyTooLarge { .. } => SendFailure::Limit,
+        EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
+            SendFailure::Unavailable
+        }
+        EgressError::Protocol | EgressError::Reflected => SendFailure::Upstream,
+    }
+}

@@ -1,0 +1,427 @@
+//! From a permit to a request that carries a secret: note, check, write.
+//!
+//! A policy's permit becomes a [`Note`]. After the last policy, [`Notes::check`]
+//! compares every note with where the request finally goes and with the grants in
+//! force then; after the barrier, [`CheckedNotes::write`] writes. Each step
+//! consumes the one before it, so that none can be skipped or repeated.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, HOST, HeaderName, HeaderValue, IF_RANGE, RANGE};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Uri};
+use jiff::Timestamp;
+use keyward_names::{ComponentDigest, ExchangeId, RouteName};
+use zeroize::Zeroizing;
+
+use crate::audit::{Outcome, UseEntry, Used};
+use crate::grants::{Grant, Placement, RequestSignature, Terms};
+use crate::guard::Guard;
+use crate::headers::remove_alike;
+use crate::ledger::{Durable, Ledger, Position};
+use crate::live::{ApiKey, Live, LiveSecret, Material};
+use crate::mac::MacKey;
+use crate::permit::Denied;
+use crate::signature::{self, MissingComponent, Target as SignedTarget};
+use crate::uses::Class;
+use crate::vault::Vault;
+
+/// What is to be done to a request once its destination is final.
+#[must_use = "a note that goes nowhere attaches nothing"]
+pub struct Note {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) secret: Arc<LiveSecret>,
+    pub(crate) component: ComponentDigest,
+    pub(crate) exchange: ExchangeId,
+}
+
+/// The notes on one request.
+#[derive(Default)]
+pub struct Notes(Vec<Note>);
+
+/// Where a request finally goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The route that the operator named.
+    pub route: &'a RouteName,
+    /// The method.
+    pub method: &'a Method,
+    /// The host, and the port where it isn't the scheme's own.
+    pub authority: &'a str,
+    /// The path and query, as they will be sent.
+    pub path_and_query: &'a PathAndQuery,
+}
+
+impl Notes {
+    /// Adds a note.
+    pub fn push(&mut self, note: Note) {
+        self.0.push(note);
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the whole body is needed to write these notes, and if so, the most
+    /// bytes that it may have.
+    pub fn needs_body(&self) -> Option<u64> {
+        let signatures = self.0.iter().filter_map(|note| match &note.grant.terms {
+            Terms::SignRequest(terms) if signature::covers_body(terms) => {
+                Some(terms.max_body_bytes)
+            }
+            _ => None,
+        });
+        signatures.min()
+    }
+
+    /// Compares each note with where the request finally goes and with the grants
+    /// in force now, and enters what will be written into the ledger.
+    ///
+    /// A grant that was changed since the permit counts as it is now. The secret's
+    /// version stays the one of the permit.
+    ///
+    /// Errors: [`Denied`] for the first note that no grant allows there; the
+    /// request must not be sent.
+    pub fn check(
+        self,
+        vault: &Vault,
+        ledger: &mut Ledger,
+        target: &Target<'_>,
+    ) -> Result<CheckedNotes, Denied> {
+        let live = vault.live();
+        let mut checked = CheckedNotes {
+            notes: Vec::with_capacity(self.0.len()),
+            exchange: ledger.exchange(),
+            method: target.method.clone(),
+            authority: Box::from(target.authority),
+            path_and_query: target.path_and_query.clone(),
+        };
+        for note in self.0 {
+            let decision = note.decide(&live, ledger.exchange(), target);
+            let outcome = match &decision {
+                Ok(_) => Outcome::Allowed,
+                Err(outcome) => *outcome,
+            };
+            let position = ledger.record(UseEntry {
+                grants: live.digest,
+                used: note.used(target.route, outcome),
+            });
+            let grant = Arc::clone(decision.map_err(|_| Denied)?);
+            // The same use twice is one header.
+            let same = |other: &Checked| {
+                other.grant.id == grant.id && Arc::ptr_eq(&other.secret, &note.secret)
+            };
+            match checked.notes.iter_mut().find(|other| same(other)) {
+                Some(other) => other.position = position,
+                None => checked.notes.push(Checked {
+                    grant,
+                    secret: note.secret,
+                    position,
+                }),
+            }
+        }
+        Ok(checked)
+    }
+}
+
+impl Note {
+    fn decide<'a>(
+        &self,
+        live: &'a Live,
+        exchange: ExchangeId,
+        target: &Target<'_>,
+    ) -> Result<&'a Arc<Grant>, Outcome> {
+        if self.exchange != exchange {
+            return Err(Outcome::Revoked);
+        }
+        let grant = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        if !is_plain_authority(target.authority) {
+            return Err(Outcome::OtherAuthority);
+        }
+        grant.reaches(target.route, target.method, target.path_and_query.path())?;
+        Ok(grant)
+    }
+
+    fn used(&self, route: &RouteName, outcome: Outcome) -> Used {
+        Used {
+            policy: self.grant.policy.clone(),
+            component: self.component,
+            use_: self.grant.use_(),
+            alias: Some(self.grant.alias.clone()),
+            grant: Some(self.grant.id.clone()),
+            secret: Some((self.secret.info.id, self.secret.current.number)),
+            route: Some(route.clone()),
+            outcome,
+        }
+    }
+}
+
+/// A host, and a port or none. Nothing before an `@`, which some take for the host.
+fn is_plain_authority(text: &str) -> bool {
+    !text.contains('@')
+        && text.parse::<Authority>().is_ok_and(|authority| {
+            !authority.host().is_empty() && authority.as_str() == text
+        })
+}
+
+/// Notes that may be written onto one request, going to one place.
+pub struct CheckedNotes {
+    notes: Vec<Checked>,
+    exchange: ExchangeId,
+    method: Method,
+    authority: Box<str>,
+    path_and_query: PathAndQuery,
+}
+
+struct Checked {
+    grant: Arc<Grant>,
+    secret: Arc<LiveSecret>,
+    position: Position,
+}
+
+crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(CheckedNotes: std::fmt::Debug, Clone, serde::Serialize);
+
+/// Why a request was not written to. It must not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The proof is of another exchange, or older than these uses.
+    #[error("the uses are not in the audit trail yet")]
+    NotDurable,
+    /// The request goes somewhere else than what was checked.
+    #[error("the request has changed since it was checked")]
+    Changed,
+    /// The body is to be signed and was not given.
+    #[error("the body is needed to sign the request")]
+    BodyMissing,
+    /// The body is larger than the grant lets be signed.
+    #[error("the body is larger than the {max} bytes that may be signed")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// Two notes would write the same header, or sign under the same label.
+    #[error("two secrets are to be written to the same place")]
+    SamePlace,
+    /// The signature is to cover something that the request doesn't have.
+    #[error("the request lacks a part that the signature is to cover")]
+    ComponentMissing,
+    /// The secret can't be used so; its kind should have prevented the permit.
+    #[error("the secret can't be used so")]
+    Unavailable,
+}
+
+impl From<MissingComponent> for AttachError {
+    fn from(MissingComponent: MissingComponent) -> Self {
+        Self::ComponentMissing
+    }
+}
+
+/// Headers by which a client could ask for an answer in which a value is not
+/// found, or have the request taken for another than the one that was checked.
+const REMOVED_BESIDE_A_VALUE: [HeaderName; 5] = [
+    RANGE,
+    IF_RANGE,
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+impl CheckedNotes {
+    /// Writes the secrets and signatures onto a request's head, in place of any
+    /// header that a backend may take for the same. To be called just before the
+    /// request is sent, to the target that was checked.
+    ///
+    /// `durable` is the proof that the uses are in the audit trail. `body` is the
+    /// whole body; it is needed where [`Notes::needs_body`] says so. Values are
+    /// marked sensitive. Beside a value (class C), the request is made to ask for
+    /// the whole answer in no encoding, so that the [`Guard`] can read it.
+    ///
+    /// Errors: see [`AttachError`]. After one, `head` has no headers, so that it
+    /// can't be sent by mistake.
+    pub fn write(
+        self,
+        durable: &Durable,
+        head: &mut Parts,
+        body: Option<&[u8]>,
+    ) -> Result<Guard, AttachError> {
+        let now = Timestamp::now().as_second();
+        let written = self.write_at(now, durable, head, body);
+        if written.is_err() {
+            head.headers.clear();
+        }
+        written
+    }
+
+    fn write_at(
+        self,
+        now: i64,
+        durable: &Durable,
+        head: &mut Parts,
+        body: Option<&[u8]>,
+    ) -> Result<Guard, AttachError> {
+        let covered = |note: &Checked| durable.covers(self.exchange, note.position);
+        if !self.notes.iter().all(covered) {
+            return Err(AttachError::NotDurable);
+        }
+        if !self.is_unchanged(head) {
+            return Err(AttachError::Changed);
+        }
+        let mut guard = Guard::none();
+        self.write_values(head, &mut guard)?;
+        self.write_signatures(now, head, body)?;
+        Ok(guard)
+    }
+
+    /// Whether the request is still the one that was checked.
+    fn is_unchanged(&self, head: &Parts) -> bool {
+        let path_and_query = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let to_same = |authority: &[u8]| {
+            let port = default_port(&head.uri);
+            without_port(authority, port)
+                .eq_ignore_ascii_case(without_port(self.authority.as_bytes(), port))
+        };
+        let mut hosts = head.headers.get_all(HOST).iter();
+        head.method == self.method
+            && path_and_query == self.path_and_query.as_str()
+            && head
+                .uri
+                .authority()
+                .is_none_or(|authority| to_same(authority.as_str().as_bytes()))
+            && hosts.all(|host| to_same(host.as_bytes()))
+    }
+
+    fn write_values(&self, head: &mut Parts, guard: &mut Guard) -> Result<(), AttachError> {
+        let mut written: Vec<&HeaderName> = Vec::new();
+        for note in &self.notes {
+            let Terms::Attach(placement) = &note.grant.terms else {
+                continue;
+            };
+            let Material::ApiKey(key) = &note.secret.current.material else {
+                return Err(AttachError::Unavailable);
+            };
+            let name = &placement.header;
+            if written.iter().any(|other| crate::headers::alike(other, name)) {
+                return Err(AttachError::SamePlace);
+            }
+            written.push(name);
+            let value = header_value(placement, key)?;
+            remove_alike(&mut head.headers, name);
+            head.headers.insert(name, value);
+            if note.grant.use_().class() >= Class::B {
+                guard.watch(&note.grant.id, key.matcher());
+            }
+        }
+        if !guard.is_empty() {
+            for name in &REMOVED_BESIDE_A_VALUE {
+                // Unless it is the place of the value itself.
+                if !written.iter().any(|other| crate::headers::alike(other, name)) {
+                    remove_alike(&mut head.headers, name);
+                }
+            }
+            remove_alike(&mut head.headers, &ACCEPT_ENCODING);
+            let identity = HeaderValue::from_static("identity");
+            head.headers.insert(ACCEPT_ENCODING, identity);
+        }
+        Ok(())
+    }
+
+    fn write_signatures(
+        &self,
+        now: i64,
+        head: &mut Parts,
+        body: Option<&[u8]>,
+    ) -> Result<(), AttachError> {
+        let mut signers: Vec<(&RequestSignature, &MacKey)> = Vec::new();
+        for note in &self.notes {
+            let Terms::SignRequest(terms) = &note.grant.terms else {
+                continue;
+            };
+            let Material::Mac(key) = &note.secret.current.material else {
+                return Err(AttachError::Unavailable);
+            };
+            if signers.iter().any(|(other, _)| other.label == terms.label) {
+                return Err(AttachError::SamePlace);
+            }
+            signers.push((terms, key));
+        }
+        if signers.is_empty() {
+            return Ok(());
+        }
+        let mut digested = signers
+            .iter()
+            .filter(|(terms, _)| signature::covers_body(terms));
+        if let Some((first, _)) = digested.next() {
+            let body = body.ok_or(AttachError::BodyMissing)?;
+            let max = digested.fold(first.max_body_bytes, |max, (terms, _)| {
+                max.min(terms.max_body_bytes)
+            });
+            if body.len() as u64 > max {
+                return Err(AttachError::BodyTooLarge { max });
+            }
+            let digest = signature::content_digest(body);
+            remove_alike(&mut head.headers, &signature::CONTENT_DIGEST);
+            head.headers.insert(signature::CONTENT_DIGEST, digest);
+        }
+        // What came with the request was signed by someone else, over other parts.
+        remove_alike(&mut head.headers, &signature::SIGNATURE_INPUT);
+        remove_alike(&mut head.headers, &signature::SIGNATURE);
+        let target = SignedTarget {
+            authority: without_port(self.authority.as_bytes(), default_port(&head.uri)),
+            scheme: head.uri.scheme_str().unwrap_or("https"),
+            path_and_query: &self.path_and_query,
+        };
+        let mut inputs = Vec::with_capacity(signers.len());
+        for (terms, key) in signers {
+            inputs.push(signature::sign(terms, key, &target, head, now)?);
+        }
+        for (input, signature) in inputs {
+            head.headers.append(signature::SIGNATURE_INPUT, input);
+            head.headers.append(signature::SIGNATURE, signature);
+        }
+        Ok(())
+    }
+}
+
+/// The header value with the secret in its template's slot. Its memory is wiped
+/// when the last copy of the header is dropped.
+fn header_value(placement: &Placement, key: &ApiKey) -> Result<HeaderValue, AttachError> {
+    struct Wiped(Zeroizing<Vec<u8>>);
+
+    impl AsRef<[u8]> for Wiped {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    let parts = [
+        placement.prefix.as_bytes(),
+        key.value.expose(),
+        placement.suffix.as_bytes(),
+    ];
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut text = Zeroizing::new(Vec::with_capacity(length));
+    parts.iter().for_each(|part| text.extend_from_slice(part));
+    // Made from shared bytes, the header takes them over without a copy.
+    let shared = Bytes::from_owner(Wiped(text));
+    let mut value =
+        HeaderValue::from_maybe_shared(shared).map_err(|_| AttachError::Unavailable)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The port that a URI's scheme implies; that of https, if it has no scheme.
+fn default_port(uri: &Uri) -> &'static [u8] {
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => b":80",
+        _ => b":443",
+    }
+}
+
+fn without_port<'a>(authority: &'a [u8], port: &[u8]) -> &'a [u8] {
+    authority.strip_suffix(port).unwrap_or(authority)
+}

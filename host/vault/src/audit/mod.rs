@@ -1,0 +1,46 @@
+//! The audit trail: who used which secret, when, for what, and who changed what.
+//!
+//! Records form a Merkle tree (RFC 6962); a checkpoint signs its size and root
+//! (C2SP tlog-checkpoint); entries and hashes are stored as C2SP tlog-tiles. So a
+//! change to anything that a checkpoint covers shows, and anyone with the public
+//! key can check it without the vault. `AUDIT.md` describes every byte, and says
+//! what is detected and what is not.
+//!
+//! Reading starts at [`trail`]: what goes in. [`commit`] is the thread that makes
+//! it durable, [`recover`] what happens at opening, [`verify`] the check by
+//! somebody else.
+
+mod checkpoint;
+mod commit;
+mod encoding;
+mod json;
+mod prove;
+mod read;
+mod record;
+mod recover;
+mod seal;
+mod storage;
+mod tiles;
+mod trail;
+mod tree;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::{CheckpointError, VerifierKeyError};
+pub use encoding::RecordError;
+pub use prove::{EntryProof, prove_entry};
+pub use read::{ReadError, Records, read_records};
+pub use record::{Act, Administrative, Outcome};
+pub use recover::TrailError;
+pub use storage::{FileStorage, TrailStorage};
+pub use tiles::TrailFile;
+pub use trail::{AuditTrail, AuditUnavailable, Durability};
+pub use verify::{Finding as TrailFinding, TrailFault, TrailReport, VerifyError};
+pub use verify::{verify_trail, verify_trail_against};
+
+pub(crate) use commit::Done;
+pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
+pub(crate) use trail::Shared;
+pub(crate) use tree::Hash;

@@ -1,0 +1,359 @@
+//! What a record of the trail says: a closed schema.
+//!
+//! A record holds numbers, enums, digests, ids and names. A name here is a parsed
+//! name, so it can't be text that a client sent; the two texts that people write,
+//! an actor and a reason, come from operators and pass [`OperatorText`]. There is
+//! no field for a value, a tag, a header, a query or a message, and there will
+//! be none.
+//!
+//! The bytes of a record are in [`super::encoding`], described in `AUDIT.md`.
+
+use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
+use keyward_names::SecretName;
+use uuid::Uuid;
+
+use super::tree::Hash;
+use crate::Use;
+
+/// The most different uses in one record; a ledger makes another record for more.
+pub(crate) const MAX_USES: usize = 64;
+/// The most grant ids that one record lists as added, and as removed.
+pub(crate) const MAX_LISTED_GRANTS: usize = 256;
+/// The longest actor or reason, in characters.
+const MAX_TEXT_CHARS: usize = 256;
+
+/// Which opening of the trail wrote a record: 16 random bytes.
+pub(crate) type BootId = [u8; 16];
+
+/// A record: when, by which boot, at which epoch of the vault, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Milliseconds since 1970-01-01T00:00:00Z, when the record was committed.
+    pub(crate) time: u64,
+    pub(crate) boot: BootId,
+    /// The vault's epoch as the trail knew it.
+    pub(crate) vault_epoch: u64,
+    pub(crate) body: Body,
+}
+
+/// What a record is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Exchange(ExchangePart),
+    Administrative(Box<Administrative>),
+}
+
+/// What one exchange used since its last part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExchangePart {
+    pub(crate) exchange: ExchangeId,
+    /// 0 for the exchange's first record.
+    pub(crate) part: u32,
+    /// The digest of the grants in force.
+    pub(crate) grants: Hash,
+    /// 1 to [`MAX_USES`].
+    pub(crate) uses: Vec<CountedUse>,
+}
+
+/// A use, and how often it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CountedUse {
+    pub(crate) used: Used,
+    /// At least 1.
+    pub(crate) count: u64,
+}
+
+/// One use of a secret, or the refusal of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) policy: PolicyName,
+    pub(crate) component: ComponentDigest,
+    pub(crate) use_: Use,
+    /// The name by which the policy asked, if it is a name at all.
+    pub(crate) alias: Option<Alias>,
+    /// The grant that allowed the use, or that came closest.
+    pub(crate) grant: Option<GrantId>,
+    /// The secret's id and version, where a grant led to one.
+    pub(crate) secret: Option<(Uuid, u64)>,
+    /// The destination, for what is attached to a request.
+    pub(crate) route: Option<RouteName>,
+    pub(crate) outcome: Outcome,
+}
+
+/// A use as the choke point records it: the use, under the grants then in force.
+///
+/// Recording one copies a few reference counts and 64 bytes; nothing is
+/// formatted or encoded before the barrier.
+#[derive(Clone, Debug)]
+pub(crate) struct UseEntry {
+    /// The digest of the grants that were asked.
+    pub(crate) grants: Hash,
+    pub(crate) used: Used,
+}
+
+macro_rules! coded {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis enum $name {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The number that stands for it in a record. It never changes.
+            pub const fn code(self) -> u64 {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// The word that stands for it in the JSON view.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            pub(crate) const fn from_code(code: u64) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+coded! {
+    /// How a use ended, as far as the host decides it.
+    pub enum Outcome {
+        /// It was allowed.
+        Allowed = 0, "allowed";
+        /// No grant gives this policy this use under this alias.
+        NotGranted = 1, "not-granted";
+        /// A grant does, but the policy's manifest doesn't ask for it.
+        NotAsked = 2, "not-asked";
+        /// The grant is for another component than the one that runs.
+        OtherComponent = 3, "other-component";
+        /// The grant's time is over.
+        Expired = 4, "expired";
+        /// The vault has no such secret, or it is disabled.
+        NoSecret = 5, "no-secret";
+        /// The secret's kind doesn't allow the use.
+        KindDoesNotFit = 6, "kind-does-not-fit";
+        /// The request goes to a route that the grant doesn't name.
+        OtherRoute = 7, "other-route";
+        /// The request has a method that the grant doesn't name.
+        OtherMethod = 8, "other-method";
+        /// The request has a path that the grant doesn't name.
+        OtherPath = 9, "other-path";
+        /// The request's authority is not the route's.
+        OtherAuthority = 10, "other-authority";
+        /// The grant was withdrawn between the permit and the use.
+        Revoked = 11, "revoked";
+        /// The budget of uses is spent.
+        BudgetSpent = 12, "budget-spent";
+        /// The body is too large to be signed.
+        BodyTooLarge = 13, "body-too-large";
+        /// The client presented no key, or one that is nobody's.
+        Unidentified = 20, "unidentified";
+        /// The backend's answer carried the value, and was stopped.
+        Reflected = 21, "reflected";
+        /// The operation failed after it was allowed.
+        Failed = 22, "failed";
+    }
+}
+
+coded! {
+    /// An act that is not a policy's.
+    pub enum Act {
+        /// A vault was created, and with it the trail.
+        VaultCreated = 1, "vault-created";
+        /// The vault was opened.
+        Opened = 2, "opened";
+        /// The trail was closed in order. Written by the trail itself.
+        Closed = 3, "closed";
+        /// A secret was added.
+        SecretAdded = 4, "secret-added";
+        /// A secret got a new version.
+        SecretRotated = 5, "secret-rotated";
+        /// A secret was disabled.
+        SecretDisabled = 6, "secret-disabled";
+        /// A secret was removed.
+        SecretRemoved = 7, "secret-removed";
+        /// A set of grants came into force.
+        GrantsLoaded = 8, "grants-loaded";
+        /// Grants were withdrawn at run time.
+        GrantsRevoked = 9, "grants-revoked";
+        /// The vault got a new key file.
+        VaultRekeyed = 10, "vault-rekeyed";
+        /// The checkpoints that follow are signed by another key.
+        CheckpointKeyChanged = 11, "checkpoint-key-changed";
+        /// The trail was not closed in order; says how many entries without a
+        /// checkpoint were taken over and how many bytes were dropped. Written
+        /// by the trail itself.
+        Recovered = 12, "recovered";
+        /// The system's clock was set back. Written by the trail itself.
+        ClockSetBack = 13, "clock-set-back";
+        /// Records of exchanges that ended without waiting for them were dropped
+        /// because too many were waiting for the disk; says how many. Written by
+        /// the trail itself.
+        RecordsShed = 14, "records-shed";
+        /// An older vault was accepted on purpose.
+        RollbackAccepted = 15, "rollback-accepted";
+    }
+}
+
+/// Text that an operator wrote: at most 256 characters, all of them letters or
+/// digits of any script or printable ASCII. What isn't becomes `?`, so that a
+/// record can't break a line, a terminal or a reading direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OperatorText(String);
+
+impl OperatorText {
+    pub(crate) fn new(text: &str) -> Self {
+        let allowed = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+        Self(
+            text.chars()
+                .take(MAX_TEXT_CHARS)
+                .map(|c| if allowed(c) { c } else { '?' })
+                .collect(),
+        )
+    }
+
+    /// Text that already is as [`OperatorText::new`] would leave it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let clean = Self::new(text);
+        (clean.0 == text).then_some(clean)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A secret, where an administrative act concerns one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretRef {
+    pub(crate) id: Uuid,
+    pub(crate) name: SecretName,
+    pub(crate) version: u64,
+}
+
+/// How a set of grants differs from the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GrantsChange {
+    /// The digest of the set now in force.
+    pub(crate) digest: Hash,
+    /// At most [`MAX_LISTED_GRANTS`].
+    pub(crate) added: Vec<GrantId>,
+    /// At most [`MAX_LISTED_GRANTS`].
+    pub(crate) removed: Vec<GrantId>,
+    /// How many added and removed ones are not listed.
+    pub(crate) unlisted: u64,
+}
+
+/// The record of an administrative act: who did what, and why.
+///
+/// Made by [`Administrative::new`] and what the act concerns:
+///
+/// ```ignore
+/// Administrative::new(Act::SecretAdded, &actor.name, actor.reason.as_deref())
+///     .secret(id, &name, 1)
+///     .vault(epoch, manifest)
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrative {
+    pub(crate) act: Act,
+    pub(crate) actor: OperatorText,
+    pub(crate) reason: Option<OperatorText>,
+    pub(crate) secret: Option<SecretRef>,
+    pub(crate) grants: Option<GrantsChange>,
+    /// The epoch that the act brought the vault to.
+    pub(crate) epoch: Option<u64>,
+    /// The hash of the vault's manifest after the act.
+    pub(crate) manifest: Option<Hash>,
+    /// The public key that signs from here on.
+    pub(crate) key: Option<[u8; 32]>,
+    /// The time before the clock was set back, in milliseconds.
+    pub(crate) previous_time: Option<u64>,
+    /// How many records or entries.
+    pub(crate) count: Option<u64>,
+    /// How many bytes.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl Administrative {
+    /// An act by an actor (`uid 1000`), with a reason if there is one. Both texts
+    /// are cut to 256 characters, and characters that could disturb a reader
+    /// become `?`.
+    pub fn new(act: Act, actor: &str, reason: Option<&str>) -> Self {
+        Self {
+            act,
+            actor: OperatorText::new(actor),
+            reason: reason.map(OperatorText::new),
+            secret: None,
+            grants: None,
+            epoch: None,
+            manifest: None,
+            key: None,
+            previous_time: None,
+            count: None,
+            bytes: None,
+        }
+    }
+
+    /// An act of the trail itself.
+    pub(crate) fn by_the_trail(act: Act) -> Self {
+        Self::new(act, "keyward", None)
+    }
+
+    /// The secret that it concerns.
+    #[must_use]
+    pub fn secret(mut self, id: Uuid, name: &SecretName, version: u64) -> Self {
+        self.secret = Some(SecretRef {
+            id,
+            name: name.clone(),
+            version,
+        });
+        self
+    }
+
+    /// The vault's epoch and the hash of its manifest after the act.
+    #[must_use]
+    pub fn vault(mut self, epoch: u64, manifest: [u8; 32]) -> Self {
+        self.epoch = Some(epoch);
+        self.manifest = Some(manifest);
+        self
+    }
+
+    /// The set of grants now in force, and how it differs from the one before. Of
+    /// each list, 256 ids are recorded, and the number of the others.
+    #[must_use]
+    pub fn grants(mut self, digest: [u8; 32], added: &[GrantId], removed: &[GrantId]) -> Self {
+        let listed = |ids: &[GrantId]| ids.iter().take(MAX_LISTED_GRANTS).cloned().collect();
+        let unlisted = |ids: &[GrantId]| ids.len().saturating_sub(MAX_LISTED_GRANTS) as u64;
+        self.grants = Some(GrantsChange {
+            digest,
+            added: listed(added),
+            removed: listed(removed),
+            unlisted: unlisted(added).saturating_add(unlisted(removed)),
+        });
+        self
+    }
+
+    /// The public key that signs checkpoints from here on.
+    #[must_use]
+    pub fn key(mut self, public_key: [u8; 32]) -> Self {
+        self.key = Some(public_key);
+        self
+    }
+}

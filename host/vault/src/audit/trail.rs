@@ -1,0 +1,291 @@
+//! The trail as the rest of the crate sees it: records go in, and come to rest
+//! before anyone acts on them.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use keyward_names::ExchangeId;
+use zeroize::Zeroizing;
+
+use super::checkpoint::{Signer, VerifierKey};
+use super::commit::{Clock, Committer, Done, Message, Parts};
+use super::record::{Administrative, Body};
+use super::recover::TrailError;
+use super::seal::SealKey;
+use super::storage::{FileStorage, TrailStorage};
+use super::tree::Tree;
+use crate::Ledger;
+
+/// When a barrier lets an exchange go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When the record is on the disk (`fdatasync`). Survives the loss of power.
+    #[default]
+    Strict,
+    /// When the record is written; it is synced at most 50 ms later. Survives the
+    /// end of the process by any means, but not the loss of power: up to 50 ms of
+    /// records, and the effects of what they recorded may be out.
+    Buffered,
+}
+
+/// The audit trail can't take a record, and from then on takes none. What was to
+/// be recorded must not have an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit trail can't be written")]
+pub struct AuditUnavailable;
+
+/// More records than this don't wait for the disk: barriers are refused, and
+/// records that nobody waits for are counted instead.
+const MAX_WAITING: usize = 1 << 16;
+
+/// An audit trail, open for writing.
+///
+/// Records are committed in groups by a thread of its own: one append and one
+/// sync for all that has queued. When writing fails once (a full disk, a broken
+/// one), the trail has failed: every barrier and every act, waiting or to come,
+/// gets [`AuditUnavailable`] until the trail is opened again. A sync is never
+/// repeated, because a second one may succeed without the data.
+///
+/// Dropping the trail closes it in order: what has queued is committed and a
+/// checkpoint signed.
+pub struct AuditTrail {
+    shared: Arc<Shared>,
+    verifier: VerifierKey,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for AuditTrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditTrail")
+            .field("origin", &self.verifier.name())
+            .field("size", &self.size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AuditTrail {
+    /// Opens the trail in a directory, or starts one there.
+    ///
+    /// `seed` is the private key of the checkpoints (RFC 8032); `origin` names the
+    /// trail and the key: 1 to 255 printable ASCII characters without space and
+    /// `+`. The directory is locked until the trail is dropped.
+    ///
+    /// What is in the directory is checked against the last checkpoint: see
+    /// `AUDIT.md`. Entries that a crash left without a checkpoint are taken over,
+    /// an incomplete last one is cut off, and a record says so.
+    pub fn open(
+        directory: &Path,
+        seed: Zeroizing<[u8; 32]>,
+        origin: &str,
+        durability: Durability,
+    ) -> Result<Self, TrailError> {
+        let storage = FileStorage::open(directory).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::ResourceBusy {
+                TrailError::InUse
+            } else {
+                TrailError::Directory { source }
+            }
+        })?;
+        Self::open_with(Box::new(storage), seed, origin, durability)
+    }
+
+    /// The same, on the caller's storage.
+    pub fn open_with(
+        storage: Box<dyn TrailStorage>,
+        seed: Zeroizing<[u8; 32]>,
+        origin: &str,
+        durability: Durability,
+    ) -> Result<Self, TrailError> {
+        let now = || {
+            let now = jiff::Timestamp::now().as_millisecond();
+            u64::try_from(now).unwrap_or(0)
+        };
+        Self::open_at(storage, seed, origin, durability, Box::new(now))
+    }
+
+    pub(crate) fn open_at(
+        storage: Box<dyn TrailStorage>,
+        seed: Zeroizing<[u8; 32]>,
+        origin: &str,
+        durability: Durability,
+        clock: Clock,
+    ) -> Result<Self, TrailError> {
+        let signer = Signer::new(origin, &seed).ok_or(TrailError::Origin)?;
+        let verifier = signer.verifier().clone();
+        let mut boot = [0; 16];
+        aws_lc_rs::rand::fill(&mut boot).map_err(|_| TrailError::Thread {
+            source: std::io::Error::other("no random bytes"),
+        })?;
+        let (sender, queue) = channel();
+        let shared = Arc::new(Shared::new(sender));
+        let committer = Committer::open(Parts {
+            storage,
+            signer,
+            seals: SealKey::new(&seed),
+            clock,
+            boot,
+            durability,
+            shared: Arc::clone(&shared),
+            queue,
+        })?;
+        let thread = std::thread::Builder::new()
+            .name("keyward-audit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|source| TrailError::Thread { source })?;
+        Ok(Self {
+            shared,
+            verifier,
+            thread: Some(thread),
+        })
+    }
+
+    /// The public key of the checkpoints as a note verifier key (C2SP
+    /// signed-note): `name+hash+base64`. Keep it away from the trail's directory.
+    pub fn verifier_key(&self) -> String {
+        self.verifier.to_string()
+    }
+
+    /// The 32 bytes of that key.
+    pub fn public_key(&self) -> [u8; 32] {
+        *self.verifier.public_key()
+    }
+
+    /// How many entries there are. They are durable, but for those of the last
+    /// 50 ms in [`Durability::Buffered`].
+    pub fn size(&self) -> u64 {
+        self.shared.with_head(|head| head.tree.size())
+    }
+
+    /// The root over these entries (RFC 6962, section 2.1).
+    pub fn root(&self) -> [u8; 32] {
+        self.anchor().1
+    }
+
+    /// The size and the root, of one moment.
+    pub fn anchor(&self) -> (u64, [u8; 32]) {
+        self.shared
+            .with_head(|head| (head.tree.size(), head.tree.root()))
+    }
+
+    /// The root that the trail had at a size; `None` if it never had that size, or
+    /// if its files can't be read. Blocks until the batches before it are done.
+    pub fn root_at(&self, size: u64) -> Option<[u8; 32]> {
+        let (reply, answer) = sync_channel(1);
+        self.shared.queue.send(Message::RootAt(size, reply)).ok()?;
+        answer.recv().ok().flatten()
+    }
+
+    /// The newest signed checkpoint, as it stands in the file `checkpoint`. It
+    /// covers everything but the last second; all administrative acts.
+    pub fn checkpoint(&self) -> String {
+        self.shared.with_head(|head| head.note.clone())
+    }
+
+    /// The vault's epoch in the newest record. `None` if there is no record.
+    pub fn last_vault_epoch(&self) -> Option<u64> {
+        self.shared.with_head(|head| head.last_epoch)
+    }
+
+    /// Whether the trail has failed; see [`AuditTrail`].
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed()
+    }
+
+    /// Records an administrative act. Blocks until the record is durable and
+    /// covered by a checkpoint, whatever the [`Durability`]. Returns the index of
+    /// its entry.
+    pub fn append_administrative(&self, act: Administrative) -> Result<u64, AuditUnavailable> {
+        let (sender, answer) = sync_channel(1);
+        let body = Body::Administrative(Box::new(act));
+        self.shared.send(body, Done::Thread(sender))?;
+        answer.recv().map_err(|_| AuditUnavailable)?
+    }
+
+    /// The ledger of an exchange.
+    pub(crate) fn begin(&self, exchange: ExchangeId) -> Ledger {
+        Ledger::new(Arc::clone(&self.shared), exchange)
+    }
+}
+
+impl Drop for AuditTrail {
+    fn drop(&mut self) {
+        self.shared.queue.send(Message::Close).ok();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has refused everything since.
+            thread.join().ok();
+        }
+    }
+}
+
+/// What the committing thread shows to others.
+#[derive(Default)]
+pub(crate) struct Head {
+    pub(crate) tree: Tree,
+    pub(crate) note: String,
+    pub(crate) last_epoch: Option<u64>,
+}
+
+/// What the trail, its ledgers and its thread share.
+pub(crate) struct Shared {
+    queue: Sender<Message>,
+    /// Records that have queued and not been taken.
+    waiting: AtomicUsize,
+    /// Records that nobody waited for and that were dropped since the last batch.
+    shed: AtomicU64,
+    failed: AtomicBool,
+    head: Mutex<Head>,
+}
+
+impl Shared {
+    fn new(queue: Sender<Message>) -> Self {
+        Self {
+            queue,
+            waiting: AtomicUsize::new(0),
+            shed: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            head: Mutex::default(),
+        }
+    }
+
+    /// Queues a record. Errors: the trail has failed or is closed, or too many
+    /// records wait already; the record will not be written.
+    pub(crate) fn send(&self, body: Body, done: Done) -> Result<(), AuditUnavailable> {
+        if self.has_failed() {
+            return Err(AuditUnavailable);
+        }
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if matches!(done, Done::Nobody) {
+                self.shed.fetch_add(1, Ordering::Relaxed);
+            }
+            return Err(AuditUnavailable);
+        }
+        self.queue
+            .send(Message::Append(Box::new(body), done))
+            .map_err(|_| AuditUnavailable)
+    }
+
+    /// Notes that a batch was taken from the queue. Returns how many records were
+    /// shed since the one before.
+    pub(crate) fn took(&self, records: usize) -> u64 {
+        self.waiting.fetch_sub(records, Ordering::Relaxed);
+        self.shed.swap(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn with_head<T>(&self, look: impl FnOnce(&mut Head) -> T) -> T {
+        // The head is replaced as a whole: a panic elsewhere leaves it usable.
+        look(&mut self.head.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,230 @@
+//! The keys of an API's consumers: from the text of an import to an answer to
+//! "whose key is this?".
+//!
+//! The key texts are not kept. Each becomes a tag, HMAC-SHA-256 under a random key
+//! that is drawn at import and sealed with the tags. A thief of the open vault
+//! learns no client's key; and because a client can't know the tag of a guess, the
+//! time that a look-up takes tells nothing about how near a guess was.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_lc_rs::hmac;
+use keyward_names::Subject;
+use minicbor::{Decoder, Encoder};
+use zeroize::Zeroizing;
+
+use crate::secret::{ClientKeyFault, ImportError, Secret};
+
+/// The least length of a client's key: 16 random characters of base64 hold 96 bits.
+const MIN_KEY_CHARACTERS: usize = 16;
+/// The greatest length of a client's key.
+const MAX_KEY_CHARACTERS: usize = 1024;
+/// Two, so that a client can move from one to the other.
+const MAX_KEYS_PER_SUBJECT: usize = 2;
+
+const TAG_BYTES: usize = 32;
+type Tag = [u8; TAG_BYTES];
+
+/// Whose key is which. Made from the stored form, once for each version.
+pub(crate) struct ClientKeys {
+    hash_key: hmac::Key,
+    subjects: HashMap<Tag, Subject>,
+}
+
+impl ClientKeys {
+    /// Reads the stored form. `None` if it is not one, which the seal around it
+    /// rules out.
+    pub(crate) fn prepare(stored: &Secret) -> Option<Self> {
+        let mut decoder = Decoder::new(stored.expose());
+        if decoder.array().ok()? != Some(2) {
+            return None;
+        }
+        let hash_key = hmac::Key::new(hmac::HMAC_SHA256, decoder.bytes().ok()?);
+        let count = decoder.array().ok()??;
+        let mut subjects = HashMap::new();
+        for _ in 0..count {
+            if decoder.array().ok()? != Some(2) {
+                return None;
+            }
+            let subject = Subject::parse(decoder.str().ok()?).ok()?;
+            let tag = Tag::try_from(decoder.bytes().ok()?).ok()?;
+            subjects.insert(tag, subject);
+        }
+        Some(Self { hash_key, subjects })
+    }
+
+    /// The subject that has this key.
+    pub(crate) fn subject(&self, presented: &[u8]) -> Option<&Subject> {
+        if presented.len() > MAX_KEY_CHARACTERS {
+            return None;
+        }
+        let tag = Tag::try_from(hmac::sign(&self.hash_key, presented).as_ref()).ok()?;
+        self.subjects.get(&tag)
+    }
+}
+
+/// The stored form of lines of `subject = key`: CBOR `[hash key, [[subject, tag],
+/// …]]`, in the order of the lines.
+///
+/// Blank lines and lines that begin with `#` are skipped; space around the subject
+/// and the key is not part of them.
+pub(crate) fn import(text: &Secret) -> Result<Secret, ImportError> {
+    let hash_key_bytes = Secret::generate(43);
+    let hash_key = hmac::Key::new(hmac::HMAC_SHA256, hash_key_bytes.expose());
+
+    let mut entries: Vec<(Subject, Tag)> = Vec::new();
+    let mut tags = HashSet::new();
+    for (index, line) in text.expose().split(|byte| *byte == b'\n').enumerate() {
+        let refuse = |fault| ImportError::ClientKeys {
+            line: index + 1,
+            fault,
+        };
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        let (subject, key) = parse_line(line).map_err(refuse)?;
+        let tag = Tag::try_from(hmac::sign(&hash_key, key).as_ref())
+            .expect("HMAC-SHA-256 makes 32 bytes");
+        if !tags.insert(tag) {
+            return Err(refuse(ClientKeyFault::DuplicateKey));
+        }
+        let keys = entries.iter().filter(|(other, _)| *other == subject);
+        if keys.count() >= MAX_KEYS_PER_SUBJECT {
+            return Err(refuse(ClientKeyFault::TooManyKeys {
+                max: MAX_KEYS_PER_SUBJECT,
+            }));
+        }
+        entries.push((subject, tag));
+    }
+    if entries.is_empty() {
+        return Err(ImportError::Empty);
+    }
+    Ok(Secret::from_zeroizing(encode(&hash_key_bytes, &entries)))
+}
+
+fn parse_line(line: &[u8]) -> Result<(Subject, &[u8]), ClientKeyFault> {
+    let equals = line.iter().position(|byte| *byte == b'=');
+    let (subject, key) = equals
+        .and_then(|at| line.split_at_checked(at))
+        .ok_or(ClientKeyFault::Form)?;
+    let subject = std::str::from_utf8(subject.trim_ascii()).map_err(|_| ClientKeyFault::Form)?;
+    let subject = Subject::parse(subject).map_err(ClientKeyFault::Subject)?;
+    let key = key.strip_prefix(b"=").unwrap_or(key).trim_ascii();
+    if key.len() < MIN_KEY_CHARACTERS {
+        return Err(ClientKeyFault::KeyTooShort {
+            min: MIN_KEY_CHARACTERS,
+        });
+    }
+    if key.len() > MAX_KEY_CHARACTERS {
+        return Err(ClientKeyFault::KeyTooLong {
+            max: MAX_KEY_CHARACTERS,
+        });
+    }
+    if !key.iter().all(u8::is_ascii_graphic) {
+        return Err(ClientKeyFault::KeyCharacter);
+    }
+    Ok((subject, key))
+}
+
+fn encode(hash_key: &Secret, entries: &[(Subject, Tag)]) -> Zeroizing<Box<[u8]>> {
+    // Room for all, so that the buffer never moves: a head of at most 9 bytes
+    // before each item.
+    let names: usize = entries.iter().map(|(name, _)| name.as_str().len()).sum();
+    let each = 1 + 9 + 9 + TAG_BYTES;
+    let capacity = 64 + hash_key.expose().len() + names + entries.len() * each;
+    let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
+    let mut encoder = Encoder::new(&mut *buffer);
+    let written = (|| {
+        encoder.array(2)?.bytes(hash_key.expose())?;
+        encoder.array(entries.len() as u64)?;
+        for (subject, tag) in entries {
+            encoder.array(2)?.str(subject.as_str())?.bytes(tag)?;
+        }
+        encoder.ok()
+    })();
+    written.expect("writing into a Vec can't fail");
+    debug_assert!(buffer.len() <= capacity);
+    Zeroizing::new(Box::from(buffer.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+
+    fn keys(text: &str) -> Result<ClientKeys, ImportError> {
+        import(&Secret::copy_of(text.as_bytes())).map(|stored| ClientKeys::prepare(&stored).unwrap())
+    }
+
+    fn fault(text: &str) -> (usize, ClientKeyFault) {
+        match keys(text).err().unwrap() {
+            ImportError::ClientKeys { line, fault } => (line, fault),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_subject_is_found_by_either_of_its_keys() {
+        let keys = keys(
+            "# the shop\nshop = shop-key-number-0001\nshop=shop-key-number-0002\r\n\n\
+             depot =   depot=key=with=equals==  \n",
+        )
+        .unwrap();
+        let subject = |key: &str| keys.subject(key.as_bytes()).map(Subject::as_str);
+        assert_eq!(subject("shop-key-number-0001"), Some("shop"));
+        assert_eq!(subject("shop-key-number-0002"), Some("shop"));
+        assert_eq!(subject("depot=key=with=equals=="), Some("depot"));
+        for unknown in ["", "shop-key-number-0003", "shop-key-number-000", "shop"] {
+            assert_eq!(subject(unknown), None, "{unknown}");
+        }
+        assert_eq!(keys.subject(&[b'x'; 4000]), None);
+    }
+
+    #[test]
+    fn the_stored_form_holds_no_key() {
+        let stored = import(&Secret::copy_of(b"shop = shop-key-number-0001")).unwrap();
+        let windows = |needle: &[u8]| stored.expose().windows(needle.len()).any(|w| w == needle);
+        assert!(windows(b"shop"), "the search itself works");
+        assert!(!windows(b"key-number"));
+    }
+
+    #[test]
+    fn one_key_has_different_tags_in_different_imports() {
+        let text = Secret::copy_of(b"shop = shop-key-number-0001");
+        let (one, two) = (import(&text).unwrap(), import(&text).unwrap());
+        assert_ne!(one.expose()[40..], two.expose()[40..]);
+    }
+
+    #[test]
+    fn malformed_lines_are_named_by_their_number() {
+        let line = "a = aaaa-bbbb-cccc-dddd\n";
+        assert_eq!(fault(&format!("{line}shop")), (2, ClientKeyFault::Form));
+        assert!(matches!(
+            fault("Shop = shop-key-number-0001"),
+            (1, ClientKeyFault::Subject(_))
+        ));
+        let too_short = ClientKeyFault::KeyTooShort { min: 16 };
+        assert_eq!(fault("shop = 123456789012345"), (1, too_short));
+        let too_long = ClientKeyFault::KeyTooLong { max: 1024 };
+        assert_eq!(fault(&format!("shop = {}", "k".repeat(1025))), (1, too_long));
+        assert_eq!(
+            fault("shop = shop key number 1"),
+            (1, ClientKeyFault::KeyCharacter)
+        );
+    }
+
+    #[test]
+    fn a_third_key_and_a_repeated_key_are_refused() {
+        let three = "s = number-number-0001\ns = number-number-0002\ns = number-number-0003";
+        assert_eq!(fault(three), (3, ClientKeyFault::TooManyKeys { max: 2 }));
+        let twice = "s = number-number-0001\nt = number-number-0001";
+        assert_eq!(fault(twice), (2, ClientKeyFault::DuplicateKey));
+    }
+
+    #[test]
+    fn a_text_without_keys_is_empty() {
+        assert_eq!(keys("# nobody\n\n").err(), Some(ImportError::Empty));
+    }
+}

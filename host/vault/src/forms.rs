@@ -1,0 +1,173 @@
+//! The forms in which a value could come back.
+
+use zeroize::Zeroizing;
+
+type Form = Zeroizing<Vec<u8>>;
+
+/// The value itself and the forms that other layers give to text, each once.
+///
+/// Of base64, the characters are taken that the value alone determines: its
+/// neighbours in a longer text share the first and the last.
+pub(crate) fn forms(value: &[u8]) -> Vec<Form> {
+    let mut forms = vec![
+        build(value, |byte, out| out.push(byte)),
+        build(value, |byte, out| hex(byte, DIGITS_LOWER, out)),
+        build(value, |byte, out| hex(byte, DIGITS_UPPER, out)),
+        build(value, |byte, out| out.extend_from_slice(&[byte, 0])),
+        build(value, |byte, out| out.extend_from_slice(&[0, byte])),
+        build(value, html),
+        build(value, |byte, out| json(byte, false, out)),
+        build(value, |byte, out| json(byte, true, out)),
+    ];
+    for digits in [DIGITS_LOWER, DIGITS_UPPER] {
+        forms.push(build(value, |byte, out| percent(byte, UNRESERVED, digits, out)));
+        forms.push(build(value, |byte, out| percent(byte, FORM_SAFE, digits, out)));
+        forms.push(build(value, |byte, out| percent(byte, URI_SAFE, digits, out)));
+        forms.push(build(value, |byte, out| percent(byte, b"", digits, out)));
+    }
+    for offset in 0..3 {
+        forms.push(base64_core(value, offset, data_encoding::BASE64_NOPAD));
+        forms.push(base64_core(value, offset, data_encoding::BASE64URL_NOPAD));
+    }
+    forms.retain(|form| !form.is_empty());
+    forms.sort_by(|one, other| one.as_slice().cmp(other.as_slice()));
+    forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
+    forms
+}
+
+const DIGITS_LOWER: &[u8; 16] = b"0123456789abcdef";
+const DIGITS_UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+/// RFC 3986, section 2.3, without letters and digits.
+const UNRESERVED: &[u8] = b"-._~";
+/// What `application/x-www-form-urlencoded` leaves as it is (WHATWG URL), without
+/// letters and digits.
+const FORM_SAFE: &[u8] = b"*-._";
+/// What JavaScript's `encodeURI` leaves as it is, without letters and digits.
+const URI_SAFE: &[u8] = b"-_.!~*'();/?:@&=+$,#";
+
+/// The most bytes that one byte becomes: `&quot;`.
+const MAX_EXPANSION: usize = 6;
+
+fn build(value: &[u8], write: impl Fn(u8, &mut Vec<u8>)) -> Form {
+    // Room for all, so that the buffer never moves.
+    let mut form = Zeroizing::new(Vec::with_capacity(value.len() * MAX_EXPANSION));
+    for byte in value {
+        write(*byte, &mut form);
+    }
+    form
+}
+
+fn hex(byte: u8, digits: &[u8; 16], out: &mut Vec<u8>) {
+    out.push(digits[usize::from(byte >> 4)]);
+    out.push(digits[usize::from(byte & 15)]);
+}
+
+fn percent(byte: u8, safe: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
+    // With nothing safe, letters and digits are encoded too.
+    let plain = !safe.is_empty() && byte.is_ascii_alphanumeric();
+    if plain || safe.contains(&byte) {
+        out.push(byte);
+    } else {
+        out.push(b'%');
+        hex(byte, digits, out);
+    }
+}
+
+fn html(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'&' => out.extend_from_slice(b"&amp;"),
+        b'<' => out.extend_from_slice(b"&lt;"),
+        b'>' => out.extend_from_slice(b"&gt;"),
+        b'"' => out.extend_from_slice(b"&quot;"),
+        b'\'' => out.extend_from_slice(b"&#39;"),
+        _ => out.push(byte),
+    }
+}
+
+fn json(byte: u8, slash: bool, out: &mut Vec<u8>) {
+    match byte {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        b'/' if slash => out.extend_from_slice(b"\\/"),
+        _ => out.push(byte),
+    }
+}
+
+/// The characters of base64 that a value determines when `offset` bytes (modulo 3)
+/// stand before it.
+fn base64_core(value: &[u8], offset: usize, alphabet: data_encoding::Encoding) -> Form {
+    // Zeros stand for the unknown bytes before and after; of their characters,
+    // those that share bits with them are cut off.
+    let total = offset + value.len();
+    let mut padded = Zeroizing::new(Vec::with_capacity(total + 2));
+    padded.resize(offset, 0);
+    padded.extend_from_slice(value);
+    let mut text = Zeroizing::new(vec![0; alphabet.encode_len(padded.len())]);
+    alphabet.encode_mut(&padded, &mut text);
+    let first = (offset * 8).div_ceil(6);
+    let end = total * 8 / 6;
+    Zeroizing::new(text.get(first..end).unwrap_or_default().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(value: &str, form: &str) -> bool {
+        let forms = forms(value.as_bytes());
+        forms.iter().any(|found| found.as_slice() == form.as_bytes())
+    }
+
+    #[test]
+    fn each_form_is_what_another_layer_would_write() {
+        let value = "a\"b/c&d\\e<é";
+        for form in [
+            "a\"b/c&d\\e<é",
+            "6122622f632664",
+            "6122622F632664",
+            "a%22b%2Fc%26d%5Ce%3C%C3%A9",
+            "a%22b%2fc%26d%5ce%3c%c3%a9",
+            "a%22b/c&d%5Ce%3C%C3%A9",
+            "%61%22%62%2F%63%26%64%5C%65%3C%C3%A9",
+            "a&quot;b/c&amp;d\\e&lt;é",
+            "a\\\"b/c&d\\\\e<é",
+            "a\\\"b\\/c&d\\\\e<é",
+            "a\0\"\0b\0/\0",
+            "\0a\0\"\0b\0/",
+        ] {
+            let forms = forms(value.as_bytes());
+            let found = forms.iter().any(|found| found.starts_with(form.as_bytes()));
+            assert!(found, "{form}");
+        }
+    }
+
+    #[test]
+    fn base64_is_found_whatever_stands_around_the_value() {
+        let value = b"k>?y-billing/0123456789";
+        for before in 0..7 {
+            for after in 0..5 {
+                let text = [vec![b'>'; before], value.to_vec(), vec![b'?'; after]].concat();
+                for encoding in [data_encoding::BASE64, data_encoding::BASE64URL] {
+                    let encoded = encoding.encode(&text);
+                    let found = forms(value).iter().any(|form| {
+                        let form = std::str::from_utf8(form).unwrap_or("\0");
+                        form.len() >= 29 && encoded.contains(form)
+                    });
+                    assert!(found, "{before} before, {after} after");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equal_forms_are_kept_once() {
+        let mut forms = forms(b"abcdefgh");
+        let count = forms.len();
+        forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
+        assert_eq!(forms.len(), count);
+        assert!(has("abcdefgh", "abcdefgh"));
+        // Itself, hex (its digits have no letters here), percent twice, UTF-16
+        // twice, and base64, whose core at offset 0 is the same in both alphabets.
+        assert!(count <= 14, "{count}");
+    }
+}

@@ -1,0 +1,200 @@
+//! One grant, parsed: what is allowed to whom, where to and in what shape.
+
+use http::{HeaderName, Method};
+use jiff::Timestamp;
+use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, SecretName};
+
+use super::path::PathTemplate;
+use crate::{Outcome, Use};
+
+/// The operator's rule: this policy may make this use of this secret, so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// What it is called in the audit trail.
+    pub id: GrantId,
+    /// Who may.
+    pub policy: PolicyName,
+    /// Only this component under that name, if one is pinned.
+    pub component: Option<ComponentDigest>,
+    /// Which secret.
+    pub secret: SecretName,
+    /// What the policy calls it.
+    pub alias: Alias,
+    /// Which use, and in what shape.
+    pub terms: Terms,
+    /// Where to. Never empty for uses that go into a request, empty for others.
+    pub to: Vec<Destination>,
+    /// Until when, inclusive.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Grant {
+    /// The use that it allows.
+    pub const fn use_(&self) -> Use {
+        match self.terms {
+            Terms::Attach(_) => Use::Attach,
+            Terms::SignRequest(_) => Use::SignRequest,
+            Terms::MacSign => Use::MacSign,
+            Terms::MacVerify => Use::MacVerify,
+            Terms::Identify(_) => Use::Identify,
+        }
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.not_after.is_some_and(|end| now > end)
+    }
+
+    /// Whether it is for this component.
+    pub fn is_for(&self, component: &ComponentDigest) -> bool {
+        self.component
+            .as_ref()
+            .is_none_or(|pinned| pinned == component)
+    }
+
+    /// Whether one of its destinations is this one; if not, what the closest one
+    /// misses, for the audit trail. `path` is the request's path without its query.
+    pub(crate) fn reaches(
+        &self,
+        route: &RouteName,
+        method: &Method,
+        path: &str,
+    ) -> Result<(), Outcome> {
+        let mut closest = Outcome::OtherRoute;
+        for destination in self.to.iter().filter(|to| to.route == *route) {
+            if !destination.allows_method(method) {
+                closest = closest.max(Outcome::OtherMethod);
+            } else if !destination.allows_path(path) {
+                closest = closest.max(Outcome::OtherPath);
+            } else {
+                return Ok(());
+            }
+        }
+        Err(closest)
+    }
+}
+
+/// What a grant allows, with what belongs to each use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Terms {
+    /// Write the value into a request (class C).
+    Attach(Placement),
+    /// Sign a request (class A).
+    SignRequest(RequestSignature),
+    /// Make message authentication codes (class A).
+    MacSign,
+    /// Check message authentication codes (class A).
+    MacVerify,
+    /// Find out which client is calling (class A).
+    Identify(KeyPlace),
+}
+
+/// Where a value goes in a request, and what stands around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The header, whose other occurrences are removed.
+    pub header: HeaderName,
+    /// What stands before the value: visible ASCII and spaces.
+    pub prefix: String,
+    /// What stands after it.
+    pub suffix: String,
+}
+
+/// How a request is signed: RFC 9421 with HMAC-SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSignature {
+    /// The signature's label in `signature-input` and `signature`.
+    pub label: String,
+    /// The parameter `keyid`: visible ASCII without `"` and `\`.
+    pub key_id: String,
+    /// What is covered, in order.
+    pub components: Vec<Component>,
+    /// The longest body that is signed, in bytes. The body is held in memory.
+    pub max_body_bytes: u64,
+    /// How long the signature is valid: `expires` minus `created`.
+    pub lifetime_seconds: u64,
+}
+
+/// A part of a request that a signature covers (RFC 9421, section 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// `@method`
+    Method,
+    /// `@target-uri`
+    TargetUri,
+    /// `@authority`
+    Authority,
+    /// `@scheme`
+    Scheme,
+    /// `@path`
+    Path,
+    /// `@query`
+    Query,
+    /// `content-digest`, which the host adds (RFC 9530).
+    ContentDigest,
+}
+
+impl Component {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Method,
+        Self::TargetUri,
+        Self::Authority,
+        Self::Scheme,
+        Self::Path,
+        Self::Query,
+        Self::ContentDigest,
+    ];
+
+    /// Its name in a signature's input.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Method => "@method",
+            Self::TargetUri => "@target-uri",
+            Self::Authority => "@authority",
+            Self::Scheme => "@scheme",
+            Self::Path => "@path",
+            Self::Query => "@query",
+            Self::ContentDigest => "content-digest",
+        }
+    }
+}
+
+/// Where clients put their key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In a header, as its whole value.
+    Header(HeaderName),
+    /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
+    Query(String),
+}
+
+/// A destination that a grant names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The route.
+    pub route: RouteName,
+    /// The methods; empty for any but CONNECT and TRACE.
+    pub methods: Vec<Method>,
+    /// The paths; empty for any, which only class A may have.
+    pub paths: Vec<PathTemplate>,
+}
+
+impl Destination {
+    /// Whether a request goes there. `path` is its path without its query.
+    pub fn allows(&self, route: &RouteName, method: &Method, path: &str) -> bool {
+        self.route == *route && self.allows_method(method) && self.allows_path(path)
+    }
+
+    fn allows_method(&self, method: &Method) -> bool {
+        if self.methods.is_empty() {
+            *method != Method::CONNECT && *method != Method::TRACE
+        } else {
+            self.methods.contains(method)
+        }
+    }
+
+    fn allows_path(&self, path: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|template| template.matches(path))
+    }
+}

@@ -1,0 +1,264 @@
+//! Which values are accepted as a secret of a kind, and what of them is kept.
+//!
+//! A value that could not be used is refused here, when a person is there to read
+//! the reason, and not during a request.
+
+use data_encoding::Encoding;
+use zeroize::Zeroizing;
+
+use crate::client_keys;
+use crate::kind::{KeyEncoding, Kind};
+use crate::secret::{ImportError, Secret};
+
+/// The least length of an API key, in bytes: shorter ones can't be searched for
+/// in answers without finding them by chance.
+pub(crate) const API_KEY_MIN_BYTES: usize = 8;
+/// The greatest length of an API key, in bytes.
+pub(crate) const API_KEY_MAX_BYTES: usize = 4096;
+/// The least length of a MAC key, in bytes: RFC 2104 advises the length of the
+/// hash's output, and no policy may be able to find a key from its codes.
+const HMAC_KEY_MIN_BYTES: usize = 32;
+/// The greatest length of a MAC key, in bytes.
+const HMAC_KEY_MAX_BYTES: usize = 4096;
+
+impl Kind {
+    /// What the vault keeps of a value: its bytes, the key that its text encodes,
+    /// or the keyed hashes of client keys.
+    pub(crate) fn import(&self, value: Secret) -> Result<Secret, ImportError> {
+        match self {
+            Self::ApiKey => api_key(value),
+            Self::HmacKey { encoding, .. } => hmac_key(value, *encoding),
+            Self::ClientKeys => client_keys::import(&value),
+        }
+    }
+}
+
+fn api_key(value: Secret) -> Result<Secret, ImportError> {
+    let bytes = value.expose();
+    if bytes.len() < API_KEY_MIN_BYTES {
+        return Err(ImportError::TooShort {
+            kind: Kind::ApiKey.as_str(),
+            min: API_KEY_MIN_BYTES,
+        });
+    }
+    if bytes.len() > API_KEY_MAX_BYTES {
+        return Err(ImportError::TooLong {
+            max: API_KEY_MAX_BYTES,
+        });
+    }
+    if !bytes.iter().all(u8::is_ascii_graphic) {
+        return Err(ImportError::NotHeaderSafe);
+    }
+    Ok(value)
+}
+
+fn hmac_key(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError> {
+    let key = match encoding {
+        KeyEncoding::Raw => value,
+        KeyEncoding::Hex => decode(&value, &data_encoding::HEXLOWER_PERMISSIVE, "hexadecimal")?,
+        KeyEncoding::Base64 => {
+            let text = value.expose();
+            let padded = text.contains(&b'=');
+            let url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+            let alphabet = match (url, padded) {
+                (false, true) => &data_encoding::BASE64,
+                (false, false) => &data_encoding::BASE64_NOPAD,
+                (true, true) => &data_encoding::BASE64URL,
+                (true, false) => &data_encoding::BASE64URL_NOPAD,
+            };
+            decode(&value, alphabet, "base64")?
+        }
+    };
+    let bytes = key.expose();
+    if bytes.len() < HMAC_KEY_MIN_BYTES {
+        return Err(ImportError::TooShort {
+            kind: "hmac-key",
+            min: HMAC_KEY_MIN_BYTES,
+        });
+    }
+    if bytes.len() > HMAC_KEY_MAX_BYTES {
+        return Err(ImportError::TooLong {
+            max: HMAC_KEY_MAX_BYTES,
+        });
+    }
+    if is_guessable(bytes) {
+        return Err(ImportError::LowEntropy);
+    }
+    Ok(key)
+}
+
+fn decode(
+    value: &Secret,
+    alphabet: &Encoding,
+    encoding: &'static str,
+) -> Result<Secret, ImportError> {
+    let refused = ImportError::NotEncoded { encoding };
+    let text = value.expose();
+    let length = alphabet.decode_len(text.len()).map_err(|_| refused)?;
+    let mut buffer = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+    // The error of `decode_mut` tells the position of the bad character, which is
+    // more than anyone needs to know.
+    let written = alphabet
+        .decode_mut(text, &mut buffer)
+        .map_err(|_| refused)?;
+    Ok(Secret::copy_of(buffer.get(..written).unwrap_or_default()))
+}
+
+/// Whether a key of at least 32 bytes is obviously not random.
+///
+/// This catches keys that people type, not every weak key. Random bytes and their
+/// hexadecimal, decimal or base64 text pass, but for fewer than one in a million.
+fn is_guessable(key: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    for byte in key {
+        seen[usize::from(*byte)] = true;
+    }
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    // 32 random decimal digits have 6 or more different ones, barring luck.
+    let few = distinct < 6;
+
+    // "abcabcabc…", and any other repetition of at most half the length.
+    let repeats = (1..=key.len() / 2)
+        .any(|period| key.iter().zip(key.iter().skip(period)).all(|(a, b)| a == b));
+
+    // "abcdef…", "9876543210…": most bytes follow from the one before.
+    let steps = |step: u8| {
+        let pairs = key.iter().zip(key.iter().skip(1));
+        let count = pairs.filter(|(a, b)| a.wrapping_add(step) == **b).count();
+        count.saturating_mul(2) > key.len()
+    };
+    let counts = steps(0) || steps(1) || steps(u8::MAX);
+
+    // Words with spaces between them, or a single case of letters throughout.
+    let text = key
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    let sentence = text
+        && (key.contains(&b' ')
+            || key
+                .iter()
+                .all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_' | b'.')));
+
+    few || repeats || counts || sentence
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use crate::MacAlgorithm;
+    use proptest::prelude::*;
+
+    fn import(kind: Kind, text: &[u8]) -> Result<Vec<u8>, ImportError> {
+        kind.import(Secret::copy_of(text))
+            .map(|secret| secret.expose().to_vec())
+    }
+
+    fn hmac(encoding: KeyEncoding) -> Kind {
+        Kind::HmacKey {
+            algorithm: MacAlgorithm::Sha256,
+            encoding,
+        }
+    }
+
+    #[test]
+    fn an_api_key_is_visible_ascii_of_8_to_4096_bytes() {
+        let long = vec![b'x'; 4096];
+        for text in [&b"12345678"[..], b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", &long] {
+            assert_eq!(import(Kind::ApiKey, text).unwrap(), text);
+        }
+        let refused = import(Kind::ApiKey, b"1234567");
+        assert!(matches!(refused, Err(ImportError::TooShort { min: 8, .. })));
+        let refused = import(Kind::ApiKey, &[b'x'; 4097]);
+        assert_eq!(refused, Err(ImportError::TooLong { max: 4096 }));
+    }
+
+    #[test]
+    fn a_value_that_could_split_a_header_is_refused() {
+        for text in [
+            &b"k-k-k-k-k\r\nX: y"[..],
+            b"12345678\n",
+            b"12345678\r",
+            b"1234 5678",
+            b"12345678\t",
+            b"12345678\0",
+            b"12345678\x7f",
+            "1234567\u{e9}".as_bytes(),
+        ] {
+            let refused = import(Kind::ApiKey, text);
+            assert_eq!(refused, Err(ImportError::NotHeaderSafe), "{text:?}");
+        }
+    }
+
+    const KEY: [u8; 32] = [
+        0x8f, 0x01, 0xe2, 0x33, 0xb4, 0x75, 0x16, 0xc7, 0x58, 0xf9, 0x2a, 0x9b, 0x0c, 0x6d, 0xde,
+        0x4f, 0x11, 0xa2, 0x73, 0xd4, 0x95, 0x36, 0xe7, 0x08, 0xb9, 0x5a, 0xfb, 0x2c, 0x9d, 0x6e,
+        0xcf, 0x40,
+    ];
+
+    #[test]
+    fn a_mac_key_is_what_its_text_encodes() {
+        let hex = data_encoding::HEXUPPER.encode(&KEY);
+        for (encoding, text) in [
+            (KeyEncoding::Raw, KEY.to_vec()),
+            (KeyEncoding::Hex, hex.to_lowercase().into_bytes()),
+            (KeyEncoding::Hex, hex.into_bytes()),
+            (KeyEncoding::Base64, data_encoding::BASE64.encode(&KEY).into()),
+            (KeyEncoding::Base64, data_encoding::BASE64_NOPAD.encode(&KEY).into()),
+            (KeyEncoding::Base64, data_encoding::BASE64URL.encode(&KEY).into()),
+            (KeyEncoding::Base64, data_encoding::BASE64URL_NOPAD.encode(&KEY).into()),
+        ] {
+            assert_eq!(import(hmac(encoding), &text).unwrap(), KEY, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_encoding_is_refused_without_its_position() {
+        let hex = data_encoding::HEXLOWER.encode(&KEY);
+        for text in [&hex[1..], &hex.replace('a', "g"), &hex.replace('a', "\n")] {
+            let refused = import(hmac(KeyEncoding::Hex), text.as_bytes());
+            let expected = ImportError::NotEncoded { encoding: "hexadecimal" };
+            assert_eq!(refused, Err(expected));
+        }
+        for text in ["AAA=A", "a-b+", "====", "\u{e9}"] {
+            let refused = import(hmac(KeyEncoding::Base64), text.as_bytes());
+            assert_eq!(refused, Err(ImportError::NotEncoded { encoding: "base64" }));
+        }
+    }
+
+    #[test]
+    fn a_short_mac_key_is_refused_by_its_decoded_length() {
+        let text = data_encoding::HEXLOWER.encode(&KEY[..31]);
+        let refused = import(hmac(KeyEncoding::Hex), text.as_bytes());
+        assert!(matches!(refused, Err(ImportError::TooShort { min: 32, .. })));
+        let refused = import(hmac(KeyEncoding::Raw), b"hunter2");
+        assert!(matches!(refused, Err(ImportError::TooShort { min: 32, .. })));
+    }
+
+    #[test]
+    fn keys_that_people_type_are_refused() {
+        for text in [
+            "00000000000000000000000000000000",
+            "hunter2hunter2hunter2hunter2hunter2",
+            "abcdefghijklmnopqrstuvwxyz012345",
+            "0123456789012345678901234567890123456789",
+            "correct horse battery staple and more",
+            "thisisaverysecretpasswordforbilling",
+            "2024-01-012024-01-012024-01-012024-01-01",
+        ] {
+            let refused = import(hmac(KeyEncoding::Raw), text.as_bytes());
+            assert_eq!(refused, Err(ImportError::LowEntropy), "{text}");
+        }
+        assert_eq!(import(hmac(KeyEncoding::Raw), &[7; 64]), Err(ImportError::LowEntropy));
+    }
+
+    proptest! {
+        #[test]
+        fn random_keys_are_accepted(bytes in prop::array::uniform32(any::<u8>())) {
+            prop_assert!(!is_guessable(&bytes));
+            prop_assert!(!is_guessable(data_encoding::HEXLOWER.encode(&bytes).as_bytes()));
+            prop_assert!(!is_guessable(data_encoding::BASE64.encode(&bytes).as_bytes()));
+        }
+    }
+}

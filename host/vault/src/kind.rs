@@ -1,0 +1,180 @@
+//! What a secret is: fixed at import, sealed with the value, never changed.
+//!
+//! A kind fixes the algorithm and the encoding too, so that no use can choose
+//! them later. The rules by which a value is accepted stand in `import.rs`.
+
+use std::str::FromStr;
+
+/// What a secret is. Which uses it permits stands in [`Use::fits`](crate::Use::fits).
+///
+/// As text: `client-keys`, `api-key`, `hmac-key`. The text `hmac-key` parses as
+/// SHA-256 and [`KeyEncoding::Raw`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The keys of an API's consumers: lines of `subject = key`, at most two keys
+    /// for a subject so that they can be rotated. The vault keeps a keyed hash of
+    /// each; the key's text is gone after import.
+    ClientKeys,
+    /// A value that a backend wants to see, such as an API key or a bearer token:
+    /// 8 to 4096 bytes of visible ASCII.
+    ApiKey,
+    /// A key for message authentication codes: 32 to 4096 bytes after decoding.
+    HmacKey {
+        /// The hash of every code made with it.
+        algorithm: MacAlgorithm,
+        /// How the imported text becomes the key's bytes.
+        encoding: KeyEncoding,
+    },
+}
+
+impl Kind {
+    /// All kinds, in each algorithm and encoding.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let keys = MacAlgorithm::ALL.into_iter().flat_map(|algorithm| {
+            KeyEncoding::ALL
+                .into_iter()
+                .map(move |encoding| Self::HmacKey {
+                    algorithm,
+                    encoding,
+                })
+        });
+        [Self::ClientKeys, Self::ApiKey].into_iter().chain(keys)
+    }
+
+    /// The kind as people write it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::ClientKeys => "client-keys",
+            Self::ApiKey => "api-key",
+            Self::HmacKey { .. } => "hmac-key",
+        }
+    }
+
+    /// The longest text that can be imported as this kind, in bytes: what to pass
+    /// to [`Secret::read_from`](crate::Secret::read_from).
+    pub const fn max_bytes(&self) -> usize {
+        match self {
+            Self::ClientKeys => 1 << 20,
+            Self::ApiKey => 4096,
+            // Hexadecimal doubles the length.
+            Self::HmacKey { .. } => 8192,
+        }
+    }
+}
+
+/// The hash of a MAC key (FIPS 180-4), used as HMAC (RFC 2104).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MacAlgorithm {
+    /// HMAC with SHA-256: codes of 32 bytes.
+    Sha256,
+    /// HMAC with SHA-384: codes of 48 bytes.
+    Sha384,
+    /// HMAC with SHA-512: codes of 64 bytes.
+    Sha512,
+}
+
+impl MacAlgorithm {
+    /// All algorithms.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// The algorithm as people write it: `sha256`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+}
+
+/// How the imported text of a MAC key becomes the key's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyEncoding {
+    /// The text's bytes are the key.
+    Raw,
+    /// The text is hexadecimal, in either case.
+    Hex,
+    /// The text is base64 in the standard or the URL alphabet, padded or not.
+    Base64,
+}
+
+impl KeyEncoding {
+    /// All encodings.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Hex, Self::Base64];
+
+    /// The encoding as people write it: `base64`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+        }
+    }
+}
+
+/// A text that names no such thing. It doesn't carry the text, only what would
+/// have been valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what}; there are {valid}")]
+pub struct UnknownWord {
+    /// What was expected: `kind`, `algorithm`, `encoding`, `use`.
+    pub(crate) what: &'static str,
+    /// The valid words, separated by commas.
+    pub(crate) valid: &'static str,
+}
+
+impl FromStr for Kind {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "client-keys" => Ok(Self::ClientKeys),
+            "api-key" => Ok(Self::ApiKey),
+            "hmac-key" => Ok(Self::HmacKey {
+                algorithm: MacAlgorithm::Sha256,
+                encoding: KeyEncoding::Raw,
+            }),
+            _ => Err(UnknownWord {
+                what: "kind",
+                valid: "client-keys, api-key, hmac-key",
+            }),
+        }
+    }
+}
+
+impl FromStr for MacAlgorithm {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
+        found.ok_or(UnknownWord {
+            what: "algorithm",
+            valid: "sha256, sha384, sha512",
+        })
+    }
+}
+
+impl FromStr for KeyEncoding {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
+        found.ok_or(UnknownWord {
+            what: "encoding",
+            valid: "raw, hex, base64",
+        })
+    }
+}
+
+macro_rules! display_as_str {
+    ($($name:ident),+) => {$(
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )+};
+}
+pub(crate) use display_as_str;
+
+display_as_str!(Kind, MacAlgorithm, KeyEncoding);

@@ -1,0 +1,211 @@
+//! What one exchange used, and the proof that it is on record.
+//!
+//! [`Vault::permit`](crate::Vault::permit) enters each use into the exchange's
+//! ledger. Before anything that depends on a use leaves the host, the exchange
+//! passes [`Ledger::barrier`]: what is pending becomes one record of the audit
+//! trail, and the barrier opens when that record is durable. Its [`Durable`] is
+//! the only proof of that, and whoever writes a secret anywhere asks for it.
+
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use keyward_names::ExchangeId;
+
+use crate::audit::{AuditUnavailable, Body, CountedUse, Done, ExchangePart, Hash, MAX_USES};
+use crate::audit::{Outcome, Shared, UseEntry};
+
+/// From this many different pending uses on, refusals under aliases that no grant
+/// has are counted together, without the alias.
+const FOLD_REFUSALS_FROM: usize = 32;
+
+/// The uses of one exchange.
+///
+/// One task holds it. Dropping it records what is pending, without waiting: an
+/// exchange that ends early, by an error or because its client left, leaves its
+/// record all the same.
+pub struct Ledger {
+    shared: Arc<Shared>,
+    exchange: ExchangeId,
+    /// The number of the next record.
+    part: u32,
+    pending: Vec<Pending>,
+    /// How many uses were recorded.
+    recorded: u64,
+    /// How many of them are durable: all or those before some barrier.
+    durable: u64,
+    /// The newest record that is on its way, and what `durable` will be.
+    in_flight: Option<(u64, oneshot::Receiver<Result<u64, AuditUnavailable>>)>,
+}
+
+struct Pending {
+    grants: Hash,
+    counted: CountedUse,
+}
+
+/// A place in the order of an exchange's uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position(u64);
+
+/// The proof that the uses of an exchange, up to a point, are in the audit trail.
+///
+/// Only [`Ledger::barrier`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Durable {
+    exchange: ExchangeId,
+    up_to: Position,
+}
+
+impl Durable {
+    /// The exchange that it is about.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// Whether the use at a position of an exchange is among those proved.
+    pub(crate) fn covers(&self, exchange: ExchangeId, position: Position) -> bool {
+        self.exchange == exchange && position <= self.up_to
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("exchange", &self.exchange)
+            .field("recorded", &self.recorded)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(shared: Arc<Shared>, exchange: ExchangeId) -> Self {
+        Self {
+            shared,
+            exchange,
+            part: 0,
+            pending: Vec::new(),
+            recorded: 0,
+            durable: 0,
+            in_flight: None,
+        }
+    }
+
+    /// The exchange that it belongs to.
+    pub fn exchange(&self) -> ExchangeId {
+        self.exchange
+    }
+
+    /// Whether all that was recorded is durable: the exchange has nothing to wait
+    /// for.
+    pub fn is_settled(&self) -> bool {
+        self.durable == self.recorded
+    }
+
+    /// Waits until all that was recorded is durable.
+    ///
+    /// Returns at once if there is nothing to wait for, even when the trail has
+    /// failed: who uses no secret doesn't depend on it.
+    ///
+    /// Errors: [`AuditUnavailable`]: it can't be recorded; nothing that depends on
+    /// it may leave the host. Cancel safe: a record that is on its way stays on its
+    /// way, and the next barrier waits for it. Needs no particular runtime.
+    pub async fn barrier(&mut self) -> Result<Durable, AuditUnavailable> {
+        self.submit()?;
+        if let Some((position, receiver)) = &mut self.in_flight {
+            let (position, result) = (*position, receiver.await);
+            self.in_flight = None;
+            if matches!(result, Ok(Ok(_))) {
+                self.durable = position;
+            }
+        }
+        if self.is_settled() {
+            Ok(Durable {
+                exchange: self.exchange,
+                up_to: Position(self.durable),
+            })
+        } else {
+            Err(AuditUnavailable)
+        }
+    }
+
+    /// Enters a use, or the refusal of one. Equal ones are counted.
+    pub(crate) fn record(&mut self, entry: UseEntry) -> Position {
+        self.recorded = self.recorded.saturating_add(1);
+        let UseEntry { grants, mut used } = entry;
+        if !self.count(&grants, &used) {
+            // A policy that tries name after name gets one line, not thousands.
+            let fold = used.outcome == Outcome::NotGranted
+                && used.grant.is_none()
+                && self.pending.len() >= FOLD_REFUSALS_FROM;
+            if fold {
+                used.alias = None;
+            }
+            if !(fold && self.count(&grants, &used)) {
+                let counted = CountedUse { used, count: 1 };
+                self.pending.push(Pending { grants, counted });
+            }
+        }
+        Position(self.recorded)
+    }
+
+    /// Counts a use that is already pending; `false` if it isn't.
+    fn count(&mut self, grants: &Hash, used: &crate::audit::Used) -> bool {
+        let same = self
+            .pending
+            .iter_mut()
+            .find(|pending| pending.grants == *grants && pending.counted.used == *used);
+        match same {
+            Some(pending) => {
+                pending.counted.count = pending.counted.count.saturating_add(1);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Queues the records of what is pending; all of it, or it stays pending from
+    /// the first one that is refused.
+    fn submit(&mut self) -> Result<(), AuditUnavailable> {
+        while let Some(length) = self.next_part() {
+            let last = length == self.pending.len();
+            let body = self.part_of(length);
+            let (sender, receiver) = oneshot::channel();
+            self.shared.send(body, Done::Future(sender))?;
+            self.pending.drain(..length);
+            self.part = self.part.saturating_add(1);
+            // Records are committed in order: the last one speaks for all.
+            let position = if last { self.recorded } else { self.durable };
+            self.in_flight = Some((position, receiver));
+        }
+        Ok(())
+    }
+
+    /// How many pending uses the next record takes: those under the same grants.
+    fn next_part(&self) -> Option<usize> {
+        let first = self.pending.first()?;
+        let same = |pending: &&Pending| pending.grants == first.grants;
+        Some(self.pending.iter().take(MAX_USES).take_while(same).count())
+    }
+
+    fn part_of(&self, length: usize) -> Body {
+        let parts = self.pending.iter().take(length);
+        Body::Exchange(ExchangePart {
+            exchange: self.exchange,
+            part: self.part,
+            grants: self.pending.first().map_or([0; 32], |first| first.grants),
+            uses: parts.map(|pending| pending.counted.clone()).collect(),
+        })
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        while let Some(length) = self.next_part() {
+            let body = self.part_of(length);
+            // If it is refused, the trail has failed, or counts what it sheds.
+            self.shared.send(body, Done::Nobody).ok();
+            self.pending.drain(..length);
+            self.part = self.part.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The choke point: from a grant to a permit, and nothing without one.
+//!
+//! A [`Permit`] is the proof that a use was allowed and recorded. It has no public
+//! field and no constructor but [`Vault::permit`], it can't be cloned, and every
+//! operation takes it by value: one permit, one use.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use keyward_names::{Alias, ComponentDigest, ExchangeId, Subject};
+
+use crate::attach::Note;
+use crate::audit::{Outcome, UseEntry, Used};
+use crate::grants::{Grant, Terms};
+use crate::identity::PolicyIdentity;
+use crate::ledger::Ledger;
+use crate::live::{LiveSecret, Material};
+use crate::presented::Presented;
+use crate::uses::{self, UseType};
+use crate::vault::Vault;
+
+/// The use is not allowed. There is no more to it: the reason is in the audit
+/// trail, and a secret that doesn't exist answers like one that isn't granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("denied")]
+pub struct Denied;
+
+/// A secret as a policy holds it: what it calls it and what it would do with it.
+///
+/// Opening one proves nothing and looks nothing up.
+pub struct Handle<U: UseType> {
+    alias: Box<str>,
+    use_: PhantomData<fn() -> U>,
+}
+
+impl<U: UseType> Handle<U> {
+    /// A handle for any text. What is too long to be an alias is cut to a text that
+    /// still is too long to be one.
+    pub fn open(alias: &str) -> Self {
+        const MAX_BYTES: usize = 256;
+        let end = alias.floor_char_boundary(MAX_BYTES);
+        Self {
+            alias: Box::from(alias.get(..end).unwrap_or_default()),
+            use_: PhantomData,
+        }
+    }
+
+    /// What to pass to [`Vault::permit`].
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+}
+
+/// The proof that a use was allowed and recorded. Good for one use.
+///
+/// ```compile_fail
+/// # fn twice(permit: keyward_vault::Permit<keyward_vault::uses::MacSign>) {
+/// permit.sign(b"one");
+/// permit.sign(b"two"); // use of moved value
+/// # }
+/// ```
+#[must_use = "a permit that isn't used has been recorded as a use all the same"]
+pub struct Permit<U: UseType> {
+    grant: Arc<Grant>,
+    secret: Arc<LiveSecret>,
+    component: ComponentDigest,
+    exchange: ExchangeId,
+    use_: PhantomData<fn() -> U>,
+}
+
+crate::secret::assert_not_implemented!(
+    Permit<uses::MacSign>: fmt::Debug, Clone, Default, serde::Serialize,
+);
+
+impl<U: UseType> Permit<U> {
+    /// The secret, in the version that was current when the permit was given.
+    pub(crate) fn secret(&self) -> &LiveSecret {
+        &self.secret
+    }
+
+    fn into_note(self) -> Note {
+        Note {
+            grant: self.grant,
+            secret: self.secret,
+            component: self.component,
+            exchange: self.exchange,
+        }
+    }
+}
+
+impl Permit<uses::Attach> {
+    /// Notes that the secret is to be attached. Nothing is written before
+    /// [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note()
+    }
+}
+
+impl Permit<uses::SignRequest> {
+    /// Notes that the request is to be signed. Nothing is written before
+    /// [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note()
+    }
+}
+
+impl Permit<uses::Identify> {
+    /// The subject whose key was presented at the place that the grant names.
+    /// `None` if there was no key, more than one, or nobody's.
+    pub fn identify(self, presented: &Presented) -> Option<Subject> {
+        let (Terms::Identify(place), Material::ClientKeys(keys)) =
+            (&self.grant.terms, &self.secret.current.material)
+        else {
+            return None;
+        };
+        keys.subject(presented.key(place)?).cloned()
+    }
+}
+
+impl Vault {
+    /// Allows or denies one use, and enters it into the exchange's ledger.
+    ///
+    /// This is the only way to a [`Permit`]. Allowed is what a grant in force
+    /// allows *and* the policy's manifest asks for, for a secret that is there and
+    /// of a kind that fits. The decision is about this moment: a permit doesn't
+    /// notice a grant that is withdrawn after it, but what is attached is checked
+    /// again by [`Notes::check`](crate::Notes::check).
+    ///
+    /// Errors: [`Denied`], for whatever reason.
+    pub fn permit<U: UseType>(
+        &self,
+        policy: &PolicyIdentity,
+        alias: &str,
+        ledger: &mut Ledger,
+    ) -> Result<Permit<U>, Denied> {
+        let live = self.live();
+        let decision = live.decide(policy, alias, U::USE);
+        let (outcome, grant, secret) = match &decision {
+            Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(*secret)),
+            Err((outcome, bound)) => (
+                *outcome,
+                bound.map(|bound| &bound.grant),
+                bound.and_then(|bound| bound.secret.as_ref()),
+            ),
+        };
+        ledger.record(UseEntry {
+            grants: live.digest,
+            used: Used {
+                policy: policy.name.clone(),
+                component: policy.component,
+                use_: U::USE,
+                alias: match grant {
+                    Some(grant) => Some(grant.alias.clone()),
+                    None => Alias::parse(alias).ok(),
+                },
+                grant: grant.map(|grant| grant.id.clone()),
+                secret: secret.map(|secret| (secret.info.id, secret.current.number)),
+                route: None,
+                outcome,
+            },
+        });
+        let (grant, secret) = decision.map_err(|_| Denied)?;
+        Ok(Permit {
+            grant: Arc::clone(grant),
+            secret: Arc::clone(secret),
+            component: policy.component,
+            exchange: ledger.exchange(),
+            use_: PhantomData,
+        })
+    }
+}

@@ -1,0 +1,426 @@
+//! The key hierarchy and authenticated encryption of the vault file.
+//!
+//! ```text
+//! master key (key file) ──HKDF──► slot keys: commitment, encryption
+//!                                     └─unwraps─► root key (one for each vault)
+//! root key ──HKDF──► file MAC key
+//!                ├─► wrapping key of epoch N ──unwraps──► data key of one version
+//!                └─► audit signing seed                       └─opens─► that version
+//! ```
+//!
+//! AES-256-GCM (NIST SP 800-38D) with 96-bit nonces and whole tags; HKDF with
+//! SHA-256 (RFC 5869), salted with the vault's id. A data key encrypts exactly one
+//! message, so its nonce can't repeat. GCM does not commit to its key: the slot's
+//! commitment is compared before anything is decrypted, and what it unwraps is
+//! covered by the MAC over the whole file.
+
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
+use aws_lc_rs::{constant_time, hkdf, hmac};
+use zeroize::Zeroizing;
+
+use crate::format::{Damaged, Slot};
+use crate::primitives::fill_random;
+
+/// The length of every key here, in bytes.
+pub(crate) const KEY_BYTES: usize = 32;
+/// The length of a nonce, in bytes.
+pub(crate) const NONCE_BYTES: usize = 12;
+/// The length of an authentication tag, in bytes.
+pub(crate) const TAG_BYTES: usize = 16;
+/// The length of an encrypted key, in bytes.
+pub(crate) const WRAPPED_BYTES: usize = KEY_BYTES + TAG_BYTES;
+
+/// A 256-bit key on the heap, wiped when dropped. Boxed, because a key that moves
+/// leaves itself behind on the stack.
+pub(crate) struct Key(Box<Zeroizing<[u8; KEY_BYTES]>>);
+
+impl Key {
+    pub(crate) fn random() -> Self {
+        let mut key = Self::zero();
+        fill_random(&mut key.0[..]);
+        key
+    }
+
+    fn zero() -> Self {
+        Self(Box::new(Zeroizing::new([0; KEY_BYTES])))
+    }
+
+    fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
+        if bytes.len() != KEY_BYTES {
+            return Err(Damaged);
+        }
+        let mut key = Self::zero();
+        key.0.copy_from_slice(bytes);
+        Ok(key)
+    }
+
+    /// A key from a text of 64 hexadecimal digits in lower case.
+    pub(crate) fn from_hex(text: &[u8]) -> Result<Self, Damaged> {
+        let mut key = Self::zero();
+        let hex = &data_encoding::HEXLOWER;
+        if hex.decode_len(text.len()) != Ok(KEY_BYTES) {
+            return Err(Damaged);
+        }
+        match hex.decode_mut(text, &mut key.0[..]) {
+            Ok(KEY_BYTES) => Ok(key),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// Writes the key as 64 hexadecimal digits; `text` has that length.
+    pub(crate) fn write_hex(&self, text: &mut [u8]) {
+        data_encoding::HEXLOWER.encode_mut(&self.0[..], text);
+    }
+
+    /// A subordinate key.
+    fn derive(&self, salt: &[u8], label: &[&[u8]]) -> Self {
+        let mut key = Self::zero();
+        hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
+            .extract(&self.0[..])
+            .expand(label, hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut key.0[..]))
+            .expect("32 bytes are within HKDF-SHA-256's limit");
+        key
+    }
+
+    /// The ciphertext, with its tag, of `plaintext` under a nonce that this key
+    /// has not seen.
+    fn seal(&self, nonce: &[u8; NONCE_BYTES], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        // Encrypted in place: the buffer's plaintext is gone when this returns.
+        let mut buffer = Vec::with_capacity(plaintext.len().saturating_add(TAG_BYTES));
+        buffer.extend_from_slice(plaintext);
+        let tag = Aes256Gcm::new((&**self.0).into())
+            .encrypt_inout_detached(&Nonce::from(*nonce), associated, (&mut buffer[..]).into())
+            .expect("vault contents are far below GCM's 64 GiB");
+        buffer.extend_from_slice(&tag);
+        buffer
+    }
+
+    fn open(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        associated: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
+        let (ciphertext, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(Damaged)?;
+        let mut buffer = Zeroizing::new(Box::<[u8]>::from(ciphertext));
+        Aes256Gcm::new((&**self.0).into())
+            .decrypt_inout_detached(
+                &Nonce::from(*nonce),
+                associated,
+                (&mut buffer[..]).into(),
+                &Tag::from(*tag),
+            )
+            .map_err(|_| Damaged)?;
+        Ok(buffer)
+    }
+}
+
+/// A fresh random nonce.
+fn nonce() -> [u8; NONCE_BYTES] {
+    random()
+}
+
+/// Random bytes that are not secret: nonces and identifiers.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes);
+    bytes
+}
+
+/// The key from the key file.
+pub(crate) struct MasterKey(pub(crate) Key);
+
+impl MasterKey {
+    fn commitment(&self, vault: &[u8; 16]) -> Key {
+        self.0.derive(vault, &[b"keyward v1 slot commitment"])
+    }
+
+    fn encryption(&self, vault: &[u8; 16]) -> Key {
+        self.0.derive(vault, &[b"keyward v1 slot encryption"])
+    }
+
+    /// A slot that opens with this key.
+    pub(crate) fn wrap(&self, vault: &[u8; 16], root: &RootKey) -> Slot {
+        let nonce = nonce();
+        let wrapped = self
+            .encryption(vault)
+            .seal(&nonce, &slot_associated(vault), &root.key.0[..]);
+        Slot {
+            commitment: **self.commitment(vault).0,
+            nonce,
+            wrapped: wrapped.try_into().expect("a wrapped key has 48 bytes"),
+        }
+    }
+
+    /// The root key in a slot, if this key is the slot's.
+    pub(crate) fn unwrap(&self, vault: &[u8; 16], slot: &Slot) -> Result<RootKey, Damaged> {
+        let commitment = self.commitment(vault);
+        constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment)
+            .map_err(|_| Damaged)?;
+        let root = self.encryption(vault).open(
+            &slot.nonce,
+            &slot_associated(vault),
+            &slot.wrapped,
+        )?;
+        Ok(RootKey::new(Key::copy_of(&root)?, *vault))
+    }
+}
+
+fn slot_associated(vault: &[u8; 16]) -> Vec<u8> {
+    [b"keyward v1 slot".as_slice(), vault].concat()
+}
+
+/// The key from which all other keys of one vault come.
+pub(crate) struct RootKey {
+    key: Key,
+    vault: [u8; 16],
+    file_mac: hmac::Key,
+}
+
+impl RootKey {
+    pub(crate) fn new(key: Key, vault: [u8; 16]) -> Self {
+        let file_mac = key.derive(&vault, &[b"keyward v1 file mac"]);
+        let file_mac = hmac::Key::new(hmac::HMAC_SHA256, &file_mac.0[..]);
+        Self {
+            key,
+            vault,
+            file_mac,
+        }
+    }
+
+    /// The code over a whole file.
+    pub(crate) fn file_mac(&self, file: &[u8]) -> [u8; 32] {
+        let code = hmac::sign(&self.file_mac, file);
+        code.as_ref()
+            .try_into()
+            .expect("HMAC-SHA-256 makes 32 bytes")
+    }
+
+    /// Whether `code` is the code over a whole file.
+    pub(crate) fn verify_file(&self, file: &[u8], code: &[u8]) -> Result<(), Damaged> {
+        hmac::verify(&self.file_mac, file, code).map_err(|_| Damaged)
+    }
+
+    /// The seed of the key that signs the audit trail's checkpoints.
+    pub(crate) fn audit_signing_seed(&self) -> Zeroizing<[u8; 32]> {
+        let seed = self.key.derive(&self.vault, &[b"keyward v1 audit signing"]);
+        Zeroizing::new(**seed.0)
+    }
+
+    /// The key that wraps data keys while `epoch` lasts.
+    pub(crate) fn wrapping(&self, epoch: u64) -> WrappingKey {
+        let label: [&[u8]; 2] = [b"keyward v1 wrap", &epoch.to_be_bytes()];
+        WrappingKey {
+            key: self.key.derive(&self.vault, &label),
+            vault: self.vault,
+            epoch,
+        }
+    }
+}
+
+/// Which version of which secret something sealed belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) secret: [u8; 16],
+    pub(crate) version: u64,
+}
+
+/// A data key, encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrappedKey {
+    pub(crate) nonce: [u8; NONCE_BYTES],
+    pub(crate) wrapped: [u8; WRAPPED_BYTES],
+}
+
+/// Wraps data keys.
+pub(crate) struct WrappingKey {
+    key: Key,
+    vault: [u8; 16],
+    epoch: u64,
+}
+
+impl WrappingKey {
+    fn associated(&self, place: Place) -> Vec<u8> {
+        [
+            b"keyward v1 data key".as_slice(),
+            &self.vault,
+            &place.secret,
+            &place.version.to_be_bytes(),
+            &self.epoch.to_be_bytes(),
+        ]
+        .concat()
+    }
+
+    pub(crate) fn wrap(&self, place: Place, data_key: &DataKey) -> WrappedKey {
+        let nonce = nonce();
+        let wrapped = self
+            .key
+            .seal(&nonce, &self.associated(place), &data_key.0.0[..]);
+        WrappedKey {
+            nonce,
+            wrapped: wrapped.try_into().expect("a wrapped key has 48 bytes"),
+        }
+    }
+
+    pub(crate) fn unwrap(&self, place: Place, key: &WrappedKey) -> Result<DataKey, Damaged> {
+        let associated = self.associated(place);
+        let bytes = self.key.open(&key.nonce, &associated, &key.wrapped)?;
+        Key::copy_of(&bytes).map(DataKey)
+    }
+}
+
+/// Encrypts one version of one secret, once.
+pub(crate) struct DataKey(Key);
+
+impl DataKey {
+    /// Seals `plaintext` under a new key. The key is only ever returned after its
+    /// one use, so that it has no second.
+    pub(crate) fn seal(
+        vault: &[u8; 16],
+        place: Place,
+        plaintext: &[u8],
+    ) -> (Self, [u8; NONCE_BYTES], Vec<u8>) {
+        let (key, nonce) = (Key::random(), nonce());
+        let sealed = key.seal(&nonce, &version_associated(vault, place), plaintext);
+        (Self(key), nonce, sealed)
+    }
+
+    pub(crate) fn open(
+        &self,
+        vault: &[u8; 16],
+        place: Place,
+        nonce: &[u8; NONCE_BYTES],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
+        self.0
+            .open(nonce, &version_associated(vault, place), sealed)
+    }
+}
+
+fn version_associated(vault: &[u8; 16], place: Place) -> Vec<u8> {
+    [
+        b"keyward v1 value".as_slice(),
+        vault,
+        &place.secret,
+        &place.version.to_be_bytes(),
+    ]
+    .concat()
+}
+
+crate::secret::assert_not_implemented!(
+    Key: std::fmt::Debug, Clone, PartialEq<Key>, std::ops::Deref, AsRef<[u8]>, serde::Serialize,
+);
+crate::secret::assert_not_implemented!(MasterKey: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(RootKey: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(WrappingKey: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(DataKey: std::fmt::Debug, Clone, serde::Serialize);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use data_encoding::HEXLOWER;
+
+    #[test]
+    fn encryption_is_aes_256_gcm() {
+        // Test case 16 of the GCM specification (McGrew and Viega, appendix B).
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key = Key::copy_of(&hex(
+            "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+        ))
+        .unwrap();
+        let nonce = hex("cafebabefacedbaddecaf888").try_into().unwrap();
+        let plaintext = hex(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+             1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+        );
+        let associated = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let sealed = key.seal(&nonce, &associated, &plaintext);
+        assert_eq!(
+            HEXLOWER.encode(&sealed),
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
+             8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662\
+             76fc6ece0f4e1768cddf8853bb2d551b"
+        );
+        assert_eq!(**key.open(&nonce, &associated, &sealed).unwrap(), plaintext);
+    }
+
+    #[test]
+    fn derivation_is_hkdf_with_sha_256() {
+        // RFC 5869, test case 1, cut to 32 bytes; its input key has 22 bytes, so it
+        // runs against the primitive that `derive` calls.
+        let mut output = [0; 32];
+        hkdf::Salt::new(hkdf::HKDF_SHA256, &HEXLOWER.decode(b"000102030405060708090a0b0c").unwrap())
+            .extract(&[0x0b; 22])
+            .expand(&[b"\xf0\xf1\xf2\xf3\xf4", b"\xf5\xf6\xf7\xf8\xf9"], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut output))
+            .unwrap();
+        assert_eq!(
+            HEXLOWER.encode(&output),
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+        );
+    }
+
+    #[test]
+    fn keys_of_different_purposes_differ() {
+        let vault = [1; 16];
+        let master = MasterKey(Key::random());
+        let root = RootKey::new(Key::random(), vault);
+        let keys = [
+            **master.commitment(&vault).0,
+            **master.encryption(&vault).0,
+            *root.audit_signing_seed(),
+            **root.wrapping(1).key.0,
+            **root.wrapping(2).key.0,
+            **master.commitment(&[2; 16]).0,
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[index + 1..].contains(key), "{index}");
+        }
+    }
+
+    #[test]
+    fn a_slot_opens_with_its_key_and_its_vault_only() {
+        let (vault, master) = ([1; 16], MasterKey(Key::random()));
+        let root = RootKey::new(Key::random(), vault);
+        let slot = master.wrap(&vault, &root);
+        let opened = master.unwrap(&vault, &slot).unwrap();
+        assert_eq!(opened.file_mac(b"x"), root.file_mac(b"x"));
+        assert!(MasterKey(Key::random()).unwrap(&vault, &slot).is_err());
+        assert!(master.unwrap(&[2; 16], &slot).is_err());
+    }
+
+    #[test]
+    fn what_is_sealed_for_one_place_opens_nowhere_else() {
+        let vault = [1; 16];
+        let root = RootKey::new(Key::random(), vault);
+        let place = Place {
+            secret: [2; 16],
+            version: 3,
+        };
+        let (data_key, nonce, sealed) = DataKey::seal(&vault, place, b"value");
+        let wrapped = root.wrapping(1).wrap(place, &data_key);
+        let key = root.wrapping(1).unwrap(place, &wrapped).unwrap();
+        let opened = key.open(&vault, place, &nonce, &sealed).unwrap();
+        assert_eq!(&**opened, b"value");
+
+        let others = [
+            Place {
+                secret: [9; 16],
+                ..place
+            },
+            Place {
+                version: 4,
+                ..place
+            },
+        ];
+        for other in others {
+            assert!(root.wrapping(1).unwrap(other, &wrapped).is_err());
+            assert!(key.open(&vault, other, &nonce, &sealed).is_err());
+        }
+        assert!(root.wrapping(2).unwrap(place, &wrapped).is_err());
+        assert!(key.open(&[7; 16], place, &nonce, &sealed).is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask setup`: what the build needs and the machine lacks.
+
+mod apt;
+pub(crate) mod deny;
+pub(crate) mod target;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub(crate) use target::Source;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where the target's standard library comes from
+    #[arg(long, value_enum, default_value_t = Source::Any)]
+    target_from: Source,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    target::ensure(options.target_from)?;
+    deny::ensure()?;
+    Ok(ExitCode::SUCCESS)
+}

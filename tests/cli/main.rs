@@ -1,0 +1,51 @@
+//! The `keyward` command, as people and scripts meet it: the real binary, its
+//! words, its exit codes.
+//!
+//! Most cases are transcripts (`transcripts/*.txt`): commands and what they
+//! print. What a transcript can't show (a terminal, a running gateway, another
+//! user) is in the files beside this one.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod binary;
+mod components;
+mod denied;
+mod prompt;
+mod running;
+mod transcript;
+
+macro_rules! transcripts {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            transcript::check(stringify!($name));
+        }
+    )*
+
+        /// A transcript that nobody runs proves nothing.
+        #[test]
+        fn every_transcript_is_run() {
+            let mut files: Vec<String> = std::fs::read_dir(transcript::folder())
+                .unwrap()
+                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+                .collect();
+            files.sort();
+            let mut run = vec![$(stringify!($name)),*];
+            run.sort_unstable();
+            assert_eq!(files, run);
+        }
+    };
+}
+
+transcripts! {
+    audit_verify_finds_a_changed_trail;
+    completions_for_each_shell;
+    doctor_names_what_is_wrong_and_what_mends_it;
+    grants_check_shows_grants_in_words;
+    help_teaches;
+    init_makes_a_gateway_and_overwrites_nothing;
+    policy_inspect_shows_what_a_policy_wants;
+    secrets_are_stored_listed_and_rotated_but_never_shown;
+    usage_errors_end_with_2;
+    where_the_configuration_is_found;
+}

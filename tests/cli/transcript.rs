@@ -1,0 +1,133 @@
+//! Transcripts: commands, and what they print.
+//!
+//! ```text
+//! # A comment.
+//! % printf 'a = b' > file        a command to prepare something; it must succeed
+//! $ keyward secret list          a command; `> ` continues it on the next line
+//! lines of standard output
+//! ! lines of standard error
+//! ? 1                            its exit code, unless that is 0
+//! ```
+//!
+//! `[..]` stands for anything on a line and `...` for any lines. Times, digests
+//! and keys are replaced by what they are. `SNAPSHOTS=overwrite` writes the files
+//! anew; read the difference.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use snapbox::{Assert, Data};
+
+use crate::binary::clean;
+
+/// Where the transcripts are.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cli/transcripts")
+}
+
+/// Runs a transcript's commands and compares.
+#[track_caller]
+pub(crate) fn check(name: &str) {
+    let file = folder().join(name).with_extension("txt");
+    let expected = std::fs::read_to_string(&file).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let actual = play(&expected, root.path());
+    Assert::new().action_env("SNAPSHOTS").eq(actual, Data::read_from(&file, None));
+}
+
+fn play(transcript: &str, root: &Path) -> String {
+    let mut actual = String::new();
+    let mut lines = transcript.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with('#') || line.is_empty() && lines.peek().is_some_and(|next| next.starts_with(['#', '%', '$'])) {
+            actual.push_str(line);
+            actual.push('\n');
+        }
+        let Some((mark, command)) = line.split_once(' ').filter(|(mark, _)| matches!(*mark, "$" | "%")) else {
+            continue;
+        };
+        let mut command = command.to_owned();
+        actual.push_str(line);
+        actual.push('\n');
+        while let Some(more) = lines.next_if(|line| line.starts_with("> ") || *line == ">") {
+            command.push('\n');
+            command.push_str(more.trim_start_matches('>').trim_start());
+            actual.push_str(more);
+            actual.push('\n');
+        }
+        let output = clean("/bin/sh", root).args(["-c", &command]).stdin(Stdio::null()).output().unwrap();
+        let (out, err) = (text(output.stdout, root), text(output.stderr, root));
+        let code = output.status.code().unwrap_or(-1);
+        if mark == "%" {
+            assert_eq!(code, 0, "{command}: {err}");
+            continue;
+        }
+        actual.push_str(&out);
+        for line in err.lines() {
+            actual.push_str(format!("! {line}").trim_end());
+            actual.push('\n');
+        }
+        if code != 0 {
+            actual.push_str(&format!("? {code}\n"));
+        }
+    }
+    actual
+}
+
+fn text(output: Vec<u8>, root: &Path) -> String {
+    let text = String::from_utf8(output).unwrap();
+    let text = text.replace(root.to_str().unwrap(), "<folder>");
+    let mut shown = String::new();
+    let mut rest = text.as_str();
+    while let Some(next) = rest.chars().next() {
+        let inside_word = shown.chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric());
+        let found = PATTERNS.iter().find_map(|(pattern, label)| match inside_word {
+            true => None,
+            false => Some((matched(rest, pattern)?, label)),
+        });
+        match found {
+            Some((length, label)) => {
+                shown.push_str(label);
+                rest = &rest[length..];
+            }
+            None => {
+                shown.push(next);
+                rest = &rest[next.len_utf8()..];
+            }
+        }
+    }
+    shown
+}
+
+/// `0` is a digit, `x` a hexadecimal digit, `*` any number of base64 characters
+/// and dots, the rest is itself.
+const PATTERNS: [(&str, &str); 6] = [
+    ("0000-00-00T00:00:00*", "<time>"),
+    ("0000-00-00 00:00Z", "<time>"),
+    ("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "<uuid>"),
+    ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "<sha256>"),
+    ("keyward-audit-*", "<verifier key>"),
+    ("keyward-audit+*", "<verifier key>"),
+];
+
+fn matched(text: &str, pattern: &str) -> Option<usize> {
+    let mut length = 0;
+    for want in pattern.chars() {
+        let rest = &text[length..];
+        if want == '*' {
+            length += rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "+/=.-_".contains(*c)).map(char::len_utf8).sum::<usize>();
+            continue;
+        }
+        let have = rest.chars().next()?;
+        let good = match want {
+            '0' => have.is_ascii_digit(),
+            'x' => have.is_ascii_hexdigit(),
+            other => have == other,
+        };
+        if !good {
+            return None;
+        }
+        length += have.len_utf8();
+    }
+    Some(length)
+}

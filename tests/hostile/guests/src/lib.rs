@@ -1,1 +1,0 @@
-//! Policies that attack their host
