@@ -9,7 +9,11 @@ pub(crate) fn path() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.parent().unwrap().parent().unwrap();
     let binary = profile.join("keyward");
-    assert!(binary.is_file(), "no {}; build it with `cargo build -p keyward-cli`", binary.display());
+    assert!(
+        binary.is_file(),
+        "no {}; build it with `cargo build -p keyward-cli`",
+        binary.display()
+    );
     binary
 }
 
@@ -18,8 +22,16 @@ pub(crate) fn path() -> PathBuf {
 pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     let binaries = path();
-    let search = format!("{}:/usr/local/bin:/usr/bin:/bin", binaries.parent().unwrap().display());
-    command.env_clear().env("PATH", search).env("HOME", folder).env("LC_ALL", "C.UTF-8").current_dir(folder);
+    let search = format!(
+        "{}:/usr/local/bin:/usr/bin:/bin",
+        binaries.parent().unwrap().display()
+    );
+    command
+        .env_clear()
+        .env("PATH", search)
+        .env("HOME", folder)
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(folder);
     command.env("POLICIES", crate::components::folder());
     command
 }
@@ -34,7 +46,13 @@ pub(crate) fn keyward(folder: &Path, arguments: &[&str]) -> Command {
 /// A folder with a new gateway in it that listens on a free port.
 pub(crate) fn new_gateway() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = keyward(folder.path(), &["init", "--listen", "127.0.0.1:0"]).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = keyward(folder.path(), &["init", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     folder
 }

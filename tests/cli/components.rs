@@ -26,7 +26,11 @@ pub(crate) fn folder() -> &'static Path {
         .get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
             for (name, text) in [("attach", ATTACH), ("forbidden", FORBIDDEN)] {
-                std::fs::write(folder.path().join(name).with_extension("wasm"), wat::parse_str(text).unwrap()).unwrap();
+                std::fs::write(
+                    folder.path().join(name).with_extension("wasm"),
+                    wat::parse_str(text).unwrap(),
+                )
+                .unwrap();
             }
             folder
         })

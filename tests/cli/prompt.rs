@@ -10,22 +10,36 @@ use crate::binary::{clean, new_gateway, path};
 
 /// Runs `keyward` with a terminal of its own, types an answer at each of
 /// `prompts`, and returns what the terminal showed.
-fn at_a_terminal(folder: &std::path::Path, arguments: &[&str], prompts: &[(&str, &str)]) -> (ExitStatus, String) {
+fn at_a_terminal(
+    folder: &std::path::Path,
+    arguments: &[&str],
+    prompts: &[(&str, &str)],
+) -> (ExitStatus, String) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let theirs = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
     let mut ours = File::from(ours);
     // A session of its own, whose controlling terminal is its standard input.
     let mut command: Command = clean("setsid", folder);
-    command.args(["--ctty", "--wait"]).arg(path()).args(arguments);
-    command.stdin(theirs.try_clone().unwrap()).stdout(theirs.try_clone().unwrap()).stderr(theirs);
+    command
+        .args(["--ctty", "--wait"])
+        .arg(path())
+        .args(arguments);
+    command
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs);
     let mut child = command.spawn().unwrap();
     // The command holds copies of their end; with them the terminal closes.
     drop(command);
     let mut shown = String::new();
-    let mut read_until = |shown: &mut String, ours: &mut File, wanted: Option<&str>| {
+    let read_until = |shown: &mut String, ours: &mut File, wanted: Option<&str>| {
         let from = shown.len();
         let mut byte = [0];
         // At the end of a terminal reading is an error.
@@ -50,7 +64,11 @@ fn a_typed_value_is_asked_for_twice_and_not_shown() {
     let folder = new_gateway();
     let value = "correct-horse-battery";
     let arguments = ["secret", "set", "billing-key", "--kind", "api-key"];
-    let (status, shown) = at_a_terminal(folder.path(), &arguments, &[("not shown", value), ("Once more", value)]);
+    let (status, shown) = at_a_terminal(
+        folder.path(),
+        &arguments,
+        &[("not shown", value), ("Once more", value)],
+    );
     assert!(status.success(), "{shown}");
     assert!(shown.contains("billing-key version 1 stored"), "{shown}");
     assert!(!shown.contains(value), "{shown}");
@@ -60,18 +78,35 @@ fn a_typed_value_is_asked_for_twice_and_not_shown() {
 fn two_different_values_store_nothing() {
     let folder = new_gateway();
     let arguments = ["secret", "set", "billing-key", "--kind", "api-key"];
-    let (status, shown) =
-        at_a_terminal(folder.path(), &arguments, &[("not shown", "correct-horse-1"), ("Once more", "correct-horse-2")]);
+    let (status, shown) = at_a_terminal(
+        folder.path(),
+        &arguments,
+        &[
+            ("not shown", "correct-horse-1"),
+            ("Once more", "correct-horse-2"),
+        ],
+    );
     assert_eq!(status.code(), Some(1), "{shown}");
     assert!(shown.contains("differ; nothing was stored"), "{shown}");
-    let list = clean(path(), folder.path()).args(["secret", "list"]).stdin(Stdio::null()).output().unwrap();
-    assert!(String::from_utf8_lossy(&list.stdout).starts_with("No secrets."), "{list:?}");
+    let list = clean(path(), folder.path())
+        .args(["secret", "list"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&list.stdout).starts_with("No secrets."),
+        "{list:?}"
+    );
 }
 
 #[test]
 fn client_keys_are_not_asked_for_at_a_prompt() {
     let folder = new_gateway();
-    let (status, shown) = at_a_terminal(folder.path(), &["secret", "set", "clients", "--kind", "client-keys"], &[]);
+    let (status, shown) = at_a_terminal(
+        folder.path(),
+        &["secret", "set", "clients", "--kind", "client-keys"],
+        &[],
+    );
     assert_eq!(status.code(), Some(2), "{shown}");
     assert!(shown.contains("--from-file"), "{shown}");
 }

@@ -14,12 +14,14 @@ use keyward::egress::{Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
-    Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, TrailStorage, Vault,
+    Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault,
     VaultFiles,
 };
 use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tempfile::TempDir;
+
+use crate::storage::DiskControl;
 
 /// What is to be put together.
 pub struct Builder {
@@ -29,7 +31,7 @@ pub struct Builder {
     routes: Vec<(String, String)>,
     steps: Vec<Step>,
     durability: Durability,
-    storage: Option<Box<dyn TrailStorage>>,
+    controlled: bool,
     engine: EngineConfig,
     observer: Option<MemoryObserver>,
 }
@@ -47,6 +49,7 @@ pub struct TestGateway {
     /// The parts.
     pub keyward: Keyward,
     pipelines: Pipelines,
+    disk: Option<DiskControl>,
     directory: TempDir,
 }
 
@@ -102,7 +105,7 @@ impl TestGateway {
             routes: Vec::new(),
             steps: Vec::new(),
             durability: Durability::Strict,
-            storage: None,
+            controlled: false,
             engine: EngineConfig::default(),
             observer: None,
         }
@@ -123,10 +126,36 @@ impl TestGateway {
         self.directory.path()
     }
 
+    /// The one pipeline.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.pipelines
+    }
+
+    /// The hand on the audit trail's disk.
+    ///
+    /// # Panics
+    ///
+    /// If the gateway was built without one.
+    pub fn disk(&self) -> DiskControl {
+        self.disk.clone().expect("built with a controlled disk")
+    }
+
     /// Puts other grants in force.
     pub fn set_grants(&self, grants: &str) {
         let grants = Grants::parse("grants.toml", grants).unwrap_or_else(|error| panic!("{error}"));
         self.vault().set_grants(grants, &Self::actor()).unwrap();
+    }
+
+    /// Adds an API key to the vault.
+    pub fn add_api_key(&self, name: &str, value: &str) {
+        let value = Secret::read_from(value.as_bytes(), 4096).unwrap();
+        let name = SecretName::parse(name).unwrap();
+        self.vault().add(&name, Kind::ApiKey, value, &Self::actor()).unwrap();
+    }
+
+    /// Stops the gateway and leaves its files.
+    pub fn close(self) -> TempDir {
+        self.directory
     }
 
     /// Sends a request through and reads the whole answer.
@@ -231,9 +260,9 @@ impl Builder {
         self
     }
 
-    /// Where the audit trail goes.
-    pub fn storage(mut self, storage: Box<dyn TrailStorage>) -> Self {
-        self.storage = Some(storage);
+    /// Lets the test stop the audit trail's disk; see [`TestGateway::disk`].
+    pub fn controlled_disk(mut self) -> Self {
+        self.controlled = true;
         self
     }
 
@@ -258,9 +287,11 @@ impl Builder {
     pub fn build(self) -> TestGateway {
         let files = VaultFiles::in_directory(self.directory.path());
         Vault::create(&files).unwrap();
-        let vault = match self.storage {
-            Some(storage) => Vault::open_with(&files, storage, self.durability).unwrap(),
-            None => Vault::open(&files, self.durability).unwrap(),
+        let (vault, disk) = if self.controlled {
+            let (storage, disk) = DiskControl::storage(&files.audit);
+            (Vault::open_with(&files, storage, self.durability).unwrap(), Some(disk))
+        } else {
+            (Vault::open(&files, self.durability).unwrap(), None)
         };
         let actor = TestGateway::actor();
         for (name, kind, value) in self.secrets {
@@ -302,6 +333,7 @@ impl Builder {
         TestGateway {
             keyward,
             pipelines: Pipelines::new(vec![pipeline]),
+            disk,
             directory: self.directory,
         }
     }

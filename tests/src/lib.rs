@@ -5,7 +5,9 @@
 mod backend;
 mod canary;
 mod gateway;
+mod storage;
 
 pub use backend::{Backend, Received};
 pub use canary::Canary;
 pub use gateway::{Answer, Builder, TestGateway, policy_file};
+pub use storage::DiskControl;

@@ -64,13 +64,14 @@ policy! {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use keyward_policy::{Failure, testing::Simulation};
+    use keyward_policy::Failure;
+    use keyward_policy::testing::{self, Simulation};
 
     use super::*;
 
     #[track_caller]
     fn check(settings: &str, client: &str, passes: bool) {
-        let settings: Settings = serde_json::from_str(settings).unwrap();
+        let settings: Settings = testing::settings(settings).unwrap();
         let simulation = Simulation::request("GET", "/").client(client);
         let decision = decide(&settings, &simulation.exchange());
         if passes {
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_unknown_address_fails_the_exchange() {
-        let settings: Settings = serde_json::from_str(r#"{"deny": []}"#).unwrap();
+        let settings: Settings = testing::settings(r#"{"deny": []}"#).unwrap();
         let simulation = Simulation::request("GET", "/").client("");
         assert_eq!(
             decide(&settings, &simulation.exchange()),
@@ -127,7 +128,7 @@ mod tests {
             r#"{"deny": ["localhost"]}"#,
             r#"{"block": []}"#,
         ] {
-            assert!(serde_json::from_str::<Settings>(text).is_err(), "{text}");
+            assert!(testing::settings::<Settings>(text).is_err(), "{text}");
         }
     }
 }

@@ -86,6 +86,7 @@ mod failure;
 mod glue;
 mod header;
 mod host;
+mod json;
 mod network;
 mod problem;
 mod secrets;

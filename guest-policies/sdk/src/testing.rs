@@ -8,7 +8,17 @@
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Exchange, Level};
+use serde::Deserialize;
+
+use crate::{Exchange, Level, json};
+
+/// Reads settings as a component does when it is loaded.
+///
+/// # Errors
+/// What the operator would be told.
+pub fn settings<'de, S: Deserialize<'de>>(text: &'de str) -> Result<S, String> {
+    json::read(text).map_err(|error| error.to_string())
+}
 
 /// One exchange, as a test describes it.
 ///

@@ -121,7 +121,8 @@ policy! {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use keyward_policy::{Failure, testing::Simulation};
+    use keyward_policy::Failure;
+    use keyward_policy::testing::{self, Simulation};
 
     use super::*;
 
@@ -129,7 +130,7 @@ mod tests {
         let text = format!(
             r#"{{"headers": [{{"name": "X-A", "action": "{action}", "values": {values}}}]}}"#
         );
-        serde_json::from_str(&text).unwrap()
+        testing::settings(&text).unwrap()
     }
 
     #[track_caller]
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn a_header_that_the_host_writes_fails_the_exchange() {
         let settings: Settings =
-            serde_json::from_str(r#"{"headers": [{"name": "Host", "values": ["x"]}]}"#).unwrap();
+            testing::settings(r#"{"headers": [{"name": "Host", "values": ["x"]}]}"#).unwrap();
         let simulation = Simulation::request("GET", "/");
         assert_eq!(
             to_request(&settings, &simulation.exchange()),
@@ -194,7 +195,7 @@ mod tests {
             r#"{"name": "x-a", "values": ["1"], "value": "1"}"#,
         ] {
             let text = format!(r#"{{"headers": [{header}]}}"#);
-            assert!(serde_json::from_str::<Settings>(&text).is_err(), "{header}");
+            assert!(testing::settings::<Settings>(&text).is_err(), "{header}");
         }
     }
 }

@@ -34,7 +34,8 @@ impl Access {
         match Client::connect(&config.control_socket) {
             Ok(_) => Ok(Self::Gateway(config.control_socket.clone())),
             Err(ClientError::NotRunning) => {
-                let vault = Vault::open(&vault_files(config), config.audit.durability).map_err(vault_failure)?;
+                let vault = Vault::open(&vault_files(config), config.audit.durability)
+                    .map_err(vault_failure)?;
                 Ok(Self::Here(Box::new(vault)))
             }
             Err(error) => Err(client_failure(error)),
@@ -60,29 +61,49 @@ impl Access {
     }
 
     /// Stores a new secret.
-    pub(crate) fn add(&self, name: &SecretName, kind: Kind, value: Value, reason: Option<&str>) -> Result<SecretInfo, Failure> {
+    pub(crate) fn add(
+        &self,
+        name: &SecretName,
+        kind: Kind,
+        value: Value,
+        reason: Option<&str>,
+    ) -> Result<SecretInfo, Failure> {
         match self {
             Self::Gateway(socket) => {
-                let entry = ask(socket, |client| client.set_secret(name, kind, value.into_source(), reason))?;
+                let entry = ask(socket, |client| {
+                    client.set_secret(name, kind, value.into_source(), reason)
+                })?;
                 info(&entry)
             }
             Self::Here(vault) => {
                 let value = read(value, &kind)?;
-                vault.add(name, kind, value, &actor(reason)).map_err(vault_failure)
+                vault
+                    .add(name, kind, value, &actor(reason))
+                    .map_err(vault_failure)
             }
         }
     }
 
     /// Replaces the value of a secret, which is of that kind.
-    pub(crate) fn rotate(&self, name: &SecretName, kind: &Kind, value: Value, reason: Option<&str>) -> Result<SecretInfo, Failure> {
+    pub(crate) fn rotate(
+        &self,
+        name: &SecretName,
+        kind: &Kind,
+        value: Value,
+        reason: Option<&str>,
+    ) -> Result<SecretInfo, Failure> {
         match self {
             Self::Gateway(socket) => {
-                let entry = ask(socket, |client| client.rotate_secret(name, value.into_source(), reason))?;
+                let entry = ask(socket, |client| {
+                    client.rotate_secret(name, value.into_source(), reason)
+                })?;
                 info(&entry)
             }
             Self::Here(vault) => {
                 let value = read(value, kind)?;
-                vault.rotate(name, value, &actor(reason)).map_err(vault_failure)
+                vault
+                    .rotate(name, value, &actor(reason))
+                    .map_err(vault_failure)
             }
         }
     }
@@ -97,15 +118,26 @@ impl Access {
 }
 
 /// Has the running gateway read its grants again.
-pub(crate) fn reload_grants(config: &Config, reason: Option<&str>) -> Result<GrantsReloaded, Failure> {
-    ask(&config.control_socket, |client| client.reload_grants(reason)).map_err(|failure| match failure.help {
+pub(crate) fn reload_grants(
+    config: &Config,
+    reason: Option<&str>,
+) -> Result<GrantsReloaded, Failure> {
+    ask(&config.control_socket, |client| {
+        client.reload_grants(reason)
+    })
+    .map_err(|failure| match failure.help {
         Some(_) => failure,
         None => failure.help("a gateway reads the grants when it starts: keyward serve"),
     })
 }
 
-fn ask<T>(socket: &std::path::Path, question: impl FnOnce(Client) -> Result<T, ClientError>) -> Result<T, Failure> {
-    Client::connect(socket).and_then(question).map_err(client_failure)
+fn ask<T>(
+    socket: &std::path::Path,
+    question: impl FnOnce(Client) -> Result<T, ClientError>,
+) -> Result<T, Failure> {
+    Client::connect(socket)
+        .and_then(question)
+        .map_err(client_failure)
 }
 
 fn read(value: Value, kind: &Kind) -> Result<Secret, Failure> {
@@ -114,7 +146,10 @@ fn read(value: Value, kind: &Kind) -> Result<Secret, Failure> {
 
 /// As the gateway names those who come through its socket.
 fn actor(reason: Option<&str>) -> Actor {
-    Actor { name: format!("uid {}", rustix::process::getuid().as_raw()), reason: reason.map(str::to_owned) }
+    Actor {
+        name: format!("uid {}", rustix::process::getuid().as_raw()),
+        reason: reason.map(str::to_owned),
+    }
 }
 
 /// What a gateway said about a secret, parsed as strictly as what the vault says.
@@ -125,8 +160,14 @@ fn info(entry: &SecretEntry) -> Result<SecretInfo, Failure> {
         kind: Kind::try_from(&entry.kind).map_err(|_| Failure::new(ClientError::Malformed))?,
         version: entry.version,
         versions: entry.versions.clone(),
-        created: entry.created.parse().map_err(|_| Failure::new(ClientError::Malformed))?,
-        updated: entry.updated.parse().map_err(|_| Failure::new(ClientError::Malformed))?,
+        created: entry
+            .created
+            .parse()
+            .map_err(|_| Failure::new(ClientError::Malformed))?,
+        updated: entry
+            .updated
+            .parse()
+            .map_err(|_| Failure::new(ClientError::Malformed))?,
         id: entry.id.parse().map_err(unknown)?,
     })
 }
@@ -134,28 +175,51 @@ fn info(entry: &SecretEntry) -> Result<SecretInfo, Failure> {
 fn client_failure(error: ClientError) -> Failure {
     let exit = match &error {
         ClientError::Fault(fault) if fault.code == FaultCode::Forbidden => Exit::Denied,
-        ClientError::Untrusted { .. } | ClientError::Io(std::io::ErrorKind::PermissionDenied) => Exit::Denied,
+        ClientError::Untrusted { .. } | ClientError::Io(std::io::ErrorKind::PermissionDenied) => {
+            Exit::Denied
+        }
         _ => Exit::Failed,
     };
     let help = match exit {
         Exit::Denied => Some("run this as root or as the user who runs the gateway".to_owned()),
         _ => None,
     };
-    Failure { exit, error: error.into(), help }
+    Failure {
+        exit,
+        error: error.into(),
+        help,
+    }
 }
 
 /// What the vault refused, with the next step.
 pub(crate) fn vault_failure(error: VaultError) -> Failure {
     let (exit, help) = match &error {
-        VaultError::Missing { .. } => (Exit::Failed, Some("`keyward init` makes a vault; or correct [vault] in the configuration")),
-        VaultError::Io { kind: std::io::ErrorKind::PermissionDenied, .. } => {
-            (Exit::Denied, Some("run this as the user who owns the vault and its key"))
-        }
-        VaultError::Exposed { .. } => (Exit::Failed, Some("`keyward doctor` checks all files at once")),
-        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } | VaultError::Trail(_) => {
-            (Exit::Failed, Some("`keyward audit verify --key VKEY` says what is wrong with the trail; restore vault and trail together"))
-        }
+        VaultError::Missing { .. } => (
+            Exit::Failed,
+            Some("`keyward init` makes a vault; or correct [vault] in the configuration"),
+        ),
+        VaultError::Io {
+            kind: std::io::ErrorKind::PermissionDenied,
+            ..
+        } => (
+            Exit::Denied,
+            Some("run this as the user who owns the vault and its key"),
+        ),
+        VaultError::Exposed { .. } => (
+            Exit::Failed,
+            Some("`keyward doctor` checks all files at once"),
+        ),
+        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } | VaultError::Trail(_) => (
+            Exit::Failed,
+            Some(
+                "`keyward audit verify --key VKEY` says what is wrong with the trail; restore vault and trail together",
+            ),
+        ),
         _ => (Exit::Failed, None),
     };
-    Failure { exit, error: error.into(), help: help.map(str::to_owned) }
+    Failure {
+        exit,
+        error: error.into(),
+        help: help.map(str::to_owned),
+    }
 }

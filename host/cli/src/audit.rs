@@ -24,7 +24,7 @@ Ends with 4 if the trail is not in order.
 
 Examples:
   keyward audit verify
-  keyward audit verify --key \"keyward-audit+1a2b3c4d+AT…\"
+  keyward audit verify --key \"keyward/fdf689d7-…+5d229731+ARyH…\"
   keyward audit verify --directory copy/audit --key \"$(cat audit.vkey)\"";
 
 /// Check the trail of every use.
@@ -52,12 +52,18 @@ impl Audit {
             (Some(key), None) => (key, place::load(common.config())?.audit.directory),
             (None, _) => {
                 let config = place::load(common.config())?;
-                (Access::open(&config)?.verifier_key()?, config.audit.directory)
+                (
+                    Access::open(&config)?.verifier_key()?,
+                    config.audit.directory,
+                )
             }
         };
         match verify_trail(&directory, &key) {
             Ok(report) => {
-                output.data(|| text(&directory, &report), || to_json(&directory, &report));
+                output.data(
+                    || text(&directory, &report),
+                    || to_json(&directory, &report),
+                );
                 Ok(Exit::Success)
             }
             Err(error) => Err(failure(error)),
@@ -67,14 +73,32 @@ impl Audit {
 
 fn failure(error: VerifyError) -> Failure {
     let (exit, help) = match &error {
-        VerifyError::Findings { .. } => (Exit::Findings, "someone changed the trail, or the key is another trail's; a copy from elsewhere tells"),
-        VerifyError::Key(_) => (Exit::Usage, "`keyward init` printed the key; without --key it comes from the vault"),
-        VerifyError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            (Exit::Denied, "run this as the user who owns the trail, or on a copy of it")
+        VerifyError::Findings { .. } => (
+            Exit::Findings,
+            "someone changed the trail, or the key is another trail's; a copy from elsewhere tells",
+        ),
+        VerifyError::Key(_) => (
+            Exit::Usage,
+            "`keyward init` printed the key; without --key it comes from the vault",
+        ),
+        VerifyError::File { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            (
+                Exit::Denied,
+                "run this as the user who owns the trail, or on a copy of it",
+            )
         }
-        _ => (Exit::Failed, "[audit] in the configuration, or --directory, says where the trail is"),
+        _ => (
+            Exit::Failed,
+            "[audit] in the configuration, or --directory, says where the trail is",
+        ),
     };
-    Failure { exit, error: error.into(), help: Some(help.to_owned()) }
+    Failure {
+        exit,
+        error: error.into(),
+        help: Some(help.to_owned()),
+    }
 }
 
 fn text(directory: &Path, report: &TrailReport) -> String {
@@ -89,12 +113,18 @@ fn text(directory: &Path, report: &TrailReport) -> String {
         lines.push(format!("until    {last}"));
     }
     if report.uncovered > 0 {
-        lines.push(format!("{} entries after these are not signed yet", report.uncovered));
+        lines.push(format!(
+            "{} entries after these are not signed yet",
+            report.uncovered
+        ));
     }
     if report.being_written {
         lines.push("a process has the trail open for writing".to_owned());
     } else if report.incomplete_bytes > 0 {
-        lines.push(format!("{} bytes at its end were torn by a crash", report.incomplete_bytes));
+        lines.push(format!(
+            "{} bytes at its end were torn by a crash",
+            report.incomplete_bytes
+        ));
     }
     lines.join("\n")
 }

@@ -24,10 +24,17 @@ pub(crate) struct Completions {
 impl Completions {
     pub(crate) fn run(self) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut CommandLine::command(), "keyward", &mut script);
+        clap_complete::generate(
+            self.shell,
+            &mut CommandLine::command(),
+            "keyward",
+            &mut script,
+        );
         match std::io::Write::write_all(&mut std::io::stdout(), &script) {
             // The reader has what it wants.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::io(error, "can't write the script")),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::io(error, "can't write the script"))
+            }
             _ => Ok(Exit::Success),
         }
     }

@@ -1,22 +1,20 @@
 //! `keyward doctor`: is everything in order, and if not, what mends it.
 
+mod pipelines;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use clap::Args;
-use keyward::Keyward;
-use keyward::engine::PolicySource;
-use keyward::vault::Vault;
-use keyward_gateway::config::{Config, Steps};
+use keyward::vault::SecretInfo;
+use keyward_gateway::config::Config;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use crate::Common;
 use crate::access::Access;
 use crate::exit::{Exit, Outcome};
-use crate::output::{CYAN, Output, RED, YELLOW};
-use crate::policy::Described;
-use crate::words::one_line;
+use crate::output::{CYAN, Output, RED, YELLOW, counted};
 use crate::{grants, place};
 
 const EXAMPLES: &str = "\
@@ -80,8 +78,19 @@ impl Checks {
         self.add(name, Status::Bad, detail, Some(fix.into()));
     }
 
-    fn add(&mut self, name: &'static str, status: Status, detail: impl Into<String>, fix: Option<String>) {
-        self.0.push(Check { name, status, detail: detail.into(), fix });
+    fn add(
+        &mut self,
+        name: &'static str,
+        status: Status,
+        detail: impl Into<String>,
+        fix: Option<String>,
+    ) {
+        self.0.push(Check {
+            name,
+            status,
+            detail: detail.into(),
+            fix,
+        });
     }
 }
 
@@ -93,31 +102,63 @@ impl Doctor {
                 checks.good("configuration", config.file.display().to_string());
                 permissions(&mut checks, &config);
                 vault_and_trail(&mut checks, &config);
-                policies(&mut checks, &config);
-                documents(&mut checks, &config);
+                if config.policies.is_empty() {
+                    checks.good("policies", "none in the configuration");
+                } else {
+                    pipelines::policies(&mut checks, &config);
+                }
+                pipelines::documents(&mut checks, &config);
             }
             Err(failure) => {
-                let fix = failure.help.unwrap_or_else(|| "correct the file".to_owned());
+                let fix = failure
+                    .help
+                    .unwrap_or_else(|| "correct the file".to_owned());
                 checks.bad("configuration", failure.error.to_string(), fix);
-                checks.add("the rest", Status::Skipped, "without a configuration there is nothing to check", None);
+                checks.add(
+                    "the rest",
+                    Status::Skipped,
+                    "without a configuration there is nothing to check",
+                    None,
+                );
             }
         }
         machine(&mut checks);
         let output = common.output();
         output.data(|| text(output, &checks), || to_json(&checks));
         let failed = checks.0.iter().any(|check| check.status == Status::Bad);
-        Ok(if failed { Exit::Findings } else { Exit::Success })
+        Ok(if failed {
+            Exit::Findings
+        } else {
+            Exit::Success
+        })
     }
 }
 
 fn permissions(checks: &mut Checks, config: &Config) {
     private(checks, "vault key", &config.vault.key_file, 0o077, "600");
     private(checks, "vault file", &config.vault.file, 0o077, "600");
-    private(checks, "audit folder", &config.audit.directory, 0o022, "750");
+    private(
+        checks,
+        "audit folder",
+        &config.audit.directory,
+        0o022,
+        "750",
+    );
     if let Some(grants) = &config.grants {
         private(checks, "grants file", grants, 0o022, "644");
     }
     private(checks, "configuration file", &config.file, 0o022, "644");
+    let folder = config
+        .control_socket
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    private(
+        checks,
+        "folder of the control socket",
+        folder.unwrap_or(Path::new(".")),
+        0o022,
+        "755",
+    );
 }
 
 /// Whether a file is there, is ours or root's, and gives others none of the
@@ -128,7 +169,9 @@ fn private(checks: &mut Checks, name: &'static str, path: &Path, denied: u32, mo
         Ok(metadata) => metadata,
         Err(error) => {
             let fix = match error.kind() {
-                std::io::ErrorKind::NotFound => "make a gateway with `keyward init`, or correct the path in the configuration",
+                std::io::ErrorKind::NotFound => {
+                    "make a gateway with `keyward init`, or correct the path in the configuration"
+                }
                 _ => "run as the user that owns the gateway's files",
             };
             checks.bad(name, format!("{shown}: {error}"), fix);
@@ -138,10 +181,22 @@ fn private(checks: &mut Checks, name: &'static str, path: &Path, denied: u32, mo
     let rights = metadata.permissions().mode() & 0o777;
     let us = rustix::process::geteuid().as_raw();
     if rights & denied != 0 {
-        let who = if denied & 0o055 != 0 { "read or change" } else { "change" };
-        checks.bad(name, format!("others can {who} {shown} (mode {rights:03o})"), format!("chmod {mode} {shown}"));
+        let who = if denied & 0o055 != 0 {
+            "read or change"
+        } else {
+            "change"
+        };
+        checks.bad(
+            name,
+            format!("others can {who} {shown} (mode {rights:03o})"),
+            format!("chmod {mode} {shown}"),
+        );
     } else if metadata.uid() != us && metadata.uid() != 0 {
-        checks.warning(name, format!("{shown} belongs to uid {}", metadata.uid()), format!("chown {us} {shown}"));
+        checks.warning(
+            name,
+            format!("{shown} belongs to uid {}", metadata.uid()),
+            format!("chown {us} {shown}"),
+        );
     } else {
         checks.good(name, format!("{shown}, mode {rights:03o}"));
     }
@@ -151,21 +206,40 @@ fn vault_and_trail(checks: &mut Checks, config: &Config) {
     let access = match Access::open(config) {
         Ok(access) => access,
         Err(failure) => {
-            let fix = failure.help.unwrap_or_else(|| "see `keyward secret list` for the whole message".to_owned());
+            let fix = match failure.help {
+                Some(help) if !help.contains("keyward doctor") => help,
+                _ => "mend what failed before this; then run `keyward doctor` again".to_owned(),
+            };
             checks.bad("vault opens", format!("{:#}", failure.error), fix);
-            checks.add("audit trail", Status::Skipped, "the vault has its key; --key of `keyward audit verify` takes it too", None);
+            checks.add(
+                "audit trail",
+                Status::Skipped,
+                "its key is in the vault; `keyward audit verify --key` takes the one that `keyward init` printed",
+                None,
+            );
             grants_in_order(checks, config, None);
             return;
         }
     };
     let secrets = match access.list() {
         Ok(secrets) => {
-            let how = if access.is_gateway() { "through the running gateway" } else { "no gateway is running" };
-            checks.good("vault opens", format!("{} secrets; {how}", secrets.len()));
+            let how = if access.is_gateway() {
+                "through the running gateway"
+            } else {
+                "no gateway is running"
+            };
+            checks.good(
+                "vault opens",
+                format!("{}; {how}", counted(secrets.len(), "secret")),
+            );
             Some(secrets)
         }
         Err(failure) => {
-            checks.bad("vault opens", format!("{:#}", failure.error), "see `keyward secret list`");
+            checks.bad(
+                "vault opens",
+                format!("{:#}", failure.error),
+                "see `keyward secret list`",
+            );
             None
         }
     };
@@ -181,116 +255,37 @@ fn vault_and_trail(checks: &mut Checks, config: &Config) {
         Err(failure) => checks.add("audit trail", Status::Skipped, failure.error.to_string(), failure.help),
     }
     grants_in_order(checks, config, secrets.as_deref());
-    if let Access::Here(vault) = access {
-        loading(checks, config, *vault);
+    if let Access::Here(vault) = access
+        && !config.policies.is_empty()
+    {
+        pipelines::loading(checks, config, *vault);
     }
 }
 
-/// Loads each policy with its settings, as `keyward serve` does.
-fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
-    let keyward = match Keyward::builder(vault).routes(config.routes.iter().cloned()).build() {
-        Ok(keyward) => keyward,
-        Err(error) => {
-            checks.bad("engine", error.to_string(), "correct the route, or see whether this machine allows enough memory");
-            return;
-        }
-    };
-    if keyward.engine().is_debuggable() {
-        checks.bad("engine", "lets a debugger read guests", "use a build without the feature guest-debug");
-    }
-    let mut good = 0_usize;
-    for policy in &config.policies {
-        // What can't be read is told by the check of the policies.
-        let Ok(component) = std::fs::read(&policy.component) else { continue };
-        let given = policy.settings.as_object().is_none_or(|settings| !settings.is_empty());
-        let source = PolicySource {
-            name: policy.name.clone(),
-            component: &component,
-            settings: given.then_some(&policy.settings),
-            routes: &policy.routes,
-        };
-        match keyward.engine().load(&source) {
-            Ok(_) => good = good.saturating_add(1),
-            Err(error) => checks.bad(
-                "policy loads",
-                one_line(&error.to_string()),
-                "correct its settings in the configuration; `keyward policy inspect` shows their schema",
-            ),
-        }
-    }
-    if good == config.policies.len() {
-        checks.good("policies load", format!("{good} with their settings"));
-    }
-}
-
-fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[keyward::vault::SecretInfo]>) {
+fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[SecretInfo]>) {
     match grants::read(config) {
         Ok(read) => {
-            let remarks = grants::remarks(config, &read, secrets);
+            let mut remarks = grants::remarks(config, &read, secrets);
+            remarks.retain(|remark| !remark.unread);
             match remarks.first() {
-                None => checks.good("grants", format!("{} in force", read.iter().count())),
+                None => checks.good("grants", format!("{} in force", read.len())),
                 Some(first) => checks.bad(
                     "grants",
-                    format!("{} findings; the first: {}", remarks.len(), first.text),
+                    format!(
+                        "{}; the first: {}",
+                        counted(remarks.len(), "finding"),
+                        first.text
+                    ),
                     "see `keyward grants check`",
                 ),
             }
         }
-        Err(failure) => checks.bad("grants", failure.error.to_string(), failure.help.unwrap_or_else(|| "correct the file".to_owned())),
-    }
-}
-
-fn policies(checks: &mut Checks, config: &Config) {
-    let mut good = 0_usize;
-    for policy in &config.policies {
-        match Described::read(policy.name.clone(), &policy.component) {
-            Ok(described) => match described.problems().first() {
-                None => good = good.saturating_add(1),
-                Some(problem) => checks.bad(
-                    "policy",
-                    format!("{}: {problem}", policy.name),
-                    format!("see `keyward policy inspect {}`", policy.name),
-                ),
-            },
-            Err(failure) => {
-                checks.bad("policy", format!("{:#}", failure.error), "build the component, or correct its path in the configuration");
-            }
+        Err(failure) => {
+            let fix = failure
+                .help
+                .unwrap_or_else(|| "correct the file".to_owned());
+            checks.bad("grants", format!("{:#}", failure.error), fix);
         }
-    }
-    if good == config.policies.len() {
-        checks.good("policies", format!("{good} well formed"));
-    }
-}
-
-fn documents(checks: &mut Checks, config: &Config) {
-    let global = config.gateway.document.iter();
-    let pipelines = config.pipelines.iter().filter_map(|pipeline| match &pipeline.steps {
-        Steps::Document(file) => Some(file),
-        Steps::Lists { .. } => None,
-    });
-    let mut files: Vec<_> = global.chain(pipelines).collect();
-    files.sort();
-    files.dedup();
-    let mut good = 0_usize;
-    for file in &files {
-        let name = file.display().to_string();
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => {
-                checks.bad("document", format!("{name}: {error}"), "correct its path in the configuration");
-                continue;
-            }
-        };
-        match keyward::document::Document::parse(&name, &text) {
-            Ok(_) => good = good.saturating_add(1),
-            Err(errors) => {
-                let first = errors.iter().next().map(ToString::to_string).unwrap_or_default();
-                checks.bad("document", format!("{} errors; the first: {first}", errors.count()), "correct the document");
-            }
-        }
-    }
-    if good == files.len() && good > 0 {
-        checks.good("documents", format!("{good} read"));
     }
 }
 
@@ -301,13 +296,23 @@ fn machine(checks: &mut Checks) {
         Some(bytes) => format!("up to {bytes} bytes here"),
         None => "unlimited here".to_owned(),
     };
-    checks.good("core dumps", format!("`keyward serve` turns them off for itself; {here}"));
+    checks.good(
+        "core dumps",
+        format!("`keyward serve` turns them off for itself; {here}"),
+    );
     // A file of the kernel's: a line of headings, then one for each area.
-    let swap = std::fs::read_to_string("/proc/swaps").unwrap_or_default().lines().skip(1).count();
+    let swap = std::fs::read_to_string("/proc/swaps")
+        .unwrap_or_default()
+        .lines()
+        .skip(1)
+        .count();
     if swap > 0 {
         checks.warning(
             "swap",
-            format!("{swap} swap areas: memory with secrets in it may be written there"),
+            format!(
+                "{}: memory with secrets in it may be written there",
+                counted(swap, "swap area")
+            ),
             "encrypt swap, or turn it off: swapoff --all",
         );
     }
@@ -315,20 +320,35 @@ fn machine(checks: &mut Checks) {
 
 fn text(output: Output, checks: &Checks) -> String {
     let mut lines = Vec::new();
-    for Check { name, status, detail, fix } in &checks.0 {
+    for Check {
+        name,
+        status,
+        detail,
+        fix,
+    } in &checks.0
+    {
         lines.push(format!("{:<8} {name}: {detail}", status.as_str()));
         if let Some(fix) = fix {
             lines.push(format!("         fix: {fix}"));
         }
     }
-    let count = |status: Status| checks.0.iter().filter(|check| check.status == status).count();
+    let count = |status: Status| {
+        checks
+            .0
+            .iter()
+            .filter(|check| check.status == status)
+            .count()
+    };
     let (bad, warnings) = (count(Status::Bad), count(Status::Warning));
     let colour = match (bad, warnings) {
         (1.., _) => RED,
         (0, 1..) => YELLOW,
         (0, 0) => CYAN,
     };
-    output.say(output.paint(colour, &format!("{bad} failed, {warnings} warnings")));
+    output.say(output.paint(
+        colour,
+        &format!("{bad} failed, {}", counted(warnings, "warning")),
+    ));
     lines.join("\n")
 }
 

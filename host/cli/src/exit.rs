@@ -46,12 +46,18 @@ impl Failure {
 
     /// The command line is wrong in a way that only shows when it is carried out.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self { exit: Exit::Usage, ..Self::new(message) }
+        Self {
+            exit: Exit::Usage,
+            ..Self::new(message)
+        }
     }
 
     /// Not allowed.
     pub(crate) fn denied(message: impl fmt::Display) -> Self {
-        Self { exit: Exit::Denied, ..Self::new(message) }
+        Self {
+            exit: Exit::Denied,
+            ..Self::new(message)
+        }
     }
 
     /// The same, with the next thing to do.
@@ -67,12 +73,20 @@ impl Failure {
             _ => Exit::Failed,
         };
         let error = anyhow::Error::new(error).context(what.to_string());
-        Self { exit, error, help: None }
+        Self {
+            exit,
+            error,
+            help: None,
+        }
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { exit: Exit::Failed, error, help: None }
+        Self {
+            exit: Exit::Failed,
+            error,
+            help: None,
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::Common;
 use crate::access::{self, Access};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{YELLOW, table};
+use crate::output::{YELLOW, counted, table};
 use crate::place;
 use crate::policy::Described;
 use crate::words;
@@ -74,9 +74,11 @@ pub(crate) struct Remark {
     /// The grant that it is about, if it is about one.
     pub(crate) grant: Option<String>,
     pub(crate) text: String,
+    /// That a component can't be read, which other commands say too.
+    pub(crate) unread: bool,
 }
 
-/// Reads the grants that a configuration names.
+/// Reads the grants that a configuration names. Errors in the file are findings.
 pub(crate) fn read(config: &Config) -> Result<keyward::vault::Grants, Failure> {
     match &config.grants {
         None => Ok(keyward::vault::Grants::none()),
@@ -89,31 +91,67 @@ fn read_file(file: &Path) -> Result<keyward::vault::Grants, Failure> {
         Failure::io(error, format!("can't read the grants in {}", file.display()))
             .help("`[grants] file` in the configuration names the file; leave it out if nothing is granted")
     })?;
-    keyward::vault::Grants::parse(&file.display().to_string(), &text).map_err(|errors| Failure::new(errors))
+    keyward::vault::Grants::parse(&file.display().to_string(), &text).map_err(|errors| Failure {
+        exit: Exit::Findings,
+        ..Failure::new(errors)
+    })
 }
 
 /// Holds grants against what there is. `secrets` is `None` where the vault was
 /// not asked.
-pub(crate) fn remarks(config: &Config, grants: &keyward::vault::Grants, secrets: Option<&[SecretInfo]>) -> Vec<Remark> {
-    let routes: Vec<RouteName> = config.routes.iter().map(|route| route.name().clone()).collect();
-    let policies: Vec<PolicyName> = config.policies.iter().map(|policy| policy.name.clone()).collect();
+pub(crate) fn remarks(
+    config: &Config,
+    grants: &keyward::vault::Grants,
+    secrets: Option<&[SecretInfo]>,
+) -> Vec<Remark> {
+    let routes: Vec<RouteName> = config
+        .routes
+        .iter()
+        .map(|route| route.name().clone())
+        .collect();
+    let policies: Vec<PolicyName> = config
+        .policies
+        .iter()
+        .map(|policy| policy.name.clone())
+        .collect();
     let mut remarks: Vec<Remark> = Vec::new();
     if let Some(secrets) = secrets {
         for finding in grants.check_against(secrets, &routes, &policies) {
-            remarks.push(Remark { grant: Some(finding.grant.to_string()), text: finding.to_string() });
+            remarks.push(Remark {
+                unread: false,
+                grant: Some(finding.grant.to_string()),
+                text: finding.to_string(),
+            });
         }
     }
     for policy in &config.policies {
-        // A component that can't be read is a finding of `policy inspect` and `doctor`.
-        let Ok(described) = Described::read(policy.name.clone(), &policy.component) else { continue };
+        let described = match Described::read(policy.name.clone(), &policy.component) {
+            Ok(described) => described,
+            Err(failure) => {
+                let text = format!("{:#}; what it asks for is not known", failure.error);
+                remarks.push(Remark {
+                    grant: None,
+                    text,
+                    unread: true,
+                });
+                continue;
+            }
+        };
         for grant in grants.of_policy(&policy.name) {
             let use_ = grant.use_();
             let mut remark = |text: String| {
                 let text = format!("grant \"{}\": {text}", grant.id);
-                remarks.push(Remark { grant: Some(grant.id.to_string()), text });
+                remarks.push(Remark {
+                    unread: false,
+                    grant: Some(grant.id.to_string()),
+                    text,
+                });
             };
             if !described.asks_for(&grant.alias, use_) {
-                remark(format!("policy {} does not ask for {use_} of {}: the grant has no effect", policy.name, grant.alias));
+                remark(format!(
+                    "policy {} does not ask for {use_} of {}: the grant has no effect",
+                    policy.name, grant.alias
+                ));
             }
             if !grant.is_for(&described.digest) {
                 remark(format!(
@@ -124,6 +162,7 @@ pub(crate) fn remarks(config: &Config, grants: &keyward::vault::Grants, secrets:
         }
         for ask in described.not_granted(grants) {
             remarks.push(Remark {
+                unread: false,
                 grant: None,
                 text: format!(
                     "policy {} asks for {} of {}, which is not granted; see `keyward policy inspect {}`",
@@ -144,11 +183,18 @@ fn check(common: &Common, offline: bool) -> Outcome {
         false => Some(Access::open(&config)?.list()?),
     };
     let remarks = remarks(&config, &grants, secrets.as_deref());
-    output.data(|| text(&config, &grants), || to_json(&config, &grants, &remarks));
+    output.data(
+        || text(&config, &grants),
+        || to_json(&config, &grants, &remarks),
+    );
     for Remark { text, .. } in &remarks {
         output.say(format!("{} {text}", output.paint(YELLOW, "finding:")));
     }
-    Ok(if remarks.is_empty() { Exit::Success } else { Exit::Findings })
+    Ok(if remarks.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Findings
+    })
 }
 
 fn reload(common: &Common, reason: Option<&str>) -> Outcome {
@@ -156,17 +202,29 @@ fn reload(common: &Common, reason: Option<&str>) -> Outcome {
     let config = place::load(common.config())?;
     let reloaded = access::reload_grants(&config, reason)?;
     output.data(
-        || format!("{} grants are in force; digest {}", reloaded.grants, reloaded.digest),
+        || format!(
+                "in force: {}; digest {}",
+                counted(usize::try_from(reloaded.grants).unwrap_or(usize::MAX), "grant"),
+                reloaded.digest
+            ),
         || json!({ "grants": reloaded.grants, "digest": reloaded.digest, "findings": reloaded.findings }),
     );
     for finding in &reloaded.findings {
         output.say(format!("{} {finding}", output.paint(YELLOW, "finding:")));
     }
-    Ok(if reloaded.findings.is_empty() { Exit::Success } else { Exit::Findings })
+    Ok(if reloaded.findings.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Findings
+    })
 }
 
 fn url_of(config: &Config, name: &RouteName) -> Option<String> {
-    config.routes.iter().find(|route| route.name() == name).map(words::url)
+    config
+        .routes
+        .iter()
+        .find(|route| route.name() == name)
+        .map(words::url)
 }
 
 fn text(config: &Config, grants: &keyward::vault::Grants) -> String {
@@ -175,11 +233,19 @@ fn text(config: &Config, grants: &keyward::vault::Grants) -> String {
     for grant in grants.iter() {
         let use_ = grant.use_();
         let class = use_.class();
-        out.push_str(&format!("{}: class {class} ({}), {use_}\n", grant.id, words::class_in_words(class)));
+        out.push_str(&format!(
+            "{}: class {class} ({}), {use_}\n",
+            grant.id,
+            words::class_in_words(class)
+        ));
         out.push_str(&format!("  {}\n", words::sentence(grant)));
+        out.push_str(&format!("  {}\n", words::conditions(grant).join("; ")));
         for to in &grant.to {
             let url = url_of(config, &to.route);
-            out.push_str(&format!("  to {}\n", words::destination(to, url.as_deref())));
+            out.push_str(&format!(
+                "  to {}\n",
+                words::destination(to, url.as_deref())
+            ));
         }
         out.push('\n');
         rows.push([
@@ -225,9 +291,13 @@ fn to_json(config: &Config, grants: &keyward::vault::Grants, remarks: &[Remark])
                 "not-after": grant.not_after.map(|until| until.to_string()),
                 "to": to,
                 "words": words::sentence(grant),
+                "conditions": words::conditions(grant),
             })
         })
         .collect();
-    let findings: Vec<Value> = remarks.iter().map(|remark| json!({ "grant": remark.grant, "text": remark.text })).collect();
+    let findings: Vec<Value> = remarks
+        .iter()
+        .map(|remark| json!({ "grant": remark.grant, "text": remark.text }))
+        .collect();
     json!({ "grants": grants, "findings": findings })
 }

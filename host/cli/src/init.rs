@@ -58,7 +58,10 @@ impl Init {
         let created = Vault::create(&files).map_err(vault_failure)?;
         write_new(&grants, GRANTS)?;
         // Last, so that a half-made gateway is not taken for a whole one.
-        write_new(&config, &CONFIG.replace("{listen}", &self.listen.to_string()))?;
+        write_new(
+            &config,
+            &CONFIG.replace("{listen}", &self.listen.to_string()),
+        )?;
 
         let key = created.verifier_key;
         output.data(
@@ -79,7 +82,7 @@ impl Init {
                      \x20 3. keyward policy inspect POLICY             see what it asks for; grant it in {grants}\n\
                      \x20 4. keyward doctor                            check everything\n\
                      \x20 5. keyward serve",
-                    dir = self.dir.display(),
+                    dir = if self.dir.as_os_str() == "." { "this folder".into() } else { self.dir.display().to_string() },
                     vault_key = files.key.display(),
                     config = config.display(),
                     grants = grants.display(),
@@ -102,13 +105,19 @@ impl Init {
 
 fn refuse_to_overwrite(paths: &[&Path]) -> Result<(), Failure> {
     // A link that leads nowhere is something too.
-    let there: Vec<String> =
-        paths.iter().filter(|path| path.symlink_metadata().is_ok()).map(|path| path.display().to_string()).collect();
+    let there: Vec<String> = paths
+        .iter()
+        .filter(|path| path.symlink_metadata().is_ok())
+        .map(|path| path.display().to_string())
+        .collect();
     if there.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(format!("there already: {}; nothing was changed", there.join(", ")))
-        .help("name another folder: keyward init DIR"))
+    Err(Failure::new(format!(
+        "there already: {}; nothing was changed",
+        there.join(", ")
+    ))
+    .help("name another folder: keyward init DIR"))
 }
 
 fn make_folder(folder: &Path, mode: u32) -> Result<(), Failure> {

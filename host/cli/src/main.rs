@@ -9,6 +9,7 @@
 
 mod access;
 mod audit;
+mod command_line;
 mod completions;
 mod doctor;
 mod exit;
@@ -29,6 +30,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::{Exit, Outcome};
 use crate::output::{Format, Output};
+
+/// The heading of the options that every command has.
+const COMMON: &str = "Common options";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,11 +71,26 @@ struct CommandLine {
 #[derive(Args)]
 pub(crate) struct Common {
     /// The gateway's configuration; otherwise the nearest keyward.toml, here or above.
-    #[arg(long, value_name = "FILE", global = true, env = "KEYWARD_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "KEYWARD_CONFIG",
+        hide_env_values = true,
+        help_heading = COMMON
+    )]
     config: Option<PathBuf>,
 
     /// How data on standard output is written.
-    #[arg(short, long, value_enum, value_name = "FORMAT", global = true, default_value_t)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        global = true,
+        default_value_t,
+        help_heading = COMMON
+    )]
     output: Format,
 }
 
@@ -104,7 +123,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let CommandLine { common, command } = CommandLine::parse();
+    let CommandLine { common, command } = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => command_line::discreet(error, std::env::args_os()).exit(),
+    };
     let outcome = match command {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),
@@ -140,7 +162,11 @@ mod tests {
         fn check(command: &clap::Command) {
             for argument in command.get_arguments() {
                 let id = argument.get_id().as_str();
-                assert!(!["value", "secret", "password", "token"].contains(&id), "{}: {id}", command.get_name());
+                assert!(
+                    !["value", "secret", "password", "token"].contains(&id),
+                    "{}: {id}",
+                    command.get_name()
+                );
             }
             command.get_subcommands().for_each(check);
         }

@@ -4,7 +4,10 @@
 //! stay as they are. Escapes for colours are written to a terminal only, unless
 //! `CLICOLOR_FORCE` says otherwise, and never if `NO_COLOR` is set.
 
-#![expect(clippy::print_stderr, reason = "messages to the person at the terminal")]
+#![expect(
+    clippy::print_stderr,
+    reason = "messages to the person at the terminal"
+)]
 
 use std::io::{IsTerminal, Write};
 
@@ -44,7 +47,9 @@ impl Output {
             out.push('\n');
         }
         let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(out.as_bytes()).and_then(|()| stdout.flush());
+        let _ = stdout
+            .write_all(out.as_bytes())
+            .and_then(|()| stdout.flush());
     }
 
     /// Says something to the person at the terminal.
@@ -59,24 +64,28 @@ impl Output {
 
     /// Says what went wrong, why, and what to do about it.
     pub(crate) fn failure(self, failure: &Failure) {
-        let causes: Vec<String> = failure.error.chain().skip(1).map(ToString::to_string).collect();
+        let message = failure.error.to_string();
+        // Findings in a file come with the word already.
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        // Some errors repeat their cause in their own words.
+        let mut causes: Vec<String> = Vec::new();
+        for cause in failure.error.chain().skip(1).map(ToString::to_string) {
+            if !message.contains(&cause) && !causes.contains(&cause) {
+                causes.push(cause);
+            }
+        }
         match self.format {
             Format::Json => {
                 let error = json!({
                     "exit": failure.exit as u8,
-                    "message": failure.error.to_string(),
+                    "message": message,
                     "causes": causes,
                     "help": failure.help,
                 });
                 eprintln!("{}", json!({ "error": error }));
             }
             Format::Text => {
-                let message = failure.error.to_string();
-                // Findings in a file come with the word and the place in it.
-                match message.strip_prefix("error:") {
-                    Some(rest) => eprintln!("{}{rest}", self.paint(RED, "error:")),
-                    None => eprintln!("{} {message}", self.paint(RED, "error:")),
-                }
+                eprintln!("{} {message}", self.paint(RED, "error:"));
                 for cause in causes {
                     eprintln!("  caused by: {cause}");
                 }
@@ -93,7 +102,8 @@ impl Output {
         if set("NO_COLOR") {
             return false;
         }
-        let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0");
+        let forced = std::env::var_os("CLICOLOR_FORCE")
+            .is_some_and(|value| !value.is_empty() && value != "0");
         forced || std::io::stderr().is_terminal()
     }
 
@@ -109,6 +119,14 @@ impl Output {
 pub(crate) const RED: &str = "31";
 pub(crate) const YELLOW: &str = "33";
 pub(crate) const CYAN: &str = "36";
+
+/// `1 secret`, `2 secrets`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
 
 /// Rows under a heading, in columns as wide as they need to be.
 pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
@@ -139,7 +157,13 @@ mod tests {
 
     #[test]
     fn a_table_lines_up() {
-        let rows = [["a".to_owned(), "1".to_owned()], ["billing-key".to_owned(), "12".to_owned()]];
-        assert_eq!(table(["NAME", "VERSION"], &rows), "NAME         VERSION\na            1\nbilling-key  12\n");
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["billing-key".to_owned(), "12".to_owned()],
+        ];
+        assert_eq!(
+            table(["NAME", "VERSION"], &rows),
+            "NAME         VERSION\na            1\nbilling-key  12\n"
+        );
     }
 }

@@ -15,17 +15,27 @@ pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
-    let here = std::env::current_dir().map_err(|error| Failure::io(error, "can't tell the working directory"))?;
-    let found = here.ancestors().map(|folder| folder.join(CONFIG_FILE)).find(|file| file.is_file());
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::io(error, "can't tell the working directory"))?;
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join(CONFIG_FILE))
+        .find(|file| file.is_file());
     let found = found.ok_or_else(|| {
-        Failure::new(format!("no {CONFIG_FILE} in {} or above it", here.display()))
-            .help("make one with `keyward init`, or name one with --config FILE")
+        Failure::new(format!(
+            "no {CONFIG_FILE} in {} or above it",
+            here.display()
+        ))
+        .help("make one with `keyward init`, or name one with --config FILE")
     })?;
     // Shorter in messages, and the same file.
-    Ok(found.strip_prefix(&here).map(Path::to_owned).unwrap_or(found))
+    Ok(found
+        .strip_prefix(&here)
+        .map(Path::to_owned)
+        .unwrap_or(found))
 }
 
 /// Finds and reads the configuration.
 pub(crate) fn load(named: Option<&Path>) -> Result<Config, Failure> {
-    Config::load(&find(named)?).map_err(|errors| Failure::new(errors))
+    Config::load(&find(named)?).map_err(Failure::new)
 }

@@ -54,21 +54,39 @@ pub(crate) struct Described {
 impl Described {
     /// Reads and inspects a component.
     pub(crate) fn read(name: PolicyName, component: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(component)
-            .map_err(|error| Failure::io(error, format!("can't read the policy {name} from {}", component.display())))?;
-        let inspection = keyward::engine::inspect(&bytes).map_err(|reason| {
-            Failure::new(format!("{} is not a component that can be a policy: {reason}", component.display()))
+        let bytes = std::fs::read(component).map_err(|error| {
+            Failure::io(
+                error,
+                format!("can't read the policy {name} from {}", component.display()),
+            )
         })?;
-        Ok(Self { name, digest: keyward::vault::digest_component(&bytes), inspection })
+        let inspection = keyward::engine::inspect(&bytes).map_err(|reason| {
+            Failure::new(format!(
+                "{} is not a component that can be a policy: {}",
+                component.display(),
+                one_line(&reason)
+            ))
+        })?;
+        Ok(Self {
+            name,
+            digest: keyward::vault::digest_component(&bytes),
+            inspection,
+        })
     }
 
     fn asks(&self) -> &[ManifestAsk] {
-        self.inspection.manifest.as_ref().map(|manifest| manifest.asks.as_slice()).unwrap_or_default()
+        self.inspection
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.asks.as_slice())
+            .unwrap_or_default()
     }
 
     /// Whether its manifest asks for that use.
     pub(crate) fn asks_for(&self, alias: &Alias, use_: Use) -> bool {
-        self.asks().iter().any(|ask| ask.alias == *alias && ask.use_ == use_.as_str())
+        self.asks()
+            .iter()
+            .any(|ask| ask.alias == *alias && ask.use_ == use_.as_str())
     }
 
     /// What it asks for and has no grant for.
@@ -88,7 +106,10 @@ impl Described {
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for import in &self.inspection.forbidden_imports {
-            problems.push(format!("it imports {}, which no policy can have", one_line(import)));
+            problems.push(format!(
+                "it imports {}, which no policy can have",
+                one_line(import)
+            ));
         }
         if let Some(shape) = self.inspection.shape {
             problems.push(format!("it {shape}"));
@@ -110,13 +131,21 @@ fn inspect(common: &Common, policy: &Path) -> Outcome {
         (None, Err(_)) => None,
         (named, _) => Some(place::load(named)?),
     };
-    let (name, component) = resolve(policy, config.as_ref())?;
-    let described = Described::read(name, &component)?;
-    let grants = config.as_ref().map(grants::read).transpose()?.unwrap_or_else(Grants::none);
+    let (described, component) = resolve(policy, config.as_ref())?;
+    let grants = config
+        .as_ref()
+        .map(grants::read)
+        .transpose()?
+        .unwrap_or_else(Grants::none);
     let missing = described.not_granted(&grants);
-    let route = config.as_ref().and_then(|config| config.routes.first()).map(|route| route.name().to_string());
-    let snippets: Vec<String> =
-        missing.iter().map(|ask| grant_for(&described.name, ask, route.as_deref())).collect();
+    let route = config
+        .as_ref()
+        .and_then(|config| config.routes.first())
+        .map(|route| route.name().to_string());
+    let snippets: Vec<String> = missing
+        .iter()
+        .map(|ask| grant_for(&described.name, ask, route.as_deref()))
+        .collect();
     let problems = described.problems();
     output.data(
         || text(&described, &component, &snippets),
@@ -125,46 +154,93 @@ fn inspect(common: &Common, policy: &Path) -> Outcome {
     for problem in &problems {
         output.warn(problem);
     }
-    Ok(if problems.is_empty() { Exit::Success } else { Exit::Findings })
+    Ok(if problems.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Findings
+    })
 }
 
-/// A policy of the configuration by its name, or else a file.
-fn resolve(policy: &Path, config: Option<&Config>) -> Result<(PolicyName, PathBuf), Failure> {
-    let named = policy.to_str().and_then(|text| PolicyName::parse(text).ok());
-    if let (Some(name), Some(config)) = (&named, config)
-        && let Some(section) = config.policies.iter().find(|section| section.name == *name)
+/// Reads a policy of the configuration by its name, or else a file.
+fn resolve(policy: &Path, config: Option<&Config>) -> Result<(Described, PathBuf), Failure> {
+    let named = policy
+        .to_str()
+        .and_then(|text| PolicyName::parse(text).ok());
+    if let (Some(name), Some(config)) = (named, config)
+        && let Some(section) = config.policies.iter().find(|section| section.name == name)
     {
-        return Ok((name.clone(), section.component.clone()));
+        return Ok((
+            Described::read(name, &section.component)?,
+            section.component.clone(),
+        ));
     }
     if !policy.exists() {
-        let known: Vec<String> =
-            config.iter().flat_map(|config| &config.policies).map(|section| section.name.to_string()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(Failure::new(format!("{} is neither a file nor a policy of the configuration", policy.display()))
-            .help(format!("policies there are: {known}")));
+        let known: Vec<&str> = config
+            .iter()
+            .flat_map(|config| &config.policies)
+            .map(|section| section.name.as_str())
+            .collect();
+        return Err(Failure::new(format!(
+            "{} is neither a file nor a policy of the configuration",
+            policy.display()
+        ))
+        .help(format!(
+            "policies there are: {}",
+            list(known.into_iter(), "none")
+        )));
     }
-    let stem = policy.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let name = PolicyName::parse(stem).or_else(|_| PolicyName::parse("policy"));
-    let name = name.map_err(|error| Failure::new(error))?;
-    Ok((name, policy.to_owned()))
+    // A file has no name of the operator's: what it calls itself will do.
+    let stem = policy
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    let name = PolicyName::parse(stem)
+        .or_else(|_| PolicyName::parse("policy"))
+        .map_err(Failure::new)?;
+    let mut described = Described::read(name, policy)?;
+    if let Ok(manifest) = &described.inspection.manifest
+        && let Ok(name) = PolicyName::parse(&manifest.name)
+    {
+        described.name = name;
+    }
+    Ok((described, policy.to_owned()))
 }
 
 fn text(described: &Described, component: &Path, snippets: &[String]) -> String {
-    let Inspection { imports, phases, takes_settings, manifest, .. } = &described.inspection;
+    let Inspection {
+        imports,
+        phases,
+        takes_settings,
+        manifest,
+        ..
+    } = &described.inspection;
     let mut lines = Vec::new();
     let mut line = |title: &str, text: String| lines.push(format!("{title:<13}{text}"));
     line("policy", described.name.to_string());
     if let Ok(manifest) = manifest {
         let version = one_line(&manifest.version);
-        let version = if version.is_empty() { version } else { format!(" {version}") };
-        line("calls itself", format!("{}{version}", one_line(&manifest.name)));
+        let version = if version.is_empty() {
+            version
+        } else {
+            format!(" {version}")
+        };
+        line(
+            "calls itself",
+            format!("{}{version}", one_line(&manifest.name)),
+        );
         line("description", one_line(&manifest.description));
     }
     line("file", component.display().to_string());
     line("digest", described.digest.to_string());
-    line("phases", list(phases.iter().map(|phase| phase.as_str())));
-    line("can reach", list(imports.iter().map(|import| interface(import))));
-    line("settings", if *takes_settings { "taken" } else { "none" }.to_owned());
+    line("phases", list(in_order(phases), "none"));
+    line(
+        "can reach",
+        list(imports.iter().map(|import| interface(import)), "nothing"),
+    );
+    line(
+        "settings",
+        if *takes_settings { "taken" } else { "none" }.to_owned(),
+    );
     if let Ok(manifest) = manifest {
         if let Some(schema) = &manifest.settings {
             let schema = serde_json::to_string_pretty(schema).unwrap_or_default();
@@ -172,11 +248,23 @@ fn text(described: &Described, component: &Path, snippets: &[String]) -> String 
         }
         let asks = manifest.asks.iter().map(|ask| {
             let why = one_line(&ask.why);
-            let why = if why.is_empty() { why } else { format!(": {why}") };
-            let class = ask.use_.parse::<Use>().map(|use_| format!(" (class {})", use_.class())).unwrap_or_default();
+            let why = if why.is_empty() {
+                why
+            } else {
+                format!(": {why}")
+            };
+            let class = ask
+                .use_
+                .parse::<Use>()
+                .map(|use_| format!(" (class {})", use_.class()))
+                .unwrap_or_default();
             format!("  {} of {}{class}{why}", one_line(&ask.use_), ask.alias)
         });
-        lines.push(if manifest.asks.is_empty() { "asks for     nothing".to_owned() } else { "asks for".to_owned() });
+        lines.push(if manifest.asks.is_empty() {
+            "asks for     nothing".to_owned()
+        } else {
+            "asks for".to_owned()
+        });
         lines.extend(asks);
     }
     if !snippets.is_empty() {
@@ -186,13 +274,25 @@ fn text(described: &Described, component: &Path, snippets: &[String]) -> String 
     lines.join("\n")
 }
 
-fn to_json(described: &Described, component: &Path, snippets: &[String], problems: &[String]) -> Value {
-    let Inspection { imports, exports, phases, takes_settings, manifest, .. } = &described.inspection;
+fn to_json(
+    described: &Described,
+    component: &Path,
+    snippets: &[String],
+    problems: &[String],
+) -> Value {
+    let Inspection {
+        imports,
+        exports,
+        phases,
+        takes_settings,
+        manifest,
+        ..
+    } = &described.inspection;
     json!({
         "policy": described.name.as_str(),
         "file": component,
         "digest": described.digest.to_string(),
-        "phases": phases.iter().map(|phase: &Phase| phase.as_str()).collect::<Vec<_>>(),
+        "phases": in_order(phases).collect::<Vec<_>>(),
         "imports": imports,
         "exports": exports,
         "takes-settings": takes_settings,
@@ -202,12 +302,27 @@ fn to_json(described: &Described, component: &Path, snippets: &[String], problem
     })
 }
 
-/// `secrets` of `keyward:policy/secrets@0.1.0`; anything else as it is.
-fn interface(import: &str) -> &str {
-    import.strip_prefix("keyward:policy/").and_then(|rest| rest.split('@').next()).unwrap_or(import)
+/// The phases in the order in which they come.
+fn in_order(phases: &[Phase]) -> impl Iterator<Item = &'static str> {
+    Phase::ALL
+        .into_iter()
+        .filter(|phase| phases.contains(phase))
+        .map(Phase::as_str)
 }
 
-fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+/// `secrets` of `keyward:policy/secrets@0.1.0`; anything else as it is.
+fn interface(import: &str) -> &str {
+    import
+        .strip_prefix("keyward:policy/")
+        .and_then(|rest| rest.split('@').next())
+        .unwrap_or(import)
+}
+
+fn list<'a>(items: impl Iterator<Item = &'a str>, none: &str) -> String {
     let items: Vec<String> = items.map(one_line).collect();
-    if items.is_empty() { "nothing".to_owned() } else { items.join(", ") }
+    if items.is_empty() {
+        none.to_owned()
+    } else {
+        items.join(", ")
+    }
 }

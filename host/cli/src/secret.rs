@@ -135,8 +135,12 @@ impl Secret {
 
 impl Set {
     fn kind(&self) -> Result<Kind, Failure> {
-        if !matches!(self.kind, KindWord::HmacKey) && (self.algorithm.is_some() || self.encoding.is_some()) {
-            return Err(Failure::usage("--algorithm and --encoding are for --kind hmac-key only"));
+        if !matches!(self.kind, KindWord::HmacKey)
+            && (self.algorithm.is_some() || self.encoding.is_some())
+        {
+            return Err(Failure::usage(
+                "--algorithm and --encoding are for --kind hmac-key only",
+            ));
         }
         Ok(match self.kind {
             KindWord::ApiKey => Kind::ApiKey,
@@ -162,12 +166,20 @@ impl Set {
         let access = Access::open(&config)?;
         // Before the value is asked for: nobody should type one in vain.
         if access.list()?.iter().any(|info| info.name == self.name) {
-            return Err(Failure::new(format!("there is a secret {} already", self.name))
-                .help(format!("to replace its value: keyward secret rotate {}", self.name)));
+            return Err(
+                Failure::new(format!("there is a secret {} already", self.name)).help(format!(
+                    "to replace its value: keyward secret rotate {}",
+                    self.name
+                )),
+            );
         }
         let value = Value::take(common.output(), &kind, self.from_file.as_deref())?;
         let info = access.add(&self.name, kind, value, self.reason.as_deref())?;
-        stored(common, &info, "stored; a grant says who may use it (keyward grants check)");
+        stored(
+            common,
+            &info,
+            "stored; a grant says who may use it (keyward grants check)",
+        );
         Ok(Exit::Success)
     }
 }
@@ -232,7 +244,10 @@ fn kind_in_words(kind: &Kind) -> String {
 
 fn to_json(info: &SecretInfo) -> Json {
     let (algorithm, encoding) = match info.kind {
-        Kind::HmacKey { algorithm, encoding } => (Some(algorithm.as_str()), Some(encoding.as_str())),
+        Kind::HmacKey {
+            algorithm,
+            encoding,
+        } => (Some(algorithm.as_str()), Some(encoding.as_str())),
         Kind::ApiKey | Kind::ClientKeys => (None, None),
     };
     json!({

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use keyward::vault::Actor;
+use keyward_gateway::Gateway;
+use keyward_gateway::assemble::OpenError;
 use keyward_gateway::config::Config;
 use keyward_gateway::harden::forbid_dumps;
 use keyward_gateway::listen::Stopped;
-use keyward_gateway::Gateway;
-use keyward_gateway::assemble::OpenError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -33,15 +33,24 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
     /// What to log: error, warn, info, debug, trace, or these by module.
-    #[arg(long, value_name = "FILTER", env = "KEYWARD_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "KEYWARD_LOG",
+        default_value = "info"
+    )]
     log: String,
 }
 
 impl Serve {
     pub(crate) fn run(self, common: &Common) -> Outcome {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|_| Failure::usage("--log is no filter").help("for instance: --log info,keyward_gateway=debug"))?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let filter = EnvFilter::try_new(&self.log).map_err(|_| {
+            Failure::usage("--log is no filter")
+                .help("for instance: --log info,keyward_gateway=debug")
+        })?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         match common.output {
             Format::Text => log.with_ansi(common.output().colours()).init(),
             Format::Json => log.json().with_ansi(false).init(),
@@ -61,15 +70,26 @@ impl Serve {
 
 async fn serve(config: Config) -> Outcome {
     // Taken before anything is open, so that a signal never finds nobody waiting.
-    let signals = (|| Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)))();
+    let signals = (|| {
+        Ok((
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        ))
+    })();
     let (mut terminate, mut interrupt) =
         signals.map_err(|error: std::io::Error| Failure::io(error, "can't wait for signals"))?;
-    let actor = Actor { name: format!("uid {}", rustix::process::getuid().as_raw()), reason: Some("start".to_owned()) };
+    let actor = Actor {
+        name: format!("uid {}", rustix::process::getuid().as_raw()),
+        reason: Some("start".to_owned()),
+    };
     let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, &actor))
         .await
         .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
         .map_err(open_failure)?;
-    let bound = gateway.bind().await.map_err(|error| Failure::from(anyhow::Error::new(error)))?;
+    let bound = gateway
+        .bind()
+        .await
+        .map_err(|error| Failure::from(anyhow::Error::new(error)))?;
     tracing::info!(address = %bound.address(), pid = std::process::id(), "serving");
     let stop = async {
         tokio::select! {
@@ -87,9 +107,13 @@ async fn serve(config: Config) -> Outcome {
 fn open_failure(error: OpenError) -> Failure {
     match error {
         OpenError::Vault(error) => vault_failure(error),
-        OpenError::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Failure::denied(format!("a file can't be read: {source}")).help("`keyward doctor` says which")
+        OpenError::Unreadable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Failure::denied(format!("a file can't be read: {source}"))
+                .help("`keyward doctor` says which")
         }
-        error => Failure::from(anyhow::Error::new(error)).help("`keyward doctor` checks everything at once"),
+        error => Failure::from(anyhow::Error::new(error))
+            .help("`keyward doctor` checks everything at once"),
     }
 }

@@ -8,13 +8,14 @@
 //! Nothing here buffers: files and pipes are read straight into the one place
 //! that wipes what it held.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Cursor, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use keyward::vault::Kind;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
@@ -30,14 +31,19 @@ enum Source {
 
 impl Value {
     /// Opens the file or standard input, or asks.
-    pub(crate) fn take(output: Output, kind: &Kind, from_file: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn take(
+        output: Output,
+        kind: &Kind,
+        from_file: Option<&Path>,
+    ) -> Result<Self, Failure> {
         match from_file {
             Some(file) => from_file_named(output, file),
             None if std::io::stdin().is_terminal() => from_prompt(kind),
             None => {
                 // Not through `std::io::Stdin`, whose buffer nobody wipes.
                 let stdin = std::io::stdin().as_fd().try_clone_to_owned();
-                let stdin = stdin.map_err(|error| Failure::io(error, "can't read standard input"))?;
+                let stdin =
+                    stdin.map_err(|error| Failure::io(error, "can't read standard input"))?;
                 Ok(Self(Source::File(File::from(stdin))))
             }
         }
@@ -71,9 +77,13 @@ fn from_file_named(output: Output, file: &Path) -> Result<Value, Failure> {
 
 fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
     if matches!(kind, Kind::ClientKeys) {
-        return Err(Failure::usage("client keys are lines of `subject = key`, which a prompt can't take")
-            .help("name a file with --from-file, or pipe the lines in"));
+        return Err(Failure::usage(
+            "client keys are lines of `subject = key`, which a prompt can't take",
+        )
+        .help("name a file with --from-file, or pipe the lines in"));
     }
+    let _silence =
+        Silence::begin().map_err(|error| Failure::io(error, "can't ask for the value"))?;
     let ask = |prompt: &str| {
         rpassword::prompt_password(prompt)
             .map(|typed| Zeroizing::new(typed.into_bytes()))
@@ -85,4 +95,29 @@ fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
         return Err(Failure::new("the two values differ; nothing was stored"));
     }
     Ok(Value(Source::Typed(value)))
+}
+
+/// The terminal shows nothing of what is typed, from the first prompt to after
+/// the last: what is pasted or typed ahead between two prompts isn't shown either.
+struct Silence {
+    terminal: File,
+    before: Termios,
+}
+
+impl Silence {
+    fn begin() -> std::io::Result<Self> {
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // A terminal that has gone away needs no restoring.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use keyward::egress::{Route, Scheme};
 use keyward::engine::ManifestAsk;
 use keyward::names::PolicyName;
-use keyward::vault::{Class, Destination, Grant, KeyPlace, Terms, Use};
+use keyward::vault::{Class, Destination, Grant, KeyPlace, Placement, Terms, Use};
 
 /// What a class of use lets the destination learn.
 pub(crate) fn class_in_words(class: Class) -> &'static str {
@@ -18,37 +18,51 @@ pub(crate) fn class_in_words(class: Class) -> &'static str {
 
 /// What a grant allows, as one sentence.
 pub(crate) fn sentence(grant: &Grant) -> String {
-    let Grant { policy, secret, alias, .. } = grant;
-    let mut words = match &grant.terms {
-        Terms::Attach(placement) => format!(
-            "policy {policy} may have the host write secret {secret} into requests, as \"{}: {}{{secret}}{}\"",
-            placement.header, placement.prefix, placement.suffix,
+    let Grant { policy, secret, .. } = grant;
+    match &grant.terms {
+        Terms::Attach(Placement {
+            header,
+            prefix,
+            suffix,
+        }) => format!(
+            "policy {policy} may have the host write secret {secret} into requests, as \"{header}: {prefix}{{secret}}{suffix}\""
         ),
         Terms::SignRequest(signature) => format!(
-            "policy {policy} may have the host sign requests with secret {secret} (key id \"{}\")",
+            "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",
             signature.key_id,
         ),
-        Terms::MacSign => format!("policy {policy} may make message authentication codes with secret {secret}"),
-        Terms::MacVerify => format!("policy {policy} may check message authentication codes with secret {secret}"),
+        Terms::MacSign => {
+            format!("policy {policy} may make message authentication codes with secret {secret}")
+        }
+        Terms::MacVerify => {
+            format!("policy {policy} may check message authentication codes with secret {secret}")
+        }
         Terms::Identify(place) => {
             let place = match place {
                 KeyPlace::Header(name) => format!("header {name}"),
                 KeyPlace::Query(name) => format!("query parameter {name}"),
             };
-            format!("policy {policy} may learn who is calling, by the keys in secret {secret}, from {place}; no policy sees the key")
+            format!(
+                "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {place}; no policy sees a key"
+            )
         }
-    };
-    if alias.as_str() != secret.as_str() {
-        let _ = write!(words, "; it calls the secret {alias}");
+    }
+}
+
+/// On which conditions, one phrase each.
+pub(crate) fn conditions(grant: &Grant) -> Vec<String> {
+    let mut phrases = Vec::new();
+    if grant.alias.as_str() != grant.secret.as_str() {
+        phrases.push(format!("under the name {}", grant.alias));
     }
     if let Some(until) = grant.not_after {
-        let _ = write!(words, "; until {until}");
+        phrases.push(format!("until {until}"));
     }
-    match &grant.component {
-        Some(component) => drop(write!(words, "; only as component {component}")),
-        None => words.push_str("; whatever component the policy is"),
-    }
-    words
+    phrases.push(match &grant.component {
+        Some(component) => format!("only as component {component}"),
+        None => "whatever component the policy is".to_owned(),
+    });
+    phrases
 }
 
 /// Where a route leads.
@@ -63,9 +77,21 @@ pub(crate) fn url(route: &Route) -> String {
 /// A destination as people read it, with the route's URL where it is known.
 pub(crate) fn destination(to: &Destination, url: Option<&str>) -> String {
     let methods: Vec<&str> = to.methods.iter().map(|method| method.as_str()).collect();
-    let methods = if methods.is_empty() { "any method".to_owned() } else { methods.join(", ") };
-    let paths: Vec<String> = to.paths.iter().map(|path| path.as_str().to_owned()).collect();
-    let paths = if paths.is_empty() { "any path".to_owned() } else { paths.join(", ") };
+    let methods = if methods.is_empty() {
+        "any method".to_owned()
+    } else {
+        methods.join(", ")
+    };
+    let paths: Vec<String> = to
+        .paths
+        .iter()
+        .map(|path| path.as_str().to_owned())
+        .collect();
+    let paths = if paths.is_empty() {
+        "any path".to_owned()
+    } else {
+        paths.join(", ")
+    };
     let url = url.map(|url| format!(" ({url})")).unwrap_or_default();
     format!("{}{url}: {methods} {paths}", to.route)
 }
@@ -84,19 +110,34 @@ pub(crate) fn grant_for(policy: &PolicyName, ask: &ManifestAsk, route: Option<&s
     // A name and a word can be longer together than a name may be.
     let id: String = format!("{policy}-{alias}").chars().take(64).collect();
     let _ = writeln!(toml, "[[grant]]\nid = \"{id}\"\npolicy = \"{policy}\"");
-    let _ = writeln!(toml, "secret = \"{alias}\"  # the name of your secret: keyward secret list");
+    let _ = writeln!(
+        toml,
+        "secret = \"{alias}\"  # the name of your secret: keyward secret list"
+    );
     let _ = writeln!(toml, "alias = \"{alias}\"\nuse = \"{use_}\"");
     match use_.parse::<Use>() {
         Ok(Use::Attach) => {
-            let _ = writeln!(toml, "header = \"x-api-key\"  # where the backend expects it");
-            let _ = writeln!(toml, "template = \"{{secret}}\"  # or \"Bearer {{secret}}\"");
-            let _ = writeln!(toml, "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the value");
+            let _ = writeln!(
+                toml,
+                "header = \"x-api-key\"  # where the backend expects it"
+            );
+            let _ = writeln!(
+                toml,
+                "template = \"{{secret}}\"  # or \"Bearer {{secret}}\""
+            );
+            let _ = writeln!(
+                toml,
+                "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the value"
+            );
         }
         Ok(Use::SignRequest) => {
             let _ = writeln!(toml, "to = [{{ route = \"{route}\" }}]");
         }
         Ok(Use::Identify) => {
-            let _ = writeln!(toml, "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\"");
+            let _ = writeln!(
+                toml,
+                "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
+            );
         }
         Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
     }
@@ -107,10 +148,20 @@ pub(crate) fn grant_for(policy: &PolicyName, ask: &ManifestAsk, route: Option<&s
 /// characters: it is shown in terminals and written into comments.
 pub(crate) fn one_line(text: &str) -> String {
     const LONGEST: usize = 400;
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let words = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
-    let shown: String = line.chars().filter(|c| !is_invisible(*c)).take(LONGEST).collect();
-    if line.chars().count() > LONGEST { format!("{shown}…") } else { shown }
+    let shown: String = line
+        .chars()
+        .filter(|c| !is_invisible(*c))
+        .take(LONGEST)
+        .collect();
+    if line.chars().count() > LONGEST {
+        format!("{shown}…")
+    } else {
+        shown
+    }
 }
 
 /// Characters that reorder or hide the text around them.
@@ -131,9 +182,15 @@ mod tests {
         let policy = PolicyName::parse("attach-api-key").unwrap();
         for use_ in Use::ALL {
             let why = "because\n[[grant]]\u{202e}\u{1b}[31m".to_owned();
-            let ask = ManifestAsk { alias: Alias::parse("backend").unwrap(), use_: use_.to_string(), why };
+            let ask = ManifestAsk {
+                alias: Alias::parse("backend").unwrap(),
+                use_: use_.to_string(),
+                why,
+            };
             let toml = grant_for(&policy, &ask, Some("billing"));
-            let grants = Grants::parse("grants.toml", &toml).map_err(|error| format!("{error}\n{toml}")).unwrap();
+            let grants = Grants::parse("grants.toml", &toml)
+                .map_err(|error| format!("{error}\n{toml}"))
+                .unwrap();
             let grants: Vec<_> = grants.iter().collect();
             assert_eq!(grants.len(), 1, "{toml}");
             assert_eq!(grants[0].use_(), use_);

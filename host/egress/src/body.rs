@@ -45,12 +45,16 @@ pub enum BodyError {
 
 /// A body without a byte.
 pub fn empty() -> Body {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
+    http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A body that is there as a whole.
 pub fn full(bytes: Bytes) -> Body {
-    http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    http_body_util::Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A request's body as the connection pulls it: no trailers, which could carry
@@ -90,7 +94,9 @@ impl RequestBody {
                 Ok(None) => break,
                 Ok(Some(Err(_))) | Err(_) => return Err(EgressError::RequestBody),
             };
-            let Ok(part) = frame.into_data() else { continue };
+            let Ok(part) = frame.into_data() else {
+                continue;
+            };
             length = length.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
             if length > limit {
                 return Err(too_large());
@@ -105,7 +111,11 @@ impl RequestBody {
                 rest.extend_from_slice(&part);
             }
         }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
+        let bytes = if rest.is_empty() {
+            first
+        } else {
+            rest.freeze()
+        };
         Ok(Self::Whole(Some(bytes)))
     }
 
@@ -136,9 +146,13 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Whole(bytes) => {
-                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(Frame::data).map(Ok))
-            }
+            Self::Whole(bytes) => Poll::Ready(
+                bytes
+                    .take()
+                    .filter(|bytes| !bytes.is_empty())
+                    .map(Frame::data)
+                    .map(Ok),
+            ),
             Self::Stream(body, progress) => loop {
                 match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                     Some(Ok(frame)) if frame.is_data() => {
@@ -188,7 +202,11 @@ pub(crate) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { start: Instant::now(), last: AtomicU64::new(0), broken: AtomicBool::new(false) }
+        Self {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+        }
     }
 }
 
@@ -215,18 +233,50 @@ pub(crate) struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
     guard: Option<GuardStream>,
-    /// Bytes that the guard holds back.
+    /// Bytes that the guard holds back, and those of `first`.
     held: u64,
+    /// What [`AnswerBody::peek`] has read already.
+    first: Option<Bytes>,
     ended: bool,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(incoming: Incoming, lease: Option<Lease>, guard: Option<GuardStream>) -> Self {
-        let mut body = Self { incoming, lease, guard, held: 0, ended: false };
+    pub(crate) fn new(
+        incoming: Incoming,
+        lease: Option<Lease>,
+        guard: Option<GuardStream>,
+    ) -> Self {
+        let mut body = Self {
+            incoming,
+            lease,
+            guard,
+            held: 0,
+            first: None,
+            ended: false,
+        };
         if body.incoming.is_end_stream() {
             body.release();
         }
         body
+    }
+
+    /// Reads the first part, if it comes within `patience`, and keeps it for whoever
+    /// reads the body. Errors are the body's own.
+    ///
+    /// Cancel safety: nothing that was read is lost.
+    pub(crate) async fn peek(&mut self, patience: Duration) -> Result<(), BodyError> {
+        if self.ended || self.first.is_some() || self.is_end_stream() {
+            return Ok(());
+        }
+        let first = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx));
+        let Ok(Some(frame)) = tokio::time::timeout(patience, first).await else {
+            return Ok(());
+        };
+        if let Ok(data) = frame?.into_data() {
+            self.held = self.held.saturating_add(length_of(&data));
+            self.first = Some(data);
+        }
+        Ok(())
     }
 
     fn release(&mut self) {
@@ -257,6 +307,10 @@ impl http_body::Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            this.held = this.held.saturating_sub(length_of(&first));
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         if this.ended {
             return Poll::Ready(None);
         }
@@ -298,7 +352,9 @@ impl http_body::Body for AnswerBody {
                     let tail = this.guard.take().map(|mut guard| guard.finish());
                     this.held = 0;
                     return Poll::Ready(
-                        tail.filter(|tail| !tail.is_empty()).map(Frame::data).map(Ok),
+                        tail.filter(|tail| !tail.is_empty())
+                            .map(Frame::data)
+                            .map(Ok),
                     );
                 }
             }
@@ -306,12 +362,14 @@ impl http_body::Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.guard.is_none() && self.incoming.is_end_stream())
+        self.first.is_none()
+            && (self.ended || (self.guard.is_none() && self.incoming.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {
         if self.ended {
-            return SizeHint::with_exact(0);
+            // Nothing, or what was peeked at.
+            return SizeHint::with_exact(self.held);
         }
         let inner = self.incoming.size_hint();
         let mut hint = SizeHint::new();

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
@@ -19,6 +20,9 @@ use crate::route::{Host, Roots, Route, Scheme};
 /// The most that the head of an answer may take, in bytes.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
 const MAX_HEADERS: usize = 256;
+/// How long an HTTP/2 connection with requests on it may be silent before it is
+/// asked for a sign of life, and how long that may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The sending half of a connection; its other half runs as a task of its own.
 pub(crate) enum Sender {
@@ -30,7 +34,9 @@ pub(crate) enum Sender {
 /// connection resumes what another one began.
 pub(crate) fn tls(route: &Route, system: &SystemRoots) -> Result<Arc<ClientConfig>, SetupError> {
     let roots = match route.roots() {
-        Roots::System => system.get().ok_or_else(|| SetupError::SystemRoots(route.name().clone()))?,
+        Roots::System => system
+            .get()
+            .ok_or_else(|| SetupError::SystemRoots(route.name().clone()))?,
         Roots::Pem(pem) => {
             Arc::new(read_roots(pem).ok_or_else(|| SetupError::Roots(route.name().clone()))?)
         }
@@ -104,7 +110,8 @@ async fn open(route: &Route, tls: Option<&TlsConnector>) -> Result<Sender, Stage
 /// Connects to the first address that answers, in the order the resolver gives.
 async fn reach(route: &Route) -> Result<TcpStream, Stage> {
     let addresses = resolve(route).await?;
-    if route.scheme() == Scheme::Http && !addresses.iter().all(|address| is_loopback(address.ip())) {
+    if route.scheme() == Scheme::Http && !addresses.iter().all(|address| is_loopback(address.ip()))
+    {
         return Err(Stage::NotLoopback);
     }
     let share = route.connect_timeout() / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
@@ -127,7 +134,11 @@ async fn resolve(route: &Route) -> Result<Vec<SocketAddr>, Stage> {
                 .await
                 .map_err(|_| Stage::Resolve)?;
             let addresses: Vec<_> = found.collect();
-            if addresses.is_empty() { Err(Stage::Resolve) } else { Ok(addresses) }
+            if addresses.is_empty() {
+                Err(Stage::Resolve)
+            } else {
+                Ok(addresses)
+            }
         }
     }
 }
@@ -157,6 +168,10 @@ where
 {
     let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        // All requests to a route share a connection: one that has gone dead
+        // without a word must not take them with it.
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .max_header_list_size(MAX_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
         .await

@@ -8,7 +8,9 @@ use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 /// itself: `host`, `content-length`, `expect`.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     strip_connection(headers);
-    remove_matching(headers, |name| matches!(name, "host" | "content-length" | "expect"));
+    remove_matching(headers, |name| {
+        matches!(name, "host" | "content-length" | "expect")
+    });
 }
 
 /// Removes the headers of an answer that describe the connection it came over.
@@ -23,11 +25,19 @@ pub(crate) fn strip_overrides(headers: &mut HeaderMap) {
         let Some(rest) = name.strip_prefix("x-").or_else(|| name.strip_prefix("x_")) else {
             return false;
         };
-        const OVERRIDES: [&str; 5] =
-            ["http-method-override", "http-method", "method-override", "original-url", "rewrite-url"];
+        const OVERRIDES: [&str; 5] = [
+            "http-method-override",
+            "http-method",
+            "method-override",
+            "original-url",
+            "rewrite-url",
+        ];
         OVERRIDES.iter().any(|one| {
             one.len() == rest.len()
-                && one.bytes().zip(rest.bytes()).all(|(a, b)| a == b || (a == b'-' && b == b'_'))
+                && one
+                    .bytes()
+                    .zip(rest.bytes())
+                    .all(|(a, b)| a == b || (a == b'-' && b == b'_'))
         })
     });
 }
@@ -78,7 +88,10 @@ mod tests {
         names
             .iter()
             .map(|(name, value)| {
-                (HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap())
+                (
+                    HeaderName::try_from(*name).unwrap(),
+                    HeaderValue::try_from(*value).unwrap(),
+                )
             })
             .collect()
     }

@@ -44,7 +44,11 @@ struct Idle {
 
 impl Pool {
     pub(crate) fn new(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
-        Arc::new(Self { route, tls, idle: Mutex::default() })
+        Arc::new(Self {
+            route,
+            tls,
+            idle: Mutex::default(),
+        })
     }
 
     /// A connection that waits, or a new one.
@@ -65,7 +69,11 @@ impl Pool {
         if let Sender::Http2(sender) = &sender {
             self.lock().http2 = Some(sender.clone());
         }
-        Ok(Connection { sender: Some(sender), reused: false, pool: Arc::clone(self) })
+        Ok(Connection {
+            sender: Some(sender),
+            reused: false,
+            pool: Arc::clone(self),
+        })
     }
 
     /// A connection that waits for its next request.
@@ -92,15 +100,24 @@ impl Pool {
     }
 
     fn reuse(self: &Arc<Self>, sender: Sender) -> Connection {
-        Connection { sender: Some(sender), reused: true, pool: Arc::clone(self) }
+        Connection {
+            sender: Some(sender),
+            reused: true,
+            pool: Arc::clone(self),
+        }
     }
 
     fn put(&self, sender: Http1) {
+        let now = Instant::now();
         let mut idle = self.lock();
+        let expired = |since: &Instant| now.duration_since(*since) > MAX_IDLE_TIME;
+        while idle.http1.front().is_some_and(|(_, since)| expired(since)) {
+            idle.http1.pop_front();
+        }
         if idle.http1.len() >= MAX_IDLE {
             idle.http1.pop_front();
         }
-        idle.http1.push_back((sender, Instant::now()));
+        idle.http1.push_back((sender, now));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
@@ -152,7 +169,9 @@ impl Connection {
             Some(Sender::Http1(mut sender)) => {
                 let origin = request.uri().path_and_query().cloned().map(Uri::from);
                 let whole = std::mem::replace(request.uri_mut(), origin.unwrap_or_default());
-                request.headers_mut().insert(HOST, self.pool.route.host_header());
+                request
+                    .headers_mut()
+                    .insert(HOST, self.pool.route.host_header());
                 *request.version_mut() = Version::HTTP_11;
                 match sender.try_send_request(request).await {
                     Ok(answer) => {

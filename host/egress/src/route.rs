@@ -93,7 +93,11 @@ impl Route {
     pub fn new(name: RouteName, url: &str) -> Result<Self, RouteError> {
         // http::Uri drops a fragment silently and takes a backslash in places.
         if url.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
-            return Err(if url.is_ascii() { RouteError::Malformed } else { RouteError::Host });
+            return Err(if url.is_ascii() {
+                RouteError::Malformed
+            } else {
+                RouteError::Host
+            });
         }
         if url.contains(['?', '#']) {
             return Err(RouteError::Query);
@@ -139,8 +143,11 @@ impl Route {
         if base_path.contains("//") || uri.path().ends_with("//") || has_dot_segment(&base_path) {
             return Err(RouteError::Path);
         }
-        let canonical =
-            if port == default_port { host_text } else { format!("{host_text}:{port}") };
+        let canonical = if port == default_port {
+            host_text
+        } else {
+            format!("{host_text}:{port}")
+        };
         let authority: Authority = canonical.parse().map_err(|_| RouteError::Host)?;
         let host_header = HeaderValue::from_str(&canonical).map_err(|_| RouteError::Host)?;
         Ok(Self {
@@ -167,14 +174,20 @@ impl Route {
     /// and the TLS handshake together.
     #[must_use]
     pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
-        Self { connect_timeout, ..self }
+        Self {
+            connect_timeout,
+            ..self
+        }
     }
 
     /// The same route, with this much time from the last part of the request
     /// that was sent to the head of the answer.
     #[must_use]
     pub fn with_response_timeout(self, response_timeout: Duration) -> Self {
-        Self { response_timeout, ..self }
+        Self {
+            response_timeout,
+            ..self
+        }
     }
 
     /// Its name.
@@ -314,12 +327,28 @@ mod tests {
     fn a_url_is_read_into_its_parts() {
         let check = |url: &str, authority: &str, base_path: &str| {
             let route = route(url).unwrap();
-            assert_eq!((route.authority(), route.base_path()), (authority, base_path), "{url}");
+            assert_eq!(
+                (route.authority(), route.base_path()),
+                (authority, base_path),
+                "{url}"
+            );
         };
         check("https://billing.example.com", "billing.example.com", "");
-        check("https://Billing.Example.com:443/", "billing.example.com", "");
-        check("https://billing.example.com:8443/v1/", "billing.example.com:8443", "/v1");
-        check("https://[2001:db8::1]:9000/a/b", "[2001:db8::1]:9000", "/a/b");
+        check(
+            "https://Billing.Example.com:443/",
+            "billing.example.com",
+            "",
+        );
+        check(
+            "https://billing.example.com:8443/v1/",
+            "billing.example.com:8443",
+            "/v1",
+        );
+        check(
+            "https://[2001:db8::1]:9000/a/b",
+            "[2001:db8::1]:9000",
+            "/a/b",
+        );
         check("http://127.0.0.1:80", "127.0.0.1", "");
         check("http://localhost:3000/v1", "localhost:3000", "/v1");
         check("http://[::1]:3000", "[::1]:3000", "");
@@ -339,7 +368,10 @@ mod tests {
         check("https://a.example\\@b.example", RouteError::Malformed);
         check("https://a.example\r\n", RouteError::Malformed);
         check("ftp://billing.example.com", RouteError::Scheme);
-        check("https://user:word@billing.example.com", RouteError::UserInfo);
+        check(
+            "https://user:word@billing.example.com",
+            RouteError::UserInfo,
+        );
         check("https://billing.example.com?key=1", RouteError::Query);
         check("https://billing.example.com/#top", RouteError::Query);
         check("https://bücher.example", RouteError::Host);
@@ -364,13 +396,25 @@ mod tests {
     fn host_and_base_path_are_the_routes_whatever_the_request_says() {
         let check = |asked: &str, expected: Option<&str>| {
             let route = route("https://billing.example.com:8443/v1").unwrap();
-            let address = route.address(&asked.parse().unwrap()).ok().map(|uri| uri.to_string());
+            let address = route
+                .address(&asked.parse().unwrap())
+                .ok()
+                .map(|uri| uri.to_string());
             assert_eq!(address.as_deref(), expected, "{asked}");
         };
-        check("/charges?limit=1", Some("https://billing.example.com:8443/v1/charges?limit=1"));
-        check("http://evil.example/x", Some("https://billing.example.com:8443/v1/x"));
+        check(
+            "/charges?limit=1",
+            Some("https://billing.example.com:8443/v1/charges?limit=1"),
+        );
+        check(
+            "http://evil.example/x",
+            Some("https://billing.example.com:8443/v1/x"),
+        );
         check("/", Some("https://billing.example.com:8443/v1/"));
-        check("/a..b/...", Some("https://billing.example.com:8443/v1/a..b/..."));
+        check(
+            "/a..b/...",
+            Some("https://billing.example.com:8443/v1/a..b/..."),
+        );
         check("*", None);
         check("evil.example:443", None);
         check("/../admin", None);

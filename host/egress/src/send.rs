@@ -11,7 +11,7 @@ use keyward_names::RouteName;
 use keyward_vault::{AttachError, Found, Guard, Ledger, Notes, Target, Vault};
 use tokio_rustls::TlsConnector;
 
-use crate::body::{AnswerBody, Body, Progress, RequestBody};
+use crate::body::{AnswerBody, Body, BodyError, Progress, RequestBody};
 use crate::connect::{self, SystemRoots};
 use crate::error::{EgressError, SetupError, Stage};
 use crate::headers;
@@ -21,6 +21,9 @@ use crate::route::{Route, Scheme};
 /// How old the check of a note may be when the request is written: a withdrawn
 /// grant is dead within a second.
 const CHECK_HOLDS: Duration = Duration::from_millis(900);
+
+/// How long the head of a guarded answer waits for the first part of its body.
+const PEEK: Duration = Duration::from_millis(10);
 
 /// The routes, their connections, and the vault whose secrets may be written into
 /// what goes there.
@@ -51,7 +54,10 @@ pub struct Outgoing {
 impl Egress {
     /// Prepares `routes`, without connecting to any. Reads the system's
     /// certificate authorities if a route trusts them.
-    pub fn new(routes: impl IntoIterator<Item = Route>, vault: Arc<Vault>) -> Result<Self, SetupError> {
+    pub fn new(
+        routes: impl IntoIterator<Item = Route>,
+        vault: Arc<Vault>,
+    ) -> Result<Self, SetupError> {
         let system = SystemRoots::default();
         let mut opened = HashMap::new();
         for route in routes {
@@ -61,7 +67,10 @@ impl Egress {
                 return Err(SetupError::DuplicateRoute(name));
             }
         }
-        Ok(Self { routes: opened, vault })
+        Ok(Self {
+            routes: opened,
+            vault,
+        })
     }
 
     /// The routes, in no particular order.
@@ -94,7 +103,12 @@ impl Egress {
         outgoing: Outgoing,
         ledger: &mut Ledger,
     ) -> Result<Response<Body>, EgressError> {
-        let Outgoing { route: name, mut head, body, notes } = outgoing;
+        let Outgoing {
+            route: name,
+            mut head,
+            body,
+            notes,
+        } = outgoing;
         let destination = self.routes.get(&name).ok_or(EgressError::UnknownRoute)?;
         let route = &*destination.route;
         let pool = destination.pool(&notes);
@@ -131,15 +145,17 @@ impl Egress {
             settle(ledger).await?;
             None
         } else {
-            self.attach(&name, notes, &mut head, body.bytes(), ledger, checked_at).await?
+            self.attach(&name, notes, &mut head, body.bytes(), ledger, checked_at)
+                .await?
         };
 
         let progress = body.progress();
         let request = Request::from_parts(head, body);
-        let deadline = Arc::ptr_eq(pool, &destination.credentialed).then(|| checked_at + CHECK_HOLDS);
+        let deadline =
+            Arc::ptr_eq(pool, &destination.credentialed).then(|| checked_at + CHECK_HOLDS);
         let answer = exchange(connection, pool, request, deadline);
         let (answer, lease) = in_time(answer, progress, route.response_timeout()).await?;
-        guarded(answer, lease, guard)
+        guarded(answer, lease, guard).await
     }
 
     /// Checks the notes against the final head, waits until the uses are durable,
@@ -154,23 +170,34 @@ impl Egress {
         ledger: &mut Ledger,
         checked_at: Instant,
     ) -> Result<Option<Guard>, EgressError> {
-        let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
+        let (Some(authority), Some(path_and_query)) =
+            (head.uri.authority(), head.uri.path_and_query())
         else {
             return Err(EgressError::Invalid);
         };
-        let target =
-            Target { route, method: &head.method, authority: authority.as_str(), path_and_query };
-        let checked =
-            notes.check(&self.vault, ledger, &target).map_err(|_| EgressError::Denied)?;
-        let durable = ledger.barrier().await.map_err(|_| EgressError::AuditUnavailable)?;
+        let target = Target {
+            route,
+            method: &head.method,
+            authority: authority.as_str(),
+            path_and_query,
+        };
+        let checked = notes
+            .check(&self.vault, ledger, &target)
+            .map_err(|_| EgressError::Denied)?;
+        let durable = ledger
+            .barrier()
+            .await
+            .map_err(|_| EgressError::AuditUnavailable)?;
         if checked_at.elapsed() > CHECK_HOLDS {
             return Err(EgressError::AuditUnavailable);
         }
-        let guard = checked.write(&durable, head, body).map_err(|error| match error {
-            AttachError::NotDurable => EgressError::AuditUnavailable,
-            AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
-            _ => EgressError::Denied,
-        })?;
+        let guard = checked
+            .write(&durable, head, body)
+            .map_err(|error| match error {
+                AttachError::NotDurable => EgressError::AuditUnavailable,
+                AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
+                _ => EgressError::Denied,
+            })?;
         Ok((!guard.is_empty()).then_some(guard))
     }
 }
@@ -178,7 +205,10 @@ impl Egress {
 /// Waits until all that the exchange has used is durable in the audit trail.
 async fn settle(ledger: &mut Ledger) -> Result<(), EgressError> {
     if !ledger.is_settled() {
-        ledger.barrier().await.map_err(|_| EgressError::AuditUnavailable)?;
+        ledger
+            .barrier()
+            .await
+            .map_err(|_| EgressError::AuditUnavailable)?;
     }
     Ok(())
 }
@@ -193,11 +223,19 @@ impl Destination {
             };
             Ok(Pool::new(Arc::clone(&route), tls))
         };
-        Ok(Self { plain: pool()?, credentialed: pool()?, route })
+        Ok(Self {
+            plain: pool()?,
+            credentialed: pool()?,
+            route,
+        })
     }
 
     fn pool(&self, notes: &Notes) -> &Arc<Pool> {
-        if notes.is_empty() { &self.plain } else { &self.credentialed }
+        if notes.is_empty() {
+            &self.plain
+        } else {
+            &self.credentialed
+        }
     }
 }
 
@@ -223,7 +261,9 @@ async fn exchange(
             Some(deadline) => {
                 let next = tokio::time::timeout_at(deadline.into(), pool.connection()).await;
                 // A connection that was there at once comes after the deadline too.
-                next.ok().filter(|_| Instant::now() < deadline).unwrap_or(Err(Stage::Closed))
+                next.ok()
+                    .filter(|_| Instant::now() < deadline)
+                    .unwrap_or(Err(Stage::Closed))
             }
         }
         .map_err(EgressError::Unreachable)?;
@@ -241,12 +281,18 @@ async fn in_time<T>(
     let mut deadline = tokio::time::Instant::now() + patience;
     loop {
         match tokio::time::timeout_at(deadline, &mut answer).await {
-            Ok(Err(_)) if progress.as_ref().is_some_and(|progress| progress.is_broken()) => {
+            Ok(Err(_))
+                if progress
+                    .as_ref()
+                    .is_some_and(|progress| progress.is_broken()) =>
+            {
                 return Err(EgressError::RequestBody);
             }
             Ok(answer) => return answer,
             Err(_) => {
-                let next = progress.as_ref().map_or(deadline, |progress| progress.last() + patience);
+                let next = progress
+                    .as_ref()
+                    .map_or(deadline, |progress| progress.last() + patience);
                 if next <= deadline {
                     return Err(EgressError::TimedOut);
                 }
@@ -256,8 +302,10 @@ async fn in_time<T>(
     }
 }
 
-/// Passes an answer through the guard: its head now, its body as it is read.
-fn guarded(
+/// Passes an answer through the guard: its head now, its body as it is read. What
+/// of the body comes right with the head is searched before the head goes on, so
+/// that a short answer that holds a value is refused as a whole.
+async fn guarded(
     answer: Response<Incoming>,
     lease: Option<Lease>,
     guard: Option<Guard>,
@@ -267,19 +315,29 @@ fn guarded(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(EgressError::Protocol);
     }
+    let is_guarded = guard.is_some();
     let stream = match guard {
         None => None,
         Some(guard) => {
-            guard.check_head(&head).map_err(|reflected| match reflected.found {
-                Found::Value => EgressError::Reflected,
-                // Not asked for, and nothing can be found in it.
-                Found::Encoded | Found::Partial => EgressError::Protocol,
-            })?;
+            guard
+                .check_head(&head)
+                .map_err(|reflected| match reflected.found {
+                    Found::Value => EgressError::Reflected,
+                    // Not asked for, and nothing can be found in it.
+                    Found::Encoded | Found::Partial => EgressError::Protocol,
+                })?;
             Some(guard.stream())
         }
     };
     headers::strip_response(&mut head.headers);
     // A reason phrase is the backend's text, in a place that nothing searches.
     head.extensions.clear();
-    Ok(Response::from_parts(head, AnswerBody::new(incoming, lease, stream).boxed_unsync()))
+    let mut body = AnswerBody::new(incoming, lease, stream);
+    if is_guarded {
+        body.peek(PEEK).await.map_err(|error| match error {
+            BodyError::Reflected => EgressError::Reflected,
+            _ => EgressError::Protocol,
+        })?;
+    }
+    Ok(Response::from_parts(head, body.boxed_unsync()))
 }

@@ -25,7 +25,11 @@ async fn sending_runs_on_any_thread() {
     let egress = world.egress(backend.route());
     let mut ledger = world.ledger();
     let notes = world.attach(&mut ledger);
-    assert!(is_send(egress.send(outgoing(get("/charges"), notes), &mut ledger)).await.is_ok());
+    assert!(
+        is_send(egress.send(outgoing(get("/charges"), notes), &mut ledger))
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -48,11 +52,21 @@ async fn the_key_arrives_once_in_its_header() {
     assert_eq!(read(response).await, (b"ok".to_vec(), None));
 
     let seen = backend.seen().remove(0);
-    let keys: Vec<_> = seen.headers.iter().filter(|(_, value)| **value == *KEY).collect();
+    let keys: Vec<_> = seen
+        .headers
+        .iter()
+        .filter(|(_, value)| **value == *KEY)
+        .collect();
     assert_eq!(keys.len(), 1);
     assert_eq!(seen.headers["x-api-key"], *KEY);
     assert_eq!(seen.headers["accept-encoding"], "identity");
-    for gone in ["x_api_key", "range", "if-range", "x-http-method-override", "x-original-url"] {
+    for gone in [
+        "x_api_key",
+        "range",
+        "if-range",
+        "x-http-method-override",
+        "x-original-url",
+    ] {
         assert!(!seen.headers.contains_key(gone), "{gone}");
     }
 }
@@ -80,9 +94,15 @@ async fn what_no_grant_names_is_denied_and_nothing_leaves() {
     let backend = Backend::plain(|_| reply("ok")).await;
     let world = World::new();
     let check = async |route: Route, method: &str, path: &str| {
-        let request =
-            Request::builder().method(method).uri(path).body(keyward_egress::empty()).unwrap();
-        world.send_attached(&world.egress(route), request).await.map(|response| response.status())
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(keyward_egress::empty())
+            .unwrap();
+        world
+            .send_attached(&world.egress(route), request)
+            .await
+            .map(|response| response.status())
     };
     let denied = Err(EgressError::Denied);
     assert_eq!(check(backend.route(), "GET", "/refunds").await, denied);
@@ -90,10 +110,17 @@ async fn what_no_grant_names_is_denied_and_nothing_leaves() {
     assert_eq!(check(backend.route(), "GET", "/charges%2f1").await, denied);
     assert_eq!(check(backend.route(), "DELETE", "/charges").await, denied);
     // The route's own path is part of what the grant is checked against.
-    let based = Route::new(common::route_name(), &format!("http://{}/v2", backend.address)).unwrap();
+    let based = Route::new(
+        common::route_name(),
+        &format!("http://{}/v2", backend.address),
+    )
+    .unwrap();
     assert_eq!(check(based, "GET", "/charges").await, denied);
     assert!(backend.seen().is_empty());
-    assert_eq!(check(backend.route(), "POST", "/charges").await, Ok(StatusCode::OK));
+    assert_eq!(
+        check(backend.route(), "POST", "/charges").await,
+        Ok(StatusCode::OK)
+    );
 }
 
 #[tokio::test]
@@ -113,7 +140,9 @@ async fn a_grant_that_is_withdrawn_while_the_body_arrives_is_dead() {
                 Ok::<_, BodyError>(Frame::data(Bytes::from("late")))
             })
         };
-        let request = Request::post("/charges").body(StreamBody::new(body).boxed_unsync()).unwrap();
+        let request = Request::post("/charges")
+            .body(StreamBody::new(body).boxed_unsync())
+            .unwrap();
         let revoking = async {
             asked.notified().await;
             if revoke {
@@ -142,12 +171,18 @@ async fn a_signature_covers_the_request_that_arrives() {
             .header("content-digest", "sha-256=:AAAA:")
             .body(keyward_egress::full(Bytes::from_static(body)))
             .unwrap();
-        let response = egress.send(outgoing(request, notes), &mut ledger).await.unwrap();
+        let response = egress
+            .send(outgoing(request, notes), &mut ledger)
+            .await
+            .unwrap();
         assert_eq!(read(response).await.0, body);
         let seen = backend.seen().pop().unwrap();
         for name in ["signature", "signature-input", "content-digest"] {
             assert_eq!(seen.headers.get_all(name).iter().count(), 1, "{name}");
-            assert!(!seen.headers[name].to_str().unwrap().contains("AAAA"), "{name}");
+            assert!(
+                !seen.headers[name].to_str().unwrap().contains("AAAA"),
+                "{name}"
+            );
         }
     }
 }

@@ -39,10 +39,9 @@ async fn outcome(sent: Result<Response<Body>, EgressError>) -> Outcome {
 async fn with_and_without(
     answer: impl Fn(&str) -> Response<Reply> + Send + Sync + 'static,
 ) -> (Outcome, Outcome) {
-    let backend = Backend::plain(move |seen: &Seen| {
-        answer(seen.headers["x-api-key"].to_str().unwrap())
-    })
-    .await;
+    let backend =
+        Backend::plain(move |seen: &Seen| answer(seen.headers["x-api-key"].to_str().unwrap()))
+            .await;
     let world = World::new();
     let egress = world.egress(backend.route());
     let guarded = outcome(world.send_attached(&egress, get("/charges")).await).await;
@@ -56,7 +55,9 @@ async fn with_and_without(
 async fn an_echo_in_a_header_is_stopped_before_the_head_is_out() {
     let (guarded, open) = with_and_without(|key| {
         let mut response = reply("ok");
-        response.headers_mut().insert("x-echo", format!("a {key}").parse().unwrap());
+        response
+            .headers_mut()
+            .insert("x-echo", format!("a {key}").parse().unwrap());
         response
     })
     .await;
@@ -66,10 +67,12 @@ async fn an_echo_in_a_header_is_stopped_before_the_head_is_out() {
 
 #[tokio::test]
 async fn an_echo_in_the_body_is_cut_and_no_part_of_it_passes() {
-    let (guarded, open) =
-        with_and_without(|key| reply(format!("before {key} after"))).await;
+    let (guarded, open) = with_and_without(|key| reply(format!("before {key} after"))).await;
     assert!(matches!(guarded, Outcome::StoppedInBody(body) if !contains_part(&body)));
-    assert_eq!(open, Outcome::Passed(format!("before {KEY} after").into_bytes()));
+    assert_eq!(
+        open,
+        Outcome::Passed(format!("before {KEY} after").into_bytes())
+    );
 }
 
 #[tokio::test]
@@ -78,7 +81,9 @@ async fn an_echo_in_pieces_is_cut() {
         let (guarded, open) = with_and_without(move |key| {
             let text = format!("before {key} after").into_bytes();
             Response::new(parts(
-                text.chunks(size).map(|part| Frame::data(Bytes::copy_from_slice(part))).collect(),
+                text.chunks(size)
+                    .map(|part| Frame::data(Bytes::copy_from_slice(part)))
+                    .collect(),
             ))
         })
         .await;
@@ -86,13 +91,18 @@ async fn an_echo_in_pieces_is_cut() {
             matches!(&guarded, Outcome::StoppedInBody(body) if !contains_part(body)),
             "{size}: {guarded:?}"
         );
-        assert_eq!(open, Outcome::Passed(format!("before {KEY} after").into_bytes()));
+        assert_eq!(
+            open,
+            Outcome::Passed(format!("before {KEY} after").into_bytes())
+        );
     }
 }
 
 /// Four bytes of the key in a row are more than chance.
 fn contains_part(body: &[u8]) -> bool {
-    KEY.as_bytes().windows(4).any(|part| body.windows(4).any(|found| found == part))
+    KEY.as_bytes()
+        .windows(4)
+        .any(|part| body.windows(4).any(|found| found == part))
 }
 
 #[tokio::test]
@@ -109,7 +119,9 @@ async fn a_body_that_only_looks_like_the_key_passes_whole() {
 async fn an_answer_in_which_nothing_can_be_found_is_refused() {
     let encoded = |_: &str| {
         let mut response = reply("\x1f\u{8b}");
-        response.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        response
+            .headers_mut()
+            .insert("content-encoding", "gzip".parse().unwrap());
         response
     };
     let partial = |_: &str| {
@@ -117,7 +129,10 @@ async fn an_answer_in_which_nothing_can_be_found_is_refused() {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         response
     };
-    for (guarded, open) in [with_and_without(encoded).await, with_and_without(partial).await] {
+    for (guarded, open) in [
+        with_and_without(encoded).await,
+        with_and_without(partial).await,
+    ] {
         assert_eq!(guarded, Outcome::Refused);
         assert!(matches!(open, Outcome::Passed(_)));
     }
@@ -130,7 +145,10 @@ async fn trailers_are_dropped_under_guard() {
     let backend = Backend::start(Some(tls), |seen| {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-echo", seen.headers["x-api-key"].clone());
-        Response::new(parts(vec![Frame::data("ok".into()), Frame::trailers(trailers)]))
+        Response::new(parts(vec![
+            Frame::data("ok".into()),
+            Frame::trailers(trailers),
+        ]))
     })
     .await;
     let world = World::new();

@@ -91,7 +91,9 @@ where
     B::Error: Into<BoxError>,
 {
     let server = Arc::new(server(&limits));
-    let slots = Arc::new(Semaphore::new(limits.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let slots = Arc::new(Semaphore::new(
+        limits.max_connections.clamp(1, Semaphore::MAX_PERMITS),
+    ));
     let (phase, watched) = watch::channel(Phase::Running);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -143,7 +145,11 @@ fn server(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.max_headers)
         // hyper panics below 8 KiB.
-        .max_buf_size(usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX).max(8192));
+        .max_buf_size(
+            usize::try_from(limits.max_head_bytes)
+                .unwrap_or(usize::MAX)
+                .max(8192),
+        );
     server
         .http2()
         .timer(TokioTimer::new())
@@ -246,7 +252,13 @@ const PREFACE: usize = 24;
 impl Prompt {
     fn new(stream: TcpStream, patience: Duration) -> Self {
         let deadline = Box::pin(tokio::time::sleep(patience));
-        Self { stream, waiting: Some(Waiting { deadline, missing: PREFACE }) }
+        Self {
+            stream,
+            waiting: Some(Waiting {
+                deadline,
+                missing: PREFACE,
+            }),
+        }
     }
 }
 

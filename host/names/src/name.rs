@@ -192,7 +192,14 @@ mod tests {
 
     #[test]
     fn the_grammar_accepts_what_it_says() {
-        for text in ["a", "0", "billing-key", "a.b_c-9", "9lives", &"x".repeat(64)] {
+        for text in [
+            "a",
+            "0",
+            "billing-key",
+            "a.b_c-9",
+            "9lives",
+            &"x".repeat(64),
+        ] {
             assert_eq!(SecretName::parse(text).unwrap().as_str(), text);
         }
     }

@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Placement, RequestSignature, Terms};
-use crate::guard::Guard;
+use crate::guard::{Guard, Report};
 use crate::headers::remove_alike;
-use crate::ledger::{Durable, Ledger, Position};
+use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{ApiKey, Live, LiveSecret, Material};
 use crate::mac::MacKey;
 use crate::permit::Denied;
@@ -95,6 +95,7 @@ impl Notes {
         let mut checked = CheckedNotes {
             notes: Vec::with_capacity(self.0.len()),
             exchange: ledger.exchange(),
+            afterwards: ledger.afterwards(),
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
@@ -105,10 +106,11 @@ impl Notes {
                 Ok(_) => Outcome::Allowed,
                 Err(outcome) => *outcome,
             };
-            let position = ledger.record(UseEntry {
+            let entry = UseEntry {
                 grants: live.digest,
                 used: note.used(target.route, outcome),
-            });
+            };
+            let position = ledger.record(entry.clone());
             let grant = Arc::clone(decision.map_err(|_| Denied)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
@@ -120,6 +122,7 @@ impl Notes {
                     grant,
                     secret: note.secret,
                     position,
+                    entry,
                 }),
             }
         }
@@ -162,15 +165,16 @@ impl Note {
 /// A host, and a port or none. Nothing before an `@`, which some take for the host.
 fn is_plain_authority(text: &str) -> bool {
     !text.contains('@')
-        && text.parse::<Authority>().is_ok_and(|authority| {
-            !authority.host().is_empty() && authority.as_str() == text
-        })
+        && text
+            .parse::<Authority>()
+            .is_ok_and(|authority| !authority.host().is_empty() && authority.as_str() == text)
 }
 
 /// Notes that may be written onto one request, going to one place.
 pub struct CheckedNotes {
     notes: Vec<Checked>,
     exchange: ExchangeId,
+    afterwards: Afterwards,
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
@@ -180,6 +184,8 @@ struct Checked {
     grant: Arc<Grant>,
     secret: Arc<LiveSecret>,
     position: Position,
+    /// What was recorded.
+    entry: UseEntry,
 }
 
 crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
@@ -222,10 +228,12 @@ impl From<MissingComponent> for AttachError {
 }
 
 /// Headers by which a client could ask for an answer in which a value is not
-/// found, or have the request taken for another than the one that was checked.
-const REMOVED_BESIDE_A_VALUE: [HeaderName; 5] = [
+/// found, or have the request taken for another than the one that was checked. No
+/// grant can name one as the place of a value.
+const REMOVED_BESIDE_A_VALUE: [HeaderName; 6] = [
     RANGE,
     IF_RANGE,
+    HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
@@ -305,7 +313,10 @@ impl CheckedNotes {
                 return Err(AttachError::Unavailable);
             };
             let name = &placement.header;
-            if written.iter().any(|other| crate::headers::alike(other, name)) {
+            if written
+                .iter()
+                .any(|other| crate::headers::alike(other, name))
+            {
                 return Err(AttachError::SamePlace);
             }
             written.push(name);
@@ -313,15 +324,16 @@ impl CheckedNotes {
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value);
             if note.grant.use_().class() >= Class::B {
-                guard.watch(&note.grant.id, key.matcher());
+                let report = Report {
+                    grant: note.grant.id.clone(),
+                    sent: Some((note.entry.clone(), self.afterwards.clone())),
+                };
+                guard.watch(key.matcher(), report);
             }
         }
         if !guard.is_empty() {
             for name in &REMOVED_BESIDE_A_VALUE {
-                // Unless it is the place of the value itself.
-                if !written.iter().any(|other| crate::headers::alike(other, name)) {
-                    remove_alike(&mut head.headers, name);
-                }
+                remove_alike(&mut head.headers, name);
             }
             remove_alike(&mut head.headers, &ACCEPT_ENCODING);
             let identity = HeaderValue::from_static("identity");
@@ -408,8 +420,7 @@ fn header_value(placement: &Placement, key: &ApiKey) -> Result<HeaderValue, Atta
     parts.iter().for_each(|part| text.extend_from_slice(part));
     // Made from shared bytes, the header takes them over without a copy.
     let shared = Bytes::from_owner(Wiped(text));
-    let mut value =
-        HeaderValue::from_maybe_shared(shared).map_err(|_| AttachError::Unavailable)?;
+    let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| AttachError::Unavailable)?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -155,7 +155,8 @@ mod tests {
     use super::*;
 
     fn keys(text: &str) -> Result<ClientKeys, ImportError> {
-        import(&Secret::copy_of(text.as_bytes())).map(|stored| ClientKeys::prepare(&stored).unwrap())
+        import(&Secret::copy_of(text.as_bytes()))
+            .map(|stored| ClientKeys::prepare(&stored).unwrap())
     }
 
     fn fault(text: &str) -> (usize, ClientKeyFault) {
@@ -208,7 +209,10 @@ mod tests {
         let too_short = ClientKeyFault::KeyTooShort { min: 16 };
         assert_eq!(fault("shop = 123456789012345"), (1, too_short));
         let too_long = ClientKeyFault::KeyTooLong { max: 1024 };
-        assert_eq!(fault(&format!("shop = {}", "k".repeat(1025))), (1, too_long));
+        assert_eq!(
+            fault(&format!("shop = {}", "k".repeat(1025))),
+            (1, too_long)
+        );
         assert_eq!(
             fault("shop = shop key number 1"),
             (1, ClientKeyFault::KeyCharacter)

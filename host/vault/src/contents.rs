@@ -202,7 +202,10 @@ mod tests {
                 let opened = Contents::open(&record, &VAULT, &wrapping).unwrap();
                 assert_eq!(opened.kind, kind);
                 assert_eq!(opened.name.as_str(), "billing-key");
-                assert_eq!((opened.created, opened.updated), (1_700_000_000, 1_800_000_000));
+                assert_eq!(
+                    (opened.created, opened.updated),
+                    (1_700_000_000, 1_800_000_000)
+                );
                 assert_eq!(opened.value.expose(), value);
             }
         }

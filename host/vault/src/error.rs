@@ -126,7 +126,9 @@ pub enum VaultError {
 #[non_exhaustive]
 pub enum ExposedFault {
     /// Others than the owner can read or write it.
-    #[error("can be read or written by others than its owner (mode {mode:03o}); run `chmod 600` on it")]
+    #[error(
+        "can be read or written by others than its owner (mode {mode:03o}); run `chmod 600` on it"
+    )]
     Mode {
         /// The permission bits.
         mode: u32,

@@ -6,9 +6,7 @@
 
 use minicbor::{Decoder, Encoder};
 
-use crate::seal::{
-    KEY_BYTES, MasterKey, NONCE_BYTES, Place, RootKey, WRAPPED_BYTES, WrappedKey,
-};
+use crate::seal::{KEY_BYTES, MasterKey, NONCE_BYTES, Place, RootKey, WRAPPED_BYTES, WrappedKey};
 
 /// The first bytes of every vault file.
 const MAGIC: &[u8; 8] = b"KEYWARD1";

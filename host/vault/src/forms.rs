@@ -20,9 +20,15 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Form> {
         build(value, |byte, out| json(byte, true, out)),
     ];
     for digits in [DIGITS_LOWER, DIGITS_UPPER] {
-        forms.push(build(value, |byte, out| percent(byte, UNRESERVED, digits, out)));
-        forms.push(build(value, |byte, out| percent(byte, FORM_SAFE, digits, out)));
-        forms.push(build(value, |byte, out| percent(byte, URI_SAFE, digits, out)));
+        forms.push(build(value, |byte, out| {
+            percent(byte, UNRESERVED, digits, out)
+        }));
+        forms.push(build(value, |byte, out| {
+            percent(byte, FORM_SAFE, digits, out)
+        }));
+        forms.push(build(value, |byte, out| {
+            percent(byte, URI_SAFE, digits, out)
+        }));
         forms.push(build(value, |byte, out| percent(byte, b"", digits, out)));
     }
     for offset in 0..3 {
@@ -115,7 +121,9 @@ mod tests {
 
     fn has(value: &str, form: &str) -> bool {
         let forms = forms(value.as_bytes());
-        forms.iter().any(|found| found.as_slice() == form.as_bytes())
+        forms
+            .iter()
+            .any(|found| found.as_slice() == form.as_bytes())
     }
 
     #[test]

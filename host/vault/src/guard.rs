@@ -19,7 +19,9 @@ use http::{StatusCode, response};
 use keyward_names::GrantId;
 use zeroize::Zeroizing;
 
+use crate::audit::{Outcome, UseEntry};
 use crate::forms::forms;
+use crate::ledger::Afterwards;
 use crate::secret::Secret;
 
 /// The answer may not be passed on.
@@ -101,18 +103,43 @@ impl Matcher {
         windows.any(|window| window == &**self.lower_case)
     }
 
-    /// How many of the last bytes of a text, in which there is no whole form, are
-    /// the start of one: the most that can be.
-    fn live_suffix(&self, text: &[u8]) -> usize {
-        let from = text.len().saturating_sub(self.longest.saturating_sub(1));
-        let mut state = start(&self.automaton);
-        for byte in text.get(from..).unwrap_or_default() {
-            state = self.automaton.next_state(Anchored::No, state, *byte);
+    /// Where the automaton stands after a chunk that follows on `state`; `None` if
+    /// a form ends in the chunk. Takes time in the length of the chunk alone, so
+    /// that a backend can't make it long with many small ones.
+    fn follow(&self, state: StateID, chunk: &[u8]) -> Option<StateID> {
+        let reach = self.longest.saturating_sub(1);
+        if state != start(&self.automaton) {
+            // A form that began earlier ends within its length.
+            let near = chunk.get(..reach).unwrap_or(chunk);
+            let mut state = state;
+            for byte in near {
+                state = self.automaton.next_state(Anchored::No, state, *byte);
+                if self.automaton.is_match(state) {
+                    return None;
+                }
+            }
+            if near.len() == chunk.len() {
+                return Some(state);
+            }
         }
-        match self.depths.binary_search_by_key(&state, |(state, _)| *state) {
-            Ok(index) => self.depths.get(index).map_or(0, |(_, depth)| *depth as usize),
-            Err(_) => 0,
+        if self.finds_in(chunk) {
+            return None;
         }
+        // No start of a form that is still alive is longer than this.
+        let end = chunk.get(chunk.len().saturating_sub(reach)..);
+        let bytes = end.unwrap_or(chunk).iter();
+        Some(bytes.fold(start(&self.automaton), |state, byte| {
+            self.automaton.next_state(Anchored::No, state, *byte)
+        }))
+    }
+
+    /// How many of the last bytes are the start of a form: the most that can be.
+    fn live_bytes(&self, state: StateID) -> usize {
+        let found = self
+            .depths
+            .binary_search_by_key(&state, |(state, _)| *state);
+        let depth = found.ok().and_then(|index| self.depths.get(index));
+        depth.map_or(0, |(_, depth)| *depth as usize)
     }
 }
 
@@ -124,14 +151,39 @@ fn start(automaton: &NFA) -> StateID {
         .expect("the automaton is built for unanchored searches")
 }
 
-/// A value that was sent: how to find it, and under which grant it was.
+/// A value that was sent: how to find it, and what to record when it is found.
 #[derive(Clone)]
 struct Watched {
-    grant: GrantId,
     matcher: Arc<Matcher>,
+    report: Arc<Report>,
+}
+
+/// What a find is to the audit trail.
+pub(crate) struct Report {
+    pub(crate) grant: GrantId,
+    /// The use that sent the value, as it was recorded then, and where to record
+    /// what came of it. Tests of the guard alone have none.
+    pub(crate) sent: Option<(UseEntry, Afterwards)>,
+}
+
+impl Watched {
+    /// The value was found: says so to the audit trail and to the caller.
+    fn found(&self) -> Reflected {
+        if let Some((entry, afterwards)) = &self.report.sent {
+            let mut entry = entry.clone();
+            entry.used.outcome = Outcome::Reflected;
+            afterwards.record(entry);
+        }
+        Reflected {
+            grant: self.report.grant.clone(),
+            found: Found::Value,
+        }
+    }
 }
 
 /// Watches one answer for the values of class B and C that its request carried.
+///
+/// What it finds it enters into the audit trail itself, without waiting.
 pub struct Guard(Vec<Watched>);
 
 impl Guard {
@@ -139,10 +191,10 @@ impl Guard {
         Self(Vec::new())
     }
 
-    pub(crate) fn watch(&mut self, grant: &GrantId, matcher: &Arc<Matcher>) {
+    pub(crate) fn watch(&mut self, matcher: &Arc<Matcher>, report: Report) {
         self.0.push(Watched {
-            grant: grant.clone(),
             matcher: Arc::clone(matcher),
+            report: Arc::new(report),
         });
     }
 
@@ -163,7 +215,7 @@ impl Guard {
         };
         let refuse = |found| {
             Err(Reflected {
-                grant: first.grant.clone(),
+                grant: first.report.grant.clone(),
                 found,
             })
         };
@@ -187,10 +239,7 @@ impl Guard {
                 matcher.finds_in(value.as_bytes()) || matcher.finds_in_name(name.as_str())
             });
             if found {
-                return Err(Reflected {
-                    grant: watched.grant.clone(),
-                    found: Found::Value,
-                });
+                return Err(watched.found());
             }
         }
         Ok(())
@@ -198,18 +247,31 @@ impl Guard {
 
     /// Watches the body.
     pub fn stream(&self) -> GuardStream {
+        let following = self.0.iter().map(|watched| Following {
+            watched: watched.clone(),
+            state: start(&watched.matcher.automaton),
+        });
         GuardStream {
-            watched: self.0.clone(),
+            following: following.collect(),
             held: Bytes::new(),
+            stopped: None,
         }
     }
 }
 
 /// Watches a body chunk by chunk.
 pub struct GuardStream {
-    watched: Vec<Watched>,
+    following: Vec<Following>,
     /// The end of what came in that could be the start of a value.
     held: Bytes,
+    /// Why nothing more passes.
+    stopped: Option<Reflected>,
+}
+
+/// One value, and how much of it the body's end could be.
+struct Following {
+    watched: Watched,
+    state: StateID,
 }
 
 impl GuardStream {
@@ -217,35 +279,38 @@ impl GuardStream {
     /// can't be the start of a value that was sent. Empty if nothing may yet.
     ///
     /// Errors: a value that was sent is there. What was held back is dropped, and
-    /// nothing more may be passed on.
+    /// every later call fails likewise.
     pub fn push(&mut self, chunk: Bytes) -> Result<Bytes, Reflected> {
-        if self.watched.is_empty() || chunk.is_empty() {
-            return Ok(chunk);
+        if let Some(reflected) = &self.stopped {
+            return Err(reflected.clone());
         }
-        let held = std::mem::take(&mut self.held);
-        let mut text = if held.is_empty() {
+        let mut live = 0;
+        for following in &mut self.following {
+            let matcher = &following.watched.matcher;
+            let Some(state) = matcher.follow(following.state, &chunk) else {
+                let reflected = following.watched.found();
+                self.stopped = Some(reflected.clone());
+                self.held = Bytes::new();
+                return Err(reflected);
+            };
+            following.state = state;
+            live = live.max(matcher.live_bytes(state));
+        }
+        let mut text = if self.held.is_empty() {
             chunk
         } else {
-            let mut joined = BytesMut::with_capacity(held.len().saturating_add(chunk.len()));
-            joined.extend_from_slice(&held);
+            let length = self.held.len().saturating_add(chunk.len());
+            let mut joined = BytesMut::with_capacity(length);
+            joined.extend_from_slice(&self.held);
             joined.extend_from_slice(&chunk);
             joined.freeze()
         };
-        let mut live = 0;
-        for watched in &self.watched {
-            if watched.matcher.finds_in(&text) {
-                return Err(Reflected {
-                    grant: watched.grant.clone(),
-                    found: Found::Value,
-                });
-            }
-            live = live.max(watched.matcher.live_suffix(&text));
-        }
         self.held = text.split_off(text.len().saturating_sub(live));
         Ok(text)
     }
 
     /// Ends the body and returns what was held back: it did not become a value.
+    /// Empty after an error.
     pub fn finish(&mut self) -> Bytes {
         std::mem::take(&mut self.held)
     }

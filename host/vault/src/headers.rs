@@ -10,9 +10,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) fn alike(one: &HeaderName, other: &HeaderName) -> bool {
     let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
     one.len() == other.len()
-        && one.iter().zip(other).all(|(a, b)| {
-            a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
-        })
+        && one
+            .iter()
+            .zip(other)
+            .all(|(a, b)| a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric()))
 }
 
 /// Removes all headers with a name like this one, and hands their values to `with`.
@@ -45,10 +46,22 @@ mod tests {
 
     #[test]
     fn names_that_cgi_folds_are_alike() {
-        for other in ["X-API-KEY", "x_api_key", "X-Api_Key", "x.api.key", "x!api~key"] {
+        for other in [
+            "X-API-KEY",
+            "x_api_key",
+            "X-Api_Key",
+            "x.api.key",
+            "x!api~key",
+        ] {
             assert!(alike(&name("x-api-key"), &name(other)), "{other}");
         }
-        for other in ["x-api-keys", "xapikey", "x-api-kex", "xaapi-key", "x--api-key"] {
+        for other in [
+            "x-api-keys",
+            "xapikey",
+            "x-api-kex",
+            "xaapi-key",
+            "x--api-key",
+        ] {
             assert!(!alike(&name("x-api-key"), &name(other)), "{other}");
         }
     }

@@ -165,7 +165,11 @@ mod tests {
     #[test]
     fn an_api_key_is_visible_ascii_of_8_to_4096_bytes() {
         let long = vec![b'x'; 4096];
-        for text in [&b"12345678"[..], b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", &long] {
+        for text in [
+            &b"12345678"[..],
+            b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+            &long,
+        ] {
             assert_eq!(import(Kind::ApiKey, text).unwrap(), text);
         }
         let refused = import(Kind::ApiKey, b"1234567");
@@ -204,10 +208,22 @@ mod tests {
             (KeyEncoding::Raw, KEY.to_vec()),
             (KeyEncoding::Hex, hex.to_lowercase().into_bytes()),
             (KeyEncoding::Hex, hex.into_bytes()),
-            (KeyEncoding::Base64, data_encoding::BASE64.encode(&KEY).into()),
-            (KeyEncoding::Base64, data_encoding::BASE64_NOPAD.encode(&KEY).into()),
-            (KeyEncoding::Base64, data_encoding::BASE64URL.encode(&KEY).into()),
-            (KeyEncoding::Base64, data_encoding::BASE64URL_NOPAD.encode(&KEY).into()),
+            (
+                KeyEncoding::Base64,
+                data_encoding::BASE64.encode(&KEY).into(),
+            ),
+            (
+                KeyEncoding::Base64,
+                data_encoding::BASE64_NOPAD.encode(&KEY).into(),
+            ),
+            (
+                KeyEncoding::Base64,
+                data_encoding::BASE64URL.encode(&KEY).into(),
+            ),
+            (
+                KeyEncoding::Base64,
+                data_encoding::BASE64URL_NOPAD.encode(&KEY).into(),
+            ),
         ] {
             assert_eq!(import(hmac(encoding), &text).unwrap(), KEY, "{encoding}");
         }
@@ -218,7 +234,9 @@ mod tests {
         let hex = data_encoding::HEXLOWER.encode(&KEY);
         for text in [&hex[1..], &hex.replace('a', "g"), &hex.replace('a', "\n")] {
             let refused = import(hmac(KeyEncoding::Hex), text.as_bytes());
-            let expected = ImportError::NotEncoded { encoding: "hexadecimal" };
+            let expected = ImportError::NotEncoded {
+                encoding: "hexadecimal",
+            };
             assert_eq!(refused, Err(expected));
         }
         for text in ["AAA=A", "a-b+", "====", "\u{e9}"] {
@@ -231,9 +249,15 @@ mod tests {
     fn a_short_mac_key_is_refused_by_its_decoded_length() {
         let text = data_encoding::HEXLOWER.encode(&KEY[..31]);
         let refused = import(hmac(KeyEncoding::Hex), text.as_bytes());
-        assert!(matches!(refused, Err(ImportError::TooShort { min: 32, .. })));
+        assert!(matches!(
+            refused,
+            Err(ImportError::TooShort { min: 32, .. })
+        ));
         let refused = import(hmac(KeyEncoding::Raw), b"hunter2");
-        assert!(matches!(refused, Err(ImportError::TooShort { min: 32, .. })));
+        assert!(matches!(
+            refused,
+            Err(ImportError::TooShort { min: 32, .. })
+        ));
     }
 
     #[test]
@@ -250,7 +274,10 @@ mod tests {
             let refused = import(hmac(KeyEncoding::Raw), text.as_bytes());
             assert_eq!(refused, Err(ImportError::LowEntropy), "{text}");
         }
-        assert_eq!(import(hmac(KeyEncoding::Raw), &[7; 64]), Err(ImportError::LowEntropy));
+        assert_eq!(
+            import(hmac(KeyEncoding::Raw), &[7; 64]),
+            Err(ImportError::LowEntropy)
+        );
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 //! the only proof of that, and whoever writes a secret anywhere asks for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_channel::oneshot;
 use keyward_names::ExchangeId;
@@ -27,7 +28,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     exchange: ExchangeId,
     /// The number of the next record.
-    part: u32,
+    part: Arc<AtomicU32>,
     pending: Vec<Pending>,
     /// How many uses were recorded.
     recorded: u64,
@@ -82,7 +83,7 @@ impl Ledger {
         Self {
             shared,
             exchange,
-            part: 0,
+            part: Arc::default(),
             pending: Vec::new(),
             recorded: 0,
             durable: 0,
@@ -125,6 +126,15 @@ impl Ledger {
             })
         } else {
             Err(AuditUnavailable)
+        }
+    }
+
+    /// What stays able to record for this exchange when the ledger is gone.
+    pub(crate) fn afterwards(&self) -> Afterwards {
+        Afterwards {
+            shared: Arc::clone(&self.shared),
+            exchange: self.exchange,
+            part: Arc::clone(&self.part),
         }
     }
 
@@ -172,7 +182,6 @@ impl Ledger {
             let (sender, receiver) = oneshot::channel();
             self.shared.send(body, Done::Future(sender))?;
             self.pending.drain(..length);
-            self.part = self.part.saturating_add(1);
             // Records are committed in order: the last one speaks for all.
             let position = if last { self.recorded } else { self.durable };
             self.in_flight = Some((position, receiver));
@@ -191,10 +200,29 @@ impl Ledger {
         let parts = self.pending.iter().take(length);
         Body::Exchange(ExchangePart {
             exchange: self.exchange,
-            part: self.part,
+            part: self.part.fetch_add(1, Ordering::Relaxed),
             grants: self.pending.first().map_or([0; 32], |first| first.grants),
             uses: parts.map(|pending| pending.counted.clone()).collect(),
         })
+    }
+}
+
+/// Records what comes to light when the uses of an exchange are settled: a value
+/// in a backend's answer, which is read long after the request has left.
+#[derive(Clone)]
+pub(crate) struct Afterwards {
+    shared: Arc<Shared>,
+    exchange: ExchangeId,
+    part: Arc<AtomicU32>,
+}
+
+impl Afterwards {
+    /// Queues a record of its own, and waits for nothing.
+    pub(crate) fn record(&self, entry: UseEntry) {
+        let mut ledger = Ledger::new(Arc::clone(&self.shared), self.exchange);
+        ledger.part = Arc::clone(&self.part);
+        // Dropping the ledger sends it.
+        ledger.record(entry);
     }
 }
 
@@ -205,7 +233,6 @@ impl Drop for Ledger {
             // If it is refused, the trail has failed, or counts what it sheds.
             self.shared.send(body, Done::Nobody).ok();
             self.pending.drain(..length);
-            self.part = self.part.saturating_add(1);
         }
     }
 }

@@ -13,7 +13,48 @@
 //! What it leaves to others: sockets, HTTP, policies. It depends on names and on
 //! nothing else of Keyward.
 //!
-//! `FORMAT.md` describes the vault file byte by byte.
+//! `FORMAT.md` describes the vault file byte by byte, `AUDIT.md` the audit trail.
+//!
+//! ```
+//! use keyward_names::{Alias, PolicyName, SecretName};
+//! use keyward_vault::*;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! let files = VaultFiles {
+//!     vault: directory.path().join("vault.keyward"),
+//!     key: directory.path().join("vault.key"),
+//!     audit: directory.path().join("audit"),
+//! };
+//! Vault::create(&files)?;
+//! let vault = Vault::open(&files, Durability::Strict)?;
+//!
+//! // An operator stores a key and grants its use.
+//! let operator = Actor { name: "uid 1000".into(), reason: None };
+//! let kind = "hmac-key".parse()?;
+//! let name = SecretName::parse("webhook")?;
+//! vault.add(&name, kind, Secret::generate(43), &operator)?;
+//! let grants = r#"
+//!     [[grant]]
+//!     id = "webhook-sign"
+//!     policy = "sign-webhook"
+//!     secret = "webhook"
+//!     alias = "key"
+//!     use = "mac-sign"
+//! "#;
+//! vault.set_grants(Grants::parse("grants.toml", grants)?, &operator)?;
+//!
+//! // A policy that asks for it uses it.
+//! let policy = PolicyIdentity {
+//!     name: PolicyName::parse("sign-webhook")?,
+//!     component: digest_component(b"the component's bytes"),
+//!     asks: vec![Ask { alias: Alias::parse("key")?, use_: Use::MacSign }],
+//! };
+//! let mut ledger = vault.begin(new_exchange_id());
+//! let permit = vault.permit::<uses::MacSign>(&policy, "key", &mut ledger)?;
+//! assert_eq!(permit.sign(b"message")?.as_ref().len(), 32);
+//! assert!(vault.permit::<uses::MacSign>(&policy, "other", &mut ledger).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -43,13 +84,13 @@ mod store;
 pub mod uses;
 mod vault;
 
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, Durability, EntryProof,
     FileStorage, Outcome, ReadError, RecordError, Records, TrailError, TrailFault, TrailFile,
     TrailFinding, TrailReport, TrailStorage, VerifierKeyError, VerifyError, prove_entry,
     read_records, verify_trail, verify_trail_against,
 };
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Component, Destination, Finding, FindingFault, Grant, Grants, GrantsError, KeyPlace, PathError,
@@ -63,7 +104,7 @@ pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use permit::{Denied, Handle, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
-pub use store::VaultFiles;
-pub use vault::{Created, Vault};
 pub use secret::{ClientKeyFault, ImportError, Secret};
+pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
+pub use vault::{Created, Vault};

@@ -141,7 +141,9 @@ mod tests {
         let mut head = request.body(()).unwrap().into_parts().0;
         let mut presented = Presented::none();
         take(place, &mut head, &mut presented);
-        let key = presented.key(place).map(|key| String::from_utf8(key.to_vec()).unwrap());
+        let key = presented
+            .key(place)
+            .map(|key| String::from_utf8(key.to_vec()).unwrap());
         (head, key)
     }
 
@@ -153,7 +155,10 @@ mod tests {
             ("/p?a=1&subscription-key=K%2B+1&b=2", "/p?a=1&b=2"),
             ("/p?Subscription-KEY=K%2B+1", "/p"),
             ("/p?%73ubscription%2Dkey=K%2B+1&", "/p"),
-            ("https://h.example:8443/p/?x&subscription-key=K%2B+1", "https://h.example:8443/p/?x"),
+            (
+                "https://h.example:8443/p/?x&subscription-key=K%2B+1",
+                "https://h.example:8443/p/?x",
+            ),
         ] {
             let (head, key) = taken(&place, uri, &[]);
             assert_eq!(key.as_deref(), Some("K++1"), "{uri}");
@@ -164,7 +169,12 @@ mod tests {
     #[test]
     fn a_request_without_the_parameter_is_left_alone() {
         let place = KeyPlace::Query("subscription-key".to_owned());
-        for uri in ["/p", "/p?", "/p?subscription-keys=1&&=x", "/subscription-key=1"] {
+        for uri in [
+            "/p",
+            "/p?",
+            "/p?subscription-keys=1&&=x",
+            "/subscription-key=1",
+        ] {
             let (head, key) = taken(&place, uri, &[]);
             assert_eq!((head.uri.to_string().as_str(), key), (uri, None));
         }

@@ -158,11 +158,9 @@ impl MasterKey {
         let commitment = self.commitment(vault);
         constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment)
             .map_err(|_| Damaged)?;
-        let root = self.encryption(vault).open(
-            &slot.nonce,
-            &slot_associated(vault),
-            &slot.wrapped,
-        )?;
+        let root =
+            self.encryption(vault)
+                .open(&slot.nonce, &slot_associated(vault), &slot.wrapped)?;
         Ok(RootKey::new(Key::copy_of(&root)?, *vault))
     }
 }
@@ -352,11 +350,17 @@ mod tests {
         // RFC 5869, test case 1, cut to 32 bytes; its input key has 22 bytes, so it
         // runs against the primitive that `derive` calls.
         let mut output = [0; 32];
-        hkdf::Salt::new(hkdf::HKDF_SHA256, &HEXLOWER.decode(b"000102030405060708090a0b0c").unwrap())
-            .extract(&[0x0b; 22])
-            .expand(&[b"\xf0\xf1\xf2\xf3\xf4", b"\xf5\xf6\xf7\xf8\xf9"], hkdf::HKDF_SHA256)
-            .and_then(|okm| okm.fill(&mut output))
-            .unwrap();
+        hkdf::Salt::new(
+            hkdf::HKDF_SHA256,
+            &HEXLOWER.decode(b"000102030405060708090a0b0c").unwrap(),
+        )
+        .extract(&[0x0b; 22])
+        .expand(
+            &[b"\xf0\xf1\xf2\xf3\xf4", b"\xf5\xf6\xf7\xf8\xf9"],
+            hkdf::HKDF_SHA256,
+        )
+        .and_then(|okm| okm.fill(&mut output))
+        .unwrap();
         assert_eq!(
             HEXLOWER.encode(&output),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"

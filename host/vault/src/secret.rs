@@ -4,7 +4,7 @@
 //! printed, cloned, compared, serialised, dereferenced or measured, by this
 //! crate's callers or by mistake. Inside the crate its bytes are reached through
 //! one function, `expose`, whose callers are listed and tested
-//! (`tests/exposure.rs`).
+//! (`tests/vault/exposure.rs`).
 //!
 //! What a type can't do is said here too: the value passes through the kernel's
 //! buffers on its way in, and what is attached to a request stands in the HTTP
@@ -92,7 +92,7 @@ impl Secret {
         Self(value)
     }
 
-    /// The bytes. Every caller is listed in `tests/exposure.rs`, with its reason.
+    /// The bytes. Every caller is listed in `tests/vault/exposure.rs`, with its reason.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -240,7 +240,11 @@ mod tests {
     fn the_limit_counts_the_value_without_its_line_end() {
         assert_eq!(read("12345\r\n", 5).unwrap(), b"12345");
         for text in ["123456", "123456\n", "12345\n\r\n", "123456789012"] {
-            assert_eq!(read(text, 5), Err(ImportError::TooLong { max: 5 }), "{text:?}");
+            assert_eq!(
+                read(text, 5),
+                Err(ImportError::TooLong { max: 5 }),
+                "{text:?}"
+            );
         }
     }
 

@@ -269,7 +269,8 @@ mod tests {
     #[test]
     fn what_is_not_there_can_not_be_covered() {
         let (mut head, path_and_query) = request();
-        head.headers.insert("x-accent", HeaderValue::from_bytes(b"\xe9").unwrap());
+        head.headers
+            .insert("x-accent", HeaderValue::from_bytes(b"\xe9").unwrap());
         for name in ["x-absent", "@status", "@unknown", "x-accent"] {
             let mut value = Vec::new();
             let result = write_value(name, &target(&path_and_query), &head, &mut value);

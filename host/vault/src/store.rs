@@ -35,6 +35,19 @@ pub struct VaultFiles {
     pub audit: PathBuf,
 }
 
+impl VaultFiles {
+    /// The usual names below one directory: `vault.keyward`, `vault.key` and
+    /// `audit`. Put the key elsewhere where you can.
+    pub fn in_directory(directory: impl AsRef<Path>) -> Self {
+        let directory = directory.as_ref();
+        VaultFiles {
+            vault: directory.join("vault.keyward"),
+            key: directory.join("vault.key"),
+            audit: directory.join("audit"),
+        }
+    }
+}
+
 /// A step of a write, as tests see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -306,7 +319,10 @@ mod tests {
             };
             assert_eq!(&store.read().unwrap(), expected, "{interrupted:?}");
             let again = store.replace(&new);
-            assert!(matches!(again, Err(VaultError::ReadOnly)), "{interrupted:?}");
+            assert!(
+                matches!(again, Err(VaultError::ReadOnly)),
+                "{interrupted:?}"
+            );
             drop(store);
             let mut names = fs::read_dir(directory.path())
                 .unwrap()
@@ -384,7 +400,13 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let not_regular = |path: &Path| {
             let error = read_key(path).err().unwrap();
-            matches!(error, VaultError::Exposed { fault: ExposedFault::NotRegular, .. })
+            matches!(
+                error,
+                VaultError::Exposed {
+                    fault: ExposedFault::NotRegular,
+                    ..
+                }
+            )
         };
         assert!(not_regular(&link));
         let inner = directory.path().join("inner");

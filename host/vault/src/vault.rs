@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use keyward_names::{ExchangeId, SecretName};
 use uuid::Uuid;
 
-use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
 use crate::audit::TrailError;
+use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
 use crate::contents::{self, Contents};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
@@ -87,7 +87,12 @@ impl Vault {
 
         let vault = seal::random();
         let root = RootKey::new(Key::random(), vault);
-        let trail = open_trail(trail_storage(&files.audit)?, &root, vault, Durability::Strict)?;
+        let trail = open_trail(
+            trail_storage(&files.audit)?,
+            &root,
+            vault,
+            Durability::Strict,
+        )?;
         let (size, trail_root) = trail.anchor();
         let file = VaultFile {
             vault,
@@ -157,17 +162,19 @@ impl Vault {
             });
         }
         let act = Administrative::new(Act::Opened, "keyward", None).vault(file.epoch, mac);
-        audit.append_administrative(act)?;
+        let index = audit.append_administrative(act)?;
+        let mut writer = Writer {
+            store,
+            root,
+            file,
+            mac,
+            unrecorded: false,
+        };
+        writer.mark(&audit, index);
         Ok(Self {
             live: ArcSwap::from_pointee(Live::new(secrets, Grants::none())),
             audit,
-            writer: Mutex::new(Writer {
-                store,
-                root,
-                file,
-                mac,
-                unrecorded: false,
-            }),
+            writer: Mutex::new(writer),
         })
     }
 
@@ -185,23 +192,26 @@ impl Vault {
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
         let value = kind.import(value)?;
-        self.change(|writer, secrets| {
-            if secrets.contains_key(name) {
-                return Err(VaultError::NameTaken(name.clone()));
-            }
-            let now = seconds_now();
-            let contents = Contents {
-                name: name.clone(),
-                kind,
-                created: now,
-                updated: now,
-                value,
-            };
-            // UUID version 4: random but for the six bits that say so.
-            let id = uuid::Builder::from_random_bytes(seal::random()).into_uuid();
-            writer.put(id, 1, contents, None, secrets)?;
-            Ok((Act::SecretAdded, id, name.clone(), 1))
-        }, actor)
+        self.change(
+            |writer, secrets| {
+                if secrets.contains_key(name) {
+                    return Err(VaultError::NameTaken(name.clone()));
+                }
+                let now = seconds_now();
+                let contents = Contents {
+                    name: name.clone(),
+                    kind,
+                    created: now,
+                    updated: now,
+                    value,
+                };
+                // UUID version 4: random but for the six bits that say so.
+                let id = uuid::Builder::from_random_bytes(seal::random()).into_uuid();
+                writer.put(id, 1, contents, None, secrets)?;
+                Ok((Act::SecretAdded, id, name.clone(), 1))
+            },
+            actor,
+        )
     }
 
     /// Gives a secret a new value of the same kind. Permits that are under way go
@@ -217,24 +227,27 @@ impl Vault {
         value: Secret,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        self.change(|writer, secrets| {
-            let Some(old) = secrets.get(name).cloned() else {
-                return Err(VaultError::NoSuchSecret(name.clone()));
-            };
-            let kind = old.info.kind;
-            let contents = Contents {
-                name: name.clone(),
-                kind,
-                created: seconds_of(old.info.created),
-                updated: seconds_now(),
-                value: kind.import(value)?,
-            };
-            let version = old.current.number.saturating_add(1);
-            let keeps_previous = matches!(kind, Kind::HmacKey { .. });
-            let previous = keeps_previous.then(|| Arc::clone(&old.current));
-            writer.put(old.info.id, version, contents, previous, secrets)?;
-            Ok((Act::SecretRotated, old.info.id, name.clone(), version))
-        }, actor)
+        self.change(
+            |writer, secrets| {
+                let Some(old) = secrets.get(name).cloned() else {
+                    return Err(VaultError::NoSuchSecret(name.clone()));
+                };
+                let kind = old.info.kind;
+                let contents = Contents {
+                    name: name.clone(),
+                    kind,
+                    created: seconds_of(old.info.created),
+                    updated: seconds_now(),
+                    value: kind.import(value)?,
+                };
+                let version = old.current.number.saturating_add(1);
+                let keeps_previous = matches!(kind, Kind::HmacKey { .. });
+                let previous = keeps_previous.then(|| Arc::clone(&old.current));
+                writer.put(old.info.id, version, contents, previous, secrets)?;
+                Ok((Act::SecretRotated, old.info.id, name.clone(), version))
+            },
+            actor,
+        )
     }
 
     /// What is known of each secret, by name.
@@ -343,9 +356,8 @@ impl Writer {
         file.wraps = file.wraps.saturating_add(1);
         let kept = previous.as_ref().map(|version| version.number);
         let secret = *id.as_bytes();
-        file.records.retain(|record| {
-            record.place.secret != secret || Some(record.place.version) == kept
-        });
+        file.records
+            .retain(|record| record.place.secret != secret || Some(record.place.version) == kept);
         let place = Place { secret, version };
         let wrapping = self.root.wrapping(file.wrap_epoch);
         let record = contents.seal(&file.vault, place, &wrapping);

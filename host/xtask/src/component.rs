@@ -11,6 +11,8 @@ const MANIFEST: &str = "keyward:manifest";
 /// The package, and its version, that a policy may import from.
 const PACKAGE: (&str, &str) = ("keyward:policy/", "@0.1.0");
 const CONFIGURATION: &str = "configuration";
+/// Exports, in the order in which an exchange meets them.
+const ORDER: [&str; 5] = [CONFIGURATION, "inbound", "backend", "outbound", "on-error"];
 
 /// A finished component, and what is worth knowing about it.
 pub(crate) struct Built {
@@ -106,8 +108,18 @@ fn interfaces(component: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
                 )
             })
     };
-    let imports = world.imports.keys().map(short).collect::<Result<_>>()?;
-    let exports = world.exports.keys().map(short).collect::<Result<_>>()?;
+    let mut imports = world
+        .imports
+        .keys()
+        .map(short)
+        .collect::<Result<Vec<_>>>()?;
+    let mut exports = world
+        .exports
+        .keys()
+        .map(short)
+        .collect::<Result<Vec<_>>>()?;
+    imports.sort();
+    exports.sort_by_key(|export| ORDER.iter().position(|name| name == export));
     Ok((imports, exports))
 }
 

@@ -25,13 +25,18 @@ pub(crate) struct Options {
 }
 
 /// Flags for everything that is compiled for the guests' target.
-pub(crate) fn rust_flags() -> String {
+///
+/// A component is known by its digest, which must not depend on where it was
+/// built; and where that was is nobody's business.
+pub(crate) fn rust_flags() -> Result<String> {
+    let mut flags = workspace::remapped_paths()?;
+    flags.push(format!("-Clink-arg=-zstack-size={STACK_BYTES}"));
     // The separator of CARGO_ENCODED_RUSTFLAGS.
-    ["-Clink-arg=-zstack-size=", &STACK_BYTES.to_string()].concat()
+    Ok(flags.join("\x1f"))
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    setup::target::ensure(setup::Source::Any)?;
+    setup::target::ensure(setup::Origin::Any)?;
     build(&options.policies)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -73,7 +78,7 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
         ])
         .arg(workspace::guests_target())
         // Set whole, so that flags meant for the host do not reach the guests.
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags());
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?);
     for guest in &guests {
         cargo.args(["--package", &guest.package]);
     }

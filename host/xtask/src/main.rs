@@ -10,12 +10,14 @@
     reason = "a command line: what it prints is what it is for"
 )]
 
+mod bench;
+mod check;
 mod component;
+mod demo;
 mod guests;
 mod metadata;
 mod setup;
 mod steps;
-mod tests;
 mod workspace;
 
 use std::process::ExitCode;
@@ -61,14 +63,27 @@ enum Command {
     ///
     /// Sets up and builds the policies first. The last line counts the tests:
     /// `N passed, N failed`. The exit status is 0 only if all is well.
-    Test(tests::Options),
+    Test(check::Options),
+    /// Watch it work: real requests through a gateway, six steps, each checked.
+    ///
+    /// Sets up and builds first. Starts a gateway, a backend and an attacker's host
+    /// on loopback, and ends by itself. The exit status is 0 only if all held.
+    Demo(demo::Options),
+    /// Measure what things cost, as ratios in one run. Builds for release first.
+    Bench(bench::Options),
+    /// The demo's backend, in its own process.
+    #[command(hide = true)]
+    DemoBackend(demo::BackendOptions),
 }
 
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Setup(options) => setup::run(&options),
         Command::Guests(options) => guests::run(&options),
-        Command::Test(options) => tests::run(&options),
+        Command::Test(options) => check::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {
         Ok(code) => code,

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub(crate) use target::Source;
+pub(crate) use target::Origin;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Where the target's standard library comes from
-    #[arg(long, value_enum, default_value_t = Source::Any)]
-    target_from: Source,
+    #[arg(long, value_enum, default_value_t = Origin::Any)]
+    target_from: Origin,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {

@@ -4,8 +4,15 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context as _, Result};
+
+use crate::steps;
+
 /// The target that policies are built for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+/// Where, within the sysroot, the standard library's source is.
+pub(crate) const LIBRARY: &str = "lib/rustlib/src/rust/library";
 
 /// The workspace's root.
 pub(crate) fn root() -> PathBuf {
@@ -55,4 +62,42 @@ pub(crate) fn rustc() -> Command {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.current_dir(root());
     rustc
+}
+
+/// Where the compiler keeps its libraries.
+pub(crate) fn sysroot() -> Result<PathBuf> {
+    let path = steps::capture(rustc().args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(path.trim()))
+}
+
+/// What the compiler says about itself: its `release`, such as `1.95.0`, or its
+/// `commit-hash`.
+pub(crate) fn compiler(field: &str) -> Result<String> {
+    let text = steps::capture(rustc().arg("-vV"))?;
+    text.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| *name == field)
+        .map(|(_, value)| value.to_owned())
+        .with_context(|| format!("rustc does not say its {field}"))
+}
+
+/// Flags that make the places where things are built the same everywhere: those
+/// of the compiler's release, of cargo and of the workspace.
+pub(crate) fn remapped_paths() -> Result<Vec<String>> {
+    let library = sysroot()?.join(LIBRARY);
+    let mut flags = vec![
+        format!("--remap-path-prefix={}=", root().display()),
+        format!(
+            "--remap-path-prefix={}=/rustc/{}/library",
+            library.display(),
+            compiler("commit-hash")?
+        ),
+    ];
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    Ok(flags)
 }

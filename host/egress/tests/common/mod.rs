@@ -1,7 +1,12 @@
 //! What the tests share: a vault with grants, and backends that listen on this
 //! machine and keep what they were sent.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of this"
+)]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -64,7 +69,9 @@ impl World {
 
     /// With an audit trail whose storage is `storage(directory)`.
     pub fn with_storage(storage: impl FnOnce(&std::path::Path) -> Box<dyn TrailStorage>) -> Self {
-        Self::build(|files| Vault::open_with(files, storage(&files.audit), Durability::Strict).unwrap())
+        Self::build(|files| {
+            Vault::open_with(files, storage(&files.audit), Durability::Strict).unwrap()
+        })
     }
 
     fn build(open: impl FnOnce(&VaultFiles) -> Vault) -> Self {
@@ -78,20 +85,32 @@ impl World {
         let vault = Arc::new(open(&files));
         let actor = actor();
         let hmac: Kind = "hmac-key".parse().unwrap();
-        for (name, kind, value) in
-            [("backend-key", Kind::ApiKey, KEY), ("signing-key", hmac, SIGNING_KEY)]
-        {
+        for (name, kind, value) in [
+            ("backend-key", Kind::ApiKey, KEY),
+            ("signing-key", hmac, SIGNING_KEY),
+        ] {
             let value = Secret::read_from(value.as_bytes(), 4096).unwrap();
-            vault.add(&SecretName::parse(name).unwrap(), kind, value, &actor).unwrap();
+            vault
+                .add(&SecretName::parse(name).unwrap(), kind, value, &actor)
+                .unwrap();
         }
-        vault.set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor).unwrap();
-        let ask = |alias, use_| Ask { alias: Alias::parse(alias).unwrap(), use_ };
+        vault
+            .set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor)
+            .unwrap();
+        let ask = |alias, use_| Ask {
+            alias: Alias::parse(alias).unwrap(),
+            use_,
+        };
         let policy = PolicyIdentity {
             name: PolicyName::parse("tester").unwrap(),
             component: ComponentDigest::from_bytes([7; 32]),
             asks: vec![ask("backend", Use::Attach), ask("signer", Use::SignRequest)],
         };
-        Self { vault, policy, _folder: folder }
+        Self {
+            vault,
+            policy,
+            _folder: folder,
+        }
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -105,14 +124,21 @@ impl World {
     /// A note that attaches the key.
     pub fn attach(&self, ledger: &mut Ledger) -> Notes {
         let mut notes = Notes::default();
-        notes.push(self.vault.permit::<uses::Attach>(&self.policy, "backend", ledger).unwrap().note());
+        notes.push(
+            self.vault
+                .permit::<uses::Attach>(&self.policy, "backend", ledger)
+                .unwrap()
+                .note(),
+        );
         notes
     }
 
     /// A note that signs the request.
     pub fn sign(&self, ledger: &mut Ledger) -> Notes {
         let mut notes = Notes::default();
-        let permit = self.vault.permit::<uses::SignRequest>(&self.policy, "signer", ledger);
+        let permit = self
+            .vault
+            .permit::<uses::SignRequest>(&self.policy, "signer", ledger);
         notes.push(permit.unwrap().note());
         notes
     }
@@ -138,17 +164,27 @@ impl World {
         egress: &Egress,
         request: Request<Body>,
     ) -> Result<Response<Body>, EgressError> {
-        egress.send(outgoing(request, Notes::default()), &mut self.ledger()).await
+        egress
+            .send(outgoing(request, Notes::default()), &mut self.ledger())
+            .await
     }
 }
 
 fn actor() -> Actor {
-    Actor { name: "test".to_owned(), reason: None }
+    Actor {
+        name: "test".to_owned(),
+        reason: None,
+    }
 }
 
 pub fn outgoing(request: Request<Body>, notes: Notes) -> Outgoing {
     let (head, body) = request.into_parts();
-    Outgoing { route: route_name(), head, body, notes }
+    Outgoing {
+        route: route_name(),
+        head,
+        body,
+        notes,
+    }
 }
 
 pub fn route_name() -> RouteName {
@@ -220,8 +256,11 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let connections: Arc<Mutex<usize>> = Arc::default();
-        let backend =
-            Self { address, seen: Arc::clone(&seen), connections: Arc::clone(&connections) };
+        let backend = Self {
+            address,
+            seen: Arc::clone(&seen),
+            connections: Arc::clone(&connections),
+        };
         let answer = Arc::new(answer);
         tokio::spawn(async move {
             loop {
@@ -246,7 +285,9 @@ impl Backend {
     /// A TLS route to it as `localhost`.
     pub fn tls_route(&self, authority: &Authority) -> Route {
         let url = format!("https://localhost:{}", self.address.port());
-        Route::new(route_name(), &url).unwrap().with_roots(Roots::Pem(authority.pem()))
+        Route::new(route_name(), &url)
+            .unwrap()
+            .with_roots(Roots::Pem(authority.pem()))
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -328,7 +369,10 @@ impl Authority {
                 PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
             )
             .unwrap();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

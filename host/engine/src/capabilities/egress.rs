@@ -6,7 +6,7 @@ use keyward_names::RouteName;
 use keyward_vault::Notes;
 use wasmtime::component::Resource;
 
-use super::exchange::within;
+use super::exchange::{is_path, within};
 use crate::bindings::keyward::policy::egress::{EgressFailure, Host, HostRequest, HostResponse};
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 use crate::body::{PolicyBody, Pulled};
@@ -74,8 +74,7 @@ impl HostRequest for CallState {
         let method = Method::from_bytes(method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
-        let plain = path.starts_with('/')
-            && !path.contains(['?', '#'])
+        let plain = is_path(&path)
             && path.len() <= self.limits.header_bytes
             && PathAndQuery::try_from(path.as_str()).is_ok();
         let Some(method) = method.filter(|_| plain) else { return Ok(Err(EgressFailure::Invalid)) };

@@ -97,8 +97,7 @@ impl HostExchange for CallState {
 
     fn set_path(&mut self, _: Resource<ExchangeHandle>, path: String) -> Outcome<()> {
         self.enter_with(path.len())?;
-        let plain = path.starts_with('/') && !path.contains(['?', '#']);
-        if !plain || percent_decode_str(&path).any(|byte| byte == 0) {
+        if !is_path(&path) {
             return Ok(Err(ExchangeFailure::Invalid));
         }
         let query = self.exchange.request.uri.query().map(str::to_owned);
@@ -250,6 +249,15 @@ impl HostExchange for CallState {
     fn drop(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a text is a path and only that: no query, and no second slash at its
+/// beginning, after which some would read a host.
+pub(super) fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.contains(['?', '#', '\\'])
+        && percent_decode_str(text).all(|byte| byte != 0)
 }
 
 /// A status that ends an exchange: interim ones are the host's business.

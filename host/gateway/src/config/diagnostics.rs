@@ -32,7 +32,11 @@ pub struct Finding {
 impl ConfigErrors {
     pub(super) fn new(file: &Path, text: &str, mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.span.start);
-        Self { file: file.to_owned(), text: text.to_owned(), findings }
+        Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            findings,
+        }
     }
 
     pub(super) fn unreadable(file: &Path, error: ErrorKind) -> Self {
@@ -43,7 +47,11 @@ impl ConfigErrors {
             ErrorKind::InvalidData => Some("the file must be UTF-8 text".to_owned()),
             _ => None,
         };
-        let finding = Finding { span: 0..0, message: format!("can't read the file: {error}"), help };
+        let finding = Finding {
+            span: 0..0,
+            message: format!("can't read the file: {error}"),
+            help,
+        };
         Self::new(file, "", vec![finding])
     }
 
@@ -55,9 +63,16 @@ impl ConfigErrors {
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, byte: usize) -> (usize, usize) {
         let before = self.text.get(..byte).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
+        let line_start = before
+            .rfind('\n')
+            .map_or(0, |newline| newline.saturating_add(1));
         let line = before.matches('\n').count().saturating_add(1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count().saturating_add(1);
+        let column = before
+            .get(line_start..)
+            .unwrap_or_default()
+            .chars()
+            .count()
+            .saturating_add(1);
         (line, column)
     }
 
@@ -65,14 +80,21 @@ impl ConfigErrors {
         let path = self.file.display().to_string();
         if self.text.is_empty() {
             let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}"));
-            return format!("error: {path}: {}{}", finding.message, help.unwrap_or_default());
+            return format!(
+                "error: {path}: {}{}",
+                finding.message,
+                help.unwrap_or_default()
+            );
         }
         let end = self.text.len();
-        let span = finding.span.start.min(end)..finding.span.end.clamp(finding.span.start.min(end), end);
+        let span =
+            finding.span.start.min(end)..finding.span.end.clamp(finding.span.start.min(end), end);
         let snippet = Snippet::source(self.text.as_str())
             .path(path)
             .annotation(AnnotationKind::Primary.span(span));
-        let mut group = Level::ERROR.primary_title(finding.message.as_str()).element(snippet);
+        let mut group = Level::ERROR
+            .primary_title(finding.message.as_str())
+            .element(snippet);
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -143,7 +165,11 @@ mod tests {
     #[test]
     fn a_slip_finds_what_was_meant() {
         let check = |written: &str, expected: Option<&str>| {
-            assert_eq!(nearest(written, ["inbound", "outbound", "route", "on-error"]), expected, "{written}");
+            assert_eq!(
+                nearest(written, ["inbound", "outbound", "route", "on-error"]),
+                expected,
+                "{written}"
+            );
         };
         check("inbuond", Some("inbound"));
         check("inbounds", Some("inbound"));

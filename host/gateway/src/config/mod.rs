@@ -105,6 +105,8 @@ impl Config {
 
     /// The pipeline of a request's path: the one with the longest prefix.
     pub fn pipeline(&self, path: &str) -> Option<&Pipeline> {
-        self.pipelines.iter().find(|pipeline| pipeline.path.matches(path))
+        self.pipelines
+            .iter()
+            .find(|pipeline| pipeline.path.matches(path))
     }
 }

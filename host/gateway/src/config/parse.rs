@@ -31,7 +31,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
         return Err(ConfigErrors::new(file, text, findings.into_inner()));
     }
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
-    let parser = Parser { base, findings: &findings };
+    let parser = Parser {
+        base,
+        findings: &findings,
+    };
     let config = parser.config(file, &table);
     let findings = findings.into_inner();
     match config {
@@ -120,28 +123,45 @@ impl<'a> Parser<'a> {
         let document = self.path(&section, "document");
         let max_connections = section
             .count("max-connections")
-            .map_or(MAX_CONNECTIONS, |count| usize::try_from(count.value).unwrap_or(usize::MAX));
+            .map_or(MAX_CONNECTIONS, |count| {
+                usize::try_from(count.value).unwrap_or(usize::MAX)
+            });
         section.finish();
-        Some(GatewaySection { listen: listen?, document, max_connections })
+        Some(GatewaySection {
+            listen: listen?,
+            document,
+            max_connections,
+        })
     }
 
     fn vault(&self, root: &Reader<'a, '_>) -> (Option<PathBuf>, Option<PathBuf>) {
-        let Some(section) = root.section("vault", "[vault]") else { return (None, None) };
+        let Some(section) = root.section("vault", "[vault]") else {
+            return (None, None);
+        };
         let paths = (self.path(&section, "file"), self.path(&section, "key-file"));
         section.finish();
         paths
     }
 
     fn audit(&self, root: &Reader<'a, '_>) -> AuditSection {
-        let mut audit =
-            AuditSection { directory: self.base.join("audit"), durability: Durability::Strict };
-        let Some(section) = root.section("audit", "[audit]") else { return audit };
+        let mut audit = AuditSection {
+            directory: self.base.join("audit"),
+            durability: Durability::Strict,
+        };
+        let Some(section) = root.section("audit", "[audit]") else {
+            return audit;
+        };
         if let Some(directory) = self.path(&section, "directory") {
             audit.directory = directory;
         }
         match section.text("durability") {
-            None | Some(At { value: "strict", .. }) => {}
-            Some(At { value: "buffered", .. }) => audit.durability = Durability::Buffered,
+            None
+            | Some(At {
+                value: "strict", ..
+            }) => {}
+            Some(At {
+                value: "buffered", ..
+            }) => audit.durability = Durability::Buffered,
             Some(At { span, .. }) => self.findings.add_with_help(
                 span,
                 "`durability` is neither \"strict\" nor \"buffered\"",
@@ -173,20 +193,17 @@ impl<'a> Parser<'a> {
 
     fn resolve(&self, key: &str, text: At<&str>) -> Option<PathBuf> {
         if text.value.is_empty() || text.value.contains('\0') {
-            self.findings.add(text.span, format!("`{key}` is not a path"));
+            self.findings
+                .add(text.span, format!("`{key}` is not a path"));
             return None;
         }
         Some(self.base.join(text.value))
     }
 
     fn route(&self, section: Reader<'a, '_>, defined: &mut Defined<RouteName>) -> Option<Route> {
-        let name = self.defined_name(
-            &section,
-            "\"billing\"",
-            "route",
-            defined,
-            |text| RouteName::parse(text).map_err(|error| error.to_string()),
-        );
+        let name = self.defined_name(&section, "\"billing\"", "route", defined, |text| {
+            RouteName::parse(text).map_err(|error| error.to_string())
+        });
         let url = section.required_text("url", "\"https://billing.example.com\"");
         let roots = section.text("ca-file").and_then(|text| {
             let span = text.span.clone();
@@ -204,7 +221,11 @@ impl<'a> Parser<'a> {
                 }
             }
         });
-        let millis = |key| section.count(key).map(|count| Duration::from_millis(count.value));
+        let millis = |key| {
+            section
+                .count(key)
+                .map(|count| Duration::from_millis(count.value))
+        };
         let connect_timeout = millis("connect-timeout-ms");
         let response_timeout = millis("response-timeout-ms");
         section.finish();
@@ -231,13 +252,9 @@ impl<'a> Parser<'a> {
         defined: &mut Defined<PolicyName>,
         routes: &Defined<RouteName>,
     ) -> Option<PolicySection> {
-        let name = self.defined_name(
-            &section,
-            "\"attach-api-key\"",
-            "policy",
-            defined,
-            |text| PolicyName::parse(text).map_err(|error| error.to_string()),
-        );
+        let name = self.defined_name(&section, "\"attach-api-key\"", "policy", defined, |text| {
+            PolicyName::parse(text).map_err(|error| error.to_string())
+        });
         let component = section
             .required_text("component", "\"policies/attach-api-key.wasm\"")
             .and_then(|text| self.resolve("component", text));
@@ -267,19 +284,21 @@ impl<'a> Parser<'a> {
         routes: &Defined<RouteName>,
         policies: &Defined<PolicyName>,
     ) -> Option<Pipeline> {
-        let path = section.required_text("path", "\"/billing\"").and_then(|text| {
-            let path = PathPrefix::parse(text.value)
-                .map_err(|error| self.findings.add(text.span.clone(), error.to_string()))
-                .ok()?;
-            if paths.insert(path.clone(), ()).is_some() {
-                self.findings.add_with_help(
-                    text.span,
-                    format!("a second pipeline for {path}"),
-                    "a path has one pipeline; put the policies of both into it",
-                );
-            }
-            Some(path)
-        });
+        let path = section
+            .required_text("path", "\"/billing\"")
+            .and_then(|text| {
+                let path = PathPrefix::parse(text.value)
+                    .map_err(|error| self.findings.add(text.span.clone(), error.to_string()))
+                    .ok()?;
+                if paths.insert(path.clone(), ()).is_some() {
+                    self.findings.add_with_help(
+                        text.span,
+                        format!("a second pipeline for {path}"),
+                        "a path has one pipeline; put the policies of both into it",
+                    );
+                }
+                Some(path)
+            });
         let route = section
             .required_text("route", "\"billing\"")
             .and_then(|text| self.known_route(text, routes));
@@ -300,7 +319,12 @@ impl<'a> Parser<'a> {
         let (outbound, on_error) = (phase("outbound"), phase("on-error"));
         let document = self.path(&section, "document");
         let steps = match document {
-            None => Steps::Lists { inbound, backend, outbound, on_error },
+            None => Steps::Lists {
+                inbound,
+                backend,
+                outbound,
+                on_error,
+            },
             Some(document) => {
                 if let Some(first) = listed.first() {
                     let span = section.key_span(first).unwrap_or_else(|| section.span());
@@ -314,7 +338,11 @@ impl<'a> Parser<'a> {
             }
         };
         section.finish();
-        Some(Pipeline { path: path?, route: route?, steps })
+        Some(Pipeline {
+            path: path?,
+            route: route?,
+            steps,
+        })
     }
 
     /// The name that a section defines, which no other section may.
@@ -327,8 +355,9 @@ impl<'a> Parser<'a> {
         parse: impl Fn(&str) -> Result<N, String>,
     ) -> Option<N> {
         let text = section.required_text("name", example)?;
-        let name =
-            parse(text.value).map_err(|error| self.findings.add(text.span.clone(), error)).ok()?;
+        let name = parse(text.value)
+            .map_err(|error| self.findings.add(text.span.clone(), error))
+            .ok()?;
         if defined.insert(name.clone(), text.span.clone()).is_some() {
             self.findings.add_with_help(
                 text.span,
@@ -361,7 +390,10 @@ impl<'a> Parser<'a> {
             let help = match nearest(text.value, known.iter().copied()) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None if known.is_empty() => format!("define it with [[{what}]]"),
-                None => format!("define it with [[{what}]], or use one of: {}", known.join(", ")),
+                None => format!(
+                    "define it with [[{what}]], or use one of: {}",
+                    known.join(", ")
+                ),
             };
             let message = format!("unknown {what} \"{}\"", text.value.escape_debug());
             self.findings.add_with_help(text.span, message, help);
@@ -386,12 +418,15 @@ impl<'a> Parser<'a> {
     fn value_to_json(&self, value: &Spanned<DeValue<'_>>) -> Option<Value> {
         let json = match value.get_ref() {
             DeValue::String(text) => Some(Value::String(text.to_string())),
-            DeValue::Integer(number) => {
-                i64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::from)
-            }
-            DeValue::Float(number) => {
-                number.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number)
-            }
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .map(Value::from),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse()
+                .ok()
+                .and_then(Number::from_f64)
+                .map(Value::Number),
             DeValue::Boolean(boolean) => Some(Value::Bool(*boolean)),
             DeValue::Datetime(_) => None,
             DeValue::Array(items) => {

@@ -64,9 +64,13 @@ impl PathPrefix {
     /// Parses a prefix. Percent-encoding and `;` are refused: a path has one
     /// spelling here.
     pub fn parse(text: &str) -> Result<Self, PathPrefixError> {
-        let Some(rest) = text.strip_prefix('/') else { return Err(PathPrefixError::Relative) };
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err(PathPrefixError::Relative);
+        };
         if rest.is_empty() {
-            return Ok(Self { text: String::new() });
+            return Ok(Self {
+                text: String::new(),
+            });
         }
         if rest.ends_with('/') {
             return Err(PathPrefixError::TrailingSlash);
@@ -75,10 +79,15 @@ impl PathPrefix {
         if !rest.bytes().all(plain) {
             return Err(PathPrefixError::Character);
         }
-        if rest.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        if rest
+            .split('/')
+            .any(|segment| matches!(segment, "" | "." | ".."))
+        {
             return Err(PathPrefixError::Segments);
         }
-        Ok(Self { text: text.to_owned() })
+        Ok(Self {
+            text: text.to_owned(),
+        })
     }
 
     /// Whether a request's path is under this prefix, byte for byte.
@@ -95,7 +104,11 @@ impl PathPrefix {
 
     /// The prefix as it is written.
     pub fn as_str(&self) -> &str {
-        if self.text.is_empty() { "/" } else { &self.text }
+        if self.text.is_empty() {
+            "/"
+        } else {
+            &self.text
+        }
     }
 }
 
@@ -120,7 +133,11 @@ mod tests {
     #[test]
     fn a_prefix_ends_on_the_border_of_a_segment() {
         let check = |prefix: &str, path: &str, rest: Option<&str>| {
-            assert_eq!(PathPrefix::parse(prefix).unwrap().rest(path), rest, "{prefix} {path}");
+            assert_eq!(
+                PathPrefix::parse(prefix).unwrap().rest(path),
+                rest,
+                "{prefix} {path}"
+            );
         };
         check("/billing", "/billing", Some(""));
         check("/billing", "/billing/", Some("/"));

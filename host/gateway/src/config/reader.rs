@@ -15,7 +15,11 @@ pub(super) struct Findings(RefCell<Vec<Finding>>);
 
 impl Findings {
     pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Finding { span, message: message.into(), help: None });
+        self.0.borrow_mut().push(Finding {
+            span,
+            message: message.into(),
+            help: None,
+        });
     }
 
     pub(super) fn add_with_help(
@@ -25,7 +29,11 @@ impl Findings {
         help: impl Into<String>,
     ) {
         let help = Some(help.into());
-        self.0.borrow_mut().push(Finding { span, message: message.into(), help });
+        self.0.borrow_mut().push(Finding {
+            span,
+            message: message.into(),
+            help,
+        });
     }
 
     pub(super) fn into_inner(self) -> Vec<Finding> {
@@ -57,7 +65,13 @@ impl<'a, 'i> Reader<'a, 'i> {
         table: &'a DeTable<'i>,
         findings: &'a Findings,
     ) -> Self {
-        Self { title, span, table, findings, asked: RefCell::default() }
+        Self {
+            title,
+            span,
+            table,
+            findings,
+            asked: RefCell::default(),
+        }
     }
 
     fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
@@ -79,7 +93,8 @@ impl<'a, 'i> Reader<'a, 'i> {
             Some(value) => Some(At { value, span }),
             None => {
                 let actual = type_name(found.get_ref());
-                self.findings.add(span, format!("`{key}` must be {what}, not {actual}"));
+                self.findings
+                    .add(span, format!("`{key}` must be {what}, not {actual}"));
                 None
             }
         }
@@ -112,9 +127,13 @@ impl<'a, 'i> Reader<'a, 'i> {
             _ => None,
         })?;
         match written.value {
-            Ok(value) if (1..=MAX).contains(&value) => Some(At { value, span: written.span }),
+            Ok(value) if (1..=MAX).contains(&value) => Some(At {
+                value,
+                span: written.span,
+            }),
             _ => {
-                self.findings.add(written.span, format!("`{key}` must be 1 to {MAX}"));
+                self.findings
+                    .add(written.span, format!("`{key}` must be 1 to {MAX}"));
                 None
             }
         }
@@ -129,7 +148,10 @@ impl<'a, 'i> Reader<'a, 'i> {
         let mut texts = Vec::new();
         for item in array.value.iter() {
             match item.get_ref() {
-                DeValue::String(text) => texts.push(At { value: &**text, span: item.span() }),
+                DeValue::String(text) => texts.push(At {
+                    value: &**text,
+                    span: item.span(),
+                }),
                 other => {
                     let message = format!("`{key}` holds strings, not {}", type_name(other));
                     self.findings.add(item.span(), message);
@@ -155,10 +177,13 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     /// `[[key]]`.
     pub(super) fn sections(&self, key: &'static str, title: &'static str) -> Vec<Reader<'a, 'i>> {
-        let Some(found) = self.get(key) else { return Vec::new() };
+        let Some(found) = self.get(key) else {
+            return Vec::new();
+        };
         let DeValue::Array(array) = found.get_ref() else {
             let message = format!("`{key}` is written with double brackets");
-            self.findings.add_with_help(found.span(), message, format!("write [[{key}]]"));
+            self.findings
+                .add_with_help(found.span(), message, format!("write [[{key}]]"));
             return Vec::new();
         };
         let mut readers = Vec::new();

@@ -57,7 +57,11 @@ fn findings(text: &str) -> Vec<String> {
         .iter()
         .map(|finding| {
             let (line, column) = errors.position(finding.span.start);
-            let help = finding.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+            let help = finding
+                .help
+                .as_ref()
+                .map(|help| format!(" | {help}"))
+                .unwrap_or_default();
             format!("{line}:{column} {}{help}", finding.message)
         })
         .collect()
@@ -67,23 +71,44 @@ fn findings(text: &str) -> Vec<String> {
 fn a_whole_file_is_read() {
     let config = parse_text(WHOLE).unwrap();
     assert_eq!(config.gateway.listen, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!(config.gateway.document.as_deref(), Some(Path::new("/etc/keyward/global.xml")));
-    assert_eq!(config.vault.file, Path::new("/var/lib/keyward/vault.keyward"));
-    assert_eq!(config.vault.key_file, Path::new("/etc/keyward/keys/vault.key"));
+    assert_eq!(
+        config.gateway.document.as_deref(),
+        Some(Path::new("/etc/keyward/global.xml"))
+    );
+    assert_eq!(
+        config.vault.file,
+        Path::new("/var/lib/keyward/vault.keyward")
+    );
+    assert_eq!(
+        config.vault.key_file,
+        Path::new("/etc/keyward/keys/vault.key")
+    );
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/trail"));
     assert!(matches!(config.audit.durability, Durability::Buffered));
-    assert_eq!(config.control_socket, Path::new("/etc/keyward/run/control.sock"));
-    assert_eq!(config.grants.as_deref(), Some(Path::new("/etc/keyward/grants.toml")));
+    assert_eq!(
+        config.control_socket,
+        Path::new("/etc/keyward/run/control.sock")
+    );
+    assert_eq!(
+        config.grants.as_deref(),
+        Some(Path::new("/etc/keyward/grants.toml"))
+    );
     assert_eq!(config.routes.len(), 2);
     assert_eq!(config.routes[0].base_path(), "/v1");
-    assert_eq!(config.routes[0].response_timeout(), Duration::from_millis(1500));
+    assert_eq!(
+        config.routes[0].response_timeout(),
+        Duration::from_millis(1500)
+    );
     assert_eq!(
         config.policies[0].settings,
         serde_json::json!({
             "alias": "backend", "tries": 3, "share": 0.5, "on": true, "list": [1, "a", { "b": 2 }]
         })
     );
-    assert_eq!(config.policies[0].routes, [RouteName::parse("local").unwrap()]);
+    assert_eq!(
+        config.policies[0].routes,
+        [RouteName::parse("local").unwrap()]
+    );
     assert_eq!(config.policies[1].settings, serde_json::json!({}));
 }
 
@@ -98,7 +123,10 @@ fn the_longest_path_wins() {
     check("/billing/refundsx", "/billing");
     check("/billing", "/billing");
     check("/billings", "/");
-    assert!(matches!(config.pipeline("/billing/refunds").unwrap().steps, Steps::Document(_)));
+    assert!(matches!(
+        config.pipeline("/billing/refunds").unwrap().steps,
+        Steps::Document(_)
+    ));
 }
 
 #[test]
@@ -108,7 +136,10 @@ fn what_is_left_out_has_a_default_beside_the_file() {
     assert_eq!(config.vault.key_file, Path::new("/etc/keyward/vault.key"));
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/audit"));
     assert!(matches!(config.audit.durability, Durability::Strict));
-    assert_eq!(config.control_socket, Path::new("/etc/keyward/control.sock"));
+    assert_eq!(
+        config.control_socket,
+        Path::new("/etc/keyward/control.sock")
+    );
     assert!(config.grants.is_none() && config.pipelines.is_empty());
     assert!(config.pipeline("/").is_none());
 }
@@ -170,7 +201,12 @@ fn a_file_without_a_gateway_says_how_to_begin() {
     let found = findings("");
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("no [gateway]"), "{found:?}");
-    assert!(parse_text("").unwrap_err().to_string().contains("listen = "));
+    assert!(
+        parse_text("")
+            .unwrap_err()
+            .to_string()
+            .contains("listen = ")
+    );
 }
 
 #[test]
@@ -188,7 +224,10 @@ fn a_finding_shows_its_line_with_a_caret() {
     assert!(shown.contains("/etc/keyward/keyward.toml:3:1"), "{shown}");
     assert!(shown.contains("listen-backlog = 7"), "{shown}");
     assert!(shown.contains("^^^^^^^^^^^^^^"), "{shown}");
-    assert!(shown.contains("valid keys: listen, document, max-connections"), "{shown}");
+    assert!(
+        shown.contains("valid keys: listen, document, max-connections"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -210,6 +249,9 @@ fn a_route_trusts_the_certificates_it_names() {
 #[test]
 fn a_missing_file_is_named() {
     let errors = Config::load(Path::new("/nonexistent/keyward.toml")).unwrap_err();
-    assert!(errors.to_string().contains("/nonexistent/keyward.toml"), "{errors}");
+    assert!(
+        errors.to_string().contains("/nonexistent/keyward.toml"),
+        "{errors}"
+    );
     assert_eq!(errors.findings().len(), 1);
 }

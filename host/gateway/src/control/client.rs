@@ -138,7 +138,12 @@ impl Client {
 
     /// Has the grants read again from their file.
     pub fn reload_grants(self, reason: Option<&str>) -> Result<GrantsReloaded, ClientError> {
-        self.ask(&Request::GrantsReload { reason: reason.map(ToOwned::to_owned) }, None)
+        self.ask(
+            &Request::GrantsReload {
+                reason: reason.map(ToOwned::to_owned),
+            },
+            None,
+        )
     }
 
     /// The newest checkpoint of the audit trail.

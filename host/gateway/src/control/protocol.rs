@@ -214,12 +214,17 @@ pub struct KindText {
 impl From<Kind> for KindText {
     fn from(kind: Kind) -> Self {
         let (algorithm, encoding) = match kind {
-            Kind::HmacKey { algorithm, encoding } => {
-                (Some(algorithm.to_string()), Some(encoding.to_string()))
-            }
+            Kind::HmacKey {
+                algorithm,
+                encoding,
+            } => (Some(algorithm.to_string()), Some(encoding.to_string())),
             Kind::ClientKeys | Kind::ApiKey => (None, None),
         };
-        Self { kind: kind.as_str().to_owned(), algorithm, encoding }
+        Self {
+            kind: kind.as_str().to_owned(),
+            algorithm,
+            encoding,
+        }
     }
 }
 
@@ -229,14 +234,20 @@ impl TryFrom<&KindText> for Kind {
     fn try_from(text: &KindText) -> Result<Self, KindTextError> {
         let kind: Self = text.kind.parse()?;
         match kind {
-            Self::HmacKey { mut algorithm, mut encoding } => {
+            Self::HmacKey {
+                mut algorithm,
+                mut encoding,
+            } => {
                 if let Some(text) = &text.algorithm {
                     algorithm = text.parse()?;
                 }
                 if let Some(text) = &text.encoding {
                     encoding = text.parse()?;
                 }
-                Ok(Self::HmacKey { algorithm, encoding })
+                Ok(Self::HmacKey {
+                    algorithm,
+                    encoding,
+                })
             }
             _ if text.algorithm.is_some() || text.encoding.is_some() => {
                 Err(KindTextError::NoAlgorithm(kind.as_str()))

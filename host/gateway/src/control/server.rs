@@ -94,7 +94,10 @@ impl ControlSocket {
     ///
     /// Must run inside a tokio runtime with I/O.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let io_error = |error: io::Error| BindError::Io { path: path.to_owned(), kind: error.kind() };
+        let io_error = |error: io::Error| BindError::Io {
+            path: path.to_owned(),
+            kind: error.kind(),
+        };
         check_directory(path, &io_error)?;
         check_vacancy(path, &io_error)?;
 
@@ -113,7 +116,11 @@ impl ControlSocket {
             let _ = fs::remove_file(&fresh);
             io_error(error)
         })?;
-        Ok(Self { listener, path: path.to_owned(), identity: (data.dev(), data.ino()) })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            identity: (data.dev(), data.ino()),
+        })
     }
 
     /// Where it is.
@@ -174,19 +181,22 @@ fn check_directory(
     let data = fs::metadata(directory).map_err(io_error)?;
     let mode = data.mode() & 0o7777;
     if mode & OTHERS_WRITE != 0 {
-        return Err(BindError::Directory { path: directory.to_owned(), mode });
+        return Err(BindError::Directory {
+            path: directory.to_owned(),
+            mode,
+        });
     }
     let owner = data.uid();
     if owner != 0 && owner != own_uid() {
-        return Err(BindError::DirectoryOwner { path: directory.to_owned(), owner });
+        return Err(BindError::DirectoryOwner {
+            path: directory.to_owned(),
+            owner,
+        });
     }
     Ok(())
 }
 
-fn check_vacancy(
-    path: &Path,
-    io_error: &impl Fn(io::Error) -> BindError,
-) -> Result<(), BindError> {
+fn check_vacancy(path: &Path, io_error: &impl Fn(io::Error) -> BindError) -> Result<(), BindError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(io_error(error)),
@@ -247,18 +257,29 @@ fn answer(mut stream: &UnixStream, uid: u32, node: &impl Node) -> io::Result<()>
         let message = "the reason must be one line of at most 512 characters".to_owned();
         return reply::<()>(stream, Err(fault(FaultCode::Refused, message)));
     }
-    let actor =
-        Actor { name: format!("uid {uid}"), reason: request.reason().map(ToOwned::to_owned) };
+    let actor = Actor {
+        name: format!("uid {uid}"),
+        reason: request.reason().map(ToOwned::to_owned),
+    };
     let vault = node.vault();
     match (request, value) {
         (Request::Ping {}, _) => {
             let version = env!("CARGO_PKG_VERSION").to_owned();
-            reply(stream, Ok(Pong { version, pid: std::process::id() }))
+            reply(
+                stream,
+                Ok(Pong {
+                    version,
+                    pid: std::process::id(),
+                }),
+            )
         }
         (Request::Status {}, _) => reply(stream, Ok(node.status())),
         (Request::SecretList {}, _) => {
             let secrets = vault.list();
-            reply(stream, Ok(secrets.iter().map(SecretEntry::from).collect::<Vec<_>>()))
+            reply(
+                stream,
+                Ok(secrets.iter().map(SecretEntry::from).collect::<Vec<_>>()),
+            )
         }
         (Request::SecretSet { name, kind, .. }, Some(value)) => {
             let set = Kind::try_from(&kind)
@@ -273,12 +294,21 @@ fn answer(mut stream: &UnixStream, uid: u32, node: &impl Node) -> io::Result<()>
         }
         (Request::GrantsReload { .. }, _) => {
             let reloaded = node.reload_grants(&actor);
-            reply(stream, reloaded.map_err(|message| fault(FaultCode::Refused, message)))
+            reply(
+                stream,
+                reloaded.map_err(|message| fault(FaultCode::Refused, message)),
+            )
         }
         (Request::AuditCheckpoint {}, _) => {
             let trail = vault.audit();
             let checkpoint = trail.checkpoint();
-            reply(stream, Ok(Checkpoint { checkpoint, verifier_key: trail.verifier_key() }))
+            reply(
+                stream,
+                Ok(Checkpoint {
+                    checkpoint,
+                    verifier_key: trail.verifier_key(),
+                }),
+            )
         }
         (Request::SecretSet { .. } | Request::SecretRotate { .. }, None) => {
             let message = "the request brings no value".to_owned();

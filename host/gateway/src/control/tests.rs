@@ -27,9 +27,11 @@ impl Node for TestNode {
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
         match &actor.reason {
-            Some(reason) => {
-                Ok(GrantsReloaded { grants: 2, digest: reason.clone(), findings: vec![actor.name.clone()] })
-            }
+            Some(reason) => Ok(GrantsReloaded {
+                grants: 2,
+                digest: reason.clone(),
+                findings: vec![actor.name.clone()],
+            }),
             None => Err("grants.toml:3:1: unknown policy".to_owned()),
         }
     }
@@ -74,8 +76,17 @@ fn start() -> Running {
     let vault = Vault::open(&files, Durability::Buffered).unwrap();
     let node = Arc::new(TestNode { vault });
     let socket = folder.path().join("control.sock");
-    let server = tokio::spawn(ControlSocket::bind(&socket).unwrap().serve(Arc::clone(&node)));
-    Running { socket, node, server, _folder: folder }
+    let server = tokio::spawn(
+        ControlSocket::bind(&socket)
+            .unwrap()
+            .serve(Arc::clone(&node)),
+    );
+    Running {
+        socket,
+        node,
+        server,
+        _folder: folder,
+    }
 }
 
 /// Runs a blocking client beside the server.
@@ -84,7 +95,9 @@ async fn with_client<T: Send + 'static>(
     act: impl FnOnce(Client) -> T + Send + 'static,
 ) -> T {
     let socket = running.socket.clone();
-    tokio::task::spawn_blocking(move || act(Client::connect(&socket).unwrap())).await.unwrap()
+    tokio::task::spawn_blocking(move || act(Client::connect(&socket).unwrap()))
+        .await
+        .unwrap()
 }
 
 /// Sends bytes as they are and reads the answer.
@@ -110,13 +123,22 @@ fn name(text: &str) -> SecretName {
 async fn secrets_are_set_rotated_and_listed_and_never_shown() {
     let running = start();
     let set = with_client(&running, |client| {
-        client.set_secret(&name("billing-key"), Kind::ApiKey, VALUE.as_bytes(), Some("new backend"))
+        client.set_secret(
+            &name("billing-key"),
+            Kind::ApiKey,
+            VALUE.as_bytes(),
+            Some("new backend"),
+        )
     })
     .await
     .unwrap();
     assert_eq!((set.version, set.kind.kind.as_str()), (1, "api-key"));
     let rotated = with_client(&running, |client| {
-        client.rotate_secret(&name("billing-key"), &b"sk-live-another-one-entirely-0042\n"[..], None)
+        client.rotate_secret(
+            &name("billing-key"),
+            &b"sk-live-another-one-entirely-0042\n"[..],
+            None,
+        )
     })
     .await
     .unwrap();
@@ -125,7 +147,10 @@ async fn secrets_are_set_rotated_and_listed_and_never_shown() {
     assert_eq!(listed, [rotated]);
     assert_eq!(running.node.vault.list().len(), 1);
     let answer = raw(&running, b"{\"verb\":\"secret.list\"}\n".to_vec()).await;
-    assert!(answer.contains("billing-key") && !answer.contains("sk-live"), "{answer}");
+    assert!(
+        answer.contains("billing-key") && !answer.contains("sk-live"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -142,8 +167,15 @@ async fn a_kind_goes_over_the_wire_with_its_algorithm() {
     })
     .await
     .unwrap();
-    assert_eq!((set.kind.algorithm.as_deref(), set.kind.encoding.as_deref()), (Some("sha512"), Some("base64")));
-    let odd = KindText { kind: "api-key".to_owned(), algorithm: Some("sha256".to_owned()), encoding: None };
+    assert_eq!(
+        (set.kind.algorithm.as_deref(), set.kind.encoding.as_deref()),
+        (Some("sha512"), Some("base64"))
+    );
+    let odd = KindText {
+        kind: "api-key".to_owned(),
+        algorithm: Some("sha256".to_owned()),
+        encoding: None,
+    };
     assert!(Kind::try_from(&odd).is_err());
 }
 
@@ -179,7 +211,10 @@ async fn what_can_not_be_done_is_refused_in_words() {
     let too_long = with_client(&running, |client| {
         client.set_secret(&name("a"), Kind::ApiKey, &[b'x'; 5000][..], None)
     });
-    assert!(matches!(too_long.await, Err(ClientError::TooLong { max: 4096 })));
+    assert!(matches!(
+        too_long.await,
+        Err(ClientError::TooLong { max: 4096 })
+    ));
     assert_eq!(running.node.vault.list()[0].version, 1);
 }
 
@@ -190,29 +225,44 @@ async fn the_node_is_asked_and_told_who_asks() {
     assert_eq!(pong.pid, std::process::id());
     let status = with_client(&running, Client::status).await.unwrap();
     assert_eq!((status.pid, status.secrets), (7, 0));
-    let reloaded = with_client(&running, |client| client.reload_grants(Some("ticket 7"))).await.unwrap();
+    let reloaded = with_client(&running, |client| client.reload_grants(Some("ticket 7")))
+        .await
+        .unwrap();
     assert_eq!(reloaded.digest, "ticket 7");
     assert_eq!(reloaded.findings, [format!("uid {}", server::own_uid())]);
-    let fault = with_client(&running, |client| client.reload_grants(None)).await.unwrap_err();
+    let fault = with_client(&running, |client| client.reload_grants(None))
+        .await
+        .unwrap_err();
     assert!(fault.to_string().contains("grants.toml:3:1"), "{fault}");
     let checkpoint = with_client(&running, Client::checkpoint).await.unwrap();
     assert!(!checkpoint.checkpoint.is_empty());
-    assert_eq!(checkpoint.verifier_key, running.node.vault.audit().verifier_key());
+    assert_eq!(
+        checkpoint.verifier_key,
+        running.node.vault.audit().verifier_key()
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_a_request_changes_nothing() {
     let running = start();
     let set = |length: u64| {
-        format!("{{\"verb\":\"secret.set\",\"name\":\"a\",\"kind\":{{\"kind\":\"api-key\"}},\"length\":{length}}}\n")
+        format!(
+            "{{\"verb\":\"secret.set\",\"name\":\"a\",\"kind\":{{\"kind\":\"api-key\"}},\"length\":{length}}}\n"
+        )
     };
     let with_value = |length| [set(length).as_bytes(), VALUE.as_bytes()].concat();
     for (sent, code) in [
         (b"hello\n".to_vec(), "malformed"),
         (b"{}\n".to_vec(), "malformed"),
-        (b"{\"verb\":\"secret.get\",\"name\":\"a\"}\n".to_vec(), "malformed"),
+        (
+            b"{\"verb\":\"secret.get\",\"name\":\"a\"}\n".to_vec(),
+            "malformed",
+        ),
         (b"{\"verb\":\"ping\",\"extra\":1}\n".to_vec(), "malformed"),
-        (b"{\"verb\":\"secret.rotate\",\"name\":\"A!\",\"length\":1}\nx".to_vec(), "malformed"),
+        (
+            b"{\"verb\":\"secret.rotate\",\"name\":\"A!\",\"length\":1}\nx".to_vec(),
+            "malformed",
+        ),
         (with_value(u64::MAX), "refused"),
         (with_value(0), "refused"),
         // Cut off: no answer, and not half a secret.
@@ -223,7 +273,11 @@ async fn what_is_not_a_request_changes_nothing() {
         (b"".to_vec(), ""),
     ] {
         let answer = raw(&running, sent.clone()).await;
-        let expected = if code.is_empty() { String::new() } else { format!("\"code\":\"{code}\"") };
+        let expected = if code.is_empty() {
+            String::new()
+        } else {
+            format!("\"code\":\"{code}\"")
+        };
         let shown = String::from_utf8_lossy(&sent);
         assert_eq!(answer.is_empty(), code.is_empty(), "{shown}: {answer}");
         assert!(answer.contains(&expected), "{shown}: {answer}");
@@ -237,16 +291,27 @@ async fn what_is_not_a_request_changes_nothing() {
 #[tokio::test]
 async fn the_socket_is_private_and_goes_with_its_server() {
     let running = start();
-    assert_eq!(fs::symlink_metadata(&running.socket).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::symlink_metadata(&running.socket).unwrap().mode() & 0o777,
+        0o600
+    );
     let folder = running.socket.parent().unwrap();
     let odd = fs::read_dir(folder).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".control.sock")
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".control.sock")
     });
     assert_eq!(odd.count(), 0);
     running.server.abort();
     assert!(running.server.await.unwrap_err().is_cancelled());
     assert!(!running.socket.exists());
-    assert!(matches!(Client::connect(&running.socket), Err(ClientError::NotRunning)));
+    assert!(matches!(
+        Client::connect(&running.socket),
+        Err(ClientError::NotRunning)
+    ));
 }
 
 #[tokio::test]
@@ -255,16 +320,25 @@ async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let path = folder.path().join("control.sock");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    assert!(matches!(Client::connect(&path), Err(ClientError::NotRunning)));
+    assert!(matches!(
+        Client::connect(&path),
+        Err(ClientError::NotRunning)
+    ));
     let first = ControlSocket::bind(&path).unwrap();
     assert_eq!(first.path(), path);
-    assert!(matches!(ControlSocket::bind(&path), Err(BindError::InUse(_))));
+    assert!(matches!(
+        ControlSocket::bind(&path),
+        Err(BindError::InUse(_))
+    ));
     // What someone else has put there since is not removed.
     fs::remove_file(&path).unwrap();
     fs::write(&path, "a file").unwrap();
     drop(first);
     assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
-    assert!(matches!(ControlSocket::bind(&path), Err(BindError::NotASocket(_))));
+    assert!(matches!(
+        ControlSocket::bind(&path),
+        Err(BindError::NotASocket(_))
+    ));
 }
 
 #[tokio::test]
@@ -274,7 +348,10 @@ async fn a_directory_that_others_can_write_is_refused() {
     for mode in [0o777, 0o770, 0o702, 0o1777] {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
         let refused = ControlSocket::bind(&path).unwrap_err();
-        assert!(matches!(refused, BindError::Directory { mode: found, .. } if found == mode), "{mode:o}");
+        assert!(
+            matches!(refused, BindError::Directory { mode: found, .. } if found == mode),
+            "{mode:o}"
+        );
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(ControlSocket::bind(&path).is_ok());

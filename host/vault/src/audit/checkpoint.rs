@@ -159,9 +159,7 @@ fn split_note(note: &[u8]) -> Result<(&str, Vec<Signature<'_>>), CheckpointError
             .strip_prefix(SIGNATURE_PREFIX)
             .and_then(|line| line.split_once(' '))
             .ok_or(malformed)?;
-        let bytes = BASE64
-            .decode(signature.as_bytes())
-            .map_err(|_| malformed)?;
+        let bytes = BASE64.decode(signature.as_bytes()).map_err(|_| malformed)?;
         let (hash, signature) = bytes.split_first_chunk::<4>().ok_or(malformed)?;
         let named = !name.is_empty() && !name.contains(|c: char| c == '+' || c.is_whitespace());
         if !named || signature.is_empty() || signatures.len() == MAX_SIGNATURES {

@@ -217,7 +217,7 @@ impl Committer {
 
     /// Commits a batch, and tells who waits for it.
     fn commit(&mut self, bodies: Vec<Body>, waiting: Vec<Done>) {
-        let shed = self.parts.shared.took(bodies.len());
+        let shed = self.parts.shared.take_shed();
         let is_act = |done: &Done| matches!(done, Done::Thread(_));
         let acts = waiting.iter().any(is_act);
         let strict = acts || matches!(self.parts.durability, Durability::Strict);
@@ -350,6 +350,10 @@ impl Committer {
             return Ok(());
         };
         let storage = self.parts.storage.as_mut();
+        // Entries would be appended to whatever is there.
+        if !recover::is_followed(storage, index).is_ok_and(|followed| !followed) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         for tile in &self.full {
             let (level, index) = (tile.level, tile.index);
             storage.put(TrailFile::Tile { level, index }, tile.hashes.as_flattened())?;
@@ -406,7 +410,7 @@ impl Committer {
         let size = self.tree.size();
         for level in 0..MAX_LEVELS as u8 {
             let hashes = self.tree.edge(level);
-            if let Some(width @ 1..) = u8::try_from(hashes.len()).ok() {
+            if let Ok(width @ 1..) = u8::try_from(hashes.len()) {
                 let index = subtrees(size, level) / TILE_WIDTH;
                 let file = TrailFile::PartialTile {
                     level,
@@ -416,7 +420,7 @@ impl Committer {
                 self.parts.storage.put(file, hashes.as_flattened())?;
             }
         }
-        if let Some(width @ 1..) = u8::try_from(size % TILE_WIDTH).ok() {
+        if let Ok(width @ 1..) = u8::try_from(size % TILE_WIDTH) {
             let index = size / TILE_WIDTH;
             let tail = self.parts.storage.read(self.tail())?.unwrap_or_default();
             let file = TrailFile::PartialBundle { index, width };

@@ -11,8 +11,8 @@
 
 use std::convert::Infallible;
 
-use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
 use keyward_names::SecretName;
+use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
 use minicbor::data::Type;
 use minicbor::encode::Error;
 use minicbor::{Decoder, Encoder};
@@ -182,11 +182,7 @@ fn encode_administrative(act: &Administrative, out: &mut Out<'_>) -> Written {
         }
         out.u8(3)?.u64(grants.unlisted)?;
     }
-    let numbers = [
-        (17, act.previous_time),
-        (18, act.count),
-        (19, act.bytes),
-    ];
+    let numbers = [(17, act.previous_time), (18, act.count), (19, act.bytes)];
     if let Some(epoch) = act.epoch {
         out.u8(14)?.u64(epoch)?;
     }
@@ -263,11 +259,7 @@ impl<'b> Reader<'b> {
         bytes.try_into().map_err(|_| RecordError::Form)
     }
 
-    fn name<T>(
-        &mut self,
-        key: u64,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, RecordError> {
+    fn name<T>(&mut self, key: u64, parse: impl Fn(&str) -> Option<T>) -> Result<T, RecordError> {
         self.need(key)?;
         parse(self.input.str()?).ok_or(RecordError::Name)
     }

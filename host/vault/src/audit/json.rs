@@ -24,10 +24,8 @@ pub(crate) fn view(index: u64, record: &Record) -> Value {
 
 /// A time in RFC 3339, or the number of milliseconds if no calendar has it.
 pub(crate) fn time_text(milliseconds: u64) -> String {
-    timestamp(milliseconds).map_or_else(
-        || format!("{milliseconds} ms"),
-        |time| format!("{time:.3}"),
-    )
+    timestamp(milliseconds)
+        .map_or_else(|| format!("{milliseconds} ms"), |time| format!("{time:.3}"))
 }
 
 /// A time of a record, if a calendar has it.
@@ -54,11 +52,20 @@ fn counted_use(counted: &CountedUse) -> Value {
     put("policy", Some(json!(used.policy.as_str())));
     put("component", Some(json!(used.component.to_string())));
     put("use", Some(json!(used.use_.as_str())));
-    put("alias", used.alias.as_ref().map(|name| json!(name.as_str())));
-    put("grant", used.grant.as_ref().map(|name| json!(name.as_str())));
+    put(
+        "alias",
+        used.alias.as_ref().map(|name| json!(name.as_str())),
+    );
+    put(
+        "grant",
+        used.grant.as_ref().map(|name| json!(name.as_str())),
+    );
     put("secret", used.secret.map(|(id, _)| json!(id.to_string())));
     put("version", used.secret.map(|(_, version)| json!(version)));
-    put("route", used.route.as_ref().map(|name| json!(name.as_str())));
+    put(
+        "route",
+        used.route.as_ref().map(|name| json!(name.as_str())),
+    );
     put("outcome", Some(json!(used.outcome.as_str())));
     put("count", Some(json!(counted.count)));
     Value::Object(object)
@@ -72,7 +79,10 @@ fn administrative(act: &Administrative, put: &mut impl FnMut(&str, Value)) {
     };
     let hash = |hash: [u8; 32]| json!(HEXLOWER.encode(&hash));
     let optional = [
-        ("reason", act.reason.as_ref().map(|text| json!(text.as_str()))),
+        (
+            "reason",
+            act.reason.as_ref().map(|text| json!(text.as_str())),
+        ),
         (
             "secret",
             act.secret.as_ref().map(|secret| {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::encoding::{self, RecordError};
+use super::json;
 use super::storage::read;
 use super::tiles::{TrailFile, entries};
 use super::tree::TILE_WIDTH;
-use super::json;
 
 /// Why a record can't be read.
 #[derive(Debug, thiserror::Error)]

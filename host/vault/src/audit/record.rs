@@ -8,8 +8,8 @@
 //!
 //! The bytes of a record are in [`super::encoding`], described in `AUDIT.md`.
 
-use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
 use keyward_names::SecretName;
+use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
 use uuid::Uuid;
 
 use super::tree::Hash;
@@ -265,10 +265,13 @@ pub(crate) struct GrantsChange {
 ///
 /// Made by [`Administrative::new`] and what the act concerns:
 ///
-/// ```ignore
-/// Administrative::new(Act::SecretAdded, &actor.name, actor.reason.as_deref())
-///     .secret(id, &name, 1)
-///     .vault(epoch, manifest)
+/// ```
+/// use keyward_vault::{Act, Administrative};
+///
+/// let act = Administrative::new(Act::GrantsLoaded, "uid 1000", Some("quarterly review"))
+///     .grants([0; 32], &["billing-attach".parse()?], &[]);
+/// # drop(act);
+/// # Ok::<(), keyward_names::NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Administrative {

@@ -12,7 +12,9 @@ use super::record::Record;
 use super::seal::SealKey;
 use super::storage::TrailStorage;
 use super::tiles::{TrailFile, entries, tile_hashes};
-use super::tree::{FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, root_of_edge, root_of_row};
+use super::tree::{
+    FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, root_of_edge, root_of_row,
+};
 use super::tree::{subtrees, width_at};
 
 /// Why a trail can't be opened.
@@ -110,10 +112,10 @@ pub(crate) fn recover(
     let Some(note) = read(storage, TrailFile::Checkpoint)? else {
         return start(storage);
     };
-    let checkpoint =
-        Checkpoint::open(&note, signer.verifier()).map_err(TrailError::Checkpoint)?;
+    let checkpoint = Checkpoint::open(&note, signer.verifier()).map_err(TrailError::Checkpoint)?;
 
     let bundles = count_bundles(storage, checkpoint.size)?;
+    check_uncovered_bundles(storage, seals, checkpoint.size, bundles)?;
     let mut tree = edge_of_bundles(storage, bundles)?;
     let tail = TrailFile::Tail { index: bundles };
     let bytes = read(storage, tail)?.unwrap_or_default();
@@ -210,10 +212,51 @@ fn count_bundles(storage: &dyn TrailStorage, covered: u64) -> Result<u64, TrailE
             .exists(file)
             .map_err(|source| TrailError::File { file, source })?;
         if !there {
-            return Ok(index);
+            break;
         }
         index += 1;
     }
+    // A bundle gets its name before anything is written after it.
+    if is_followed(storage, index)? {
+        return Err(TrailError::damaged(TrailFile::Bundle { index }));
+    }
+    Ok(index)
+}
+
+/// Whether there is anything in the place after a bundle's.
+pub(crate) fn is_followed(storage: &dyn TrailStorage, index: u64) -> Result<bool, TrailError> {
+    let index = index.saturating_add(1);
+    for file in [TrailFile::Bundle { index }, TrailFile::Tail { index }] {
+        let there = storage
+            .exists(file)
+            .map_err(|source| TrailError::File { file, source })?;
+        if there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Checks the entries of full bundles that no checkpoint covers: they were synced
+/// before their bundle got its name, so each must be ours, and its hash stored.
+fn check_uncovered_bundles(
+    storage: &mut dyn TrailStorage,
+    seals: &SealKey,
+    covered: u64,
+    bundles: u64,
+) -> Result<(), TrailError> {
+    for index in covered / TILE_WIDTH..bundles {
+        let hashes = full_tile(storage, 0, index)?;
+        let bytes = bundle(storage, index)?;
+        let start = index.saturating_mul(TILE_WIDTH);
+        for ((at, entry), hash) in (start..).zip(entries(&bytes)).zip(hashes) {
+            let ours = at < covered || encoding::decode(entry).is_ok() && seals.fits(at, entry);
+            if !ours || leaf_hash(entry) != hash {
+                return Err(TrailError::damaged(TrailFile::Bundle { index }));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The tree of so many full bundles.
@@ -228,8 +271,7 @@ fn edge_of_bundles(storage: &mut dyn TrailStorage, bundles: u64) -> Result<Tree,
             hashes.push(root_of_row(&full_tile(storage, level - 1, index)?));
         }
     }
-    Tree::from_edge(size, edge)
-        .ok_or(TrailError::damaged(TrailFile::Bundle { index: bundles }))
+    Tree::from_edge(size, edge).ok_or(TrailError::damaged(TrailFile::Bundle { index: bundles }))
 }
 
 /// The hashes of a full tile; made again from what is below it if a crash kept

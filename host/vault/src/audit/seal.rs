@@ -35,8 +35,7 @@ impl SealKey {
 
     /// Whether the entry at this index carries the right seal.
     pub(crate) fn fits(&self, index: u64, entry: &[u8]) -> bool {
-        split_seal(entry).is_some_and(|(unsealed, seal)| {
-            self.seal(index, unsealed).ct_eq(seal).into()
-        })
+        split_seal(entry)
+            .is_some_and(|(unsealed, seal)| self.seal(index, unsealed).ct_eq(seal).into())
     }
 }

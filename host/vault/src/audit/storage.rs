@@ -77,7 +77,11 @@ impl FileStorage {
     /// another storage of this one, has it open.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)?;
+        sync_parent(&root)?;
         let lock = File::open(&root)?;
         lock_exclusively(&lock)?;
         let storage = Self {
@@ -114,8 +118,10 @@ impl FileStorage {
         if self.appending.as_ref().is_none_or(|open| open.file != file) {
             let path = self.path(file);
             self.make_parents(&path)?;
-            let new = !path.exists();
             let handle = options().append(true).create(true).open(&path)?;
+            // Even one that exists may have been made by a process that was killed
+            // before its directory was synced.
+            let new = true;
             self.appending = Some(Appending { file, handle, new });
         }
         self.appending
@@ -146,8 +152,8 @@ fn lock_exclusively(lock: &File) -> io::Result<()> {
 
 /// Makes the entries of the directory that holds `path` durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl TrailStorage for FileStorage {

@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -40,7 +40,7 @@ pub struct AuditUnavailable;
 
 /// More records than this don't wait for the disk: barriers are refused, and
 /// records that nobody waits for are counted instead.
-const MAX_WAITING: usize = 1 << 16;
+const MAX_WAITING: usize = 1 << 14;
 
 /// An audit trail, open for writing.
 ///
@@ -120,7 +120,7 @@ impl AuditTrail {
         aws_lc_rs::rand::fill(&mut boot).map_err(|_| TrailError::Thread {
             source: std::io::Error::other("no random bytes"),
         })?;
-        let (sender, queue) = channel();
+        let (sender, queue) = sync_channel(MAX_WAITING);
         let shared = Arc::new(Shared::new(sender));
         let committer = Committer::open(Parts {
             storage,
@@ -231,9 +231,7 @@ pub(crate) struct Head {
 
 /// What the trail, its ledgers and its thread share.
 pub(crate) struct Shared {
-    queue: Sender<Message>,
-    /// Records that have queued and not been taken.
-    waiting: AtomicUsize,
+    queue: SyncSender<Message>,
     /// Records that nobody waited for and that were dropped since the last batch.
     shed: AtomicU64,
     failed: AtomicBool,
@@ -241,10 +239,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(queue: Sender<Message>) -> Self {
+    fn new(queue: SyncSender<Message>) -> Self {
         Self {
             queue,
-            waiting: AtomicUsize::new(0),
             shed: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             head: Mutex::default(),
@@ -257,22 +254,20 @@ impl Shared {
         if self.has_failed() {
             return Err(AuditUnavailable);
         }
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            if matches!(done, Done::Nobody) {
-                self.shed.fetch_add(1, Ordering::Relaxed);
+        let unwatched = matches!(done, Done::Nobody);
+        match self.queue.try_send(Message::Append(Box::new(body), done)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                if unwatched && matches!(error, TrySendError::Full(_)) {
+                    self.shed.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(AuditUnavailable)
             }
-            return Err(AuditUnavailable);
         }
-        self.queue
-            .send(Message::Append(Box::new(body), done))
-            .map_err(|_| AuditUnavailable)
     }
 
-    /// Notes that a batch was taken from the queue. Returns how many records were
-    /// shed since the one before.
-    pub(crate) fn took(&self, records: usize) -> u64 {
-        self.waiting.fetch_sub(records, Ordering::Relaxed);
+    /// How many records were shed since this was last asked.
+    pub(crate) fn take_shed(&self) -> u64 {
         self.shed.swap(0, Ordering::Relaxed)
     }
 

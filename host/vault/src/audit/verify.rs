@@ -459,7 +459,11 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn compare_partial(&mut self, file: TrailFile, start: Option<&[u8]>) -> Result<(), VerifyError> {
+    fn compare_partial(
+        &mut self,
+        file: TrailFile,
+        start: Option<&[u8]>,
+    ) -> Result<(), VerifyError> {
         match self.read(file)? {
             // Removed since it was listed, because the full form is there.
             None => {}

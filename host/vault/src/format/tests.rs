@@ -202,9 +202,8 @@ fn a_second_encoding_of_the_same_file_is_refused() {
     };
     // Byte 8 opens the array of 9; byte 9 is the suite, 1.
     assert_eq!(body[8..10], [0x89, 0x01]);
-    let replaced = |from: usize, to: usize, with: &[u8]| {
-        [&body[..from], with, &body[to..]].concat()
-    };
+    let replaced =
+        |from: usize, to: usize, with: &[u8]| [&body[..from], with, &body[to..]].concat();
     assert!(!refused(body.to_vec()), "the control opens");
     assert!(refused(replaced(9, 10, &[0x18, 0x01])), "a longer number");
     assert!(refused(replaced(8, 9, &[0x98, 0x09])), "a longer head");

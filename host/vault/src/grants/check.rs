@@ -50,18 +50,28 @@ pub enum FindingFault {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: grant \"{}\": ", self.file, self.line, self.grant)?;
-        let suggestion = &self.suggestion;
-        match &self.fault {
-            FindingFault::UnknownSecret(name) => write!(
-                f,
-                "the vault has no secret \"{name}\"{suggestion}; add it with: keyward secret add {name}"
-            ),
-            FindingFault::UnknownRoute(name) => {
-                write!(f, "there is no route \"{name}\"{suggestion}; add a [[route]] of that name")
+        let missing = |f: &mut fmt::Formatter<'_>, what: fmt::Arguments<'_>, help| {
+            f.write_fmt(what)?;
+            match self.suggestion.as_str() {
+                "" => f.write_fmt(help),
+                suggestion => f.write_str(suggestion),
             }
-            FindingFault::UnknownPolicy(name) => write!(
+        };
+        match &self.fault {
+            FindingFault::UnknownSecret(name) => missing(
                 f,
-                "there is no policy \"{name}\"{suggestion}; add a [[policy]] of that name"
+                format_args!("the vault has no secret \"{name}\""),
+                format_args!("; add it with: keyward secret add {name}"),
+            ),
+            FindingFault::UnknownRoute(name) => missing(
+                f,
+                format_args!("there is no route \"{name}\""),
+                format_args!("; add a [[route]] of that name"),
+            ),
+            FindingFault::UnknownPolicy(name) => missing(
+                f,
+                format_args!("there is no policy \"{name}\""),
+                format_args!("; add a [[policy]] of that name"),
             ),
             FindingFault::KindDoesNotFit { secret, kind } => write!(
                 f,

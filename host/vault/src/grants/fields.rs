@@ -132,9 +132,7 @@ impl<'t, 'i> Fields<'t, 'i> {
     ) -> Option<u64> {
         let value = self.get(name)?;
         let number = match value.get_ref() {
-            DeValue::Integer(number) => {
-                u64::from_str_radix(number.as_str(), number.radix()).ok()
-            }
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
         };
         let number = number.filter(|number| bounds.contains(number));

@@ -7,11 +7,13 @@
 //! what is allowed.
 
 mod check;
+mod destinations;
 mod fields;
 mod grant;
 mod parse;
 mod path;
 mod report;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -24,9 +26,7 @@ use keyward_names::{GrantId, PolicyName};
 use crate::Use;
 
 pub use check::{Finding, FindingFault};
-pub use grant::{
-    Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms,
-};
+pub use grant::{Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 

@@ -1,1 +1,359 @@
 //! Tests of the grants file: what it says, and what it says when it is wrong.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod errors;
+mod errors_of_terms;
+
+use http::Method;
+use jiff::Timestamp;
+use keyward_names::{ComponentDigest, GrantId, PolicyName, RouteName, SecretName};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::{Kind, Outcome, SecretInfo};
+
+fn check_error(text: &str, expected: &str) {
+    let error = Grants::parse("grants.toml", text.trim_start()).map(|_| ());
+    let rendered = error.unwrap_err().to_string();
+    assert_eq!(rendered, expected.trim(), "\n{rendered}\n");
+}
+
+const EVERY_USE: &str = r#"
+[[grant]]
+id = "billing-attach"
+policy = "attach-api-key"
+secret = "billing-key"
+alias = "backend"
+use = "attach"
+header = "X-Api-Key"
+template = "Bearer {secret};v=1"
+component = "sha256:abababababababababababababababababababababababababababababababab"
+not-after = "2027-01-01T00:00:00Z"
+
+[[grant.to]]
+route = "billing"
+methods = ["GET"]
+paths = ["/v1/charges", "/v1/refunds/{id}"]
+
+[[grant.to]]
+route = "billing-eu"
+paths = ["/"]
+
+[[grant]]
+id = "billing-sign"
+policy = "sign-request"
+secret = "billing-hmac"
+use = "sign-request"
+to = [{ route = "billing" }]
+
+[[grant]]
+id = "billing-sign-whole"
+policy = "sign-request"
+secret = "billing-hmac"
+alias = "whole"
+use = "sign-request"
+label = "keyward"
+key-id = "Key 1"
+covers = ["@method", "@target-uri", "content-digest"]
+max-body-bytes = 4_096
+lifetime-seconds = 60
+not-after = 2027-01-01T02:00:00+02:00
+to = [{ route = "billing", methods = ["POST", "PUT"] }]
+
+[[grant]]
+id = "make"
+policy = "p"
+secret = "k"
+use = "mac-sign"
+
+[[grant]]
+id = "check"
+policy = "p"
+secret = "k"
+use = "mac-verify"
+
+[[grant]]
+id = "who"
+policy = "require-client-key"
+secret = "consumers"
+use = "identify"
+query = "subscription-key"
+"#;
+
+fn parsed() -> Grants {
+    match Grants::parse("grants.toml", EVERY_USE) {
+        Ok(grants) => grants,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn grant(id: &str) -> std::sync::Arc<Grant> {
+    let id = GrantId::parse(id).unwrap();
+    std::sync::Arc::clone(parsed().get(&id).unwrap())
+}
+
+fn route(name: &str) -> RouteName {
+    RouteName::parse(name).unwrap()
+}
+
+#[test]
+fn every_use_reads_as_it_is_written() {
+    let attach = grant("billing-attach");
+    let Terms::Attach(placement) = &attach.terms else {
+        panic!("{attach:?}");
+    };
+    assert_eq!(placement.header, "x-api-key");
+    assert_eq!(placement.prefix, "Bearer ");
+    assert_eq!(placement.suffix, ";v=1");
+    assert_eq!(attach.alias.as_str(), "backend");
+    assert!(attach.is_for(&ComponentDigest::from_bytes([0xab; 32])));
+    assert!(!attach.is_for(&ComponentDigest::from_bytes([0; 32])));
+    let end: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(attach.not_after, Some(end));
+    assert!(!attach.is_expired(end));
+    assert!(attach.is_expired(end + jiff::SignedDuration::from_nanos(1)));
+
+    let Terms::SignRequest(signature) = &grant("billing-sign").terms else {
+        panic!();
+    };
+    assert_eq!(signature.label, "sig1");
+    // The key id defaults to the alias, which defaults to the secret's name.
+    assert_eq!(signature.key_id, "billing-hmac");
+    let covered: Vec<_> = signature.components.iter().map(Component::as_str).collect();
+    let default = ["@method", "@authority", "@path", "@query", "content-digest"];
+    assert_eq!(covered, default);
+    assert_eq!(signature.max_body_bytes, 1_048_576);
+    assert_eq!(signature.lifetime_seconds, 300);
+
+    let whole = grant("billing-sign-whole");
+    let Terms::SignRequest(signature) = &whole.terms else {
+        panic!();
+    };
+    assert_eq!(
+        (signature.label.as_str(), signature.key_id.as_str()),
+        ("keyward", "Key 1")
+    );
+    assert_eq!(
+        (signature.max_body_bytes, signature.lifetime_seconds),
+        (4096, 60)
+    );
+    assert_eq!(whole.not_after, Some(end));
+
+    assert_eq!(grant("make").terms, Terms::MacSign);
+    assert_eq!(grant("check").terms, Terms::MacVerify);
+    let place = KeyPlace::Query("subscription-key".to_owned());
+    assert_eq!(grant("who").terms, Terms::Identify(place));
+    assert!(grant("who").is_for(&ComponentDigest::from_bytes([0; 32])));
+}
+
+#[test]
+fn a_destination_allows_what_it_names_and_nothing_else() {
+    let attach = grant("billing-attach");
+    let (get, post) = (Method::GET, Method::POST);
+    for (to, method, path, expected) in [
+        ("billing", &get, "/v1/charges", Ok(())),
+        ("billing", &get, "/v1/refunds/7", Ok(())),
+        ("billing", &post, "/v1/charges", Err(Outcome::OtherMethod)),
+        ("billing", &get, "/v1/charges/7", Err(Outcome::OtherPath)),
+        ("billing", &get, "/", Err(Outcome::OtherPath)),
+        ("billing-eu", &get, "/", Ok(())),
+        ("billing-eu", &post, "/", Ok(())),
+        ("billing-eu", &Method::TRACE, "/", Err(Outcome::OtherMethod)),
+        (
+            "billing-eu",
+            &Method::CONNECT,
+            "/",
+            Err(Outcome::OtherMethod),
+        ),
+        ("other", &get, "/v1/charges", Err(Outcome::OtherRoute)),
+    ] {
+        let reaches = attach.reaches(&route(to), method, path);
+        assert_eq!(reaches, expected, "{to} {method} {path}");
+        let allows = |destination: &Destination| destination.allows(&route(to), method, path);
+        assert_eq!(attach.to.iter().any(allows), expected.is_ok());
+    }
+    let sign = grant("billing-sign");
+    assert!(
+        sign.reaches(&route("billing"), &Method::DELETE, "/any//thing/..")
+            .is_ok()
+    );
+    assert!(grant("make").reaches(&route("billing"), &get, "/").is_err());
+}
+
+#[test]
+fn a_use_is_found_under_its_policy_alias_and_use() {
+    let grants = parsed();
+    let find = |policy: &str, alias: &str, use_| {
+        let policy = PolicyName::parse(policy).unwrap();
+        let found = grants.find(&policy, alias, use_);
+        found.map(|grant| grant.id.to_string())
+    };
+    assert_eq!(
+        find("attach-api-key", "backend", Use::Attach).unwrap(),
+        "billing-attach"
+    );
+    assert_eq!(find("p", "k", Use::MacVerify).unwrap(), "check");
+    assert_eq!(find("p", "k", Use::Attach), None);
+    assert_eq!(find("p", "backend", Use::MacSign), None);
+    assert_eq!(find("other", "k", Use::MacSign), None);
+    // The secret's name is not an alias once another is given.
+    assert_eq!(find("attach-api-key", "billing-key", Use::Attach), None);
+    assert_eq!(grants.len(), 6);
+    assert!(Grants::none().is_empty());
+}
+
+#[test]
+fn the_digest_is_that_of_the_file() {
+    let hex = data_encoding::HEXLOWER.encode(&Grants::none().digest());
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(hex, empty);
+    assert_eq!(parsed().digest(), super::sha256(EVERY_USE.as_bytes()));
+    assert!(
+        Grants::parse("grants.toml", "# nothing\n")
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn withdrawing_only_takes_away() {
+    let grants = parsed();
+    let id = |text: &str| GrantId::parse(text).unwrap();
+    let fewer = grants.without(&[id("make"), id("unknown")]);
+    assert_eq!(fewer.len(), 5);
+    assert!(fewer.get(&id("make")).is_none());
+    assert_ne!(fewer.digest(), grants.digest());
+    assert_eq!(grants.without(&[id("unknown")]).digest(), grants.digest());
+    assert_eq!(fewer.changes_since(&grants), (vec![], vec![id("make")]));
+    let changed = EVERY_USE.replace("4_096", "8192");
+    let changed = Grants::parse("grants.toml", &changed).unwrap();
+    let one = vec![id("billing-sign-whole")];
+    assert_eq!(changed.changes_since(&grants), (one.clone(), one));
+}
+
+#[test]
+fn what_a_grant_points_at_is_compared_with_what_there_is() {
+    let now = Timestamp::UNIX_EPOCH;
+    let secret = |name: &str, kind| SecretInfo {
+        name: SecretName::parse(name).unwrap(),
+        kind,
+        version: 1,
+        versions: vec![1],
+        created: now,
+        updated: now,
+        id: Uuid::nil(),
+    };
+    let hmac: Kind = "hmac-key".parse().unwrap();
+    let secrets = [
+        secret("billing-kye", Kind::ApiKey),
+        secret("billing-hmac", hmac),
+        secret("k", Kind::ApiKey),
+        secret("consumers", Kind::ClientKeys),
+    ];
+    let policies = ["attach-api-key", "sign-request", "p"];
+    let policies = policies.map(|name| PolicyName::parse(name).unwrap());
+    let routes = [route("billing"), route("billing-us")];
+    let later: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+    let findings = parsed().check_at(later, &secrets, &routes, &policies);
+    let text: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text,
+        [
+            "grants.toml:2: grant \"billing-attach\": the vault has no secret \"billing-key\"; did you mean \"billing-kye\"?",
+            "grants.toml:2: grant \"billing-attach\": there is no route \"billing-eu\"; did you mean \"billing-us\"?",
+            "grants.toml:2: grant \"billing-attach\": it has expired: not-after is 2027-01-01T00:00:00Z",
+            "grants.toml:29: grant \"billing-sign-whole\": it has expired: not-after is 2027-01-01T00:00:00Z",
+            "grants.toml:43: grant \"make\": the secret \"k\" is of kind api-key, which does not allow this use",
+            "grants.toml:49: grant \"check\": the secret \"k\" is of kind api-key, which does not allow this use",
+            "grants.toml:55: grant \"who\": there is no policy \"require-client-key\"; add a [[policy]] of that name",
+        ]
+    );
+    let early = parsed().check_at(now, &secrets, &routes, &policies);
+    assert_eq!(early.len(), 5);
+}
+
+#[test]
+fn all_that_is_wrong_is_reported_at_once_with_its_place() {
+    let text = EVERY_USE
+        .replace("\"mac-sign\"", "\"mac-sing\"")
+        .replace("\"who\"", "\"Who\"")
+        .replace("\"X-Api-Key\"", "\"Host\"");
+    let error = Grants::parse("grants.toml", &text).unwrap_err();
+    let problems: Vec<_> = error
+        .problems()
+        .map(|(line, column, _)| (line, column))
+        .collect();
+    assert_eq!(problems, [(8, 10), (47, 7), (56, 6)]);
+}
+
+#[test]
+fn a_flood_of_problems_is_cut_and_counted() {
+    let text = "[[grant]]\n".repeat(40);
+    let error = Grants::parse("grants.toml", &text).unwrap_err().to_string();
+    assert!(error.ends_with("and 110 more problems"), "{error}");
+    let large = "#".repeat(5 << 20);
+    let error = Grants::parse("grants.toml", &large)
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("error: the file is too large"));
+    assert!(error.len() < 1000, "{}", error.len());
+}
+
+/// Pieces from which a fuzzer gets past the TOML parser now and then.
+const PIECES: [&str; 24] = [
+    "[[grant]]\n",
+    "[[grant.to]]\n",
+    "id = \"g\"\n",
+    "policy = \"p\"\n",
+    "secret = \"s\"\n",
+    "use = \"attach\"\n",
+    "use = \"sign-request\"\n",
+    "use = \"identify\"\n",
+    "header = \"x\"\n",
+    "template = \"a{secret}\"\n",
+    "to = [{ route = \"r\", paths = [\"/\"] }]\n",
+    "to = []\n",
+    "covers = [\"@method\", 7]\n",
+    "query = \"q\"\n",
+    "not-after = 2027-01-01T00:00:00Z\n",
+    "not-after = \"\u{0}\"\n",
+    "ü = 'ü'\n",
+    "\u{feff}",
+    "id = \"\u{1f511}\"\n",
+    "max-body-bytes = -1\n",
+    "grant = 1\n",
+    "route = \"r\"\n",
+    "[grant]\n",
+    "methods = [\"ü\"]\n",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in any::<String>()) {
+        if let Err(error) = Grants::parse("grants.toml", &text) {
+            prop_assert!(error.problems().count() > 0);
+        }
+    }
+
+    #[test]
+    fn no_arrangement_of_pieces_makes_the_parser_panic(
+        pieces in proptest::collection::vec((0..PIECES.len(), 0..40usize), 0..30)
+    ) {
+        // Each piece whole, or cut anywhere.
+        let text: String = pieces
+            .iter()
+            .map(|(piece, cut)| {
+                let piece = PIECES[*piece];
+                let end = if *cut < 10 { piece.floor_char_boundary(*cut) } else { piece.len() };
+                &piece[..end]
+            })
+            .collect();
+        if let Err(error) = Grants::parse("grants.toml", &text) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}

@@ -13,7 +13,7 @@ fn guard_of(values: &[&[u8]]) -> Guard {
     for (index, value) in values.iter().enumerate() {
         let grant = GrantId::parse(&format!("grant-{index}")).unwrap();
         let matcher = Matcher::new(&Secret::copy_of(value));
-        guard.watch(&grant, &Arc::new(matcher));
+        guard.watch(&Arc::new(matcher), Report { grant, sent: None });
     }
     guard
 }
@@ -127,7 +127,12 @@ fn every_cut_in_two_and_every_byte_alone_is_seen() {
 #[test]
 fn nothing_is_held_back_without_a_partial_match() {
     let mut stream = guard_of(&[VALUE]).stream();
-    for chunk in [&b"an ordinary answer!"[..], b"{\"id\":1}", b"sk_live_52", b"\n"] {
+    for chunk in [
+        &b"an ordinary answer!"[..],
+        b"{\"id\":1}",
+        b"sk_live_52",
+        b"\n",
+    ] {
         assert_eq!(stream.push(Bytes::from_static(chunk)).unwrap(), chunk);
     }
     assert!(stream.finish().is_empty());
@@ -136,15 +141,58 @@ fn nothing_is_held_back_without_a_partial_match() {
 #[test]
 fn only_the_partial_match_is_held_back_and_the_end_releases_it() {
     let mut stream = guard_of(&[VALUE]).stream();
-    let released = stream.push(Bytes::from_static(b"answer: sk_live_")).unwrap();
+    let released = stream
+        .push(Bytes::from_static(b"answer: sk_live_"))
+        .unwrap();
     assert_eq!(released, &b"answer: "[..]);
     assert_eq!(stream.finish(), &b"sk_live_"[..]);
     assert!(stream.finish().is_empty());
 
     let mut stream = guard_of(&[VALUE]).stream();
-    assert!(stream.push(Bytes::from_static(b"sk_li")).unwrap().is_empty());
+    assert!(
+        stream
+            .push(Bytes::from_static(b"sk_li"))
+            .unwrap()
+            .is_empty()
+    );
     let released = stream.push(Bytes::from_static(b"sk_live_5 or")).unwrap();
     assert_eq!(released, &b"sk_lisk_live_5 or"[..]);
+}
+
+#[test]
+fn after_a_find_nothing_passes_any_more() {
+    let mut stream = guard_of(&[VALUE]).stream();
+    assert!(
+        stream
+            .push(Bytes::from_static(b"sk_live_"))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(stream.push(Bytes::from_static(&VALUE[8..])).is_err());
+    assert!(stream.push(Bytes::from_static(b"harmless")).is_err());
+    assert!(stream.finish().is_empty());
+}
+
+#[test]
+fn values_that_overlap_themselves_and_each_other_are_found() {
+    let (one, two) = (b"abababababac", b"bababababxyz");
+    let guard = guard_of(&[one, two]);
+    for (body, expected) in [
+        (&b"..ababababababababac.."[..], true),
+        (b"..abababababababababab", false),
+        (b"..ababababababxyz", true),
+        (b"..abababababxyabababababac", true),
+        (b"..ababababaababababxyz.", false),
+    ] {
+        for size in 1..body.len() {
+            let chunks: Vec<_> = body.chunks(size).collect();
+            assert_eq!(
+                run(&guard, &chunks).is_err(),
+                expected,
+                "{body:?} by {size}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -163,7 +211,11 @@ fn the_grant_of_the_value_that_was_found_is_named() {
 }
 
 fn head(build: impl FnOnce(http::response::Builder) -> http::response::Builder) -> response::Parts {
-    build(http::Response::builder()).body(()).unwrap().into_parts().0
+    build(http::Response::builder())
+        .body(())
+        .unwrap()
+        .into_parts()
+        .0
 }
 
 #[test]
@@ -175,10 +227,17 @@ fn a_value_in_a_header_is_found() {
     let percent = "sk_live_51HxKeyward%2FTest%2BValue%3D%3D";
     for (name, value) in [
         ("x-echo", text),
-        ("set-cookie", &format!("k={}", data_encoding::BASE64.encode(VALUE))),
+        (
+            "set-cookie",
+            &format!("k={}", data_encoding::BASE64.encode(VALUE)),
+        ),
         ("location", &format!("https://x.example/?key={percent}")),
     ] {
-        assert_eq!(check(name, value).unwrap_err().found, Found::Value, "{name}");
+        assert_eq!(
+            check(name, value).unwrap_err().found,
+            Found::Value,
+            "{name}"
+        );
     }
     let guard = guard_of(&[b"A-Key-As-A-Name"]);
     let reflected = guard.check_head(&head(|head| head.header("x-a-key-as-a-name", "1")));
@@ -194,7 +253,10 @@ fn answers_that_can_not_be_read_are_refused() {
         assert_eq!(found(&head), Err(Found::Encoded), "{encoding}");
         assert_eq!(guard_of(&[]).check_head(&head), Ok(()));
     }
-    assert_eq!(found(&head(|head| head.header("content-encoding", "identity"))), Ok(()));
+    assert_eq!(
+        found(&head(|head| head.header("content-encoding", "identity"))),
+        Ok(())
+    );
     assert_eq!(found(&head(|head| head.status(206))), Err(Found::Partial));
 }
 
@@ -202,5 +264,8 @@ fn answers_that_can_not_be_read_are_refused() {
 fn a_guard_of_nothing_passes_everything() {
     let guard = guard_of(&[]);
     assert!(guard.is_empty());
-    assert_eq!(run(&guard, &[b"anything", VALUE]).unwrap(), [b"anything", VALUE].concat());
+    assert_eq!(
+        run(&guard, &[b"anything", VALUE]).unwrap(),
+        [b"anything", VALUE].concat()
+    );
 }

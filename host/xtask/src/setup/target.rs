@@ -22,7 +22,7 @@ const CARRIER: &str = "standard_library_carrier";
 
 /// Where the target's standard library comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Source {
+pub(crate) enum Origin {
     /// rustup, and where that fails, source
     Any,
     /// rustup only
@@ -34,28 +34,29 @@ pub(crate) enum Source {
 /// Sees to it that the target can be built for.
 ///
 /// Errors: nothing worked; the error names the commands that would.
-pub(crate) fn ensure(from: Source) -> Result<()> {
-    let sysroot =
-        PathBuf::from(steps::capture(workspace::rustc().args(["--print", "sysroot"]))?.trim());
+pub(crate) fn ensure(from: Origin) -> Result<()> {
+    let sysroot = workspace::sysroot()?;
     let folder = sysroot.join("lib/rustlib").join(workspace::WASM);
     if has_standard_library(&folder.join("lib")) {
         steps::done(format_args!("target {} is there", workspace::WASM));
         return Ok(());
     }
-    if from != Source::Source {
+    if from != Origin::Source {
         match from_rustup(&folder) {
             Ok(()) => {
+                clear_guests()?;
                 steps::done(format_args!(
                     "target {} is installed by rustup",
                     workspace::WASM
                 ));
                 return Ok(());
             }
-            Err(error) if from == Source::Rustup => return Err(error),
+            Err(error) if from == Origin::Rustup => return Err(error),
             Err(error) => steps::note(format_args!("{error:#}")),
         }
     }
-    from_source(&sysroot, &folder).with_context(|| {
+    let built = from_source(&sysroot, &folder).and_then(|()| clear_guests());
+    built.with_context(|| {
         format!(
             "can't set up the target {wasm}. Mend it with one of\n    \
              rustup target add {wasm}\n    \
@@ -103,8 +104,8 @@ fn from_rustup(folder: &Path) -> Result<()> {
 }
 
 fn from_source(sysroot: &Path, folder: &Path) -> Result<()> {
-    let source = sysroot.join("lib/rustlib/src/rust/library");
-    if source.join("Cargo.lock").is_file() && source.join("std/Cargo.toml").is_file() {
+    let source = sysroot.join(workspace::LIBRARY);
+    if is_library(&source) {
         steps::done("the standard library's source is there");
     } else {
         fetch_source(&source)?;
@@ -134,7 +135,12 @@ fn from_source(sysroot: &Path, folder: &Path) -> Result<()> {
         built.len(),
         folder.display()
     ));
-    // Guests that were built with another standard library don't fit this one.
+    Ok(())
+}
+
+/// Removes guests that were built with another standard library: cargo does not
+/// notice that it changed.
+fn clear_guests() -> Result<()> {
     for stale in [workspace::target(), workspace::guests_target()] {
         let stale = stale.join(workspace::WASM);
         if stale.exists() {
@@ -172,7 +178,7 @@ fn set_readable(folder: &Path) -> Result<()> {
 
 /// Puts the distribution's source where rustup would put its own.
 fn fetch_source(place_for_it: &Path) -> Result<()> {
-    let version = compiler_version()?;
+    let version = workspace::compiler("release")?;
     steps::doing(format_args!(
         "fetching the source of the standard library {version} with apt"
     ));
@@ -198,18 +204,15 @@ fn fetch_source(place_for_it: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The compiler's version, such as `1.95.0`.
-fn compiler_version() -> Result<String> {
-    let text = steps::capture(workspace::rustc().arg("-vV"))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("release: "))
-        .map(str::to_owned)
-        .context("rustc does not say its version")
+/// Whether a folder holds the whole source; compilers bring parts of it for
+/// their own tests, without the lock file.
+fn is_library(folder: &Path) -> bool {
+    folder.join("Cargo.lock").is_file() && folder.join("std/Cargo.toml").is_file()
 }
 
-/// The folder `library` with `std` in it, wherever a package put it.
+/// The folder `library`, wherever a package put it.
 fn find_library(folder: &Path) -> Option<PathBuf> {
-    if folder.ends_with("library") && folder.join("std/Cargo.toml").is_file() {
+    if folder.ends_with("library") && is_library(folder) {
         return Some(folder.to_path_buf());
     }
     fs::read_dir(folder)
@@ -244,6 +247,10 @@ fn build(work: &Path) -> Result<Vec<PathBuf>> {
         ),
     )?;
     let target = work.join("target");
+    // Bitcode lets a policy's link-time optimisation reach into it. Paths are those
+    // of the released standard library, and not this machine's.
+    let mut flags = workspace::remapped_paths()?;
+    flags.push("-Cembed-bitcode=yes".to_owned());
     steps::run(
         workspace::cargo()
             .current_dir(work)
@@ -258,8 +265,7 @@ fn build(work: &Path) -> Result<Vec<PathBuf>> {
             .arg(&target)
             // A stable compiler builds its own standard library with this only.
             .env("RUSTC_BOOTSTRAP", "1")
-            // Bitcode lets a policy's link-time optimisation reach into it.
-            .env("CARGO_ENCODED_RUSTFLAGS", "-Cembed-bitcode=yes")
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             // The toolchain file is out of sight from the temporary folder.
             .envs(env::var_os("RUSTUP_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name))),
     )?;

@@ -240,7 +240,10 @@ fn each_barrier_makes_a_part_and_other_grants_make_another() {
     ledger.record(other);
     block_on(ledger.barrier()).unwrap();
     let records: Vec<_> = read_records(directory.path()).map(Result::unwrap).collect();
-    let parts: Vec<_> = records.iter().map(|r| r["part"].as_u64().unwrap()).collect();
+    let parts: Vec<_> = records
+        .iter()
+        .map(|r| r["part"].as_u64().unwrap())
+        .collect();
     assert_eq!(parts, [0, 1, 2]);
     assert_eq!(records[2]["grants"], "08".repeat(32));
 }
@@ -278,7 +281,8 @@ fn a_policy_that_tries_many_names_gets_few_lines() {
 fn an_act_is_covered_by_a_checkpoint_when_it_returns() {
     let directory = tempfile::tempdir().unwrap();
     let trail = open(directory.path()).unwrap();
-    let act = Administrative::new(Act::Opened, "uid 0", Some("five\nlines\u{202e}")).vault(7, [4; 32]);
+    let act =
+        Administrative::new(Act::Opened, "uid 0", Some("five\nlines\u{202e}")).vault(7, [4; 32]);
     assert_eq!(trail.append_administrative(act), Ok(0));
     assert_eq!(trail.last_vault_epoch(), Some(7));
     assert!(trail.checkpoint().starts_with(&format!("{ORIGIN}\n1\n")));
@@ -342,7 +346,10 @@ fn a_clock_that_is_set_back_is_on_record() {
     drop(trail);
     verify_trail(directory.path(), &key).unwrap();
     let records: Vec<_> = read_records(directory.path()).map(Result::unwrap).collect();
-    let times: Vec<_> = records.iter().map(|r| r["time"].as_str().unwrap()).collect();
+    let times: Vec<_> = records
+        .iter()
+        .map(|r| r["time"].as_str().unwrap())
+        .collect();
     let (early, late) = ("1970-01-01T01:23:20.000Z", "1970-01-01T02:46:40.000Z");
     assert_eq!(times, [late, late, early, early, early]);
     assert_eq!(records[2]["act"], "clock-set-back");
@@ -378,4 +385,40 @@ fn ledgers_of_many_threads_are_all_recorded_across_bundles() {
     assert_eq!(trail.root_at(300), Some(at_300));
     assert_eq!(trail.root_at(800), Some(root));
     assert_eq!(trail.root_at(0), Some(crate::audit::tree::sha256(b"")));
+}
+
+#[test]
+fn records_that_too_many_wait_for_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (storage, control) = probe(directory.path());
+    let trail = open_with(storage, Durability::Strict);
+    let mut first = trail.begin(exchange(0));
+    first.record(entry("backend"));
+    let mut barrier = Box::pin(first.barrier());
+    assert!(!is_ready(&mut barrier));
+    control.wait_for(is_sync);
+    // The disk stands still; exchanges come and go.
+    let queue = 1 << 14;
+    for _ in 0..queue + 5 {
+        trail.begin(exchange(1)).record(entry("backend"));
+    }
+    let mut late = trail.begin(exchange(2));
+    late.record(entry("backend"));
+    assert_eq!(block_on(late.barrier()).unwrap_err(), AuditUnavailable);
+    assert!(!trail.has_failed());
+    drop(control.gate);
+    block_on(barrier).unwrap();
+    // The refused record was kept, and goes in now.
+    while block_on(late.barrier()).is_err() {
+        std::thread::yield_now();
+    }
+    drop(late);
+    let key = trail.verifier_key();
+    drop(trail);
+    verify_trail(directory.path(), &key).unwrap();
+    let records: Vec<_> = read_records(directory.path()).map(Result::unwrap).collect();
+    let shed = records.iter().find(|r| r["act"] == "records-shed").unwrap();
+    assert_eq!(shed["count"], 5);
+    let of_2 = records.iter().filter(|r| r["exchange"] == "02".repeat(16));
+    assert_eq!(of_2.count(), 1);
 }

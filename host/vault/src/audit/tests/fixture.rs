@@ -1,11 +1,12 @@
 //! A trail in a temporary directory, and storages that stall, count and fail.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -14,10 +15,10 @@ use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, Rou
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::Use;
 use crate::audit::record::{Outcome, UseEntry, Used};
 use crate::audit::storage::{FileStorage, TrailStorage};
 use crate::audit::{AuditTrail, Durability, TrailError, TrailFile};
-use crate::Use;
 
 pub(super) const ORIGIN: &str = "keyward.test/audit";
 /// What a test waits at most for something that has to happen.
@@ -31,7 +32,10 @@ pub(super) fn open(directory: &Path) -> Result<AuditTrail, TrailError> {
     AuditTrail::open(directory, seed(), ORIGIN, Durability::Strict)
 }
 
-pub(super) fn open_with(storage: impl TrailStorage + 'static, durability: Durability) -> AuditTrail {
+pub(super) fn open_with(
+    storage: impl TrailStorage + 'static,
+    durability: Durability,
+) -> AuditTrail {
     AuditTrail::open_with(Box::new(storage), seed(), ORIGIN, durability).unwrap()
 }
 
@@ -97,7 +101,7 @@ pub(super) struct Probe {
     inner: FileStorage,
     shared: Arc<Counts>,
     gate: Option<Receiver<Step>>,
-    seen: Sender<Call>,
+    seen: SyncSender<Call>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +122,7 @@ pub(super) struct Counts {
 /// The test's end of a [`Probe`].
 pub(super) struct Control {
     pub(super) counts: Arc<Counts>,
-    pub(super) gate: Sender<Step>,
+    pub(super) gate: SyncSender<Step>,
     pub(super) calls: Receiver<Call>,
 }
 
@@ -131,8 +135,8 @@ impl Control {
 
 /// A storage that runs freely until [`Probe::gated`].
 pub(super) fn probe(directory: &Path) -> (Probe, Control) {
-    let (gate, gated) = channel();
-    let (seen, calls) = channel();
+    let (gate, gated) = sync_channel(100);
+    let (seen, calls) = sync_channel(10_000);
     let counts = Arc::new(Counts::default());
     let probe = Probe {
         inner: FileStorage::open(directory).unwrap(),
@@ -168,16 +172,16 @@ impl TrailStorage for Probe {
         self.shared.appends.fetch_add(1, Ordering::Relaxed);
         self.check_space()?;
         self.inner.append(file, bytes)?;
-        self.seen.send(Call::Append(file)).ok();
+        self.seen.try_send(Call::Append(file)).ok();
         Ok(())
     }
 
     fn sync(&mut self, file: TrailFile) -> io::Result<()> {
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
-        self.seen.send(Call::Sync(file)).ok();
+        self.seen.try_send(Call::Sync(file)).ok();
         if let Some(gate) = &self.gate {
             // A test that has ended lets everything pass.
-            if let Ok(Step::Fail(kind)) = gate.recv() {
+            if let Ok(Step::Fail(kind)) = gate.recv_timeout(PATIENCE) {
                 return Err(kind.into());
             }
         }
@@ -187,7 +191,7 @@ impl TrailStorage for Probe {
     fn put(&mut self, file: TrailFile, bytes: &[u8]) -> io::Result<()> {
         self.check_space()?;
         self.inner.put(file, bytes)?;
-        self.seen.send(Call::Put(file)).ok();
+        self.seen.try_send(Call::Put(file)).ok();
         Ok(())
     }
 
@@ -205,5 +209,104 @@ impl TrailStorage for Probe {
 
     fn read(&self, file: TrailFile) -> io::Result<Option<Vec<u8>>> {
         self.inner.read(file)
+    }
+}
+
+/// A copy of a trail's directory as it is now: what a crash would leave.
+pub(super) fn snapshot(directory: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_into(directory, copy.path());
+    copy
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_into(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
+
+/// Records one use in each of so many exchanges.
+pub(super) fn record_exchanges(trail: &AuditTrail, count: u64) {
+    for n in 0..count {
+        let mut ledger = trail.begin(exchange(n as u8));
+        ledger.record(entry("backend"));
+        block_on(ledger.barrier()).unwrap();
+    }
+}
+
+/// The entries of a bundle or of the growing one.
+pub(super) fn read_entries(file: &Path) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(file).unwrap();
+    crate::audit::tiles::entries(&bytes)
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// Writes entries as a bundle.
+pub(super) fn write_entries(file: &Path, entries: &[Vec<u8>]) {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        crate::audit::tiles::push_entry(&mut bytes, entry);
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// A storage in memory, for trails too long for a disk that is asked to sync.
+#[derive(Clone, Default)]
+pub(super) struct Memory(Arc<Mutex<BTreeMap<TrailFile, Vec<u8>>>>);
+
+impl Memory {
+    /// Writes all files to a directory.
+    pub(super) fn save(&self, directory: &Path) {
+        for (file, bytes) in self.0.lock().unwrap().iter() {
+            let path = directory.join(file.path());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+}
+
+impl TrailStorage for Memory {
+    fn append(&mut self, file: TrailFile, bytes: &[u8]) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap();
+        files.entry(file).or_default().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self, _: TrailFile) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn put(&mut self, file: TrailFile, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap().insert(file, bytes.to_vec());
+        Ok(())
+    }
+
+    fn rename(&mut self, from: TrailFile, to: TrailFile) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap();
+        let bytes = files.remove(&from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to, bytes);
+        Ok(())
+    }
+
+    fn truncate(&mut self, file: TrailFile, length: u64) -> io::Result<()> {
+        let mut files = self.0.lock().unwrap();
+        files.entry(file).or_default().truncate(length as usize);
+        Ok(())
+    }
+
+    fn remove_partials(&mut self, _: Option<u8>, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&self, file: TrailFile) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().get(&file).cloned())
     }
 }

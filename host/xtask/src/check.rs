@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .iter()
         .any(|part| matches!(part, Part::Lint | Part::Test))
     {
-        setup::target::ensure(setup::Source::Any)?;
+        setup::target::ensure(setup::Origin::Any)?;
     }
     if parts.contains(&Part::Deny) {
         setup::deny::ensure()?;
@@ -119,7 +119,7 @@ fn lint() -> Result<()> {
         ])
         .arg("--target-dir")
         .arg(workspace::guests_target())
-        .env("CARGO_ENCODED_RUSTFLAGS", guests::rust_flags());
+        .env("CARGO_ENCODED_RUSTFLAGS", guests::rust_flags()?);
     for guest in metadata::guests()? {
         cargo.args(["--package", &guest.package]);
     }

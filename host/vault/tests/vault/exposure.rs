@@ -1,0 +1,60 @@
+//! `Secret::expose` is the one way to a value. Here is everyone who takes it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// File, number of calls outside its tests, and why.
+const CALLERS: [(&str, usize, &str); 7] = [
+    ("attach.rs", 1, "writes the value into its header"),
+    (
+        "client_keys.rs",
+        5,
+        "hashes the keys of an import; reads and writes the hashes",
+    ),
+    (
+        "contents.rs",
+        2,
+        "encodes the value to seal it, and its length to pad it",
+    ),
+    ("guard.rs", 1, "compiles what finds the value in an answer"),
+    ("import.rs", 4, "judges and decodes a new value"),
+    ("mac.rs", 1, "prepares the key"),
+    ("presented.rs", 1, "looks a client's key up"),
+];
+
+#[test]
+fn the_callers_of_expose_are_these() {
+    let mut found = BTreeMap::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        "",
+        &mut found,
+    );
+    let expected: BTreeMap<_, _> = CALLERS
+        .iter()
+        .map(|(file, calls, _)| ((*file).to_owned(), *calls))
+        .collect();
+    assert_eq!(
+        found, expected,
+        "a new caller of expose needs a reason in this list"
+    );
+}
+
+fn collect(directory: &Path, prefix: &str, found: &mut BTreeMap<String, usize>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            collect(&path, &format!("{prefix}{name}/"), found);
+        } else if name.ends_with(".rs") && name != "tests.rs" {
+            let text = fs::read_to_string(&path).unwrap();
+            // Tests look at values to compare them; they are not in the product.
+            let product = text.split("#[cfg(test)]").next().unwrap();
+            let calls = product.matches(".expose(").count() + product.matches("::expose").count();
+            if calls > 0 {
+                found.insert(format!("{prefix}{name}"), calls);
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The vault from outside: what its users can see and do.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod attach;
+mod client_keys;
+mod exposure;
+mod failures;
+mod files;
+mod permits;
+mod support;

@@ -1,0 +1,279 @@
+//! The choke point: what is allowed, what is denied, and that a denial tells
+//! nothing.
+
+use crate::support::*;
+use hmac::{KeyInit, Mac as _};
+use keyward_names::{Alias, ComponentDigest};
+use keyward_vault::*;
+
+/// Whether a use of what policy `p` calls `alias` is allowed.
+fn allowed(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> bool {
+    let ledger = &mut new_ledger(vault);
+    match use_ {
+        Use::Attach => vault.permit::<uses::Attach>(policy, alias, ledger).is_ok(),
+        Use::SignRequest => vault
+            .permit::<uses::SignRequest>(policy, alias, ledger)
+            .is_ok(),
+        Use::MacSign => vault.permit::<uses::MacSign>(policy, alias, ledger).is_ok(),
+        Use::MacVerify => vault
+            .permit::<uses::MacVerify>(policy, alias, ledger)
+            .is_ok(),
+        Use::Identify => vault
+            .permit::<uses::Identify>(policy, alias, ledger)
+            .is_ok(),
+    }
+}
+
+fn sign(vault: &Vault, policy: &PolicyIdentity, alias: &str, message: &[u8]) -> Option<Vec<u8>> {
+    let permit = vault.permit::<uses::MacSign>(policy, alias, &mut new_ledger(vault));
+    permit
+        .ok()
+        .map(|permit| permit.sign(message).unwrap().as_ref().to_vec())
+}
+
+fn verifies(vault: &Vault, policy: &PolicyIdentity, message: &[u8], code: &[u8]) -> bool {
+    let permit = vault.permit::<uses::MacVerify>(policy, "k", &mut new_ledger(vault));
+    permit.unwrap().verify(message, code).unwrap()
+}
+
+/// The code as another implementation computes it.
+fn other_code(key: &str, message: &[u8]) -> Vec<u8> {
+    let key = data_encoding::HEXLOWER.decode(key.as_bytes()).unwrap();
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+#[test]
+fn of_all_grants_kinds_and_uses_only_the_fitting_cells_are_allowed() {
+    let test = TestVault::create();
+    let vault = test.open();
+    let mut kinds = Vec::new();
+    for (index, kind) in Kind::all().enumerate() {
+        let value = match kind {
+            Kind::ApiKey => API_KEY.to_owned(),
+            Kind::ClientKeys => CLIENT_KEYS.to_owned(),
+            Kind::HmacKey {
+                encoding: KeyEncoding::Base64,
+                ..
+            } => MAC_KEY[..44].to_owned(),
+            Kind::HmacKey { .. } => MAC_KEY.to_owned(),
+        };
+        let text = format!("secret-{index}");
+        vault
+            .add(&name(&text), kind, secret(&value), &actor())
+            .unwrap();
+        kinds.push((text, kind));
+    }
+    let aliases: Vec<_> = kinds.iter().map(|(text, _)| text.as_str()).collect();
+    let policy = policy(&aliases);
+    let mut cells = 0;
+    for granted in Use::ALL {
+        // Every secret is granted for this use, whether it fits or not.
+        let all: Vec<_> = kinds
+            .iter()
+            .map(|(text, _)| grant(&format!("g-{text}"), text, text, granted))
+            .collect();
+        vault.set_grants(grants(&all.concat()), &actor()).unwrap();
+        for (alias, kind) in &kinds {
+            for use_ in Use::ALL {
+                let expected = use_ == granted && use_.fits(kind);
+                let found = allowed(&vault, &policy, alias, use_);
+                assert_eq!(found, expected, "{kind:?} granted {granted}, used {use_}");
+                cells += 1;
+            }
+        }
+    }
+    assert_eq!(cells, 5 * 11 * 5);
+}
+
+#[test]
+fn what_is_not_asked_for_or_not_granted_is_denied() {
+    let (_test, vault) = TestVault::with_secrets();
+    vault
+        .set_grants(grants(&grant("g", "mac", "k", Use::MacSign)), &actor())
+        .unwrap();
+    let policy = policy(&["k"]);
+    assert!(allowed(&vault, &policy, "k", Use::MacSign));
+
+    let mut asks_other = policy.clone();
+    asks_other.asks.retain(|ask| ask.use_ != Use::MacSign);
+    assert!(
+        !allowed(&vault, &asks_other, "k", Use::MacSign),
+        "not in the manifest"
+    );
+    let mut other_policy = policy.clone();
+    other_policy.name = keyward_names::PolicyName::parse("q").unwrap();
+    assert!(
+        !allowed(&vault, &other_policy, "k", Use::MacSign),
+        "another policy"
+    );
+    assert!(
+        !allowed(&vault, &policy, "mac", Use::MacSign),
+        "the secret's own name"
+    );
+    assert!(!allowed(&vault, &policy, "K", Use::MacSign), "another case");
+
+    vault.set_grants(Grants::none(), &actor()).unwrap();
+    assert!(!allowed(&vault, &policy, "k", Use::MacSign), "no grants");
+}
+
+#[test]
+fn a_pinned_component_and_an_end_are_kept_to() {
+    let (_test, vault) = TestVault::with_secrets();
+    let policy = policy(&["k"]);
+    let mut other = policy.clone();
+    other.component = ComponentDigest::from_bytes([2; 32]);
+    let base = grant("g", "mac", "k", Use::MacSign);
+    let pin = format!("{base}component = \"{}\"\n", policy.component);
+    vault.set_grants(grants(&pin), &actor()).unwrap();
+    assert!(allowed(&vault, &policy, "k", Use::MacSign));
+    assert!(!allowed(&vault, &other, "k", Use::MacSign));
+
+    for (end, expected) in [
+        ("2099-01-01T00:00:00Z", true),
+        ("2020-01-01T00:00:00Z", false),
+    ] {
+        let text = format!("{base}not-after = \"{end}\"\n");
+        vault.set_grants(grants(&text), &actor()).unwrap();
+        assert_eq!(
+            allowed(&vault, &policy, "k", Use::MacSign),
+            expected,
+            "{end}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_and_one_that_is_not_granted_look_the_same() {
+    let (_test, vault) = TestVault::with_secrets();
+    let text = [
+        grant("g1", "mac", "k", Use::MacSign),
+        grant("g2", "no-such-secret", "gone", Use::MacSign),
+        grant("g3", "api", "unfit", Use::MacSign),
+    ];
+    vault.set_grants(grants(&text.concat()), &actor()).unwrap();
+    let policy = policy(&["k", "gone", "unfit", "api", "unknown"]);
+    let long = "x".repeat(100_000);
+    for alias in [
+        "api", "unknown", "gone", "unfit", "", "\0", "K", "k ", "../k", &long,
+    ] {
+        let mut ledger = new_ledger(&vault);
+        let denied = vault
+            .permit::<uses::MacSign>(&policy, alias, &mut ledger)
+            .err()
+            .unwrap();
+        assert_eq!(
+            format!("{denied} {denied:?}"),
+            "denied Denied",
+            "{alias:.10}"
+        );
+        assert!(
+            !ledger.is_settled(),
+            "the denial is on its way to the trail"
+        );
+        block_on(ledger.barrier()).unwrap();
+    }
+}
+
+#[test]
+fn codes_are_those_that_another_implementation_makes() {
+    let (_test, vault) = TestVault::with_secrets();
+    let text = [
+        grant("g1", "mac", "k", Use::MacSign),
+        grant("g2", "mac", "k", Use::MacVerify),
+    ];
+    vault.set_grants(grants(&text.concat()), &actor()).unwrap();
+    let policy = policy(&["k"]);
+    for message in [&b""[..], b"message", &[0; 65536]] {
+        let code = sign(&vault, &policy, "k", message).unwrap();
+        assert_eq!(code, other_code(MAC_KEY, message));
+        assert!(verifies(&vault, &policy, message, &code));
+        assert!(!verifies(&vault, &policy, message, &code[..31]));
+        assert!(!verifies(
+            &vault,
+            &policy,
+            message,
+            &other_code(OTHER_MAC_KEY, message)
+        ));
+    }
+    let ledger = &mut new_ledger(&vault);
+    let permit = vault.permit::<uses::MacSign>(&policy, "k", ledger).unwrap();
+    let refused = permit.sign(&[0; 65537]).err();
+    assert_eq!(refused, Some(OperationError::MessageTooLong));
+    let permit = vault
+        .permit::<uses::MacVerify>(&policy, "k", ledger)
+        .unwrap();
+    assert_eq!(
+        permit.verify(&[0; 65537], b""),
+        Err(OperationError::MessageTooLong)
+    );
+}
+
+#[test]
+fn after_a_rotation_the_new_version_signs_and_both_verify() {
+    let (test, vault) = TestVault::with_secrets();
+    let text = [
+        grant("g1", "mac", "k", Use::MacSign),
+        grant("g2", "mac", "k", Use::MacVerify),
+    ];
+    let text = text.concat();
+    vault.set_grants(grants(&text), &actor()).unwrap();
+    let policy = policy(&["k"]);
+    let before = vault
+        .permit::<uses::MacSign>(&policy, "k", &mut new_ledger(&vault))
+        .unwrap();
+    vault
+        .rotate(&name("mac"), secret(OTHER_MAC_KEY), &actor())
+        .unwrap();
+
+    let (old, new) = (other_code(MAC_KEY, b"m"), other_code(OTHER_MAC_KEY, b"m"));
+    assert_eq!(
+        before.sign(b"m").unwrap().as_ref(),
+        old,
+        "a permit keeps its version"
+    );
+    let check = |vault: &Vault| {
+        assert_eq!(sign(vault, &policy, "k", b"m").unwrap(), new);
+        assert!(verifies(vault, &policy, b"m", &old));
+        assert!(verifies(vault, &policy, b"m", &new));
+    };
+    check(&vault);
+    drop(vault);
+    let vault = test.open();
+    vault.set_grants(grants(&text), &actor()).unwrap();
+    check(&vault);
+
+    vault
+        .rotate(&name("mac"), secret(&MAC_KEY.replace("8f", "aa")), &actor())
+        .unwrap();
+    assert!(!verifies(&vault, &policy, b"m", &old));
+    assert!(verifies(&vault, &policy, b"m", &new));
+}
+
+#[test]
+fn any_text_can_be_opened_and_means_nothing() {
+    let handle = Handle::<uses::Attach>::open("backend");
+    assert_eq!(handle.alias(), "backend");
+    let handle = Handle::<uses::Attach>::open(&"\u{e9}".repeat(100_000));
+    assert!(handle.alias().len() <= 256);
+    assert!(Alias::parse(handle.alias()).is_err());
+}
+
+#[test]
+fn refusals_do_not_wait_for_each_other() {
+    // A policy that asks thousands of times costs memory for a few.
+    let (_test, vault) = TestVault::with_secrets();
+    let policy = policy(&["k"]);
+    let mut ledger = new_ledger(&vault);
+    for index in 0..10_000 {
+        let alias = format!("guess-{index}");
+        assert!(
+            vault
+                .permit::<uses::MacSign>(&policy, &alias, &mut ledger)
+                .is_err()
+        );
+    }
+    block_on(ledger.barrier()).unwrap();
+    assert!(ledger.is_settled());
+}

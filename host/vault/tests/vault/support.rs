@@ -1,0 +1,153 @@
+//! A vault in a temporary directory, and what tests do with it.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use keyward_names::{Alias, ComponentDigest, PolicyName, RouteName, SecretName};
+use keyward_vault::*;
+
+pub(crate) const API_KEY: &str = "sk_live_51HxKeyward+Test/Value==";
+pub(crate) const MAC_KEY: &str = "8f01e233b47516c758f92a9b0c6dde4f11a273d49536e708b95afb2c9d6ecf40";
+pub(crate) const OTHER_MAC_KEY: &str =
+    "00112233445566778899aabbccddeeff8f01e233b47516c758f92a9b0c6dde4f";
+pub(crate) const CLIENT_KEYS: &str = "shop = shop-key-number-0001\n\
+                               shop = shop-key-number-0002\n\
+                               depot = depot-key-number-001\n";
+
+pub(crate) const HMAC: Kind = Kind::HmacKey {
+    algorithm: MacAlgorithm::Sha256,
+    encoding: KeyEncoding::Hex,
+};
+
+pub(crate) struct TestVault {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) files: VaultFiles,
+    pub(crate) verifier_key: String,
+}
+
+impl TestVault {
+    pub(crate) fn create() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files_in(directory.path());
+        let verifier_key = Vault::create(&files).unwrap().verifier_key;
+        Self {
+            directory,
+            files,
+            verifier_key,
+        }
+    }
+
+    pub(crate) fn open(&self) -> Vault {
+        Vault::open(&self.files, Durability::Strict).unwrap()
+    }
+
+    /// Open, with one secret of each kind: `api`, `mac`, `clients`.
+    pub(crate) fn with_secrets() -> (Self, Vault) {
+        let test = Self::create();
+        let vault = test.open();
+        for (text, kind, value) in [
+            ("api", Kind::ApiKey, API_KEY),
+            ("mac", HMAC, MAC_KEY),
+            ("clients", Kind::ClientKeys, CLIENT_KEYS),
+        ] {
+            vault
+                .add(&name(text), kind, secret(value), &actor())
+                .unwrap();
+        }
+        (test, vault)
+    }
+}
+
+pub(crate) fn files_in(directory: &Path) -> VaultFiles {
+    VaultFiles {
+        vault: directory.join("vault.keyward"),
+        key: directory.join("vault.key"),
+        audit: directory.join("audit"),
+    }
+}
+
+pub(crate) fn name(text: &str) -> SecretName {
+    SecretName::parse(text).unwrap()
+}
+
+pub(crate) fn secret(text: &str) -> Secret {
+    Secret::read_from(text.as_bytes(), 1 << 20).unwrap()
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor {
+        name: "uid 1000".to_owned(),
+        reason: Some("a test".to_owned()),
+    }
+}
+
+pub(crate) fn grants(text: &str) -> Grants {
+    Grants::parse("grants.toml", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What stands in a grants file for one grant of policy `p`.
+pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
+    let rest = match use_ {
+        Use::Attach => {
+            "header = \"x-api-key\"\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
+        Use::SignRequest => {
+            "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
+        }
+        Use::Identify => "header = \"x-client-key\"",
+        Use::MacSign | Use::MacVerify => "",
+    };
+    format!(
+        "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\
+         use = \"{use_}\"\n{rest}\n"
+    )
+}
+
+/// Policy `p`, which asks for every use of these aliases.
+pub(crate) fn policy(aliases: &[&str]) -> PolicyIdentity {
+    let asks = aliases.iter().flat_map(|alias| {
+        Use::ALL.map(|use_| Ask {
+            alias: Alias::parse(alias).unwrap(),
+            use_,
+        })
+    });
+    PolicyIdentity {
+        name: PolicyName::parse("p").unwrap(),
+        component: ComponentDigest::from_bytes([1; 32]),
+        asks: asks.collect(),
+    }
+}
+
+pub(crate) fn route(text: &str) -> RouteName {
+    RouteName::parse(text).unwrap()
+}
+
+pub(crate) fn new_ledger(vault: &Vault) -> Ledger {
+    vault.begin(new_exchange_id())
+}
+
+/// Runs a future on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `cargo xtask bench`: what things cost, as ratios measured in one run.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{guests, setup, steps, workspace};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Measure only this
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Calls of policies in fresh sandboxes, against plain Rust, on one core and two
+    Call,
+    /// Proxied requests: plain hyper, and the gateway without and with a policy
+    Proxy,
+}
+
+/// Builds for release and measures.
+///
+/// Errors: set-up, a build or a benchmark fails.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    setup::target::ensure(setup::Origin::Any)?;
+    guests::build(&[])?;
+    for (part, package, name) in [
+        (Part::Call, "keyward-engine", "call"),
+        (Part::Proxy, "keyward-gateway", "proxy"),
+    ] {
+        if options.only.is_none_or(|only| only == part) {
+            steps::doing(format_args!("benchmark {name}"));
+            steps::run(workspace::cargo().args(["bench", "--package", package, "--bench", name]))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

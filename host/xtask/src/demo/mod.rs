@@ -1,0 +1,46 @@
+//! `cargo xtask demo`: real requests through a real gateway, in six steps.
+//!
+//! The gateway is the `keyward` command as anyone would start it; the backend is
+//! a process of its own, with its own implementation of what it checks; the
+//! client is this process. Everything is on loopback and ends by itself.
+
+mod backend;
+mod client;
+mod show;
+mod story;
+mod world;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::{guests, setup, steps, workspace};
+
+pub(crate) use backend::Options as BackendOptions;
+pub(crate) use backend::run as run_backend;
+
+/// What to show.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leave the demo's folder, with its configuration, vault and audit trail, for a look
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Sets up what is missing, builds, and tells the story.
+///
+/// Errors: set-up or the build fails; a step that does not hold is no error but
+/// makes the exit status 1.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    setup::target::ensure(setup::Origin::Any)?;
+    guests::build(&[])?;
+    steps::doing("the keyward command");
+    // Together with the tests, so that one build of the dependencies serves both.
+    steps::run(workspace::cargo().args(["build", "--package=keyward-cli", "--package=keyward-tests"]))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the client")?;
+    let all_held = runtime.block_on(story::tell(options.keep))?;
+    Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

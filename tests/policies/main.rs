@@ -1,0 +1,26 @@
+//! Each shipped policy as a real component, in a real gateway: what it decides,
+//! and what the backend and the client then see. The decisions themselves are
+//! tested natively, beside each policy.
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod attach_api_key;
+mod ip_filter;
+mod require_client_key;
+mod set_headers;
+mod sign_request;
+
+#[test]
+fn every_shipped_policy_has_a_file_here() {
+    let policies = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-policies");
+    for entry in std::fs::read_dir(policies).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "sdk" || !path.join("Cargo.toml").exists() {
+            continue;
+        }
+        let test = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("policies")
+            .join(format!("{}.rs", name.replace('-', "_")));
+        assert!(test.exists(), "policy {name} has no {}", test.display());
+    }
+}

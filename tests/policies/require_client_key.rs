@@ -1,0 +1,99 @@
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use keyward_tests::{Answer, Backend, Canary, TestGateway};
+use serde_json::json;
+
+const BY_HEADER: &str = r#"
+[[grant]]
+id = "who"
+policy = "require-client-key"
+secret = "consumers"
+use = "identify"
+header = "x-client-key"
+"#;
+
+const BY_QUERY: &str = r#"
+[[grant]]
+id = "who"
+policy = "require-client-key"
+secret = "consumers"
+use = "identify"
+query = "subscription-key"
+"#;
+
+struct World {
+    backend: Backend,
+    gateway: TestGateway,
+    first: Canary,
+    second: Canary,
+}
+
+async fn world(grants: &str) -> World {
+    let backend = Backend::start().await;
+    let (first, second, other) = (Canary::new(), Canary::new(), Canary::new());
+    let lines = format!(
+        "acme = {}\nacme = {}\nglobex = {}\n",
+        first.text(),
+        second.text(),
+        other.text()
+    );
+    let gateway = TestGateway::builder()
+        .client_keys("consumers", &lines)
+        .grants(grants)
+        .route("billing", &backend.url())
+        .inbound("require-client-key", json!({ "subject-header": "x-subject" }))
+        .build();
+    World { backend, gateway, first, second }
+}
+
+async fn send(world: &World, path: &str, header: Option<&str>) -> Answer {
+    let mut request = Request::get(path).header("x-subject", "root");
+    if let Some(value) = header {
+        request = request.header("X-Client-Key", value);
+    }
+    world.gateway.send(request.body(Bytes::new()).unwrap()).await
+}
+
+#[tokio::test]
+async fn both_keys_of_a_subject_are_known_and_neither_reaches_the_backend() {
+    let world = world(BY_HEADER).await;
+    for key in [world.first.text(), world.second.text()] {
+        assert_eq!(send(&world, "/a", Some(key)).await.status, StatusCode::OK);
+    }
+    let received = world.backend.received();
+    assert_eq!(received.len(), 2);
+    for request in received {
+        assert_eq!(request.header("x-subject"), Some("acme"));
+        assert_eq!(world.first.find_in(&request.everything()), None);
+        assert_eq!(world.second.find_in(&request.everything()), None);
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_is_taken_out_and_the_rest_of_the_query_stays() {
+    let world = world(BY_QUERY).await;
+    let path = format!("/a?x=1&subscription-key={}&y=%20", world.first.text());
+    assert_eq!(send(&world, &path, None).await.status, StatusCode::OK);
+    assert_eq!(world.backend.received()[0].target, "GET /a?x=1&y=%20");
+}
+
+/// The body without the exchange's identifier, which is random.
+fn without_id(answer: &Answer) -> serde_json::Value {
+    let mut body: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+    assert!(body.as_object_mut().unwrap().remove("exchange").is_some());
+    body
+}
+
+#[tokio::test]
+async fn no_key_and_a_wrong_key_look_the_same_to_the_client() {
+    let world = world(BY_HEADER).await;
+    let none = send(&world, "/a", None).await;
+    let wrong = send(&world, "/a", Some("0123456789abcdef0123456789abcdef")).await;
+    let place = send(&world, &format!("/a?subscription-key={}", world.first.text()), None).await;
+    for answer in [&none, &wrong, &place] {
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.headers.get("www-authenticate").unwrap(), "ApiKey");
+        assert_eq!(without_id(answer), without_id(&none));
+    }
+    assert!(world.backend.received().is_empty());
+}
