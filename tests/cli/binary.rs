@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The binary, beside the folder of this test's own. `cargo xtask test` builds it
-/// first.
+/// The binary, beside the folder of this test's own. `cargo test --workspace`
+/// builds it first.
 pub(crate) fn path() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.parent().unwrap().parent().unwrap();

@@ -84,10 +84,8 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
     let mut manifests = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|error| error.message().to_owned())? {
-            Payload::Version { encoding, .. } => {
-                if depth == 0 && encoding != Encoding::Component {
-                    return Err("it is a core module".to_owned());
-                }
+            Payload::Version { encoding, .. } if depth == 0 && encoding != Encoding::Component => {
+                return Err("it is a core module".to_owned());
             }
             Payload::ModuleSection { .. } => {
                 depth += 1;

@@ -21,7 +21,7 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A file is not there.
-    #[error("{} does not exist; `keyward vault create` makes a new vault", path.display())]
+    #[error("{} does not exist; `keyward init` makes a new vault", path.display())]
     Missing {
         /// The file.
         path: PathBuf,

@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::primitives::fill_random;
 
+/// The longest secret, in bytes: the room for it is made before it is read.
+const MAX_BYTES: usize = 1 << 20;
+
 /// The alphabet of [`Secret::generate`]: 64 characters, so that each carries
 /// exactly 6 bits of a random byte.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -38,8 +41,11 @@ impl Secret {
     /// key whose last byte happens to be `\n` would lose it: store such keys as
     /// hexadecimal or base64 text.
     ///
+    /// No secret has more than 1 MiB; a greater `max` counts as that.
+    ///
     /// Errors: `source` fails, holds nothing, or holds more than `max` bytes.
     pub fn read_from(mut source: impl Read, max: usize) -> Result<Self, ImportError> {
+        let max = max.min(MAX_BYTES);
         // Sized up front, since a buffer that grows leaves copies behind. The
         // extra bytes are for a line end and for noticing that there is more.
         let capacity = max.saturating_add(3);

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use keyward_names::{ExchangeId, SecretName};
 use uuid::Uuid;
 
-use crate::audit::TrailError;
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
+use crate::audit::{AuditUnavailable, TrailError};
 use crate::contents::{self, Contents};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
@@ -162,15 +162,14 @@ impl Vault {
             });
         }
         let act = Administrative::new(Act::Opened, "keyward", None).vault(file.epoch, mac);
-        let index = audit.append_administrative(act)?;
-        let mut writer = Writer {
+        audit.append_administrative(act)?;
+        let writer = Writer {
             store,
             root,
             file,
             mac,
             unrecorded: false,
         };
-        writer.mark(&audit, index);
         Ok(Self {
             live: ArcSwap::from_pointee(Live::new(secrets, Grants::none())),
             audit,
@@ -309,6 +308,10 @@ impl Vault {
         if writer.unrecorded {
             return Err(VaultError::ReadOnly);
         }
+        // The new file vouches for all that the trail has by now. Durable, so that
+        // a crash can't leave a file that asks for more than there is.
+        let (size, root) = self.audit.durable_anchor().ok_or(AuditUnavailable)?;
+        writer.file.trail = TrailMark { size, root };
         let live = self.live.load_full();
         let mut secrets = live.secrets.clone();
         let (act, id, name, version) = make(writer, &mut secrets)?;
@@ -319,8 +322,7 @@ impl Vault {
         let act = Administrative::new(act, &actor.name, actor.reason.as_deref())
             .secret(id, &name, version)
             .vault(writer.file.epoch, writer.mac);
-        let index = self.audit.append_administrative(act)?;
-        writer.mark(&self.audit, index);
+        self.audit.append_administrative(act)?;
         writer.unrecorded = false;
 
         let info = secrets.get(&name).map(|secret| secret.info.clone());
@@ -374,15 +376,6 @@ impl Writer {
         self.mac = mac;
         secrets.insert(secret.info.name.clone(), Arc::new(secret));
         Ok(())
-    }
-
-    /// Notes how long the trail is, for the next file. The state after an
-    /// administrative act is durable, whatever the durability of the others.
-    fn mark(&mut self, audit: &AuditTrail, index: u64) {
-        let size = index.saturating_add(1);
-        if let Some(root) = audit.root_at(size) {
-            self.file.trail = TrailMark { size, root };
-        }
     }
 }
 

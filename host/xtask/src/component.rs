@@ -167,3 +167,93 @@ fn memory(module: &[u8]) -> Result<Memory> {
         arena: total.saturating_sub(used),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const CONTRACT: &str = "
+        package keyward:policy@0.1.0;
+        interface clock { now: func() -> u64; }
+        interface inbound { handle: func() -> u32; }
+        world policy { import clock; export inbound; }
+        world idle { import clock; }
+    ";
+    const MODULE: &str = r#"
+        (import "keyward:policy/clock@0.1.0" "now" (func (result i64)))
+        (func (export "keyward:policy/inbound@0.1.0#handle") (result i32) i32.const 0)
+        (memory (export "memory") 1)
+        (global (mut i32) (i32.const 16384))
+        (global (export "__heap_base") i32 (i32.const 20480))
+    "#;
+
+    /// A module with the component types of a world, as a policy's build leaves it.
+    fn module(contract: &str, world: &str, text: &str) -> Vec<u8> {
+        let mut resolve = wit_parser::Resolve::default();
+        let package = resolve.push_str("contract.wit", contract).unwrap();
+        let world = resolve.select_world(&[package], Some(world)).unwrap();
+        let mut module = wat::parse_str(format!("(module {text})")).unwrap();
+        wit_component::embed_component_metadata(
+            &mut module,
+            &resolve,
+            world,
+            wit_component::StringEncoding::UTF8,
+        )
+        .unwrap();
+        module
+    }
+
+    #[test]
+    fn a_component_carries_its_manifest_once_and_tells_its_memory() {
+        let built = build(&module(CONTRACT, "policy", MODULE), b"{\"name\":\"p\"}").unwrap();
+        assert_eq!(built.imports, ["clock"]);
+        assert_eq!(built.exports, ["inbound"]);
+        assert_eq!(
+            built.memory,
+            Memory {
+                total: 65_536,
+                stack: 16_384,
+                arena: 45_056
+            }
+        );
+        assert!(check_manifest(&built.bytes, b"{\"name\":\"p\"}").is_ok());
+        assert!(check_manifest(&built.bytes, b"another").is_err());
+    }
+
+    #[test]
+    fn code_can_not_bring_a_manifest_of_its_own() {
+        let text = format!("{MODULE} (@custom \"keyward:manifest\" \"mine\")");
+        assert!(build(&module(CONTRACT, "policy", &text), b"{}").is_err());
+    }
+
+    #[test]
+    fn an_import_from_elsewhere_is_refused_and_named() {
+        let contract = "
+            package other:place@0.1.0;
+            interface files { open: func() -> u64; }
+            interface inbound { handle: func() -> u32; }
+            world policy { import files; export inbound; }
+        ";
+        let text = MODULE
+            .replace(
+                "keyward:policy/clock@0.1.0\" \"now",
+                "other:place/files@0.1.0\" \"open",
+            )
+            .replace("keyward:policy/inbound", "other:place/inbound");
+        let refused = build(&module(contract, "policy", &text), b"{}")
+            .err()
+            .unwrap();
+        assert!(
+            refused.to_string().contains("other:place/files@0.1.0"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_component_without_a_phase_is_refused() {
+        let text = MODULE.replace("(export \"keyward:policy/inbound@0.1.0#handle\")", "");
+        assert!(build(&module(CONTRACT, "idle", &text), b"{}").is_err());
+    }
+}

@@ -167,7 +167,7 @@ impl HostClientKeys for CallState {
 
 fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong { .. } => SecretFailure::Invalid,
+        OperationError::MessageTooLong => SecretFailure::Invalid,
         _ => SecretFailure::Unavailable,
     }
 }

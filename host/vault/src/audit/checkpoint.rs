@@ -31,7 +31,7 @@ pub enum CheckpointError {
 /// A text that is not a note verifier key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a verifier key: expected NAME+HASH+KEY with eight hexadecimal digits and an Ed25519 key in base64, as `keyward vault create` printed it"
+    "not a verifier key: expected NAME+HASH+KEY with eight hexadecimal digits and an Ed25519 key in base64, as `keyward init` printed it"
 )]
 pub struct VerifierKeyError;
 

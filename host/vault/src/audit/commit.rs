@@ -34,6 +34,9 @@ pub(crate) enum Message {
     Append(Box<Body>, Done),
     /// The root at a size; answers `None` if it can't be told.
     RootAt(u64, SyncSender<Option<Hash>>),
+    /// Size and root once all that is written is durable; answers `None` if it
+    /// can't be made so.
+    Anchor(SyncSender<Option<(u64, Hash)>>),
     Close,
 }
 
@@ -167,6 +170,11 @@ impl Committer {
                     let root = recover::root_at(self.parts.storage.as_mut(), &self.tree, size);
                     // Whoever asked may be gone.
                     reply.send(root.ok().flatten()).ok();
+                }
+                Some(Message::Anchor(reply)) => {
+                    let durable = self.attempt(Self::sync);
+                    let anchor = durable.then(|| (self.tree.size(), self.tree.root()));
+                    reply.send(anchor).ok();
                 }
                 Some(Message::Close) => {
                     self.attempt(Self::close);

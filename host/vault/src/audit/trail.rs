@@ -179,6 +179,14 @@ impl AuditTrail {
         answer.recv().ok().flatten()
     }
 
+    /// The size and the root once everything before is durable; `None` if it can't
+    /// be made so. Blocks until then.
+    pub(crate) fn durable_anchor(&self) -> Option<(u64, [u8; 32])> {
+        let (reply, answer) = sync_channel(1);
+        self.shared.queue.send(Message::Anchor(reply)).ok()?;
+        answer.recv().ok().flatten()
+    }
+
     /// The newest signed checkpoint, as it stands in the file `checkpoint`. It
     /// covers everything but the last second; all administrative acts.
     pub fn checkpoint(&self) -> String {

@@ -61,7 +61,7 @@ impl fmt::Display for Finding {
             FindingFault::UnknownSecret(name) => missing(
                 f,
                 format_args!("the vault has no secret \"{name}\""),
-                format_args!("; add it with: keyward secret add {name}"),
+                format_args!("; add it with: keyward secret set {name}"),
             ),
             FindingFault::UnknownRoute(name) => missing(
                 f,

@@ -60,11 +60,18 @@ pub(crate) struct Noted {
 /// Listens on loopback, prints the address, serves until it is stopped.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let knows: Knows = serde_json::from_slice(&std::fs::read(&options.knows)?)?;
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(&options.log)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&options.log)?;
     let state = Arc::new((knows, Mutex::new(log)));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("loopback has no free port")?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("loopback has no free port")?;
         println!("{}", listener.local_addr()?);
         loop {
             let (stream, _) = listener.accept().await?;
@@ -87,13 +94,19 @@ fn answer(
     log: &Mutex<std::fs::File>,
     request: &Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let sent = header("x-api-key");
     let noted = Noted {
         path: request.uri().path().to_owned(),
         api_key: sent.and_then(|sent| knows.api_keys.iter().position(|key| key == sent)),
         has_api_key: sent.is_some(),
-        signature: header("signature").map(|_| verifies(request, &knows.signing_key).unwrap_or(false)),
+        signature: header("signature")
+            .map(|_| verifies(request, &knows.signing_key).unwrap_or(false)),
         has_client_key: header("x-client-key").is_some(),
         subject: header("x-subject").map(str::to_owned),
     };
@@ -115,7 +128,10 @@ fn verifies(request: &Request<Incoming>, key: &str) -> Option<bool> {
     let (label, parameters) = header("signature-input")?.split_once('=')?;
     let components = parameters.strip_prefix('(')?.split_once(')')?.0;
     let mut base = String::new();
-    for component in components.split(' ').filter(|component| !component.is_empty()) {
+    for component in components
+        .split(' ')
+        .filter(|component| !component.is_empty())
+    {
         let value = match component.trim_matches('"') {
             "@method" => request.method().as_str().to_owned(),
             "@authority" => header("host")?.to_owned(),
@@ -130,7 +146,10 @@ fn verifies(request: &Request<Incoming>, key: &str) -> Option<bool> {
     }
     base.push_str("\"@signature-params\": ");
     base.push_str(parameters);
-    let signature = header("signature")?.strip_prefix(label)?.strip_prefix("=:")?.strip_suffix(':')?;
+    let signature = header("signature")?
+        .strip_prefix(label)?
+        .strip_prefix("=:")?
+        .strip_suffix(':')?;
     let signature = BASE64.decode(signature.as_bytes()).ok()?;
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).ok()?;
     mac.update(base.as_bytes());

@@ -23,14 +23,20 @@ pub(crate) struct Answer {
 impl Answer {
     /// Whether a text occurs anywhere in it.
     pub(crate) fn contains(&self, text: &str) -> bool {
-        let in_headers = self.headers.values().any(|value| contains(value.as_bytes(), text));
+        let in_headers = self
+            .headers
+            .values()
+            .any(|value| contains(value.as_bytes(), text));
         in_headers || contains(&self.body, text)
     }
 }
 
 /// Whether a text occurs in bytes.
 pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
-    !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    !text.is_empty()
+        && bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
 }
 
 /// A connection that is kept open.
@@ -56,14 +62,27 @@ impl Client {
         if let Some(key) = key {
             request = request.header("x-client-key", key);
         }
-        let Ok(response) = self.sender.send_request(request.body(Full::default())?).await else {
+        let Ok(response) = self
+            .sender
+            .send_request(request.body(Full::default())?)
+            .await
+        else {
             // Cut before its head was out.
             let (status, headers) = (StatusCode::BAD_GATEWAY, HeaderMap::new());
-            return Ok(Answer { status, headers, body: Vec::new(), cut: true });
+            return Ok(Answer {
+                status,
+                headers,
+                body: Vec::new(),
+                cut: true,
+            });
         };
         let (head, mut body) = response.into_parts();
-        let mut answer =
-            Answer { status: head.status, headers: head.headers, body: Vec::new(), cut: false };
+        let mut answer = Answer {
+            status: head.status,
+            headers: head.headers,
+            body: Vec::new(),
+            cut: false,
+        };
         while let Some(frame) = body.frame().await {
             match frame {
                 Ok(frame) => answer.body.extend(frame.into_data().unwrap_or_default()),

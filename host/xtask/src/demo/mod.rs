@@ -36,11 +36,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     guests::build(&[])?;
     steps::doing("the keyward command");
     // Together with the tests, so that one build of the dependencies serves both.
-    steps::run(workspace::cargo().args(["build", "--package=keyward-cli", "--package=keyward-tests"]))?;
+    steps::run(workspace::cargo().args([
+        "build",
+        "--package=keyward-cli",
+        "--package=keyward-tests",
+    ]))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("can't start the client")?;
     let all_held = runtime.block_on(story::tell(options.keep))?;
-    Ok(if all_held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

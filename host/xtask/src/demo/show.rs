@@ -14,11 +14,19 @@ impl Show {
     /// Colours on a terminal only, and not against `NO_COLOR`.
     pub(crate) fn new() -> Self {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Show { colours, failed: 0, checked: 0 }
+        Show {
+            colours,
+            failed: 0,
+            checked: 0,
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// A step begins.
@@ -46,9 +54,18 @@ impl Show {
     pub(crate) fn close(&self) -> bool {
         let (checked, failed) = (self.checked, self.failed);
         if failed == 0 {
-            println!("\n{}", self.paint("32;1", &format!("All {checked} checks held.")));
+            println!(
+                "\n{}",
+                self.paint("32;1", &format!("All {checked} checks held."))
+            );
         } else {
-            println!("\n{}", self.paint("31;1", &format!("{failed} of {checked} checks did not hold.")));
+            println!(
+                "\n{}",
+                self.paint(
+                    "31;1",
+                    &format!("{failed} of {checked} checks did not hold.")
+                )
+            );
         }
         failed == 0
     }

@@ -62,7 +62,10 @@ fn random() -> Result<String> {
 
 impl Backend {
     fn start(folder: &Path, name: &str, knows: &Knows) -> Result<Self> {
-        let (file, log) = (folder.join(format!("{name}.json")), folder.join(format!("{name}.log")));
+        let (file, log) = (
+            folder.join(format!("{name}.json")),
+            folder.join(format!("{name}.log")),
+        );
         std::fs::write(&file, serde_json::to_vec(knows)?)?;
         File::create(&log)?;
         let mut process = Command::new(std::env::current_exe()?)
@@ -78,14 +81,23 @@ impl Backend {
         if let Some(stdout) = process.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let address = line.trim().parse().with_context(|| format!("the backend said {line:?}"))?;
-        Ok(Backend { process, address, log })
+        let address = line
+            .trim()
+            .parse()
+            .with_context(|| format!("the backend said {line:?}"))?;
+        Ok(Backend {
+            process,
+            address,
+            log,
+        })
     }
 
     /// What it has received since it started.
     pub(crate) fn noted(&self) -> Result<Vec<Noted>> {
         let text = std::fs::read_to_string(&self.log)?;
-        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        text.lines()
+            .map(|line| Ok(serde_json::from_str(line)?))
+            .collect()
     }
 }
 
@@ -144,15 +156,28 @@ impl World {
 
     fn make(&mut self) -> Result<()> {
         let directory = self.directory();
-        let made = self.keyward(&["init", "-o", "json", &directory.display().to_string()], None)?;
+        let made = self.keyward(
+            &["init", "-o", "json", &directory.display().to_string()],
+            None,
+        )?;
         let made: serde_json::Value = serde_json::from_str(&made)?;
-        self.verifier_key = made["audit-verifier-key"].as_str().unwrap_or_default().to_owned();
+        self.verifier_key = made["audit-verifier-key"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let write = |name: &str, text: String| std::fs::write(directory.join(name), text);
         write("keyward.toml", self.configuration())?;
         write("grants.toml", GRANTS.to_owned())?;
         write("billing.xml", DOCUMENT.to_owned())?;
         self.set("billing-key", &["--kind", "api-key"], &self.api_key.clone())?;
-        let hmac = ["--kind", "hmac-key", "--algorithm", "sha256", "--encoding", "raw"];
+        let hmac = [
+            "--kind",
+            "hmac-key",
+            "--algorithm",
+            "sha256",
+            "--encoding",
+            "raw",
+        ];
         self.set("billing-hmac", &hmac, &self.signing_key.clone())?;
         let consumers = format!("acme = {}\n", self.client_key);
         self.set("consumers", &["--kind", "client-keys"], &consumers)?;
@@ -160,7 +185,11 @@ impl World {
     }
 
     fn set(&self, name: &str, kind: &[&str], value: &str) -> Result<()> {
-        let arguments: Vec<&str> = ["secret", "set", name].iter().chain(kind).copied().collect();
+        let arguments: Vec<&str> = ["secret", "set", name]
+            .iter()
+            .chain(kind)
+            .copied()
+            .collect();
         self.keyward(&arguments, Some(value)).map(|_| ())
     }
 
@@ -168,7 +197,10 @@ impl World {
         let policies = workspace::policies();
         let policy = |name: &str, file: &str, more: &str| {
             let component = policies.join(file).with_extension("wasm");
-            format!("[[policy]]\nname = \"{name}\"\ncomponent = \"{}\"\n{more}\n", component.display())
+            format!(
+                "[[policy]]\nname = \"{name}\"\ncomponent = \"{}\"\n{more}\n",
+                component.display()
+            )
         };
         let robbery = "settings = { attacks = [\"open\", \"attach\", \"read-back\", \"sign\", \
                        \"identify\", \"call\", \"carry\", \"reroute\"], respond = false }\n\
@@ -180,7 +212,11 @@ impl World {
             self.gateway, self.backend.address, self.attacker.address,
         );
         for (name, file, more) in [
-            ("require-client-key", "require-client-key", "settings = { subject-header = \"x-subject\" }\n"),
+            (
+                "require-client-key",
+                "require-client-key",
+                "settings = { subject-header = \"x-subject\" }\n",
+            ),
             ("attach-api-key", "attach-api-key", ""),
             ("sign-request", "sign-request", ""),
             ("set-headers", "set-headers", ""),
@@ -211,7 +247,11 @@ impl World {
     }
 
     /// The same, whatever comes of it.
-    pub(crate) fn try_keyward(&self, arguments: &[&str], value: Option<&str>) -> Result<std::process::Output> {
+    pub(crate) fn try_keyward(
+        &self,
+        arguments: &[&str],
+        value: Option<&str>,
+    ) -> Result<std::process::Output> {
         let mut child = self
             .command()
             .args(arguments)
@@ -228,7 +268,9 @@ impl World {
 
     fn command(&self) -> Command {
         let mut command = Command::new(workspace::target().join("debug/keyward"));
-        command.env("KEYWARD_CONFIG", self.directory().join("keyward.toml")).env("NO_COLOR", "1");
+        command
+            .env("KEYWARD_CONFIG", self.directory().join("keyward.toml"))
+            .env("NO_COLOR", "1");
         command
     }
 
@@ -245,10 +287,18 @@ impl World {
         self.process = Some(process);
         let start = Instant::now();
         while std::net::TcpStream::connect(self.gateway).is_err() {
-            if let Some(status) = self.process.as_mut().and_then(|it| it.try_wait().ok().flatten()) {
+            if let Some(status) = self
+                .process
+                .as_mut()
+                .and_then(|it| it.try_wait().ok().flatten())
+            {
                 bail!("the gateway ended ({status}): {}", self.last_log_line());
             }
-            ensure!(start.elapsed() < START, "the gateway does not come up: {}", self.last_log_line());
+            ensure!(
+                start.elapsed() < START,
+                "the gateway does not come up: {}",
+                self.last_log_line()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
@@ -266,8 +316,12 @@ impl World {
 
     /// Asks the gateway to stop and waits for it. Returns whether it ended well.
     pub(crate) fn stop(&mut self) -> Result<bool> {
-        let Some(mut process) = self.process.take() else { return Ok(false) };
-        let id = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let Some(mut process) = self.process.take() else {
+            return Ok(false);
+        };
+        let id = i32::try_from(process.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         if let Some(id) = id {
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         }
