@@ -9,7 +9,6 @@ use crate::bindings::Imports;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
-use crate::exchange::SharedOutside;
 use crate::limits::Limits;
 use crate::outside::Outside;
 use crate::state::{CallState, HasCallState};
@@ -18,13 +17,21 @@ use crate::state::{CallState, HasCallState};
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Linker<CallState>,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) outside: SharedOutside,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "guest-debug")]
     pub(crate) memory_observer: Option<MemoryObserver>,
     debuggable: bool,
+}
+
+/// What every call needs of the engine. On cache lines of its own: the count of an
+/// `Arc` changes with each call on every core, and what is read all the time must
+/// not share a line with it.
+#[repr(align(128))]
+pub(crate) struct Shared {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) counters: Counters,
+    pub(crate) limits: Limits,
 }
 
 /// Called with each memory of an instance after its call, before it is dropped.
@@ -44,10 +51,12 @@ impl Engine {
         Ok(Engine {
             wasmtime,
             linker,
-            vault,
-            outside,
-            counters: Arc::default(),
-            limits: Arc::new(config.limits.clone()),
+            shared: Arc::new(Shared {
+                vault,
+                outside,
+                counters: Counters::default(),
+                limits: config.limits.clone(),
+            }),
             #[cfg(feature = "guest-debug")]
             memory_observer: None,
             #[cfg(feature = "guest-debug")]
@@ -81,16 +90,16 @@ impl Engine {
 
     /// The vault that permits come from.
     pub fn vault(&self) -> &Vault {
-        &self.vault
+        &self.shared.vault
     }
 
     /// The world outside.
     pub fn outside(&self) -> &Arc<dyn Outside> {
-        &self.outside
+        &self.shared.outside
     }
 
     /// What each call may use up.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.shared.limits
     }
 }

@@ -1,7 +1,6 @@
 //! One request and its response while policies decide about them.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -222,6 +221,3 @@ impl Exchange {
         }
     }
 }
-
-/// What every call of a policy needs to know about it.
-pub(crate) type SharedOutside = Arc<dyn Outside>;

@@ -51,10 +51,10 @@ impl Engine {
         let pre = linker.instantiate_pre(&compiled).map_err(unfit)?;
         let indices = ConfiguredPolicyIndices::new(&pre).map_err(unfit)?;
 
-        let most = self.limits.cpu_milliseconds.saturating_mul(PATIENCE);
+        let most = self.shared.limits.cpu_milliseconds.saturating_mul(PATIENCE);
         let limits = StoreLimitsBuilder::new()
-            .memory_size(self.limits.memory_bytes)
-            .table_elements(self.limits.table_elements)
+            .memory_size(self.shared.limits.memory_bytes)
+            .table_elements(self.shared.limits.table_elements)
             .build();
         let mut store = Store::new(&self.wasmtime, Configuring { limits, ticks: 0 });
         store.limiter(|state| &mut state.limits);

@@ -33,6 +33,8 @@ pub struct Policy {
     pub(crate) inner: Arc<PolicyInner>,
 }
 
+/// On cache lines of its own, like [`crate::engine::Shared`].
+#[repr(align(128))]
 pub(crate) struct PolicyInner {
     pub(crate) identity: PolicyIdentity,
     pub(crate) manifest: Manifest,

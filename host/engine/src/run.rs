@@ -91,7 +91,7 @@ impl Engine {
         // Before instantiation, so that a start function can't run for ever.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_tick);
-        store.set_hostcall_fuel(self.limits.call_bytes);
+        store.set_hostcall_fuel(self.shared.limits.call_bytes);
 
         let answer = invoke(&mut store, policy, call).await;
         #[cfg(feature = "guest-debug")]
@@ -105,20 +105,17 @@ impl Engine {
             Ok(wit::Verdict::Respond) => Err(PolicyStop::NoResponse),
             Err(stop) => Err(state.stop.take().unwrap_or(stop)),
         };
-        state.exchange.flush_logs(&*self.outside);
+        state.exchange.flush_logs(&*self.shared.outside);
         (state.exchange, verdict)
     }
 
     fn state(&self, policy: &Policy, phase: Phase, exchange: Box<Exchange>) -> CallState {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(self.limits.handles);
+        table.set_max_capacity(self.shared.limits.handles);
         CallState {
             exchange,
             policy: Arc::clone(&policy.inner),
-            vault: Arc::clone(&self.vault),
-            outside: Arc::clone(&self.outside),
-            counters: Arc::clone(&self.counters),
-            limits: Arc::clone(&self.limits),
+            shared: Arc::clone(&self.shared),
             phase,
             table,
             spent: Spent::default(),
@@ -148,8 +145,8 @@ impl Engine {
 fn on_tick(mut context: StoreContextMut<'_, CallState>) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data_mut();
     state.spent.ticks += 1;
-    if state.spent.ticks > state.limits.cpu_milliseconds {
-        let most = state.limits.cpu_milliseconds;
+    if state.spent.ticks > state.shared.limits.cpu_milliseconds {
+        let most = state.shared.limits.cpu_milliseconds;
         return Err(state.stop(PolicyStop::Deadline(most)));
     }
     Ok(UpdateDeadline::Yield(1))

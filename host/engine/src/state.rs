@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use keyward_names::RouteName;
-use keyward_vault::{Notes, Vault};
+use keyward_vault::Notes;
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{HasData, ResourceTable};
 
 use crate::body::{Cursor, PolicyBody};
-use crate::counters::Counters;
+use crate::engine::Shared;
 use crate::error::PolicyStop;
-use crate::exchange::{Exchange, Phase, SharedOutside};
-use crate::limits::Limits;
+use crate::exchange::{Exchange, Phase};
 use crate::load::PolicyInner;
 
 /// The exchange has no entry in the handle table: there is one for each call.
@@ -79,10 +78,7 @@ pub(crate) struct Spent {
 pub(crate) struct CallState {
     pub(crate) exchange: Box<Exchange>,
     pub(crate) policy: Arc<PolicyInner>,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) outside: SharedOutside,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) phase: Phase,
     pub(crate) table: ResourceTable,
     pub(crate) spent: Spent,
@@ -99,8 +95,8 @@ impl CallState {
     /// Counts a call into the host. Errors stop the guest.
     pub(crate) fn enter(&mut self) -> wasmtime::Result<()> {
         self.spent.host_calls += 1;
-        if self.spent.host_calls > self.limits.host_calls {
-            return Err(self.stop(PolicyStop::HostCalls(self.limits.host_calls)));
+        if self.spent.host_calls > self.shared.limits.host_calls {
+            return Err(self.stop(PolicyStop::HostCalls(self.shared.limits.host_calls)));
         }
         Ok(())
     }
@@ -108,7 +104,7 @@ impl CallState {
     /// Like `enter`, for calls that copy bytes out of the guest.
     pub(crate) fn enter_with(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.enter()?;
-        if bytes > self.limits.call_bytes {
+        if bytes > self.shared.limits.call_bytes {
             return Err(self.stop(PolicyStop::CallBytes));
         }
         Ok(())
@@ -123,7 +119,7 @@ impl CallState {
         match self.now {
             Some(now) => now,
             None => {
-                let now = self.outside.now();
+                let now = self.shared.outside.now();
                 self.now = Some(now);
                 now
             }
@@ -132,8 +128,8 @@ impl CallState {
 
     /// Milliseconds that a host call may still wait.
     pub(crate) fn patience(&mut self) -> u64 {
-        let now = self.outside.now();
-        let wall = u64::from(self.limits.wall_milliseconds);
+        let now = self.shared.outside.now();
+        let wall = u64::from(self.shared.limits.wall_milliseconds);
         let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
         deadline.saturating_sub(now)
     }
@@ -151,7 +147,7 @@ impl ResourceLimiter for CallState {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.memory_bytes.saturating_add(growth);
-        if total > self.limits.memory_bytes {
+        if total > self.shared.limits.memory_bytes {
             return Ok(false);
         }
         self.spent.memory_bytes = total;
@@ -161,7 +157,7 @@ impl ResourceLimiter for CallState {
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.table_elements.saturating_add(growth);
-        if total > self.limits.table_elements {
+        if total > self.shared.limits.table_elements {
             return Ok(false);
         }
         self.spent.table_elements = total;

@@ -22,14 +22,15 @@ impl Host for CallState {
             return Ok(Err(CounterFailure::Invalid));
         }
         if !self.exchange.ledger.is_settled() {
-            let outside = std::sync::Arc::clone(&self.outside);
-            if self.exchange.settle(&*outside).await.is_err() {
+            let shared = std::sync::Arc::clone(&self.shared);
+            if self.exchange.settle(&*shared.outside).await.is_err() {
                 return Ok(Err(CounterFailure::Unavailable));
             }
         }
         let now = CallState::now(self);
         let policy = &self.policy.identity.name;
         Ok(self
+            .shared
             .counters
             .increment(policy, name, by, window_seconds, now)
             .ok_or(CounterFailure::Limit))

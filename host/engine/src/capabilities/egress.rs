@@ -22,7 +22,7 @@ impl Host for CallState {
         self.enter()?;
         let request = self.table.delete(request)?;
         self.spent.egress_requests += 1;
-        if self.spent.egress_requests > self.limits.egress_requests {
+        if self.spent.egress_requests > self.shared.limits.egress_requests {
             return Ok(Err(EgressFailure::Limit));
         }
         let target = if request.query.is_empty() {
@@ -33,9 +33,9 @@ impl Host for CallState {
         let Ok(path_and_query) = PathAndQuery::try_from(target) else {
             return Ok(Err(EgressFailure::Invalid));
         };
-        let outside = std::sync::Arc::clone(&self.outside);
+        let shared = std::sync::Arc::clone(&self.shared);
         let patience = self.patience();
-        let call = outside.send(
+        let call = shared.outside.send(
             OutsideRequest {
                 policy: self.policy.identity.name.clone(),
                 route: request.route,
@@ -47,9 +47,9 @@ impl Host for CallState {
             },
             &mut self.exchange.ledger,
         );
-        let answer = within(&*outside, patience, call).await;
+        let answer = within(&*shared.outside, patience, call).await;
         // What was used has been settled by `send`, or nothing left.
-        self.exchange.flush_logs(&*outside);
+        self.exchange.flush_logs(&*shared.outside);
         let answer = match answer {
             Some(Ok(answer)) => answer,
             Some(Err(failure)) => return Ok(Err(to_wit(failure))),
@@ -75,7 +75,7 @@ impl HostRequest for CallState {
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
         let plain = is_path(&path)
-            && path.len() <= self.limits.header_bytes
+            && path.len() <= self.shared.limits.header_bytes
             && PathAndQuery::try_from(path.as_str()).is_ok();
         let Some(method) = method.filter(|_| plain) else { return Ok(Err(EgressFailure::Invalid)) };
         let request = PolicyRequest {
@@ -92,7 +92,7 @@ impl HostRequest for CallState {
 
     fn add_query(&mut self, request: Resource<PolicyRequest>, name: String, value: String) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let most = self.limits.header_bytes;
+        let most = self.shared.limits.header_bytes;
         let request = self.table.get_mut(&request)?;
         if name.is_empty() {
             return Ok(Err(EgressFailure::Invalid));
@@ -103,7 +103,7 @@ impl HostRequest for CallState {
 
     fn set_header(&mut self, request: Resource<PolicyRequest>, name: String, value: Vec<u8>) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.limits.headers, self.limits.header_bytes);
+        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
         let request = self.table.get_mut(&request)?;
         let set = headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
             headers::has_room(&request.headers, most)?;
@@ -118,7 +118,7 @@ impl HostRequest for CallState {
 
     fn write_body(&mut self, request: Resource<PolicyRequest>, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.limits.body_bytes;
+        let most = self.shared.limits.body_bytes;
         let request = self.table.get_mut(&request)?;
         if request.body.len().saturating_add(part.len()) > most {
             return Ok(Err(EgressFailure::Limit));
@@ -152,11 +152,11 @@ impl HostResponse for CallState {
     async fn read_body(&mut self, response: Resource<PolicyResponse>, max: u32) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
-        let most = self.limits.body_bytes;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.limits.call_bytes);
-        let outside = std::sync::Arc::clone(&self.outside);
+        let most = self.shared.limits.body_bytes;
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.shared.limits.call_bytes);
+        let shared = std::sync::Arc::clone(&self.shared);
         let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
-        Ok(match within(&*outside, patience, body.pull(cursor, max, most)).await {
+        Ok(match within(&*shared.outside, patience, body.pull(cursor, max, most)).await {
             Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
             Some(Pulled::End) => Ok(None),
             Some(Pulled::Limit) => Err(EgressFailure::Limit),

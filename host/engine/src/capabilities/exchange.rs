@@ -48,7 +48,7 @@ impl CallState {
             Some(query) if !query.is_empty() => format!("{path}?{query}"),
             _ => path.to_owned(),
         };
-        if text.len() > self.limits.header_bytes {
+        if text.len() > self.shared.limits.header_bytes {
             return Err(ExchangeFailure::Limit);
         }
         let path_and_query =
@@ -140,7 +140,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.limits.headers, self.limits.header_bytes);
+        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
         Ok(headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
             let map = self.writable(of)?;
             if !map.contains_key(&name) {
@@ -159,7 +159,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.limits.headers, self.limits.header_bytes);
+        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
         Ok(headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
             let map = self.writable(of)?;
             headers::has_room(map, most)?;
@@ -214,8 +214,8 @@ impl HostExchange for CallState {
     ) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
-        let most = self.limits.body_bytes;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.limits.call_bytes);
+        let most = self.shared.limits.body_bytes;
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.shared.limits.call_bytes);
         let (body, cursor) = match of {
             Side::Request => (&mut self.exchange.request_body, &mut self.request_cursor),
             Side::Response if self.exchange.response.is_some() => {
@@ -223,7 +223,7 @@ impl HostExchange for CallState {
             }
             Side::Response => return Ok(Err(ExchangeFailure::WrongPhase)),
         };
-        let pulled = within(&*self.outside, patience, body.pull(cursor, max, most)).await;
+        let pulled = within(&*self.shared.outside, patience, body.pull(cursor, max, most)).await;
         Ok(match pulled {
             Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
             Some(Pulled::End) => Ok(None),
@@ -234,7 +234,7 @@ impl HostExchange for CallState {
 
     fn write_body(&mut self, _: Resource<ExchangeHandle>, of: Side, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.limits.body_bytes;
+        let most = self.shared.limits.body_bytes;
         let open = self.response_is_open() && self.exchange.response.is_some();
         let (body, cursor): (&mut PolicyBody, _) = match of {
             Side::Request if self.phase.before_backend() => {

@@ -9,7 +9,7 @@ impl Host for CallState {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_with(message.len())?;
         self.spent.log_lines += 1;
-        if self.spent.log_lines > self.limits.log_lines {
+        if self.spent.log_lines > self.shared.limits.log_lines {
             self.exchange.logs_dropped = self.exchange.logs_dropped.saturating_add(1);
             return Ok(());
         }
@@ -22,7 +22,7 @@ impl Host for CallState {
                 Level::Warn => LogLevel::Warn,
                 Level::Error => LogLevel::Error,
             },
-            message: escaped(&message, self.limits.log_line_bytes),
+            message: escaped(&message, self.shared.limits.log_line_bytes),
         };
         self.exchange.logs.push(line);
         Ok(())

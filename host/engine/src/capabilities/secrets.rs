@@ -22,10 +22,10 @@ impl CallState {
     /// The way to a permit, and the only one.
     fn permit<U: UseType>(&mut self, alias: HandleAlias) -> Result<Permit<U>, SecretFailure> {
         self.spent.secret_uses += 1;
-        if self.spent.secret_uses > self.limits.secret_uses {
+        if self.spent.secret_uses > self.shared.limits.secret_uses {
             return Err(SecretFailure::Exhausted);
         }
-        self.vault
+        self.shared.vault
             .permit::<U>(&self.policy.identity, &alias.0, &mut self.exchange.ledger)
             .map_err(|_| SecretFailure::Denied)
     }
