@@ -29,10 +29,25 @@ async fn attack(attack: &str) -> (Box<Exchange>, Result<Verdict, PolicyStop>) {
     let presented = vault.take_client_keys(&[], &mut head);
     let id: ExchangeId = new_exchange_id();
     let client = "192.0.2.7".parse().unwrap();
-    let exchange =
-        Exchange::new(client, "a.example".to_owned(), head, PolicyBody::empty(), presented, vault.begin(id));
-    let policy = gateway.pipelines().of("/").unwrap().policies(Phase::Inbound)[0].clone();
-    let ended = gateway.keyward.engine().run(&policy, Phase::Inbound, Box::new(exchange)).await;
+    let exchange = Exchange::new(
+        client,
+        "a.example".to_owned(),
+        head,
+        PolicyBody::empty(),
+        presented,
+        vault.begin(id),
+    );
+    let policy = gateway
+        .pipelines()
+        .of("/")
+        .unwrap()
+        .policies(Phase::Inbound)[0]
+        .clone();
+    let ended = gateway
+        .keyward
+        .engine()
+        .run(&policy, Phase::Inbound, Box::new(exchange))
+        .await;
 
     // The host is as it was: an honest policy still runs.
     let honest = TestGateway::builder()
@@ -52,7 +67,10 @@ async fn a_policy_that_never_returns_is_stopped() {
 #[tokio::test]
 async fn a_policy_that_takes_all_memory_is_stopped_at_its_limit() {
     let (_, ended) = attack("grow").await;
-    assert!(matches!(ended.unwrap_err(), PolicyStop::Trap | PolicyStop::Deadline(_)));
+    assert!(matches!(
+        ended.unwrap_err(),
+        PolicyStop::Trap | PolicyStop::Deadline(_)
+    ));
 }
 
 #[tokio::test]
@@ -73,7 +91,13 @@ async fn a_policy_that_calls_the_host_without_end_is_stopped() {
 
 #[tokio::test]
 async fn floods_are_refused_at_their_limits() {
-    for name in ["flood-handles", "flood-headers", "flood-variables", "flood-body", "flood-requests"] {
+    for name in [
+        "flood-handles",
+        "flood-headers",
+        "flood-variables",
+        "flood-body",
+        "flood-requests",
+    ] {
         let (exchange, ended) = attack(name).await;
         match ended {
             // The guest stopped when the host refused, or the host stopped the guest.
@@ -88,7 +112,9 @@ async fn floods_are_refused_at_their_limits() {
 async fn no_malformed_name_value_or_path_is_taken() {
     let (exchange, ended) = attack("forge").await;
     assert_eq!(ended.unwrap(), Verdict::Proceed);
-    let accepted = exchange.variable("vandal", "accepted").map(|value| value.to_vec());
+    let accepted = exchange
+        .variable("vandal", "accepted")
+        .map(|value| value.to_vec());
     let accepted = String::from_utf8(accepted.unwrap_or_default()).unwrap();
     assert_eq!(accepted, "", "the host took what it must not");
 }
@@ -131,7 +157,10 @@ async fn others_are_served_while_a_policy_burns_its_time() {
     tokio::task::yield_now().await;
     assert_eq!(honest.get("/").await.status, StatusCode::OK);
     let finished = runaways.iter().filter(|task| task.is_finished()).count();
-    assert!(finished < runaways.len(), "the honest exchange did not come last");
+    assert!(
+        finished < runaways.len(),
+        "the honest exchange did not come last"
+    );
     for task in runaways {
         assert_eq!(task.await.unwrap(), StatusCode::BAD_GATEWAY);
     }
@@ -146,8 +175,16 @@ async fn one_call_leaves_nothing_for_the_next() {
         .route("billing", &backend.url())
         .policy(&[Phase::Inbound], "hostile/thief", "thief", settings, &[])
         .build();
-    let with = http::Request::get("/").header("x-mark", "left-behind").body(bytes::Bytes::new());
-    assert!(gateway.send(with.unwrap()).await.text().contains("left-behind"));
+    let with = http::Request::get("/")
+        .header("x-mark", "left-behind")
+        .body(bytes::Bytes::new());
+    assert!(
+        gateway
+            .send(with.unwrap())
+            .await
+            .text()
+            .contains("left-behind")
+    );
     for _ in 0..50 {
         assert!(!gateway.get("/").await.text().contains("left-behind"));
     }

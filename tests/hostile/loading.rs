@@ -7,7 +7,9 @@ use serde_json::json;
 
 async fn load(component: &[u8], settings: Option<serde_json::Value>) -> Result<(), LoadError> {
     let backend = Backend::start().await;
-    let gateway = TestGateway::builder().route("billing", &backend.url()).build();
+    let gateway = TestGateway::builder()
+        .route("billing", &backend.url())
+        .build();
     let source = PolicySource {
         name: PolicyName::parse("guest").unwrap(),
         component,
@@ -25,7 +27,10 @@ async fn refused(component: &str) -> String {
 #[tokio::test]
 async fn what_is_no_component_is_refused() {
     for bytes in [&b""[..], b"\0asm", b"not wasm at all", &[0; 4096]] {
-        assert!(matches!(load(bytes, None).await, Err(LoadError::Invalid { .. })), "{bytes:?}");
+        assert!(
+            matches!(load(bytes, None).await, Err(LoadError::Invalid { .. })),
+            "{bytes:?}"
+        );
     }
     let module = refused("(module)").await;
     assert!(module.contains("it is a core module"), "{module}");
@@ -33,7 +38,11 @@ async fn what_is_no_component_is_refused() {
 
 #[tokio::test]
 async fn a_component_that_imports_anything_else_is_refused() {
-    for import in ["wasi:filesystem/types@0.2.0", "keyward:policy/secrets@0.2.0", "env"] {
+    for import in [
+        "wasi:filesystem/types@0.2.0",
+        "keyward:policy/secrets@0.2.0",
+        "env",
+    ] {
         let text = format!(r#"(component (import "{import}" (instance)))"#);
         let said = refused(&text.replace("\"env\"", "\"env:env/env\"")).await;
         assert!(said.contains("which no policy can have"), "{said}");
@@ -58,14 +67,21 @@ async fn a_component_without_a_manifest_or_with_two_is_refused() {
     let manifest = section(br#"{"name":"attach-api-key"}"#);
     let two = [component.as_slice(), &manifest].concat();
     let error = load(&two, None).await.unwrap_err();
-    assert!(error.to_string().contains("more than one manifest"), "{error}");
+    assert!(
+        error.to_string().contains("more than one manifest"),
+        "{error}"
+    );
     // Control: as it is, it loads.
     load(&component, None).await.unwrap();
 }
 
 fn section(content: &[u8]) -> Vec<u8> {
     let name = b"keyward:manifest";
-    let mut section = vec![0, u8::try_from(1 + name.len() + content.len()).unwrap(), name.len() as u8];
+    let mut section = vec![
+        0,
+        u8::try_from(1 + name.len() + content.len()).unwrap(),
+        name.len() as u8,
+    ];
     section.extend_from_slice(name);
     section.extend_from_slice(content);
     section
@@ -77,10 +93,20 @@ async fn an_attack_while_settings_are_read_ends_the_loading_and_nothing_else() {
     for attack in ["loop", "grow", "trap", "recurse"] {
         let settings = json!({ "attack": attack, "at": "configure" });
         let error = load(&component, Some(settings)).await.unwrap_err();
-        assert!(matches!(error, LoadError::Configure { .. }), "{attack}: {error}");
+        assert!(
+            matches!(error, LoadError::Configure { .. }),
+            "{attack}: {error}"
+        );
     }
-    let error = load(&component, Some(json!({ "attack": "fail", "at": "configure" }))).await;
-    assert!(matches!(error, Err(LoadError::Settings { .. })), "{error:?}");
+    let error = load(
+        &component,
+        Some(json!({ "attack": "fail", "at": "configure" })),
+    )
+    .await;
+    assert!(
+        matches!(error, Err(LoadError::Settings { .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -36,7 +36,11 @@ async fn attaches_in_the_header_and_shape_of_the_grant_and_over_what_the_client_
             .unwrap();
         assert_eq!(gateway.send(request).await.status, StatusCode::OK);
         let received = backend.received();
-        let values: Vec<_> = received[0].headers.get_all("authorization").iter().collect();
+        let values: Vec<_> = received[0]
+            .headers
+            .get_all("authorization")
+            .iter()
+            .collect();
         assert_eq!(values, [&format!("Bearer {}", canary.text())]);
     }
 }
@@ -51,7 +55,11 @@ async fn fails_the_exchange_where_nothing_is_granted() {
         .build();
     let answer = gateway.get("/v1/charges/7").await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
-    assert!(answer.text().contains("\"title\":\"policy failure\""), "{}", answer.text());
+    assert!(
+        answer.text().contains("\"title\":\"policy failure\""),
+        "{}",
+        answer.text()
+    );
     assert!(backend.received().is_empty());
 }
 
@@ -65,5 +73,8 @@ async fn an_alias_that_the_manifest_does_not_ask_for_stays_out_of_reach() {
         .inbound("attach-api-key", json!({ "alias": "other" }))
         .build();
     // The grant is there, the manifest's ask is not: authority is both.
-    assert_eq!(gateway.get("/v1/charges/7").await.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(
+        gateway.get("/v1/charges/7").await.status,
+        StatusCode::BAD_GATEWAY
+    );
 }

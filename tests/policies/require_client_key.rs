@@ -41,9 +41,17 @@ async fn world(grants: &str) -> World {
         .client_keys("consumers", &lines)
         .grants(grants)
         .route("billing", &backend.url())
-        .inbound("require-client-key", json!({ "subject-header": "x-subject" }))
+        .inbound(
+            "require-client-key",
+            json!({ "subject-header": "x-subject" }),
+        )
         .build();
-    World { backend, gateway, first, second }
+    World {
+        backend,
+        gateway,
+        first,
+        second,
+    }
 }
 
 async fn send(world: &World, path: &str, header: Option<&str>) -> Answer {
@@ -51,7 +59,10 @@ async fn send(world: &World, path: &str, header: Option<&str>) -> Answer {
     if let Some(value) = header {
         request = request.header("X-Client-Key", value);
     }
-    world.gateway.send(request.body(Bytes::new()).unwrap()).await
+    world
+        .gateway
+        .send(request.body(Bytes::new()).unwrap())
+        .await
 }
 
 #[tokio::test]
@@ -89,7 +100,12 @@ async fn no_key_and_a_wrong_key_look_the_same_to_the_client() {
     let world = world(BY_HEADER).await;
     let none = send(&world, "/a", None).await;
     let wrong = send(&world, "/a", Some("0123456789abcdef0123456789abcdef")).await;
-    let place = send(&world, &format!("/a?subscription-key={}", world.first.text()), None).await;
+    let place = send(
+        &world,
+        &format!("/a?subscription-key={}", world.first.text()),
+        None,
+    )
+    .await;
     for answer in [&none, &wrong, &place] {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         assert_eq!(answer.headers.get("www-authenticate").unwrap(), "ApiKey");

@@ -16,7 +16,11 @@ fn settings() -> serde_json::Value {
 }
 
 fn values(headers: &http::HeaderMap, name: &str) -> Vec<String> {
-    headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    headers
+        .get_all(name)
+        .iter()
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
 }
 
 fn check(headers: &http::HeaderMap) {
@@ -61,7 +65,13 @@ async fn each_action_does_its_work_on_the_response() {
     .await;
     let gateway = TestGateway::builder()
         .route("billing", &backend.url())
-        .policy(&[Phase::Outbound], "set-headers", "set-headers", settings(), &[])
+        .policy(
+            &[Phase::Outbound],
+            "set-headers",
+            "set-headers",
+            settings(),
+            &[],
+        )
         .build();
     let answer = gateway.get("/").await;
     check(&answer.headers);

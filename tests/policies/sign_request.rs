@@ -25,7 +25,9 @@ async fn signed(body: &'static str) -> (Canary, Received, String) {
         .route("billing", &backend.url())
         .inbound("sign-request", json!({}))
         .build();
-    let request = Request::post("/v1/refunds?limit=2").body(Bytes::from(body)).unwrap();
+    let request = Request::post("/v1/refunds?limit=2")
+        .body(Bytes::from(body))
+        .unwrap();
     assert_eq!(gateway.send(request).await.status, StatusCode::OK);
     let authority = backend.url().trim_start_matches("http://").to_owned();
     let received = backend.received().into_iter().next().unwrap();
@@ -37,7 +39,11 @@ async fn signed(body: &'static str) -> (Canary, Received, String) {
 fn verifies(received: &Received, authority: &str, key: &str, body: &[u8]) -> bool {
     let input = received.header("signature-input").unwrap();
     let (label, parameters) = input.split_once('=').unwrap();
-    let list = parameters.trim_start_matches('(').split_once(')').unwrap().0;
+    let list = parameters
+        .trim_start_matches('(')
+        .split_once(')')
+        .unwrap()
+        .0;
     let (method, target) = received.target.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut base = String::new();
@@ -54,11 +60,16 @@ fn verifies(received: &Received, authority: &str, key: &str, body: &[u8]) -> boo
     base.push_str(&format!("\"@signature-params\": {parameters}"));
     let digest = format!("sha-256=:{}:", BASE64.encode(&Sha256::digest(body)));
     let signature = received.header("signature").unwrap();
-    let signature = signature.strip_prefix(&format!("{label}=:")).unwrap().trim_end_matches(':');
+    let signature = signature
+        .strip_prefix(&format!("{label}=:"))
+        .unwrap()
+        .trim_end_matches(':');
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(base.as_bytes());
     received.header("content-digest") == Some(digest.as_str())
-        && mac.verify_slice(&BASE64.decode(signature.as_bytes()).unwrap()).is_ok()
+        && mac
+            .verify_slice(&BASE64.decode(signature.as_bytes()).unwrap())
+            .is_ok()
 }
 
 #[tokio::test]
@@ -66,12 +77,26 @@ async fn a_backend_that_has_the_key_can_verify_the_signature() {
     let (canary, received, authority) = signed("amount=5").await;
     assert!(verifies(&received, &authority, canary.text(), b"amount=5"));
     // Controls: another key, another body, another target don't verify.
-    assert!(!verifies(&received, &authority, Canary::new().text(), b"amount=5"));
+    assert!(!verifies(
+        &received,
+        &authority,
+        Canary::new().text(),
+        b"amount=5"
+    ));
     assert!(!verifies(&received, &authority, canary.text(), b"amount=6"));
     let mut elsewhere = received.clone();
     elsewhere.target = "POST /v1/refunds?limit=3".to_owned();
-    assert!(!verifies(&elsewhere, &authority, canary.text(), b"amount=5"));
-    assert_eq!(canary.find_in(&received.everything()), None, "the key itself stays here");
+    assert!(!verifies(
+        &elsewhere,
+        &authority,
+        canary.text(),
+        b"amount=5"
+    ));
+    assert_eq!(
+        canary.find_in(&received.everything()),
+        None,
+        "the key itself stays here"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +105,10 @@ async fn the_signature_names_its_key_and_its_time() {
     let input = received.header("signature-input").unwrap();
     assert!(input.contains(";keyid=\"signing-key\""), "{input}");
     assert!(input.contains(";created="), "{input}");
-    assert!(input.contains("\"@method\"") && input.contains("\"@path\""), "{input}");
+    assert!(
+        input.contains("\"@method\"") && input.contains("\"@path\""),
+        "{input}"
+    );
 }
 
 #[tokio::test]

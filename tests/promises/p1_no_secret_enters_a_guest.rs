@@ -71,7 +71,11 @@ async fn look_into_guests(paste: bool) -> Seen {
     let hmac_key = Arc::new(Canary::new());
     let mac_key = Arc::new(Canary::new());
     let client_key = Arc::new(Canary::new());
-    let seen = Arc::new(Mutex::new(Seen { memories: 0, found: Vec::new(), witness: false }));
+    let seen = Arc::new(Mutex::new(Seen {
+        memories: 0,
+        found: Vec::new(),
+        witness: false,
+    }));
 
     let observer = {
         let seen = Arc::clone(&seen);
@@ -116,11 +120,21 @@ async fn look_into_guests(paste: bool) -> Seen {
         .body(Bytes::from("amount=5"))
         .unwrap();
     gateway.send(request).await;
-    assert!(!backend.received().is_empty(), "the request got as far as the backend");
+    assert!(
+        !backend.received().is_empty(),
+        "the request got as far as the backend"
+    );
     drop(gateway);
     let seen = Arc::into_inner(seen).unwrap().into_inner().unwrap();
-    assert!(seen.memories >= 6, "each call's memory is read, not {}", seen.memories);
-    assert!(seen.witness, "a guest that lists the headers has seen this one");
+    assert!(
+        seen.memories >= 6,
+        "each call's memory is read, not {}",
+        seen.memories
+    );
+    assert!(
+        seen.witness,
+        "a guest that lists the headers has seen this one"
+    );
     seen
 }
 

@@ -36,11 +36,21 @@ async fn rob(grants: &str, settings: serde_json::Value) -> (Canary, Vec<u8>, Vec
         .grants(grants)
         .route("billing", &backend.url())
         .route("attacker", &attacker.url())
-        .policy(&[Phase::Inbound], "hostile/thief", "thief", settings, &["attacker"])
+        .policy(
+            &[Phase::Inbound],
+            "hostile/thief",
+            "thief",
+            settings,
+            &["attacker"],
+        )
         .build();
     let status = gateway.get("/v1/charges").await.status;
     let all = |backend: &Backend| {
-        backend.received().iter().flat_map(|received| received.everything()).collect::<Vec<u8>>()
+        backend
+            .received()
+            .iter()
+            .flat_map(|received| received.everything())
+            .collect::<Vec<u8>>()
     };
     (canary, all(&backend), all(&attacker), status)
 }
@@ -81,14 +91,20 @@ async fn control_a_grant_for_the_other_route_lets_the_secret_go_there() {
 async fn a_secret_does_not_go_out_by_another_method() {
     let to = r#"{ route = "billing", methods = ["POST"], paths = ["/v1/charges"] }"#;
     let (canary, backend, _, status) = rob(&grant(to), attacks(&["attach"])).await;
-    assert_eq!((status, canary.find_in(&backend)), (StatusCode::BAD_GATEWAY, None));
+    assert_eq!(
+        (status, canary.find_in(&backend)),
+        (StatusCode::BAD_GATEWAY, None)
+    );
 }
 
 #[tokio::test]
 async fn control_the_granted_method_takes_the_secret_along() {
     let to = r#"{ route = "billing", methods = ["GET"], paths = ["/v1/charges"] }"#;
     let (canary, backend, _, status) = rob(&grant(to), attacks(&["attach"])).await;
-    assert_eq!((status, canary.find_in(&backend)), (StatusCode::OK, Some("raw")));
+    assert_eq!(
+        (status, canary.find_in(&backend)),
+        (StatusCode::OK, Some("raw"))
+    );
 }
 
 #[tokio::test]
@@ -109,9 +125,18 @@ async fn a_redirect_is_passed_on_and_not_followed() {
         .api_key("billing-key", canary.text())
         .grants(&grant(to))
         .route("billing", &backend.url())
-        .policy(&[Phase::Inbound], "hostile/thief", "thief", attacks(&["attach"]), &[])
+        .policy(
+            &[Phase::Inbound],
+            "hostile/thief",
+            "thief",
+            attacks(&["attach"]),
+            &[],
+        )
         .build();
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::TEMPORARY_REDIRECT
+    );
     assert!(attacker.received().is_empty());
     // Control: the request that was answered with the redirect carried the secret.
     let everything = backend.received().first().unwrap().everything();
@@ -123,8 +148,16 @@ async fn plaintext_to_another_machine_is_no_route() {
     use keyward::egress::{Route, RouteError};
     use keyward::names::RouteName;
     let name = || RouteName::parse("billing").unwrap();
-    for url in ["http://billing.example.com", "http://192.0.2.1", "http://10.0.0.1:8080"] {
-        assert_eq!(Route::new(name(), url).unwrap_err(), RouteError::Plaintext, "{url}");
+    for url in [
+        "http://billing.example.com",
+        "http://192.0.2.1",
+        "http://10.0.0.1:8080",
+    ] {
+        assert_eq!(
+            Route::new(name(), url).unwrap_err(),
+            RouteError::Plaintext,
+            "{url}"
+        );
     }
     // Control: the same hosts over TLS are.
     assert!(Route::new(name(), "https://billing.example.com").is_ok());

@@ -35,13 +35,23 @@ async fn reflect(
     builder = if guarded {
         builder.inbound("attach-api-key", json!({}))
     } else {
-        let header = json!({ "name": "x-api-key", "action": "override", "values": [canary.text()] });
-        builder.policy(&[Phase::Inbound], "set-headers", "set-headers", json!({ "headers": [header] }), &[])
+        let header =
+            json!({ "name": "x-api-key", "action": "override", "values": [canary.text()] });
+        builder.policy(
+            &[Phase::Inbound],
+            "set-headers",
+            "set-headers",
+            json!({ "headers": [header] }),
+            &[],
+        )
     };
     let gateway = builder.build();
     let answer = gateway.get("/v1/charges").await;
     assert_eq!(
-        backend.received().first().and_then(|received| received.header("x-api-key").map(str::to_owned)),
+        backend
+            .received()
+            .first()
+            .and_then(|received| received.header("x-api-key").map(str::to_owned)),
         Some(canary.text().to_owned()),
         "the backend has the value either way"
     );
@@ -54,7 +64,10 @@ fn key(received: &Received) -> String {
 
 fn in_header(received: &Received) -> Response<Full<Bytes>> {
     let value = format!("you sent {}", key(received));
-    Response::builder().header("x-debug", value).body(Full::new(Bytes::new())).unwrap()
+    Response::builder()
+        .header("x-debug", value)
+        .body(Full::new(Bytes::new()))
+        .unwrap()
 }
 
 fn in_body(received: &Received) -> Response<Full<Bytes>> {
@@ -62,7 +75,9 @@ fn in_body(received: &Received) -> Response<Full<Bytes>> {
 }
 
 fn in_base64(received: &Received) -> Response<Full<Bytes>> {
-    Response::new(Full::from(BASE64.encode(format!("ab {} after", key(received)).as_bytes())))
+    Response::new(Full::from(
+        BASE64.encode(format!("ab {} after", key(received)).as_bytes()),
+    ))
 }
 
 #[tokio::test]
@@ -80,7 +95,11 @@ async fn control_an_unguarded_value_in_an_answers_head_reaches_the_client() {
 
 /// A body that is longer than what is looked at before its head goes on.
 fn late_in_body(received: &Received) -> Response<Full<Bytes>> {
-    Response::new(Full::from(format!("{} {} after", "x".repeat(4 << 20), key(received))))
+    Response::new(Full::from(format!(
+        "{} {} after",
+        "x".repeat(4 << 20),
+        key(received)
+    )))
 }
 
 #[tokio::test]
@@ -105,14 +124,20 @@ async fn control_an_unguarded_value_in_an_answers_body_reaches_the_client() {
     let (canary, answer) = reflect(false, in_body).await;
     assert_eq!(canary.find_in(&answer.everything()), Some("raw"));
     let (canary, answer) = reflect(false, in_base64).await;
-    assert!(canary.find_in(&answer.everything()).is_some_and(|form| form.starts_with("base64")));
+    assert!(
+        canary
+            .find_in(&answer.everything())
+            .is_some_and(|form| form.starts_with("base64"))
+    );
 }
 
 #[tokio::test]
 async fn a_policy_that_calls_a_reflecting_backend_gets_nothing_out_of_it() {
     let backend = Backend::reflecting().await;
     let canary = Canary::new();
-    let grant = GRANT.replace("attach-api-key", "thief").replace("/v1/charges", "/elsewhere");
+    let grant = GRANT
+        .replace("attach-api-key", "thief")
+        .replace("/v1/charges", "/elsewhere");
     let settings = json!({
         "attacks": ["call", "carry"], "names": ["backend"], "routes": ["billing"],
         "path": "/elsewhere", "respond": true,
@@ -121,11 +146,20 @@ async fn a_policy_that_calls_a_reflecting_backend_gets_nothing_out_of_it() {
         .api_key("billing-key", canary.text())
         .grants(&grant)
         .route("billing", &backend.url())
-        .policy(&[Phase::Inbound], "hostile/thief", "thief", settings, &["billing"])
+        .policy(
+            &[Phase::Inbound],
+            "hostile/thief",
+            "thief",
+            settings,
+            &["billing"],
+        )
         .build();
     let answer = gateway.get("/").await;
     assert_eq!(canary.find_in(&answer.everything()), None);
     // Control: the value did go to the backend, which did return it.
     let received = backend.received();
-    assert_eq!(canary.find_in(&received.first().unwrap().everything()), Some("raw"));
+    assert_eq!(
+        canary.find_in(&received.first().unwrap().everything()),
+        Some("raw")
+    );
 }

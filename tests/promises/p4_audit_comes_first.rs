@@ -63,7 +63,9 @@ fn request(gateway: &Arc<TestGateway>) -> tokio::task::JoinHandle<keyward_tests:
 
 async fn someone_waits(gateway: &TestGateway) {
     let disk = gateway.disk();
-    tokio::task::spawn_blocking(move || disk.wait_until_someone_waits()).await.unwrap();
+    tokio::task::spawn_blocking(move || disk.wait_until_someone_waits())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +91,11 @@ async fn control_without_the_barrier_the_request_reaches_the_backend_first() {
     gateway.disk().hang();
     let answer = request(&gateway).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(backend.received().len(), 1, "sent while nothing was durable");
+    assert_eq!(
+        backend.received().len(),
+        1,
+        "sent while nothing was durable"
+    );
     gateway.disk().work();
 }
 
@@ -124,11 +130,21 @@ async fn a_disk_that_fails_stops_every_use_and_nothing_leaves() {
     let gateway = attaching(Durability::Strict, &backend);
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
     gateway.disk().fail();
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     // A sync that succeeds later proves nothing about what an earlier one lost.
     gateway.disk().work();
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(backend.received().len(), 1, "only the request before the failure");
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        backend.received().len(),
+        1,
+        "only the request before the failure"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

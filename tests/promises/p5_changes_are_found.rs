@@ -74,7 +74,11 @@ async fn one_changed_byte_in_any_file_of_the_trail_is_found() {
             let mut other = bytes.clone();
             other[place] ^= 1;
             std::fs::write(&file, &other).unwrap();
-            assert!(verify_trail(&trail, &key).is_err(), "{} at {place}", file.display());
+            assert!(
+                verify_trail(&trail, &key).is_err(),
+                "{} at {place}",
+                file.display()
+            );
             changed += 1;
         }
         std::fs::write(&file, &bytes).unwrap();

@@ -27,7 +27,10 @@ async fn the_next_use_after_a_grant_is_gone_is_denied() {
     // Control: with the grant in force the request goes through.
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
     gateway.set_grants("");
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::BAD_GATEWAY
+    );
     assert_eq!(backend.received().len(), 1);
     gateway.set_grants(GRANT);
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
@@ -37,7 +40,10 @@ async fn the_next_use_after_a_grant_is_gone_is_denied() {
 async fn a_grant_for_another_component_is_none() {
     let backend = Backend::start().await;
     let pinned = |digest: &str| {
-        GRANT.replace("secret =", &format!("component = \"sha256:{digest}\"\nsecret ="))
+        GRANT.replace(
+            "secret =",
+            &format!("component = \"sha256:{digest}\"\nsecret ="),
+        )
     };
     let gateway = TestGateway::builder()
         .api_key("billing-key", Canary::new().text())
@@ -45,7 +51,10 @@ async fn a_grant_for_another_component_is_none() {
         .route("billing", &backend.url())
         .inbound("attach-api-key", json!({}))
         .build();
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::BAD_GATEWAY
+    );
     // Control: pinned to the component that runs, the grant holds.
     let component = std::fs::read(keyward_tests::policy_file("attach-api-key")).unwrap();
     let digest = keyward::vault::digest_component(&component).to_string();

@@ -44,7 +44,10 @@ async fn a_known_client_reaches_the_backend_with_the_secret_attached_and_signed(
         .client_keys("consumers", &format!("acme = {}\n", client_key.text()))
         .grants(GRANTS)
         .route("billing", &backend.url())
-        .inbound("require-client-key", json!({ "subject-header": "x-subject" }))
+        .inbound(
+            "require-client-key",
+            json!({ "subject-header": "x-subject" }),
+        )
         .inbound("attach-api-key", json!({}))
         .inbound("sign-request", json!({}))
         .build();
@@ -54,17 +57,34 @@ async fn a_known_client_reaches_the_backend_with_the_secret_attached_and_signed(
         .body(Bytes::from("amount=5"))
         .unwrap();
     let answer = gateway.send(request).await;
-    assert_eq!((answer.status, answer.text().as_str()), (StatusCode::OK, "ok"));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (StatusCode::OK, "ok")
+    );
 
     let received = backend.received();
-    let [received] = received.as_slice() else { panic!("one request, not {}", received.len()) };
+    let [received] = received.as_slice() else {
+        panic!("one request, not {}", received.len())
+    };
     assert_eq!(received.target, "POST /v1/charges");
     assert_eq!(received.header("x-api-key"), Some(api_key.text()));
     assert_eq!(received.header("x-subject"), Some("acme"));
-    assert_eq!(received.header("x-client-key"), None, "the client's key stays here");
+    assert_eq!(
+        received.header("x-client-key"),
+        None,
+        "the client's key stays here"
+    );
     assert!(received.header("signature").is_some());
-    assert!(received.header("signature-input").is_some_and(|input| input.contains("created=")));
-    assert!(received.header("content-digest").is_some_and(|digest| digest.starts_with("sha-256=")));
+    assert!(
+        received
+            .header("signature-input")
+            .is_some_and(|input| input.contains("created="))
+    );
+    assert!(
+        received
+            .header("content-digest")
+            .is_some_and(|digest| digest.starts_with("sha-256="))
+    );
     assert_eq!(received.body, "amount=5");
 
     let key = gateway.vault().audit().verifier_key();
@@ -93,7 +113,10 @@ async fn a_client_without_a_known_key_is_told_so_and_the_backend_hears_nothing()
         .inbound("require-client-key", json!({}))
         .inbound("attach-api-key", json!({}))
         .build();
-    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::UNAUTHORIZED
+    );
     let wrong = Request::get("/v1/charges").header("x-client-key", Canary::new().text());
     let answer = gateway.send(wrong.body(Bytes::new()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

@@ -72,12 +72,20 @@ impl Backend {
     pub async fn answering(
         answer: impl Fn(&Received) -> Response<Full<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
         let received = Arc::new(Mutex::new(Vec::new()));
         let answer: Answer = Arc::new(answer);
         let server = tokio::spawn(serve(listener, Arc::clone(&received), answer));
-        Backend { address, received, server }
+        Backend {
+            address,
+            received,
+            server,
+        }
     }
 
     /// Where it listens.
@@ -87,7 +95,10 @@ impl Backend {
 
     /// What it has received so far.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -104,15 +115,28 @@ async fn serve(listener: TcpListener, received: Arc<Mutex<Vec<Received>>>, answe
             let (received, answer) = (Arc::clone(&received), Arc::clone(&answer));
             async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = body
+                    .collect()
+                    .await
+                    .map(|body| body.to_bytes())
+                    .unwrap_or_default();
                 let target = format!(
                     "{} {}",
                     head.method,
-                    head.uri.path_and_query().map_or("/", |target| target.as_str())
+                    head.uri
+                        .path_and_query()
+                        .map_or("/", |target| target.as_str())
                 );
-                let request = Received { target, headers: head.headers, body };
+                let request = Received {
+                    target,
+                    headers: head.headers,
+                    body,
+                };
                 let response = answer(&request);
-                received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                received
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(request);
                 Ok::<_, Infallible>(response)
             }
         });

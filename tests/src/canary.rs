@@ -13,7 +13,9 @@ impl Canary {
     pub fn new() -> Self {
         let mut bytes = [0_u8; 20];
         keyward::vault::fill_random(&mut bytes);
-        Canary { text: HEXLOWER.encode(&bytes) }
+        Canary {
+            text: HEXLOWER.encode(&bytes),
+        }
     }
 
     /// The value.
@@ -36,7 +38,13 @@ impl Canary {
             ("upper hexadecimal", HEXUPPER.encode(value).into_bytes()),
             ("base32", BASE32_NOPAD.encode(value).into_bytes()),
             ("UTF-16", value.iter().flat_map(|byte| [*byte, 0]).collect()),
-            ("percent", value.iter().flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect()),
+            (
+                "percent",
+                value
+                    .iter()
+                    .flat_map(|byte| format!("%{byte:02x}").into_bytes())
+                    .collect(),
+            ),
         ];
         for shift in 0..3 {
             let mut shifted = vec![b'x'; shift];
@@ -50,7 +58,10 @@ impl Canary {
                 forms.push((name, core.to_vec()));
             }
         }
-        forms.into_iter().find(|(_, form)| contains(bytes, form)).map(|(name, _)| name)
+        forms
+            .into_iter()
+            .find(|(_, form)| contains(bytes, form))
+            .map(|(name, _)| name)
     }
 }
 
@@ -61,7 +72,9 @@ impl Default for Canary {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -78,10 +91,22 @@ mod tests {
             text.extend_from_slice(value);
             text.extend_from_slice(b"tail");
             assert_eq!(canary.find_in(&text), Some("raw"));
-            assert!(canary.find_in(BASE64_NOPAD.encode(&text).as_bytes()).is_some(), "{filler}");
-            assert!(canary.find_in(BASE64URL_NOPAD.encode(&text).as_bytes()).is_some());
+            assert!(
+                canary
+                    .find_in(BASE64_NOPAD.encode(&text).as_bytes())
+                    .is_some(),
+                "{filler}"
+            );
+            assert!(
+                canary
+                    .find_in(BASE64URL_NOPAD.encode(&text).as_bytes())
+                    .is_some()
+            );
         }
-        assert_eq!(canary.find_in(HEXLOWER.encode(value).as_bytes()), Some("hexadecimal"));
+        assert_eq!(
+            canary.find_in(HEXLOWER.encode(value).as_bytes()),
+            Some("hexadecimal")
+        );
         // Another canary is not this one.
         assert_eq!(canary.find_in(Canary::new().text().as_bytes()), None);
     }

@@ -14,8 +14,7 @@ use keyward::egress::{Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
-    Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault,
-    VaultFiles,
+    Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault, VaultFiles,
 };
 use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
@@ -91,7 +90,11 @@ pub fn policy_file(name: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/policies")
         .join(format!("{name}.wasm"));
-    assert!(file.exists(), "{} is not built; run `cargo xtask guests`", file.display());
+    assert!(
+        file.exists(),
+        "{} is not built; run `cargo xtask guests`",
+        file.display()
+    );
     file
 }
 
@@ -113,7 +116,10 @@ impl TestGateway {
 
     /// Who does what a test does.
     pub fn actor() -> Actor {
-        Actor { name: "test".to_owned(), reason: None }
+        Actor {
+            name: "test".to_owned(),
+            reason: None,
+        }
     }
 
     /// The vault.
@@ -150,7 +156,9 @@ impl TestGateway {
     pub fn add_api_key(&self, name: &str, value: &str) {
         let value = Secret::read_from(value.as_bytes(), 4096).unwrap();
         let name = SecretName::parse(name).unwrap();
-        self.vault().add(&name, Kind::ApiKey, value, &Self::actor()).unwrap();
+        self.vault()
+            .add(&name, Kind::ApiKey, value, &Self::actor())
+            .unwrap();
     }
 
     /// Stops the gateway and leaves its files.
@@ -162,19 +170,26 @@ impl TestGateway {
     pub async fn send(&self, request: Request<Bytes>) -> Answer {
         let (mut head, body) = request.into_parts();
         if !head.headers.contains_key("host") {
-            head.headers.insert("host", "gateway.example.com".parse().unwrap());
+            head.headers
+                .insert("host", "gateway.example.com".parse().unwrap());
         }
         let request = Request::from_parts(head, full(body));
         let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
-        let response = keyward_gateway::forward(&self.keyward, &self.pipelines, client, request).await;
+        let response =
+            keyward_gateway::forward(&self.keyward, &self.pipelines, client, request).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.ok().map(|body| body.to_bytes());
-        Answer { status: head.status, headers: head.headers, body }
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     /// `GET path`.
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).body(Bytes::new()).unwrap()).await
+        self.send(Request::get(path).body(Bytes::new()).unwrap())
+            .await
     }
 
     /// Every file of the gateway's directory, in one piece, for searching.
@@ -198,20 +213,26 @@ impl TestGateway {
 impl Builder {
     /// An API key.
     pub fn api_key(mut self, name: &str, value: &str) -> Self {
-        self.secrets.push((name.to_owned(), Kind::ApiKey, value.as_bytes().to_vec()));
+        self.secrets
+            .push((name.to_owned(), Kind::ApiKey, value.as_bytes().to_vec()));
         self
     }
 
     /// A key for HMAC with SHA-256, as text that is the key itself.
     pub fn hmac_key(mut self, name: &str, value: &str) -> Self {
-        let kind = Kind::HmacKey { algorithm: MacAlgorithm::Sha256, encoding: KeyEncoding::Raw };
-        self.secrets.push((name.to_owned(), kind, value.as_bytes().to_vec()));
+        let kind = Kind::HmacKey {
+            algorithm: MacAlgorithm::Sha256,
+            encoding: KeyEncoding::Raw,
+        };
+        self.secrets
+            .push((name.to_owned(), kind, value.as_bytes().to_vec()));
         self
     }
 
     /// Client keys, as `subject = key` lines.
     pub fn client_keys(mut self, name: &str, lines: &str) -> Self {
-        self.secrets.push((name.to_owned(), Kind::ClientKeys, lines.as_bytes().to_vec()));
+        self.secrets
+            .push((name.to_owned(), Kind::ClientKeys, lines.as_bytes().to_vec()));
         self
     }
 
@@ -289,7 +310,10 @@ impl Builder {
         Vault::create(&files).unwrap();
         let (vault, disk) = if self.controlled {
             let (storage, disk) = DiskControl::storage(&files.audit);
-            (Vault::open_with(&files, storage, self.durability).unwrap(), Some(disk))
+            (
+                Vault::open_with(&files, storage, self.durability).unwrap(),
+                Some(disk),
+            )
         } else {
             (Vault::open(&files, self.durability).unwrap(), None)
         };
@@ -297,14 +321,19 @@ impl Builder {
         for (name, kind, value) in self.secrets {
             let value = Secret::read_from(value.as_slice(), 64 << 10).unwrap();
             let name = SecretName::parse(&name).unwrap();
-            vault.add(&name, kind, value, &actor).unwrap_or_else(|error| panic!("{name}: {error}"));
+            vault
+                .add(&name, kind, value, &actor)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
         }
         let grants =
             Grants::parse("grants.toml", &self.grants).unwrap_or_else(|error| panic!("{error}"));
         vault.set_grants(grants, &actor).unwrap();
 
         let route_name = |name: &String| RouteName::parse(name).unwrap();
-        let routes = self.routes.iter().map(|(name, url)| Route::new(route_name(name), url).unwrap());
+        let routes = self
+            .routes
+            .iter()
+            .map(|(name, url)| Route::new(route_name(name), url).unwrap());
         let mut builder = Keyward::builder(vault).routes(routes).engine(self.engine);
         if let Some(observer) = self.observer {
             builder = builder.memory_observer(observer);

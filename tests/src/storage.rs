@@ -28,10 +28,15 @@ pub struct DiskControl {
 impl DiskControl {
     /// A storage in `directory`, and the hand on it.
     pub fn storage(directory: &Path) -> (Box<dyn TrailStorage>, DiskControl) {
-        let shared =
-            Arc::new(Shared { disk: Mutex::new((Disk::Works, 0)), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            disk: Mutex::new((Disk::Works, 0)),
+            changed: Condvar::new(),
+        });
         let inner = FileStorage::open(directory).unwrap();
-        let storage = ControlledStorage { inner, shared: Arc::clone(&shared) };
+        let storage = ControlledStorage {
+            inner,
+            shared: Arc::clone(&shared),
+        };
         (Box::new(storage), DiskControl { shared })
     }
 

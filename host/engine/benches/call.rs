@@ -5,7 +5,11 @@
 //! interleaved rounds, so that a slow moment of the machine hits every row alike.
 //! Read the ratios.
 //! Start it with `cargo xtask bench`, which builds the policy that it runs.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and may panic")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints and may panic"
+)]
 
 use std::future::Future;
 use std::hint::black_box;
@@ -94,7 +98,9 @@ struct Bench {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo bench … -- attach` measures the rows with that word only.
-    let wanted = arguments.iter().find(|argument| !argument.starts_with("--"));
+    let wanted = arguments
+        .iter()
+        .find(|argument| !argument.starts_with("--"));
     let wanted = wanted.map_or("", String::as_str);
     if arguments.iter().any(|argument| argument == "--one-process") {
         return measure(wanted);
@@ -114,7 +120,9 @@ fn main() {
     println!(
         "Nanoseconds of CPU for each call; medians of {PROCESSES} processes of {ROUNDS} interleaved rounds.\n"
     );
-    println!("| | sandbox, 1 core | plain Rust | sandbox − plain | sandbox, 2 cores, each | 2 cores : 1 |");
+    println!(
+        "| | sandbox, 1 core | plain Rust | sandbox − plain | sandbox, 2 cores, each | 2 cores : 1 |"
+    );
     println!("|---|---|---|---|---|---|");
     for (name, [one, plain, two]) in rows {
         let (one, plain, two) = (median(one), median(plain), median(two));
@@ -142,7 +150,11 @@ fn in_a_process(wanted: &str) -> Vec<(String, [f64; 3])> {
         let mut figure = || parts.next().unwrap().parse().unwrap();
         (name, [figure(), figure(), figure()])
     };
-    String::from_utf8(output.stdout).unwrap().lines().map(row).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(row)
+        .collect()
 }
 
 fn measure(wanted: &str) {
@@ -172,9 +184,13 @@ fn measure(wanted: &str) {
         })
         .unwrap();
     let cases = [
-        Case { name: "empty call", policy: nothing.clone(), native: |_, exchange| {
-            black_box(exchange);
-        } },
+        Case {
+            name: "empty call",
+            policy: nothing.clone(),
+            native: |_, exchange| {
+                black_box(exchange);
+            },
+        },
         Case {
             name: "attach",
             policy: shipped,
@@ -212,7 +228,13 @@ fn measure(wanted: &str) {
             plain.push(natively(&bench, case.native));
             two.push(on_two_cores(&bench, &case.policy));
         }
-        println!("{}|{}|{}|{}", case.name, median(one), median(plain), median(two));
+        println!(
+            "{}|{}|{}|{}",
+            case.name,
+            median(one),
+            median(plain),
+            median(two)
+        );
     }
 }
 
@@ -248,8 +270,13 @@ fn natively(bench: &Bench, native: fn(&Bench, &mut Exchange)) -> f64 {
 
 fn on_two_cores(bench: &Bench, policy: &Policy) -> f64 {
     let both: Vec<f64> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| sandboxed(bench, policy))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let threads: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| sandboxed(bench, policy)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     both.iter().sum::<f64>() / 2.0
 }
@@ -282,7 +309,10 @@ fn median(mut samples: Vec<f64>) -> f64 {
 fn finish<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if let Poll::Ready(value) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             return value;
         }
     }
@@ -311,18 +341,28 @@ fn vault(directory: &Path) -> Arc<Vault> {
     let files = VaultFiles::in_directory(directory);
     Vault::create(&files).unwrap();
     let vault = Arc::new(Vault::open(&files, Durability::Buffered).unwrap());
-    let actor = Actor { name: "bench".to_owned(), reason: None };
+    let actor = Actor {
+        name: "bench".to_owned(),
+        reason: None,
+    };
     let add = |name, kind, value: &[u8]| {
         let value = Secret::read_from(value, 4096).unwrap();
-        vault.add(&SecretName::parse(name).unwrap(), kind, value, &actor).unwrap();
+        vault
+            .add(&SecretName::parse(name).unwrap(), kind, value, &actor)
+            .unwrap();
     };
     add("key", Kind::ApiKey, b"sk_bench_0123456789abcdef0123456789");
     add(
         "mac",
-        Kind::HmacKey { algorithm: MacAlgorithm::Sha256, encoding: KeyEncoding::Hex },
+        Kind::HmacKey {
+            algorithm: MacAlgorithm::Sha256,
+            encoding: KeyEncoding::Hex,
+        },
         b"8f3c1b5ad2e94f7061c2a3b4d5e6f7089a1b2c3d4e5f60718293a4b5c6d7e8f9",
     );
-    vault.set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor).unwrap();
+    vault
+        .set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor)
+        .unwrap();
     vault
 }
 

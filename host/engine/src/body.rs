@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty};
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 
 /// A body as the engine takes and gives it.
 pub type Body = UnsyncBoxBody<Bytes, BodyFailure>;
@@ -49,18 +49,37 @@ pub(crate) enum Pulled {
 impl PolicyBody {
     /// A body that streams from `source`.
     pub fn new(source: Body) -> Self {
-        let rest = if source.is_end_stream() { None } else { Some(source) };
-        PolicyBody { rest, held: Vec::new(), held_bytes: 0, trailers: None, replaced: false }
+        let rest = if source.is_end_stream() {
+            None
+        } else {
+            Some(source)
+        };
+        PolicyBody {
+            rest,
+            held: Vec::new(),
+            held_bytes: 0,
+            trailers: None,
+            replaced: false,
+        }
     }
 
     /// No body.
     pub fn empty() -> Self {
-        PolicyBody { rest: None, held: Vec::new(), held_bytes: 0, trailers: None, replaced: false }
+        PolicyBody {
+            rest: None,
+            held: Vec::new(),
+            held_bytes: 0,
+            trailers: None,
+            replaced: false,
+        }
     }
 
     /// Drops what there is; the body is empty and the policy's own from here on.
     pub(crate) fn clear(&mut self) {
-        *self = PolicyBody { replaced: true, ..PolicyBody::empty() };
+        *self = PolicyBody {
+            replaced: true,
+            ..PolicyBody::empty()
+        };
     }
 
     pub(crate) fn push(&mut self, cursor: &mut Cursor, part: Vec<u8>, most: usize) -> bool {
@@ -68,7 +87,11 @@ impl PolicyBody {
             self.clear();
             cursor.pushed = true;
         }
-        let Some(total) = self.held_bytes.checked_add(part.len()).filter(|n| *n <= most) else {
+        let Some(total) = self
+            .held_bytes
+            .checked_add(part.len())
+            .filter(|n| *n <= most)
+        else {
             return false;
         };
         self.held_bytes = total;
@@ -94,7 +117,9 @@ impl PolicyBody {
                 cursor.offset += take;
                 return Pulled::Part(part);
             }
-            let Some(rest) = self.rest.as_mut() else { return Pulled::End };
+            let Some(rest) = self.rest.as_mut() else {
+                return Pulled::End;
+            };
             match rest.frame().await {
                 None => self.rest = None,
                 Some(Err(_)) => {
@@ -131,7 +156,12 @@ impl PolicyBody {
             None if self.held.is_empty() && self.trailers.is_none() => {
                 Empty::new().map_err(|never| match never {}).boxed_unsync()
             }
-            rest => HeldBody { held: self.held.into(), rest, trailers: self.trailers }.boxed_unsync(),
+            rest => HeldBody {
+                held: self.held.into(),
+                rest,
+                trailers: self.trailers,
+            }
+            .boxed_unsync(),
         }
     }
 }
@@ -156,7 +186,11 @@ impl HttpBody for HeldBody {
         if let Some(rest) = self.rest.as_mut() {
             return Pin::new(rest).poll_frame(context);
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(
+            self.trailers
+                .take()
+                .map(|trailers| Ok(Frame::trailers(trailers))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -167,7 +201,10 @@ impl HttpBody for HeldBody {
 
     fn size_hint(&self) -> SizeHint {
         let held: u64 = self.held.iter().map(|part| part.len() as u64).sum();
-        let mut hint = self.rest.as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
+        let mut hint = self
+            .rest
+            .as_ref()
+            .map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(held));
         }
@@ -175,4 +212,3 @@ impl HttpBody for HeldBody {
         hint
     }
 }
-

@@ -29,7 +29,10 @@ impl Counters {
         window_seconds: u32,
         now: u64,
     ) -> Option<u64> {
-        let mut by_policy = self.by_policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_policy = self
+            .by_policy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let counters = by_policy.entry(policy.clone()).or_default();
         if counters.len() >= MOST_PER_POLICY && !counters.contains_key(&name) {
             counters.retain(|_, counter| counter.ends_at > now);
@@ -38,9 +41,15 @@ impl Counters {
             }
         }
         let window = u64::from(window_seconds).saturating_mul(1000);
-        let counter = counters.entry(name).or_insert(Counter { ends_at: now.saturating_add(window), value: 0 });
+        let counter = counters.entry(name).or_insert(Counter {
+            ends_at: now.saturating_add(window),
+            value: 0,
+        });
         if counter.ends_at <= now {
-            *counter = Counter { ends_at: now.saturating_add(window), value: 0 };
+            *counter = Counter {
+                ends_at: now.saturating_add(window),
+                value: 0,
+            };
         }
         counter.value = counter.value.saturating_add(u64::from(by));
         Some(counter.value)
@@ -76,9 +85,19 @@ mod tests {
         let counters = Counters::default();
         let policy = name("p");
         for n in 0..MOST_PER_POLICY {
-            assert!(counters.increment(&policy, n.to_string(), 1, 1, 0).is_some());
+            assert!(
+                counters
+                    .increment(&policy, n.to_string(), 1, 1, 0)
+                    .is_some()
+            );
         }
-        assert_eq!(counters.increment(&policy, "one-more".into(), 1, 1, 0), None);
-        assert_eq!(counters.increment(&policy, "one-more".into(), 1, 1, 1000), Some(1));
+        assert_eq!(
+            counters.increment(&policy, "one-more".into(), 1, 1, 0),
+            None
+        );
+        assert_eq!(
+            counters.increment(&policy, "one-more".into(), 1, 1, 1000),
+            Some(1)
+        );
     }
 }

@@ -42,7 +42,11 @@ impl Engine {
     /// An engine that asks `vault` for permits and `outside` for everything else.
     ///
     /// Errors: the machine can't run it (address space, unsupported CPU).
-    pub fn new(config: &EngineConfig, vault: Arc<Vault>, outside: Arc<dyn Outside>) -> Result<Self, EngineError> {
+    pub fn new(
+        config: &EngineConfig,
+        vault: Arc<Vault>,
+        outside: Arc<dyn Outside>,
+    ) -> Result<Self, EngineError> {
         let wasmtime = wasmtime::Engine::new(&config.wasmtime())
             .map_err(|error| EngineError(format!("{error:#}")))?;
         let mut linker = Linker::new(&wasmtime);

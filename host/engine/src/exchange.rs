@@ -25,7 +25,12 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order in which they run.
-    pub const ALL: [Phase; 4] = [Phase::Inbound, Phase::Backend, Phase::Outbound, Phase::OnError];
+    pub const ALL: [Phase; 4] = [
+        Phase::Inbound,
+        Phase::Backend,
+        Phase::Outbound,
+        Phase::OnError,
+    ];
 
     /// Its name in `wit/`, in documents and in `keyward.toml`.
     pub fn as_str(self) -> &'static str {
@@ -213,7 +218,10 @@ impl Exchange {
         self.responded
     }
 
-    pub(crate) fn headers(&self, side: crate::bindings::keyward::policy::exchange::Side) -> Option<&HeaderMap> {
+    pub(crate) fn headers(
+        &self,
+        side: crate::bindings::keyward::policy::exchange::Side,
+    ) -> Option<&HeaderMap> {
         use crate::bindings::keyward::policy::exchange::Side;
         match side {
             Side::Request => Some(&self.request.headers),

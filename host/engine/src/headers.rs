@@ -32,8 +32,8 @@ pub(crate) fn parse(
     if value.len() > most {
         return Err(ExchangeFailure::Limit);
     }
-    let value =
-        HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).map_err(|_| ExchangeFailure::Invalid)?;
+    let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value))
+        .map_err(|_| ExchangeFailure::Invalid)?;
     Ok((name, value))
 }
 
@@ -47,12 +47,20 @@ pub(crate) fn parse_name(name: &str) -> Result<HeaderName, ExchangeFailure> {
 
 /// Room for one more header beside those that are there.
 pub(crate) fn has_room(headers: &HeaderMap, most: usize) -> Result<(), ExchangeFailure> {
-    if headers.len() < most { Ok(()) } else { Err(ExchangeFailure::Limit) }
+    if headers.len() < most {
+        Ok(())
+    } else {
+        Err(ExchangeFailure::Limit)
+    }
 }
 
 /// One value of a header; `index` counts the values of that name.
 pub(crate) fn value(headers: &HeaderMap, name: &str, index: u32) -> Option<Vec<u8>> {
     // A name that is not a header name is in no map; no need to tell them apart.
     let index = usize::try_from(index).ok()?;
-    headers.get_all(name).iter().nth(index).map(|value| value.as_bytes().to_vec())
+    headers
+        .get_all(name)
+        .iter()
+        .nth(index)
+        .map(|value| value.as_bytes().to_vec())
 }

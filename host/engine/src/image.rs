@@ -47,7 +47,9 @@ impl Engine {
         let compiled = Component::new(&self.wasmtime, &instrumented).map_err(unfit)?;
         let mut linker = Linker::<Configuring>::new(&self.wasmtime);
         // The imports were checked by name; here each of them refuses.
-        linker.define_unknown_imports_as_traps(&compiled).map_err(unfit)?;
+        linker
+            .define_unknown_imports_as_traps(&compiled)
+            .map_err(unfit)?;
         let pre = linker.instantiate_pre(&compiled).map_err(unfit)?;
         let indices = ConfiguredPolicyIndices::new(&pre).map_err(unfit)?;
 
@@ -62,14 +64,20 @@ impl Engine {
         store.epoch_deadline_callback(move |mut state| {
             let state = state.data_mut();
             state.ticks += 1;
-            Ok(if state.ticks > most { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(1) })
+            Ok(if state.ticks > most {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Continue(1)
+            })
         });
 
         let ran = finish::<wasmtime::Result<_>>(async {
             let instance = pre.instantiate_async(&mut store).await?;
             let guest = indices.load(&mut store, &instance)?;
-            let answer =
-                guest.keyward_policy_configuration().call_configure(&mut store, &settings).await?;
+            let answer = guest
+                .keyward_policy_configuration()
+                .call_configure(&mut store, &settings)
+                .await?;
             Ok((instance, answer))
         });
         let (instance, answer) = match ran {
@@ -80,17 +88,33 @@ impl Engine {
                 } else {
                     PolicyStop::Trap
                 };
-                return Err(LoadError::Configure { policy: policy.clone(), stop });
+                return Err(LoadError::Configure {
+                    policy: policy.clone(),
+                    stop,
+                });
             }
         };
         if let Err(reason) = answer {
-            let reason = reason.chars().filter(|c| !c.is_control()).take(1000).collect();
-            return Err(LoadError::Settings { policy: policy.clone(), reason });
+            let reason = reason
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(1000)
+                .collect();
+            return Err(LoadError::Settings {
+                policy: policy.clone(),
+                reason,
+            });
         }
-        let mut snapshot = Snapshot { store: &mut store, instance };
+        let mut snapshot = Snapshot {
+            store: &mut store,
+            instance,
+        };
         match finish(wizer.snapshot_component(&context, &mut snapshot)) {
             Some(image) => image.map_err(unfit),
-            None => Err(LoadError::Configure { policy: policy.clone(), stop: PolicyStop::Trap }),
+            None => Err(LoadError::Configure {
+                policy: policy.clone(),
+                stop: PolicyStop::Trap,
+            }),
         }
     }
 }
@@ -99,7 +123,10 @@ impl Engine {
 /// never yields. None if it waits all the same.
 fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }
@@ -113,9 +140,14 @@ struct Snapshot<'a> {
 impl Snapshot<'_> {
     /// Calls one of the accessors that the instrumentation added.
     async fn call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, func: &str) -> R {
-        let accessor = self.instance.get_export_index(&mut *self.store, None, instance);
+        let accessor = self
+            .instance
+            .get_export_index(&mut *self.store, None, instance);
         let accessor = accessor
-            .and_then(|accessor| self.instance.get_export_index(&mut *self.store, Some(&accessor), func))
+            .and_then(|accessor| {
+                self.instance
+                    .get_export_index(&mut *self.store, Some(&accessor), func)
+            })
             .expect("the instrumentation exports every accessor that it asks for");
         let func = self
             .instance

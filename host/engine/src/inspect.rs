@@ -63,7 +63,10 @@ pub struct Inspection {
 /// more than 16 MiB.
 pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
     if component.len() > MOST_BYTES {
-        return Err(format!("it has {} bytes; at most {MOST_BYTES} are accepted", component.len()));
+        return Err(format!(
+            "it has {} bytes; at most {MOST_BYTES} are accepted",
+            component.len()
+        ));
     }
     let features = WasmFeatures::default();
     Validator::new_with_features(features)
@@ -98,7 +101,8 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
                     let defined = defined.map_err(|error| error.message().to_owned())?;
                     // A guest's own resources live in tables that no limiter sees.
                     if matches!(defined, ComponentType::Resource { .. }) {
-                        found.shape = Some("defines resource types of its own, which policies may not");
+                        found.shape =
+                            Some("defines resource types of its own, which policies may not");
                     }
                 }
             }
@@ -119,8 +123,9 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
                     let export = export.map_err(|error| error.message().to_owned())?;
                     let name = export.name.name;
                     if export.kind == ComponentExternalKind::Instance {
-                        if let Some(phase) =
-                            Phase::ALL.into_iter().find(|phase| export_of(*phase) == name)
+                        if let Some(phase) = Phase::ALL
+                            .into_iter()
+                            .find(|phase| export_of(*phase) == name)
                         {
                             found.phases.push(phase);
                         }

@@ -37,7 +37,10 @@ mod manifest;
 mod outside;
 mod query;
 mod run;
-#[expect(unreachable_pub, reason = "the generated bindings re-export the handles")]
+#[expect(
+    unreachable_pub,
+    reason = "the generated bindings re-export the handles"
+)]
 mod state;
 
 pub use body::{Body, BodyFailure, PolicyBody};

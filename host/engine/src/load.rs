@@ -79,16 +79,24 @@ impl Engine {
     pub fn load(&self, source: &PolicySource<'_>) -> Result<Policy, LoadError> {
         let policy = &source.name;
         let inspection = check(policy, source.component)?;
-        let manifest = inspection
-            .manifest
-            .map_err(|source| LoadError::Manifest { policy: policy.clone(), source })?;
+        let manifest = inspection.manifest.map_err(|source| LoadError::Manifest {
+            policy: policy.clone(),
+            source,
+        })?;
         let asks = manifest
             .vault_asks()
-            .map_err(|source| LoadError::Manifest { policy: policy.clone(), source })?;
+            .map_err(|source| LoadError::Manifest {
+                policy: policy.clone(),
+                source,
+            })?;
 
         let image = match (inspection.takes_settings, source.settings) {
             (true, settings) => Some(self.configured_image(policy, source.component, settings)?),
-            (false, Some(_)) => return Err(LoadError::NoSettings { policy: policy.clone() }),
+            (false, Some(_)) => {
+                return Err(LoadError::NoSettings {
+                    policy: policy.clone(),
+                });
+            }
             (false, None) => None,
         };
         let bytes = image.as_deref().unwrap_or(source.component);
@@ -126,7 +134,9 @@ impl Engine {
                 .map_err(unfit)?,
             phases: inspection.phases,
         };
-        Ok(Policy { inner: Arc::new(inner) })
+        Ok(Policy {
+            inner: Arc::new(inner),
+        })
     }
 }
 
@@ -138,8 +148,10 @@ fn check(policy: &PolicyName, component: &[u8]) -> Result<Inspection, LoadError>
             most: MOST_BYTES,
         });
     }
-    let inspection = inspect(component)
-        .map_err(|detail| LoadError::Invalid { policy: policy.clone(), detail })?;
+    let inspection = inspect(component).map_err(|detail| LoadError::Invalid {
+        policy: policy.clone(),
+        detail,
+    })?;
     if let Some(import) = inspection.forbidden_imports.first() {
         return Err(LoadError::Import {
             policy: policy.clone(),
@@ -148,10 +160,15 @@ fn check(policy: &PolicyName, component: &[u8]) -> Result<Inspection, LoadError>
         });
     }
     if let Some(what) = inspection.shape {
-        return Err(LoadError::Shape { policy: policy.clone(), what });
+        return Err(LoadError::Shape {
+            policy: policy.clone(),
+            what,
+        });
     }
     if inspection.phases.is_empty() {
-        return Err(LoadError::NoPhase { policy: policy.clone() });
+        return Err(LoadError::NoPhase {
+            policy: policy.clone(),
+        });
     }
     Ok(inspection)
 }

@@ -104,7 +104,10 @@ impl Manifest {
                     .use_
                     .parse::<Use>()
                     .map_err(|_| ManifestError::UnknownUse(ask.use_.chars().take(64).collect()))?;
-                Ok(Ask { alias: ask.alias.clone(), use_ })
+                Ok(Ask {
+                    alias: ask.alias.clone(),
+                    use_,
+                })
             })
             .collect()
     }

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// RFC 3986, 2.3: what needs no encoding anywhere.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The parameters, as they are written.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -17,7 +21,11 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Percent-encoding and `+` undone; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn decoded(text: &str) -> String {
-    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    let spaced: Cow<'_, str> = if text.contains('+') {
+        text.replace('+', " ").into()
+    } else {
+        text.into()
+    };
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
@@ -53,13 +61,19 @@ mod tests {
 
     #[test]
     fn replaces_every_spelling_of_a_name_and_keeps_the_rest_as_it_was() {
-        assert_eq!(with("a=1&%61=2&b=%20&c", "a", "x y&z"), "b=%20&c&a=x%20y%26z");
+        assert_eq!(
+            with("a=1&%61=2&b=%20&c", "a", "x y&z"),
+            "b=%20&c&a=x%20y%26z"
+        );
         assert_eq!(with("", "a", ""), "a=");
     }
 
     #[test]
     fn decodes_plus_and_percent() {
         assert_eq!(decoded("a+b%2Bc"), "a b+c");
-        assert_eq!(pairs("a=1&&b&c=2=3").collect::<Vec<_>>(), [("a", "1"), ("b", ""), ("c", "2=3")]);
+        assert_eq!(
+            pairs("a=1&&b&c=2=3").collect::<Vec<_>>(),
+            [("a", "1"), ("b", ""), ("c", "2=3")]
+        );
     }
 }

@@ -129,10 +129,14 @@ impl Engine {
 
     #[cfg(feature = "guest-debug")]
     fn observe(&self, store: &mut Store<CallState>) {
-        let Some(observer) = &self.memory_observer else { return };
+        let Some(observer) = &self.memory_observer else {
+            return;
+        };
         for instance in store.debug_all_instances() {
             for index in 0.. {
-                let Some(memory) = instance.debug_memory(&mut *store, index) else { break };
+                let Some(memory) = instance.debug_memory(&mut *store, index) else {
+                    break;
+                };
                 observer(memory.data(&*store));
             }
         }
@@ -162,25 +166,49 @@ async fn invoke(
     let answer = match call {
         Call::Phase(Phase::Inbound) => {
             let pre = inner.inbound.as_ref().ok_or(PolicyStop::NoPhase)?;
-            let guest = pre.instantiate_async(&mut *store).await.map_err(not_started)?;
-            guest.keyward_policy_inbound().call_handle(store, exchange()).await
+            let guest = pre
+                .instantiate_async(&mut *store)
+                .await
+                .map_err(not_started)?;
+            guest
+                .keyward_policy_inbound()
+                .call_handle(store, exchange())
+                .await
         }
         Call::Phase(Phase::Backend) => {
             let pre = inner.backend.as_ref().ok_or(PolicyStop::NoPhase)?;
-            let guest = pre.instantiate_async(&mut *store).await.map_err(not_started)?;
-            guest.keyward_policy_backend().call_handle(store, exchange()).await
+            let guest = pre
+                .instantiate_async(&mut *store)
+                .await
+                .map_err(not_started)?;
+            guest
+                .keyward_policy_backend()
+                .call_handle(store, exchange())
+                .await
         }
         Call::Phase(Phase::Outbound) => {
             let pre = inner.outbound.as_ref().ok_or(PolicyStop::NoPhase)?;
-            let guest = pre.instantiate_async(&mut *store).await.map_err(not_started)?;
-            guest.keyward_policy_outbound().call_handle(store, exchange()).await
+            let guest = pre
+                .instantiate_async(&mut *store)
+                .await
+                .map_err(not_started)?;
+            guest
+                .keyward_policy_outbound()
+                .call_handle(store, exchange())
+                .await
         }
         Call::Phase(Phase::OnError) => return Err(PolicyStop::NoPhase),
         Call::OnError(source) => {
             let pre = inner.on_error.as_ref().ok_or(PolicyStop::NoPhase)?;
-            let guest = pre.instantiate_async(&mut *store).await.map_err(not_started)?;
+            let guest = pre
+                .instantiate_async(&mut *store)
+                .await
+                .map_err(not_started)?;
             let source = to_wit(source);
-            guest.keyward_policy_on_error().call_handle(store, exchange(), source).await
+            guest
+                .keyward_policy_on_error()
+                .call_handle(store, exchange(), source)
+                .await
         }
     };
     answer.map_err(|_| PolicyStop::Trap)

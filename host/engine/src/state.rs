@@ -144,7 +144,12 @@ impl HasData for HasCallState {
 
 impl ResourceLimiter for CallState {
     // The sum counts: a limit per memory could be had many times over.
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.memory_bytes.saturating_add(growth);
         if total > self.shared.limits.memory_bytes {
@@ -154,7 +159,12 @@ impl ResourceLimiter for CallState {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.table_elements.saturating_add(growth);
         if total > self.shared.limits.table_elements {

@@ -5,7 +5,11 @@
 //! else of the bench; backend and load share the other core. The figure is the
 //! proxy's own CPU time for each request, in microseconds: the median of
 //! interleaved rounds. Read the ratios. Start it with `cargo xtask bench`.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and may panic")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints and may panic"
+)]
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -57,7 +61,10 @@ const MODES: [(&str, &str); 5] = [
     ("none", "gateway, no policy"),
     ("native", "gateway, native attach, strict audit"),
     ("policy", "gateway, one policy attaches, strict audit"),
-    ("policy-buffered", "gateway, one policy attaches, buffered audit"),
+    (
+        "policy-buffered",
+        "gateway, one policy attaches, buffered audit",
+    ),
 ];
 
 fn main() {
@@ -70,7 +77,11 @@ fn main() {
 }
 
 fn block_on(future: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future);
 }
 
 fn drive() {
@@ -91,11 +102,16 @@ fn drive() {
                 let start = Instant::now();
                 load(*address, REQUESTS).await;
                 let spent = cpu(child.id()) - before;
-                figures[index].push((spent.as_nanos() as f64 / REQUESTS as f64 / 1000.0, start.elapsed()));
+                figures[index].push((
+                    spent.as_nanos() as f64 / REQUESTS as f64 / 1000.0,
+                    start.elapsed(),
+                ));
             }
         }
     });
-    println!("CPU of the proxy for each request; medians of {ROUNDS} interleaved rounds of {REQUESTS} requests over {CONNECTIONS} connections.\n");
+    println!(
+        "CPU of the proxy for each request; medians of {ROUNDS} interleaved rounds of {REQUESTS} requests over {CONNECTIONS} connections.\n"
+    );
     println!("| proxy | µs CPU | : plain hyper | requests/s |");
     println!("|---|---|---|---|");
     let median = |samples: &[(f64, Duration)]| {
@@ -126,7 +142,9 @@ fn start(core: usize, arguments: &[&str]) -> (Child, SocketAddr) {
         .unwrap();
     pin(child.id(), core);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     (child, line.trim().parse().unwrap())
 }
 
@@ -155,7 +173,9 @@ async fn load(address: SocketAddr, requests: usize) {
             let stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
             let (mut sender, connection) =
-                http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.unwrap();
+                http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+                    .await
+                    .unwrap();
             tokio::spawn(connection);
             for _ in 0..requests / CONNECTIONS {
                 let request = Request::get("/v1/charges")
@@ -215,7 +235,8 @@ where
 
 async fn proxy(mode: &str, backend: SocketAddr) {
     if mode == "hyper" {
-        let client: Client<HttpConnector, Incoming> = Client::builder(TokioExecutor::new()).build_http();
+        let client: Client<HttpConnector, Incoming> =
+            Client::builder(TokioExecutor::new()).build_http();
         return listen(move |_, mut request| {
             let client = client.clone();
             async move {
@@ -232,23 +253,36 @@ async fn proxy(mode: &str, backend: SocketAddr) {
         .await;
     }
     let directory = tempfile::tempdir().unwrap();
-    let durability =
-        if mode == "policy-buffered" { Durability::Buffered } else { Durability::Strict };
+    let durability = if mode == "policy-buffered" {
+        Durability::Buffered
+    } else {
+        Durability::Strict
+    };
     let keyward = keyward(directory.path(), durability, backend);
-    let inbound = if mode.starts_with("policy") { vec![policy(&keyward)] } else { Vec::new() };
+    let inbound = if mode.starts_with("policy") {
+        vec![policy(&keyward)]
+    } else {
+        Vec::new()
+    };
     let route = RouteName::parse("backend").unwrap();
-    let pipeline = Pipeline::new(PathPrefix::parse("/").unwrap(), route.clone(), [inbound, vec![], vec![], vec![]]);
+    let pipeline = Pipeline::new(
+        PathPrefix::parse("/").unwrap(),
+        route.clone(),
+        [inbound, vec![], vec![], vec![]],
+    );
     let pipelines = Arc::new(Pipelines::new(vec![pipeline]));
     let identity = Arc::new(identity());
     let native = mode == "native";
     listen(move |peer, request| {
-        let (keyward, pipelines, identity) =
-            (keyward.clone(), Arc::clone(&pipelines), Arc::clone(&identity));
+        let (keyward, pipelines, identity) = (
+            keyward.clone(),
+            Arc::clone(&pipelines),
+            Arc::clone(&identity),
+        );
         let route = route.clone();
         async move {
-            let request = request.map(|body| {
-                body.map_err(|_| BodyError::Interrupted).boxed_unsync()
-            });
+            let request =
+                request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
             if native {
                 native_attach(&keyward, &identity, route, request).await
             } else {
@@ -267,11 +301,19 @@ async fn native_attach(
     request: Request<Body>,
 ) -> Response<Body> {
     let mut ledger = keyward.vault().begin(new_exchange_id());
-    let permit = keyward.vault().permit::<Attach>(identity, "backend", &mut ledger).unwrap();
+    let permit = keyward
+        .vault()
+        .permit::<Attach>(identity, "backend", &mut ledger)
+        .unwrap();
     let mut notes = Notes::default();
     notes.push(permit.note());
     let (head, body) = request.into_parts();
-    let outgoing = Outgoing { route, head, body, notes };
+    let outgoing = Outgoing {
+        route,
+        head,
+        body,
+        notes,
+    };
     let response = keyward.egress().send(outgoing, &mut ledger).await.unwrap();
     ledger.barrier().await.unwrap();
     response
@@ -287,7 +329,10 @@ fn identity() -> PolicyIdentity {
     PolicyIdentity {
         name: PolicyName::parse("attach-api-key").unwrap(),
         component: digest_component(&component()),
-        asks: vec![Ask { alias: Alias::parse("backend").unwrap(), use_: Use::Attach }],
+        asks: vec![Ask {
+            alias: Alias::parse("backend").unwrap(),
+            use_: Use::Attach,
+        }],
     }
 }
 
@@ -307,10 +352,26 @@ fn keyward(directory: &Path, durability: Durability, backend: SocketAddr) -> Key
     let files = VaultFiles::in_directory(directory);
     Vault::create(&files).unwrap();
     let vault = Vault::open(&files, durability).unwrap();
-    let actor = Actor { name: "bench".to_owned(), reason: None };
+    let actor = Actor {
+        name: "bench".to_owned(),
+        reason: None,
+    };
     let value = Secret::read_from(&b"sk_bench_0123456789abcdef0123456789"[..], 4096).unwrap();
-    vault.add(&SecretName::parse("key").unwrap(), Kind::ApiKey, value, &actor).unwrap();
-    vault.set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor).unwrap();
-    let route = Route::new(RouteName::parse("backend").unwrap(), &format!("http://{backend}")).unwrap();
+    vault
+        .add(
+            &SecretName::parse("key").unwrap(),
+            Kind::ApiKey,
+            value,
+            &actor,
+        )
+        .unwrap();
+    vault
+        .set_grants(Grants::parse("grants.toml", GRANTS).unwrap(), &actor)
+        .unwrap();
+    let route = Route::new(
+        RouteName::parse("backend").unwrap(),
+        &format!("http://{backend}"),
+    )
+    .unwrap();
     Keyward::builder(vault).route(route).build().unwrap()
 }

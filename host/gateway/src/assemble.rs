@@ -40,9 +40,7 @@ pub enum OpenError {
     #[error(transparent)]
     Policy(#[from] LoadError),
     /// A policy stands in a phase that it does not have.
-    #[error(
-        "{place}: policy \"{policy}\" has no {phase} phase; it has: {has}"
-    )]
+    #[error("{place}: policy \"{policy}\" has no {phase} phase; it has: {has}")]
     NoSuchPhase {
         /// The pipeline or the place in a document.
         place: String,
@@ -78,7 +76,9 @@ pub enum OpenError {
 ///
 /// Errors: the file can't be read or has errors.
 pub fn read_grants(config: &Config) -> Result<Grants, OpenError> {
-    let Some(file) = &config.grants else { return Ok(Grants::none()) };
+    let Some(file) = &config.grants else {
+        return Ok(Grants::none());
+    };
     let text = read_text("the grants file", file)?;
     Grants::parse(&file.display().to_string(), &text).map_err(OpenError::Grants)
 }
@@ -89,7 +89,11 @@ pub fn read_grants(config: &Config) -> Result<Grants, OpenError> {
 /// Compiling a policy takes tens of milliseconds; call this where nothing waits.
 ///
 /// Errors: see [`OpenError`].
-pub fn assemble(config: &Config, vault: Vault, actor: &Actor) -> Result<(Keyward, Pipelines), OpenError> {
+pub fn assemble(
+    config: &Config,
+    vault: Vault,
+    actor: &Actor,
+) -> Result<(Keyward, Pipelines), OpenError> {
     assemble_with(config, vault, actor, EngineConfig::default())
 }
 
@@ -104,20 +108,38 @@ pub fn assemble_with(
     engine: EngineConfig,
 ) -> Result<(Keyward, Pipelines), OpenError> {
     vault.set_grants(read_grants(config)?, actor)?;
-    let keyward = Keyward::builder(vault).routes(config.routes.clone()).engine(engine).build()?;
+    let keyward = Keyward::builder(vault)
+        .routes(config.routes.clone())
+        .engine(engine)
+        .build()?;
     if keyward.engine().is_debuggable() {
         return Err(OpenError::Debuggable);
     }
-    let global = config.gateway.document.as_deref().map(read_document).transpose()?;
-    let mut loader = Loader { config, keyward: &keyward, loaded: HashMap::new() };
+    let global = config
+        .gateway
+        .document
+        .as_deref()
+        .map(read_document)
+        .transpose()?;
+    let mut loader = Loader {
+        config,
+        keyward: &keyward,
+        loaded: HashMap::new(),
+    };
     let mut pipelines = Vec::with_capacity(config.pipelines.len());
     for pipeline in &config.pipelines {
         let phases = match &pipeline.steps {
-            Steps::Lists { inbound, backend, outbound, on_error } => {
+            Steps::Lists {
+                inbound,
+                backend,
+                outbound,
+                on_error,
+            } => {
                 let place = format!("pipeline {}", pipeline.path);
                 let mut phases: [Vec<Policy>; 4] = Default::default();
                 let lists = [inbound, backend, outbound, on_error];
-                for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases) {
+                for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases)
+                {
                     for name in names {
                         policies.push(loader.load(&place, phase, name, None)?);
                     }
@@ -126,14 +148,21 @@ pub fn assemble_with(
             }
             Steps::Document(file) => loader.document(&read_document(file)?, global.as_ref())?,
         };
-        pipelines.push(Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases));
+        pipelines.push(Pipeline::new(
+            pipeline.path.clone(),
+            pipeline.route.clone(),
+            phases,
+        ));
     }
     Ok((keyward, Pipelines::new(pipelines)))
 }
 
 fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
-    std::fs::read_to_string(file)
-        .map_err(|source| OpenError::Unreadable { what, file: file.to_owned(), source })
+    std::fs::read_to_string(file).map_err(|source| OpenError::Unreadable {
+        what,
+        file: file.to_owned(),
+        source,
+    })
 }
 
 fn read_document(file: &Path) -> Result<Document, OpenError> {
@@ -149,10 +178,19 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn document(&mut self, document: &Document, global: Option<&Document>) -> Result<[Vec<Policy>; 4], OpenError> {
+    fn document(
+        &mut self,
+        document: &Document,
+        global: Option<&Document>,
+    ) -> Result<[Vec<Policy>; 4], OpenError> {
         use keyward::document::Phase as Section;
         let effective = document.splice(global);
-        let sections = [Section::Inbound, Section::Backend, Section::Outbound, Section::OnError];
+        let sections = [
+            Section::Inbound,
+            Section::Backend,
+            Section::Outbound,
+            Section::OnError,
+        ];
         let mut phases: [Vec<Policy>; 4] = Default::default();
         for ((section, phase), policies) in sections.into_iter().zip(Phase::ALL).zip(&mut phases) {
             for call in effective.calls(section) {
@@ -170,22 +208,27 @@ impl Loader<'_> {
         name: &PolicyName,
         settings: Option<serde_json::Value>,
     ) -> Result<Policy, OpenError> {
-        let section: &PolicySection =
-            self.config.policies.iter().find(|section| section.name == *name).ok_or_else(|| {
-                OpenError::UnknownPolicy {
-                    place: place.to_owned(),
-                    policy: name.clone(),
-                    config: self.config.file.clone(),
-                }
+        let section: &PolicySection = self
+            .config
+            .policies
+            .iter()
+            .find(|section| section.name == *name)
+            .ok_or_else(|| OpenError::UnknownPolicy {
+                place: place.to_owned(),
+                policy: name.clone(),
+                config: self.config.file.clone(),
             })?;
         let settings = settings.as_ref().unwrap_or(&section.settings);
         let key = (name.clone(), settings.to_string());
         let policy = match self.loaded.get(&key) {
             Some(policy) => policy.clone(),
             None => {
-                let component = std::fs::read(&section.component).map_err(|source| {
-                    OpenError::Unreadable { what: "the component", file: section.component.clone(), source }
-                })?;
+                let component =
+                    std::fs::read(&section.component).map_err(|source| OpenError::Unreadable {
+                        what: "the component",
+                        file: section.component.clone(),
+                        source,
+                    })?;
                 let given = settings.as_object().is_none_or(|object| !object.is_empty());
                 let policy = self.keyward.engine().load(&PolicySource {
                     name: name.clone(),

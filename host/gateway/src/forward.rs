@@ -70,8 +70,14 @@ fn place<'a>(
     if hosts.next().is_some() {
         return Err(Failure::NoHost);
     }
-    let authority = request.uri().authority().map(|authority| authority.as_str());
-    let authority = authority.or(host).filter(|host| !host.is_empty()).ok_or(Failure::NoHost)?;
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let authority = authority
+        .or(host)
+        .filter(|host| !host.is_empty())
+        .ok_or(Failure::NoHost)?;
     Ok((pipeline, authority.to_owned()))
 }
 
@@ -89,7 +95,14 @@ fn begin(
     let policies: Vec<&PolicyIdentity> = pipeline.identities().iter().collect();
     let presented = vault.take_client_keys(&policies, &mut head);
     let body = PolicyBody::new(to_engine(body));
-    Box::new(Exchange::new(client, authority, head, body, presented, vault.begin(id)))
+    Box::new(Exchange::new(
+        client,
+        authority,
+        head,
+        body,
+        presented,
+        vault.begin(id),
+    ))
 }
 
 /// Inbound, backend, the backend itself, outbound.
@@ -162,7 +175,8 @@ async fn call_backend(
     let body = std::mem::replace(&mut exchange.request_body, PolicyBody::empty());
     if let Some(length) = body.replaced_length() {
         head.headers.remove(TRANSFER_ENCODING);
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        head.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let outgoing = Outgoing {
         route: pipeline.route.clone(),
@@ -175,7 +189,10 @@ async fn call_backend(
     match answer {
         Ok(answer) => {
             let (head, body) = answer.into_parts();
-            let head = ResponseHead { status: head.status, headers: head.headers };
+            let head = ResponseHead {
+                status: head.status,
+                headers: head.headers,
+            };
             exchange.set_response(head, PolicyBody::new(to_engine(body)));
             (exchange, Ok(()))
         }
@@ -193,9 +210,14 @@ async fn on_error(
 ) -> Box<Exchange> {
     exchange.response = None;
     exchange.response_body = PolicyBody::empty();
-    let Some(source) = failure.source() else { return exchange };
+    let Some(source) = failure.source() else {
+        return exchange;
+    };
     for policy in pipeline.policies(Phase::OnError) {
-        let (after, verdict) = keyward.engine().run_on_error(policy, source, exchange).await;
+        let (after, verdict) = keyward
+            .engine()
+            .run_on_error(policy, source, exchange)
+            .await;
         exchange = after;
         match verdict {
             Ok(Verdict::Respond) => return exchange,
@@ -221,7 +243,9 @@ fn finish(head: ResponseHead, body: PolicyBody) -> Response<Body> {
     *response.headers_mut() = head.headers;
     if let Some(length) = length {
         response.headers_mut().remove(TRANSFER_ENCODING);
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response
 }
@@ -237,10 +261,13 @@ fn log(
 ) {
     let status = response.status().as_u16();
     let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let (path, route) =
-        pipeline.map_or(("", ""), |pipeline| (pipeline.path.as_str(), pipeline.route.as_str()));
+    let (path, route) = pipeline.map_or(("", ""), |pipeline| {
+        (pipeline.path.as_str(), pipeline.route.as_str())
+    });
     match failure {
-        None => tracing::info!(exchange = %id, pipeline = path, route, status, elapsed_us, "exchange"),
+        None => {
+            tracing::info!(exchange = %id, pipeline = path, route, status, elapsed_us, "exchange")
+        }
         Some(failure) => {
             tracing::warn!(exchange = %id, pipeline = path, route, status, elapsed_us, "exchange failed: {failure}");
         }

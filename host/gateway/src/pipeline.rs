@@ -27,12 +27,23 @@ impl Pipeline {
     pub fn new(path: PathPrefix, route: RouteName, phases: [Vec<Policy>; 4]) -> Self {
         let mut identities: Vec<PolicyIdentity> = Vec::new();
         for policy in phases.iter().flatten() {
-            if identities.iter().all(|known| known.name != policy.identity().name) {
+            if identities
+                .iter()
+                .all(|known| known.name != policy.identity().name)
+            {
                 identities.push(policy.identity().clone());
             }
         }
         let [inbound, backend, outbound, on_error] = phases;
-        Pipeline { path, route, inbound, backend, outbound, on_error, identities }
+        Pipeline {
+            path,
+            route,
+            inbound,
+            backend,
+            outbound,
+            on_error,
+            identities,
+        }
     }
 
     /// A phase's policies, in order.
@@ -61,12 +72,16 @@ impl Pipelines {
     /// These pipelines. Of two that serve a path, the longer one counts.
     pub fn new(mut pipelines: Vec<Pipeline>) -> Self {
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
-        Pipelines { longest_first: pipelines }
+        Pipelines {
+            longest_first: pipelines,
+        }
     }
 
     /// The pipeline that serves a path.
     pub fn of(&self, path: &str) -> Option<&Pipeline> {
-        self.longest_first.iter().find(|pipeline| pipeline.path.matches(path))
+        self.longest_first
+            .iter()
+            .find(|pipeline| pipeline.path.matches(path))
     }
 
     /// Every pipeline.
@@ -88,7 +103,11 @@ pub fn is_unambiguous(path: &str) -> bool {
     plain
         && lower.split('/').all(|segment| {
             // A path parameter would hide a dot segment: `/..;x/`.
-            let name = segment.split(';').next().unwrap_or(segment).replace("%2e", ".");
+            let name = segment
+                .split(';')
+                .next()
+                .unwrap_or(segment)
+                .replace("%2e", ".");
             name != "." && name != ".."
         })
 }
@@ -101,7 +120,11 @@ mod tests {
     fn pipelines(paths: &[&str]) -> Pipelines {
         let route = RouteName::parse("r").unwrap();
         let make = |path: &&str| {
-            Pipeline::new(PathPrefix::parse(path).unwrap(), route.clone(), [vec![], vec![], vec![], vec![]])
+            Pipeline::new(
+                PathPrefix::parse(path).unwrap(),
+                route.clone(),
+                [vec![], vec![], vec![], vec![]],
+            )
         };
         Pipelines::new(paths.iter().map(make).collect())
     }
@@ -125,8 +148,17 @@ mod tests {
     #[test]
     fn a_path_that_could_mean_two_things_is_refused() {
         for path in [
-            "/a/../b", "/a/./b", "/a/%2e%2e/b", "/a/%2E./b", "/a%2fb", "/a%5Cb", "/a\\b", "/a/..;x/b",
-            "/a%252fb", "/a%00", "/..",
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/%2E./b",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a/..;x/b",
+            "/a%252fb",
+            "/a%00",
+            "/..",
         ] {
             assert!(!is_unambiguous(path), "{path}");
         }

@@ -44,7 +44,9 @@ impl Failure {
             Failure::AuditUnavailable => ErrorSource::HostFailed,
             Failure::Egress(error) => match error {
                 EgressError::Denied => ErrorSource::SecretRefused,
-                EgressError::AuditUnavailable | EgressError::UnknownRoute => ErrorSource::HostFailed,
+                EgressError::AuditUnavailable | EgressError::UnknownRoute => {
+                    ErrorSource::HostFailed
+                }
                 EgressError::Reflected | EgressError::Protocol => ErrorSource::BackendRefused,
                 _ => ErrorSource::BackendUnavailable,
             },
@@ -95,7 +97,10 @@ impl Failure {
         let mut response = Response::new(full(problem.to_string().into()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

@@ -32,7 +32,9 @@ pub struct Gateway {
 #[non_exhaustive]
 pub enum ServeError {
     /// Its address is taken or not allowed.
-    #[error("can't listen on {address}: {source}; choose another `listen` in [gateway], or stop what is there")]
+    #[error(
+        "can't listen on {address}: {source}; choose another `listen` in [gateway], or stop what is there"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -65,7 +67,12 @@ impl Gateway {
         };
         let vault = Vault::open(&files, config.audit.durability)?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
-        Ok(Gateway { config, keyward, pipelines, address: OnceLock::new() })
+        Ok(Gateway {
+            config,
+            keyward,
+            pipelines,
+            address: OnceLock::new(),
+        })
     }
 
     /// Its pipelines.
@@ -75,7 +82,10 @@ impl Gateway {
 
     /// Where clients connect, or will once it is bound.
     fn address(&self) -> SocketAddr {
-        self.address.get().copied().unwrap_or(self.config.gateway.listen)
+        self.address
+            .get()
+            .copied()
+            .unwrap_or(self.config.gateway.listen)
     }
 
     /// Takes the port and the control socket.
@@ -88,7 +98,12 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
         let control = ControlSocket::bind(&self.config.control_socket)?;
-        Ok(Bound { gateway: Arc::new(self), listener, address, control })
+        Ok(Bound {
+            gateway: Arc::new(self),
+            listener,
+            address,
+            control,
+        })
     }
 }
 
@@ -129,15 +144,31 @@ impl Node for Gateway {
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
         let grants = read_grants(&self.config).map_err(|error| error.to_string())?;
-        let routes: Vec<_> = self.config.routes.iter().map(|route| route.name().clone()).collect();
-        let policies: Vec<_> = self.config.policies.iter().map(|policy| policy.name.clone()).collect();
+        let routes: Vec<_> = self
+            .config
+            .routes
+            .iter()
+            .map(|route| route.name().clone())
+            .collect();
+        let policies: Vec<_> = self
+            .config
+            .policies
+            .iter()
+            .map(|policy| policy.name.clone())
+            .collect();
         let findings = grants.check_against(&self.vault().list(), &routes, &policies);
         let answer = GrantsReloaded {
             grants: count(grants.iter().count()),
-            digest: grants.digest().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: grants
+                .digest()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             findings: findings.iter().map(ToString::to_string).collect(),
         };
-        self.vault().set_grants(grants, actor).map_err(|error| error.to_string())?;
+        self.vault()
+            .set_grants(grants, actor)
+            .map_err(|error| error.to_string())?;
         Ok(answer)
     }
 
@@ -148,9 +179,21 @@ impl Node for Gateway {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             listen: self.address().to_string(),
-            routes: config.routes.iter().map(|route| route.name().to_string()).collect(),
-            policies: config.policies.iter().map(|policy| policy.name.to_string()).collect(),
-            pipelines: config.pipelines.iter().map(|pipeline| pipeline.path.to_string()).collect(),
+            routes: config
+                .routes
+                .iter()
+                .map(|route| route.name().to_string())
+                .collect(),
+            policies: config
+                .policies
+                .iter()
+                .map(|policy| policy.name.to_string())
+                .collect(),
+            pipelines: config
+                .pipelines
+                .iter()
+                .map(|pipeline| pipeline.path.to_string())
+                .collect(),
             secrets: count(vault.list().len()),
             grants: count(vault.grants().len()),
             audit_records: vault.audit().size(),

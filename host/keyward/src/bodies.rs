@@ -12,5 +12,6 @@ pub fn to_engine(body: keyward_egress::Body) -> keyward_engine::Body {
 
 /// A body that policies may have looked at, as it goes out.
 pub fn to_egress(body: keyward_engine::Body) -> keyward_egress::Body {
-    body.map_err(|BodyFailure| BodyError::Interrupted).boxed_unsync()
+    body.map_err(|BodyFailure| BodyError::Interrupted)
+        .boxed_unsync()
 }

@@ -110,7 +110,9 @@ impl Builder {
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Arc::new(Egress::new(self.routes, Arc::clone(&vault))?);
-        let world = Arc::new(World { egress: Arc::clone(&egress) });
+        let world = Arc::new(World {
+            egress: Arc::clone(&egress),
+        });
         let engine = Engine::new(&self.engine, vault, world)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {

@@ -13,12 +13,14 @@ const TICK: Duration = Duration::from_millis(1);
 /// Errors: the system gives no thread.
 pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
     let engine: Weak<Engine> = Arc::downgrade(engine);
-    std::thread::Builder::new().name("keyward-ticker".to_owned()).spawn(move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.tick();
-            drop(engine);
-            std::thread::sleep(TICK);
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("keyward-ticker".to_owned())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.tick();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })?;
     Ok(())
 }

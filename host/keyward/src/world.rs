@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
-use keyward_engine::{LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+use keyward_engine::{
+    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure,
+};
 use keyward_vault::{Ledger, fill_random};
 
 use crate::bodies::to_engine;
@@ -30,10 +32,23 @@ impl Outside for World {
             } else {
                 keyward_egress::full(request.body)
             };
-            let outgoing = Outgoing { route: request.route, head, body, notes: request.notes };
-            let answer = self.egress.send(outgoing, ledger).await.map_err(to_failure)?;
+            let outgoing = Outgoing {
+                route: request.route,
+                head,
+                body,
+                notes: request.notes,
+            };
+            let answer = self
+                .egress
+                .send(outgoing, ledger)
+                .await
+                .map_err(to_failure)?;
             let (head, body) = answer.into_parts();
-            Ok(OutsideResponse { status: head.status, headers: head.headers, body: to_engine(body) })
+            Ok(OutsideResponse {
+                status: head.status,
+                headers: head.headers,
+                body: to_engine(body),
+            })
         })
     }
 
@@ -42,7 +57,9 @@ impl Outside for World {
     }
 
     fn now(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -53,10 +70,18 @@ impl Outside for World {
     fn log(&self, line: &LogLine) {
         let (policy, exchange, message) = (line.policy.as_str(), line.exchange, &line.message);
         match line.level {
-            LogLevel::Debug => tracing::debug!(target: "keyward::policy", policy, %exchange, "{message}"),
-            LogLevel::Info => tracing::info!(target: "keyward::policy", policy, %exchange, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "keyward::policy", policy, %exchange, "{message}"),
-            LogLevel::Error => tracing::error!(target: "keyward::policy", policy, %exchange, "{message}"),
+            LogLevel::Debug => {
+                tracing::debug!(target: "keyward::policy", policy, %exchange, "{message}")
+            }
+            LogLevel::Info => {
+                tracing::info!(target: "keyward::policy", policy, %exchange, "{message}")
+            }
+            LogLevel::Warn => {
+                tracing::warn!(target: "keyward::policy", policy, %exchange, "{message}")
+            }
+            LogLevel::Error => {
+                tracing::error!(target: "keyward::policy", policy, %exchange, "{message}")
+            }
         }
     }
 }

@@ -18,7 +18,10 @@ use crate::state::{CallState, PolicyRequest, PolicyResponse};
 type Outcome<T> = wasmtime::Result<Result<T, EgressFailure>>;
 
 impl Host for CallState {
-    async fn send(&mut self, request: Resource<PolicyRequest>) -> Outcome<Resource<PolicyResponse>> {
+    async fn send(
+        &mut self,
+        request: Resource<PolicyRequest>,
+    ) -> Outcome<Resource<PolicyResponse>> {
         self.enter()?;
         let request = self.table.delete(request)?;
         self.spent.egress_requests += 1;
@@ -66,18 +69,34 @@ impl Host for CallState {
 }
 
 impl HostRequest for CallState {
-    fn new(&mut self, route: String, method: String, path: String) -> Outcome<Resource<PolicyRequest>> {
-        self.enter_with(route.len().saturating_add(method.len()).saturating_add(path.len()))?;
+    fn new(
+        &mut self,
+        route: String,
+        method: String,
+        path: String,
+    ) -> Outcome<Resource<PolicyRequest>> {
+        self.enter_with(
+            route
+                .len()
+                .saturating_add(method.len())
+                .saturating_add(path.len()),
+        )?;
         // A route that does not exist and one that is closed look the same.
-        let route = RouteName::parse(&route).ok().filter(|route| self.policy.routes.contains(route));
-        let Some(route) = route else { return Ok(Err(EgressFailure::Denied)) };
+        let route = RouteName::parse(&route)
+            .ok()
+            .filter(|route| self.policy.routes.contains(route));
+        let Some(route) = route else {
+            return Ok(Err(EgressFailure::Denied));
+        };
         let method = Method::from_bytes(method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
         let plain = is_path(&path)
             && path.len() <= self.shared.limits.header_bytes
             && PathAndQuery::try_from(path.as_str()).is_ok();
-        let Some(method) = method.filter(|_| plain) else { return Ok(Err(EgressFailure::Invalid)) };
+        let Some(method) = method.filter(|_| plain) else {
+            return Ok(Err(EgressFailure::Invalid));
+        };
         let request = PolicyRequest {
             route,
             method,
@@ -90,7 +109,12 @@ impl HostRequest for CallState {
         Ok(self.table.push(request).map_err(|_| EgressFailure::Limit))
     }
 
-    fn add_query(&mut self, request: Resource<PolicyRequest>, name: String, value: String) -> Outcome<()> {
+    fn add_query(
+        &mut self,
+        request: Resource<PolicyRequest>,
+        name: String,
+        value: String,
+    ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let most = self.shared.limits.header_bytes;
         let request = self.table.get_mut(&request)?;
@@ -98,10 +122,19 @@ impl HostRequest for CallState {
             return Ok(Err(EgressFailure::Invalid));
         }
         query::append(&mut request.query, &name, &value);
-        Ok(if request.query.len() <= most { Ok(()) } else { Err(EgressFailure::Limit) })
+        Ok(if request.query.len() <= most {
+            Ok(())
+        } else {
+            Err(EgressFailure::Limit)
+        })
     }
 
-    fn set_header(&mut self, request: Resource<PolicyRequest>, name: String, value: Vec<u8>) -> Outcome<()> {
+    fn set_header(
+        &mut self,
+        request: Resource<PolicyRequest>,
+        name: String,
+        value: Vec<u8>,
+    ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
         let request = self.table.get_mut(&request)?;
@@ -146,23 +179,35 @@ impl HostResponse for CallState {
         index: u32,
     ) -> wasmtime::Result<Option<Vec<u8>>> {
         self.enter_with(name.len())?;
-        Ok(headers::value(&self.table.get(&response)?.headers, &name, index))
+        Ok(headers::value(
+            &self.table.get(&response)?.headers,
+            &name,
+            index,
+        ))
     }
 
-    async fn read_body(&mut self, response: Resource<PolicyResponse>, max: u32) -> Outcome<Option<Vec<u8>>> {
+    async fn read_body(
+        &mut self,
+        response: Resource<PolicyResponse>,
+        max: u32,
+    ) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
         let most = self.shared.limits.body_bytes;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.shared.limits.call_bytes);
+        let max = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(self.shared.limits.call_bytes);
         let shared = std::sync::Arc::clone(&self.shared);
         let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
-        Ok(match within(&*shared.outside, patience, body.pull(cursor, max, most)).await {
-            Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
-            Some(Pulled::End) => Ok(None),
-            Some(Pulled::Limit) => Err(EgressFailure::Limit),
-            Some(Pulled::Broken) => Err(EgressFailure::Upstream),
-            None => Err(EgressFailure::Unavailable),
-        })
+        Ok(
+            match within(&*shared.outside, patience, body.pull(cursor, max, most)).await {
+                Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
+                Some(Pulled::End) => Ok(None),
+                Some(Pulled::Limit) => Err(EgressFailure::Limit),
+                Some(Pulled::Broken) => Err(EgressFailure::Upstream),
+                None => Err(EgressFailure::Unavailable),
+            },
+        )
     }
 
     fn drop(&mut self, response: Resource<PolicyResponse>) -> wasmtime::Result<()> {

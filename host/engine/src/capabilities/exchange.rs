@@ -51,8 +51,7 @@ impl CallState {
         if text.len() > self.shared.limits.header_bytes {
             return Err(ExchangeFailure::Limit);
         }
-        let path_and_query =
-            PathAndQuery::try_from(text).map_err(|_| ExchangeFailure::Invalid)?;
+        let path_and_query = PathAndQuery::try_from(text).map_err(|_| ExchangeFailure::Invalid)?;
         let mut parts = self.exchange.request.uri.clone().into_parts();
         parts.path_and_query = Some(path_and_query);
         self.exchange.request.uri =
@@ -87,9 +86,15 @@ impl HostExchange for CallState {
         Ok(self.exchange.request.uri.path().to_owned())
     }
 
-    fn query(&mut self, _: Resource<ExchangeHandle>, name: String) -> wasmtime::Result<Option<String>> {
+    fn query(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        name: String,
+    ) -> wasmtime::Result<Option<String>> {
         self.enter_with(name.len())?;
-        let Some(text) = self.exchange.request.uri.query() else { return Ok(None) };
+        let Some(text) = self.exchange.request.uri.query() else {
+            return Ok(None);
+        };
         Ok(query::pairs(text)
             .find(|(key, _)| query::decoded(key) == name)
             .map(|(_, value)| query::decoded(value)))
@@ -104,7 +109,12 @@ impl HostExchange for CallState {
         Ok(self.set_uri(&path, query.as_deref()))
     }
 
-    fn set_query(&mut self, _: Resource<ExchangeHandle>, name: String, value: String) -> Outcome<()> {
+    fn set_query(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        name: String,
+        value: String,
+    ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         if name.is_empty() {
             return Ok(Err(ExchangeFailure::Invalid));
@@ -123,12 +133,22 @@ impl HostExchange for CallState {
         index: u32,
     ) -> wasmtime::Result<Option<Vec<u8>>> {
         self.enter_with(name.len())?;
-        Ok(self.exchange.headers(of).and_then(|map| headers::value(map, &name, index)))
+        Ok(self
+            .exchange
+            .headers(of)
+            .and_then(|map| headers::value(map, &name, index)))
     }
 
-    fn header_names(&mut self, _: Resource<ExchangeHandle>, of: Side) -> wasmtime::Result<Vec<String>> {
+    fn header_names(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        of: Side,
+    ) -> wasmtime::Result<Vec<String>> {
         self.enter()?;
-        let names = self.exchange.headers(of).map(|map| map.keys().map(|name| name.as_str().to_owned()));
+        let names = self
+            .exchange
+            .headers(of)
+            .map(|map| map.keys().map(|name| name.as_str().to_owned()));
         Ok(names.map(Iterator::collect).unwrap_or_default())
     }
 
@@ -141,14 +161,16 @@ impl HostExchange for CallState {
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
-        Ok(headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
-            let map = self.writable(of)?;
-            if !map.contains_key(&name) {
-                headers::has_room(map, most)?;
-            }
-            map.insert(name, value);
-            Ok(())
-        }))
+        Ok(
+            headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
+                let map = self.writable(of)?;
+                if !map.contains_key(&name) {
+                    headers::has_room(map, most)?;
+                }
+                map.insert(name, value);
+                Ok(())
+            }),
+        )
     }
 
     fn append_header(
@@ -160,15 +182,22 @@ impl HostExchange for CallState {
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
-        Ok(headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
-            let map = self.writable(of)?;
-            headers::has_room(map, most)?;
-            map.append(name, value);
-            Ok(())
-        }))
+        Ok(
+            headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
+                let map = self.writable(of)?;
+                headers::has_room(map, most)?;
+                map.append(name, value);
+                Ok(())
+            }),
+        )
     }
 
-    fn remove_header(&mut self, _: Resource<ExchangeHandle>, of: Side, name: String) -> Outcome<()> {
+    fn remove_header(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        of: Side,
+        name: String,
+    ) -> Outcome<()> {
         self.enter_with(name.len())?;
         Ok(headers::parse_name(&name).and_then(|name| {
             self.writable(of)?.remove(name);
@@ -178,7 +207,11 @@ impl HostExchange for CallState {
 
     fn status(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<Option<u16>> {
         self.enter()?;
-        Ok(self.exchange.response.as_ref().map(|head| head.status.as_u16()))
+        Ok(self
+            .exchange
+            .response
+            .as_ref()
+            .map(|head| head.status.as_u16()))
     }
 
     fn set_status(&mut self, _: Resource<ExchangeHandle>, status: u16) -> Outcome<()> {
@@ -199,7 +232,10 @@ impl HostExchange for CallState {
         let Some(status) = final_status(status) else {
             return Ok(Err(ExchangeFailure::Invalid));
         };
-        self.exchange.response = Some(ResponseHead { status, headers: HeaderMap::new() });
+        self.exchange.response = Some(ResponseHead {
+            status,
+            headers: HeaderMap::new(),
+        });
         self.exchange.response_body.clear();
         self.exchange.responded = true;
         self.response_cursor = Default::default();
@@ -215,7 +251,9 @@ impl HostExchange for CallState {
         self.enter()?;
         let patience = self.patience();
         let most = self.shared.limits.body_bytes;
-        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.shared.limits.call_bytes);
+        let max = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(self.shared.limits.call_bytes);
         let (body, cursor) = match of {
             Side::Request => (&mut self.exchange.request_body, &mut self.request_cursor),
             Side::Response if self.exchange.response.is_some() => {
@@ -223,7 +261,12 @@ impl HostExchange for CallState {
             }
             Side::Response => return Ok(Err(ExchangeFailure::WrongPhase)),
         };
-        let pulled = within(&*self.shared.outside, patience, body.pull(cursor, max, most)).await;
+        let pulled = within(
+            &*self.shared.outside,
+            patience,
+            body.pull(cursor, max, most),
+        )
+        .await;
         Ok(match pulled {
             Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
             Some(Pulled::End) => Ok(None),
@@ -243,7 +286,11 @@ impl HostExchange for CallState {
             Side::Response if open => (&mut self.exchange.response_body, &mut self.response_cursor),
             _ => return Ok(Err(ExchangeFailure::WrongPhase)),
         };
-        Ok(if body.push(cursor, part, most) { Ok(()) } else { Err(ExchangeFailure::Limit) })
+        Ok(if body.push(cursor, part, most) {
+            Ok(())
+        } else {
+            Err(ExchangeFailure::Limit)
+        })
     }
 
     fn drop(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<()> {
@@ -262,7 +309,10 @@ pub(super) fn is_path(text: &str) -> bool {
 
 /// A status that ends an exchange: interim ones are the host's business.
 fn final_status(status: u16) -> Option<StatusCode> {
-    (200..=599).contains(&status).then(|| StatusCode::from_u16(status).ok()).flatten()
+    (200..=599)
+        .contains(&status)
+        .then(|| StatusCode::from_u16(status).ok())
+        .flatten()
 }
 
 /// What `future` gives within that many milliseconds. The timer starts only when

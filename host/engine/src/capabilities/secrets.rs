@@ -25,7 +25,8 @@ impl CallState {
         if self.spent.secret_uses > self.shared.limits.secret_uses {
             return Err(SecretFailure::Exhausted);
         }
-        self.shared.vault
+        self.shared
+            .vault
             .permit::<U>(&self.policy.identity, &alias.0, &mut self.exchange.ledger)
             .map_err(|_| SecretFailure::Denied)
     }
@@ -87,7 +88,11 @@ impl CallState {
 impl HostCredential for CallState {
     handle!(CredentialHandle);
 
-    fn attach(&mut self, handle: Resource<CredentialHandle>, _: Resource<ExchangeHandle>) -> Outcome<()> {
+    fn attach(
+        &mut self,
+        handle: Resource<CredentialHandle>,
+        _: Resource<ExchangeHandle>,
+    ) -> Outcome<()> {
         self.enter()?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         Ok(self.attach_to_exchange::<Attach>(alias, Permit::<Attach>::note))
@@ -107,7 +112,11 @@ impl HostCredential for CallState {
 impl HostSigner for CallState {
     handle!(SignerHandle);
 
-    fn attach(&mut self, handle: Resource<SignerHandle>, _: Resource<ExchangeHandle>) -> Outcome<()> {
+    fn attach(
+        &mut self,
+        handle: Resource<SignerHandle>,
+        _: Resource<ExchangeHandle>,
+    ) -> Outcome<()> {
         self.enter()?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         Ok(self.attach_to_exchange::<SignRequest>(alias, Permit::<SignRequest>::note))
@@ -120,7 +129,12 @@ impl HostSigner for CallState {
     ) -> Outcome<()> {
         self.enter()?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
-        CallState::attach_to_request::<SignRequest>(self, alias, &request, Permit::<SignRequest>::note)
+        CallState::attach_to_request::<SignRequest>(
+            self,
+            alias,
+            &request,
+            Permit::<SignRequest>::note,
+        )
     }
 }
 
@@ -140,7 +154,12 @@ impl HostMacSigner for CallState {
 impl HostMacVerifier for CallState {
     handle!(MacVerifierHandle);
 
-    fn verify(&mut self, handle: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>) -> Outcome<bool> {
+    fn verify(
+        &mut self,
+        handle: Resource<MacVerifierHandle>,
+        message: Vec<u8>,
+        code: Vec<u8>,
+    ) -> Outcome<bool> {
         self.enter_with(message.len().saturating_add(code.len()))?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         Ok(self
@@ -160,7 +179,9 @@ impl HostClientKeys for CallState {
         self.enter()?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         Ok(self.permit::<Identify>(alias).map(|permit| {
-            permit.identify(&self.exchange.presented).map(|subject| subject.as_str().to_owned())
+            permit
+                .identify(&self.exchange.presented)
+                .map(|subject| subject.as_str().to_owned())
         }))
     }
 }

@@ -11,15 +11,25 @@ impl Host for CallState {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
         self.enter_with(name.len())?;
         let policy = self.policy.identity.name.as_str();
-        Ok(self.exchange.variable(policy, &name).map(|value| value.to_vec()))
+        Ok(self
+            .exchange
+            .variable(policy, &name)
+            .map(|value| value.to_vec()))
     }
 
     fn get_of(&mut self, policy: String, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
         self.enter_with(name.len().saturating_add(policy.len()))?;
-        Ok(self.exchange.variable(&policy, &name).map(|value| value.to_vec()))
+        Ok(self
+            .exchange
+            .variable(&policy, &name)
+            .map(|value| value.to_vec()))
     }
 
-    fn set(&mut self, name: String, value: Vec<u8>) -> wasmtime::Result<Result<(), VariableFailure>> {
+    fn set(
+        &mut self,
+        name: String,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), VariableFailure>> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let Ok(name) = VariableName::parse(&name) else {
             return Ok(Err(VariableFailure::Invalid));
@@ -43,7 +53,11 @@ impl Host for CallState {
         let value = Bytes::from(value);
         match place.and_then(|place| variables.get_mut(place)) {
             Some(variable) => variable.value = value,
-            None => variables.push(Variable { policy: policy.clone(), name, value }),
+            None => variables.push(Variable {
+                policy: policy.clone(),
+                name,
+                value,
+            }),
         }
         Ok(Ok(()))
     }
