@@ -64,17 +64,49 @@ async fn fails_the_exchange_where_nothing_is_granted() {
 }
 
 #[tokio::test]
-async fn an_alias_that_the_manifest_does_not_ask_for_stays_out_of_reach() {
+async fn a_setting_gives_the_alias_another_name() {
     let backend = Backend::start().await;
+    let canary = Canary::new();
     let gateway = TestGateway::builder()
-        .api_key("billing-key", Canary::new().text())
+        .api_key("billing-key", canary.text())
         .grants(&grant("other"))
         .route("billing", &backend.url())
         .inbound("attach-api-key", json!({ "alias": "other" }))
         .build();
-    // The grant is there, the manifest's ask is not: authority is both.
+    assert_eq!(gateway.get("/v1/charges/7").await.status, StatusCode::OK);
     assert_eq!(
-        gateway.get("/v1/charges/7").await.status,
-        StatusCode::BAD_GATEWAY
+        canary.find_in(&backend.received()[0].everything()),
+        Some("raw")
+    );
+}
+
+#[tokio::test]
+async fn an_alias_that_the_manifest_does_not_ask_for_stays_out_of_reach() {
+    // The thief's manifest asks for `backend` and `billing-key` only.
+    let backend = Backend::start().await;
+    let canary = Canary::new();
+    let settings = |name: &str| json!({ "attacks": ["attach"], "names": [name] });
+    let gateway = |name: &str| {
+        TestGateway::builder()
+            .api_key("billing-key", canary.text())
+            .grants(&grant(name).replace("attach-api-key", "thief"))
+            .route("billing", &backend.url())
+            .policy(
+                &[Phase::Inbound],
+                "hostile/thief",
+                "thief",
+                settings(name),
+                &[],
+            )
+            .build()
+    };
+    // The grant is there, the manifest's ask is not: authority is both.
+    gateway("other").get("/v1/charges/7").await;
+    assert_eq!(canary.find_in(&backend.received()[0].everything()), None);
+    // Control: with both, the key is attached.
+    gateway("backend").get("/v1/charges/7").await;
+    assert_eq!(
+        canary.find_in(&backend.received()[1].everything()),
+        Some("raw")
     );
 }

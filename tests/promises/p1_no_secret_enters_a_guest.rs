@@ -175,3 +175,29 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
     ];
     assert_eq!(functions, expected);
 }
+
+#[test]
+fn a_gateway_does_not_serve_while_guest_memory_can_be_read() {
+    use keyward::engine::EngineConfig;
+    use keyward::vault::{Durability, Vault, VaultFiles};
+    use keyward_gateway::assemble::{OpenError, assemble_with};
+    use keyward_gateway::config::Config;
+
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config::parse(
+        &directory.path().join("keyward.toml"),
+        "[gateway]\nlisten = \"127.0.0.1:0\"\n",
+    )
+    .unwrap();
+    let files = VaultFiles::in_directory(directory.path());
+    Vault::create(&files).unwrap();
+    let open = |engine: EngineConfig| {
+        let vault = Vault::open(&files, Durability::Strict).unwrap();
+        assemble_with(&config, vault, &TestGateway::actor(), engine).map(|_| ())
+    };
+    let mut engine = EngineConfig::default();
+    engine.guest_debug = true;
+    assert!(matches!(open(engine), Err(OpenError::Debuggable)));
+    // Control: with it off, the same gateway opens.
+    open(EngineConfig::default()).unwrap();
+}

@@ -6,19 +6,8 @@ use data_encoding::BASE64;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use keyward::engine::Phase;
-use keyward_tests::{Answer, Backend, Canary, Received, TestGateway};
+use keyward_tests::{ATTACH_GRANT, Answer, Backend, Canary, Received, TestGateway};
 use serde_json::json;
-
-const GRANT: &str = r#"
-[[grant]]
-id = "attach"
-policy = "attach-api-key"
-secret = "billing-key"
-alias = "backend"
-use = "attach"
-header = "x-api-key"
-to = [{ route = "billing", paths = ["/v1/charges"] }]
-"#;
 
 /// Sends the canary to a backend: attached by grant, or, as the control, as an
 /// ordinary header that nothing guards.
@@ -30,7 +19,7 @@ async fn reflect(
     let canary = Canary::new();
     let mut builder = TestGateway::builder()
         .api_key("billing-key", canary.text())
-        .grants(GRANT)
+        .grants(ATTACH_GRANT)
         .route("billing", &backend.url());
     builder = if guarded {
         builder.inbound("attach-api-key", json!({}))
@@ -135,7 +124,7 @@ async fn control_an_unguarded_value_in_an_answers_body_reaches_the_client() {
 async fn a_policy_that_calls_a_reflecting_backend_gets_nothing_out_of_it() {
     let backend = Backend::reflecting().await;
     let canary = Canary::new();
-    let grant = GRANT
+    let grant = ATTACH_GRANT
         .replace("attach-api-key", "thief")
         .replace("/v1/charges", "/elsewhere");
     let settings = json!({

@@ -6,25 +6,14 @@ use std::path::{Path, PathBuf};
 
 use http::StatusCode;
 use keyward::vault::{Durability, Vault, VaultFiles, verify_trail};
-use keyward_tests::{Backend, Canary, TestGateway};
+use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway};
 use serde_json::json;
-
-const GRANT: &str = r#"
-[[grant]]
-id = "attach"
-policy = "attach-api-key"
-secret = "billing-key"
-alias = "backend"
-use = "attach"
-header = "x-api-key"
-to = [{ route = "billing", paths = ["/v1/charges"] }]
-"#;
 
 async fn used_gateway() -> TestGateway {
     let backend = Backend::start().await;
     let gateway = TestGateway::builder()
         .api_key("billing-key", Canary::new().text())
-        .grants(GRANT)
+        .grants(ATTACH_GRANT)
         .route("billing", &backend.url())
         .inbound("attach-api-key", json!({}))
         .build();

@@ -1,26 +1,15 @@
 //! P7: a grant that is no longer in force is dead at once.
 
 use http::StatusCode;
-use keyward_tests::{Backend, Canary, TestGateway};
+use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway};
 use serde_json::json;
-
-const GRANT: &str = r#"
-[[grant]]
-id = "attach"
-policy = "attach-api-key"
-secret = "billing-key"
-alias = "backend"
-use = "attach"
-header = "x-api-key"
-to = [{ route = "billing", paths = ["/v1/charges"] }]
-"#;
 
 #[tokio::test]
 async fn the_next_use_after_a_grant_is_gone_is_denied() {
     let backend = Backend::start().await;
     let gateway = TestGateway::builder()
         .api_key("billing-key", Canary::new().text())
-        .grants(GRANT)
+        .grants(ATTACH_GRANT)
         .route("billing", &backend.url())
         .inbound("attach-api-key", json!({}))
         .build();
@@ -32,7 +21,7 @@ async fn the_next_use_after_a_grant_is_gone_is_denied() {
         StatusCode::BAD_GATEWAY
     );
     assert_eq!(backend.received().len(), 1);
-    gateway.set_grants(GRANT);
+    gateway.set_grants(ATTACH_GRANT);
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
 }
 
@@ -40,7 +29,7 @@ async fn the_next_use_after_a_grant_is_gone_is_denied() {
 async fn a_grant_for_another_component_is_none() {
     let backend = Backend::start().await;
     let pinned = |digest: &str| {
-        GRANT.replace(
+        ATTACH_GRANT.replace(
             "secret =",
             &format!("component = \"sha256:{digest}\"\nsecret ="),
         )

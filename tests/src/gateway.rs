@@ -22,6 +22,19 @@ use tempfile::TempDir;
 
 use crate::storage::DiskControl;
 
+/// Lets `attach-api-key` attach the API key `billing-key` on `/v1/charges` of the
+/// route `billing`.
+pub const ATTACH_GRANT: &str = r#"
+[[grant]]
+id = "attach"
+policy = "attach-api-key"
+secret = "billing-key"
+alias = "backend"
+use = "attach"
+header = "x-api-key"
+to = [{ route = "billing", paths = ["/v1/charges"] }]
+"#;
+
 /// What is to be put together.
 pub struct Builder {
     directory: TempDir,

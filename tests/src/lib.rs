@@ -9,5 +9,5 @@ mod storage;
 
 pub use backend::{Backend, Received};
 pub use canary::Canary;
-pub use gateway::{Answer, Builder, TestGateway, policy_file};
+pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
 pub use storage::DiskControl;

@@ -8,7 +8,7 @@ mod component {
 
     use crate::bindings::imports::keyward::policy::exchange as wit;
     use crate::bindings::on_error::exports::keyward::policy::on_error as wit_error;
-    use crate::{Decision, ErrorSource, Failure, Level, Verdict, host, json};
+    use crate::{Decision, ErrorSource, Failure, Level, Verdict, host, settings};
 
     /// Runs a decision: a failure becomes a line in the log and the verdict *fail*.
     pub fn run(decide: impl FnOnce() -> Decision) -> wit::Verdict {
@@ -29,8 +29,7 @@ mod component {
     /// # Errors
     /// What is wrong with the settings, for the operator.
     pub fn configure<S: DeserializeOwned>(kept: &OnceLock<S>, text: &str) -> Result<(), String> {
-        let settings = json::read(text).map_err(|error| error.to_string())?;
-        kept.set(settings)
+        kept.set(settings::read(text)?)
             .map_err(|_| "the settings were read twice".to_owned())
     }
 

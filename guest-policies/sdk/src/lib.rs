@@ -86,10 +86,10 @@ mod failure;
 mod glue;
 mod header;
 mod host;
-mod json;
 mod network;
 mod problem;
 mod secrets;
+mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

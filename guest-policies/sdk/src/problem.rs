@@ -1,5 +1,7 @@
 //! Problem details for HTTP APIs (RFC 9457).
 
+use serde::Serialize;
+
 /// An answer to a client that is refused: a status, a title, and what helps.
 ///
 /// ```
@@ -57,40 +59,28 @@ impl Problem {
 
     /// The body. `exchange` is the identifier that the operator can look up.
     pub(crate) fn to_json(&self, exchange: &str) -> String {
-        let mut json = String::from(r#"{"type":"about:blank","title":"#);
-        push_json_string(&mut json, &self.title);
-        json.push_str(r#","status":"#);
-        json.push_str(&self.status.to_string());
-        if let Some(detail) = &self.detail {
-            json.push_str(r#","detail":"#);
-            push_json_string(&mut json, detail);
-        }
-        json.push_str(r#","exchange":"#);
-        push_json_string(&mut json, exchange);
-        json.push('}');
-        json
+        let body = Body {
+            kind: "about:blank",
+            title: &self.title,
+            status: self.status,
+            detail: self.detail.as_deref(),
+            exchange,
+        };
+        // Texts and a number can always be written.
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
-/// Appends a text as a JSON string (RFC 8259, section 7).
-fn push_json_string(json: &mut String, text: &str) {
-    const HEX: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\u{0}'..='\u{1f}' => {
-                json.push_str("\\u00");
-                let code = character as usize;
-                json.extend([HEX[code >> 4], HEX[code & 15]]);
-            }
-            _ => json.push(character),
-        }
-    }
-    json.push('"');
+/// The members, in the order in which they are written.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    exchange: &'a str,
 }
 
 #[cfg(test)]

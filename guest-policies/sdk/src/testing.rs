@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{Exchange, Level, json};
+use crate::{Exchange, Level};
 
 /// Reads settings as a component does when it is loaded.
 ///
 /// # Errors
 /// What the operator would be told.
 pub fn settings<'de, S: Deserialize<'de>>(text: &'de str) -> Result<S, String> {
-    json::read(text).map_err(|error| error.to_string())
+    crate::settings::read(text)
 }
 
 /// One exchange, as a test describes it.

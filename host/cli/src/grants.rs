@@ -125,18 +125,19 @@ pub(crate) fn remarks(
         }
     }
     for policy in &config.policies {
-        let described = match Described::read(policy.name.clone(), &policy.component) {
-            Ok(described) => described,
-            Err(failure) => {
-                let text = format!("{:#}; what it asks for is not known", failure.error);
-                remarks.push(Remark {
-                    grant: None,
-                    text,
-                    unread: true,
-                });
-                continue;
-            }
-        };
+        let described =
+            match Described::read(policy.name.clone(), &policy.component, &policy.settings) {
+                Ok(described) => described,
+                Err(failure) => {
+                    let text = format!("{:#}; what it asks for is not known", failure.error);
+                    remarks.push(Remark {
+                        grant: None,
+                        text,
+                        unread: true,
+                    });
+                    continue;
+                }
+            };
         for grant in grants.of_policy(&policy.name) {
             let use_ = grant.use_();
             let mut remark = |text: String| {

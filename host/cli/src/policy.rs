@@ -53,20 +53,27 @@ pub(crate) struct Described {
 
 impl Described {
     /// Reads and inspects a component.
-    pub(crate) fn read(name: PolicyName, component: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(
+        name: PolicyName,
+        component: &Path,
+        settings: &serde_json::Value,
+    ) -> Result<Self, Failure> {
         let bytes = std::fs::read(component).map_err(|error| {
             Failure::io(
                 error,
                 format!("can't read the policy {name} from {}", component.display()),
             )
         })?;
-        let inspection = keyward::engine::inspect(&bytes).map_err(|reason| {
+        let mut inspection = keyward::engine::inspect(&bytes).map_err(|reason| {
             Failure::new(format!(
                 "{} is not a component that can be a policy: {}",
                 component.display(),
                 one_line(&reason)
             ))
         })?;
+        inspection.manifest = inspection
+            .manifest
+            .and_then(|manifest| manifest.with_settings(settings));
         Ok(Self {
             name,
             digest: keyward::vault::digest_component(&bytes),
@@ -170,7 +177,7 @@ fn resolve(policy: &Path, config: Option<&Config>) -> Result<(Described, PathBuf
         && let Some(section) = config.policies.iter().find(|section| section.name == name)
     {
         return Ok((
-            Described::read(name, &section.component)?,
+            Described::read(name, &section.component, &section.settings)?,
             section.component.clone(),
         ));
     }
@@ -197,7 +204,7 @@ fn resolve(policy: &Path, config: Option<&Config>) -> Result<(Described, PathBuf
     let name = PolicyName::parse(stem)
         .or_else(|_| PolicyName::parse("policy"))
         .map_err(Failure::new)?;
-    let mut described = Described::read(name, policy)?;
+    let mut described = Described::read(name, policy, &serde_json::Value::Null)?;
     if let Ok(manifest) = &described.inspection.manifest
         && let Ok(name) = PolicyName::parse(&manifest.name)
     {

@@ -184,6 +184,7 @@ mod tests {
             let why = "because\n[[grant]]\u{202e}\u{1b}[31m".to_owned();
             let ask = ManifestAsk {
                 alias: Alias::parse("backend").unwrap(),
+                setting: None,
                 use_: use_.to_string(),
                 why,
             };

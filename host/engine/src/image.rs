@@ -5,6 +5,7 @@
 //! written back into the component's data segments.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -14,6 +15,7 @@ use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::bindings::configured::ConfiguredPolicyIndices;
+use crate::dense::join_segments;
 use crate::engine::Engine;
 use crate::error::{LoadError, PolicyStop};
 
@@ -30,6 +32,23 @@ impl Engine {
     ///
     /// Errors: the policy refuses the settings, stops, or can't be snapshotted.
     pub(crate) fn configured_image(
+        &self,
+        policy: &PolicyName,
+        component: &[u8],
+        settings: Option<&serde_json::Value>,
+    ) -> Result<Vec<u8>, LoadError> {
+        // The library that takes the snapshot was written for components that
+        // their owner trusts. What it does not expect must not end the host.
+        let image = AssertUnwindSafe(|| self.configure(policy, component, settings));
+        catch_unwind(image).unwrap_or_else(|_| {
+            Err(LoadError::Unfit {
+                policy: policy.clone(),
+                detail: "no image can be made of it".to_owned(),
+            })
+        })
+    }
+
+    fn configure(
         &self,
         policy: &PolicyName,
         component: &[u8],
@@ -110,7 +129,10 @@ impl Engine {
             instance,
         };
         match finish(wizer.snapshot_component(&context, &mut snapshot)) {
-            Some(image) => image.map_err(unfit),
+            Some(image) => {
+                let image = image.map_err(unfit)?;
+                Ok(join_segments(&image).unwrap_or(image))
+            }
             None => Err(LoadError::Configure {
                 policy: policy.clone(),
                 stop: PolicyStop::Trap,

@@ -25,6 +25,7 @@ mod body;
 mod capabilities;
 mod config;
 mod counters;
+mod dense;
 mod engine;
 mod error;
 mod exchange;

@@ -79,10 +79,16 @@ impl Engine {
     pub fn load(&self, source: &PolicySource<'_>) -> Result<Policy, LoadError> {
         let policy = &source.name;
         let inspection = check(policy, source.component)?;
-        let manifest = inspection.manifest.map_err(|source| LoadError::Manifest {
-            policy: policy.clone(),
-            source,
-        })?;
+        let manifest = inspection
+            .manifest
+            .and_then(|manifest| match source.settings {
+                Some(settings) => manifest.with_settings(settings),
+                None => Ok(manifest),
+            })
+            .map_err(|source| LoadError::Manifest {
+                policy: policy.clone(),
+                source,
+            })?;
         let asks = manifest
             .vault_asks()
             .map_err(|source| LoadError::Manifest {

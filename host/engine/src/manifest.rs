@@ -41,6 +41,10 @@ pub struct Manifest {
 pub struct ManifestAsk {
     /// What the policy calls the secret. A grant gives the alias.
     pub alias: Alias,
+    /// The setting in which an operator can give the alias another name; none if the
+    /// alias is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setting: Option<String>,
     /// The use, as grants spell it: `attach`, `sign-request`, …
     #[serde(rename = "use")]
     pub use_: String,
@@ -74,6 +78,12 @@ pub enum ManifestError {
          uses are attach, sign-request, mac-sign, mac-verify, identify"
     )]
     UnknownUse(String),
+    /// A setting names an alias, and what stands there is none.
+    #[error(
+        "its setting \"{0}\" must be an alias: 1 to 64 of a-z, 0-9, '.', '_', '-', \
+         the first a letter or a digit"
+    )]
+    NoAlias(String),
     /// It asks for too much.
     #[error("its manifest asks for {0} uses; at most {MOST_ASKS} are accepted")]
     TooManyAsks(usize),
@@ -91,6 +101,23 @@ impl Manifest {
         }
         manifest.vault_asks()?;
         Ok(manifest)
+    }
+
+    /// The manifest under these settings: an ask whose alias is a setting asks for
+    /// the alias that stands there.
+    ///
+    /// Errors: what stands there is no alias.
+    pub fn with_settings(mut self, settings: &serde_json::Value) -> Result<Self, ManifestError> {
+        for ask in &mut self.asks {
+            let Some(setting) = &ask.setting else {
+                continue;
+            };
+            if let Some(value) = settings.get(setting) {
+                let alias = value.as_str().and_then(|text| Alias::parse(text).ok());
+                ask.alias = alias.ok_or_else(|| ManifestError::NoAlias(setting.clone()))?;
+            }
+        }
+        Ok(self)
     }
 
     /// What it asks for, as the vault knows it.

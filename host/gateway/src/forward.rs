@@ -1,8 +1,10 @@
 //! The story of one exchange, from the client's request to its answer.
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
 use keyward::egress::{Body, Outgoing};
@@ -34,7 +36,26 @@ pub async fn forward(
             return response;
         }
     };
-    let exchange = begin(keyward, pipeline, id, client, authority, request);
+    let story = async {
+        let exchange = begin(keyward, pipeline, id, client, authority, request);
+        conclude(keyward, pipeline, exchange).await
+    };
+    // A mistake of ours ends one exchange with an answer, not the connection
+    // without one.
+    let (response, failure) = AssertUnwindSafe(story)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| (Failure::Internal.reply(id), Some(Failure::Internal)));
+    log(id, Some(pipeline), &response, failure, started);
+    response
+}
+
+/// From the first policy to the answer.
+async fn conclude(
+    keyward: &Keyward,
+    pipeline: &Pipeline,
+    exchange: Box<Exchange>,
+) -> (Response<Body>, Option<Failure>) {
     let (mut exchange, outcome) = run(keyward, pipeline, exchange).await;
     let mut failure = outcome.err();
     if let Some(first) = failure {
@@ -48,10 +69,11 @@ pub async fn forward(
     }
     let response = match (exchange.response.take(), failure) {
         (Some(head), _) => finish(head, exchange.response_body),
-        (None, failure) => failure.unwrap_or(Failure::PolicyFailed).reply(id),
+        (None, failure) => failure
+            .unwrap_or(Failure::PolicyFailed)
+            .reply(exchange.id()),
     };
-    log(id, Some(pipeline), &response, failure, started);
-    response
+    (response, failure)
 }
 
 /// Which pipeline serves the request, and which host the client asked for.

@@ -32,6 +32,9 @@ pub enum Failure {
     /// The audit trail can't be written.
     #[error("the audit trail can't be written")]
     AuditUnavailable,
+    /// A mistake of ours.
+    #[error("a mistake in Keyward; please report what the log says")]
+    Internal,
 }
 
 impl Failure {
@@ -41,7 +44,7 @@ impl Failure {
             Failure::NoPipeline | Failure::AmbiguousPath | Failure::NoHost => return None,
             Failure::PolicyFailed => ErrorSource::PolicyFailed,
             Failure::PolicyStopped(_) => ErrorSource::PolicyStopped,
-            Failure::AuditUnavailable => ErrorSource::HostFailed,
+            Failure::AuditUnavailable | Failure::Internal => ErrorSource::HostFailed,
             Failure::Egress(error) => match error {
                 EgressError::Denied => ErrorSource::SecretRefused,
                 EgressError::AuditUnavailable | EgressError::UnknownRoute => {
@@ -59,6 +62,7 @@ impl Failure {
             Failure::AmbiguousPath => (StatusCode::BAD_REQUEST, "ambiguous path"),
             Failure::NoHost => (StatusCode::BAD_REQUEST, "no host"),
             Failure::PolicyFailed => (StatusCode::BAD_GATEWAY, "policy failure"),
+            Failure::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal failure"),
             Failure::PolicyStopped(PolicyStop::NoSlot) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }

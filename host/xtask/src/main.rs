@@ -14,6 +14,7 @@ mod bench;
 mod check;
 mod component;
 mod demo;
+mod fuzz;
 mod guests;
 mod metadata;
 mod setup;
@@ -71,6 +72,8 @@ enum Command {
     Demo(demo::Options),
     /// Measure what things cost, as ratios in one run. Builds for release first.
     Bench(bench::Options),
+    /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
+    Fuzz(fuzz::Options),
     /// The demo's backend, in its own process.
     #[command(hide = true)]
     DemoBackend(demo::BackendOptions),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Test(options) => check::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {

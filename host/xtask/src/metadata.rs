@@ -35,6 +35,8 @@ pub(crate) struct Manifest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     alias: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    setting: Option<String>,
     #[serde(rename = "use")]
     use_: String,
     why: String,

@@ -1,11 +1,7 @@
 //! Any text as a policy document: no panic, and errors that can be shown.
-//!
-//! ```sh
-//! cargo +nightly fuzz run --fuzz-dir tests/fuzz document -- host/document/testdata
-//! ```
 #![no_main]
 
-use keyward_document::{Document, Phase};
+use keyward::document::{Document, Phase};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
