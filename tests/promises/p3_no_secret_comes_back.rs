@@ -1,12 +1,12 @@
-//! P3: no secret reaches a client, even from a backend that returns what it was
-//! sent.
+//! P3: no secret reaches a client, a log or an error, even from a backend that
+//! returns what it was sent.
 
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use keyward::engine::Phase;
-use keyward_tests::{ATTACH_GRANT, Answer, Backend, Canary, Received, TestGateway};
+use keyward_tests::{ATTACH_GRANT, Answer, Backend, Canary, Log, Received, TestGateway};
 use serde_json::json;
 
 /// Sends the canary to a backend: attached by grant, or, as the control, as an
@@ -151,4 +151,65 @@ async fn a_policy_that_calls_a_reflecting_backend_gets_nothing_out_of_it() {
         canary.find_in(&received.first().unwrap().everything()),
         Some("raw")
     );
+}
+
+/// Everything that is logged, at its most talkative, while a policy attaches, a
+/// backend reflects, a grant is missing and a secret is rotated.
+async fn logged(pasted: bool) -> (Vec<Canary>, Vec<u8>) {
+    let log = Log::default();
+    let _capturing = log.capture();
+    let backend = Backend::answering(in_body).await;
+    let (api_key, hmac_key, client_key) = (Canary::new(), Canary::new(), Canary::new());
+    let names = if pasted {
+        vec![api_key.text()]
+    } else {
+        vec!["backend"]
+    };
+    let gateway = TestGateway::builder()
+        .api_key("billing-key", api_key.text())
+        .hmac_key("mac", hmac_key.text())
+        .client_keys("consumers", &format!("acme = {}\n", client_key.text()))
+        .grants(ATTACH_GRANT)
+        .grants(
+            r#"
+[[grant]]
+id = "who"
+policy = "require-client-key"
+secret = "consumers"
+use = "identify"
+header = "x-client-key"
+"#,
+        )
+        .route("billing", &backend.url())
+        .inbound("require-client-key", json!({}))
+        .inbound("attach-api-key", json!({}))
+        .inbound(
+            "hostile/thief",
+            json!({ "attacks": ["open", "sign", "carry"], "names": names }),
+        )
+        .build();
+    for path in ["/v1/charges", "/v1/not-granted"] {
+        for key in [client_key.text(), "0123456789abcdef0123"] {
+            let request = http::Request::get(path).header("x-client-key", key);
+            gateway.send(request.body(Bytes::new()).unwrap()).await;
+        }
+    }
+    gateway.set_grants("");
+    gateway.get("/v1/charges").await;
+    (vec![api_key, hmac_key, client_key], log.bytes())
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log_at_its_most_talkative() {
+    let (canaries, log) = logged(false).await;
+    assert!(log.len() > 1000, "something was logged");
+    for canary in canaries {
+        assert_eq!(canary.find_in(&log), None);
+    }
+}
+
+#[tokio::test]
+async fn control_a_secret_that_is_pasted_into_settings_is_found_in_the_log() {
+    let (canaries, log) = logged(true).await;
+    assert_eq!(canaries[0].find_in(&log), Some("raw"));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use keyward::engine::Phase;
 use keyward::vault::Durability;
-use keyward_tests::{Backend, Canary, TestGateway};
+use keyward_tests::{Backend, Canary, Log, TestGateway};
 use serde_json::json;
 
 const GRANTS: &str = r#"
@@ -121,6 +121,95 @@ async fn control_without_the_barrier_the_code_reaches_the_client_first() {
     gateway.disk().hang();
     let answer = request(&gateway).await.unwrap();
     assert!(answer.text().contains("code="), "{}", answer.text());
+    gateway.disk().work();
+}
+
+/// Two pipelines of one policy, which shares its counters: `/` uses a secret and
+/// then moves a counter, `/count` only moves it and says what it stands at.
+fn counting(durability: Durability, backend: &Backend) -> Arc<TestGateway> {
+    let uses = json!({ "attacks": ["sign", "count"], "names": ["mac"], "respond": true });
+    let counts = json!({ "attacks": ["count"], "respond": true });
+    let builder = TestGateway::builder()
+        .hmac_key("mac", Canary::new().text())
+        .grants(GRANTS)
+        .route("billing", &backend.url())
+        .policy(&[Phase::Inbound], "hostile/thief", "thief", uses, &[])
+        .at("/count")
+        .policy(&[Phase::Inbound], "hostile/thief", "thief", counts, &[])
+        .durability(durability)
+        .controlled_disk();
+    Arc::new(builder.build())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_counter_moves_while_the_record_is_not_durable() {
+    let backend = Backend::start().await;
+    let gateway = counting(Durability::Strict, &backend);
+    gateway.disk().hang();
+    let answer = request(&gateway);
+    someone_waits(&gateway).await;
+    let count = gateway.get("/count").await.text();
+    assert!(count.contains("count=1\n"), "{count}");
+
+    gateway.disk().work();
+    let answer = answer.await.unwrap().text();
+    assert!(answer.contains("count=2\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_without_the_barrier_the_counter_moves_first() {
+    let backend = Backend::start().await;
+    let gateway = counting(Durability::Buffered, &backend);
+    gateway.disk().hang();
+    let answer = request(&gateway).await.unwrap().text();
+    assert!(answer.contains("count=1\n"), "{answer}");
+    let count = gateway.get("/count").await.text();
+    assert!(count.contains("count=2\n"), "{count}");
+    gateway.disk().work();
+}
+
+/// A policy that uses a secret and then writes to the log.
+fn logging(durability: Durability, backend: &Backend) -> Arc<TestGateway> {
+    let settings = json!({ "attacks": ["sign", "carry"], "names": ["mac"] });
+    let builder = TestGateway::builder()
+        .hmac_key("mac", Canary::new().text())
+        .grants(GRANTS)
+        .route("billing", &backend.url())
+        .policy(&[Phase::Inbound], "hostile/thief", "thief", settings, &[])
+        .durability(durability)
+        .controlled_disk();
+    Arc::new(builder.build())
+}
+
+#[tokio::test]
+async fn no_log_line_is_written_while_the_record_is_not_durable() {
+    let log = Log::default();
+    let backend = Backend::start().await;
+    let gateway = logging(Durability::Strict, &backend);
+    let _capturing = log.capture();
+    gateway.disk().hang();
+    let answer = request(&gateway);
+    someone_waits(&gateway).await;
+    tokio::time::sleep(GRACE).await;
+    assert!(!log.contains("sign=mac"));
+
+    gateway.disk().work();
+    assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    assert!(
+        log.contains("sign=mac"),
+        "the line comes once the record is durable"
+    );
+}
+
+#[tokio::test]
+async fn control_without_the_barrier_the_log_line_is_written_first() {
+    let log = Log::default();
+    let backend = Backend::start().await;
+    let gateway = logging(Durability::Buffered, &backend);
+    let _capturing = log.capture();
+    gateway.disk().hang();
+    assert_eq!(request(&gateway).await.unwrap().status, StatusCode::OK);
+    assert!(log.contains("sign=mac"));
     gateway.disk().work();
 }
 

@@ -2,6 +2,7 @@
 //! components, real connections to loopback backends. Only the client's
 //! connection is left out; requests go straight into the story of an exchange.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub struct Builder {
     grants: String,
     routes: Vec<(String, String)>,
     steps: Vec<Step>,
+    path: String,
     durability: Durability,
     controlled: bool,
     engine: EngineConfig,
@@ -49,6 +51,7 @@ pub struct Builder {
 }
 
 struct Step {
+    path: String,
     phases: Vec<Phase>,
     file: PathBuf,
     name: String,
@@ -120,6 +123,7 @@ impl TestGateway {
             grants: String::new(),
             routes: Vec::new(),
             steps: Vec::new(),
+            path: "/".to_owned(),
             durability: Durability::Strict,
             controlled: false,
             engine: EngineConfig::default(),
@@ -145,7 +149,7 @@ impl TestGateway {
         self.directory.path()
     }
 
-    /// The one pipeline.
+    /// The pipelines.
     pub fn pipelines(&self) -> &Pipelines {
         &self.pipelines
     }
@@ -262,9 +266,16 @@ impl Builder {
         self
     }
 
-    /// Adds a shipped policy in its inbound phase.
+    /// What is added from here on runs in the pipeline of that path, instead of `/`.
+    pub fn at(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// Adds a policy in its inbound phase, under its file's name.
     pub fn inbound(self, policy: &str, settings: serde_json::Value) -> Self {
-        self.policy(&[Phase::Inbound], policy, policy, settings, &[])
+        let name = policy.rsplit('/').next().unwrap_or(policy);
+        self.policy(&[Phase::Inbound], policy, name, settings, &[])
     }
 
     /// Adds a policy: the phases it runs in, the component's file name below
@@ -279,6 +290,7 @@ impl Builder {
         routes: &[&str],
     ) -> Self {
         self.steps.push(Step {
+            path: self.path.clone(),
             phases: phases.to_vec(),
             file: policy_file(file),
             name: name.to_owned(),
@@ -313,7 +325,8 @@ impl Builder {
         self
     }
 
-    /// Puts it together: one pipeline at `/` to the first route.
+    /// Puts it together: a pipeline at `/`, and one for each [`Builder::at`], all to the
+    /// first route.
     ///
     /// # Panics
     ///
@@ -353,7 +366,8 @@ impl Builder {
         }
         let keyward = builder.build().unwrap();
 
-        let mut phases: [Vec<Policy>; 4] = Default::default();
+        let mut paths: BTreeMap<String, [Vec<Policy>; 4]> = BTreeMap::new();
+        paths.entry("/".to_owned()).or_default();
         for step in self.steps {
             let routes: Vec<RouteName> = step.routes.iter().map(route_name).collect();
             let policy = keyward
@@ -365,16 +379,19 @@ impl Builder {
                     routes: &routes,
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
+            let phases = paths.entry(step.path).or_default();
             for phase in step.phases {
                 let place = Phase::ALL.iter().position(|each| *each == phase).unwrap();
                 phases[place].push(policy.clone());
             }
         }
         let (route, _) = self.routes.first().expect("a gateway has a route");
-        let pipeline = Pipeline::new(PathPrefix::parse("/").unwrap(), route_name(route), phases);
+        let pipelines = paths.into_iter().map(|(path, phases)| {
+            Pipeline::new(PathPrefix::parse(&path).unwrap(), route_name(route), phases)
+        });
         TestGateway {
             keyward,
-            pipelines: Pipelines::new(vec![pipeline]),
+            pipelines: Pipelines::new(pipelines.collect()),
             disk,
             directory: self.directory,
         }

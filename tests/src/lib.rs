@@ -5,9 +5,11 @@
 mod backend;
 mod canary;
 mod gateway;
+mod log;
 mod storage;
 
 pub use backend::{Backend, Received};
 pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
+pub use log::Log;
 pub use storage::DiskControl;

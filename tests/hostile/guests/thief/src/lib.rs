@@ -92,6 +92,8 @@ pub enum Attack {
     Sign,
     /// Ask who is calling, under every name.
     Identify,
+    /// Move a counter, and note what it stands at.
+    Count,
     /// Plant values of its own in the headers where secrets go.
     Plant,
     /// Carry the loot to every place that it can write.
@@ -156,6 +158,13 @@ pub fn steal(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
                         loot.note("subject", subject.as_bytes());
                     }
                     loot.outcome("identify", name, &who);
+                }
+            }
+            Attack::Count => {
+                let count = exchange.increment("seen", 1, 3600);
+                loot.outcome("counted", "seen", &count);
+                if let Ok(count) = count {
+                    loot.note("count", count.to_string().as_bytes());
                 }
             }
             Attack::Plant => {
