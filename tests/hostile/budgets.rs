@@ -189,3 +189,65 @@ async fn one_call_leaves_nothing_for_the_next() {
         assert!(!gateway.get("/").await.text().contains("left-behind"));
     }
 }
+
+#[tokio::test]
+async fn a_call_beyond_the_last_sandbox_is_told_to_come_back_and_harms_no_other() {
+    let backend = Backend::start().await;
+    let gateway = TestGateway::builder()
+        .route("billing", &backend.url())
+        .inbound("hostile/vandal", json!({ "attack": "loop" }))
+        .engine(|engine| engine.concurrent_calls = 1)
+        .build();
+    let gateway = std::sync::Arc::new(gateway);
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let gateway = std::sync::Arc::clone(&gateway);
+            tokio::spawn(async move { gateway.get("/").await.status })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    // The first holds the only sandbox until its time is up; it yields meanwhile.
+    let count = |status| statuses.iter().filter(|each| **each == status).count();
+    assert_eq!(count(StatusCode::BAD_GATEWAY), 1, "{statuses:?}");
+    assert_eq!(count(StatusCode::SERVICE_UNAVAILABLE), 2, "{statuses:?}");
+}
+
+/// A policy that calls a route of its own and then answers with what came of it.
+async fn call_out(url: &str) -> String {
+    let settings = json!({
+        "attacks": ["call"], "names": ["backend"], "routes": ["billing"], "respond": true,
+    });
+    let gateway = TestGateway::builder()
+        .api_key("billing-key", keyward_tests::Canary::new().text())
+        .grants(
+            &keyward_tests::ATTACH_GRANT
+                .replace("attach-api-key", "thief")
+                .replace("/v1/charges", "/elsewhere"),
+        )
+        .route("billing", url)
+        .policy(
+            &[Phase::Inbound],
+            "hostile/thief",
+            "thief",
+            settings,
+            &["billing"],
+        )
+        .engine(|engine| engine.limits.wall_milliseconds = 300)
+        .build();
+    gateway.get("/").await.text()
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_does_not_hold_a_policy_beyond_its_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let said = call_out(&url).await;
+    assert!(said.contains("outcome=not available now"), "{said}");
+    // Control: a backend that answers is heard.
+    let backend = Backend::start().await;
+    let said = call_out(&backend.url()).await;
+    assert!(said.contains("outcome=ok"), "{said}");
+}
