@@ -100,7 +100,7 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
 }
 
 fn finish(guest: &Guest, modules: &Path) -> Result<Built> {
-    let module = modules.join(&guest.library).with_extension("wasm");
+    let module = modules.join(&guest.artifact).with_extension("wasm");
     let module = fs::read(&module).with_context(|| format!("can't read {}", shown(&module)))?;
     let manifest = serde_json::to_vec(&guest.manifest)?;
     let built = component::build(&module, &manifest)?;

@@ -12,7 +12,7 @@ pub(crate) struct Guest {
     /// The crate's name, for cargo.
     pub(crate) package: String,
     /// The file that cargo builds, without its extension.
-    pub(crate) library: String,
+    pub(crate) artifact: String,
     /// Where the component goes, within `target/policies`.
     pub(crate) output: PathBuf,
     /// What goes into its section `keyward:manifest`.
@@ -128,7 +128,7 @@ fn guest(package: Package, root: &Path) -> Result<Option<Guest>> {
         } else {
             file.into()
         },
-        library: library.name.replace('-', "_"),
+        artifact: library.name.replace('-', "_"),
         package: package.name,
         manifest: Manifest {
             name,
