@@ -81,6 +81,26 @@ async fn both_keys_of_a_subject_are_known_and_neither_reaches_the_backend() {
 }
 
 #[tokio::test]
+async fn a_client_can_not_have_the_header_that_names_it_dropped() {
+    // `Connection` names headers that end at the next hop (RFC 9110, 7.6.1). What a
+    // policy adds later is not the client's to name.
+    let world = world(BY_HEADER).await;
+    let request = Request::get("/a")
+        .header("connection", "x-subject, x-hop, close")
+        .header("x-hop", "1")
+        .header("x-client-key", world.first.text());
+    let answer = world
+        .gateway
+        .send(request.body(Bytes::new()).unwrap())
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let received = world.backend.received();
+    assert_eq!(received[0].header("x-subject"), Some("acme"));
+    // Control: what the client itself named and sent does end here.
+    assert_eq!(received[0].header("x-hop"), None);
+}
+
+#[tokio::test]
 async fn a_key_in_the_query_is_taken_out_and_the_rest_of_the_query_stays() {
     let world = world(BY_QUERY).await;
     let path = format!("/a?x=1&subscription-key={}&y=%20", world.first.text());

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use keyward::names::SecretName;
-use keyward::vault::{Actor, Kind, Secret, SecretInfo, Vault, VaultError, VaultFiles};
+use keyward::vault::{Actor, Kind, Secret, SecretInfo, Vault, VaultError};
 use keyward_gateway::config::Config;
 use keyward_gateway::control::{Client, ClientError, FaultCode, GrantsReloaded, SecretEntry};
 
@@ -19,22 +19,13 @@ pub(crate) enum Access {
     Here(Box<Vault>),
 }
 
-/// Where a gateway's vault is.
-pub(crate) fn vault_files(config: &Config) -> VaultFiles {
-    VaultFiles {
-        vault: config.vault.file.clone(),
-        key: config.vault.key_file.clone(),
-        audit: config.audit.directory.clone(),
-    }
-}
-
 impl Access {
     /// Finds the running gateway, or else opens the vault.
     pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
         match Client::connect(&config.control_socket) {
             Ok(_) => Ok(Self::Gateway(config.control_socket.clone())),
             Err(ClientError::NotRunning) => {
-                let vault = Vault::open(&vault_files(config), config.audit.durability)
+                let vault = Vault::open(&config.vault_files(), config.audit.durability)
                     .map_err(vault_failure)?;
                 Ok(Self::Here(Box::new(vault)))
             }

@@ -42,7 +42,12 @@ pub(crate) fn strip_overrides(headers: &mut HeaderMap) {
     });
 }
 
-fn strip_connection(headers: &mut HeaderMap) {
+/// Removes the headers that describe one connection (RFC 9110, 7.6.1), those that
+/// `connection` names included.
+///
+/// Whoever takes a request in calls it before anyone adds a header: a client names
+/// what ends with its connection, not what is added after it.
+pub fn strip_connection(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)

@@ -25,5 +25,6 @@ mod send;
 
 pub use body::{Body, BodyError, empty, full};
 pub use error::{EgressError, SetupError, Stage};
+pub use headers::strip_connection;
 pub use route::{Roots, Route, RouteError, Scheme};
 pub use send::{Egress, Outgoing};

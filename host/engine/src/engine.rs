@@ -101,9 +101,4 @@ impl Engine {
     pub fn outside(&self) -> &Arc<dyn Outside> {
         &self.shared.outside
     }
-
-    /// What each call may use up.
-    pub fn limits(&self) -> &Limits {
-        &self.shared.limits
-    }
 }

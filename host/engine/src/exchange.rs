@@ -213,11 +213,6 @@ impl Exchange {
         self.logs_dropped
     }
 
-    /// Whether a policy answered in the backend's place.
-    pub fn has_responded(&self) -> bool {
-        self.responded
-    }
-
     pub(crate) fn headers(
         &self,
         side: crate::bindings::keyward::policy::exchange::Side,

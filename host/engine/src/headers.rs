@@ -4,10 +4,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 
-/// Whether the host writes this header itself, so that no policy and no grant
-/// may: framing and connection handling (RFC 9110, 7.6.1 and 8.6) and the
-/// request's target.
-pub fn is_host_owned(name: &HeaderName) -> bool {
+/// Whether the host writes this header itself, so that no policy may: framing and
+/// connection handling (RFC 9110, 7.6.1 and 8.6) and the request's target and way.
+/// A `_` in a name counts as `-`: many backends can't tell them apart.
+fn is_host_owned(name: &HeaderName) -> bool {
+    let name = name.as_str().replace('_', "-");
     matches!(
         name.as_str(),
         "host"
@@ -20,7 +21,9 @@ pub fn is_host_owned(name: &HeaderName) -> bool {
             | "upgrade"
             | "expect"
             | "http2-settings"
-    ) || name.as_str().starts_with("proxy-")
+            | "via"
+            | "forwarded"
+    ) || name.starts_with("proxy-")
 }
 
 pub(crate) fn parse(
@@ -63,4 +66,30 @@ pub(crate) fn value(headers: &HeaderMap, name: &str, index: u32) -> Option<Vec<u
         .iter()
         .nth(index)
         .map(|value| value.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_a_header_that_the_host_writes_is_taken() {
+        for name in [
+            "Host",
+            "content-length",
+            "Content_Length",
+            "transfer_encoding",
+            "Connection",
+            "proxy_connection",
+            "Proxy-Authorization",
+            "via",
+            "Forwarded",
+            "upgrade",
+        ] {
+            assert!(parse_name(name).is_err(), "{name}");
+        }
+        for name in ["x-host", "content-type", "authorization", "x_api_key"] {
+            assert!(parse_name(name).is_ok(), "{name}");
+        }
+    }
 }

@@ -51,7 +51,6 @@ pub use engine::Engine;
 pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
 pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
-pub use headers::is_host_owned;
 pub use inspect::{Inspection, inspect};
 pub use limits::Limits;
 pub use load::{Policy, PolicySource};

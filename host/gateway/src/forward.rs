@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
-use keyward::egress::{Body, Outgoing};
+use keyward::egress::{Body, Outgoing, strip_connection};
 use keyward::engine::{Exchange, Phase, PolicyBody, ResponseHead, Verdict};
 use keyward::names::ExchangeId;
 use keyward::vault::{PolicyIdentity, new_exchange_id};
@@ -67,6 +67,10 @@ async fn conclude(
         failure = Some(Failure::AuditUnavailable);
         exchange.response = None;
     }
+    if exchange.logs_dropped() > 0 {
+        let dropped = exchange.logs_dropped();
+        tracing::warn!(exchange = %exchange.id(), dropped, "policies wrote too many log lines");
+    }
     let response = match (exchange.response.take(), failure) {
         (Some(head), _) => finish(head, exchange.response_body),
         (None, failure) => failure
@@ -103,7 +107,8 @@ fn place<'a>(
     Ok((pipeline, authority.to_owned()))
 }
 
-/// Takes the client keys out of the request, before anyone looks at it.
+/// Takes out of the request what no policy sees: what belongs to the client's
+/// connection, and client keys.
 fn begin(
     keyward: &Keyward,
     pipeline: &Pipeline,
@@ -113,6 +118,9 @@ fn begin(
     request: Request<Body>,
 ) -> Box<Exchange> {
     let (mut head, body) = request.into_parts();
+    // Before any policy: else a client could name a header that a policy adds, and
+    // have it dropped on the way to the backend.
+    strip_connection(&mut head.headers);
     let vault = keyward.vault();
     let policies: Vec<&PolicyIdentity> = pipeline.identities().iter().collect();
     let presented = vault.take_client_keys(&policies, &mut head);

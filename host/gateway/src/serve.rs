@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use http_body_util::BodyExt;
 use keyward::Keyward;
 use keyward::egress::BodyError;
-use keyward::vault::{Actor, Vault, VaultFiles};
+use keyward::vault::{Actor, Vault};
 use tokio::net::TcpListener;
 
 use crate::assemble::{OpenError, assemble, read_grants};
@@ -60,12 +60,7 @@ impl Gateway {
     ///
     /// Errors: see [`OpenError`].
     pub fn open(config: Config, actor: &Actor) -> Result<Self, OpenError> {
-        let files = VaultFiles {
-            vault: config.vault.file.clone(),
-            key: config.vault.key_file.clone(),
-            audit: config.audit.directory.clone(),
-        };
-        let vault = Vault::open(&files, config.audit.durability)?;
+        let vault = Vault::open(&config.vault_files(), config.audit.durability)?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
             config,

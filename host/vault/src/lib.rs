@@ -101,7 +101,7 @@ pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
-pub use permit::{Denied, Handle, Permit};
+pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use secret::{ClientKeyFault, ImportError, Secret};

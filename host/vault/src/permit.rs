@@ -26,32 +26,6 @@ use crate::vault::Vault;
 #[error("denied")]
 pub struct Denied;
 
-/// A secret as a policy holds it: what it calls it and what it would do with it.
-///
-/// Opening one proves nothing and looks nothing up.
-pub struct Handle<U: UseType> {
-    alias: Box<str>,
-    use_: PhantomData<fn() -> U>,
-}
-
-impl<U: UseType> Handle<U> {
-    /// A handle for any text. What is too long to be an alias is cut to a text that
-    /// still is too long to be one.
-    pub fn open(alias: &str) -> Self {
-        const MAX_BYTES: usize = 256;
-        let end = alias.floor_char_boundary(MAX_BYTES);
-        Self {
-            alias: Box::from(alias.get(..end).unwrap_or_default()),
-            use_: PhantomData,
-        }
-    }
-
-    /// What to pass to [`Vault::permit`].
-    pub fn alias(&self) -> &str {
-        &self.alias
-    }
-}
-
 /// The proof that a use was allowed and recorded. Good for one use.
 ///
 /// ```compile_fail

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use keyward::egress::Route;
 use keyward::names::{PolicyName, RouteName};
-use keyward::vault::Durability;
+use keyward::vault::{Durability, VaultFiles};
 
 pub use diagnostics::{ConfigErrors, Finding};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
@@ -103,10 +103,12 @@ impl Config {
         parse::parse(file, text)
     }
 
-    /// The pipeline of a request's path: the one with the longest prefix.
-    pub fn pipeline(&self, path: &str) -> Option<&Pipeline> {
-        self.pipelines
-            .iter()
-            .find(|pipeline| pipeline.path.matches(path))
+    /// Where the vault is.
+    pub fn vault_files(&self) -> VaultFiles {
+        VaultFiles {
+            vault: self.vault.file.clone(),
+            key: self.vault.key_file.clone(),
+            audit: self.audit.directory.clone(),
+        }
     }
 }
