@@ -81,13 +81,15 @@ async fn both_keys_of_a_subject_are_known_and_neither_reaches_the_backend() {
 }
 
 #[tokio::test]
-async fn a_client_can_not_have_the_header_that_names_it_dropped() {
+async fn a_client_can_not_have_the_header_that_names_it_dropped_or_doubled() {
     // `Connection` names headers that end at the next hop (RFC 9110, 7.6.1). What a
     // policy adds later is not the client's to name.
     let world = world(BY_HEADER).await;
     let request = Request::get("/a")
         .header("connection", "x-subject, x-hop, close")
         .header("x-hop", "1")
+        .header("x_subject", "root")
+        .header("x_other", "1")
         .header("x-client-key", world.first.text());
     let answer = world
         .gateway
@@ -96,6 +98,9 @@ async fn a_client_can_not_have_the_header_that_names_it_dropped() {
     assert_eq!(answer.status, StatusCode::OK);
     let received = world.backend.received();
     assert_eq!(received[0].header("x-subject"), Some("acme"));
+    // Many backends take `_` for `-`: the client's spelling is gone, others stay.
+    assert_eq!(received[0].header("x_subject"), None);
+    assert_eq!(received[0].header("x_other"), Some("1"));
     // Control: what the client itself named and sent does end here.
     assert_eq!(received[0].header("x-hop"), None);
 }

@@ -48,6 +48,29 @@ pub(crate) fn parse_name(name: &str) -> Result<HeaderName, ExchangeFailure> {
     Ok(name)
 }
 
+/// Removes the other spellings of a name: many backends take `_` for `-`, so that a
+/// header which a client spelled so would stand beside the one that a policy sets.
+pub(crate) fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
+    let alike = |other: &HeaderName| {
+        let dash = |byte| if byte == b'_' { b'-' } else { byte };
+        other != name
+            && other.as_str().len() == name.as_str().len()
+            && other
+                .as_str()
+                .bytes()
+                .map(dash)
+                .eq(name.as_str().bytes().map(dash))
+    };
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|other| alike(other))
+        .cloned()
+        .collect();
+    for other in found {
+        headers.remove(other);
+    }
+}
+
 /// Room for one more header beside those that are there.
 pub(crate) fn has_room(headers: &HeaderMap, most: usize) -> Result<(), ExchangeFailure> {
     if headers.len() < most {

@@ -167,6 +167,7 @@ impl HostExchange for CallState {
                 if !map.contains_key(&name) {
                     headers::has_room(map, most)?;
                 }
+                headers::remove_alike(map, &name);
                 map.insert(name, value);
                 Ok(())
             }),
@@ -200,7 +201,9 @@ impl HostExchange for CallState {
     ) -> Outcome<()> {
         self.enter_with(name.len())?;
         Ok(headers::parse_name(&name).and_then(|name| {
-            self.writable(of)?.remove(name);
+            let map = self.writable(of)?;
+            headers::remove_alike(map, &name);
+            map.remove(name);
             Ok(())
         }))
     }
