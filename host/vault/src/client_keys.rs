@@ -13,6 +13,7 @@ use keyward_names::Subject;
 use minicbor::{Decoder, Encoder};
 use zeroize::Zeroizing;
 
+use crate::memory::burn_stack;
 use crate::secret::{ClientKeyFault, ImportError, Secret};
 
 /// The least length of a client's key: 16 random characters of base64 hold 96 bits.
@@ -27,7 +28,7 @@ type Tag = [u8; TAG_BYTES];
 
 /// Whose key is which. Made from the stored form, once for each version.
 pub(crate) struct ClientKeys {
-    hash_key: hmac::Key,
+    hash_key: Secret,
     subjects: HashMap<Tag, Subject>,
 }
 
@@ -35,11 +36,12 @@ impl ClientKeys {
     /// Reads the stored form. `None` if it is not one, which the seal around it
     /// rules out.
     pub(crate) fn prepare(stored: &Secret) -> Option<Self> {
-        let mut decoder = Decoder::new(stored.expose());
+        let stored = stored.expose();
+        let mut decoder = Decoder::new(&stored);
         if decoder.array().ok()? != Some(2) {
             return None;
         }
-        let hash_key = hmac::Key::new(hmac::HMAC_SHA256, decoder.bytes().ok()?);
+        let hash_key = Secret::copy_of(decoder.bytes().ok()?);
         let count = decoder.array().ok()??;
         let mut subjects = HashMap::new();
         for _ in 0..count {
@@ -58,7 +60,9 @@ impl ClientKeys {
         if presented.len() > MAX_KEY_CHARACTERS {
             return None;
         }
-        let tag = Tag::try_from(hmac::sign(&self.hash_key, presented).as_ref()).ok()?;
+        let tag = hmac::sign(&hmac_key(&self.hash_key), presented);
+        burn_stack();
+        let tag = Tag::try_from(tag.as_ref()).ok()?;
         self.subjects.get(&tag)
     }
 }
@@ -70,11 +74,12 @@ impl ClientKeys {
 /// and the key is not part of them.
 pub(crate) fn import(text: &Secret) -> Result<Secret, ImportError> {
     let hash_key_bytes = Secret::generate(43);
-    let hash_key = hmac::Key::new(hmac::HMAC_SHA256, hash_key_bytes.expose());
+    let hash_key = hmac_key(&hash_key_bytes);
 
     let mut entries: Vec<(Subject, Tag)> = Vec::new();
     let mut tags = HashSet::new();
-    for (index, line) in text.expose().split(|byte| *byte == b'\n').enumerate() {
+    let text = text.expose();
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let refuse = |fault| ImportError::ClientKeys {
             line: index + 1,
             fault,
@@ -101,6 +106,11 @@ pub(crate) fn import(text: &Secret) -> Result<Secret, ImportError> {
         return Err(ImportError::Empty);
     }
     Ok(Secret::from_zeroizing(encode(&hash_key_bytes, &entries)))
+}
+
+/// The key with which tags are made. It cleanses itself when dropped.
+fn hmac_key(bytes: &Secret) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, &bytes.expose())
 }
 
 fn parse_line(line: &[u8]) -> Result<(Subject, &[u8]), ClientKeyFault> {
@@ -132,11 +142,11 @@ fn encode(hash_key: &Secret, entries: &[(Subject, Tag)]) -> Zeroizing<Box<[u8]>>
     // before each item.
     let names: usize = entries.iter().map(|(name, _)| name.as_str().len()).sum();
     let each = 1 + 9 + 9 + TAG_BYTES;
-    let capacity = 64 + hash_key.expose().len() + names + entries.len() * each;
+    let capacity = 64 + hash_key.len() + names + entries.len() * each;
     let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
     let mut encoder = Encoder::new(&mut *buffer);
     let written = (|| {
-        encoder.array(2)?.bytes(hash_key.expose())?;
+        encoder.array(2)?.bytes(&hash_key.expose())?;
         encoder.array(entries.len() as u64)?;
         for (subject, tag) in entries {
             encoder.array(2)?.str(subject.as_str())?.bytes(tag)?;

@@ -45,7 +45,7 @@ impl Contents {
         let data_key = wrapping.unwrap(record.place, &record.data_key)?;
         let plaintext = data_key.open(vault, record.place, &record.nonce, &record.contents)?;
         let contents = Self::decode(&plaintext)?;
-        if *contents.encode() != *plaintext {
+        if **contents.encode() != *plaintext {
             return Err(Damaged);
         }
         Ok(contents)
@@ -56,7 +56,7 @@ impl Contents {
     fn encode(&self) -> Zeroizing<Box<[u8]>> {
         // Room for all, so that the buffer never moves: heads of at most 9 bytes,
         // a name of at most 64 bytes, a kind of at most 4.
-        let capacity = padded(self.value.expose().len().saturating_add(128));
+        let capacity = padded(self.value.len().saturating_add(128));
         let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
         let mut encoder = Encoder::new(&mut *buffer);
         let written = (|| {
@@ -74,7 +74,7 @@ impl Contents {
                     .u8(encoding_number(encoding))?,
             };
             encoder.u64(self.created)?.u64(self.updated)?;
-            encoder.bytes(self.value.expose())?.ok()
+            encoder.bytes(&self.value.expose())?.ok()
         })();
         written.expect("writing into a Vec can't fail");
         let length = padded(buffer.len());
@@ -206,7 +206,7 @@ mod tests {
                     (opened.created, opened.updated),
                     (1_700_000_000, 1_800_000_000)
                 );
-                assert_eq!(opened.value.expose(), value);
+                assert_eq!(*opened.value.expose(), value);
             }
         }
     }
@@ -249,6 +249,6 @@ mod tests {
         assert_ne!(rewrapped.data_key, record.data_key);
         assert!(Contents::open(&rewrapped, &VAULT, &root.wrapping(1)).is_err());
         let opened = Contents::open(&rewrapped, &VAULT, &root.wrapping(2)).unwrap();
-        assert_eq!(opened.value.expose(), b"12345678");
+        assert_eq!(&*opened.value.expose(), b"12345678");
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Matcher {
 impl Matcher {
     pub(crate) fn new(secret: &Secret) -> Self {
         let value = secret.expose();
-        let forms = forms(value);
+        let forms = forms(&value);
         let texts = || forms.iter().map(|form| form.as_slice());
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
@@ -81,7 +81,7 @@ impl Matcher {
         }
         depths.sort_unstable();
         depths.dedup();
-        let mut lower_case = Zeroizing::new(Box::<[u8]>::from(value));
+        let mut lower_case = Zeroizing::new(Box::<[u8]>::from(&*value));
         lower_case.make_ascii_lowercase();
         Self {
             automaton,

@@ -4,10 +4,10 @@
 //! the reason, and not during a request.
 
 use data_encoding::Encoding;
-use zeroize::Zeroizing;
 
 use crate::client_keys;
 use crate::kind::{KeyEncoding, Kind};
+use crate::memory::Scratch;
 use crate::secret::{ImportError, Secret};
 
 /// The least length of an API key, in bytes: shorter ones can't be searched for
@@ -81,7 +81,7 @@ fn hmac_key(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError>
             max: HMAC_KEY_MAX_BYTES,
         });
     }
-    if is_guessable(bytes) {
+    if is_guessable(&bytes) {
         return Err(ImportError::LowEntropy);
     }
     Ok(key)
@@ -95,11 +95,11 @@ fn decode(
     let refused = ImportError::NotEncoded { encoding };
     let text = value.expose();
     let length = alphabet.decode_len(text.len()).map_err(|_| refused)?;
-    let mut buffer = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+    let mut buffer = Scratch::new(length);
     // The error of `decode_mut` tells the position of the bad character, which is
     // more than anyone needs to know.
     let written = alphabet
-        .decode_mut(text, &mut buffer)
+        .decode_mut(&text, &mut buffer)
         .map_err(|_| refused)?;
     Ok(Secret::copy_of(buffer.get(..written).unwrap_or_default()))
 }

@@ -8,7 +8,9 @@
 //! - every use passes one function, [`Vault::permit`], and what it permits or
 //!   refuses is in the audit trail before anything that depends on it leaves the
 //!   host;
-//! - the vault file is authenticated as a whole before any of it is believed.
+//! - the vault file is authenticated as a whole before any of it is believed;
+//! - a value that is not being used right now stands in memory encrypted, one
+//!   that is in pages of its own ([`memory_protection`]).
 //!
 //! What it leaves to others: sockets, HTTP, policies. It depends on names and on
 //! nothing else of Keyward.
@@ -56,7 +58,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod attach;
 mod audit;
@@ -74,6 +76,7 @@ mod kind;
 mod ledger;
 mod live;
 mod mac;
+mod memory;
 mod permit;
 mod presented;
 mod primitives;
@@ -101,6 +104,7 @@ pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
+pub use memory::{MemoryProtection, memory_protection};
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};

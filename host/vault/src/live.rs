@@ -67,7 +67,7 @@ impl Version {
                 matcher: OnceLock::new(),
             }),
             Kind::HmacKey { algorithm, .. } => {
-                Material::Mac(MacKey::prepare(algorithm, &contents.value))
+                Material::Mac(MacKey::prepare(algorithm, contents.value))
             }
             Kind::ClientKeys => {
                 Material::ClientKeys(ClientKeys::prepare(&contents.value).ok_or(Damaged)?)
