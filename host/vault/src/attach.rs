@@ -328,7 +328,7 @@ impl CheckedNotes {
                     grant: note.grant.id.clone(),
                     sent: Some((note.entry.clone(), self.afterwards.clone())),
                 };
-                guard.watch(key.matcher(), report);
+                guard.watch(&key.matcher(), report);
             }
         }
         if !guard.is_empty() {

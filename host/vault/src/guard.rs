@@ -8,6 +8,8 @@
 //! of one. What it can't find is a value that a backend transforms in another way
 //! or returns piece by piece; `SECURITY.md` says so.
 
+mod kept;
+
 use std::sync::Arc;
 
 use aho_corasick::automaton::{Automaton, StateID};
@@ -23,6 +25,8 @@ use crate::audit::{Outcome, UseEntry};
 use crate::forms::forms;
 use crate::ledger::Afterwards;
 use crate::secret::Secret;
+
+pub(crate) use kept::KeptMatcher;
 
 /// The answer may not be passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +52,8 @@ pub enum Found {
     Partial,
 }
 
-/// Finds one version of a secret. Compiled once and shared.
+/// Finds one version of a secret. Shared among its uses; [`KeptMatcher`] drops it
+/// when they are over.
 pub(crate) struct Matcher {
     /// Finds the forms. The automaton is the compact kind: the quicker one takes
     /// megabytes for a long value.

@@ -4,7 +4,7 @@
 //! sees one state of everything, and asking needs no lock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName};
@@ -14,7 +14,7 @@ use crate::client_keys::ClientKeys;
 use crate::contents::Contents;
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
-use crate::guard::Matcher;
+use crate::guard::{KeptMatcher, Matcher};
 use crate::identity::{PolicyIdentity, SecretInfo};
 use crate::kind::Kind;
 use crate::mac::MacKey;
@@ -45,14 +45,13 @@ pub(crate) enum Material {
 /// A value that is written into requests.
 pub(crate) struct ApiKey {
     pub(crate) value: Secret,
-    matcher: OnceLock<Arc<Matcher>>,
+    matcher: KeptMatcher,
 }
 
 impl ApiKey {
-    /// What finds the value in answers; made at its first use.
-    pub(crate) fn matcher(&self) -> &Arc<Matcher> {
-        self.matcher
-            .get_or_init(|| Arc::new(Matcher::new(&self.value)))
+    /// What finds the value in answers.
+    pub(crate) fn matcher(&self) -> Arc<Matcher> {
+        self.matcher.get(&self.value)
     }
 }
 
@@ -64,7 +63,7 @@ impl Version {
         let material = match contents.kind {
             Kind::ApiKey => Material::ApiKey(ApiKey {
                 value: contents.value,
-                matcher: OnceLock::new(),
+                matcher: KeptMatcher::default(),
             }),
             Kind::HmacKey { algorithm, .. } => {
                 Material::Mac(MacKey::prepare(algorithm, contents.value))
