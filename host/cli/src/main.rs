@@ -132,6 +132,9 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => command_line::discreet(error, std::env::args_os()).exit(),
     };
+    // Before any value or key is in memory. Where it can't be had, `serve` and
+    // `doctor` say so.
+    let _ = keyward_gateway::harden::forbid_dumps();
     let outcome = match command {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),
