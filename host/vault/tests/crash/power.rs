@@ -1,0 +1,213 @@
+//! The loss of power, at every point of a log.
+
+use std::collections::HashMap;
+
+use fastrand::Rng;
+use keyward_vault::Durability;
+
+use crate::recorder::{Event, Image, Recorder};
+use crate::states::Point;
+use crate::verdict::{Survivor, Wrong, survive};
+use crate::workload::{Step, Taken, Workload};
+
+/// What a look at a log's crashes has found.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Points of logs.
+    pub(crate) points: usize,
+    /// States that a crash there could leave.
+    pub(crate) states: usize,
+    /// Of these, different ones.
+    pub(crate) different: usize,
+    /// States that a crash during the opening of one of them could leave.
+    pub(crate) again: usize,
+    /// What was wrong, at most some of it.
+    pub(crate) wrong: Vec<Wrong>,
+}
+
+/// How thoroughly to look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Thoroughness {
+    /// States at one point.
+    pub(crate) states: usize,
+    /// Of the different states, one in so many is crashed again while it is opened.
+    pub(crate) again_one_in: usize,
+    /// States at one point of such an opening.
+    pub(crate) states_again: usize,
+}
+
+/// A log and what is known about it.
+pub(crate) struct Recorded {
+    pub(crate) start: Image,
+    pub(crate) log: Vec<Event>,
+    pub(crate) taken: Vec<Taken>,
+    pub(crate) verifier_key: String,
+    pub(crate) durability: Durability,
+    /// The first point to look at.
+    pub(crate) from: usize,
+}
+
+/// Keeps what became of each state.
+type Seen = HashMap<Image, Result<Survivor, Wrong>>;
+
+const MAX_WRONG: usize = 5;
+
+impl Recorded {
+    /// Crashes at every point, and judges every state.
+    pub(crate) fn judge(&self, how: Thoroughness, random: &mut Rng) -> Tally {
+        let mut tally = Tally::default();
+        let mut seen = Seen::new();
+        let mut point = Point::start(&self.start);
+        for length in 0..=self.log.len() {
+            let past = &self.log[..length];
+            if length >= self.from {
+                tally.points += 1;
+                for image in point.crashes(how.states, random) {
+                    let keeps = self.durability == Durability::Strict;
+                    self.judge_one(&image, past, keeps, how, random, &mut seen, &mut tally);
+                }
+                // A killed process leaves what it has written, durable or not.
+                let killed = self.log.get(length).map(|next| point.killed_within(next));
+                let killed = killed.into_iter().flatten().chain([point.seen()]);
+                for image in killed {
+                    self.judge_one(&image, past, true, how, random, &mut seen, &mut tally);
+                }
+            }
+            if tally.wrong.len() >= MAX_WRONG {
+                break;
+            }
+            if let Some(event) = self.log.get(length) {
+                point.apply(event);
+            }
+        }
+        tally
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one loop's body, named")]
+    fn judge_one(
+        &self,
+        image: &Image,
+        past: &[Event],
+        keeps_uses: bool,
+        how: Thoroughness,
+        random: &mut Rng,
+        seen: &mut Seen,
+        tally: &mut Tally,
+    ) {
+        tally.states += 1;
+        let judge = |survivor: &Result<Survivor, Wrong>| match survivor {
+            Ok(survivor) => survivor.check(past, &self.taken, keeps_uses),
+            Err(wrong) => Err(wrong.clone()),
+        };
+        let verdict = match seen.get(image) {
+            Some(survivor) => judge(survivor),
+            None => {
+                tally.different += 1;
+                let survivor = survive(image, &self.verifier_key);
+                let verdict = judge(&survivor);
+                seen.insert(image.clone(), survivor);
+                if verdict.is_ok() && random.usize(..how.again_one_in) == 0 {
+                    self.crash_again(image, past, keeps_uses, how, random, tally);
+                }
+                verdict
+            }
+        };
+        if let Err(Wrong(what)) = verdict {
+            let last = past.last();
+            tally
+                .wrong
+                .push(Wrong(format!("at {}, after {last:?}: {what}", past.len())));
+        }
+    }
+
+    /// Opens a state, and crashes at every point of that.
+    fn crash_again(
+        &self,
+        image: &Image,
+        past: &[Event],
+        keeps_uses: bool,
+        how: Thoroughness,
+        random: &mut Rng,
+        tally: &mut Tally,
+    ) {
+        let recorder = Recorder::new(image);
+        let mut opening = Workload::on(&recorder, self.durability);
+        if opening.open().is_err() {
+            // There is no vault yet.
+            return;
+        }
+        opening.end();
+        let mut point = Point::start(image);
+        for event in recorder.log() {
+            point.apply(&event);
+            for image in point.crashes(how.states_again, random) {
+                tally.again += 1;
+                let verdict = survive(&image, &self.verifier_key)
+                    .and_then(|survivor| survivor.check(past, &self.taken, keeps_uses));
+                if let Err(Wrong(what)) = verdict {
+                    let at = past.len();
+                    tally.wrong.push(Wrong(format!(
+                        "opened after a crash at {at}, crashed again after {event:?}: {what}"
+                    )));
+                }
+            }
+        }
+    }
+}
+
+/// Records steps on a new vault.
+pub(crate) fn record(steps: &[Step], durability: Durability) -> Recorded {
+    record_on(Recorder::new(&Image::default()), steps, durability)
+}
+
+pub(crate) fn record_on(recorder: Recorder, steps: &[Step], durability: Durability) -> Recorded {
+    let (mut workload, verifier_key) = Workload::create(&recorder, durability);
+    workload.run(steps);
+    workload.end();
+    Recorded {
+        start: Image::default(),
+        log: recorder.log(),
+        taken: workload.taken,
+        verifier_key,
+        durability,
+        from: 0,
+    }
+}
+
+/// Everything once.
+pub(crate) const STEPS: &[Step] = &[
+    Step::Add("mac"),
+    Step::Add("api"),
+    Step::Grants,
+    Step::Exchange(1),
+    Step::Exchange(3),
+    Step::Rotate("mac"),
+    Step::Exchange(2),
+    Step::Rotate("api"),
+    Step::Unwatched(3),
+    Step::Reopen,
+    Step::Grants,
+    Step::Rotate("mac"),
+    Step::Exchange(1),
+];
+
+pub(crate) const QUICK: Thoroughness = Thoroughness {
+    states: 64,
+    again_one_in: 40,
+    states_again: 4,
+};
+
+#[track_caller]
+pub(crate) fn assert_all_right(tally: &Tally) {
+    assert!(tally.points > 0 && tally.different > 0, "{tally:?}");
+    let wrong: Vec<_> = tally.wrong.iter().map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_loss_of_power_at_any_moment_leaves_the_state_before_or_after_and_every_record() {
+    let recorded = record(STEPS, Durability::Strict);
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(1));
+    assert_all_right(&tally);
+    assert!(tally.again > 0);
+}
