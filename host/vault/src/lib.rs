@@ -62,6 +62,7 @@ mod attach;
 mod audit;
 mod client_keys;
 mod contents;
+pub mod disk;
 mod error;
 mod format;
 mod forms;

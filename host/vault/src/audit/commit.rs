@@ -117,7 +117,7 @@ impl Committer {
         });
         let file = this.tail();
         this.complete(adopted, found.dropped_bytes, found.covered)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         this.publish();
         Ok(this)
     }

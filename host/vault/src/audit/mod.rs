@@ -42,5 +42,6 @@ pub use verify::{verify_trail, verify_trail_against};
 
 pub(crate) use commit::Done;
 pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
+pub(crate) use storage::open_error;
 pub(crate) use trail::Shared;
 pub(crate) use tree::Hash;
