@@ -113,10 +113,11 @@ impl Recorded {
             }
         };
         if let Err(Wrong(what)) = verdict {
-            let last = past.last();
+            let (at, last) = (past.len(), past.last().map(ToString::to_string));
+            let last = last.unwrap_or_default();
             tally
                 .wrong
-                .push(Wrong(format!("at {}, after {last:?}: {what}", past.len())));
+                .push(Wrong(format!("at {at}, after {last}: {what}")));
         }
     }
 
@@ -147,7 +148,7 @@ impl Recorded {
                 if let Err(Wrong(what)) = verdict {
                     let at = past.len();
                     tally.wrong.push(Wrong(format!(
-                        "opened after a crash at {at}, crashed again after {event:?}: {what}"
+                        "opened after a crash at {at}, crashed again after {event}: {what}"
                     )));
                 }
             }
@@ -156,14 +157,19 @@ impl Recorded {
 }
 
 /// Records steps on a new vault.
-pub(crate) fn record(steps: &[Step], durability: Durability) -> Recorded {
-    record_on(Recorder::new(&Image::default()), steps, durability)
-}
-
-pub(crate) fn record_on(recorder: Recorder, steps: &[Step], durability: Durability) -> Recorded {
-    let (mut workload, verifier_key) = Workload::create(&recorder, durability);
+pub(crate) fn record_on(recorder: &Recorder, steps: &[Step], durability: Durability) -> Recorded {
+    let (mut workload, verifier_key) = Workload::create(recorder, durability);
     workload.run(steps);
     workload.end();
+    recorded(recorder, workload, verifier_key, durability)
+}
+
+fn recorded(
+    recorder: &Recorder,
+    workload: Workload,
+    verifier_key: String,
+    durability: Durability,
+) -> Recorded {
     Recorded {
         start: Image::default(),
         log: recorder.log(),
@@ -171,6 +177,27 @@ pub(crate) fn record_on(recorder: Recorder, steps: &[Step], durability: Durabili
         verifier_key,
         durability,
         from: 0,
+    }
+}
+
+/// Records steps of a process that is killed, and those of the next one. The power
+/// is to fail while the next one runs.
+pub(crate) fn record_killed(
+    steps: &[Step],
+    next: &[Step],
+    killed_at: usize,
+    durability: Durability,
+) -> Recorded {
+    let recorder = Recorder::new(&Image::default());
+    let (mut workload, verifier_key) = Workload::create(&recorder, durability);
+    let before = recorder.log().len();
+    recorder.kill_at(before + killed_at);
+    workload.run_until_killed(steps);
+    workload.run(next);
+    workload.end();
+    Recorded {
+        from: before + killed_at,
+        ..recorded(&recorder, workload, verifier_key, durability)
     }
 }
 
@@ -191,6 +218,14 @@ pub(crate) const STEPS: &[Step] = &[
     Step::Exchange(1),
 ];
 
+/// What the process does that comes after one that was killed.
+pub(crate) const NEXT: &[Step] = &[
+    Step::Reopen,
+    Step::Add("next"),
+    Step::Grants,
+    Step::Exchange(1),
+];
+
 pub(crate) const QUICK: Thoroughness = Thoroughness {
     states: 64,
     again_one_in: 40,
@@ -202,6 +237,14 @@ pub(crate) fn assert_all_right(tally: &Tally) {
     assert!(tally.points > 0 && tally.different > 0, "{tally:?}");
     let wrong: Vec<_> = tally.wrong.iter().map(ToString::to_string).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    eprintln!(
+        "{} points, {} states, {} different, {} of openings",
+        tally.points, tally.states, tally.different, tally.again
+    );
+}
+
+fn record(steps: &[Step], durability: Durability) -> Recorded {
+    record_on(&Recorder::new(&Image::default()), steps, durability)
 }
 
 #[test]
@@ -210,4 +253,65 @@ fn a_loss_of_power_at_any_moment_leaves_the_state_before_or_after_and_every_reco
     let tally = recorded.judge(QUICK, &mut Rng::with_seed(1));
     assert_all_right(&tally);
     assert!(tally.again > 0);
+}
+
+/// With a buffered trail, the loss of power may take the last exchanges' records;
+/// nothing else, and the end of the process takes none.
+#[test]
+fn a_buffered_trail_loses_no_act_to_a_loss_of_power_and_nothing_to_a_kill() {
+    let recorded = record(STEPS, Durability::Buffered);
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(2));
+    assert_all_right(&tally);
+}
+
+#[test]
+fn a_loss_of_power_while_a_bundle_gets_its_name_loses_nothing() {
+    let border = [
+        Step::Add("mac"),
+        Step::Grants,
+        // 249 more, so that the bundle's border falls among those that follow.
+        Step::Unwatched(243),
+        Step::Exchange(1),
+        Step::Exchange(1),
+        Step::Rotate("mac"),
+        Step::Exchange(1),
+        Step::Exchange(1),
+        Step::Exchange(1),
+        Step::Exchange(1),
+        Step::Rotate("mac"),
+        Step::Exchange(1),
+        Step::Reopen,
+        Step::Exchange(1),
+    ];
+    let mut recorded = record(&border, Durability::Strict);
+    let renamed = |event: &Event| match event {
+        Event::Names { changes, .. } => changes.iter().any(|(name, _)| name == "000.tail"),
+        _ => false,
+    };
+    let border = recorded.log.iter().rposition(renamed).unwrap();
+    assert!(border > 100, "the bundle became full: {border}");
+    recorded.from = border - 30;
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(3));
+    assert_all_right(&tally);
+}
+
+/// What a killed process left is seen by the next one, but not durable: the next
+/// one must not build upon it.
+#[test]
+fn a_kill_and_then_a_loss_of_power_lose_nothing_either() {
+    let whole = record(STEPS, Durability::Strict).log.len();
+    let mut random = Rng::with_seed(4);
+    let how = Thoroughness {
+        states: 16,
+        again_one_in: 1000,
+        states_again: 2,
+    };
+    let mut points = 0;
+    for killed_at in (0..whole).step_by(7) {
+        let recorded = record_killed(STEPS, NEXT, killed_at, Durability::Strict);
+        let tally = recorded.judge(how, &mut random);
+        assert_all_right(&tally);
+        points += tally.points;
+    }
+    assert!(points > 100);
 }

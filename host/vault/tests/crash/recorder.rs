@@ -46,6 +46,17 @@ pub(crate) enum Event {
     Done(usize),
 }
 
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Write { file, at, bytes } => {
+                write!(f, "a write of {} bytes at {at} of {file}", bytes.len())
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
 /// What a disk holds: paths from the root; `None` for a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Image(pub(crate) BTreeMap<PathBuf, Option<Vec<u8>>>);

@@ -81,11 +81,6 @@ impl Point {
         }
     }
 
-    /// How much is not durable.
-    pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
     fn settle(&mut self, is_durable: impl Fn(&Event) -> bool) {
         let (durable, pending): (Vec<_>, Vec<_>) =
             self.pending.drain(..).partition(|event| is_durable(event));

@@ -58,7 +58,6 @@ pub(crate) enum Promise {
 /// One step that was taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
-    pub(crate) step: Step,
     pub(crate) promises: Vec<Promise>,
     /// The vault's contents afterwards, as [`shown`].
     pub(crate) after: String,
@@ -135,9 +134,6 @@ pub(crate) struct Workload {
     durability: Durability,
     vault: Option<Vault>,
     pub(crate) taken: Vec<Taken>,
-    /// Where a process that was killed left off: the contents before and, if it
-    /// is known, after the step that it was at.
-    pub(crate) interrupted: bool,
 }
 
 impl Workload {
@@ -152,7 +148,6 @@ impl Workload {
         recorder.mark(Event::Done(0));
         let mut this = Self::on(recorder, durability);
         this.taken.push(Taken {
-            step: Step::Reopen,
             promises: vec![act("vault-created")],
             after: String::new(),
         });
@@ -167,7 +162,6 @@ impl Workload {
             durability,
             vault: None,
             taken: Vec::new(),
-            interrupted: false,
         }
     }
 
@@ -178,14 +172,22 @@ impl Workload {
         }
     }
 
-    /// Takes steps until one fails, because the process is killed.
+    /// Takes steps until one fails, because the process is killed. The next process
+    /// finds either what was before that step or what it would have come to; from
+    /// then on it is as good as promised.
     pub(crate) fn run_until_killed(&mut self, steps: &[Step]) {
-        for step in steps {
-            if self.take(*step).is_err() {
-                break;
-            }
-        }
+        let killed = steps.iter().any(|step| self.take(*step).is_err());
         self.end();
+        self.recorder.revive();
+        if killed {
+            self.open().unwrap();
+            let number = self.taken.len();
+            self.taken.push(Taken {
+                promises: Vec::new(),
+                after: self.vault.as_ref().map(shown).unwrap(),
+            });
+            self.recorder.mark(Event::Done(number));
+        }
     }
 
     /// Ends the process: in order, if it is alive.
@@ -212,11 +214,7 @@ impl Workload {
         }
         self.recorder.mark(Event::Done(number));
         let after = self.vault.as_ref().map(shown).unwrap();
-        self.taken.push(Taken {
-            step,
-            promises,
-            after,
-        });
+        self.taken.push(Taken { promises, after });
         Ok(())
     }
 
