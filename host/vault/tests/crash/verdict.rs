@@ -54,7 +54,7 @@ pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wro
             records: Vec::new(),
         });
     }
-    let before = verify(image, verifier_key)?;
+    let before = verify(audit_of(image).path(), verifier_key)?;
     let disk = recorder.disk();
     let vault = match Vault::open_on(&disk, &files, Durability::Strict) {
         Ok(vault) => vault,
@@ -72,33 +72,37 @@ pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wro
         return wrong(format_args!("the vault takes no change: {error}"));
     }
     drop(vault);
-    let image = recorder.image();
-    let after = verify(&image, verifier_key)?;
+    let directory = audit_of(&recorder.image());
+    let after = verify(directory.path(), verifier_key)?;
     if after.uncovered > 0 || after.incomplete_bytes > 0 {
         return wrong(format_args!("the trail was not completed: {after:?}"));
     }
     Ok(Survivor {
         shown: Some(shown),
         covered: before.size,
-        records: records(&image)?,
+        records: records(directory.path())?,
     })
 }
 
+/// The trail of an image in a real directory: in memory, where there is one.
 fn audit_of(image: &Image) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
+    let memory = Path::new("/dev/shm");
+    let directory = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    let directory = directory.unwrap();
     image.materialise(Path::new("v/audit"), directory.path());
     directory
 }
 
-fn verify(image: &Image, verifier_key: &str) -> Result<TrailReport, Wrong> {
-    let directory = audit_of(image);
-    verify_trail(directory.path(), verifier_key)
+fn verify(directory: &Path, verifier_key: &str) -> Result<TrailReport, Wrong> {
+    verify_trail(directory, verifier_key)
         .or_else(|error| wrong(format_args!("the trail does not verify: {error}")))
 }
 
-fn records(image: &Image) -> Result<Vec<Value>, Wrong> {
-    let directory = audit_of(image);
-    read_records(directory.path())
+fn records(directory: &Path) -> Result<Vec<Value>, Wrong> {
+    read_records(directory)
         .collect::<Result<_, _>>()
         .or_else(|error| wrong(format_args!("the trail can't be read: {error}")))
 }
