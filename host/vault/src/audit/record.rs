@@ -280,6 +280,13 @@ coded! {
     }
 }
 
+impl Outcome {
+    /// Whether the use was refused: neither allowed, nor stopped after that.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self.code(), 1..=20)
+    }
+}
+
 /// Text that an operator wrote: at most 256 characters, all of them letters or
 /// digits of any script or printable ASCII. What isn't becomes `?`, so that a
 /// record can't break a line, a terminal or a reading direction.

@@ -83,6 +83,12 @@ pub enum TrailFault {
         /// How many entries the checkpoint covers.
         covered: u64,
     },
+    /// It was removed on purpose.
+    #[error("it was pruned; entry {act} says so")]
+    EntryPruned {
+        /// The entry that says so.
+        act: u64,
+    },
     /// An entry is not the one that was signed.
     #[error("it was changed")]
     EntryChanged,
