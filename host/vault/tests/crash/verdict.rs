@@ -56,7 +56,7 @@ pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wro
     }
     let before = verify(audit_of(image).path(), verifier_key)?;
     let disk = recorder.disk();
-    let vault = match Vault::open_on(&disk, &files, Durability::Strict) {
+    let vault = match Vault::open_on(&disk, &files, workload::opening(&files, Durability::Strict)) {
         Ok(vault) => vault,
         Err(error) => return wrong(format_args!("the vault does not open: {error}")),
     };

@@ -26,6 +26,12 @@ const HMAC: Kind = Kind::HmacKey {
     encoding: KeyEncoding::Hex,
 };
 
+/// With its key file.
+pub(crate) fn opening(files: &VaultFiles, durability: Durability) -> Opening {
+    let key = KeySource::KeyFile(files.key.clone());
+    Opening { key, durability }
+}
+
 /// What a test does with a vault: one of these at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -144,7 +150,7 @@ impl Workload {
         disk.make_directory(Path::new(HOME)).unwrap();
         disk.sync_directory(Path::new("/")).unwrap();
         recorder.mark(Event::Begun(0));
-        let created = Vault::create_on(&disk, &files).unwrap();
+        let created = Vault::create_on(&disk, &files, &NewKey::KeyFile(files.key.clone())).unwrap();
         recorder.mark(Event::Done(0));
         let mut this = Self::on(recorder, durability);
         this.taken.push(Taken {
@@ -199,7 +205,11 @@ impl Workload {
     pub(crate) fn open(&mut self) -> Result<(), VaultError> {
         if self.vault.is_none() {
             let disk: Arc<dyn Disk> = self.recorder.disk();
-            self.vault = Some(Vault::open_on(&disk, &self.files, self.durability)?);
+            self.vault = Some(Vault::open_on(
+                &disk,
+                &self.files,
+                opening(&self.files, self.durability),
+            )?);
         }
         Ok(())
     }
