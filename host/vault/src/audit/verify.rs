@@ -83,6 +83,12 @@ pub enum TrailFault {
         /// How many entries the checkpoint covers.
         covered: u64,
     },
+    /// It was removed on purpose.
+    #[error("it was pruned; entry {act} says so")]
+    EntryPruned {
+        /// The entry that says so.
+        act: u64,
+    },
     /// An entry is not the one that was signed.
     #[error("it was changed")]
     EntryChanged,
@@ -389,12 +395,13 @@ impl<'a> Verifier<'a> {
         if let Some(last) = &self.last {
             let act = match &record.body {
                 Body::Administrative(act) => Some(act),
-                Body::Exchange(_) => None,
+                Body::Exchange(_) | Body::Counted(_) => None,
             };
             let set_back = act.is_some_and(|act| {
                 act.act == Act::ClockSetBack && act.previous_time == Some(last.time)
             });
-            let accepted = act.is_some_and(|act| act.act == Act::RollbackAccepted);
+            let accepted =
+                act.is_some_and(|act| matches!(act.act, Act::RollbackAccepted | Act::Restored));
             let (time, epoch) = (last.time, last.vault_epoch);
             if record.time < time && !set_back {
                 self.find(file, Some(at), TrailFault::TimeBackwards);
@@ -518,7 +525,8 @@ impl<'a> Verifier<'a> {
             let fault = TrailFault::NotAContinuation { size };
             self.find(TrailFile::Checkpoint, None, fault);
         }
-        let closed = self.last_covered.as_ref().is_some_and(is_close);
+        let closed =
+            self.last_covered.as_ref().is_some_and(Record::is_close) && !self.checkpoint.reopened;
         if closed && !being_written && self.roots.is_some() {
             let file = TrailFile::Tail { index };
             if next > covered {
@@ -568,12 +576,5 @@ impl<'a> Verifier<'a> {
             covered_until: self.last_covered.and_then(|record| timestamp(record.time)),
             vault_epoch: self.last.map(|record| record.vault_epoch),
         })
-    }
-}
-
-fn is_close(record: &Record) -> bool {
-    match &record.body {
-        Body::Administrative(act) => act.act == Act::Closed,
-        Body::Exchange(_) => false,
     }
 }
