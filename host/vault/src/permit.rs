@@ -88,7 +88,7 @@ impl Permit<uses::Identify> {
         else {
             return None;
         };
-        keys.subject(presented.key(place)?).cloned()
+        keys.subject(&presented.key(place)?).cloned()
     }
 }
 
