@@ -82,6 +82,7 @@ mod mac;
 mod master;
 mod memory;
 mod permit;
+mod plaintext;
 mod presented;
 mod primitives;
 mod recovery;

@@ -45,12 +45,9 @@ impl Key {
     }
 
     /// A key that `fill` writes into its place.
-    pub(crate) fn filled_by<E>(
-        fill: impl FnOnce(&mut [u8; KEY_BYTES]) -> Result<(), E>,
-    ) -> Result<Self, E> {
+    pub(crate) fn filled_by<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         let mut key = Self::zero();
-        let place = (&mut key.0[..]).try_into();
-        fill(place.expect("a key has 32 bytes"))?;
+        fill(&mut key.0)?;
         Ok(key)
     }
 
@@ -63,7 +60,7 @@ impl Key {
         Aes256Gcm::new_from_slice(&self.0).expect("a key has 32 bytes")
     }
 
-    fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
         if bytes.len() != KEY_BYTES {
             return Err(Damaged);
         }
@@ -118,8 +115,8 @@ impl Key {
     /// has not seen.
     fn seal(&self, nonce: &[u8; NONCE_BYTES], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
         // From one buffer to the other: the second never holds the plaintext.
-        let mut sealed = Vec::with_capacity(plaintext.len().saturating_add(TAG_BYTES));
-        sealed.resize(plaintext.len(), 0);
+        let mut sealed = vec![0; plaintext.len()];
+        sealed.reserve_exact(TAG_BYTES);
         let buffers = InOutBuf::new(plaintext, &mut sealed).expect("both have one length");
         let tag = self
             .cipher()
@@ -170,7 +167,7 @@ impl MasterKey {
     /// The same key once more, for a slot that is sealed anew.
     pub(crate) fn copy(&self) -> Self {
         let mut key = Key::zero();
-        key.0.copy_from_slice(&self.0.0[..]);
+        key.0.copy_from_slice(&self.0.0);
         Self(key)
     }
 

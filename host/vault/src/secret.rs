@@ -96,16 +96,6 @@ impl Secret {
         Self(Shielded::new(value))
     }
 
-    /// A secret out of a buffer that is wiped here.
-    pub(crate) fn from_zeroizing(value: Zeroizing<Box<[u8]>>) -> Self {
-        Self::copy_of(&value)
-    }
-
-    /// How many bytes the value has.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The bytes, for as long as what is returned is kept: not longer than they are
     /// used. Every caller is listed in `tests/vault/exposure.rs`, with its reason.
     pub(crate) fn expose(&self) -> Exposed {
