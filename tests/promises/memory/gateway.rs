@@ -35,7 +35,11 @@ alias = "backend"
 use = "attach"
 header = "authorization"
 template = "Bearer {secret}"
-to = [{ route = "plain" }, { route = "tls" }, { route = "http2" }]
+to = [
+    { route = "plain", paths = ["/plain/charges"] },
+    { route = "tls", paths = ["/tls/charges"] },
+    { route = "http2", paths = ["/http2/charges"] },
+]
 
 [[grant]]
 id = "sign"
@@ -178,13 +182,14 @@ impl Gateway {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .find_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-                line["fields"]["address"].as_str()?.parse().ok()
-            })
-            .expect("it says where it listens");
+        let mut said = String::new();
+        let address = lines.by_ref().find_map(|line| {
+            let line = line.unwrap();
+            said += &line;
+            let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+            line["fields"]["address"].as_str()?.parse().ok()
+        });
+        let address = address.unwrap_or_else(|| panic!("it does not serve: {said}"));
         // Reads on, or the gateway would wait for room in the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
