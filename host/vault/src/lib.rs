@@ -62,6 +62,7 @@ mod attach;
 mod audit;
 mod client_keys;
 mod contents;
+pub mod disk;
 mod error;
 mod format;
 mod forms;
@@ -86,10 +87,12 @@ mod vault;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
-    Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, Durability, EntryProof,
-    FileStorage, Outcome, ReadError, RecordError, Records, TrailError, TrailFault, TrailFile,
-    TrailFinding, TrailReport, TrailStorage, VerifierKeyError, VerifyError, prove_entry,
-    read_records, verify_trail, verify_trail_against,
+    Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
+    Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
+    ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile, TrailFinding,
+    TrailRecord, TrailReport, TrailStorage, UseSummary, VerifierKeyError, VerifyError,
+    check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
+    verify_trail_against, who_used, who_used_id,
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{

@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use keyward_names::{ExchangeId, SecretName};
 use uuid::Uuid;
 
+use crate::audit::{self, AuditUnavailable};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
-use crate::audit::{AuditUnavailable, TrailError};
 use crate::contents::{self, Contents};
+use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
 use crate::grants::{Grant, Grants, Terms};
@@ -76,19 +77,25 @@ impl Vault {
     /// written. A key file that was made before another step failed is left where
     /// it is.
     pub fn create(files: &VaultFiles) -> Result<Created, VaultError> {
-        let mut store = Store::lock(&files.vault)?;
-        if store.exists() {
+        Self::create_on(&file_system(), files)
+    }
+
+    /// The same on another [`Disk`]: for tests of what a disk can do, and for who
+    /// keeps files in another way.
+    pub fn create_on(disk: &Arc<dyn Disk>, files: &VaultFiles) -> Result<Created, VaultError> {
+        let mut store = Store::lock(disk, &files.vault)?;
+        if store.exists()? {
             return Err(VaultError::Exists {
                 path: files.vault.clone(),
             });
         }
         let master = MasterKey(Key::random());
-        store::create_key(&files.key, &master)?;
+        store::create_key(disk.as_ref(), &files.key, &master)?;
 
         let vault = seal::random();
         let root = RootKey::new(Key::random(), vault);
         let trail = open_trail(
-            trail_storage(&files.audit)?,
+            trail_storage(disk, &files.audit)?,
             &root,
             vault,
             Durability::Strict,
@@ -122,8 +129,19 @@ impl Vault {
     /// Errors: see [`VaultError`]. A wrong key file and a damaged vault file give
     /// the same one.
     pub fn open(files: &VaultFiles, durability: Durability) -> Result<Self, VaultError> {
+        Self::open_on(&file_system(), files, durability)
+    }
+
+    /// The same on another [`Disk`].
+    pub fn open_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        durability: Durability,
+    ) -> Result<Self, VaultError> {
         // The trail's directory is touched only once the vault file is believed.
-        Self::open_on(files, durability, || trail_storage(&files.audit))
+        Self::open_storage(disk, files, durability, || {
+            trail_storage(disk, &files.audit)
+        })
     }
 
     /// The same, with the caller's storage for the audit trail; `files.audit` is
@@ -133,17 +151,18 @@ impl Vault {
         storage: Box<dyn TrailStorage>,
         durability: Durability,
     ) -> Result<Self, VaultError> {
-        Self::open_on(files, durability, || Ok(storage))
+        Self::open_storage(&file_system(), files, durability, || Ok(storage))
     }
 
-    fn open_on(
+    fn open_storage(
+        disk: &Arc<dyn Disk>,
         files: &VaultFiles,
         durability: Durability,
         storage: impl FnOnce() -> Result<Box<dyn TrailStorage>, VaultError>,
     ) -> Result<Self, VaultError> {
-        let store = Store::lock(&files.vault)?;
+        let store = Store::lock(disk, &files.vault)?;
         let bytes = store.read()?;
-        let master = store::read_key(&files.key)?;
+        let master = store::read_key(disk.as_ref(), &files.key)?;
         let (file, root, mac) = VaultFile::open(&bytes, &master)?;
         drop(master);
         let secrets = open_secrets(&file, &root)?;
@@ -445,14 +464,16 @@ fn check_signers(grants: &Grants) -> Result<(), VaultError> {
     Ok(())
 }
 
-fn trail_storage(directory: &Path) -> Result<Box<dyn TrailStorage>, VaultError> {
-    match FileStorage::open(directory) {
-        Ok(storage) => Ok(Box::new(storage)),
-        Err(source) if source.kind() == std::io::ErrorKind::ResourceBusy => {
-            Err(TrailError::InUse.into())
-        }
-        Err(source) => Err(TrailError::Directory { source }.into()),
-    }
+fn file_system() -> Arc<dyn Disk> {
+    Arc::new(FileSystem)
+}
+
+fn trail_storage(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+) -> Result<Box<dyn TrailStorage>, VaultError> {
+    let storage = FileStorage::open_on(Arc::clone(disk), directory).map_err(audit::open_error)?;
+    Ok(Box::new(storage))
 }
 
 fn open_trail(

@@ -81,7 +81,7 @@ pub(crate) struct CountedUse {
 }
 
 /// One use of a secret, or the refusal of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Used {
     pub(crate) policy: PolicyName,
     pub(crate) component: ComponentDigest,
@@ -270,6 +270,13 @@ coded! {
         GrantsReinstated = 35, "grants-reinstated";
         /// The oldest entries are being removed; says below which number.
         EntriesPruned = 36, "entries-pruned";
+    }
+}
+
+impl Outcome {
+    /// Whether the use was refused: neither allowed, nor stopped after that.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self.code(), 1..=20)
     }
 }
 

@@ -34,6 +34,9 @@ pub enum TrailError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// The directory or a file gives others access.
+    #[error("{0}")]
+    Exposed(crate::disk::Exposed),
     /// The thread that commits can't be started.
     #[error("cannot start the audit trail's thread")]
     Thread {
@@ -83,6 +86,14 @@ pub enum TrailError {
 }
 
 impl TrailError {
+    /// The error of one file.
+    pub(crate) fn file(file: TrailFile, source: std::io::Error) -> Self {
+        match crate::disk::Exposed::within(&source) {
+            Some(exposed) => Self::Exposed(exposed),
+            None => Self::File { file, source },
+        }
+    }
+
     fn damaged(file: TrailFile) -> Self {
         Self::Damaged { file }
     }
@@ -153,7 +164,7 @@ pub(crate) fn recover(
     if dropped_bytes > 0 {
         storage
             .truncate(tail, whole)
-            .map_err(|source| TrailError::File { file: tail, source })?;
+            .map_err(|source| TrailError::file(tail, source))?;
     }
     if last.is_none() && bundles > 0 {
         last = Some(last_of_bundle(storage, bundles - 1)?);
@@ -178,7 +189,7 @@ fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
     ] {
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if there {
             return Err(TrailError::CheckpointMissing);
         }
@@ -196,7 +207,7 @@ fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
 fn read(storage: &dyn TrailStorage, file: TrailFile) -> Result<Option<Vec<u8>>, TrailError> {
     storage
         .read(file)
-        .map_err(|source| TrailError::File { file, source })
+        .map_err(|source| TrailError::file(file, source))
 }
 
 /// How many full bundles there are. The search starts at the last one that the
@@ -210,7 +221,7 @@ fn count_bundles(storage: &dyn TrailStorage, covered: u64) -> Result<u64, TrailE
         let file = TrailFile::Bundle { index };
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if !there {
             break;
         }
@@ -229,7 +240,7 @@ pub(crate) fn is_followed(storage: &dyn TrailStorage, index: u64) -> Result<bool
     for file in [TrailFile::Bundle { index }, TrailFile::Tail { index }] {
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if there {
             return Ok(true);
         }
@@ -295,7 +306,7 @@ fn full_tile(
     };
     storage
         .put(file, hashes.as_flattened())
-        .map_err(|source| TrailError::File { file, source })?;
+        .map_err(|source| TrailError::file(file, source))?;
     Ok(hashes)
 }
 
