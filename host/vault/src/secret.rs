@@ -13,7 +13,6 @@
 
 use std::io::{self, Read};
 
-
 use crate::memory::{Scratch, Shielded};
 use crate::primitives::fill_random;
 
