@@ -93,8 +93,9 @@ pub use audit::{
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
-    Component, Destination, Finding, FindingFault, Grant, Grants, GrantsError, KeyPlace, PathError,
-    PathTemplate, Placement, RequestSignature, Terms,
+    Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
+    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
+    RequestSignature, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
 pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};

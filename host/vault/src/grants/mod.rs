@@ -8,12 +8,16 @@
 
 mod check;
 mod destinations;
+mod diff;
 mod fields;
 mod grant;
+mod lock;
 mod parse;
 mod path;
+mod render;
 mod report;
 mod terms;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +30,9 @@ use keyward_names::{GrantId, PolicyName};
 use crate::Use;
 
 pub use check::{Finding, FindingFault};
+pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms};
+pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod diff;
 mod errors;
 mod errors_of_terms;
+mod lock;
 
 use http::Method;
 use jiff::Timestamp;
@@ -18,6 +20,19 @@ fn check_error(text: &str, expected: &str) {
     let error = Grants::parse("grants.toml", text.trim_start()).map(|_| ());
     let rendered = error.unwrap_err().to_string();
     assert_eq!(rendered, expected.trim(), "\n{rendered}\n");
+}
+
+/// A secret as the vault tells of it.
+fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
+    SecretInfo {
+        name: SecretName::parse(name).unwrap(),
+        kind,
+        version: 1,
+        versions: vec![1],
+        created: Timestamp::UNIX_EPOCH,
+        updated: Timestamp::UNIX_EPOCH,
+        id,
+    }
 }
 
 const EVERY_USE: &str = r#"
@@ -235,16 +250,7 @@ fn withdrawing_only_takes_away() {
 
 #[test]
 fn what_a_grant_points_at_is_compared_with_what_there_is() {
-    let now = Timestamp::UNIX_EPOCH;
-    let secret = |name: &str, kind| SecretInfo {
-        name: SecretName::parse(name).unwrap(),
-        kind,
-        version: 1,
-        versions: vec![1],
-        created: now,
-        updated: now,
-        id: Uuid::nil(),
-    };
+    let secret = |name: &str, kind| secret(name, kind, Uuid::nil());
     let hmac: Kind = "hmac-key".parse().unwrap();
     let secrets = [
         secret("billing-kye", Kind::ApiKey),
@@ -270,7 +276,7 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
             "grants.toml:55: grant \"who\": there is no policy \"require-client-key\"; add a [[policy]] of that name",
         ]
     );
-    let early = parsed().check_at(now, &secrets, &routes, &policies);
+    let early = parsed().check_at(Timestamp::UNIX_EPOCH, &secrets, &routes, &policies);
     assert_eq!(early.len(), 5);
 }
 
