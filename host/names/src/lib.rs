@@ -6,9 +6,11 @@
 //! else; it is closed to everything that has behaviour.
 //!
 //! All names have one grammar: 1 to 64 bytes, the first of `a-z` or `0-9`, the
-//! others of `a-z`, `0-9`, `.`, `_` and `-`. Text outside of it is rejected and
-//! never normalised (no case folding, no trimming, no Unicode mapping), so that
-//! two texts are one name only if they are the same bytes.
+//! others of `a-z`, `0-9`, `.`, `_` and `-`. Only [`ValueName`] allows more,
+//! because such names come from elsewhere: 256 bytes, and `A-Z`. Text outside of
+//! a grammar is rejected and never normalised (no case folding, no trimming, no
+//! Unicode mapping), so that two texts are one name only if they are the same
+//! bytes.
 //!
 //! ```
 //! use keyward_names::SecretName;
@@ -26,5 +28,6 @@ mod name;
 
 pub use identifier::{ComponentDigest, ExchangeId, IdentifierError};
 pub use name::{
-    Alias, GrantId, NameError, NameFault, PolicyName, RouteName, SecretName, Subject, VariableName,
+    Alias, GrantId, NameError, NameFault, PolicyName, RouteName, SecretName, SourceName, Subject,
+    Tag, ValueName, VariableName,
 };

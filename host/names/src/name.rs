@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
+/// The longest name of a named value, in bytes.
+const MAX_VALUE_NAME_BYTES: usize = 256;
 
 /// A text that is not a name.
 ///
@@ -38,11 +40,13 @@ pub enum NameFault {
     /// Nothing there.
     #[error("it is empty")]
     Empty,
-    /// More than 64 bytes.
-    #[error("it is {length} bytes long; names have at most {MAX_NAME_BYTES}")]
+    /// More bytes than such a name has.
+    #[error("it is {length} bytes long; it may have at most {max}")]
     TooLong {
         /// The text's length in bytes.
         length: usize,
+        /// The most that it may be.
+        max: usize,
     },
     /// The first character is neither a small letter nor a digit.
     #[error("names start with one of a-z or 0-9")]
@@ -53,6 +57,12 @@ pub enum NameFault {
         /// Which character, counted from 1.
         position: usize,
     },
+    /// A character that the name of a named value can't have.
+    #[error("character {position} is not one of A-Z, a-z, 0-9, '.', '_' and '-'")]
+    ValueCharacter {
+        /// Which character, counted from 1.
+        position: usize,
+    },
 }
 
 fn check(text: &str) -> Result<(), NameFault> {
@@ -60,7 +70,8 @@ fn check(text: &str) -> Result<(), NameFault> {
         return Err(NameFault::Empty);
     }
     if text.len() > MAX_NAME_BYTES {
-        return Err(NameFault::TooLong { length: text.len() });
+        let (length, max) = (text.len(), MAX_NAME_BYTES);
+        return Err(NameFault::TooLong { length, max });
     }
     for (index, character) in text.chars().enumerate() {
         match character {
@@ -77,18 +88,36 @@ fn check(text: &str) -> Result<(), NameFault> {
     Ok(())
 }
 
+/// The grammar of named values: upper case too, and any of them first.
+fn check_value_name(text: &str) -> Result<(), NameFault> {
+    if text.is_empty() {
+        return Err(NameFault::Empty);
+    }
+    if text.len() > MAX_VALUE_NAME_BYTES {
+        let (length, max) = (text.len(), MAX_VALUE_NAME_BYTES);
+        return Err(NameFault::TooLong { length, max });
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match text.chars().position(|c| !allowed(c)) {
+        None => Ok(()),
+        Some(index) => Err(NameFault::ValueCharacter {
+            position: index + 1,
+        }),
+    }
+}
+
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $what:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $what:literal, $check:ident;)*) => {$(
         $(#[$doc])*
         ///
-        /// Cheap to clone. The grammar is the crate's.
+        /// Cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Parses a name. Errors: the text breaks the crate's grammar.
+            /// Parses a name. Errors: the text breaks the name's grammar.
             pub fn parse(text: &str) -> Result<Self, NameError> {
-                match check(text) {
+                match $check(text) {
                     Ok(()) => Ok(Self(Arc::from(text))),
                     Err(fault) => Err(NameError { what: $what, fault }),
                 }
@@ -164,19 +193,26 @@ macro_rules! names {
 
 names! {
     /// The name of a policy, unique within a gateway.
-    PolicyName = "policy name";
+    PolicyName = "policy name", check;
     /// The name of a secret in the vault.
-    SecretName = "secret name";
+    SecretName = "secret name", check;
     /// The name by which a policy opens a secret; a grant binds it.
-    Alias = "alias";
+    Alias = "alias", check;
     /// The name of a route: a destination that the operator has defined.
-    RouteName = "route name";
+    RouteName = "route name", check;
     /// The identifier of a grant, as it appears in the audit trail.
-    GrantId = "grant id";
+    GrantId = "grant id", check;
     /// The name of a consumer of an API, as its client key identifies it.
-    Subject = "subject";
+    Subject = "subject", check;
     /// The name of an exchange variable.
-    VariableName = "variable name";
+    VariableName = "variable name", check;
+    /// The name of a source: where values come from that the vault doesn't hold.
+    SourceName = "source name", check;
+    /// A tag of a named value, by which operators find it.
+    Tag = "tag", check;
+    /// The name of a named value: 1 to 256 of `A-Z`, `a-z`, `0-9`, `.`, `_` and
+    /// `-`. Upper and lower case differ.
+    ValueName = "name of a named value", check_value_name;
 }
 
 #[cfg(test)]
@@ -207,7 +243,11 @@ mod tests {
     #[test]
     fn the_grammar_rejects_and_never_normalises() {
         assert_eq!(fault(""), NameFault::Empty);
-        assert_eq!(fault(&"x".repeat(65)), NameFault::TooLong { length: 65 });
+        let too_long = NameFault::TooLong {
+            length: 65,
+            max: 64,
+        };
+        assert_eq!(fault(&"x".repeat(65)), too_long);
         for text in ["-a", ".a", "_a", "."] {
             assert_eq!(fault(text), NameFault::Start);
         }
@@ -225,6 +265,21 @@ mod tests {
             let text = format!("a{}", char::from(byte));
             let allowed = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
             assert_eq!(Alias::parse(&text).is_ok(), allowed, "{byte}");
+        }
+    }
+
+    #[test]
+    fn named_values_have_a_wider_grammar_and_keep_their_case() {
+        for text in ["Billing-Key", "-", ".x", "A", &"X".repeat(256)] {
+            assert_eq!(ValueName::parse(text).unwrap().as_str(), text);
+        }
+        assert_ne!(ValueName::parse("Key"), ValueName::parse("key"));
+        let fault = |text: &str| ValueName::parse(text).unwrap_err().fault();
+        assert_eq!(fault(""), NameFault::Empty);
+        let (length, max) = (257, 256);
+        assert_eq!(fault(&"x".repeat(257)), NameFault::TooLong { length, max });
+        for text in ["a b", "a{", "a\u{e9}", "a\n"] {
+            assert_eq!(fault(text), NameFault::ValueCharacter { position: 2 });
         }
     }
 

@@ -11,23 +11,25 @@
 
 use std::convert::Infallible;
 
-use keyward_names::SecretName;
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
+use keyward_names::{SecretName, Subject, ValueName};
 use minicbor::data::Type;
 use minicbor::encode::Error;
 use minicbor::{Decoder, Encoder};
 use uuid::Uuid;
 
 use super::record::{
-    Act, Administrative, Body, CountedUse, ExchangePart, GrantsChange, MAX_LISTED_GRANTS, MAX_USES,
-    OperatorText, Outcome, Record, SecretRef, Used,
+    Act, Administrative, Body, CountedSpan, CountedUse, ExchangePart, GrantsChange,
+    MAX_LISTED_GRANTS, MAX_USES, OperatorText, Outcome, Record, SecretRef, Used, Verb,
 };
+use super::tree::Hash;
 use crate::Use;
 
 /// The schema that this file describes.
 const SCHEMA: u64 = 1;
 const EXCHANGE: u64 = 1;
 const ADMINISTRATIVE: u64 = 2;
+const COUNTED: u64 = 3;
 
 /// The bytes at the end of a record that hold its seal.
 pub(crate) const SEAL_BYTES: usize = 16;
@@ -94,10 +96,12 @@ fn encode_into(record: &Record, out: &mut Out<'_>) -> Written {
     let keys = 6 + match &record.body {
         Body::Exchange(_) => 4,
         Body::Administrative(act) => administrative_keys(act),
+        Body::Counted(_) => 4,
     };
     let kind = match &record.body {
         Body::Exchange(_) => EXCHANGE,
         Body::Administrative(_) => ADMINISTRATIVE,
+        Body::Counted(_) => COUNTED,
     };
     out.map(keys)?;
     out.u8(0)?.u64(SCHEMA)?;
@@ -108,15 +112,26 @@ fn encode_into(record: &Record, out: &mut Out<'_>) -> Written {
     match &record.body {
         Body::Exchange(part) => encode_exchange(part, out),
         Body::Administrative(act) => encode_administrative(act, out),
+        Body::Counted(span) => encode_counted(span, out),
     }
 }
 
 fn encode_exchange(part: &ExchangePart, out: &mut Out<'_>) -> Written {
     out.u8(5)?.bytes(part.exchange.as_bytes())?;
     out.u8(6)?.u32(part.part)?;
-    out.u8(7)?.bytes(&part.grants)?;
-    out.u8(8)?.array(part.uses.len() as u64)?;
-    for CountedUse { used, count } in &part.uses {
+    encode_uses(&part.grants, &part.uses, out)
+}
+
+fn encode_counted(span: &CountedSpan, out: &mut Out<'_>) -> Written {
+    encode_uses(&span.grants, &span.uses, out)?;
+    out.u8(24)?.u64(span.first)?;
+    out.u8(25)?.u64(span.last)?.ok()
+}
+
+fn encode_uses(grants: &Hash, uses: &[CountedUse], out: &mut Out<'_>) -> Written {
+    out.u8(7)?.bytes(grants)?;
+    out.u8(8)?.array(uses.len() as u64)?;
+    for CountedUse { used, count } in uses {
         let optional = u64::from(used.alias.is_some())
             + u64::from(used.grant.is_some())
             + 2 * u64::from(used.secret.is_some())
@@ -155,6 +170,10 @@ fn administrative_keys(act: &Administrative) -> u64 {
         act.previous_time.is_some(),
         act.count.is_some(),
         act.bytes.is_some(),
+        act.verb.is_some(),
+        act.value.is_some(),
+        act.client.is_some(),
+        act.slot.is_some(),
     ];
     2 + present.into_iter().map(u64::from).sum::<u64>()
 }
@@ -195,6 +214,19 @@ fn encode_administrative(act: &Administrative, out: &mut Out<'_>) -> Written {
         if let Some(number) = number {
             out.u8(key)?.u64(number)?;
         }
+    }
+    let texts = [
+        (20, act.verb.as_ref().map(Verb::as_str)),
+        (21, act.value.as_ref().map(ValueName::as_str)),
+        (22, act.client.as_ref().map(Subject::as_str)),
+    ];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            out.u8(key)?.str(text)?;
+        }
+    }
+    if let Some(slot) = act.slot {
+        out.u8(23)?.u64(slot)?;
     }
     Ok(())
 }
@@ -303,6 +335,7 @@ impl<'b> Reader<'b> {
             body: match kind {
                 EXCHANGE => Body::Exchange(self.exchange()?),
                 ADMINISTRATIVE => Body::Administrative(Box::new(self.administrative()?)),
+                COUNTED => Body::Counted(self.counted()?),
                 _ => return Err(RecordError::Unknown),
             },
         })
@@ -311,6 +344,31 @@ impl<'b> Reader<'b> {
     fn exchange(&mut self) -> Result<ExchangePart, RecordError> {
         let exchange = ExchangeId::from_bytes(self.fixed(5)?);
         let part = u32::try_from(self.number(6)?).map_err(|_| RecordError::Form)?;
+        let (grants, uses) = self.uses()?;
+        Ok(ExchangePart {
+            exchange,
+            part,
+            grants,
+            uses,
+        })
+    }
+
+    fn counted(&mut self) -> Result<CountedSpan, RecordError> {
+        let (grants, uses) = self.uses()?;
+        let span = CountedSpan {
+            grants,
+            uses,
+            first: self.number(24)?,
+            last: self.number(25)?,
+        };
+        let allowed = |counted: &CountedUse| counted.used.outcome == Outcome::Allowed;
+        if span.last < span.first || span.uses.iter().any(allowed) {
+            return Err(RecordError::Form);
+        }
+        Ok(span)
+    }
+
+    fn uses(&mut self) -> Result<(Hash, Vec<CountedUse>), RecordError> {
         let grants = self.fixed(7)?;
         self.need(8)?;
         let count = self.input.array()?.ok_or(RecordError::Form)?;
@@ -320,12 +378,7 @@ impl<'b> Reader<'b> {
         let uses = (0..count)
             .map(|_| self.map(Self::counted_use))
             .collect::<Result<_, _>>()?;
-        Ok(ExchangePart {
-            exchange,
-            part,
-            grants,
-            uses,
-        })
+        Ok((grants, uses))
     }
 
     fn counted_use(&mut self) -> Result<CountedUse, RecordError> {
@@ -395,6 +448,16 @@ impl<'b> Reader<'b> {
             previous_time: self.optional(17, number)?,
             count: self.optional(18, number)?,
             bytes: self.optional(19, number)?,
+            verb: self.optional(20, |input| {
+                Verb::parse(input.str()?).ok_or(RecordError::Name)
+            })?,
+            value: self.optional(21, |input| {
+                ValueName::parse(input.str()?).map_err(|_| RecordError::Name)
+            })?,
+            client: self.optional(22, |input| {
+                Subject::parse(input.str()?).map_err(|_| RecordError::Name)
+            })?,
+            slot: self.optional(23, number)?,
         })
     }
 

@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
-use super::record::{Administrative, Body, CountedUse, ExchangePart, Record};
+use super::record::{Administrative, Body, CountedSpan, CountedUse, ExchangePart, Record};
 
 /// A record as a JSON object, with the index of its entry.
 pub(crate) fn view(index: u64, record: &Record) -> Value {
@@ -18,6 +18,7 @@ pub(crate) fn view(index: u64, record: &Record) -> Value {
     match &record.body {
         Body::Exchange(part) => exchange(part, &mut put),
         Body::Administrative(act) => administrative(act, &mut put),
+        Body::Counted(span) => counted(span, &mut put),
     }
     Value::Object(object)
 }
@@ -39,6 +40,13 @@ fn exchange(part: &ExchangePart, put: &mut impl FnMut(&str, Value)) {
     put("part", json!(part.part));
     put("grants", json!(HEXLOWER.encode(&part.grants)));
     put("uses", part.uses.iter().map(counted_use).collect());
+}
+
+fn counted(span: &CountedSpan, put: &mut impl FnMut(&str, Value)) {
+    put("grants", json!(HEXLOWER.encode(&span.grants)));
+    put("uses", span.uses.iter().map(counted_use).collect());
+    put("first", json!(time_text(span.first)));
+    put("last", json!(time_text(span.last)));
 }
 
 fn counted_use(counted: &CountedUse) -> Value {
@@ -113,6 +121,13 @@ fn administrative(act: &Administrative, put: &mut impl FnMut(&str, Value)) {
         ),
         ("count", act.count.map(|count| json!(count))),
         ("bytes", act.bytes.map(|bytes| json!(bytes))),
+        ("verb", act.verb.as_ref().map(|verb| json!(verb.as_str()))),
+        ("value", act.value.as_ref().map(|name| json!(name.as_str()))),
+        (
+            "client",
+            act.client.as_ref().map(|subject| json!(subject.as_str())),
+        ),
+        ("slot", act.slot.map(|slot| json!(slot))),
     ];
     for (key, value) in optional {
         if let Some(value) = value {

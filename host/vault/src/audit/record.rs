@@ -8,8 +8,8 @@
 //!
 //! The bytes of a record are in [`super::encoding`], described in `AUDIT.md`.
 
-use keyward_names::SecretName;
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
+use keyward_names::{SecretName, Subject, ValueName};
 use uuid::Uuid;
 
 use super::tree::Hash;
@@ -21,6 +21,8 @@ pub(crate) const MAX_USES: usize = 64;
 pub(crate) const MAX_LISTED_GRANTS: usize = 256;
 /// The longest actor or reason, in characters.
 const MAX_TEXT_CHARS: usize = 256;
+/// The longest verb, in characters.
+const MAX_VERB_CHARS: usize = 64;
 
 /// Which opening of the trail wrote a record: 16 random bytes.
 pub(crate) type BootId = [u8; 16];
@@ -41,6 +43,21 @@ pub(crate) struct Record {
 pub(crate) enum Body {
     Exchange(ExchangePart),
     Administrative(Box<Administrative>),
+    Counted(CountedSpan),
+}
+
+/// Refused uses of many exchanges, counted together, so that nobody can fill the
+/// disk by being refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CountedSpan {
+    /// The digest of the grants in force.
+    pub(crate) grants: Hash,
+    /// 1 to [`MAX_USES`], none of them allowed.
+    pub(crate) uses: Vec<CountedUse>,
+    /// When the first of them was refused, in milliseconds since 1970.
+    pub(crate) first: u64,
+    /// When the last of them was refused; not before the first.
+    pub(crate) last: u64,
 }
 
 /// What one exchange used since its last part.
@@ -145,7 +162,7 @@ coded! {
         OtherComponent = 3, "other-component";
         /// The grant's time is over.
         Expired = 4, "expired";
-        /// The vault has no such secret, or it is disabled.
+        /// The vault has no such secret.
         NoSecret = 5, "no-secret";
         /// The secret's kind doesn't allow the use.
         KindDoesNotFit = 6, "kind-does-not-fit";
@@ -163,6 +180,10 @@ coded! {
         BudgetSpent = 12, "budget-spent";
         /// The body is too large to be signed.
         BodyTooLarge = 13, "body-too-large";
+        /// The secret is disabled.
+        Disabled = 14, "disabled";
+        /// The secret's version is not valid yet, or no longer.
+        NotValid = 15, "not-valid";
         /// The client presented no key, or one that is nobody's.
         Unidentified = 20, "unidentified";
         /// The backend's answer carried the value, and was stopped.
@@ -193,8 +214,6 @@ coded! {
         GrantsLoaded = 8, "grants-loaded";
         /// Grants were withdrawn at run time.
         GrantsRevoked = 9, "grants-revoked";
-        /// The vault got a new key file.
-        VaultRekeyed = 10, "vault-rekeyed";
         /// The checkpoints that follow are signed by another key.
         CheckpointKeyChanged = 11, "checkpoint-key-changed";
         /// The trail was not closed in order; says how many entries without a
@@ -209,6 +228,48 @@ coded! {
         RecordsShed = 14, "records-shed";
         /// An older vault was accepted on purpose.
         RollbackAccepted = 15, "rollback-accepted";
+        /// A disabled secret was enabled again.
+        SecretEnabled = 16, "secret-enabled";
+        /// An earlier version of a secret was put in use again.
+        SecretRolledBack = 17, "secret-rolled-back";
+        /// A version of a secret that was not in use was destroyed.
+        VersionRetired = 18, "version-retired";
+        /// The time in which a version is valid was changed.
+        ValiditySet = 19, "validity-set";
+        /// A client was added to a secret of client keys.
+        ClientAdded = 20, "client-added";
+        /// A client got a new key.
+        ClientRotated = 21, "client-rotated";
+        /// A client's older key was destroyed.
+        ClientRetired = 22, "client-retired";
+        /// A client was disabled.
+        ClientDisabled = 23, "client-disabled";
+        /// A disabled client was enabled again.
+        ClientEnabled = 24, "client-enabled";
+        /// A client was removed.
+        ClientRemoved = 25, "client-removed";
+        /// A named value was added or changed.
+        ValueSet = 26, "value-set";
+        /// A named value was removed.
+        ValueRemoved = 27, "value-removed";
+        /// Another key that opens the vault was added.
+        SlotAdded = 28, "slot-added";
+        /// A key no longer opens the vault.
+        SlotRemoved = 29, "slot-removed";
+        /// The key that wraps the keys of secrets was changed.
+        WrapKeyChanged = 30, "wrap-key-changed";
+        /// The vault's root key was changed.
+        VaultKeyChanged = 31, "vault-key-changed";
+        /// A backup was made.
+        BackedUp = 32, "backed-up";
+        /// The vault was restored from a backup.
+        Restored = 33, "restored";
+        /// A request to administer was refused: the actor has no role for it.
+        AccessDenied = 34, "access-denied";
+        /// Grants that had been withdrawn at run time are in force again.
+        GrantsReinstated = 35, "grants-reinstated";
+        /// The oldest entries are being removed; says below which number.
+        EntriesPruned = 36, "entries-pruned";
     }
 }
 
@@ -230,6 +291,32 @@ impl OperatorText {
     }
 
     /// Text that already is as [`OperatorText::new`] would leave it.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let clean = Self::new(text);
+        (clean.0 == text).then_some(clean)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What was asked for, such as `secret.rotate`: 1 to 64 of `a-z 0-9 . _ -`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verb(String);
+
+impl Verb {
+    /// The verb; what can't be in one has become `_`.
+    fn new(text: &str) -> Self {
+        let clean = |c: char| match c {
+            'a'..='z' | '0'..='9' | '.' | '_' | '-' => c,
+            _ => '_',
+        };
+        let text: String = text.chars().take(MAX_VERB_CHARS).map(clean).collect();
+        Self(if text.is_empty() { "_".into() } else { text })
+    }
+
+    /// Text that already is as [`Verb::new`] would leave it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let clean = Self::new(text);
         (clean.0 == text).then_some(clean)
@@ -292,6 +379,14 @@ pub struct Administrative {
     pub(crate) count: Option<u64>,
     /// How many bytes.
     pub(crate) bytes: Option<u64>,
+    /// What was asked for.
+    pub(crate) verb: Option<Verb>,
+    /// The named value.
+    pub(crate) value: Option<ValueName>,
+    /// The client.
+    pub(crate) client: Option<Subject>,
+    /// The id of the slot of a key that opens the vault.
+    pub(crate) slot: Option<u64>,
 }
 
 impl Administrative {
@@ -311,6 +406,10 @@ impl Administrative {
             previous_time: None,
             count: None,
             bytes: None,
+            verb: None,
+            value: None,
+            client: None,
+            slot: None,
         }
     }
 
@@ -357,6 +456,34 @@ impl Administrative {
     #[must_use]
     pub fn key(mut self, public_key: [u8; 32]) -> Self {
         self.key = Some(public_key);
+        self
+    }
+    /// What was asked for, where a request was denied: `secret.rotate`. At most 64
+    /// characters; those that are not of `a-z 0-9 . _ -` become `_`.
+    #[must_use]
+    pub fn verb(mut self, verb: &str) -> Self {
+        self.verb = Some(Verb::new(verb));
+        self
+    }
+
+    /// The named value that it concerns.
+    #[must_use]
+    pub fn value(mut self, name: &ValueName) -> Self {
+        self.value = Some(name.clone());
+        self
+    }
+
+    /// The client that it concerns, among those of a secret of client keys.
+    #[must_use]
+    pub fn client(mut self, subject: &Subject) -> Self {
+        self.client = Some(subject.clone());
+        self
+    }
+
+    /// The id of the slot that it concerns: of a key that opens the vault.
+    #[must_use]
+    pub fn slot(mut self, id: u64) -> Self {
+        self.slot = Some(id);
         self
     }
 }

@@ -389,12 +389,13 @@ impl<'a> Verifier<'a> {
         if let Some(last) = &self.last {
             let act = match &record.body {
                 Body::Administrative(act) => Some(act),
-                Body::Exchange(_) => None,
+                Body::Exchange(_) | Body::Counted(_) => None,
             };
             let set_back = act.is_some_and(|act| {
                 act.act == Act::ClockSetBack && act.previous_time == Some(last.time)
             });
-            let accepted = act.is_some_and(|act| act.act == Act::RollbackAccepted);
+            let accepted =
+                act.is_some_and(|act| matches!(act.act, Act::RollbackAccepted | Act::Restored));
             let (time, epoch) = (last.time, last.vault_epoch);
             if record.time < time && !set_back {
                 self.find(file, Some(at), TrailFault::TimeBackwards);
@@ -574,6 +575,6 @@ impl<'a> Verifier<'a> {
 fn is_close(record: &Record) -> bool {
     match &record.body {
         Body::Administrative(act) => act.act == Act::Closed,
-        Body::Exchange(_) => false,
+        Body::Exchange(_) | Body::Counted(_) => false,
     }
 }

@@ -1,8 +1,8 @@
 //! What a record can say, and what it can't.
 
 use data_encoding::HEXLOWER;
-use keyward_names::SecretName;
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
+use keyward_names::{SecretName, Subject, ValueName};
 use minicbor::data::Type;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -11,7 +11,8 @@ use super::fixture::used;
 use crate::Use;
 use crate::audit::encoding::{decode, encode_unsealed};
 use crate::audit::record::{
-    Act, Administrative, Body, CountedUse, ExchangePart, OperatorText, Outcome, Record, Used,
+    Act, Administrative, Body, CountedSpan, CountedUse, ExchangePart, OperatorText, Outcome,
+    Record, Used,
 };
 use crate::audit::{MAX_USES, RecordError};
 
@@ -77,9 +78,14 @@ fn any_act() -> impl Strategy<Value = Body> {
         )),
         proptest::option::of((any::<u64>(), any::<[u8; 32]>())),
         proptest::option::of(any::<[u8; 32]>()),
-        any::<[Option<u64>; 3]>(),
+        any::<[Option<u64>; 4]>(),
     );
-    (texts, concerns).prop_map(|((act, actor, reason), concerns)| {
+    let more = (
+        proptest::option::of("[a-z0-9._-]{1,64}"),
+        proptest::option::of("[A-Za-z0-9._-]{1,256}"),
+        proptest::option::of(NAME),
+    );
+    (texts, concerns, more).prop_map(|((act, actor, reason), concerns, more)| {
         let (secret, grants, vault, key, numbers) = concerns;
         let mut act = Administrative::new(Act::ALL[act], &actor, reason.as_deref());
         if let Some((id, name, version)) = secret {
@@ -98,8 +104,35 @@ fn any_act() -> impl Strategy<Value = Body> {
         if let Some(key) = key {
             act = act.key(key);
         }
-        [act.previous_time, act.count, act.bytes] = numbers;
+        if let Some(verb) = more.0 {
+            act = act.verb(&verb);
+        }
+        if let Some(name) = more.1 {
+            act = act.value(&ValueName::parse(&name).unwrap());
+        }
+        if let Some(subject) = more.2 {
+            act = act.client(&Subject::parse(&subject).unwrap());
+        }
+        [act.previous_time, act.count, act.bytes, act.slot] = numbers;
         Body::Administrative(Box::new(act))
+    })
+}
+
+fn any_counted() -> impl Strategy<Value = Body> {
+    let uses = proptest::collection::vec(any_use(), 1..6);
+    (any::<[u8; 32]>(), uses, any::<[u64; 2]>()).prop_map(|(grants, mut uses, mut times)| {
+        for counted in &mut uses {
+            if counted.used.outcome == Outcome::Allowed {
+                counted.used.outcome = Outcome::Unidentified;
+            }
+        }
+        times.sort_unstable();
+        Body::Counted(CountedSpan {
+            grants,
+            uses,
+            first: times[0],
+            last: times[1],
+        })
     })
 }
 
@@ -114,7 +147,7 @@ fn record_of(body: impl Strategy<Value = Body>) -> impl Strategy<Value = Record>
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    record_of(prop_oneof![any_exchange(), any_act()])
+    record_of(prop_oneof![any_exchange(), any_act(), any_counted()])
 }
 
 proptest! {
@@ -142,10 +175,12 @@ proptest! {
         prop_assert!(decode(&bytes).is_err());
     }
 
-    /// All that an exchange's record can carry: numbers, ids and digests of fixed
+    /// All that a record of uses can carry: numbers, ids and digests of fixed
     /// length, and names that parsed as names.
     #[test]
-    fn an_exchanges_record_has_no_place_for_text(record in record_of(any_exchange())) {
+    fn a_record_of_uses_has_no_place_for_text(
+        record in record_of(prop_oneof![any_exchange(), any_counted()])
+    ) {
         let bytes = sealed(&record);
         let mut input = minicbor::Decoder::new(&bytes);
         while input.position() < bytes.len() {
@@ -325,13 +360,65 @@ fn the_largest_records_fit_an_entry() {
     let act = Administrative::new(Act::GrantsLoaded, &text, Some(&text))
         .grants([0; 32], &ids, &ids)
         .vault(u64::MAX, [0; 32])
-        .key([0; 32]);
+        .key([0; 32])
+        .verb(&text)
+        .value(&ValueName::parse(&"V".repeat(256)).unwrap())
+        .client(&Subject::parse(&long).unwrap())
+        .slot(u64::MAX);
     assert_eq!(act.grants.as_ref().unwrap().unlisted, 2 * (1000 - 256));
     let record = Record {
         body: Body::Administrative(Box::new(act)),
         ..exchange
     };
     assert!(sealed(&record).len() <= usize::from(u16::MAX));
+}
+
+/// The act's fields and numbers that operators' tools rely on.
+#[test]
+fn an_acts_fields_show_in_the_json() {
+    let act = Administrative::new(Act::AccessDenied, "uid 1000", None)
+        .verb("secret.rotate")
+        .value(&ValueName::parse("Billing-Key.1").unwrap())
+        .client(&Subject::parse("shop").unwrap())
+        .slot(3);
+    let record = Record {
+        body: Body::Administrative(Box::new(act)),
+        ..exchange_of(Vec::new())
+    };
+    let record = decode(&sealed(&record)).unwrap();
+    let json = crate::audit::json::view(9, &record);
+    for (field, value) in [
+        ("act", "access-denied"),
+        ("verb", "secret.rotate"),
+        ("value", "Billing-Key.1"),
+        ("client", "shop"),
+    ] {
+        assert_eq!(json[field], value);
+    }
+    assert_eq!(json["slot"], 3);
+    let odd = Administrative::new(Act::AccessDenied, "uid 0", None).verb("\u{1b}[2J Rotate");
+    assert_eq!(odd.verb.unwrap().as_str(), "__2___otate");
+}
+
+#[test]
+fn a_counted_record_that_allows_or_runs_backwards_is_refused() {
+    let counted = |outcome, first, last| {
+        let mut used = used("a");
+        used.outcome = outcome;
+        let span = CountedSpan {
+            grants: [1; 32],
+            uses: vec![CountedUse { used, count: 9 }],
+            first,
+            last,
+        };
+        decode(&sealed(&Record {
+            body: Body::Counted(span),
+            ..exchange_of(Vec::new())
+        }))
+    };
+    assert!(counted(Outcome::Unidentified, 5, 5).is_ok());
+    assert_eq!(counted(Outcome::Unidentified, 6, 5), Err(RecordError::Form));
+    assert_eq!(counted(Outcome::Allowed, 5, 6), Err(RecordError::Form));
 }
 
 #[test]
