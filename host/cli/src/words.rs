@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use keyward::egress::{Route, Scheme};
 use keyward::engine::ManifestAsk;
 use keyward::names::PolicyName;
-use keyward::vault::{Class, Destination, Grant, KeyPlace, Placement, Terms, Use};
+use keyward::vault::{Class, Destination, Grant, Use};
 
 /// What a class of use lets the destination learn.
 pub(crate) fn class_in_words(class: Class) -> &'static str {
@@ -13,39 +13,6 @@ pub(crate) fn class_in_words(class: Class) -> &'static str {
         Class::A => "a proof; the key never leaves",
         Class::B => "a bearer that lives for minutes",
         Class::C => "the value itself",
-    }
-}
-
-/// What a grant allows, as one sentence.
-pub(crate) fn sentence(grant: &Grant) -> String {
-    let Grant { policy, secret, .. } = grant;
-    match &grant.terms {
-        Terms::Attach(Placement {
-            header,
-            prefix,
-            suffix,
-        }) => format!(
-            "policy {policy} may have the host write secret {secret} into requests, as \"{header}: {prefix}{{secret}}{suffix}\""
-        ),
-        Terms::SignRequest(signature) => format!(
-            "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",
-            signature.key_id,
-        ),
-        Terms::MacSign => {
-            format!("policy {policy} may make message authentication codes with secret {secret}")
-        }
-        Terms::MacVerify => {
-            format!("policy {policy} may check message authentication codes with secret {secret}")
-        }
-        Terms::Identify(place) => {
-            let place = match place {
-                KeyPlace::Header(name) => format!("header {name}"),
-                KeyPlace::Query(name) => format!("query parameter {name}"),
-            };
-            format!(
-                "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {place}; no policy sees a key"
-            )
-        }
     }
 }
 
@@ -195,7 +162,7 @@ mod tests {
             let grants: Vec<_> = grants.iter().collect();
             assert_eq!(grants.len(), 1, "{toml}");
             assert_eq!(grants[0].use_(), use_);
-            assert!(sentence(grants[0]).contains("attach-api-key"));
+            assert!(grants[0].to_sentence().contains("attach-api-key"));
         }
     }
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use keyward::document::{Document, DocumentErrors};
 use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource};
 use keyward::names::PolicyName;
-use keyward::vault::{Actor, Grants, GrantsError, Vault, VaultError};
+use keyward::vault::{Actor, Vault, VaultError};
 use keyward::{BuildError, Keyward};
 
 use crate::config::{Config, PolicySection, Steps};
+use crate::grants::{GrantsFault, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Why a gateway could not be put together. Each says what to mend.
@@ -30,9 +31,9 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
-    /// The grants file has errors.
-    #[error("{0}")]
-    Grants(GrantsError),
+    /// The grants can't be loaded.
+    #[error(transparent)]
+    Grants(#[from] GrantsFault),
     /// A document has errors.
     #[error("{}", .0.render(false))]
     Document(DocumentErrors),
@@ -72,17 +73,6 @@ pub enum OpenError {
     Debuggable,
 }
 
-/// The grants of a configuration, read anew.
-///
-/// Errors: the file can't be read or has errors.
-pub fn read_grants(config: &Config) -> Result<Grants, OpenError> {
-    let Some(file) = &config.grants else {
-        return Ok(Grants::none());
-    };
-    let text = read_text("the grants file", file)?;
-    Grants::parse(&file.display().to_string(), &text).map_err(OpenError::Grants)
-}
-
 /// Puts the parts together: `vault` gets the configuration's grants, and each
 /// policy that a pipeline uses is loaded.
 ///
@@ -107,7 +97,8 @@ pub fn assemble_with(
     actor: &Actor,
     engine: EngineConfig,
 ) -> Result<(Keyward, Pipelines), OpenError> {
-    vault.set_grants(read_grants(config)?, actor)?;
+    let grants = load_grants(config, &vault.list(), &components(config))?;
+    vault.set_grants(grants, actor)?;
     let keyward = Keyward::builder(vault)
         .routes(config.routes.clone())
         .engine(engine)

@@ -14,6 +14,7 @@ pub mod assemble;
 pub mod config;
 pub mod control;
 mod forward;
+pub mod grants;
 pub mod harden;
 pub mod listen;
 pub mod pipeline;

@@ -95,7 +95,7 @@ pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, Terms,
+    RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
 pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};

@@ -29,7 +29,7 @@ use keyward_names::{GrantId, PolicyName};
 
 use crate::Use;
 
-pub use check::{Finding, FindingFault};
+pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms};
 pub use lock::{Components, Drift, Lock, PinError};

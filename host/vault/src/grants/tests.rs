@@ -262,7 +262,13 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
     let policies = policies.map(|name| PolicyName::parse(name).unwrap());
     let routes = [route("billing"), route("billing-us")];
     let later: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-    let findings = parsed().check_at(later, &secrets, &routes, &policies);
+    let there = Surroundings {
+        secrets: Some(&secrets),
+        routes: &routes,
+        policies: &policies,
+        revoked: &[],
+    };
+    let findings = parsed().check_at(later, &there);
     let text: Vec<_> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
@@ -276,7 +282,7 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
             "grants.toml:55: grant \"who\": there is no policy \"require-client-key\"; add a [[policy]] of that name",
         ]
     );
-    let early = parsed().check_at(Timestamp::UNIX_EPOCH, &secrets, &routes, &policies);
+    let early = parsed().check_at(Timestamp::UNIX_EPOCH, &there);
     assert_eq!(early.len(), 5);
 }
 
@@ -362,4 +368,39 @@ proptest! {
             prop_assert!(!error.to_string().is_empty());
         }
     }
+}
+
+#[test]
+fn a_key_that_signs_requests_and_makes_codes_is_found() {
+    let text = r#"
+[[grant]]
+id = "codes"
+policy = "p"
+secret = "hmac"
+use = "mac-sign"
+[[grant]]
+id = "requests"
+policy = "p"
+secret = "hmac"
+use = "sign-request"
+to = [{ route = "billing" }]
+"#;
+    let grants = Grants::parse("grants.toml", text).unwrap();
+    let policies = [PolicyName::parse("p").unwrap()];
+    let revoked = [GrantId::parse("codes").unwrap()];
+    let there = Surroundings {
+        secrets: None,
+        routes: &[route("billing")],
+        policies: &policies,
+        revoked: &revoked,
+    };
+    let findings = grants.check_against(&there);
+    let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "grants.toml:2: grant \"codes\": it is revoked and not in force; remove it, or: keyward grants reinstate codes",
+            "grants.toml:7: grant \"requests\": the secret \"hmac\" would sign requests, and by grant \"codes\" any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys",
+        ]
+    );
 }
