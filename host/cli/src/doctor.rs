@@ -149,7 +149,8 @@ fn permissions(checks: &mut Checks, config: &Config) {
     }
     private(checks, "configuration file", &config.file, 0o022, "644");
     let folder = config
-        .control_socket
+        .control
+        .socket
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     private(
@@ -255,10 +256,10 @@ fn vault_and_trail(checks: &mut Checks, config: &Config) {
         Err(failure) => checks.add("audit trail", Status::Skipped, failure.error.to_string(), failure.help),
     }
     grants_in_order(checks, config, secrets.as_deref());
-    if let Access::Here(vault) = access
+    if let Access::Here(here) = access
         && !config.policies.is_empty()
     {
-        pipelines::loading(checks, config, *vault);
+        pipelines::loading(checks, config, here.into_vault());
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use keyward::names::SecretName;
 use keyward::vault::{KeyEncoding, Kind, MacAlgorithm, SecretInfo};
+use keyward_gateway::control::{Request, SecretEntry};
 use serde_json::{Value as Json, json};
 
 use crate::Common;
@@ -174,7 +175,11 @@ impl Set {
             );
         }
         let value = Value::take(common.output(), &kind, self.from_file.as_deref())?;
-        let info = access.add(&self.name, kind, value, self.reason.as_deref())?;
+        let request = Request::SecretSet {
+            name: self.name,
+            kind: kind.into(),
+        };
+        let info = self::info(&access.ask_with(request, self.reason.as_deref(), vec![value])?)?;
         stored(
             common,
             &info,
@@ -195,10 +200,15 @@ impl Rotate {
         };
         let kind = info.kind;
         let value = Value::take(common.output(), &kind, self.from_file.as_deref())?;
-        let info = access.rotate(&self.name, &kind, value, self.reason.as_deref())?;
+        let request = Request::SecretRotate { name: self.name };
+        let info = self::info(&access.ask_with(request, self.reason.as_deref(), vec![value])?)?;
         stored(common, &info, "is in use");
         Ok(Exit::Success)
     }
+}
+
+fn info(entry: &SecretEntry) -> Result<SecretInfo, Failure> {
+    SecretInfo::try_from(entry).map_err(Failure::new)
 }
 
 fn stored(common: &Common, info: &SecretInfo, what: &str) {

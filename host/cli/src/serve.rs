@@ -1,7 +1,6 @@
 //! `keyward serve`: the gateway.
 
 use clap::Args;
-use keyward::vault::Actor;
 use keyward_gateway::Gateway;
 use keyward_gateway::assemble::OpenError;
 use keyward_gateway::config::Config;
@@ -11,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::Common;
-use crate::access::vault_failure;
+use crate::access::{actor, vault_failure};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Format;
 use crate::place;
@@ -78,10 +77,7 @@ async fn serve(config: Config) -> Outcome {
     })();
     let (mut terminate, mut interrupt) =
         signals.map_err(|error: std::io::Error| Failure::io(error, "can't wait for signals"))?;
-    let actor = Actor {
-        name: format!("uid {}", rustix::process::getuid().as_raw()),
-        reason: Some("start".to_owned()),
-    };
+    let actor = actor(Some("start"));
     let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, &actor))
         .await
         .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?

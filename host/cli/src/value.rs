@@ -14,7 +14,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use keyward::vault::Kind;
+use keyward::vault::{Kind, Secret};
+use keyward_gateway::control::read_value;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -22,7 +23,11 @@ use crate::exit::Failure;
 use crate::output::Output;
 
 /// Where a value can be read from, once.
-pub(crate) struct Value(Source);
+pub(crate) struct Value {
+    source: Source,
+    /// The most bytes that it may have.
+    max: usize,
+}
 
 enum Source {
     File(File),
@@ -36,29 +41,44 @@ impl Value {
         kind: &Kind,
         from_file: Option<&Path>,
     ) -> Result<Self, Failure> {
-        match from_file {
-            Some(file) => from_file_named(output, file),
-            None if std::io::stdin().is_terminal() => from_prompt(kind),
+        let source = match from_file {
+            Some(file) => from_file_named(output, file)?,
+            None if std::io::stdin().is_terminal() => from_prompt(kind)?,
             None => {
                 // Not through `std::io::Stdin`, whose buffer nobody wipes.
                 let stdin = std::io::stdin().as_fd().try_clone_to_owned();
                 let stdin =
                     stdin.map_err(|error| Failure::io(error, "can't read standard input"))?;
-                Ok(Self(Source::File(File::from(stdin))))
+                Source::File(File::from(stdin))
             }
-        }
+        };
+        Ok(Self {
+            source,
+            max: kind.max_bytes(),
+        })
     }
 
-    /// The value, to be read to its end.
-    pub(crate) fn into_source(self) -> Box<dyn Read> {
-        match self.0 {
+    /// The value on its way to a gateway.
+    pub(crate) fn into_bytes(self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let max = self.max;
+        read_value(self.into_source(), max).map_err(Failure::new)
+    }
+
+    /// The value on its way into a vault that is open here.
+    pub(crate) fn into_secret(self) -> Result<Secret, Failure> {
+        let max = self.max;
+        Secret::read_from(self.into_source(), max).map_err(Failure::new)
+    }
+
+    fn into_source(self) -> Box<dyn Read> {
+        match self.source {
             Source::File(file) => Box::new(file),
             Source::Typed(typed) => Box::new(Cursor::new(typed)),
         }
     }
 }
 
-fn from_file_named(output: Output, file: &Path) -> Result<Value, Failure> {
+fn from_file_named(output: Output, file: &Path) -> Result<Source, Failure> {
     let failed = |error| Failure::io(error, format!("can't read {}", file.display()));
     let opened = File::open(file).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
@@ -72,10 +92,10 @@ fn from_file_named(output: Output, file: &Path) -> Result<Value, Failure> {
             file.display()
         ));
     }
-    Ok(Value(Source::File(opened)))
+    Ok(Source::File(opened))
 }
 
-fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
+fn from_prompt(kind: &Kind) -> Result<Source, Failure> {
     if matches!(kind, Kind::ClientKeys) {
         return Err(Failure::usage(
             "client keys are lines of `subject = key`, which a prompt can't take",
@@ -94,7 +114,7 @@ fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
     if *value != *again {
         return Err(Failure::new("the two values differ; nothing was stored"));
     }
-    Ok(Value(Source::Typed(value)))
+    Ok(Source::Typed(value))
 }
 
 /// The terminal shows nothing of what is typed, from the first prompt to after

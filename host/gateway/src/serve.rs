@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use http_body_util::BodyExt;
@@ -102,7 +103,10 @@ impl Gateway {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
-        let control = ControlSocket::bind(&self.config.control_socket)?;
+        let control = ControlSocket::bind(
+            &self.config.control.socket,
+            self.config.control.rules.clone(),
+        )?;
         Ok(Bound {
             gateway: Arc::new(self),
             listener,
@@ -126,7 +130,7 @@ impl Bound {
             max_connections: self.gateway.config.gateway.max_connections,
             ..Limits::default()
         };
-        let control = tokio::spawn(self.control.serve(Arc::clone(&self.gateway)));
+        let control = tokio::spawn(self.control.serve(self.gateway.clone()));
         let gateway = self.gateway;
         let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
             let gateway = Arc::clone(&gateway);
@@ -145,6 +149,10 @@ impl Bound {
 impl Node for Gateway {
     fn vault(&self) -> &Vault {
         self.keyward.vault()
+    }
+
+    fn trail(&self) -> &Path {
+        &self.config.audit.directory
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
@@ -183,10 +191,10 @@ impl Node for Gateway {
         Ok(answer)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> Option<Status> {
         let config = &self.config;
         let vault = self.vault();
-        Status {
+        Some(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             listen: self.address().to_string(),
@@ -208,7 +216,7 @@ impl Node for Gateway {
             secrets: count(vault.list().len()),
             grants: count(vault.grants().len()),
             audit_records: vault.audit().size(),
-        }
+        })
     }
 }
 

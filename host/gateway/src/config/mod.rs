@@ -6,6 +6,7 @@
 //! defined, no name or path is defined twice, every route is one that the egress
 //! accepts. It does not open the vault, the policies or the documents.
 
+mod control;
 mod diagnostics;
 mod parse;
 mod pipeline;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 use keyward::egress::Route;
 use keyward::names::{PolicyName, RouteName};
 use keyward::vault::{Durability, VaultFiles};
+
+use crate::control::Rules;
 
 pub use diagnostics::{ConfigErrors, Finding};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
@@ -33,8 +36,8 @@ pub struct Config {
     pub vault: VaultSection,
     /// `[audit]`.
     pub audit: AuditSection,
-    /// Where the control socket is: `[control] socket`.
-    pub control_socket: PathBuf,
+    /// `[control]`.
+    pub control: ControlSection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
     /// `[[route]]`, in the file's order.
@@ -73,6 +76,15 @@ pub struct AuditSection {
     pub directory: PathBuf,
     /// When a record counts as written.
     pub durability: Durability,
+}
+
+/// `[control]`. Socket `control.sock` unless set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlSection {
+    /// Where the control socket is.
+    pub socket: PathBuf,
+    /// Who may do what: `[control.roles]`, `require-reason`.
+    pub rules: Rules,
 }
 
 /// `[[policy]]`.

@@ -43,10 +43,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
     }
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
-    base: PathBuf,
-    findings: &'a Findings,
+    pub(super) base: PathBuf,
+    pub(super) findings: &'a Findings,
 }
 
 /// The names that a file defines, with the place of each.
@@ -60,7 +60,7 @@ impl<'a> Parser<'a> {
         let gateway = self.gateway(&root);
         let (vault_file, key_file) = self.vault(&root);
         let audit = self.audit(&root);
-        let control_socket = self.one_path(&root, "control", "[control]", "socket");
+        let control = self.control(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
@@ -92,7 +92,7 @@ impl<'a> Parser<'a> {
                 key_file: key_file.unwrap_or_else(|| self.base.join("vault.key")),
             },
             audit,
-            control_socket: control_socket.unwrap_or_else(|| self.base.join("control.sock")),
+            control,
             grants,
             routes,
             policies,
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         path
     }
 
-    fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
+    pub(super) fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
         let text = section.text(key)?;
         self.resolve(key, text)
     }

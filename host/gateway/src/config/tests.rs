@@ -86,7 +86,7 @@ fn a_whole_file_is_read() {
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/trail"));
     assert!(matches!(config.audit.durability, Durability::Buffered));
     assert_eq!(
-        config.control_socket,
+        config.control.socket,
         Path::new("/etc/keyward/run/control.sock")
     );
     assert_eq!(
@@ -137,7 +137,7 @@ fn what_is_left_out_has_a_default_beside_the_file() {
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/audit"));
     assert!(matches!(config.audit.durability, Durability::Strict));
     assert_eq!(
-        config.control_socket,
+        config.control.socket,
         Path::new("/etc/keyward/control.sock")
     );
     assert!(config.grants.is_none() && config.pipelines.is_empty());
@@ -262,4 +262,42 @@ fn pipeline_of<'a>(config: &'a Config, path: &str) -> Option<&'a Pipeline> {
         .pipelines
         .iter()
         .find(|pipeline| pipeline.path.matches(path))
+}
+
+#[test]
+fn roles_are_users_and_groups_that_the_system_knows() {
+    const BASE: &str = "[gateway]\nlisten = \"127.0.0.1:8080\"\n";
+    let parse =
+        |control: &str| Config::parse(Path::new("keyward.toml"), &format!("{BASE}{control}"));
+    let config = parse(
+        "[control]\nrequire-reason = true\n[control.roles]\n\
+         operator = [\"user:root\", \"uid:1001\"]\nauditor = [\"gid:50\"]\nviewer = []\n",
+    )
+    .unwrap();
+    assert!(config.control.rules.require_reason);
+    assert!(config.control.rules.roles.has_others());
+    let without = parse("").unwrap().control.rules;
+    assert!(!without.require_reason && !without.roles.has_others());
+    for (control, place, said) in [
+        (
+            "[control.roles]\noperator = [\"uid:1\", \"user:nobody-of-that-name\"]\n",
+            ":4:22",
+            "no user `nobody-of-that-name`",
+        ),
+        (
+            "[control.roles]\nviewer = [\"alice\"]\n",
+            ":4:11",
+            "user:alice",
+        ),
+        (
+            "[control.roles]\nadmin = []\n",
+            ":4:1",
+            "viewer, operator, approver, auditor",
+        ),
+        ("[control]\nrequire-reason = 1\n", ":4:18", "true or false"),
+    ] {
+        let errors = parse(control).unwrap_err().to_string();
+        assert!(errors.contains(place), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+    }
 }

@@ -1,90 +1,25 @@
-//! What goes over the control socket.
-
-use std::io::{self, Read};
+//! What comes back: data of each verb, or why there is none.
 
 use keyward::names::SecretName;
-use keyward::vault::{Kind, SecretInfo, UnknownWord};
+use keyward::vault::{Kind, SecretInfo, UnknownWord, VaultError};
 use serde::{Deserialize, Serialize};
 
-/// The longest request line, in bytes with its line end.
-pub(super) const MAX_REQUEST_LINE: usize = 8 * 1024;
-/// The longest answer line.
-pub(super) const MAX_ANSWER_LINE: usize = 8 * 1024 * 1024;
-/// The longest value of any kind, with a line end.
-pub(super) const MAX_VALUE: u64 = (1 << 20) + 2;
-/// The longest reason, in characters.
-const MAX_REASON: usize = 512;
+use super::roles::{Role, in_words};
+use super::verbs::Verb;
 
-/// A request. What a verb does not know is an error, so that an older gateway
-/// does not half understand a newer command.
+/// The longest answer line, in bytes with its line end.
+pub(super) const MAX_ANSWER_LINE: u64 = 16 << 20;
+
+/// An answer's line: what was asked for, or why not, and how many bytes follow.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "verb", deny_unknown_fields)]
-pub(super) enum Request {
-    #[serde(rename = "ping")]
-    Ping {},
-    #[serde(rename = "status")]
-    Status {},
-    #[serde(rename = "secret.list")]
-    SecretList {},
-    #[serde(rename = "secret.set")]
-    SecretSet {
-        name: SecretName,
-        kind: KindText,
-        /// Bytes of the value that follow the line.
-        length: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    #[serde(rename = "secret.rotate")]
-    SecretRotate {
-        name: SecretName,
-        /// Bytes of the value that follow the line.
-        length: u64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    #[serde(rename = "grants.reload")]
-    GrantsReload {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    #[serde(rename = "audit.checkpoint")]
-    AuditCheckpoint {},
-}
-
-impl Request {
-    /// Bytes of a value that follow the line; none for requests without one.
-    pub(super) fn value_length(&self) -> Option<u64> {
-        match self {
-            Self::SecretSet { length, .. } | Self::SecretRotate { length, .. } => Some(*length),
-            _ => None,
-        }
-    }
-
-    /// Why, in the words of whoever asks.
-    pub(super) fn reason(&self) -> Option<&str> {
-        match self {
-            Self::SecretSet { reason, .. }
-            | Self::SecretRotate { reason, .. }
-            | Self::GrantsReload { reason } => reason.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// Whether the reason can stand in the audit trail.
-    pub(super) fn has_good_reason(&self) -> bool {
-        self.reason().is_none_or(|reason| {
-            reason.chars().count() <= MAX_REASON && !reason.chars().any(char::is_control)
-        })
-    }
-}
-
-/// An answer: what was asked for, or why not.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Answer<T> {
-    Ok(T),
-    Error(Fault),
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswerLine<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ok: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<Fault>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) length: Option<u64>,
 }
 
 /// Why a request was not carried out.
@@ -95,13 +30,59 @@ pub struct Fault {
     pub code: FaultCode,
     /// What a person does about it. Holds no part of a value.
     pub message: String,
+    /// Of a request that is forbidden: the roles of which one would do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+}
+
+impl Fault {
+    /// A request that is understood and can't be carried out as it is.
+    pub fn refused(message: impl ToString) -> Self {
+        Self::of(FaultCode::Refused, message)
+    }
+
+    pub(super) fn of(code: FaultCode, message: impl ToString) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+            roles: Vec::new(),
+        }
+    }
+
+    pub(super) fn forbidden(who: &str, verb: Option<Verb>) -> Self {
+        let Some(verb) = verb else {
+            let message = format!("{who} has no role at this gateway");
+            return Self::of(FaultCode::Forbidden, message);
+        };
+        let roles = verb.roles();
+        let needed = in_words(roles.iter().copied(), " or ");
+        Self {
+            roles: roles.to_vec(),
+            ..Self::of(
+                FaultCode::Forbidden,
+                format!("{who} may not {verb}: that takes the role {needed}"),
+            )
+        }
+    }
+}
+
+impl From<VaultError> for Fault {
+    fn from(error: VaultError) -> Self {
+        let code = match error {
+            VaultError::Import(_) | VaultError::NameTaken(_) | VaultError::NoSuchSecret(_) => {
+                FaultCode::Refused
+            }
+            _ => FaultCode::Unavailable,
+        };
+        Self::of(code, error)
+    }
 }
 
 /// What kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultCode {
-    /// The other end is neither root nor the user who runs the gateway.
+    /// The other end has no role that is enough.
     Forbidden,
     /// The request is not one that this gateway knows.
     Malformed,
@@ -113,6 +94,7 @@ pub enum FaultCode {
 
 /// That a gateway is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Pong {
     /// Its version.
     pub version: String,
@@ -122,6 +104,7 @@ pub struct Pong {
 
 /// How a gateway is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// Its version.
     pub version: String,
@@ -145,6 +128,7 @@ pub struct Status {
 
 /// What came of reading the grants again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct GrantsReloaded {
     /// How many grants are in force now.
     pub grants: u64,
@@ -157,6 +141,7 @@ pub struct GrantsReloaded {
 
 /// The newest checkpoint of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Checkpoint {
     /// The signed note.
     pub checkpoint: String,
@@ -166,6 +151,7 @@ pub struct Checkpoint {
 
 /// A secret, but for its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct SecretEntry {
     /// Its name.
     pub name: SecretName,
@@ -196,6 +182,27 @@ impl From<&SecretInfo> for SecretEntry {
         }
     }
 }
+
+impl TryFrom<&SecretEntry> for SecretInfo {
+    type Error = EntryError;
+
+    fn try_from(entry: &SecretEntry) -> Result<Self, EntryError> {
+        Ok(Self {
+            name: entry.name.clone(),
+            kind: Kind::try_from(&entry.kind).map_err(|_| EntryError)?,
+            version: entry.version,
+            versions: entry.versions.clone(),
+            created: entry.created.parse().map_err(|_| EntryError)?,
+            updated: entry.updated.parse().map_err(|_| EntryError)?,
+            id: entry.id.parse().map_err(|_| EntryError)?,
+        })
+    }
+}
+
+/// What a gateway says about something is not as the vault would say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway's answer is not understood; is it another version?")]
+pub struct EntryError;
 
 /// A kind in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,23 +273,4 @@ pub enum KindTextError {
     /// An algorithm or an encoding for a kind that has none.
     #[error("a secret of kind {0} has no algorithm and no encoding")]
     NoAlgorithm(&'static str),
-}
-
-/// Reads a line, without its end and without a byte of what follows it: that may
-/// be a secret, which is to be read into one place only.
-///
-/// Errors: the source ends or fails, or the line is longer than `max`.
-pub(super) fn read_request_line(source: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    loop {
-        source.read_exact(&mut byte)?;
-        if byte == *b"\n" {
-            return Ok(line);
-        }
-        if line.len() >= MAX_REQUEST_LINE {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        line.extend_from_slice(&byte);
-    }
 }
