@@ -147,11 +147,10 @@ fn inspect(common: &Common, policy: &Path) -> Outcome {
     let missing = described.not_granted(&grants);
     let route = config
         .as_ref()
-        .and_then(|config| config.routes.first())
-        .map(|route| route.name().to_string());
+        .and_then(|config| config.route_names.first());
     let snippets: Vec<String> = missing
         .iter()
-        .map(|ask| grant_for(&described.name, ask, route.as_deref()))
+        .map(|ask| grant_for(&described.name, ask, route))
         .collect();
     let problems = described.problems();
     output.data(

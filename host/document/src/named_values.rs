@@ -147,11 +147,10 @@ fn place_at(text: &str, open: usize) -> Option<Place<'_>> {
     (!name.is_empty()).then_some(Place { name, span })
 }
 
-/// The name, if the text is one place and nothing else but space.
+/// The name, if the text is one place and nothing else.
 pub fn whole(text: &str) -> Option<&str> {
-    let trimmed = text.trim();
-    let place = place_at(trimmed, 0).filter(|_| trimmed.starts_with("{{"))?;
-    (place.span.end == trimmed.len()).then_some(place.name)
+    let place = place_at(text, 0).filter(|_| text.starts_with("{{"))?;
+    (place.span.end == text.len()).then_some(place.name)
 }
 
 /// Replaces each place in a text by its value. The text of a value is taken as
@@ -302,8 +301,16 @@ mod tests {
     #[test]
     fn a_whole_place_is_told_from_a_part() {
         assert_eq!(whole("{{a}}"), Some("a"));
-        assert_eq!(whole(" {{ a-b }} "), Some("a-b"));
-        for text in ["{{a}}b", "b{{a}}", "{{a}}{{b}}", "{a}", "{{{a}}}", ""] {
+        assert_eq!(whole("{{ a-b }}"), Some("a-b"));
+        for text in [
+            "{{a}}b",
+            "b{{a}}",
+            " {{a}}",
+            "{{a}}{{b}}",
+            "{a}",
+            "{{{a}}}",
+            "",
+        ] {
             assert_eq!(whole(text), None, "{text}");
         }
     }

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod pipeline;
 pub mod reply;
 mod serve;
+pub mod suggest;
 
 pub use forward::forward;
 pub use serve::{Bound, Gateway, ServeError};
