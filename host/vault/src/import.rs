@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::client_keys;
 use crate::kind::{KeyEncoding, Kind};
 use crate::secret::{ImportError, Secret};
+use crate::vault::seconds_now;
 
 /// The least length of an API key, in bytes: shorter ones can't be searched for
 /// in answers without finding them by chance.
@@ -21,15 +22,28 @@ const HMAC_KEY_MIN_BYTES: usize = 32;
 /// The greatest length of a MAC key, in bytes.
 const HMAC_KEY_MAX_BYTES: usize = 4096;
 
+/// What the vault keeps of a value.
+pub(crate) struct Imported {
+    /// Its bytes, the key that its text encodes, the keyed hashes of client keys, or
+    /// the fields of what has several (CBOR; `FORMAT.md`).
+    pub(crate) value: Secret,
+    /// When it ends by itself, in seconds since 1970.
+    pub(crate) not_after: Option<u64>,
+}
+
 impl Kind {
-    /// What the vault keeps of a value: its bytes, the key that its text encodes,
-    /// or the keyed hashes of client keys.
-    pub(crate) fn import(&self, value: Secret) -> Result<Secret, ImportError> {
-        match self {
+    /// Judges a value and makes what the vault keeps of it.
+    pub(crate) fn import(&self, value: Secret) -> Result<Imported, ImportError> {
+        let value = match self {
             Self::ApiKey => api_key(value),
             Self::HmacKey { encoding, .. } => hmac_key(value, *encoding),
-            Self::ClientKeys => client_keys::import(&value),
-        }
+            Self::ClientKeys => client_keys::import(&value, seconds_now()),
+            _ => Err(ImportError::Empty),
+        };
+        Ok(Imported {
+            value: value?,
+            not_after: None,
+        })
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
 
     fn import(kind: Kind, text: &[u8]) -> Result<Vec<u8>, ImportError> {
         kind.import(Secret::copy_of(text))
-            .map(|secret| secret.expose().to_vec())
+            .map(|imported| imported.value.expose().to_vec())
     }
 
     fn hmac(encoding: KeyEncoding) -> Kind {

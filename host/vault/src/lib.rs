@@ -61,6 +61,7 @@
 mod attach;
 mod audit;
 mod client_keys;
+mod clients;
 mod contents;
 mod error;
 mod format;
@@ -72,6 +73,7 @@ mod identity;
 mod import;
 mod kind;
 mod ledger;
+mod lifecycle;
 mod live;
 mod mac;
 mod permit;
@@ -80,8 +82,10 @@ mod primitives;
 mod seal;
 mod secret;
 mod signature;
+mod slots;
 mod store;
 pub mod uses;
+mod values;
 mod vault;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
@@ -98,7 +102,8 @@ pub use grants::{
     RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
-pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};
+pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
+pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
@@ -106,6 +111,8 @@ pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use secret::{ClientKeyFault, ImportError, Secret};
+pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
 pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
-pub use vault::{Created, Vault};
+pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
+pub use vault::{Created, Opening, Vault};

@@ -87,7 +87,11 @@ impl Permit<uses::MacVerify> {
             return Err(OperationError::Unavailable);
         };
         let by_current = current.verify(message, code);
-        let by_previous = match secret.previous.as_ref().map(|version| &version.material) {
+        let previous = secret
+            .previous
+            .as_ref()
+            .filter(|version| version.is_valid());
+        let by_previous = match previous.map(|version| &version.material) {
             Some(Material::Mac(previous)) => previous.verify(message, code),
             _ => false,
         };

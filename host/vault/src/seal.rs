@@ -1,11 +1,12 @@
 //! The key hierarchy and authenticated encryption of the vault file.
 //!
 //! ```text
-//! master key (key file) ──HKDF──► slot keys: commitment, encryption
+//! master key (key file, passphrase or credential)
+//!                ──HKDF──► keys of a slot: commitment, encryption
 //!                                     └─unwraps─► root key (one for each vault)
 //! root key ──HKDF──► file MAC key
-//!                ├─► wrapping key of epoch N ──unwraps──► data key of one version
-//!                └─► audit signing seed                       └─opens─► that version
+//!                └─► wrapping key of epoch N ──unwraps──► data key of one item
+//!                                                             └─opens─► that item
 //! ```
 //!
 //! AES-256-GCM (NIST SP 800-38D) with 96-bit nonces and whole tags; HKDF with
@@ -18,8 +19,9 @@ use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use aws_lc_rs::{constant_time, hkdf, hmac};
 use zeroize::Zeroizing;
 
-use crate::format::{Damaged, Slot};
+use crate::format::Damaged;
 use crate::primitives::fill_random;
+use crate::slots::{Slot, SlotHead};
 
 /// The length of every key here, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -39,6 +41,15 @@ impl Key {
         let mut key = Self::zero();
         fill_random(&mut key.0[..]);
         key
+    }
+
+    /// A key that `fill` writes into its place.
+    pub(crate) fn filled_by<E>(
+        fill: impl FnOnce(&mut [u8; KEY_BYTES]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut key = Self::zero();
+        fill(&mut key.0)?;
+        Ok(key)
     }
 
     fn zero() -> Self {
@@ -128,45 +139,73 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The key from the key file.
+/// A key that opens a slot: from a key file, a credential or a passphrase.
 pub(crate) struct MasterKey(pub(crate) Key);
 
 impl MasterKey {
-    fn commitment(&self, vault: &[u8; 16]) -> Key {
-        self.0.derive(vault, &[b"keyward v1 slot commitment"])
+    /// The same key once more, for a slot that is sealed anew.
+    pub(crate) fn copy(&self) -> Self {
+        let mut key = Key::zero();
+        key.0.copy_from_slice(&self.0.0[..]);
+        Self(key)
     }
 
-    fn encryption(&self, vault: &[u8; 16]) -> Key {
-        self.0.derive(vault, &[b"keyward v1 slot encryption"])
+    fn commitment(&self, vault: &[u8; 16], slot: u64) -> Key {
+        let label: [&[u8]; 2] = [b"keyward v1 slot commitment", &slot.to_be_bytes()];
+        self.0.derive(vault, &label)
+    }
+
+    fn encryption(&self, vault: &[u8; 16], slot: u64) -> Key {
+        let label: [&[u8]; 2] = [b"keyward v1 slot encryption", &slot.to_be_bytes()];
+        self.0.derive(vault, &label)
     }
 
     /// A slot that opens with this key.
-    pub(crate) fn wrap(&self, vault: &[u8; 16], root: &RootKey) -> Slot {
+    pub(crate) fn wrap(&self, vault: &[u8; 16], head: SlotHead, root: &RootKey) -> Slot {
         let nonce = nonce();
+        let associated = slot_associated(vault, &head);
         let wrapped = self
-            .encryption(vault)
-            .seal(&nonce, &slot_associated(vault), &root.key.0[..]);
+            .encryption(vault, head.id)
+            .seal(&nonce, &associated, &root.key.0[..]);
         Slot {
-            commitment: **self.commitment(vault).0,
+            commitment: **self.commitment(vault, head.id).0,
             nonce,
             wrapped: wrapped.try_into().expect("a wrapped key has 48 bytes"),
+            head,
         }
+    }
+
+    /// Whether this key is the slot's. Takes the same time for all keys.
+    pub(crate) fn fits(&self, vault: &[u8; 16], slot: &Slot) -> bool {
+        let commitment = self.commitment(vault, slot.head.id);
+        constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment).is_ok()
     }
 
     /// The root key in a slot, if this key is the slot's.
     pub(crate) fn unwrap(&self, vault: &[u8; 16], slot: &Slot) -> Result<RootKey, Damaged> {
-        let commitment = self.commitment(vault);
-        constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment)
-            .map_err(|_| Damaged)?;
+        if !self.fits(vault, slot) {
+            return Err(Damaged);
+        }
+        let associated = slot_associated(vault, &slot.head);
         let root =
-            self.encryption(vault)
-                .open(&slot.nonce, &slot_associated(vault), &slot.wrapped)?;
+            self.encryption(vault, slot.head.id)
+                .open(&slot.nonce, &associated, &slot.wrapped)?;
         Ok(RootKey::new(Key::copy_of(&root)?, *vault))
     }
 }
 
-fn slot_associated(vault: &[u8; 16]) -> Vec<u8> {
-    [b"keyward v1 slot".as_slice(), vault].concat()
+fn slot_associated(vault: &[u8; 16], head: &SlotHead) -> Vec<u8> {
+    let mut bytes = [b"keyward v1 slot".as_slice(), vault].concat();
+    for number in [head.id, head.method.code(), head.created] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    if let Some((cost, salt)) = head.method.parameters() {
+        for number in [cost.memory_kib, cost.passes, cost.lanes] {
+            bytes.extend_from_slice(&u64::from(number).to_be_bytes());
+        }
+        bytes.extend_from_slice(salt);
+    }
+    bytes
 }
 
 /// The key from which all other keys of one vault come.
@@ -200,12 +239,6 @@ impl RootKey {
         hmac::verify(&self.file_mac, file, code).map_err(|_| Damaged)
     }
 
-    /// The seed of the key that signs the audit trail's checkpoints.
-    pub(crate) fn audit_signing_seed(&self) -> Zeroizing<[u8; 32]> {
-        let seed = self.key.derive(&self.vault, &[b"keyward v1 audit signing"]);
-        Zeroizing::new(**seed.0)
-    }
-
     /// The key that wraps data keys while `epoch` lasts.
     pub(crate) fn wrapping(&self, epoch: u64) -> WrappingKey {
         let label: [&[u8]; 2] = [b"keyward v1 wrap", &epoch.to_be_bytes()];
@@ -217,11 +250,11 @@ impl RootKey {
     }
 }
 
-/// Which version of which secret something sealed belongs to.
+/// Which revision of which item something sealed belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) secret: [u8; 16],
-    pub(crate) version: u64,
+    pub(crate) item: [u8; 16],
+    pub(crate) revision: u64,
 }
 
 /// A data key, encrypted.
@@ -243,8 +276,8 @@ impl WrappingKey {
         [
             b"keyward v1 data key".as_slice(),
             &self.vault,
-            &place.secret,
-            &place.version.to_be_bytes(),
+            &place.item,
+            &place.revision.to_be_bytes(),
             &self.epoch.to_be_bytes(),
         ]
         .concat()
@@ -268,7 +301,7 @@ impl WrappingKey {
     }
 }
 
-/// Encrypts one version of one secret, once.
+/// Encrypts one revision of one item, once.
 pub(crate) struct DataKey(Key);
 
 impl DataKey {
@@ -280,7 +313,7 @@ impl DataKey {
         plaintext: &[u8],
     ) -> (Self, [u8; NONCE_BYTES], Vec<u8>) {
         let (key, nonce) = (Key::random(), nonce());
-        let sealed = key.seal(&nonce, &version_associated(vault, place), plaintext);
+        let sealed = key.seal(&nonce, &item_associated(vault, place), plaintext);
         (Self(key), nonce, sealed)
     }
 
@@ -291,17 +324,16 @@ impl DataKey {
         nonce: &[u8; NONCE_BYTES],
         sealed: &[u8],
     ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
-        self.0
-            .open(nonce, &version_associated(vault, place), sealed)
+        self.0.open(nonce, &item_associated(vault, place), sealed)
     }
 }
 
-fn version_associated(vault: &[u8; 16], place: Place) -> Vec<u8> {
+fn item_associated(vault: &[u8; 16], place: Place) -> Vec<u8> {
     [
-        b"keyward v1 value".as_slice(),
+        b"keyward v1 item".as_slice(),
         vault,
-        &place.secret,
-        &place.version.to_be_bytes(),
+        &place.item,
+        &place.revision.to_be_bytes(),
     ]
     .concat()
 }
@@ -373,12 +405,13 @@ mod tests {
         let master = MasterKey(Key::random());
         let root = RootKey::new(Key::random(), vault);
         let keys = [
-            **master.commitment(&vault).0,
-            **master.encryption(&vault).0,
-            *root.audit_signing_seed(),
+            **master.commitment(&vault, 1).0,
+            **master.commitment(&vault, 2).0,
+            **master.encryption(&vault, 1).0,
+            **master.encryption(&vault, 2).0,
             **root.wrapping(1).key.0,
             **root.wrapping(2).key.0,
-            **master.commitment(&[2; 16]).0,
+            **master.commitment(&[2; 16], 1).0,
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[index + 1..].contains(key), "{index}");
@@ -386,23 +419,12 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_opens_with_its_key_and_its_vault_only() {
-        let (vault, master) = ([1; 16], MasterKey(Key::random()));
-        let root = RootKey::new(Key::random(), vault);
-        let slot = master.wrap(&vault, &root);
-        let opened = master.unwrap(&vault, &slot).unwrap();
-        assert_eq!(opened.file_mac(b"x"), root.file_mac(b"x"));
-        assert!(MasterKey(Key::random()).unwrap(&vault, &slot).is_err());
-        assert!(master.unwrap(&[2; 16], &slot).is_err());
-    }
-
-    #[test]
     fn what_is_sealed_for_one_place_opens_nowhere_else() {
         let vault = [1; 16];
         let root = RootKey::new(Key::random(), vault);
         let place = Place {
-            secret: [2; 16],
-            version: 3,
+            item: [2; 16],
+            revision: 3,
         };
         let (data_key, nonce, sealed) = DataKey::seal(&vault, place, b"value");
         let wrapped = root.wrapping(1).wrap(place, &data_key);
@@ -412,11 +434,11 @@ mod tests {
 
         let others = [
             Place {
-                secret: [9; 16],
+                item: [9; 16],
                 ..place
             },
             Place {
-                version: 4,
+                revision: 4,
                 ..place
             },
         ];

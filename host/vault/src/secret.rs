@@ -148,6 +148,9 @@ pub enum ImportError {
          a sentence; use random bytes, such as those of `openssl rand -base64 32`"
     )]
     LowEntropy,
+    /// A client's key is malformed.
+    #[error("{0}")]
+    ClientKey(ClientKeyFault),
     /// A set of client keys is malformed.
     #[error("line {line}: {fault}")]
     ClientKeys {

@@ -175,13 +175,19 @@ pub(crate) fn read_key(path: &Path) -> Result<MasterKey, VaultError> {
         }
     }
     let text = buffer.get(..filled).unwrap_or_default();
+    parse_key(text).ok_or_else(|| VaultError::NotAKeyFile {
+        path: path.to_owned(),
+    })
+}
+
+/// The longest text of a key file, in bytes.
+pub(crate) const KEY_FILE_BYTES: usize = KEY_FILE_PREFIX.len() + KEY_FILE_DIGITS + 1;
+
+/// The key in a key file's text.
+pub(crate) fn parse_key(text: &[u8]) -> Option<MasterKey> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_prefix(KEY_FILE_PREFIX)
-        .and_then(|digits| Key::from_hex(digits).ok())
-        .map(MasterKey)
-        .ok_or_else(|| VaultError::NotAKeyFile {
-            path: path.to_owned(),
-        })
+    let digits = text.strip_prefix(KEY_FILE_PREFIX)?;
+    Key::from_hex(digits).ok().map(MasterKey)
 }
 
 /// Writes a new key file; refuses to overwrite one.
