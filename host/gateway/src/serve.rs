@@ -13,7 +13,7 @@ use keyward::vault::{Actor, Components, Surroundings, Vault};
 use tokio::net::TcpListener;
 
 use crate::assemble::{OpenError, assemble};
-use crate::config::Config;
+use crate::config::{Config, Values};
 use crate::control::{BindError, ControlSocket, GrantsReloaded, Node, Status};
 use crate::forward::forward;
 use crate::grants::{components, load_grants};
@@ -63,6 +63,7 @@ impl Gateway {
     /// Errors: see [`OpenError`].
     pub fn open(config: Config, actor: &Actor) -> Result<Self, OpenError> {
         let vault = Vault::open(&config.vault_files(), config.audit.durability)?;
+        let config = config.resolve(&Values::of(&vault))?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
             config,
@@ -174,7 +175,7 @@ impl Node for Gateway {
             secrets: Some(&self.vault().list()),
             routes: &routes,
             policies: &policies,
-            revoked: &[],
+            revoked: &self.vault().revoked(),
         });
         let answer = GrantsReloaded {
             grants: count(grants.iter().count()),

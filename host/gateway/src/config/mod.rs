@@ -155,3 +155,6 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod values_tests;

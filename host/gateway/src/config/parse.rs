@@ -282,7 +282,7 @@ impl<'a> Parser<'a> {
         let name = self.defined_name(&section, "\"attach-api-key\"", "policy", defined, |text| {
             PolicyName::parse(text).map_err(|error| error.to_string())
         });
-        section.required_text("component", "\"policies/attach-api-key.wasm\"");
+        section.need("component", "\"policies/attach-api-key.wasm\"");
         let component = self.path(&section, "component");
         let table = section.raw_table("settings");
         let mut unresolved = section.is_left_out("component");

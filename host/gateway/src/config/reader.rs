@@ -150,6 +150,12 @@ impl<'a, 'i> Reader<'a, 'i> {
     }
 
     pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<At<&'a str>> {
+        self.need(key, example);
+        self.text(key)
+    }
+
+    /// Reports a key that has to be there and is not.
+    pub(super) fn need(&self, key: &'static str, example: &str) {
         if !self.table.contains_key(key) {
             let message = format!("{} has no `{key}`", self.title);
             self.findings.add_with_help(
@@ -158,7 +164,6 @@ impl<'a, 'i> Reader<'a, 'i> {
                 format!("add a line such as: {key} = {example}"),
             );
         }
-        self.text(key)
     }
 
     /// A whole number from 1 to 2^32.

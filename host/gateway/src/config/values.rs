@@ -12,6 +12,7 @@ use keyward::document::named_values::{
     Expanded, Lookup, NamedValues, ValueError, expand, places, whole,
 };
 use keyward::names::{SecretName, SourceName, ValueName};
+use keyward::vault::{NamedValue, Vault};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -39,7 +40,25 @@ impl FromIterator<(ValueName, Known)> for Values {
     }
 }
 
+impl From<&NamedValue> for Known {
+    fn from(value: &NamedValue) -> Self {
+        match value {
+            NamedValue::Plain(text) => Self::Plain(text.clone()),
+            NamedValue::Secret(secret) => Self::Secret(secret.clone()),
+            NamedValue::Reference(reference) => Self::Reference(reference.source().clone()),
+        }
+    }
+}
+
 impl Values {
+    /// Those of a vault.
+    pub fn of(vault: &Vault) -> Self {
+        let values = vault.values().into_iter();
+        values
+            .map(|info| (info.name, Known::from(&info.value)))
+            .collect()
+    }
+
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<(&ValueName, &Known)> {
         let name = ValueName::parse(name).ok()?;

@@ -1,7 +1,9 @@
 //! What comes back: data of each verb, or why there is none.
 
 use keyward::names::SecretName;
-use keyward::vault::{Kind, SecretInfo, UnknownWord, VaultError};
+use keyward::vault::{
+    Kind, SecretInfo, SecretState, UnknownWord, Validity, VaultError, VersionInfo, VersionState,
+};
 use serde::{Deserialize, Serialize};
 
 use super::roles::{Role, in_words};
@@ -175,7 +177,7 @@ impl From<&SecretInfo> for SecretEntry {
             name: info.name.clone(),
             kind: info.kind.into(),
             version: info.version,
-            versions: info.versions.clone(),
+            versions: info.versions.iter().map(|version| version.number).collect(),
             created: info.created.to_string(),
             updated: info.updated.to_string(),
             id: info.id.to_string(),
@@ -187,12 +189,20 @@ impl TryFrom<&SecretEntry> for SecretInfo {
     type Error = EntryError;
 
     fn try_from(entry: &SecretEntry) -> Result<Self, EntryError> {
+        let created = entry.created.parse().map_err(|_| EntryError)?;
+        let version = |number: &u64| VersionInfo {
+            number: *number,
+            created,
+            validity: Validity::default(),
+            state: VersionState::Current,
+        };
         Ok(Self {
             name: entry.name.clone(),
             kind: Kind::try_from(&entry.kind).map_err(|_| EntryError)?,
+            state: SecretState::Enabled,
             version: entry.version,
-            versions: entry.versions.clone(),
-            created: entry.created.parse().map_err(|_| EntryError)?,
+            versions: entry.versions.iter().map(version).collect(),
+            created,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
             id: entry.id.parse().map_err(|_| EntryError)?,
         })
@@ -225,7 +235,8 @@ impl From<Kind> for KindText {
                 algorithm,
                 encoding,
             } => (Some(algorithm.to_string()), Some(encoding.to_string())),
-            Kind::ClientKeys | Kind::ApiKey => (None, None),
+            Kind::DataKey { encoding } => (None, Some(encoding.to_string())),
+            _ => (None, None),
         };
         Self {
             kind: kind.as_str().to_owned(),
