@@ -296,7 +296,10 @@ pub enum ExposedFault {
         mode: u32,
     },
     /// It belongs to someone else.
-    #[error("belongs to uid {owner}, not to uid {user}, which runs this")]
+    #[error(
+        "belongs to uid {owner}, not to uid {user}, which runs this; run `chown {user}` on it, or \
+         run this as uid {owner}"
+    )]
     Owner {
         /// Whose it is.
         owner: u32,
@@ -307,8 +310,26 @@ pub enum ExposedFault {
     #[error("is not a regular file (symbolic links are not followed)")]
     NotRegular,
     /// Anyone can replace files in the directory.
-    #[error("is a directory that everyone can write to")]
+    #[error("is a directory that everyone can write to; run `chmod o-w` on it")]
     Directory,
+    /// Others than the owner can write it.
+    #[error("can be written by others than its owner (mode {mode:03o}); run `chmod go-w` on it")]
+    Writable {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Others than the owner can put files into the directory, or take them away.
+    #[error(
+        "is a directory that others than its owner can write to (mode {mode:03o}); run \
+         `chmod go-w` on it"
+    )]
+    WritableDirectory {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// It is a symbolic link or a file.
+    #[error("is not a directory (symbolic links are not followed)")]
+    NotDirectory,
 }
 
 /// `slot 1`, `slots 1, 2 and 3`.

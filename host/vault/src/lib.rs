@@ -63,6 +63,7 @@ mod audit;
 mod client_keys;
 mod clients;
 mod contents;
+pub mod disk;
 mod error;
 mod format;
 mod forms;
@@ -76,9 +77,11 @@ mod ledger;
 mod lifecycle;
 mod live;
 mod mac;
+mod master;
 mod permit;
 mod presented;
 mod primitives;
+mod recovery;
 mod seal;
 mod secret;
 mod signature;
@@ -90,10 +93,12 @@ mod vault;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
-    Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, Durability, EntryProof,
-    FileStorage, Outcome, ReadError, RecordError, Records, TrailError, TrailFault, TrailFile,
-    TrailFinding, TrailReport, TrailStorage, VerifierKeyError, VerifyError, prove_entry,
-    read_records, verify_trail, verify_trail_against,
+    Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
+    Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, Pruned, ReadError,
+    RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile, TrailFinding,
+    TrailRecord, TrailReport, TrailStorage, UseSummary, VerifierKeyError, VerifyError,
+    check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
+    verify_trail_against, who_used, who_used_id,
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
@@ -107,9 +112,11 @@ pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
+pub use master::VaultStatus;
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
+pub use recovery::{Accepted, Restored};
 pub use secret::{ClientKeyFault, ImportError, Secret};
 pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
 pub use store::VaultFiles;

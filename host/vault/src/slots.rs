@@ -15,6 +15,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use jiff::Timestamp;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::disk::Disk;
 use crate::error::{ExposedFault, VaultError, io_error};
 use crate::format::Damaged;
 use crate::seal::{self, KEY_BYTES, Key, MasterKey, NONCE_BYTES, RootKey, WRAPPED_BYTES};
@@ -229,9 +230,9 @@ pub(crate) struct Opener<'a>(Loaded<'a>);
 
 impl<'a> Opener<'a> {
     /// Reads the source's file, if it has one.
-    pub(crate) fn load(source: &'a KeySource) -> Result<Self, VaultError> {
+    pub(crate) fn load(disk: &dyn Disk, source: &'a KeySource) -> Result<Self, VaultError> {
         Ok(Self(match source {
-            KeySource::KeyFile(path) => Loaded::KeyFile(store::read_key(path)?),
+            KeySource::KeyFile(path) => Loaded::KeyFile(store::read_key(disk, path)?),
             KeySource::Credential(path) => Loaded::Credential(read_credential(path)?),
             KeySource::Passphrase(passphrase) => Loaded::Passphrase(passphrase),
         }))
@@ -286,11 +287,11 @@ impl<'a> Opener<'a> {
 
 /// A new slot's key and how it is come by. A new key file is on the disk when
 /// this returns.
-pub(crate) fn prepare(new: &NewKey) -> Result<(MasterKey, Method), VaultError> {
+pub(crate) fn prepare(disk: &dyn Disk, new: &NewKey) -> Result<(MasterKey, Method), VaultError> {
     match new {
         NewKey::KeyFile(path) => {
             let master = MasterKey(Key::random());
-            store::create_key(path, &master)?;
+            store::create_key(disk, path, &master)?;
             Ok((master, Method::KeyFile))
         }
         NewKey::Credential(path) => Ok((read_credential(path)?, Method::Credential)),
@@ -351,7 +352,9 @@ fn derive(
 }
 
 /// Reads a credential: a key file's text in a file of the service manager's, which
-/// may let a group read it through an access list, but nobody else.
+/// may let a group read it through an access list, but nobody else. It is nothing
+/// that Keyward keeps, so it is read from the file system wherever the vault is,
+/// and may be behind a symbolic link.
 fn read_credential(path: &Path) -> Result<MasterKey, VaultError> {
     let exposed = |fault| VaultError::Exposed {
         path: path.to_owned(),

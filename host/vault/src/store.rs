@@ -6,16 +6,18 @@
 //! at any point: afterwards the old file is there, or the new one. After an error
 //! the store refuses further writes, because a failed flush can't be retried: the
 //! kernel may have dropped the data and report success the second time.
+//!
+//! What is read at opening is flushed before it is believed: a process that was
+//! killed may have left it written and not durable, and the audit trail must not
+//! speak of an epoch that a loss of power could still take back.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::disk::{self, Access, Disk, DiskFile, Exposed, Forbidden, Form, Lock, directory_of};
 use crate::error::{ExposedFault, VaultError, io_error};
 use crate::format::MAX_FILE_BYTES;
 use crate::seal::{Key, MasterKey};
@@ -48,85 +50,63 @@ impl VaultFiles {
     }
 }
 
-/// A step of a write, as tests see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Create,
-    /// Before the second half of the bytes.
-    Write,
-    SyncFile,
-    Rename,
-    SyncDirectory,
-}
-
 /// The vault file, locked.
 pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    // Held for its lock, which ends with the file's descriptor.
-    _lock: File,
+    _lock: Lock,
     failed: bool,
 }
 
 impl Store {
     /// Takes the lock of a vault file, which need not be there yet. The lock is a
     /// file beside it, because the vault file itself is replaced at each write.
-    pub(crate) fn lock(path: &Path) -> Result<Self, VaultError> {
-        check_directory(path)?;
+    pub(crate) fn lock(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, VaultError> {
+        check_directory(disk.as_ref(), path)?;
         let mut lock_name = path.as_os_str().to_owned();
         lock_name.push(".lock");
         let lock_path = PathBuf::from(lock_name);
-        let lock = private_options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
+        match disk.lock(&lock_path) {
+            Ok(lock) => Ok(Self {
+                disk: Arc::clone(disk),
                 path: path.to_owned(),
                 _lock: lock,
                 failed: false,
             }),
-            Err(TryLockError::WouldBlock) => Err(VaultError::Locked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(VaultError::Locked {
                 path: path.to_owned(),
             }),
-            Err(TryLockError::Error(error)) => Err(io_error("lock", &lock_path)(error)),
+            Err(error) => Err(io_error("lock", &lock_path)(error)),
         }
     }
 
-    pub(crate) fn exists(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok()
+    /// Whether there is anything of the vault file's name.
+    pub(crate) fn exists(&self) -> Result<bool, VaultError> {
+        let found = self.disk.look(&self.path);
+        Ok(found.map_err(io_error("look for", &self.path))?.is_some())
     }
 
-    /// The whole vault file.
+    /// The whole vault file. It is durable when this returns.
     pub(crate) fn read(&self) -> Result<Vec<u8>, VaultError> {
-        let mut file = open_private(&self.path)?;
-        let mut bytes = Vec::new();
-        let read = Read::by_ref(&mut file)
-            .take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(io_error("read", &self.path))?;
-        if read as u64 > MAX_FILE_BYTES {
-            return Err(VaultError::TooLarge {
-                max: MAX_FILE_BYTES,
-            });
-        }
+        let mut file = open_private(self.disk.as_ref(), &self.path)?;
+        let bytes =
+            disk::read_to_end(file.as_mut(), MAX_FILE_BYTES).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::FileTooLarge => VaultError::TooLarge {
+                        max: MAX_FILE_BYTES,
+                    },
+                    _ => io_error("read", &self.path)(error),
+                }
+            })?;
+        file.sync()
+            .and_then(|()| self.disk.sync_directory(directory_of(&self.path)))
+            .map_err(io_error("sync", &self.path))?;
         Ok(bytes)
     }
 
     /// Replaces the vault file. On an error, the old file or the new one is there,
     /// and this store writes no more.
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
-        self.replace_stepwise(bytes, |_| Ok(()))
-    }
-
-    /// [`replace`](Self::replace), with a call before each step that may fail it.
-    pub(crate) fn replace_stepwise(
-        &mut self,
-        bytes: &[u8],
-        mut before: impl FnMut(Step) -> io::Result<()>,
-    ) -> Result<(), VaultError> {
         if self.failed {
             return Err(VaultError::ReadOnly);
         }
@@ -137,32 +117,17 @@ impl Store {
         }
         // Until all steps are done, any way out of here leaves the store failed.
         self.failed = true;
-        let directory = directory_of(&self.path);
-        let written = (|| {
-            before(Step::Create)?;
-            // Created with mode 600 under a random name.
-            let mut file = NamedTempFile::with_prefix_in(".keyward-", directory)?;
-            let (first, second) = bytes.split_at(bytes.len() / 2);
-            file.write_all(first)?;
-            before(Step::Write)?;
-            file.write_all(second)?;
-            before(Step::SyncFile)?;
-            file.as_file().sync_all()?;
-            before(Step::Rename)?;
-            file.persist(&self.path).map_err(|error| error.error)?;
-            before(Step::SyncDirectory)?;
-            File::open(directory)?.sync_all()
-        })();
-        written.map_err(io_error("write", &self.path))?;
+        disk::replace(self.disk.as_ref(), &self.path, bytes)
+            .map_err(io_error("write", &self.path))?;
         self.failed = false;
         Ok(())
     }
 }
 
 /// Reads the key file.
-pub(crate) fn read_key(path: &Path) -> Result<MasterKey, VaultError> {
-    check_directory(path)?;
-    let mut file = open_private(path)?;
+pub(crate) fn read_key(disk: &dyn Disk, path: &Path) -> Result<MasterKey, VaultError> {
+    check_directory(disk, path)?;
+    let mut file = open_private(disk, path)?;
     // One byte more than the longest key file, to notice a longer one.
     let mut buffer = Zeroizing::new([0_u8; KEY_FILE_PREFIX.len() + KEY_FILE_DIGITS + 2]);
     let mut filled = 0;
@@ -191,12 +156,10 @@ pub(crate) fn parse_key(text: &[u8]) -> Option<MasterKey> {
 }
 
 /// Writes a new key file; refuses to overwrite one.
-pub(crate) fn create_key(path: &Path, key: &MasterKey) -> Result<(), VaultError> {
-    check_directory(path)?;
-    let mut file = private_options()
-        .write(true)
-        .create_new(true)
-        .open(path)
+pub(crate) fn create_key(disk: &dyn Disk, path: &Path, key: &MasterKey) -> Result<(), VaultError> {
+    check_directory(disk, path)?;
+    let mut file = disk
+        .open(path, Access::Create)
         .map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => VaultError::Exists {
                 path: path.to_owned(),
@@ -209,158 +172,75 @@ pub(crate) fn create_key(path: &Path, key: &MasterKey) -> Result<(), VaultError>
     if let Some(digits) = rest.get_mut(..KEY_FILE_DIGITS) {
         key.0.write_hex(digits);
     }
-    file.write_all(&text[..])
-        .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(directory_of(path))?.sync_all())
+    file.append(&text[..])
+        .and_then(|()| file.sync())
+        .and_then(|()| disk.sync_directory(directory_of(path)))
         .map_err(io_error("write", path))
 }
 
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+fn check_directory(disk: &dyn Disk, path: &Path) -> Result<(), VaultError> {
+    disk::check_directory_of(disk, path).map_err(|error| exposed_or("open", path, error))
 }
 
-/// A file that anyone can replace is not worth locking.
-fn check_directory(path: &Path) -> Result<(), VaultError> {
-    const STICKY: u32 = 0o1000;
-    const OTHERS_WRITE: u32 = 0o002;
-    let directory = directory_of(path);
-    let mode = fs::metadata(directory)
-        .map_err(io_error("open", directory))?
-        .mode();
-    if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
-        return Err(VaultError::Exposed {
-            path: directory.to_owned(),
-            fault: ExposedFault::Directory,
-        });
+/// The error for what gives access to others, or that of a file.
+fn exposed_or(doing: &'static str, path: &Path, error: io::Error) -> VaultError {
+    match Exposed::within(&error) {
+        Some(Exposed { path, fault }) => VaultError::Exposed { path, fault },
+        None => io_error(doing, path)(error),
     }
-    Ok(())
-}
-
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    // No symbolic links; no waiting for the other end of a pipe.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    options
-        .mode(0o600)
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
-    options
 }
 
 /// Opens a regular file that only its owner, who is us, can read or write.
-fn open_private(path: &Path) -> Result<File, VaultError> {
-    let exposed = |fault| VaultError::Exposed {
+fn open_private(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskFile>, VaultError> {
+    let not_regular = || VaultError::Exposed {
         path: path.to_owned(),
-        fault,
+        fault: ExposedFault::NotRegular,
     };
-    let file = match private_options().read(true).open(path) {
+    let file = match disk.open(path, Access::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(VaultError::Missing {
                 path: path.to_owned(),
             });
         }
-        Err(_) if fs::symlink_metadata(path).is_ok_and(|data| !data.is_file()) => {
-            return Err(exposed(ExposedFault::NotRegular));
+        Err(error) => {
+            let found = disk.look(path).ok().flatten();
+            return Err(match found {
+                Some(facts) if facts.form != Form::File => not_regular(),
+                _ => io_error("open", path)(error),
+            });
         }
-        Err(error) => return Err(io_error("open", path)(error)),
     };
     // Asked of the open file, so that it can't be another one by then.
-    let data = file.metadata().map_err(io_error("open", path))?;
-    let user = rustix::process::geteuid().as_raw();
-    let mode = data.mode() & 0o777;
-    if !data.is_file() {
-        Err(exposed(ExposedFault::NotRegular))
-    } else if mode & 0o077 != 0 {
-        Err(exposed(ExposedFault::Mode { mode }))
-    } else if data.uid() != user && data.uid() != 0 {
-        let owner = data.uid();
-        Err(exposed(ExposedFault::Owner { owner, user }))
-    } else {
-        Ok(file)
-    }
+    let facts = file.facts().map_err(io_error("open", path))?;
+    disk::check_file(path, &facts, Forbidden::Access, disk.user())
+        .map_err(|Exposed { path, fault }| VaultError::Exposed { path, fault })?;
+    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::disk::FileSystem;
 
-    const STEPS: [Step; 5] = [
-        Step::Create,
-        Step::Write,
-        Step::SyncFile,
-        Step::Rename,
-        Step::SyncDirectory,
-    ];
-
-    #[test]
-    fn an_interrupted_write_leaves_the_old_file_or_the_new_one() {
-        let (old, new) = (vec![1; 5000], vec![2; 7000]);
-        for interrupted in STEPS {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("v");
-            let mut store = Store::lock(&path).unwrap();
-            store.replace(&old).unwrap();
-            let mut passed = Vec::new();
-            let result = store.replace_stepwise(&new, |step| {
-                // A look at the file at each step: what a crash there would leave.
-                let found = fs::read(&path).unwrap();
-                assert!(found == old || found == new, "torn before {step:?}");
-                passed.push(step);
-                match step {
-                    step if step == interrupted => Err(io::ErrorKind::StorageFull.into()),
-                    _ => Ok(()),
-                }
-            });
-            assert!(matches!(result, Err(VaultError::Io { .. })));
-            assert_eq!(passed.last(), Some(&interrupted));
-            let expected = match interrupted {
-                Step::SyncDirectory => &new,
-                _ => &old,
-            };
-            assert_eq!(&store.read().unwrap(), expected, "{interrupted:?}");
-            let again = store.replace(&new);
-            assert!(
-                matches!(again, Err(VaultError::ReadOnly)),
-                "{interrupted:?}"
-            );
-            drop(store);
-            let mut names = fs::read_dir(directory.path())
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name());
-            assert!(names.all(|name| name == "v" || name == "v.lock"));
-        }
-    }
-
-    #[test]
-    fn a_write_goes_through_every_step() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("v");
-        let mut store = Store::lock(&path).unwrap();
-        let mut passed = Vec::new();
-        let result = store.replace_stepwise(b"x", |step| {
-            passed.push(step);
-            Ok(())
-        });
-        result.unwrap();
-        assert_eq!(passed, STEPS);
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    fn real() -> Arc<dyn Disk> {
+        Arc::new(FileSystem)
     }
 
     #[test]
     fn a_second_lock_is_refused_until_the_first_ends() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("v");
-        let first = Store::lock(&path).unwrap();
-        let second = Store::lock(&path);
+        let first = Store::lock(&real(), &path).unwrap();
+        let second = Store::lock(&real(), &path);
         assert!(matches!(second, Err(VaultError::Locked { .. })));
         drop(first);
-        Store::lock(&path).unwrap();
+        Store::lock(&real(), &path).unwrap();
     }
 
     #[test]
@@ -368,13 +248,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("k");
         let key = MasterKey(Key::random());
-        create_key(&path, &key).unwrap();
+        create_key(&FileSystem, &path, &key).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         let (mut one, mut two) = ([0; 64], [0; 64]);
         key.0.write_hex(&mut one);
-        read_key(&path).unwrap().0.write_hex(&mut two);
+        read_key(&FileSystem, &path).unwrap().0.write_hex(&mut two);
         assert_eq!(one, two);
-        let again = create_key(&path, &key);
+        let again = create_key(&FileSystem, &path, &key);
         assert!(matches!(again, Err(VaultError::Exists { .. })));
     }
 
@@ -382,10 +262,10 @@ mod tests {
     fn a_key_file_that_others_can_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("k");
-        create_key(&path, &MasterKey(Key::random())).unwrap();
+        create_key(&FileSystem, &path, &MasterKey(Key::random())).unwrap();
         for mode in [0o640, 0o604, 0o660, 0o602, 0o610, 0o601, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let fault = match read_key(&path).err().unwrap() {
+            let fault = match read_key(&FileSystem, &path).err().unwrap() {
                 VaultError::Exposed { fault, .. } => fault,
                 other => panic!("{other}"),
             };
@@ -393,7 +273,7 @@ mod tests {
         }
         for mode in [0o600, 0o400] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(read_key(&path).is_ok(), "{mode:o}");
+            assert!(read_key(&FileSystem, &path).is_ok(), "{mode:o}");
         }
     }
 
@@ -401,11 +281,11 @@ mod tests {
     fn links_directories_and_open_directories_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("k");
-        create_key(&path, &MasterKey(Key::random())).unwrap();
+        create_key(&FileSystem, &path, &MasterKey(Key::random())).unwrap();
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let not_regular = |path: &Path| {
-            let error = read_key(path).err().unwrap();
+            let error = read_key(&FileSystem, path).err().unwrap();
             matches!(
                 error,
                 VaultError::Exposed {
@@ -420,7 +300,7 @@ mod tests {
         assert!(not_regular(&inner));
 
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let error = read_key(&path).err().unwrap();
+        let error = read_key(&FileSystem, &path).err().unwrap();
         let fault = ExposedFault::Directory;
         assert!(matches!(error, VaultError::Exposed { fault: found, .. } if found == fault));
     }
@@ -429,7 +309,7 @@ mod tests {
     fn a_text_that_is_not_a_key_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("k");
-        create_key(&path, &MasterKey(Key::random())).unwrap();
+        create_key(&FileSystem, &path, &MasterKey(Key::random())).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for wrong in [
             String::new(),
@@ -441,11 +321,11 @@ mod tests {
             format!("{}0\n", text.trim_end()),
         ] {
             fs::write(&path, &wrong).unwrap();
-            let error = read_key(&path).err().unwrap();
+            let error = read_key(&FileSystem, &path).err().unwrap();
             assert!(matches!(error, VaultError::NotAKeyFile { .. }), "{wrong:?}");
             assert!(!error.to_string().contains(&text[30..40]));
         }
         fs::write(&path, text.trim_end()).unwrap();
-        assert!(read_key(&path).is_ok());
+        assert!(read_key(&FileSystem, &path).is_ok());
     }
 }

@@ -16,9 +16,10 @@ use keyward_names::{ExchangeId, GrantId, SecretName};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, AuditUnavailable};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
-use crate::audit::{AuditUnavailable, TrailError};
 use crate::contents::{self, Item, Plaintext};
+use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
 use crate::grants::{Grant, Grants, Terms};
@@ -97,13 +98,23 @@ impl Vault {
     ///
     /// Errors: also those of [`add_slot`](Self::add_slot).
     pub fn create_from(files: &VaultFiles, key: &NewKey) -> Result<Created, VaultError> {
-        let mut store = Store::lock(&files.vault)?;
-        if store.exists() {
+        Self::create_on(&file_system(), files, key)
+    }
+
+    /// The same on another [`Disk`]: for tests of what a disk can do, and for who
+    /// keeps files in another way.
+    pub fn create_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        key: &NewKey,
+    ) -> Result<Created, VaultError> {
+        let mut store = Store::lock(disk, &files.vault)?;
+        if store.exists()? {
             return Err(VaultError::Exists {
                 path: files.vault.clone(),
             });
         }
-        let (master, method) = slots::prepare(key)?;
+        let (master, method) = slots::prepare(disk.as_ref(), key)?;
         let vault = seal::random();
         let root = RootKey::new(Key::random(), vault);
         let head = SlotHead {
@@ -130,7 +141,7 @@ impl Vault {
         file.put(&root, new_id(), &Item::AuditSeed(&seed))?;
         file.put(&root, new_id(), &Item::Revocations(Revocations::new()))?;
 
-        let storage = trail_storage(&files.audit)?;
+        let storage = trail_storage(disk, &files.audit)?;
         let trail = open_trail(storage, seed, vault, Durability::Strict)?;
         let (size, trail_root) = trail.anchor();
         file.trail = TrailMark {
@@ -162,8 +173,18 @@ impl Vault {
     ///
     /// Errors: also, the passphrase needs more memory than there is.
     pub fn open_from(files: &VaultFiles, opening: Opening) -> Result<Self, VaultError> {
+        Self::open_on(&file_system(), files, opening)
+    }
+
+    /// The same on another [`Disk`].
+    pub fn open_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        opening: Opening,
+    ) -> Result<Self, VaultError> {
         // The trail's directory is touched only once the vault file is believed.
-        Self::open_on(files, opening, || trail_storage(&files.audit))
+        let storage = || trail_storage(disk, &files.audit);
+        Self::open_storage(disk, files, opening, storage)
     }
 
     /// Opens it with its key file, and with the caller's storage for the audit
@@ -174,17 +195,21 @@ impl Vault {
         durability: Durability,
     ) -> Result<Self, VaultError> {
         let key = KeySource::KeyFile(files.key.clone());
-        Self::open_on(files, Opening { key, durability }, || Ok(storage))
+        let opening = Opening { key, durability };
+        Self::open_storage(&file_system(), files, opening, || Ok(storage))
     }
 
-    fn open_on(
+    fn open_storage(
+        disk: &Arc<dyn Disk>,
         files: &VaultFiles,
         opening: Opening,
         storage: impl FnOnce() -> Result<Box<dyn TrailStorage>, VaultError>,
     ) -> Result<Self, VaultError> {
-        let store = Store::lock(&files.vault)?;
+        let store = Store::lock(disk, &files.vault)?;
         let bytes = store.read()?;
-        let (file, root, mac) = VaultFile::open(&bytes, &Opener::load(&opening.key)?)?;
+        let opener = Opener::load(disk.as_ref(), &opening.key)?;
+        let (file, root, mac) = VaultFile::open(&bytes, &opener)?;
+        drop(opener);
         drop(opening.key);
         let size = bytes.len() as u64;
         drop(bytes);
@@ -388,6 +413,11 @@ impl Vault {
 }
 
 impl Writer {
+    /// The MAC of the vault file as it is on disk.
+    pub(crate) const fn mac(&self) -> [u8; 32] {
+        self.mac
+    }
+
     /// An item's bytes.
     pub(crate) fn open(&self, id: Uuid) -> Result<Plaintext, Damaged> {
         self.file.open_item(&self.root, id)
@@ -527,6 +557,7 @@ impl VaultFile {
 pub(crate) struct Held {
     pub(crate) parts: Parts,
     revocations: Uuid,
+    pub(crate) seed_item: Uuid,
     pub(crate) seed: Zeroizing<[u8; 32]>,
 }
 
@@ -550,13 +581,17 @@ impl Held {
                     values.insert(value.name.clone(), value).is_some()
                 }
                 Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
-                Item::AuditSeed(seed) => audit_seed.replace(Zeroizing::new(*seed)).is_some(),
+                Item::AuditSeed(seed) => {
+                    let seed = Zeroizing::new(*seed);
+                    audit_seed.replace((id, seed)).is_some()
+                }
             };
             if twice {
                 return Err(Damaged);
             }
         }
         let (revocations, revoked) = revoked.ok_or(Damaged)?;
+        let (seed_item, seed) = audit_seed.ok_or(Damaged)?;
         Ok(Self {
             parts: Parts {
                 secrets: Arc::new(secrets),
@@ -565,7 +600,8 @@ impl Held {
                 loaded: None,
             },
             revocations,
-            seed: audit_seed.ok_or(Damaged)?,
+            seed_item,
+            seed,
         })
     }
 }
@@ -585,14 +621,16 @@ fn check_signers(grants: &Grants) -> Result<(), VaultError> {
     Ok(())
 }
 
-pub(crate) fn trail_storage(directory: &Path) -> Result<Box<dyn TrailStorage>, VaultError> {
-    match FileStorage::open(directory) {
-        Ok(storage) => Ok(Box::new(storage)),
-        Err(source) if source.kind() == std::io::ErrorKind::ResourceBusy => {
-            Err(TrailError::InUse.into())
-        }
-        Err(source) => Err(TrailError::Directory { source }.into()),
-    }
+fn file_system() -> Arc<dyn Disk> {
+    Arc::new(FileSystem)
+}
+
+pub(crate) fn trail_storage(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+) -> Result<Box<dyn TrailStorage>, VaultError> {
+    let storage = FileStorage::open_on(Arc::clone(disk), directory).map_err(audit::open_error)?;
+    Ok(Box::new(storage))
 }
 
 pub(crate) fn open_trail(

@@ -3,7 +3,7 @@
 //! A checkpoint (C2SP tlog-checkpoint) is a text of three lines, the trail's
 //! origin, its size and its root, in a signed note (C2SP signed-note) with an
 //! Ed25519 signature. Notes are read strictly: what the formats don't allow is
-//! refused, and so are extension lines, which we never write.
+//! refused, and so is every extension line but one, `reopened`.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
@@ -210,28 +210,56 @@ impl Signer {
 pub(crate) struct Checkpoint {
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    /// Whether a trail that was closed at this size has been opened since. Says
+    /// that entries after the closing one are to be expected.
+    pub(crate) reopened: bool,
 }
+
+/// The extension line of a checkpoint that was signed when a closed trail was
+/// opened.
+const REOPENED: &str = "reopened";
 
 impl Checkpoint {
     /// The signed note for this size and root.
     pub(crate) fn sign(&self, signer: &Signer) -> String {
         let (origin, root) = (signer.verifier.name(), BASE64.encode(&self.root));
-        signer.sign(&format!("{origin}\n{}\n{root}\n", self.size))
+        let mut text = format!("{origin}\n{}\n{root}\n", self.size);
+        if self.reopened {
+            text.push_str(REOPENED);
+            text.push('\n');
+        }
+        signer.sign(&text)
     }
 
     /// Reads a note that `key` must have signed.
     pub(crate) fn open(note: &[u8], key: &VerifierKey) -> Result<Self, CheckpointError> {
+        let (origin, checkpoint) = Self::parse(key.open(note)?)?;
+        if origin == key.name() {
+            Ok(checkpoint)
+        } else {
+            Err(CheckpointError::OtherOrigin)
+        }
+    }
+
+    /// Reads a note whoever signed it: what it says is not to be relied on.
+    pub(crate) fn open_unverified(note: &[u8]) -> Result<Self, CheckpointError> {
+        let (text, _) = split_note(note)?;
+        Ok(Self::parse(text)?.1)
+    }
+
+    /// The origin, and what the checkpoint says.
+    fn parse(text: &str) -> Result<(&str, Self), CheckpointError> {
         let malformed = CheckpointError::Malformed;
-        let text = key.open(note)?;
         let mut lines = text.strip_suffix('\n').ok_or(malformed)?.split('\n');
-        let (Some(origin), Some(size), Some(root), None) =
-            (lines.next(), lines.next(), lines.next(), lines.next())
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
         else {
             return Err(malformed);
         };
-        if origin != key.name() {
-            return Err(CheckpointError::OtherOrigin);
-        }
+        let reopened = match (lines.next(), lines.next()) {
+            (None, None) => false,
+            (Some(REOPENED), None) => true,
+            _ => return Err(malformed),
+        };
         let number: u64 = size.parse().map_err(|_| malformed)?;
         let root = BASE64.decode(root.as_bytes()).map_err(|_| malformed)?;
         let root = root.try_into().map_err(|_| malformed)?;
@@ -239,7 +267,12 @@ impl Checkpoint {
         if number.to_string() != size {
             return Err(malformed);
         }
-        Ok(Self { size: number, root })
+        let checkpoint = Self {
+            size: number,
+            root,
+            reopened,
+        };
+        Ok((origin, checkpoint))
     }
 }
 
@@ -308,14 +341,18 @@ mod tests {
     #[test]
     fn a_checkpoint_reads_back() {
         let signer = signer();
-        let checkpoint = Checkpoint {
-            size: 20_852_163,
-            root: [9; 32],
-        };
-        let note = checkpoint.sign(&signer);
-        assert!(note.starts_with("keyward.test/audit\n20852163\nCQkJ"));
-        let read = Checkpoint::open(note.as_bytes(), signer.verifier());
-        assert_eq!(read, Ok(checkpoint));
+        for reopened in [false, true] {
+            let checkpoint = Checkpoint {
+                size: 20_852_163,
+                root: [9; 32],
+                reopened,
+            };
+            let note = checkpoint.sign(&signer);
+            assert!(note.starts_with("keyward.test/audit\n20852163\nCQkJ"));
+            assert_eq!(note.contains("=\nreopened\n\n"), reopened);
+            let read = Checkpoint::open(note.as_bytes(), signer.verifier());
+            assert_eq!(read, Ok(checkpoint));
+        }
     }
 
     #[test]
@@ -330,6 +367,8 @@ mod tests {
             format!("{origin}\n18446744073709551616\n{root}\n"),
             format!("{origin}\n7\n{}\n", BASE64.encode(&[9; 31])),
             format!("{origin}\n7\n{root}\nextension\n"),
+            format!("{origin}\n7\n{root}\nreopened\nreopened\n"),
+            format!("{origin}\n7\n{root}\n\n"),
             format!("{origin}\n7\n"),
         ] {
             assert_eq!(read(&text), Err(CheckpointError::Malformed), "{text}");

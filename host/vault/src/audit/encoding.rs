@@ -249,6 +249,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     }
 }
 
+/// Whether these bytes are, if a record at all, an act's: the kind is the second
+/// of its keys, right after the schema.
+pub(crate) fn is_administrative(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, 0, _, 1, kind, ..] if u64::from(*kind) == ADMINISTRATIVE)
+}
+
 /// The record's bytes up to the seal, and the seal.
 pub(crate) fn split_seal(bytes: &[u8]) -> Option<(&[u8], &[u8; SEAL_BYTES])> {
     let (unsealed, seal) = bytes.split_last_chunk::<SEAL_BYTES>()?;

@@ -8,39 +8,51 @@
 //!
 //! Reading starts at [`trail`]: what goes in. [`commit`] is the thread that makes
 //! it durable, [`recover`] what happens at opening, [`verify`] the check by
-//! somebody else.
+//! somebody else. [`query`] and [`follow`] find and show what is in it, and
+//! [`retention`] lets go of what is old.
 
 mod checkpoint;
 mod commit;
 mod encoding;
+mod follow;
+mod hashes;
 mod json;
+mod names;
 mod prove;
+mod query;
 mod read;
 mod record;
 mod recover;
+mod retention;
 mod seal;
 mod storage;
 mod tiles;
 mod trail;
 mod tree;
 mod verify;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::{CheckpointError, VerifierKeyError};
 pub use encoding::RecordError;
-pub use prove::{EntryProof, prove_entry};
-pub use read::{ReadError, Records, read_records};
+pub use follow::Follower;
+pub use prove::{ConsistencyProof, EntryProof, check_consistency, prove_entry};
+pub use query::{Filter, Page, UseSummary, query_trail, who_used, who_used_id};
+pub use read::{ReadError, Records, TrailExtent, read_records, trail_extent};
 pub use record::{Act, Administrative, Outcome};
 pub use recover::TrailError;
+pub use retention::Pruned;
 pub use storage::{FileStorage, TrailStorage};
 pub use tiles::TrailFile;
 pub use trail::{AuditTrail, AuditUnavailable, Durability};
 pub use verify::{Finding as TrailFinding, TrailFault, TrailReport, VerifyError};
 pub use verify::{verify_trail, verify_trail_against};
+pub use view::TrailRecord;
 
 pub(crate) use commit::Done;
 pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
+pub(crate) use storage::open_error;
 pub(crate) use trail::Shared;
 pub(crate) use tree::Hash;

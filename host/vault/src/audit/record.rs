@@ -38,6 +38,13 @@ pub(crate) struct Record {
     pub(crate) body: Body,
 }
 
+impl Record {
+    /// Whether this is what a trail ends with when it is closed in order.
+    pub(crate) fn is_close(&self) -> bool {
+        matches!(&self.body, Body::Administrative(act) if act.act == Act::Closed)
+    }
+}
+
 /// What a record is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -270,6 +277,13 @@ coded! {
         GrantsReinstated = 35, "grants-reinstated";
         /// The oldest entries are being removed; says below which number.
         EntriesPruned = 36, "entries-pruned";
+    }
+}
+
+impl Outcome {
+    /// Whether the use was refused: neither allowed, nor stopped after that.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self.code(), 1..=20)
     }
 }
 

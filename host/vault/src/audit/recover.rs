@@ -34,6 +34,9 @@ pub enum TrailError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// The directory or a file gives others access.
+    #[error("{0}")]
+    Exposed(crate::disk::Exposed),
     /// The thread that commits can't be started.
     #[error("cannot start the audit trail's thread")]
     Thread {
@@ -83,6 +86,14 @@ pub enum TrailError {
 }
 
 impl TrailError {
+    /// The error of one file.
+    pub(crate) fn file(file: TrailFile, source: std::io::Error) -> Self {
+        match crate::disk::Exposed::within(&source) {
+            Some(exposed) => Self::Exposed(exposed),
+            None => Self::File { file, source },
+        }
+    }
+
     fn damaged(file: TrailFile) -> Self {
         Self::Damaged { file }
     }
@@ -120,6 +131,12 @@ pub(crate) fn recover(
     let tail = TrailFile::Tail { index: bundles };
     let bytes = read(storage, tail)?.unwrap_or_default();
     let (mut last, mut full, mut whole) = (None, Vec::new(), 0);
+    // Of the growing bundle, the root is taken as its entries come: a crash may
+    // have kept a full one from getting its name and its tile.
+    let mut covered_root = match checkpoint.size <= tree.size() {
+        true => root_at(storage, &tree, checkpoint.size)?,
+        false => None,
+    };
     let mut read_entries = entries(&bytes);
     for entry in read_entries.by_ref().take(TILE_WIDTH as usize) {
         let index = tree.size();
@@ -137,6 +154,9 @@ pub(crate) fn recover(
         }
         full = tree.push(leaf_hash(entry));
         whole += 2 + entry.len() as u64;
+        if tree.size() == checkpoint.size {
+            covered_root = Some(tree.root());
+        }
     }
     if tree.size() < checkpoint.size {
         return Err(TrailError::EntriesMissing {
@@ -144,7 +164,7 @@ pub(crate) fn recover(
             covered: checkpoint.size,
         });
     }
-    if root_at(storage, &tree, checkpoint.size)? != Some(checkpoint.root) {
+    if covered_root != Some(checkpoint.root) {
         return Err(TrailError::EntriesChanged {
             covered: checkpoint.size,
         });
@@ -153,7 +173,7 @@ pub(crate) fn recover(
     if dropped_bytes > 0 {
         storage
             .truncate(tail, whole)
-            .map_err(|source| TrailError::File { file: tail, source })?;
+            .map_err(|source| TrailError::file(tail, source))?;
     }
     if last.is_none() && bundles > 0 {
         last = Some(last_of_bundle(storage, bundles - 1)?);
@@ -178,7 +198,7 @@ fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
     ] {
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if there {
             return Err(TrailError::CheckpointMissing);
         }
@@ -196,7 +216,7 @@ fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
 fn read(storage: &dyn TrailStorage, file: TrailFile) -> Result<Option<Vec<u8>>, TrailError> {
     storage
         .read(file)
-        .map_err(|source| TrailError::File { file, source })
+        .map_err(|source| TrailError::file(file, source))
 }
 
 /// How many full bundles there are. The search starts at the last one that the
@@ -210,7 +230,7 @@ fn count_bundles(storage: &dyn TrailStorage, covered: u64) -> Result<u64, TrailE
         let file = TrailFile::Bundle { index };
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if !there {
             break;
         }
@@ -229,7 +249,7 @@ pub(crate) fn is_followed(storage: &dyn TrailStorage, index: u64) -> Result<bool
     for file in [TrailFile::Bundle { index }, TrailFile::Tail { index }] {
         let there = storage
             .exists(file)
-            .map_err(|source| TrailError::File { file, source })?;
+            .map_err(|source| TrailError::file(file, source))?;
         if there {
             return Ok(true);
         }
@@ -295,7 +315,7 @@ fn full_tile(
     };
     storage
         .put(file, hashes.as_flattened())
-        .map_err(|source| TrailError::File { file, source })?;
+        .map_err(|source| TrailError::file(file, source))?;
     Ok(hashes)
 }
 

@@ -1,15 +1,23 @@
 //! Where a trail's bytes are kept, and when they are durable.
 //!
 //! [`TrailStorage`] is the whole of what a trail asks of a disk, so that tests
-//! can stall it or let it fail. [`FileStorage`] is the real one.
+//! can stall it or let it fail. [`FileStorage`] is the real one, on a
+//! [`Disk`]. The free functions read a trail's directory as anyone may: without
+//! its lock, and whoever owns it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::recover::TrailError;
 use super::tiles::TrailFile;
+use crate::disk::directory_of;
+use crate::disk::{self, Access, Disk, DiskFile, Exposed, Facts, FileSystem, Forbidden, Lock};
 
 /// Keeps the files of one audit trail.
 ///
@@ -52,20 +60,33 @@ pub trait TrailStorage: Send {
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// A larger file is not read into memory. A full bundle of the largest entries
+/// has 16 MiB.
+const MAX_TRAIL_FILE_BYTES: u64 = 1 << 30;
+
 /// A trail in a directory: files of mode 0600 in directories of mode 0700.
 ///
-/// The directory is locked (`flock`) as long as the storage lives.
+/// The directory is locked (`flock`) as long as the storage lives. It and every
+/// file that is read or written must belong to this process's user or to root and
+/// must not be writable by others, nor be symbolic links. Reading by others is the
+/// operator's to allow: a trail holds no secret values.
+///
+/// Whatever is read through it is durable from then on: what a process that was
+/// killed has renamed or created, and not synced, must not be built upon.
 pub struct FileStorage {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
-    /// Open for the lock.
-    _lock: File,
+    _lock: Lock,
     /// The file that is appended to, kept open.
     appending: Option<Appending>,
+    /// Directories whose names are durable but for those that this storage is
+    /// about to sync.
+    settled: RefCell<BTreeSet<PathBuf>>,
 }
 
 struct Appending {
     file: TrailFile,
-    handle: File,
+    handle: Box<dyn DiskFile>,
     /// Whether its directory entry may not be durable yet.
     new: bool,
 }
@@ -74,20 +95,25 @@ impl FileStorage {
     /// Opens a directory, which is made if it doesn't exist.
     ///
     /// Errors: what the file system says; `ResourceBusy` if another process, or
-    /// another storage of this one, has it open.
+    /// another storage of this one, has it open; [`Exposed`] inside a
+    /// `PermissionDenied` if others can write to it.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::open_on(Arc::new(FileSystem), root)
+    }
+
+    /// The same on another disk.
+    pub fn open_on(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&root)?;
-        sync_parent(&root)?;
-        let lock = File::open(&root)?;
-        lock_exclusively(&lock)?;
+        disk::make_directories(disk.as_ref(), &root)?;
+        disk::check_own_directory(disk.as_ref(), &root)?;
+        disk.sync_directory(directory_of(&root))?;
+        let lock = lock_exclusively(disk.as_ref(), &root)?;
         let storage = Self {
+            disk,
             root,
             _lock: lock,
             appending: None,
+            settled: RefCell::default(),
         };
         Ok(storage)
     }
@@ -101,24 +127,54 @@ impl FileStorage {
         self.root.join(file.path())
     }
 
+    /// Makes durable that a file has its name, and the directories above it theirs.
+    fn settle(&self, path: &Path) -> io::Result<()> {
+        let mut settled = self.settled.borrow_mut();
+        for directory in path.ancestors().skip(1) {
+            if !directory.starts_with(&self.root) || settled.contains(directory) {
+                break;
+            }
+            self.disk.sync_directory(directory)?;
+            settled.insert(directory.to_owned());
+        }
+        Ok(())
+    }
+
     /// Makes the directories above a file, each durable in the one above it.
     fn make_parents(&self, path: &Path) -> io::Result<()> {
-        let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) else {
+        let parent = directory_of(path);
+        if self.settled.borrow().contains(parent) {
             return Ok(());
-        };
-        self.make_parents(parent)?;
-        match DirBuilder::new().mode(0o700).create(parent) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
         }
-        sync_parent(parent)
+        disk::make_directories(self.disk.as_ref(), parent)?;
+        self.settle(path)
+    }
+
+    fn open_checked(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let handle = match self.disk.open(path, access) {
+            Ok(handle) => handle,
+            Err(error) => {
+                // What a symbolic link gives is no error that an operator understands.
+                if let Some(facts) = self.disk.look(path).ok().flatten() {
+                    self.check(path, &facts)?;
+                }
+                return Err(error);
+            }
+        };
+        self.check(path, &handle.facts()?)?;
+        Ok(handle)
+    }
+
+    fn check(&self, path: &Path, facts: &Facts) -> io::Result<()> {
+        disk::check_file(path, facts, Forbidden::Writing, self.disk.user())?;
+        Ok(())
     }
 
     fn appending(&mut self, file: TrailFile) -> io::Result<&mut Appending> {
         if self.appending.as_ref().is_none_or(|open| open.file != file) {
             let path = self.path(file);
             self.make_parents(&path)?;
-            let handle = options().append(true).create(true).open(&path)?;
+            let handle = self.open_checked(&path, Access::Append)?;
             // Even one that exists may have been made by a process that was killed
             // before its directory was synced.
             let new = true;
@@ -130,43 +186,29 @@ impl FileStorage {
     }
 }
 
-/// Options that don't follow a link in the last part of the path. (The standard
-/// library sets `O_CLOEXEC`.)
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
-    options.mode(0o600).custom_flags(no_follow.cast_signed());
-    options
-}
-
-fn lock_exclusively(lock: &File) -> io::Result<()> {
+fn lock_exclusively(disk: &dyn Disk, root: &Path) -> io::Result<Lock> {
     for _ in 0..LOCK_TRIES {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+        match disk.lock(root) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            locked => return locked,
         }
     }
     Err(io::ErrorKind::ResourceBusy.into())
 }
 
-/// Makes the entries of the directory that holds `path` durable.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 impl TrailStorage for FileStorage {
     fn append(&mut self, file: TrailFile, bytes: &[u8]) -> io::Result<()> {
-        self.appending(file)?.handle.write_all(bytes)
+        self.appending(file)?.handle.append(bytes)
     }
 
     fn sync(&mut self, file: TrailFile) -> io::Result<()> {
-        let path = self.path(file);
+        let (disk, path) = (Arc::clone(&self.disk), self.path(file));
         let open = self.appending(file)?;
-        open.handle.sync_data()?;
+        open.handle.sync()?;
         if open.new {
-            sync_parent(&path)?;
+            disk.sync_directory(directory_of(&path))?;
             open.new = false;
         }
         Ok(())
@@ -175,46 +217,70 @@ impl TrailStorage for FileStorage {
     fn put(&mut self, file: TrailFile, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(file);
         self.make_parents(&path)?;
-        let mut new = path.clone().into_os_string();
-        new.push(".new");
-        let mut handle = options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&new)?;
-        handle.write_all(bytes)?;
-        handle.sync_data()?;
-        std::fs::rename(&new, &path)?;
-        sync_parent(&path)
+        disk::replace(self.disk.as_ref(), &path, bytes)
     }
 
     fn rename(&mut self, from: TrailFile, to: TrailFile) -> io::Result<()> {
         self.appending = None;
         let (from, to) = (self.path(from), self.path(to));
-        std::fs::rename(&from, &to)?;
-        sync_parent(&to)
+        self.disk.rename(&from, &to)?;
+        self.disk.sync_directory(directory_of(&to))
     }
 
     fn truncate(&mut self, file: TrailFile, length: u64) -> io::Result<()> {
-        let handle = options().write(true).open(self.path(file))?;
-        handle.set_len(length)?;
-        handle.sync_all()
+        let mut handle = self.open_checked(&self.path(file), Access::Append)?;
+        handle.truncate(length)?;
+        handle.sync()
     }
 
     fn remove_partials(&mut self, level: Option<u8>, index: u64) -> io::Result<()> {
         let directory = self.root.join(partials(level, index));
-        match std::fs::remove_dir_all(directory) {
+        match self.disk.remove_directory(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            _ => {
+                self.settled.borrow_mut().remove(&directory);
+                Ok(())
+            }
         }
     }
 
     fn read(&self, file: TrailFile) -> io::Result<Option<Vec<u8>>> {
-        read(&self.root, file)
+        let path = self.path(file);
+        match self.open_checked(&path, Access::Read) {
+            Ok(mut handle) => {
+                self.settle(&path)?;
+                disk::read_to_end(handle.as_mut(), MAX_TRAIL_FILE_BYTES).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn exists(&self, file: TrailFile) -> io::Result<bool> {
-        self.path(file).try_exists()
+        let path = self.path(file);
+        let found = self.disk.look(&path)?.is_some();
+        if found {
+            self.settle(&path)?;
+        }
+        Ok(found)
+    }
+}
+
+/// Options that don't follow a link in the last part of the path. (The standard
+/// library sets `O_CLOEXEC`.)
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let no_follow = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.custom_flags(no_follow.cast_signed());
+    options
+}
+
+/// The error of a trail whose directory can't be opened.
+pub(crate) fn open_error(source: io::Error) -> TrailError {
+    match Exposed::within(&source) {
+        Some(exposed) => TrailError::Exposed(exposed),
+        None if source.kind() == io::ErrorKind::ResourceBusy => TrailError::InUse,
+        None => TrailError::Directory { source },
     }
 }
 

@@ -16,7 +16,7 @@ use super::commit::{Clock, Committer, Done, Message, Parts};
 use super::record::{Administrative, Body};
 use super::recover::TrailError;
 use super::seal::SealKey;
-use super::storage::{FileStorage, TrailStorage};
+use super::storage::{FileStorage, TrailStorage, open_error};
 use super::tree::Tree;
 use crate::Ledger;
 
@@ -83,13 +83,7 @@ impl AuditTrail {
         origin: &str,
         durability: Durability,
     ) -> Result<Self, TrailError> {
-        let storage = FileStorage::open(directory).map_err(|source| {
-            if source.kind() == std::io::ErrorKind::ResourceBusy {
-                TrailError::InUse
-            } else {
-                TrailError::Directory { source }
-            }
-        })?;
+        let storage = FileStorage::open(directory).map_err(open_error)?;
         Self::open_with(Box::new(storage), seed, origin, durability)
     }
 

@@ -27,8 +27,9 @@ fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
     SecretInfo {
         name: SecretName::parse(name).unwrap(),
         kind,
+        state: crate::SecretState::Enabled,
         version: 1,
-        versions: vec![1],
+        versions: Vec::new(),
         created: Timestamp::UNIX_EPOCH,
         updated: Timestamp::UNIX_EPOCH,
         id,
