@@ -7,7 +7,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
 use super::{Grant, Grants};
-use crate::{Kind, SecretInfo};
+use crate::{Kind, SecretInfo, SecretState};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -43,6 +43,12 @@ pub enum FindingFault {
         /// What it is.
         kind: Kind,
     },
+    /// The secret is disabled.
+    SecretDisabled(SecretName),
+    /// The version of the secret that is in use may be used from this time on.
+    SecretNotYetValid(SecretName, Timestamp),
+    /// The version of the secret that is in use could be used until this time.
+    SecretNoLongerValid(SecretName, Timestamp),
     /// The grant's time is over.
     Expired(Timestamp),
     /// The grant was withdrawn at run time and is not in force.
@@ -102,6 +108,18 @@ impl fmt::Display for Finding {
                 "the secret \"{secret}\" is of kind {}, which does not allow this use",
                 kind.as_str()
             ),
+            FindingFault::SecretDisabled(name) => write!(
+                f,
+                "the secret \"{name}\" is disabled; to enable it: keyward secret enable {name}"
+            ),
+            FindingFault::SecretNotYetValid(name, from) => write!(
+                f,
+                "the secret \"{name}\" is valid from {from} on; to change that: keyward secret validity {name}"
+            ),
+            FindingFault::SecretNoLongerValid(name, until) => write!(
+                f,
+                "the secret \"{name}\" was valid until {until}; give it a new value: keyward secret rotate {name}"
+            ),
             FindingFault::Expired(time) => {
                 write!(f, "it has expired: not-after is {time}")
             }
@@ -149,7 +167,7 @@ impl Grants {
                 find(FindingFault::UnknownPolicy(grant.policy.clone()), near);
             }
             if let Some(secrets) = secrets {
-                check_secret(grant, secrets, &mut find);
+                check_secret(grant, now, secrets, &mut find);
             }
             for destination in &grant.to {
                 let route = &destination.route;
@@ -191,22 +209,33 @@ impl Grants {
 
 fn check_secret(
     grant: &Grant,
+    now: Timestamp,
     secrets: &[SecretInfo],
     find: &mut impl FnMut(FindingFault, String),
 ) {
     let name = &grant.secret;
-    match secrets.iter().find(|secret| secret.name == *name) {
-        None => {
-            let near = did_you_mean(name.as_str(), secrets.iter().map(|info| info.name.as_str()));
-            find(FindingFault::UnknownSecret(name.clone()), near);
-        }
-        Some(info) if !grant.use_().fits(&info.kind) => find(
-            FindingFault::KindDoesNotFit {
-                secret: name.clone(),
-                kind: info.kind,
-            },
-            String::new(),
-        ),
-        Some(_) => {}
+    let Some(info) = secrets.iter().find(|secret| secret.name == *name) else {
+        let near = did_you_mean(name.as_str(), secrets.iter().map(|info| info.name.as_str()));
+        return find(FindingFault::UnknownSecret(name.clone()), near);
+    };
+    let mut find = |fault| find(fault, String::new());
+    if !grant.use_().fits(&info.kind) {
+        find(FindingFault::KindDoesNotFit {
+            secret: name.clone(),
+            kind: info.kind,
+        });
+    }
+    if info.state == SecretState::Disabled {
+        find(FindingFault::SecretDisabled(name.clone()));
+    }
+    let mut versions = info.versions.iter();
+    let Some(current) = versions.find(|version| version.number == info.version) else {
+        return;
+    };
+    if let Some(from) = current.validity.not_before.filter(|from| now < *from) {
+        find(FindingFault::SecretNotYetValid(name.clone(), from));
+    }
+    if let Some(until) = current.validity.not_after.filter(|until| now >= *until) {
+        find(FindingFault::SecretNoLongerValid(name.clone(), until));
     }
 }

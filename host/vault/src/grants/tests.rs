@@ -405,3 +405,63 @@ to = [{ route = "billing" }]
         ]
     );
 }
+
+#[test]
+fn a_secret_that_can_not_be_used_now_is_found() {
+    let grants = Grants::parse(
+        "grants.toml",
+        "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"key\"\nuse = \"mac-sign\"\n",
+    )
+    .unwrap();
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = time("2030-01-01T00:00:00Z");
+    let said = |state, validity| {
+        let mut secret = secret("key", "hmac-key".parse().unwrap(), Uuid::nil());
+        secret.state = state;
+        secret.versions = vec![crate::VersionInfo {
+            number: 1,
+            created: Timestamp::UNIX_EPOCH,
+            validity,
+            state: crate::VersionState::Current,
+        }];
+        let secrets = [secret];
+        let there = Surroundings {
+            secrets: Some(&secrets),
+            policies: &[PolicyName::parse("p").unwrap()],
+            ..Surroundings::default()
+        };
+        let findings = grants.check_at(now, &there);
+        let texts = findings.iter().map(ToString::to_string);
+        texts.collect::<Vec<_>>()
+    };
+    let (enabled, disabled) = (crate::SecretState::Enabled, crate::SecretState::Disabled);
+    let always = crate::Validity::default();
+    assert_eq!(said(enabled, always), [""; 0]);
+    let head = "grants.toml:1: grant \"g\": the secret \"key\"";
+    assert_eq!(
+        said(disabled, always),
+        [format!(
+            "{head} is disabled; to enable it: keyward secret enable key"
+        )]
+    );
+    let from = crate::Validity {
+        not_before: Some(time("2030-01-01T00:00:01Z")),
+        not_after: None,
+    };
+    assert_eq!(
+        said(enabled, from),
+        [format!(
+            "{head} is valid from 2030-01-01T00:00:01Z on; to change that: keyward secret validity key"
+        )]
+    );
+    let until = crate::Validity {
+        not_before: None,
+        not_after: Some(now),
+    };
+    assert_eq!(
+        said(enabled, until),
+        [format!(
+            "{head} was valid until 2030-01-01T00:00:00Z; give it a new value: keyward secret rotate key"
+        )]
+    );
+}
