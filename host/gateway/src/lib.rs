@@ -13,6 +13,7 @@
 pub mod assemble;
 pub mod config;
 pub mod control;
+pub mod denials;
 mod forward;
 pub mod grants;
 pub mod harden;

@@ -114,7 +114,7 @@ pub use guard::{Found, Guard, GuardStream, Reflected};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
-pub use ledger::{Durable, Ledger};
+pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use master::VaultStatus;
 pub use memory::{MemoryProtection, memory_protection};
