@@ -35,7 +35,7 @@ fn assert_found(removed: Removed, what: &str) {
 fn control_without_syncs_of_the_vault_file_a_torn_one_is_found() {
     assert_found(
         |file, path| file && path.ends_with("vault.keyward.new"),
-        "wrong key file or damaged file",
+        "wrong key or damaged file",
     );
 }
 
