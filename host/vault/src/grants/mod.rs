@@ -4,7 +4,7 @@
 //! choose: the policy, the secret, the use, the header and its template, the
 //! routes, methods and paths. Whatever no grant names is refused. Nothing in the
 //! file is interpolated, matched by a pattern or inherited; what stands there is
-//! what is allowed.
+//! what is allowed. `GRANTS.md` describes the file and its lock.
 
 mod check;
 mod destinations;
