@@ -3,16 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
-use keyward::vault::{Actor, Secret, SecretInfo, Vault, VaultError};
-use keyward_gateway::config::Config;
+use keyward::vault::{Actor, KeySource, Opening, Secret, SecretInfo, Vault, VaultError};
+use keyward_gateway::config::{Config, VaultKey};
 use keyward_gateway::control::{
     Checkpoint, Client, ClientError, Fault, FaultCode, GrantsReloaded, Node, Peer, Reply, Request,
-    SecretEntry, Status, check_reason, execute,
+    SecretEntry, SecretPage, Status, check_reason, execute,
 };
 use serde::de::DeserializeOwned;
 
+use crate::Common;
 use crate::exit::{Exit, Failure};
-use crate::value::Value;
+use crate::input::Value;
 
 /// Who has the vault.
 pub(crate) enum Access {
@@ -56,12 +57,11 @@ impl Node for Here {
 
 impl Access {
     /// Finds the running gateway, or else opens the vault.
-    pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
+    pub(crate) fn open(config: &Config, common: &Common) -> Result<Self, Failure> {
         if let Some(gateway) = Self::running(config)? {
             return Ok(gateway);
         }
-        let vault =
-            Vault::open(&config.vault_files(), config.audit.durability).map_err(vault_failure)?;
+        let vault = open_vault(config, common)?;
         Ok(Self::Here(Box::new(Here {
             vault,
             trail: config.audit.directory.clone(),
@@ -132,7 +132,21 @@ impl Access {
 
     /// All secrets, by name.
     pub(crate) fn secrets(&self) -> Result<Vec<SecretEntry>, Failure> {
-        self.ask(Request::SecretList {}, None)
+        let mut secrets = Vec::new();
+        let mut after = None;
+        loop {
+            let request = Request::SecretList {
+                name: None,
+                after,
+                limit: None,
+            };
+            let page: SecretPage = self.ask(request, None)?;
+            secrets.extend(page.secrets);
+            after = page.next;
+            if after.is_none() {
+                return Ok(secrets);
+            }
+        }
     }
 
     /// All secrets, as the vault knows them.
@@ -161,6 +175,28 @@ pub(crate) fn reload_grants(
         None => Err(client_failure(ClientError::NotRunning)
             .help("a gateway reads the grants when it starts: keyward serve")),
     }
+}
+
+/// Opens the vault with the key that the configuration names.
+pub(crate) fn open_vault(config: &Config, common: &Common) -> Result<Vault, Failure> {
+    let opening = Opening {
+        key: key_source(config, common)?,
+        durability: config.audit.durability,
+    };
+    Vault::open_from(&config.vault_files(), opening).map_err(vault_failure)
+}
+
+/// What opens the vault, by the configuration; a passphrase is asked for.
+pub(crate) fn key_source(config: &Config, common: &Common) -> Result<KeySource, Failure> {
+    Ok(match &config.vault.key {
+        VaultKey::File(file) => KeySource::KeyFile(file.clone()),
+        VaultKey::Credential(file) => KeySource::Credential(file.clone()),
+        VaultKey::Passphrase => {
+            let file = common.passphrase_file();
+            let value = Value::passphrase(common.output(), "Passphrase of the vault", file)?;
+            KeySource::Passphrase(value.into_secret()?)
+        }
+    })
 }
 
 /// As the gateway names those who come through its socket.
@@ -216,11 +252,15 @@ pub(crate) fn vault_failure(error: VaultError) -> Failure {
             Exit::Failed,
             Some("`keyward doctor` checks all files at once"),
         ),
-        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } | VaultError::Trail(_) => (
+        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } => (
             Exit::Failed,
             Some(
-                "`keyward audit verify --key VKEY` says what is wrong with the trail; restore vault and trail together",
+                "restore vault and trail together; if you put this state there on purpose: keyward vault accept-rollback",
             ),
+        ),
+        VaultError::Trail(_) => (
+            Exit::Failed,
+            Some("`keyward audit verify --key VKEY` says what is wrong with the trail"),
         ),
         _ => (Exit::Failed, None),
     };

@@ -5,11 +5,13 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use keyward::Keyward;
 use keyward::egress::BodyError;
-use keyward::vault::{Actor, Components, Surroundings, Vault};
+use keyward::vault::{Actor, Components, KeySource, Opening, PruneError, Surroundings, Vault};
 use tokio::net::TcpListener;
 
 use crate::assemble::{OpenError, assemble};
@@ -57,12 +59,17 @@ pub struct Bound {
 }
 
 impl Gateway {
-    /// Opens the vault, loads the grants, the policies and the documents. Blocks
-    /// for tens of milliseconds for each policy.
+    /// Opens the vault with `key`, loads the grants, the policies and the
+    /// documents. Blocks for tens of milliseconds for each policy, and for as long
+    /// as a passphrase takes.
     ///
     /// Errors: see [`OpenError`].
-    pub fn open(config: Config, actor: &Actor) -> Result<Self, OpenError> {
-        let vault = Vault::open(&config.vault_files(), config.audit.durability)?;
+    pub fn open(config: Config, key: KeySource, actor: &Actor) -> Result<Self, OpenError> {
+        let opening = Opening {
+            key,
+            durability: config.audit.durability,
+        };
+        let vault = Vault::open_from(&config.vault_files(), opening)?;
         let config = config.resolve(&Values::of(&vault))?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
@@ -132,6 +139,7 @@ impl Bound {
             ..Limits::default()
         };
         let control = tokio::spawn(self.control.serve(self.gateway.clone()));
+        let retention = tokio::spawn(retain(Arc::clone(&self.gateway)));
         let gateway = self.gateway;
         let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
             let gateway = Arc::clone(&gateway);
@@ -143,8 +151,44 @@ impl Bound {
         };
         let stopped = listen::serve(self.listener, limits, handler, stop).await;
         control.abort();
+        retention.abort();
         stopped
     }
+}
+
+/// Removes records that are older than `retention` says, now and once a day.
+async fn retain(gateway: Arc<Gateway>) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let Some(retention) = gateway.config.audit.retention else {
+        return;
+    };
+    let mut days = tokio::time::interval(DAY);
+    loop {
+        days.tick().await;
+        let gateway = Arc::clone(&gateway);
+        let work = tokio::task::spawn_blocking(move || prune(gateway.vault(), retention));
+        if let Ok(Err(error)) = work.await {
+            tracing::error!(%error, "old records of the audit trail can't be removed");
+        }
+    }
+}
+
+fn prune(vault: &Vault, retention: Duration) -> Result<(), PruneError> {
+    let Ok(before) = Timestamp::now().checked_sub(retention) else {
+        // Before the calendar begins there are no records.
+        return Ok(());
+    };
+    let actor = Actor {
+        name: "keyward".to_owned(),
+        reason: Some("retention".to_owned()),
+    };
+    if let Some(pruned) = vault.audit().prune(before, &actor)? {
+        tracing::info!(
+            below = pruned.entries,
+            "old records of the audit trail removed"
+        );
+    }
+    Ok(())
 }
 
 impl Node for Gateway {

@@ -21,7 +21,7 @@ pub(super) fn run(common: &Common) -> Outcome {
             .help("name one with `[grants] file`"));
     };
     let grants = read(&config)?;
-    let secrets = Access::open(&config)?.list()?;
+    let secrets = Access::open(&config, common)?.list()?;
     let components = components(&config);
     let lock = Lock::pin(&grants, &secrets, &components).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();

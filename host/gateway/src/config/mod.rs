@@ -17,10 +17,12 @@ mod parse;
 mod pipeline;
 mod reader;
 mod values;
+mod vault;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyward::egress::Route;
 use keyward::names::{PolicyName, RouteName};
@@ -32,6 +34,7 @@ pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
 pub use values::{Known, Unresolved, Values};
+pub use vault::{CredentialError, credential};
 
 /// A gateway's configuration. All paths are absolute or relative to the working
 /// directory: those in the file are relative to the file, and resolved here.
@@ -77,13 +80,24 @@ pub struct GatewaySection {
     pub max_connections: usize,
 }
 
-/// `[vault]`. `vault.keyward` and `vault.key` unless set.
+/// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultSection {
     /// The sealed file.
     pub file: PathBuf,
-    /// The file with its key.
-    pub key_file: PathBuf,
+    /// What opens it.
+    pub key: VaultKey,
+}
+
+/// What opens the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultKey {
+    /// A file with its key: `key-file`.
+    File(PathBuf),
+    /// A file with its key that the service manager makes: `credential`.
+    Credential(PathBuf),
+    /// A passphrase, asked for at start: `passphrase = true`.
+    Passphrase,
 }
 
 /// `[audit]`. Directory `audit`, durability `strict` unless set.
@@ -93,6 +107,8 @@ pub struct AuditSection {
     pub directory: PathBuf,
     /// When a record counts as written.
     pub durability: Durability,
+    /// How long records are kept: whole days, `retention`. None: for ever.
+    pub retention: Option<Duration>,
 }
 
 /// `[control]`. Socket `control.sock` unless set.
@@ -150,7 +166,10 @@ impl Config {
     pub fn vault_files(&self) -> VaultFiles {
         VaultFiles {
             vault: self.vault.file.clone(),
-            key: self.vault.key_file.clone(),
+            key: match &self.vault.key {
+                VaultKey::File(file) | VaultKey::Credential(file) => file.clone(),
+                VaultKey::Passphrase => PathBuf::new(),
+            },
             audit: self.audit.directory.clone(),
         }
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use keyward::egress::{Roots, Route};
 use keyward::names::{PolicyName, RouteName};
-use keyward::vault::Durability;
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,7 +16,7 @@ use super::diagnostics::{ConfigErrors, nearest};
 use super::pipeline::{PathPrefix, Pipeline, Steps};
 use super::reader::{At, Findings, Reader, type_name};
 use super::values::{self, Marks, Values};
-use super::{AuditSection, Config, GatewaySection, PolicySection, SecretSetting, VaultSection};
+use super::{Config, GatewaySection, PolicySection, SecretSetting};
 
 const MAX_CONNECTIONS: usize = 4096;
 
@@ -68,7 +67,7 @@ impl<'a> Parser<'a> {
         let root = Reader::new("the file", 0..0, table.get_ref(), self.findings);
 
         let gateway = self.gateway(&root);
-        let (vault_file, key_file) = self.vault(&root);
+        let vault = self.vault(&root);
         let audit = self.audit(&root);
         let control = self.control(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
@@ -98,10 +97,7 @@ impl<'a> Parser<'a> {
         Some(Config {
             file: file.to_owned(),
             gateway: gateway?,
-            vault: VaultSection {
-                file: vault_file.unwrap_or_else(|| self.base.join("vault.keyward")),
-                key_file: key_file.unwrap_or_else(|| self.base.join("vault.key")),
-            },
+            vault: vault?,
             audit,
             control,
             grants,
@@ -149,44 +145,6 @@ impl<'a> Parser<'a> {
             document,
             max_connections,
         })
-    }
-
-    fn vault(&self, root: &Reader<'a, '_>) -> (Option<PathBuf>, Option<PathBuf>) {
-        let Some(section) = root.section("vault", "[vault]") else {
-            return (None, None);
-        };
-        let paths = (self.path(&section, "file"), self.path(&section, "key-file"));
-        section.finish();
-        paths
-    }
-
-    fn audit(&self, root: &Reader<'a, '_>) -> AuditSection {
-        let mut audit = AuditSection {
-            directory: self.base.join("audit"),
-            durability: Durability::Strict,
-        };
-        let Some(section) = root.section("audit", "[audit]") else {
-            return audit;
-        };
-        if let Some(directory) = self.path(&section, "directory") {
-            audit.directory = directory;
-        }
-        match section.text("durability") {
-            None
-            | Some(At {
-                value: "strict", ..
-            }) => {}
-            Some(At {
-                value: "buffered", ..
-            }) => audit.durability = Durability::Buffered,
-            Some(At { span, .. }) => self.findings.add_with_help(
-                span,
-                "`durability` is neither \"strict\" nor \"buffered\"",
-                "\"strict\" waits until a record is on the disk, \"buffered\" until it is written",
-            ),
-        }
-        section.finish();
-        audit
     }
 
     /// `key` of section `name`, both of which may be missing.

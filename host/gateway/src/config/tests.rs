@@ -1,6 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+use keyward::vault::Durability;
+
 use super::*;
+use crate::config::VaultKey;
 
 const WHOLE: &str = r#"
 [gateway]
@@ -80,8 +83,8 @@ fn a_whole_file_is_read() {
         Path::new("/var/lib/keyward/vault.keyward")
     );
     assert_eq!(
-        config.vault.key_file,
-        Path::new("/etc/keyward/keys/vault.key")
+        config.vault.key,
+        VaultKey::File("/etc/keyward/keys/vault.key".into())
     );
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/trail"));
     assert!(matches!(config.audit.durability, Durability::Buffered));
@@ -133,7 +136,10 @@ fn the_longest_path_wins() {
 fn what_is_left_out_has_a_default_beside_the_file() {
     let config = parse_text("[gateway]\nlisten = \"[::1]:0\"\n").unwrap();
     assert_eq!(config.vault.file, Path::new("/etc/keyward/vault.keyward"));
-    assert_eq!(config.vault.key_file, Path::new("/etc/keyward/vault.key"));
+    assert_eq!(
+        config.vault.key,
+        VaultKey::File("/etc/keyward/vault.key".into())
+    );
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/audit"));
     assert!(matches!(config.audit.durability, Durability::Strict));
     assert_eq!(
@@ -177,7 +183,7 @@ path = "/a"
     let expected = [
         "2:10 `listen` is not an address and a port",
         "3:19 `max-connections` must be 1 to 4294967296",
-        "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability",
+        "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability, retention",
         "7:8 ",
         "11:7 `url`: http:// is for this machine only",
         "14:13 `component` must be a string, not a whole number",

@@ -1,12 +1,17 @@
 //! What comes back: data of each verb, or why there is none.
 
-use keyward::names::SecretName;
+use std::collections::BTreeSet;
+
+use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    Kind, SecretInfo, SecretState, UnknownWord, Validity, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, Kind, SecretInfo, SecretState, SlotInfo, SlotKind, TrailRecord, ValueInfo,
+    VaultError, VersionInfo, VersionState,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::roles::{Role, in_words};
+use super::texts::{CostText, KindText, ValidityText, ValueText};
 use super::verbs::Verb;
 
 /// The longest answer line, in bytes with its line end.
@@ -70,11 +75,15 @@ impl Fault {
 
 impl From<VaultError> for Fault {
     fn from(error: VaultError) -> Self {
+        // What is wrong with the request; the rest is wrong with the node.
         let code = match error {
-            VaultError::Import(_) | VaultError::NameTaken(_) | VaultError::NoSuchSecret(_) => {
-                FaultCode::Refused
-            }
-            _ => FaultCode::Unavailable,
+            VaultError::Audit(_)
+            | VaultError::Trail(_)
+            | VaultError::ReadOnly
+            | VaultError::Io { .. }
+            | VaultError::TooLarge { .. }
+            | VaultError::PassphraseMemory { .. } => FaultCode::Unavailable,
+            _ => FaultCode::Refused,
         };
         Self::of(code, error)
     }
@@ -151,36 +160,72 @@ pub struct Checkpoint {
     pub verifier_key: String,
 }
 
+/// Some of the secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SecretPage {
+    /// By name.
+    pub secrets: Vec<SecretEntry>,
+    /// After which name the next ones come; `None` if these are the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<SecretName>,
+}
+
 /// A secret, but for its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SecretEntry {
     /// Its name.
     pub name: SecretName,
+    /// What the audit trail calls it.
+    pub id: String,
     /// What it is.
+    #[serde(flatten)]
     pub kind: KindText,
+    /// `enabled` or `disabled`.
+    pub state: String,
     /// The version in use.
     pub version: u64,
-    /// The versions that the vault holds.
-    pub versions: Vec<u64>,
+    /// The versions that the vault holds, in ascending order.
+    pub versions: Vec<VersionEntry>,
     /// When it was added (RFC 3339).
     pub created: String,
     /// When the version in use was added (RFC 3339).
     pub updated: String,
-    /// What the audit trail calls it.
-    pub id: String,
+}
+
+/// A version of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VersionEntry {
+    /// Its number, from 1.
+    pub version: u64,
+    /// `current`, `previous` or `kept`.
+    pub state: String,
+    /// When it was added (RFC 3339).
+    pub created: String,
+    /// When it may be used.
+    #[serde(flatten)]
+    pub validity: ValidityText,
 }
 
 impl From<&SecretInfo> for SecretEntry {
     fn from(info: &SecretInfo) -> Self {
+        let versions = info.versions.iter().map(|version| VersionEntry {
+            version: version.number,
+            state: version.state.as_str().to_owned(),
+            created: version.created.to_string(),
+            validity: ValidityText::from(&version.validity),
+        });
         Self {
             name: info.name.clone(),
+            id: info.id.to_string(),
             kind: info.kind.into(),
+            state: info.state.as_str().to_owned(),
             version: info.version,
-            versions: info.versions.iter().map(|version| version.number).collect(),
+            versions: versions.collect(),
             created: info.created.to_string(),
             updated: info.updated.to_string(),
-            id: info.id.to_string(),
         }
     }
 }
@@ -189,24 +234,47 @@ impl TryFrom<&SecretEntry> for SecretInfo {
     type Error = EntryError;
 
     fn try_from(entry: &SecretEntry) -> Result<Self, EntryError> {
-        let created = entry.created.parse().map_err(|_| EntryError)?;
-        let version = |number: &u64| VersionInfo {
-            number: *number,
-            created,
-            validity: Validity::default(),
-            state: VersionState::Current,
-        };
+        let versions = entry.versions.iter().map(VersionInfo::try_from);
+        let states = [SecretState::Enabled, SecretState::Disabled];
         Ok(Self {
             name: entry.name.clone(),
             kind: Kind::try_from(&entry.kind).map_err(|_| EntryError)?,
-            state: SecretState::Enabled,
-            version: entry.version,
-            versions: entry.versions.iter().map(version).collect(),
-            created,
-            updated: entry.updated.parse().map_err(|_| EntryError)?,
             id: entry.id.parse().map_err(|_| EntryError)?,
+            state: word(states, &entry.state, |state| state.as_str())?,
+            version: entry.version,
+            versions: versions.collect::<Result<_, _>>()?,
+            created: entry.created.parse().map_err(|_| EntryError)?,
+            updated: entry.updated.parse().map_err(|_| EntryError)?,
         })
     }
+}
+
+impl TryFrom<&VersionEntry> for VersionInfo {
+    type Error = EntryError;
+
+    fn try_from(entry: &VersionEntry) -> Result<Self, EntryError> {
+        let states = [
+            VersionState::Current,
+            VersionState::Previous,
+            VersionState::Kept,
+        ];
+        Ok(Self {
+            number: entry.version,
+            created: entry.created.parse().map_err(|_| EntryError)?,
+            validity: entry.validity.read().map_err(|_| EntryError)?,
+            state: word(states, &entry.state, |state| state.as_str())?,
+        })
+    }
+}
+
+fn word<T: Copy>(
+    all: impl IntoIterator<Item = T>,
+    text: &str,
+    as_str: impl Fn(&T) -> &'static str,
+) -> Result<T, EntryError> {
+    all.into_iter()
+        .find(|item| as_str(item) == text)
+        .ok_or(EntryError)
 }
 
 /// What a gateway says about something is not as the vault would say it.
@@ -214,74 +282,227 @@ impl TryFrom<&SecretEntry> for SecretInfo {
 #[error("the gateway's answer is not understood; is it another version?")]
 pub struct EntryError;
 
-/// A kind in words.
+/// What is done and leaves nothing to show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KindText {
-    /// `client-keys`, `api-key`, `hmac-key`.
-    pub kind: String,
-    /// Of an `hmac-key`: `sha256` unless set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub algorithm: Option<String>,
-    /// Of an `hmac-key`: `raw` unless set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoding: Option<String>,
+#[serde(rename_all = "kebab-case")]
+pub struct Removed {
+    /// What was removed.
+    pub removed: String,
 }
 
-impl From<Kind> for KindText {
-    fn from(kind: Kind) -> Self {
-        let (algorithm, encoding) = match kind {
-            Kind::HmacKey {
-                algorithm,
-                encoding,
-            } => (Some(algorithm.to_string()), Some(encoding.to_string())),
-            Kind::DataKey { encoding } => (None, Some(encoding.to_string())),
-            _ => (None, None),
+/// The clients of one secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientList {
+    /// The secret.
+    pub keys: SecretName,
+    /// Its clients, by subject.
+    pub clients: Vec<ClientEntry>,
+}
+
+/// A client, but for its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientEntry {
+    /// Who it is.
+    pub subject: Subject,
+    /// `enabled` or `disabled`.
+    pub state: String,
+    /// When each of its keys was added, the older first (RFC 3339).
+    pub added: Vec<String>,
+}
+
+impl From<&ClientInfo> for ClientEntry {
+    fn from(info: &ClientInfo) -> Self {
+        let state = if info.disabled { "disabled" } else { "enabled" };
+        Self {
+            subject: info.subject.clone(),
+            state: state.to_owned(),
+            added: info.keys.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// A named value: what a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ValueEntry {
+    /// The name.
+    pub name: ValueName,
+    /// What it stands for.
+    pub value: ValueText,
+    /// Words that sort it.
+    pub tags: BTreeSet<Tag>,
+    /// When it was first set (RFC 3339).
+    pub created: String,
+    /// When it was last set (RFC 3339).
+    pub updated: String,
+}
+
+impl From<&ValueInfo> for ValueEntry {
+    fn from(info: &ValueInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            value: ValueText::from(&info.value),
+            tags: info.tags.clone(),
+            created: info.created.to_string(),
+            updated: info.updated.to_string(),
+        }
+    }
+}
+
+/// The grants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GrantList {
+    /// Those in force.
+    pub grants: Vec<GrantEntry>,
+    /// Those that the grants file has and that hold no more.
+    pub revoked: Vec<GrantId>,
+}
+
+/// A grant in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GrantEntry {
+    /// Its id.
+    pub id: GrantId,
+    /// Which policy.
+    pub policy: String,
+    /// Which secret.
+    pub secret: String,
+    /// What the policy calls the secret.
+    pub alias: String,
+    /// Which use.
+    #[serde(rename = "use")]
+    pub use_: String,
+    /// What the destination learns: `A`, `B` or `C`.
+    pub class: String,
+    /// Until when (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<String>,
+}
+
+impl From<&Grant> for GrantEntry {
+    fn from(grant: &Grant) -> Self {
+        let use_ = grant.use_();
+        Self {
+            id: grant.id.clone(),
+            policy: grant.policy.to_string(),
+            secret: grant.secret.to_string(),
+            alias: grant.alias.to_string(),
+            use_: use_.as_str().to_owned(),
+            class: use_.class().as_str().to_owned(),
+            not_after: grant.not_after.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Some records of the audit trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RecordPage {
+    /// Oldest first.
+    pub records: Vec<RecordEntry>,
+    /// From which entry on there may be more; `None` if there are none now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// How many entries the trail's checkpoint covers: from here on there is more
+    /// later.
+    pub covered: u64,
+}
+
+/// A record of the audit trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RecordEntry {
+    /// As an object, with the fields of `AUDIT.md`.
+    pub record: Value,
+    /// As one line for people.
+    pub words: String,
+}
+
+impl From<&TrailRecord> for RecordEntry {
+    fn from(record: &TrailRecord) -> Self {
+        Self {
+            record: record.to_json(),
+            words: record.to_string(),
+        }
+    }
+}
+
+/// The proof that an entry is in the trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ProofEntry {
+    /// As C2SP tlog-proof's text.
+    pub text: String,
+    /// As an object.
+    pub proof: Value,
+    /// The key that verifies it.
+    pub verifier_key: String,
+}
+
+/// What was removed from the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PrunedEntry {
+    /// Entries with a lower index are gone now; 0 if none was old enough.
+    pub entries: u64,
+}
+
+/// What is known of the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct VaultEntry {
+    /// The vault's id.
+    pub id: String,
+    /// How often it was changed.
+    pub epoch: u64,
+    /// The number of the wrapping key.
+    pub wrap_epoch: u64,
+    /// How many data keys it has sealed.
+    pub wraps: u64,
+    /// How many secrets there are.
+    pub secrets: u64,
+    /// How many versions they have.
+    pub versions: u64,
+    /// How many named values there are.
+    pub values: u64,
+    /// How many keys open the vault.
+    pub slots: u64,
+    /// The file's size.
+    pub bytes: u64,
+    /// How values are kept in memory.
+    pub memory: String,
+}
+
+/// A key that opens the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SlotEntry {
+    /// Its number.
+    pub id: u64,
+    /// `key-file`, `passphrase` or `credential`.
+    pub kind: String,
+    /// Of a passphrase: what a guess costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostText>,
+    /// When it was made (RFC 3339).
+    pub created: String,
+}
+
+impl From<&SlotInfo> for SlotEntry {
+    fn from(info: &SlotInfo) -> Self {
+        let cost = match info.kind {
+            SlotKind::Passphrase { cost } => Some(cost.into()),
+            SlotKind::KeyFile | SlotKind::Credential => None,
         };
         Self {
-            kind: kind.as_str().to_owned(),
-            algorithm,
-            encoding,
+            id: info.id,
+            kind: info.kind.as_str().to_owned(),
+            cost,
+            created: info.created.to_string(),
         }
     }
-}
-
-impl TryFrom<&KindText> for Kind {
-    type Error = KindTextError;
-
-    fn try_from(text: &KindText) -> Result<Self, KindTextError> {
-        let kind: Self = text.kind.parse()?;
-        match kind {
-            Self::HmacKey {
-                mut algorithm,
-                mut encoding,
-            } => {
-                if let Some(text) = &text.algorithm {
-                    algorithm = text.parse()?;
-                }
-                if let Some(text) = &text.encoding {
-                    encoding = text.parse()?;
-                }
-                Ok(Self::HmacKey {
-                    algorithm,
-                    encoding,
-                })
-            }
-            _ if text.algorithm.is_some() || text.encoding.is_some() => {
-                Err(KindTextError::NoAlgorithm(kind.as_str()))
-            }
-            kind => Ok(kind),
-        }
-    }
-}
-
-/// Why words name no kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KindTextError {
-    /// An unknown word.
-    #[error(transparent)]
-    Unknown(#[from] UnknownWord),
-    /// An algorithm or an encoding for a kind that has none.
-    #[error("a secret of kind {0} has no algorithm and no encoding")]
-    NoAlgorithm(&'static str),
 }

@@ -41,17 +41,22 @@ mod request;
 mod roles;
 mod server;
 mod socket;
+mod texts;
 mod verbs;
 
 pub use answers::{
-    Checkpoint, EntryError, Fault, FaultCode, GrantsReloaded, KindText, KindTextError, Pong,
-    SecretEntry, Status,
+    Checkpoint, ClientEntry, ClientList, EntryError, Fault, FaultCode, GrantEntry, GrantList,
+    GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed, SecretEntry,
+    SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
 pub use execute::{Node, Reply, check_reason, execute};
 pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
 pub use socket::{BindError, ControlSocket, Rules};
+pub use texts::{
+    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, ValidityText, ValueText,
+};
 pub use verbs::{UnknownVerb, Verb};
 
 #[cfg(test)]

@@ -146,6 +146,8 @@ async fn set(
     let request = Request::SecretSet {
         name: name(name_),
         kind: kind.into(),
+        validity: ValidityText::default(),
+        generate: false,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, None, &value)).await
@@ -157,7 +159,11 @@ async fn rotate(
     value: &[u8],
     reason: Option<&'static str>,
 ) -> Result<SecretEntry, ClientError> {
-    let request = Request::SecretRotate { name: name(name_) };
+    let request = Request::SecretRotate {
+        name: name(name_),
+        validity: ValidityText::default(),
+        generate: false,
+    };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, reason, &value)).await
 }
@@ -168,6 +174,14 @@ async fn ask<T: DeserializeOwned + Send + 'static>(
     reason: Option<&'static str>,
 ) -> Result<T, ClientError> {
     with_client(running, move |client| client.ask(request, reason, &[])).await
+}
+
+fn list(after: Option<&str>, limit: Option<u32>) -> Request {
+    Request::SecretList {
+        name: None,
+        after: after.map(name),
+        limit,
+    }
 }
 
 #[tokio::test]
@@ -186,8 +200,8 @@ async fn secrets_are_set_rotated_and_listed_and_never_shown() {
     .await
     .unwrap();
     assert_eq!(rotated.version, 2);
-    let listed: Vec<SecretEntry> = ask(&running, Request::SecretList {}, None).await.unwrap();
-    assert_eq!(listed, [rotated]);
+    let listed: SecretPage = ask(&running, list(None, None), None).await.unwrap();
+    assert_eq!((listed.secrets, listed.next), (vec![rotated], None));
     assert_eq!(running.node.vault.list().len(), 1);
     let answer = raw(
         &running,
@@ -198,6 +212,35 @@ async fn secrets_are_set_rotated_and_listed_and_never_shown() {
         answer.contains("billing-key") && !answer.contains("sk-live"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn many_secrets_are_listed_page_by_page() {
+    let running = start();
+    for name in ["c", "a", "b"] {
+        set(&running, name, Kind::ApiKey, VALUE.as_bytes())
+            .await
+            .unwrap();
+    }
+    let mut names = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let request = list(after.as_deref(), Some(2));
+        let page: SecretPage = ask(&running, request, None).await.unwrap();
+        assert!(page.secrets.len() <= 2);
+        names.extend(page.secrets.iter().map(|entry| entry.name.to_string()));
+        match page.next {
+            Some(next) => after = Some(next.to_string()),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "c"]);
+    let request = Request::SecretList {
+        name: Some(name("d")),
+        after: None,
+        limit: None,
+    };
+    assert!(ask::<SecretPage>(&running, request, None).await.is_err());
 }
 
 #[tokio::test]
@@ -265,7 +308,7 @@ async fn where_a_reason_is_required_no_change_goes_without() {
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("--reason"), "{message}");
     assert!(running.node.vault.list().is_empty());
-    ask::<Vec<SecretEntry>>(&running, Request::SecretList {}, None)
+    ask::<SecretPage>(&running, list(None, None), None)
         .await
         .unwrap();
     let request = Request::GrantsReload {};

@@ -1,13 +1,19 @@
 //! Carrying out requests: the same code for those that come through the socket
 //! and for a command that has opened the vault itself.
 
+mod clients;
+mod secrets;
+mod trail;
+mod values;
+mod vault;
+
 use std::path::Path;
 
-use keyward::vault::{Actor, Kind, Secret, Vault};
+use keyward::vault::{Actor, Secret, Vault};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answers::{Checkpoint, Fault, FaultCode, GrantsReloaded, Pong, SecretEntry, Status};
+use super::answers::{Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status};
 use super::request::{MAX_REASON, Request};
 
 /// What requests act on: a gateway, or an opened vault.
@@ -44,6 +50,16 @@ impl Reply {
     }
 }
 
+/// The values of a request, in their order.
+struct Values(std::vec::IntoIter<Secret>);
+
+impl Values {
+    fn next(&mut self) -> Result<Secret, Fault> {
+        let missing = || Fault::of(FaultCode::Malformed, "the request brings too few values");
+        self.0.next().ok_or_else(missing)
+    }
+}
+
 /// Carries out a request. Whether the actor may ask for it has been decided.
 ///
 /// Blocks until what it changes is on disk and in the audit trail.
@@ -66,12 +82,7 @@ pub fn execute(
         return Err(Fault::of(FaultCode::Malformed, message));
     }
     let vault = node.vault();
-    let mut values = values.into_iter();
-    let mut value = || {
-        values
-            .next()
-            .ok_or_else(|| Fault::of(FaultCode::Malformed, "the request brings no value"))
-    };
+    let values = Values(values.into_iter());
     match request {
         Request::Ping {} => Reply::data(Pong {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,28 +92,66 @@ pub fn execute(
             Some(status) => Reply::data(status),
             None => Err(Fault::of(FaultCode::Unavailable, "no gateway is running")),
         },
-        Request::SecretList {} => {
-            let secrets = vault.list();
-            Reply::data(secrets.iter().map(SecretEntry::from).collect::<Vec<_>>())
-        }
-        Request::SecretSet { name, kind } => {
-            let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
-            let info = vault.add(&name, kind, value()?, actor)?;
-            Reply::data(SecretEntry::from(&info))
-        }
-        Request::SecretRotate { name } => {
-            let info = vault.rotate(&name, value()?, actor)?;
-            Reply::data(SecretEntry::from(&info))
-        }
+        Request::SecretList { .. }
+        | Request::SecretSet { .. }
+        | Request::SecretRotate { .. }
+        | Request::SecretRollBack { .. }
+        | Request::SecretDisable { .. }
+        | Request::SecretEnable { .. }
+        | Request::SecretRetire { .. }
+        | Request::SecretRemove { .. }
+        | Request::SecretValidity { .. } => secrets::execute(request, values, vault, actor),
+        Request::ClientList { .. }
+        | Request::ClientAdd { .. }
+        | Request::ClientRotate { .. }
+        | Request::ClientRetire { .. }
+        | Request::ClientDisable { .. }
+        | Request::ClientEnable { .. }
+        | Request::ClientRemove { .. } => clients::execute(request, values, vault, actor),
+        Request::ValueList { .. }
+        | Request::ValueShow { .. }
+        | Request::ValueSet { .. }
+        | Request::ValueRemove { .. } => values::execute(request, vault, actor),
+        Request::GrantsList {} => Reply::data(grants(vault)),
         Request::GrantsReload {} => Reply::data(node.reload_grants(actor).map_err(Fault::refused)?),
-        Request::AuditCheckpoint {} => {
-            let trail = vault.audit();
-            Reply::data(Checkpoint {
-                checkpoint: trail.checkpoint(),
-                verifier_key: trail.verifier_key(),
-            })
+        Request::GrantsRevoke { grant } => {
+            vault.revoke_grant(&grant, actor)?;
+            Reply::data(grants(vault))
         }
+        Request::GrantsReinstate { grant } => {
+            vault.reinstate_grant(&grant, actor)?;
+            Reply::data(grants(vault))
+        }
+        Request::AuditCheckpoint {}
+        | Request::AuditQuery { .. }
+        | Request::AuditWho { .. }
+        | Request::AuditProve { .. }
+        | Request::AuditPrune { .. } => trail::execute(request, node, actor),
+        Request::VaultStatus {}
+        | Request::VaultSlots {}
+        | Request::VaultSlotAdd { .. }
+        | Request::VaultSlotRemove { .. }
+        | Request::VaultRewrap {}
+        | Request::VaultRekey { .. }
+        | Request::VaultBackup { .. } => vault::execute(request, values, vault, actor),
     }
+}
+
+fn grants(vault: &Vault) -> GrantList {
+    let grants = vault.grants();
+    GrantList {
+        grants: grants
+            .iter()
+            .map(|grant| GrantEntry::from(&**grant))
+            .collect(),
+        revoked: vault.revoked(),
+    }
+}
+
+/// What a verb's own module is given that is not its own.
+fn misrouted(request: &Request) -> Fault {
+    let message = format!("{} is not carried out here", request.verb());
+    Fault::of(FaultCode::Unavailable, message)
 }
 
 /// Whether the reason for a request can stand in the audit trail, and is there if
