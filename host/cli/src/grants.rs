@@ -1,16 +1,18 @@
 //! `keyward grants`: who may use which secret, for what.
 
 mod check;
+mod denied;
 mod diff;
 mod explain;
 mod pin;
+mod revoke;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use keyward::names::GrantId;
 use keyward_gateway::config::Config;
-use keyward_gateway::grants::{GrantsFault, LockFile};
+use keyward_gateway::grants::{GrantsFault, LockFile, lock_path};
 use serde_json::json;
 
 pub(crate) use check::remarks;
@@ -18,6 +20,7 @@ pub(crate) use check::remarks;
 use crate::access;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{YELLOW, counted};
+use crate::reason::Reason;
 use crate::{Common, place};
 
 const CHECK: &str = "\
@@ -98,12 +101,16 @@ pub(crate) enum Grants {
     #[command(after_help = PIN)]
     Pin,
 
+    Revoke(revoke::Revoke),
+    Reinstate(revoke::Reinstate),
+    List(revoke::List),
+    Denied(denied::Denied),
+
     /// Have the running gateway read the grants again; what is gone is dead at once.
     #[command(after_help = RELOAD)]
     Reload {
-        /// Why, for the audit trail.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
+        #[command(flatten)]
+        reason: Reason,
     },
 }
 
@@ -116,7 +123,11 @@ impl Grants {
                 _ => explain::run(common, &ids),
             },
             Self::Pin => pin::run(common),
-            Self::Reload { reason } => reload(common, reason.as_deref()),
+            Self::Revoke(command) => command.run(common),
+            Self::Reinstate(command) => command.run(common),
+            Self::List(command) => command.run(common),
+            Self::Denied(command) => command.run(common),
+            Self::Reload { reason } => reload(common, reason.get()),
         }
     }
 }
@@ -129,6 +140,11 @@ pub(crate) fn read(config: &Config) -> Result<keyward::vault::Grants, Failure> {
 /// Reads the lock beside them, if there is one.
 pub(crate) fn lock(config: &Config) -> Result<Option<LockFile>, Failure> {
     keyward_gateway::grants::read_lock(config).map_err(failure)
+}
+
+/// Whether there is a lock.
+pub(crate) fn is_pinned(config: &Config) -> bool {
+    lock_path(config).is_some_and(|file| file.exists())
 }
 
 /// Reads a grants file that has nothing to do with a gateway.

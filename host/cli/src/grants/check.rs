@@ -1,17 +1,18 @@
 //! `keyward grants check`: each grant in words, held against what there is.
 
-use keyward::names::{PolicyName, RouteName};
+use keyward::names::{GrantId, PolicyName};
 use keyward::vault::{Grants, SecretInfo, Surroundings};
-use keyward_gateway::config::Config;
-use keyward_gateway::grants::{components, lock_path};
+use keyward_gateway::config::{Config, Values};
+use keyward_gateway::control::{GrantList, Request};
+use keyward_gateway::grants::components;
 use serde_json::{Value, json};
 
 use super::explain::{in_json, url_of};
 use super::read;
 use crate::Common;
 use crate::access::Access;
-use crate::exit::{Exit, Outcome};
-use crate::output::{YELLOW, table};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{YELLOW, counted, table};
 use crate::place;
 use crate::policy::Described;
 use crate::words;
@@ -31,12 +32,8 @@ pub(crate) fn remarks(
     config: &Config,
     grants: &Grants,
     secrets: Option<&[SecretInfo]>,
+    revoked: &[GrantId],
 ) -> Vec<Remark> {
-    let routes: Vec<RouteName> = config
-        .routes
-        .iter()
-        .map(|route| route.name().clone())
-        .collect();
     let policies: Vec<PolicyName> = config
         .policies
         .iter()
@@ -45,9 +42,9 @@ pub(crate) fn remarks(
     let mut remarks: Vec<Remark> = Vec::new();
     let there = Surroundings {
         secrets,
-        routes: &routes,
+        routes: &config.route_names,
         policies: &policies,
-        revoked: &[],
+        revoked,
     };
     for finding in grants.check_against(&there) {
         remarks.push(Remark {
@@ -58,19 +55,30 @@ pub(crate) fn remarks(
     }
     remarks.extend(of_lock(config, grants, secrets));
     for policy in &config.policies {
-        let described =
-            match Described::read(policy.name.clone(), &policy.component, &policy.settings) {
-                Ok(described) => described,
-                Err(failure) => {
-                    let text = format!("{:#}; what it asks for is not known", failure.error);
-                    remarks.push(Remark {
-                        grant: None,
-                        text,
-                        unread: true,
-                    });
-                    continue;
-                }
-            };
+        if policy.unresolved {
+            // Its settings may say what it asks for.
+            continue;
+        }
+        let described = match Described::bound(config, policy, grants) {
+            Ok(described) => described,
+            Err(failure) if failure.exit == Exit::Findings => {
+                remarks.push(Remark {
+                    grant: None,
+                    text: failure.error.to_string(),
+                    unread: false,
+                });
+                continue;
+            }
+            Err(failure) => {
+                let text = format!("{:#}; what it asks for is not known", failure.error);
+                remarks.push(Remark {
+                    grant: None,
+                    text,
+                    unread: true,
+                });
+                continue;
+            }
+        };
         for grant in grants.of_policy(&policy.name) {
             let use_ = grant.use_();
             let mut remark = |text: String| {
@@ -130,21 +138,57 @@ fn of_lock(config: &Config, grants: &Grants, secrets: Option<&[SecretInfo]>) -> 
     }
 }
 
+/// What the vault says.
+struct Asked {
+    secrets: Vec<SecretInfo>,
+    values: Values,
+    revoked: Vec<GrantId>,
+}
+
+impl Asked {
+    fn of(config: &Config, common: &Common) -> Result<Self, Failure> {
+        let access = Access::open(config, common)?;
+        let list: GrantList = access.ask(Request::GrantsList {}, None)?;
+        Ok(Self {
+            secrets: access.list()?,
+            values: access.values()?,
+            revoked: list.revoked,
+        })
+    }
+}
+
 pub(super) fn run(common: &Common, offline: bool) -> Outcome {
     let output = common.output();
     let config = place::load(common.config())?;
     let grants = read(&config)?;
-    let secrets = match offline {
+    let asked = match offline {
         true => None,
-        false => Some(Access::open(&config, common)?.list()?),
+        false => Some(Asked::of(&config, common)?),
     };
-    let remarks = remarks(&config, &grants, secrets.as_deref());
+    let config = match &asked {
+        Some(asked) => config.resolve(&asked.values).map_err(|errors| Failure {
+            exit: Exit::Findings,
+            ..Failure::new(errors)
+        })?,
+        None => config,
+    };
+    if !config.unresolved.is_empty() {
+        output.say(format!(
+            "{} in the configuration not looked up; what depends on it is not checked",
+            counted(config.unresolved.len(), "named value")
+        ));
+    }
+    let remarks = remarks(
+        &config,
+        &grants,
+        asked.as_ref().map(|asked| asked.secrets.as_slice()),
+        asked.as_ref().map_or(&[], |asked| asked.revoked.as_slice()),
+    );
     output.data(
         || text(&config, &grants),
         || to_json(&config, &grants, &remarks),
     );
-    let pinned = lock_path(&config).is_some_and(|file| file.exists());
-    if !pinned && !grants.is_empty() {
+    if !super::is_pinned(&config) && !grants.is_empty() {
         output.say("the grants are not pinned: a policy or a secret can be changed without review; see `keyward grants pin --help`");
     }
     for Remark { text, .. } in &remarks {

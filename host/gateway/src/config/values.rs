@@ -12,12 +12,13 @@ use keyward::document::named_values::{
     Expanded, Lookup, NamedValues, ValueError, expand, places, whole,
 };
 use keyward::names::{SecretName, SourceName, ValueName};
-use keyward::vault::{NamedValue, Vault};
+use keyward::vault::{NamedValue, Reference, ReferenceError, Vault};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::nearest;
 use super::reader::Findings;
+use crate::control::ValueText;
 
 /// What a named value stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,21 @@ impl From<&NamedValue> for Known {
             NamedValue::Secret(secret) => Self::Secret(secret.clone()),
             NamedValue::Reference(reference) => Self::Reference(reference.source().clone()),
         }
+    }
+}
+
+impl TryFrom<&ValueText> for Known {
+    type Error = ReferenceError;
+
+    /// Errors: the text of a reference is none.
+    fn try_from(text: &ValueText) -> Result<Self, ReferenceError> {
+        Ok(match text {
+            ValueText::Plain(text) => Self::Plain(text.clone()),
+            ValueText::Secret(secret) => Self::Secret(secret.clone()),
+            ValueText::Reference(text) => {
+                Self::Reference(text.parse::<Reference>()?.source().clone())
+            }
+        })
     }
 }
 
