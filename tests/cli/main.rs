@@ -42,8 +42,13 @@ transcripts! {
     completions_for_each_shell;
     doctor_names_what_is_wrong_and_what_mends_it;
     grants_check_shows_grants_in_words;
+    grants_diff_tells_what_widens;
+    grants_explain_says_who_may_do_what;
+    grants_pin_and_what_drifts;
+    grants_revoke_and_reinstate;
     help_teaches;
     init_makes_a_gateway_and_overwrites_nothing;
+    named_values_stand_in_the_configuration;
     policy_inspect_shows_what_a_policy_wants;
     secrets_are_stored_listed_and_rotated_but_never_shown;
     usage_errors_end_with_2;
