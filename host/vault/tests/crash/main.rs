@@ -13,6 +13,7 @@ mod killed;
 mod power;
 mod recorder;
 mod states;
+mod steps;
 mod syncs;
 mod verdict;
 mod workload;
