@@ -314,7 +314,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// `end` holds if the validity has none.
+    /// `end` holds too, if there is one.
     fn new(validity: Validity, end: Option<u64>) -> Result<Self, VaultError> {
         // 0 stands for no bound in the file; what began before 1970 began, and what
         // ended then ended.
@@ -327,7 +327,7 @@ impl Bounds {
         }
         Ok(Self {
             not_before: not_before.filter(|from| *from > 0),
-            not_after: not_after.or(end),
+            not_after: not_after.into_iter().chain(end).min(),
         })
     }
 

@@ -148,6 +148,14 @@ pub enum ImportError {
          a sentence; use random bytes, such as those of `openssl rand -base64 32`"
     )]
     LowEntropy,
+    /// The value doesn't have the form of its kind.
+    #[error("not a valid {kind}: {reason}")]
+    Malformed {
+        /// The kind, as people write it.
+        kind: &'static str,
+        /// What is valid.
+        reason: &'static str,
+    },
     /// A client's key is malformed.
     #[error("{0}")]
     ClientKey(ClientKeyFault),

@@ -413,6 +413,11 @@ impl Vault {
 }
 
 impl Writer {
+    /// The MAC of the vault file as it is on disk.
+    pub(crate) const fn mac(&self) -> [u8; 32] {
+        self.mac
+    }
+
     /// An item's bytes.
     pub(crate) fn open(&self, id: Uuid) -> Result<Plaintext, Damaged> {
         self.file.open_item(&self.root, id)
@@ -552,6 +557,7 @@ impl VaultFile {
 pub(crate) struct Held {
     pub(crate) parts: Parts,
     revocations: Uuid,
+    pub(crate) seed_item: Uuid,
     pub(crate) seed: Zeroizing<[u8; 32]>,
 }
 
@@ -575,13 +581,17 @@ impl Held {
                     values.insert(value.name.clone(), value).is_some()
                 }
                 Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
-                Item::AuditSeed(seed) => audit_seed.replace(Zeroizing::new(*seed)).is_some(),
+                Item::AuditSeed(seed) => {
+                    let seed = Zeroizing::new(*seed);
+                    audit_seed.replace((id, seed)).is_some()
+                }
             };
             if twice {
                 return Err(Damaged);
             }
         }
         let (revocations, revoked) = revoked.ok_or(Damaged)?;
+        let (seed_item, seed) = audit_seed.ok_or(Damaged)?;
         Ok(Self {
             parts: Parts {
                 secrets: Arc::new(secrets),
@@ -590,7 +600,8 @@ impl Held {
                 loaded: None,
             },
             revocations,
-            seed: audit_seed.ok_or(Damaged)?,
+            seed_item,
+            seed,
         })
     }
 }
