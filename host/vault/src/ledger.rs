@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_channel::oneshot;
-use keyward_names::ExchangeId;
+use keyward_names::{ExchangeId, PolicyName};
 
 use crate::audit::{AuditUnavailable, Body, CountedUse, Done, ExchangePart, Hash, MAX_USES};
 use crate::audit::{Outcome, Shared, UseEntry};
@@ -36,6 +36,8 @@ pub struct Ledger {
     durable: u64,
     /// The newest record that is on its way, and what `durable` will be.
     in_flight: Option<(u64, oneshot::Receiver<Result<u64, AuditUnavailable>>)>,
+    /// Whether it has held anything but denials.
+    notable: bool,
 }
 
 struct Pending {
@@ -88,6 +90,7 @@ impl Ledger {
             recorded: 0,
             durable: 0,
             in_flight: None,
+            notable: false,
         }
     }
 
@@ -138,10 +141,17 @@ impl Ledger {
         }
     }
 
+    /// Counts a refused use with those of other exchanges: it gets no record of
+    /// its own, and nobody waits for it.
+    pub(crate) fn count_refused(&self, entry: UseEntry) {
+        self.shared.count(entry.grants, entry.used, 1);
+    }
+
     /// Enters a use, or the refusal of one. Equal ones are counted.
     pub(crate) fn record(&mut self, entry: UseEntry) -> Position {
         self.recorded = self.recorded.saturating_add(1);
         let UseEntry { grants, mut used } = entry;
+        self.notable |= !used.outcome.is_refusal();
         if !self.count(&grants, &used) {
             // A policy that tries name after name gets one line, not thousands.
             let fold = used.outcome == Outcome::NotGranted
@@ -173,9 +183,39 @@ impl Ledger {
         }
     }
 
+    /// If this exchange has had nothing but denials, gives those of policies that
+    /// have had too many such exchanges to the counts.
+    fn fold_denials(&mut self) {
+        if self.notable || self.pending.is_empty() || self.shared.has_failed() {
+            return;
+        }
+        let mut judged: Vec<(PolicyName, bool)> = Vec::new();
+        let (shared, recorded) = (&self.shared, &mut self.recorded);
+        self.pending.retain(|pending| {
+            let CountedUse { used, count } = &pending.counted;
+            let mut known = judged.iter();
+            let known = known.find(|(policy, _)| *policy == used.policy);
+            let own = match known {
+                Some((_, own)) => *own,
+                None => {
+                    let own = shared.may_record_denial(&used.policy);
+                    judged.push((used.policy.clone(), own));
+                    own
+                }
+            };
+            if !own {
+                shared.count(pending.grants, used.clone(), *count);
+                // Nobody holds the place of a denial.
+                *recorded = recorded.saturating_sub(*count);
+            }
+            own
+        });
+    }
+
     /// Queues the records of what is pending; all of it, or it stays pending from
     /// the first one that is refused.
     fn submit(&mut self) -> Result<(), AuditUnavailable> {
+        self.fold_denials();
         while let Some(length) = self.next_part() {
             let last = length == self.pending.len();
             let body = self.part_of(length);
@@ -228,6 +268,7 @@ impl Afterwards {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
+        self.fold_denials();
         while let Some(length) = self.next_part() {
             let body = self.part_of(length);
             // If it is refused, the trail has failed, or counts what it sheds.

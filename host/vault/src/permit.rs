@@ -17,7 +17,7 @@ use crate::identity::PolicyIdentity;
 use crate::ledger::Ledger;
 use crate::live::{LiveSecret, Material};
 use crate::presented::Presented;
-use crate::uses::{self, UseType};
+use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
 /// The use is not allowed. There is no more to it: the reason is in the audit
@@ -26,7 +26,8 @@ use crate::vault::Vault;
 #[error("denied")]
 pub struct Denied;
 
-/// The proof that a use was allowed and recorded. Good for one use.
+/// The proof that a use was allowed and recorded. Good for one use. One to
+/// identify a client is recorded when it is used; that is all it can be used for.
 ///
 /// ```compile_fail
 /// # fn twice(permit: keyward_vault::Permit<keyward_vault::uses::MacSign>) {
@@ -40,6 +41,9 @@ pub struct Permit<U: UseType> {
     secret: Arc<LiveSecret>,
     component: ComponentDigest,
     exchange: ExchangeId,
+    /// What goes on record once it is known whether a client was found; of other
+    /// uses it is on record already.
+    found: Option<UseEntry>,
     use_: PhantomData<fn() -> U>,
 }
 
@@ -82,20 +86,34 @@ impl Permit<uses::SignRequest> {
 impl Permit<uses::Identify> {
     /// The subject whose key was presented at the place that the grant names.
     /// `None` if there was no key, more than one, or nobody's.
-    pub fn identify(self, presented: &Presented) -> Option<Subject> {
-        let (Terms::Identify(place), Material::ClientKeys(keys)) =
-            (&self.grant.terms, &self.secret.current.material)
-        else {
-            return None;
+    ///
+    /// A subject that is found goes on record in the exchange's ledger, as every
+    /// use does. That none was found is counted with others of its kind instead:
+    /// any client can present wrong keys, as many as it likes.
+    pub fn identify(self, presented: &Presented, ledger: &mut Ledger) -> Option<Subject> {
+        let subject = match (&self.grant.terms, &self.secret.current.material) {
+            (Terms::Identify(place), Material::ClientKeys(keys)) => presented
+                .key(place)
+                .and_then(|key| keys.subject(key).cloned()),
+            _ => None,
         };
-        keys.subject(presented.key(place)?).cloned()
+        if let Some(mut entry) = self.found {
+            if subject.is_some() {
+                ledger.record(entry);
+            } else {
+                entry.used.outcome = Outcome::Unidentified;
+                ledger.count_refused(entry);
+            }
+        }
+        subject
     }
 }
 
 impl Vault {
     /// Allows or denies one use, and enters it into the exchange's ledger.
     ///
-    /// This is the only way to a [`Permit`]. Allowed is what a grant in force
+    /// This is the only way to a [`Permit`]. A permit to identify is entered when it
+    /// is used; see [`Permit::identify`]. Allowed is what a grant in force
     /// allows *and* the policy's manifest asks for, for a secret that is there and
     /// of a kind that fits. The decision is about this moment: a permit doesn't
     /// notice a grant that is withdrawn after it, but what is attached is checked
@@ -118,7 +136,7 @@ impl Vault {
                 bound.and_then(|bound| bound.secret.as_ref()),
             ),
         };
-        ledger.record(UseEntry {
+        let entry = UseEntry {
             grants: live.digest,
             used: Used {
                 policy: policy.name.clone(),
@@ -133,13 +151,21 @@ impl Vault {
                 route: None,
                 outcome,
             },
-        });
+        };
+        // Whether a client is identified is known only when its key is looked up.
+        let found = if U::USE == Use::Identify && decision.is_ok() {
+            Some(entry)
+        } else {
+            ledger.record(entry);
+            None
+        };
         let (grant, secret) = decision.map_err(|_| Denied)?;
         Ok(Permit {
             grant: Arc::clone(grant),
             secret: Arc::clone(secret),
             component: policy.component,
             exchange: ledger.exchange(),
+            found,
             use_: PhantomData,
         })
     }

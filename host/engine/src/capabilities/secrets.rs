@@ -179,8 +179,9 @@ impl HostClientKeys for CallState {
         self.enter()?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         Ok(self.permit::<Identify>(alias).map(|permit| {
+            let exchange = &mut *self.exchange;
             permit
-                .identify(&self.exchange.presented)
+                .identify(&exchange.presented, &mut exchange.ledger)
                 .map(|subject| subject.as_str().to_owned())
         }))
     }

@@ -37,6 +37,11 @@ pub(crate) enum Message {
     /// Size and root once all that is written is durable; answers `None` if it
     /// can't be made so.
     Anchor(SyncSender<Option<(u64, Hash)>>),
+    /// Something to be done with the storage between two batches: reading, or
+    /// removing what no batch touches.
+    Storage(Box<dyn FnOnce(&mut dyn TrailStorage) + Send>),
+    /// Uses were counted, of which a record is due in a while.
+    Counting,
     Close,
 }
 
@@ -66,14 +71,13 @@ impl Done {
 }
 
 /// Milliseconds since 1970; tests bring their own.
-pub(crate) type Clock = Box<dyn Fn() -> u64 + Send>;
+pub(crate) type Clock = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// What the committing thread is made of.
 pub(crate) struct Parts {
     pub(crate) storage: Box<dyn TrailStorage>,
     pub(crate) signer: Signer,
     pub(crate) seals: SealKey,
-    pub(crate) clock: Clock,
     pub(crate) boot: BootId,
     pub(crate) durability: Durability,
     pub(crate) shared: Arc<Shared>,
@@ -182,6 +186,8 @@ impl Committer {
                     let anchor = durable.then(|| (self.tree.size(), self.tree.root()));
                     reply.send(anchor).ok();
                 }
+                Some(Message::Storage(work)) => work(self.parts.storage.as_mut()),
+                Some(Message::Counting) => {}
                 Some(Message::Close) => {
                     self.attempt(Self::close);
                     return;
@@ -195,7 +201,8 @@ impl Committer {
     fn wait(&self) -> Result<Message, RecvTimeoutError> {
         let checkpoint = self.uncovered_since.map(|since| since + CHECKPOINT_WITHIN);
         let sync = self.unsynced_since.map(|since| since + SYNC_WITHIN);
-        let due = checkpoint.into_iter().chain(sync).min();
+        let counted = self.parts.shared.counted.due();
+        let due = checkpoint.into_iter().chain(sync).chain(counted).min();
         let queue = &self.parts.queue;
         match due.filter(|_| !self.parts.shared.has_failed()) {
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -271,7 +278,7 @@ impl Committer {
         let mut buffer = Vec::new();
         let mut indices = Vec::with_capacity(bodies.len());
         for body in bodies {
-            let now = (self.parts.clock)();
+            let now = self.parts.shared.now();
             if now.saturating_add(CLOCK_TOLERANCE_MS) < self.last_time {
                 let mut act = Administrative::by_the_trail(Act::ClockSetBack);
                 act.previous_time = Some(self.last_time);
@@ -410,8 +417,22 @@ impl Committer {
         Ok(())
     }
 
+    /// Writes the records of what was counted.
+    fn write_counted(&mut self) -> io::Result<()> {
+        let spans = self.parts.shared.counted.take();
+        if spans.is_empty() {
+            return Ok(());
+        }
+        self.write(spans.into_iter().map(Body::Counted).collect())?;
+        self.publish();
+        Ok(())
+    }
+
     /// Does what is due.
     fn catch_up(&mut self) -> io::Result<()> {
+        if self.parts.shared.counted.is_due(self.parts.shared.now()) {
+            self.write_counted()?;
+        }
         let is_due = |since: Option<Instant>, within: Duration| {
             since.is_some_and(|since| since.elapsed() >= within)
         };
@@ -428,6 +449,7 @@ impl Committer {
     /// the partial tiles and bundle of that checkpoint, so that what lies in the
     /// directory is a complete tiled log.
     fn close(&mut self) -> io::Result<()> {
+        self.write_counted()?;
         let act = Administrative::by_the_trail(Act::Closed);
         self.write(vec![Body::Administrative(Box::new(act))])?;
         self.close_full_bundle()?;

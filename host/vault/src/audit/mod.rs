@@ -13,6 +13,7 @@
 
 mod checkpoint;
 mod commit;
+mod counted;
 mod encoding;
 mod follow;
 mod hashes;
@@ -43,7 +44,7 @@ pub use query::{Filter, Page, UseSummary, query_trail, who_used, who_used_id};
 pub use read::{ReadError, Records, TrailExtent, read_records, trail_extent};
 pub use record::{Act, Administrative, Outcome};
 pub use recover::TrailError;
-pub use retention::Pruned;
+pub use retention::{PruneError, Pruned};
 pub use storage::{FileStorage, TrailStorage};
 pub use tiles::TrailFile;
 pub use trail::{AuditTrail, AuditUnavailable, Durability};

@@ -88,7 +88,7 @@ pub(crate) struct CountedUse {
 }
 
 /// One use of a secret, or the refusal of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Used {
     pub(crate) policy: PolicyName,
     pub(crate) component: ComponentDigest,

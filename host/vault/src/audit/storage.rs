@@ -47,6 +47,15 @@ pub trait TrailStorage: Send {
     /// They are superfluous once the full form is there; nothing depends on it.
     fn remove_partials(&mut self, level: Option<u8>, index: u64) -> io::Result<()>;
 
+    /// Removes a file, if it is there. That need not be durable: it may be there
+    /// again after a loss of power.
+    ///
+    /// A storage that can't, which is what this does, has its trail grow for ever.
+    fn remove(&mut self, file: TrailFile) -> io::Result<()> {
+        let _ = file;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The bytes of a file, `None` if there is no such file.
     fn read(&self, file: TrailFile) -> io::Result<Option<Vec<u8>>>;
 
@@ -241,6 +250,13 @@ impl TrailStorage for FileStorage {
                 self.settled.borrow_mut().remove(&directory);
                 Ok(())
             }
+        }
+    }
+
+    fn remove(&mut self, file: TrailFile) -> io::Result<()> {
+        match self.disk.remove(&self.path(file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 

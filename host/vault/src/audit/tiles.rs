@@ -74,6 +74,46 @@ impl TrailFile {
     }
 }
 
+impl TrailFile {
+    /// The file with this path below the trail's directory, if it is one.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        if path == "checkpoint" {
+            return Some(Self::Checkpoint);
+        }
+        let (kind, place) = path.strip_prefix("tile/")?.split_once('/')?;
+        let level = match kind {
+            "entries" => None,
+            level => Some(level.parse().ok()?),
+        };
+        let (digits, width) = match place.split_once(".p/") {
+            Some((digits, width)) => (digits, Some(width.parse().ok().filter(|w| *w > 0)?)),
+            None => (place, None),
+        };
+        let tail = digits.strip_suffix(".tail");
+        let index = tail
+            .unwrap_or(digits)
+            .split('/')
+            .try_fold(0u64, |sum, group| {
+                let digits = group.strip_prefix('x').unwrap_or(group);
+                sum.checked_mul(1000)?.checked_add(digits.parse().ok()?)
+            })?;
+        let file = match (level, width, tail.is_some()) {
+            (None, None, true) => Self::Tail { index },
+            (None, None, false) => Self::Bundle { index },
+            (None, Some(width), false) => Self::PartialBundle { index, width },
+            (Some(level), None, false) => Self::Tile { level, index },
+            (Some(level), Some(width), false) => Self::PartialTile {
+                level,
+                index,
+                width,
+            },
+            _ => return None,
+        };
+        // One file has one spelling.
+        (file.path() == path).then_some(file)
+    }
+}
+
 impl fmt::Display for TrailFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path())
@@ -153,6 +193,8 @@ pub(crate) fn tile_hashes(bytes: &[u8]) -> Option<Vec<Hash>> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
     use super::*;
 
     #[test]
@@ -181,6 +223,31 @@ mod tests {
             TrailFile::PartialBundle { index: 2, width: 7 }.path(),
             "tile/entries/002.p/7"
         );
+        for path in [
+            "checkpoint",
+            "tile/entries/000",
+            "tile/entries/x001/x234/067",
+            "tile/entries/x001/234.tail",
+            "tile/entries/002.p/7",
+            "tile/1/x001/x234/067",
+            "tile/0/273.p/112",
+        ] {
+            assert_eq!(TrailFile::parse(path).unwrap().path(), path);
+        }
+        for path in [
+            "",
+            "checkpoint.new",
+            "tile/entries/000.new",
+            "tile/entries/1",
+            "tile/entries/x000/001",
+            "tile/entries/000.p/0",
+            "tile/0/000.tail",
+            "tile/256/000",
+            "tile/entries/+01",
+            "tile//000",
+        ] {
+            assert_eq!(TrailFile::parse(path), None, "{path}");
+        }
     }
 
     #[test]

@@ -8,16 +8,17 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use keyward_names::ExchangeId;
+use keyward_names::{ExchangeId, PolicyName};
 use zeroize::Zeroizing;
 
 use super::checkpoint::{Signer, VerifierKey};
 use super::commit::{Clock, Committer, Done, Message, Parts};
-use super::record::{Administrative, Body};
+use super::counted::{Counted, Denials};
+use super::record::{Administrative, Body, Used};
 use super::recover::TrailError;
 use super::seal::SealKey;
 use super::storage::{FileStorage, TrailStorage, open_error};
-use super::tree::Tree;
+use super::tree::{Hash, Tree};
 use crate::Ledger;
 
 /// When a barrier lets an exchange go on.
@@ -115,12 +116,11 @@ impl AuditTrail {
             source: std::io::Error::other("no random bytes"),
         })?;
         let (sender, queue) = sync_channel(MAX_WAITING);
-        let shared = Arc::new(Shared::new(sender));
+        let shared = Arc::new(Shared::new(sender, clock));
         let committer = Committer::open(Parts {
             storage,
             signer,
             seals: SealKey::new(&seed),
-            clock,
             boot,
             durability,
             shared: Arc::clone(&shared),
@@ -207,6 +207,24 @@ impl AuditTrail {
         answer.recv().map_err(|_| AuditUnavailable)?
     }
 
+    /// Has something done with the storage between two batches. Blocks until then.
+    pub(crate) fn on_storage<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn TrailStorage) -> T + Send + 'static,
+    ) -> Result<T, AuditUnavailable> {
+        let (reply, answer) = sync_channel(1);
+        let work = move |storage: &mut dyn TrailStorage| {
+            // Whoever asked waits below.
+            reply.send(work(storage)).ok();
+        };
+        let message = Message::Storage(Box::new(work));
+        self.shared
+            .queue
+            .send(message)
+            .map_err(|_| AuditUnavailable)?;
+        answer.recv().map_err(|_| AuditUnavailable)
+    }
+
     /// The ledger of an exchange.
     pub(crate) fn begin(&self, exchange: ExchangeId) -> Ledger {
         Ledger::new(Arc::clone(&self.shared), exchange)
@@ -238,16 +256,42 @@ pub(crate) struct Shared {
     shed: AtomicU64,
     failed: AtomicBool,
     head: Mutex<Head>,
+    clock: Clock,
+    /// What is counted until the next record of counts.
+    pub(crate) counted: Counted,
+    denials: Denials,
 }
 
 impl Shared {
-    fn new(queue: SyncSender<Message>) -> Self {
+    fn new(queue: SyncSender<Message>, clock: Clock) -> Self {
         Self {
             queue,
             shed: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             head: Mutex::default(),
+            clock,
+            counted: Counted::default(),
+            denials: Denials::default(),
         }
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// Counts a refused use instead of recording it: see [`Counted`].
+    pub(crate) fn count(&self, grants: Hash, used: Used, times: u64) {
+        if self.counted.add(self.now(), grants, used, times) {
+            // If the queue is full, the thread is awake and sees it anyway.
+            self.queue.try_send(Message::Counting).ok();
+        }
+    }
+
+    /// Whether an exchange in which this policy was only denied gets a record of
+    /// its own.
+    pub(crate) fn may_record_denial(&self, policy: &PolicyName) -> bool {
+        self.denials.take(self.now(), policy)
     }
 
     /// Queues a record. Errors: the trail has failed or is closed, or too many

@@ -27,8 +27,9 @@ fn request(uri: &str, headers: &[(&str, &str)]) -> Parts {
 fn identify(vault: &Vault, alias: &str, mut head: Parts) -> (Option<String>, Parts) {
     let policy = policy(&["clients", "by-query"]);
     let presented = vault.take_client_keys(&[&policy], &mut head);
-    let permit = vault.permit::<uses::Identify>(&policy, alias, &mut new_ledger(vault));
-    let subject = permit.unwrap().identify(&presented);
+    let mut ledger = new_ledger(vault);
+    let permit = vault.permit::<uses::Identify>(&policy, alias, &mut ledger);
+    let subject = permit.unwrap().identify(&presented, &mut ledger);
     (subject.map(|subject| subject.to_string()), head)
 }
 

@@ -4,175 +4,28 @@
 //! compared with the signed one. Where the stored hashes tell which entry was
 //! changed, the finding names it.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+mod findings;
+mod partials;
 
-use super::checkpoint::{Checkpoint, CheckpointError, VerifierKey, VerifierKeyError};
-use super::encoding::{self, RecordError};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::checkpoint::{Checkpoint, VerifierKey};
+use super::encoding;
 use super::json::timestamp;
 use super::read::load_bundle;
 use super::record::{Act, Body, Record};
-use super::storage::{is_being_written, partials, read};
-use super::tiles::{TrailFile, entries, push_entry, tile_hashes};
-use super::tree::{FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, subtrees};
+use super::retention::{Pruned, mark_of};
+use super::storage::{is_being_written, read};
+use super::tiles::{TrailFile, entries, tile_hashes};
+use super::tree::{FullTile, Hash, TILE_WIDTH, Tree, leaf_hash};
+
+pub use findings::{Finding, TrailFault, TrailReport, VerifyError};
 
 /// More findings than this are counted, not listed.
 const MAX_FINDINGS: usize = 200;
-
-/// What a trail says about itself, once it has been verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrailReport {
-    /// The trail's name, which is that of its key.
-    pub origin: String,
-    /// How many entries the signed checkpoint covers. All of them are as they
-    /// were when it was signed.
-    pub size: u64,
-    /// The signed root.
-    pub root: [u8; 32],
-    /// Entries after those. They are well formed, and that is all that can be
-    /// said: no signature covers them yet. 0 in a trail that was closed in order.
-    pub uncovered: u64,
-    /// Bytes after the last whole entry: one that is being written, or was torn by
-    /// a crash. 0 in a trail that was closed in order.
-    pub incomplete_bytes: u64,
-    /// Whether a process had the trail open for writing.
-    pub being_written: bool,
-    /// When the first record was made.
-    pub first_time: Option<jiff::Timestamp>,
-    /// When the last record that the checkpoint covers was made.
-    pub covered_until: Option<jiff::Timestamp>,
-    /// The vault's epoch in the last record.
-    pub vault_epoch: Option<u64>,
-}
-
-/// What is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// In which file.
-    pub file: TrailFile,
-    /// In which entry, counted from 0, where one can be named.
-    pub entry: Option<u64>,
-    /// What it is.
-    pub fault: TrailFault,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
-        if let Some(entry) = self.entry {
-            write!(f, ", entry {entry}")?;
-        }
-        write!(f, ": {}", self.fault)
-    }
-}
-
-/// What can be wrong with a trail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TrailFault {
-    /// A file that has to be there is not.
-    #[error("it is missing")]
-    FileMissing,
-    /// The checkpoint is not one of this trail.
-    #[error("it is not a checkpoint of this trail: {0}")]
-    Checkpoint(CheckpointError),
-    /// The trail ends before the checkpoint does.
-    #[error("it is missing; the checkpoint covers {covered} entries")]
-    EntryMissing {
-        /// How many entries the checkpoint covers.
-        covered: u64,
-    },
-    /// It was removed on purpose.
-    #[error("it was pruned; entry {act} says so")]
-    EntryPruned {
-        /// The entry that says so.
-        act: u64,
-    },
-    /// An entry is not the one that was signed.
-    #[error("it was changed")]
-    EntryChanged,
-    /// An entry is not a record.
-    #[error("{0}")]
-    Record(RecordError),
-    /// There is more in the file than its entries.
-    #[error("there are bytes after its last entry")]
-    LeftOver,
-    /// There are entries after the one that closed the trail.
-    #[error("it was added after the trail was closed")]
-    AddedAfterClose,
-    /// The record is older than the one before it, and none says that the clock
-    /// was set back.
-    #[error("its time is before that of the entry before it")]
-    TimeBackwards,
-    /// The vault's epoch is lower than in the record before, and none says that an
-    /// older vault was accepted.
-    #[error("the vault's epoch is before that of the entry before it")]
-    EpochBackwards,
-    /// The entries don't give the signed root.
-    #[error("the first {size} entries are not those that were signed")]
-    OtherRoot {
-        /// How many entries are meant.
-        size: u64,
-    },
-    /// A tile file has not the form of one.
-    #[error("it is not a tile of hashes")]
-    TileForm,
-    /// A stored hash is not that of its entry.
-    #[error("the stored hash was changed")]
-    HashChanged,
-    /// A partial form is not the start of the full one.
-    #[error("it is not the start of what it is a part of")]
-    PartialDiffers,
-    /// The trail is not a continuation of a checkpoint that was kept elsewhere.
-    #[error("the trail does not continue the kept checkpoint of {size} entries")]
-    NotAContinuation {
-        /// The size of the kept checkpoint.
-        size: u64,
-    },
-}
-
-/// Why a trail can't be said to be in order.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The key is not one.
-    #[error("{0}")]
-    Key(VerifierKeyError),
-    /// A kept checkpoint is not one of this key.
-    #[error("the kept checkpoint is not one of this trail: {0}")]
-    Kept(CheckpointError),
-    /// The file system refused.
-    #[error("cannot read the audit trail's file {file}")]
-    File {
-        /// Which file.
-        file: TrailFile,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// The trail is not in order.
-    #[error("{}", Listed(.findings, .unlisted))]
-    Findings {
-        /// What is wrong, at most 200 of it; never empty.
-        findings: Vec<Finding>,
-        /// How much more.
-        unlisted: usize,
-    },
-}
-
-struct Listed<'a>(&'a [Finding], &'a usize);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the audit trail is not in order")?;
-        for finding in self.0 {
-            write!(f, "\n{finding}")?;
-        }
-        if *self.1 > 0 {
-            write!(f, "\nand {} more", self.1)?;
-        }
-        Ok(())
-    }
-}
+/// A trail that is pruned while it is checked is checked again, so many times.
+const ATTEMPTS: u32 = 5;
 
 /// Checks the trail in a directory with its public key, a note verifier key as
 /// [`AuditTrail::verifier_key`](super::AuditTrail::verifier_key) gives it.
@@ -197,11 +50,30 @@ pub fn verify_trail_against(
         let checkpoint = Checkpoint::open(note.as_bytes(), &key).map_err(VerifyError::Kept)?;
         anchors.insert(checkpoint.size, checkpoint.root);
     }
+    let mut attempt = 1;
+    loop {
+        let (result, moved) = verify_once(directory, &key, anchors.clone())?;
+        // Entries that were pruned meanwhile are missing on purpose, as a newer
+        // checkpoint's entries say.
+        match result {
+            Err(_) if moved && attempt < ATTEMPTS => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+/// One check, and whether the trail's checkpoint was replaced meanwhile.
+#[expect(clippy::type_complexity, reason = "used in one place")]
+fn verify_once(
+    directory: &Path,
+    key: &VerifierKey,
+    anchors: BTreeMap<u64, Hash>,
+) -> Result<(Result<TrailReport, VerifyError>, bool), VerifyError> {
     let file = TrailFile::Checkpoint;
     let failed = |source| VerifyError::File { file, source };
     let written_before = is_being_written(directory).map_err(failed)?;
     let note = read(directory, file).map_err(failed)?;
-    let checkpoint = match note.as_deref().map(|note| Checkpoint::open(note, &key)) {
+    let checkpoint = match note.as_deref().map(|note| Checkpoint::open(note, key)) {
         Some(Ok(checkpoint)) => checkpoint,
         broken => {
             let fault = match broken {
@@ -223,8 +95,11 @@ pub fn verify_trail_against(
     let unchanged = read(directory, file).map_err(failed)? == note;
     let being_written =
         written_before || !unchanged || is_being_written(directory).map_err(failed)?;
-    verifier.judge(being_written);
-    verifier.report(key.name(), being_written)
+    if !being_written && verifier.roots.is_some() {
+        verifier.look_for_strays()?;
+    }
+    verifier.judge(being_written)?;
+    Ok((verifier.report(key.name(), being_written), !unchanged))
 }
 
 struct Verifier<'a> {
@@ -239,8 +114,12 @@ struct Verifier<'a> {
     stored: Tree,
     /// The roots of the two at the checkpoint's size.
     roots: Option<(Hash, Hash)>,
-    /// Entries whose stored hash is another: bundle, entry.
-    differing: Vec<(u64, u64)>,
+    /// Entries whose stored hash is another: their file, that of the hash, entry.
+    differing: Vec<(TrailFile, TrailFile, u64)>,
+    /// Full bundles that are not there.
+    absent: Vec<u64>,
+    /// What was removed on purpose, as the entries that are covered say.
+    pruned: Option<Pruned>,
     last: Option<Record>,
     last_covered: Option<Record>,
     first_time: Option<u64>,
@@ -261,6 +140,8 @@ impl<'a> Verifier<'a> {
             stored: Tree::default(),
             roots: None,
             differing: Vec::new(),
+            absent: Vec::new(),
+            pruned: None,
             last: None,
             last_covered: None,
             first_time: None,
@@ -288,9 +169,14 @@ impl<'a> Verifier<'a> {
             let loaded = load_bundle(self.directory, index)
                 .map_err(|(file, source)| VerifyError::File { file, source })?;
             match loaded {
+                None if self.is_covered(index) => {
+                    if !self.pass_over_bundle(index)? {
+                        break;
+                    }
+                }
                 None => break,
                 Some((TrailFile::Tail { .. }, bytes)) => {
-                    self.read_tail(index, &bytes);
+                    self.read_tail(index, &bytes)?;
                     self.tail = Some((index, bytes));
                     break;
                 }
@@ -305,24 +191,46 @@ impl<'a> Verifier<'a> {
         self.check_partials()
     }
 
+    /// Whether the checkpoint covers all of a bundle.
+    fn is_covered(&self, bundle: u64) -> bool {
+        (bundle + 1).saturating_mul(TILE_WIDTH) <= self.checkpoint.size
+    }
+
+    /// The hashes of a tile of leaves, which has to be there. Empty if it isn't.
+    fn leaf_tile(&mut self, index: u64) -> Result<Vec<Hash>, VerifyError> {
+        let file = TrailFile::Tile { level: 0, index };
+        let fault = match self.read(file)? {
+            None => TrailFault::FileMissing,
+            Some(bytes) => match tile_hashes(&bytes) {
+                Some(hashes) if hashes.len() as u64 == TILE_WIDTH => return Ok(hashes),
+                _ => TrailFault::TileForm,
+            },
+        };
+        self.find(file, None, fault);
+        Ok(Vec::new())
+    }
+
+    /// Lets the stored hashes stand for a bundle that is not there. `false` if
+    /// they aren't there either.
+    fn pass_over_bundle(&mut self, index: u64) -> Result<bool, VerifyError> {
+        let hashes = self.leaf_tile(index)?;
+        self.absent.push(index);
+        for hash in &hashes {
+            for tile in self.push(*hash, *hash) {
+                self.check_upper_tile(&tile)?;
+            }
+        }
+        // What comes after can't be compared with what isn't there.
+        self.last = None;
+        Ok(!hashes.is_empty())
+    }
+
     /// Reads a full bundle. `false` if it isn't full, and nothing after it has its
     /// place any more.
     fn read_bundle(&mut self, index: u64, bytes: &[u8]) -> Result<bool, VerifyError> {
         let file = TrailFile::Bundle { index };
         let tile = TrailFile::Tile { level: 0, index };
-        let hashes = match self.read(tile)? {
-            None => {
-                self.find(tile, None, TrailFault::FileMissing);
-                Vec::new()
-            }
-            Some(bytes) => match tile_hashes(&bytes) {
-                Some(hashes) if hashes.len() as u64 == TILE_WIDTH => hashes,
-                _ => {
-                    self.find(tile, None, TrailFault::TileForm);
-                    Vec::new()
-                }
-            },
-        };
+        let hashes = self.leaf_tile(index)?;
         let mut read_entries = entries(bytes);
         let mut stored = hashes.into_iter();
         for entry in read_entries.by_ref().take(TILE_WIDTH as usize) {
@@ -331,7 +239,7 @@ impl<'a> Verifier<'a> {
             let leaf = leaf_hash(entry);
             let hash = stored.next().unwrap_or(leaf);
             if hash != leaf {
-                self.differing.push((index, at));
+                self.differing.push((file, tile, at));
             }
             for tile in self.push(leaf, hash) {
                 self.check_upper_tile(&tile)?;
@@ -350,8 +258,10 @@ impl<'a> Verifier<'a> {
         Ok(true)
     }
 
-    fn read_tail(&mut self, index: u64, bytes: &[u8]) {
+    fn read_tail(&mut self, index: u64, bytes: &[u8]) -> Result<(), VerifyError> {
         let file = TrailFile::Tail { index };
+        let (tile, hashes) = self.partial_leaves(index)?;
+        let mut stored = hashes.into_iter();
         let mut whole = 0;
         for entry in entries(bytes).take(TILE_WIDTH as usize) {
             let at = self.tree.size();
@@ -360,10 +270,15 @@ impl<'a> Verifier<'a> {
             }
             self.check_record(file, at, entry);
             let leaf = leaf_hash(entry);
-            self.push(leaf, leaf);
+            let hash = stored.next().unwrap_or(leaf);
+            if hash != leaf {
+                self.differing.push((file, tile, at));
+            }
+            self.push(leaf, hash);
             whole += 2 + entry.len() as u64;
         }
         self.incomplete_bytes = (bytes.len() as u64).saturating_sub(whole);
+        Ok(())
     }
 
     fn push(&mut self, leaf: Hash, stored: Hash) -> Vec<FullTile> {
@@ -412,6 +327,9 @@ impl<'a> Verifier<'a> {
         }
         self.first_time.get_or_insert(record.time);
         if at < self.checkpoint.size {
+            if let Body::Administrative(act) = &record.body {
+                self.pruned = mark_of(at, act).or(self.pruned);
+            }
             self.last_covered = Some(record.clone());
         }
         self.last = Some(record);
@@ -434,82 +352,8 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Compares the partial forms that a close has left with what they are part of.
-    fn check_partials(&mut self) -> Result<(), VerifyError> {
-        let (size, tree) = (self.tree.size(), self.tree.clone());
-        for level in 0..MAX_LEVELS as u8 {
-            let index = subtrees(size, level) / TILE_WIDTH;
-            for width in self.widths(Some(level), index)? {
-                let file = TrailFile::PartialTile {
-                    level,
-                    index,
-                    width,
-                };
-                let start = tree.edge(level).get(..usize::from(width));
-                self.compare_partial(file, start.map(<[Hash]>::as_flattened))?;
-            }
-        }
-        let Some((index, bytes)) = self.tail.take() else {
-            return Ok(());
-        };
-        for width in self.widths(None, index)? {
-            let mut start = Vec::new();
-            let mut count = 0;
-            for entry in entries(&bytes).take(usize::from(width)) {
-                push_entry(&mut start, entry);
-                count += 1;
-            }
-            let start = (count == width).then_some(start);
-            let file = TrailFile::PartialBundle { index, width };
-            self.compare_partial(file, start.as_deref())?;
-        }
-        Ok(())
-    }
-
-    fn compare_partial(
-        &mut self,
-        file: TrailFile,
-        start: Option<&[u8]>,
-    ) -> Result<(), VerifyError> {
-        match self.read(file)? {
-            // Removed since it was listed, because the full form is there.
-            None => {}
-            Some(bytes) if Some(bytes.as_slice()) == start => {}
-            Some(_) => self.find(file, None, TrailFault::PartialDiffers),
-        }
-        Ok(())
-    }
-
-    /// The widths of the partial forms that are there.
-    fn widths(&self, level: Option<u8>, index: u64) -> Result<Vec<u8>, VerifyError> {
-        let path: PathBuf = self.directory.join(partials(level, index));
-        let width = 1;
-        let file = match level {
-            Some(level) => TrailFile::PartialTile {
-                level,
-                index,
-                width,
-            },
-            None => TrailFile::PartialBundle { index, width },
-        };
-        let failed = |source| VerifyError::File { file, source };
-        let listing = match std::fs::read_dir(path) {
-            Ok(listing) => listing,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut widths = Vec::new();
-        for item in listing {
-            let name = item.map_err(failed)?.file_name();
-            let width = name.to_str().and_then(|name| name.parse::<u8>().ok());
-            widths.extend(width.filter(|width| *width > 0));
-        }
-        widths.sort_unstable();
-        Ok(widths)
-    }
-
     /// Compares what was read with what was signed.
-    fn judge(&mut self, being_written: bool) {
+    fn judge(&mut self, being_written: bool) -> Result<(), VerifyError> {
         let covered = self.checkpoint.size;
         let next = self.tree.size();
         let index = next / TILE_WIDTH;
@@ -519,7 +363,13 @@ impl<'a> Verifier<'a> {
                 Some(next),
                 TrailFault::EntryMissing { covered },
             ),
-            Some((root, stored)) => self.judge_roots(root, stored),
+            Some((root, stored)) => self.judge_roots(root, stored)?,
+        }
+        let pruned = self.pruned.map_or(0, |pruned| pruned.entries);
+        for index in std::mem::take(&mut self.absent) {
+            if (index + 1).saturating_mul(TILE_WIDTH) > pruned {
+                self.find(TrailFile::Bundle { index }, None, TrailFault::FileMissing);
+            }
         }
         for size in std::mem::take(&mut self.anchors).into_keys() {
             let fault = TrailFault::NotAContinuation { size };
@@ -535,27 +385,27 @@ impl<'a> Verifier<'a> {
                 self.find(file, None, TrailFault::LeftOver);
             }
         }
+        Ok(())
     }
 
-    fn judge_roots(&mut self, root: Hash, stored: Hash) {
+    fn judge_roots(&mut self, root: Hash, stored: Hash) -> Result<(), VerifyError> {
         let signed = self.checkpoint.root;
         let differing = std::mem::take(&mut self.differing);
         // Whichever of the two gives the signed root is right.
         let entries_are_right = root == signed;
         let hashes_are_right = stored == signed;
-        for (index, at) in differing {
-            let bundle = TrailFile::Bundle { index };
-            let tile = TrailFile::Tile { level: 0, index };
+        for (file, tile, at) in differing {
             if !entries_are_right && hashes_are_right {
-                self.find(bundle, Some(at), TrailFault::EntryChanged);
+                self.find(file, Some(at), TrailFault::EntryChanged);
             } else {
                 self.find(tile, Some(at), TrailFault::HashChanged);
             }
         }
-        if !entries_are_right && !hashes_are_right {
+        if !entries_are_right && !hashes_are_right && !self.blame_tiles()? {
             let size = self.checkpoint.size;
             self.find(TrailFile::Checkpoint, None, TrailFault::OtherRoot { size });
         }
+        Ok(())
     }
 
     fn report(self, origin: &str, being_written: bool) -> Result<TrailReport, VerifyError> {
@@ -571,6 +421,7 @@ impl<'a> Verifier<'a> {
             root: self.checkpoint.root,
             uncovered: self.tree.size().saturating_sub(self.checkpoint.size),
             incomplete_bytes: self.incomplete_bytes,
+            pruned: self.pruned,
             being_written,
             first_time: self.first_time.and_then(timestamp),
             covered_until: self.last_covered.and_then(|record| timestamp(record.time)),
