@@ -10,9 +10,10 @@ use std::collections::{HashMap, HashSet};
 
 use aws_lc_rs::hmac;
 use keyward_names::Subject;
-use minicbor::{Decoder, Encoder};
-use zeroize::Zeroizing;
+use minicbor::Decoder;
 
+use crate::memory::burn_stack;
+use crate::plaintext::Plaintext;
 use crate::secret::{ClientKeyFault, ImportError, Secret};
 
 /// The least length of a client's key: 16 random characters of base64 hold 96 bits.
@@ -27,7 +28,7 @@ type Tag = [u8; TAG_BYTES];
 
 /// Whose key is which. Made from the stored form, once for each version.
 pub(crate) struct ClientKeys {
-    hash_key: hmac::Key,
+    hash_key: Secret,
     /// Of the clients that are not disabled.
     subjects: HashMap<Tag, Subject>,
 }
@@ -44,7 +45,7 @@ impl ClientKeys {
         });
         Some(Self {
             subjects: subjects.collect(),
-            hash_key: stored.hash_key(),
+            hash_key: Secret::copy_of(stored.hash_key),
         })
     }
 
@@ -53,12 +54,14 @@ impl ClientKeys {
         if presented.len() > MAX_KEY_CHARACTERS {
             return None;
         }
-        self.subjects.get(&tag(&self.hash_key, presented))
+        let hash_key = hmac_key(&self.hash_key.expose());
+        self.subjects.get(&tag(&hash_key, presented))
     }
 }
 
 fn tag(hash_key: &hmac::Key, key: &[u8]) -> Tag {
     let code = hmac::sign(hash_key, key);
+    burn_stack();
     Tag::try_from(code.as_ref()).expect("HMAC-SHA-256 makes 32 bytes")
 }
 
@@ -122,7 +125,7 @@ impl<'a> StoredClients<'a> {
     }
 
     fn hash_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, self.hash_key)
+        hmac_key(self.hash_key)
     }
 
     /// Where a client is, or would be.
@@ -140,9 +143,8 @@ impl<'a> StoredClients<'a> {
     }
 
     /// The stored form's bytes.
-    pub(crate) fn encode(&self) -> Zeroizing<Box<[u8]>> {
-        // Room for all, so that the buffer never moves: a head of at most 9 bytes
-        // before each item.
+    pub(crate) fn encode(&self) -> Plaintext {
+        // A head of at most 9 bytes before each item.
         let names = self
             .clients
             .iter()
@@ -155,9 +157,7 @@ impl<'a> StoredClients<'a> {
             + names
             + self.clients.len() * each
             + keys * (1 + 9 + 9 + TAG_BYTES);
-        let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
-        let mut encoder = Encoder::new(&mut *buffer);
-        let written = (|| {
+        Plaintext::written(capacity, |encoder| {
             encoder.array(2)?.bytes(self.hash_key)?;
             encoder.array(self.clients.len() as u64)?;
             for client in &self.clients {
@@ -169,10 +169,7 @@ impl<'a> StoredClients<'a> {
                 }
             }
             encoder.ok()
-        })();
-        written.expect("writing into a Vec can't fail");
-        debug_assert!(buffer.len() <= capacity);
-        Zeroizing::new(Box::from(buffer.as_slice()))
+        })
     }
 }
 
@@ -231,7 +228,12 @@ pub(crate) fn import(text: &Secret, now: u64) -> Result<Secret, ImportError> {
     if stored.clients.is_empty() {
         return Err(ImportError::Empty);
     }
-    Ok(Secret::from_zeroizing(stored.encode()))
+    Ok(Secret::copy_of(&stored.encode()))
+}
+
+/// The key with which tags are made. It cleanses itself when dropped.
+fn hmac_key(bytes: &[u8]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, bytes)
 }
 
 fn parse_line(line: &[u8]) -> Result<(Subject, &[u8]), ClientKeyFault> {

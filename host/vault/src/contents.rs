@@ -7,17 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyward_names::{GrantId, SecretName, SourceName, Tag, ValueName};
-use minicbor::{Decoder, Encoder};
-use zeroize::Zeroizing;
+use minicbor::Decoder;
 
 use crate::format::{Damaged, Record};
 use crate::identity::SecretState;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
+use crate::memory::Scratch;
+use crate::plaintext::{Encoded, Plaintext, Writer};
 use crate::seal::{DataKey, Place, WrappingKey};
 use crate::values::{NamedValue, Reference};
-
-/// An item's bytes before they are sealed, with their padding.
-pub(crate) type Plaintext = Zeroizing<Box<[u8]>>;
 
 /// What a record holds.
 pub(crate) enum Item<'a> {
@@ -98,7 +96,7 @@ impl<'a> StoredSecret<'a> {
 
 /// Seals an item under a data key of its own.
 pub(crate) fn seal(
-    plaintext: &Plaintext,
+    plaintext: &[u8],
     vault: &[u8; 16],
     place: Place,
     wrapping: &WrappingKey,
@@ -117,7 +115,7 @@ pub(crate) fn open(
     record: &Record,
     vault: &[u8; 16],
     wrapping: &WrappingKey,
-) -> Result<Plaintext, Damaged> {
+) -> Result<Scratch, Damaged> {
     let data_key = wrapping.unwrap(record.place, &record.data_key)?;
     data_key.open(vault, record.place, &record.nonce, &record.contents)
 }
@@ -141,19 +139,11 @@ pub(crate) fn rewrap(
 impl<'a> Item<'a> {
     /// The item's bytes, and zeros up to a step of [`padded`].
     pub(crate) fn encode(&self) -> Plaintext {
-        // Room for all, so that the buffer never moves.
-        let capacity = padded(self.room());
-        let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
-        self.write(&mut Encoder::new(&mut *buffer))
-            .expect("writing into a Vec can't fail");
-        let length = padded(buffer.len());
-        debug_assert!(length <= capacity);
-        buffer.resize(length, 0);
-        // Of exactly that length, so that the box doesn't move it either.
-        match length == buffer.capacity() {
-            true => Zeroizing::new(std::mem::take(&mut *buffer).into_boxed_slice()),
-            false => Zeroizing::new(Box::from(buffer.as_slice())),
-        }
+        let room = padded(self.room());
+        let mut text = Plaintext::written(room, |encoder| self.write(encoder));
+        text.resize(padded(text.len()))
+            .expect("there is room for the padding");
+        text
     }
 
     /// At least the length of what [`write`](Self::write) writes: heads of at most
@@ -180,7 +170,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>) -> Encoded {
+    fn write(&self, encoder: &mut Writer<'_>) -> Encoded {
         match self {
             Self::Secret(secret) => write_secret(encoder, secret),
             Self::Value(value) => write_value(encoder, value),
@@ -211,16 +201,14 @@ impl<'a> Item<'a> {
             _ => return Err(Damaged),
         };
         // One text for one meaning, padding included.
-        if **item.encode() != *plaintext {
+        if *item.encode() != *plaintext {
             return Err(Damaged);
         }
         Ok(item)
     }
 }
 
-type Encoded = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
-
-fn write_secret(encoder: &mut Encoder<&mut Vec<u8>>, secret: &StoredSecret<'_>) -> Encoded {
+fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded {
     encoder.array(9)?.u8(1)?.str(secret.name.as_str())?;
     match secret.kind {
         Kind::HmacKey {
@@ -320,7 +308,7 @@ fn read_kind(decoder: &mut Decoder<'_>) -> Result<Kind, Damaged> {
     found.ok_or(Damaged)
 }
 
-fn write_value(encoder: &mut Encoder<&mut Vec<u8>>, value: &StoredValue) -> Encoded {
+fn write_value(encoder: &mut Writer<'_>, value: &StoredValue) -> Encoded {
     encoder.array(6)?.u8(2)?.str(value.name.as_str())?;
     match &value.value {
         NamedValue::Plain(text) => encoder.array(2)?.u8(1)?.str(text)?,
@@ -571,7 +559,7 @@ mod tests {
     fn padding_that_is_not_zero_is_refused() {
         let mut plaintext = Item::Secret(secret(Kind::ApiKey, b"12345678")).encode();
         assert!(Item::decode(&plaintext).is_ok());
-        *plaintext.last_mut().unwrap() = 1;
+        *plaintext.bytes_mut().last_mut().unwrap() = 1;
         assert!(Item::decode(&plaintext).is_err());
     }
 

@@ -9,10 +9,10 @@ mod fields;
 mod logins;
 
 use data_encoding::Encoding;
-use zeroize::Zeroizing;
 
 use crate::client_keys;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
+use crate::memory::Scratch;
 use crate::primitives::fill_random;
 use crate::secret::{ImportError, Secret};
 use crate::vault::seconds_now;
@@ -91,7 +91,7 @@ impl Kind {
             Self::DataKey { encoding } => (DATA_KEY_BYTES, encoding),
             _ => return None,
         };
-        let mut bytes = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+        let mut bytes = Scratch::new(length);
         loop {
             fill_random(&mut bytes);
             // Not once in a million times.
@@ -100,14 +100,14 @@ impl Kind {
             }
         }
         let alphabet = match encoding {
-            KeyEncoding::Raw => return Some(Secret::from_zeroizing(bytes)),
+            KeyEncoding::Raw => return Some(Secret::copy_of(&bytes)),
             KeyEncoding::Hex => data_encoding::HEXLOWER,
             KeyEncoding::Base64 => data_encoding::BASE64,
         };
         let length = alphabet.encode_len(bytes.len());
-        let mut text = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+        let mut text = Scratch::new(length);
         alphabet.encode_mut(&bytes, &mut text);
-        Some(Secret::from_zeroizing(text))
+        Some(Secret::copy_of(&text))
     }
 }
 
@@ -205,11 +205,11 @@ fn decode(
     let refused = ImportError::NotEncoded { encoding };
     let text = value.expose();
     let length = alphabet.decode_len(text.len()).map_err(|_| refused)?;
-    let mut buffer = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+    let mut buffer = Scratch::new(length);
     // The error of `decode_mut` tells the position of the bad character, which is
     // more than anyone needs to know.
     let written = alphabet
-        .decode_mut(&text[..], &mut buffer)
+        .decode_mut(&text, &mut buffer)
         .map_err(|_| refused)?;
     Ok(Secret::copy_of(buffer.get(..written).unwrap_or_default()))
 }

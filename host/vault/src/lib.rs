@@ -8,7 +8,9 @@
 //! - every use passes one function, [`Vault::permit`], and what it permits or
 //!   refuses is in the audit trail before anything that depends on it leaves the
 //!   host;
-//! - the vault file is authenticated as a whole before any of it is believed.
+//! - the vault file is authenticated as a whole before any of it is believed;
+//! - a value that is not being used right now stands in memory encrypted, one
+//!   that is in pages of its own ([`memory_protection`]).
 //!
 //! What it leaves to others: sockets, HTTP, policies. It depends on names and on
 //! nothing else of Keyward.
@@ -56,7 +58,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod attach;
 mod audit;
@@ -78,7 +80,9 @@ mod lifecycle;
 mod live;
 mod mac;
 mod master;
+mod memory;
 mod permit;
+mod plaintext;
 mod presented;
 mod primitives;
 mod recovery;
@@ -112,6 +116,7 @@ pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use master::VaultStatus;
+pub use memory::{MemoryProtection, memory_protection};
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};

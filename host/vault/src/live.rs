@@ -4,7 +4,7 @@
 //! sees one state of everything, and asking needs no lock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, SecretName, ValueName};
@@ -15,7 +15,7 @@ use crate::client_keys::ClientKeys;
 use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
-use crate::guard::Matcher;
+use crate::guard::{KeptMatcher, Matcher};
 use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
 use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
@@ -52,14 +52,13 @@ pub(crate) enum Material {
 /// A value that is written into requests.
 pub(crate) struct ApiKey {
     pub(crate) value: Secret,
-    matcher: OnceLock<Arc<Matcher>>,
+    matcher: KeptMatcher,
 }
 
 impl ApiKey {
-    /// What finds the value in answers; made at its first use.
-    pub(crate) fn matcher(&self) -> &Arc<Matcher> {
-        self.matcher
-            .get_or_init(|| Arc::new(Matcher::new(&self.value)))
+    /// What finds the value in answers.
+    pub(crate) fn matcher(&self) -> Arc<Matcher> {
+        self.matcher.get(&self.value)
     }
 }
 
@@ -71,11 +70,11 @@ impl Version {
         let material = match kind {
             Kind::ApiKey => Material::ApiKey(ApiKey {
                 value: Secret::copy_of(stored.value),
-                matcher: OnceLock::new(),
+                matcher: KeptMatcher::default(),
             }),
             Kind::HmacKey { algorithm, .. } => {
                 let key = Secret::copy_of(stored.value);
-                Material::Mac(MacKey::prepare(algorithm, &key))
+                Material::Mac(MacKey::prepare(algorithm, key))
             }
             Kind::ClientKeys => {
                 Material::ClientKeys(ClientKeys::prepare(stored.value).ok_or(Damaged)?)

@@ -12,6 +12,7 @@ use crate::audit::Act;
 use crate::error::VaultError;
 use crate::format::VaultFile;
 use crate::identity::Actor;
+use crate::memory::{MemoryProtection, memory_protection};
 use crate::seal::{Key, MasterKey, RootKey};
 use crate::slots::{self, KeySource, MAX_PASSPHRASE_SLOTS, MAX_SLOTS, NewKey, Opener};
 use crate::slots::{Slot, SlotHead, SlotInfo, SlotKind};
@@ -38,6 +39,8 @@ pub struct VaultStatus {
     pub slots: usize,
     /// The length of the vault file in bytes.
     pub bytes: u64,
+    /// How well this process protects what it holds open.
+    pub memory: MemoryProtection,
 }
 
 impl Vault {
@@ -59,6 +62,7 @@ impl Vault {
             values: parts.values.len(),
             slots: summary.slots.len(),
             bytes: summary.bytes,
+            memory: memory_protection(),
         }
     }
 
@@ -77,7 +81,7 @@ impl Vault {
     pub fn add_slot(&self, key: NewKey, actor: &Actor) -> Result<SlotInfo, VaultError> {
         has_room(&self.slots(), matches!(key, NewKey::Passphrase { .. }))?;
         // Before the lock: a passphrase takes its time.
-        let (master, method) = slots::prepare(&key)?;
+        let (master, method) = slots::prepare(self.disk()?.as_ref(), &key)?;
         drop(key);
         self.change(|draft| {
             let file = &mut draft.file;
@@ -138,10 +142,9 @@ impl Vault {
     /// slot's key is missing, a key opens no slot, or a file can't be read or
     /// written.
     pub fn rekey(&self, keys: Vec<KeySource>, actor: &Actor) -> Result<(), VaultError> {
-        let openers = keys
-            .iter()
-            .map(Opener::load)
-            .collect::<Result<Vec<_>, _>>()?;
+        let disk = self.disk()?;
+        let openers = keys.iter().map(|key| Opener::load(disk.as_ref(), key));
+        let openers = openers.collect::<Result<Vec<_>, _>>()?;
         loop {
             // Before the lock: passphrases take their time.
             let (vault, slots) = {
@@ -172,7 +175,7 @@ impl Vault {
     /// Blocks until the act is in the audit trail. Errors: those of
     /// [`add_slot`](Self::add_slot), or the trail can't be written.
     pub fn backup(&self, key: NewKey, actor: &Actor) -> Result<Vec<u8>, VaultError> {
-        let (master, method) = slots::prepare(&key)?;
+        let (master, method) = slots::prepare(self.disk()?.as_ref(), &key)?;
         drop(key);
         let writer = self.lock()?;
         let mut file = writer.file.clone();

@@ -4,18 +4,21 @@
 //! Both are acts in the trail, and they are there before the vault file is: a
 //! rollback that nobody recorded can't be opened.
 
+use std::sync::Arc;
+
 use keyward_names::SecretName;
 use zeroize::Zeroizing;
 
 use crate::audit::{Act, Durability, TrailError, TrailFile};
 use crate::contents::Item;
+use crate::disk::Disk;
 use crate::error::VaultError;
 use crate::format::{TrailMark, VaultFile};
 use crate::identity::Actor;
 use crate::primitives::fill_random;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
-use crate::vault::{Held, Vault, open_trail, trail_storage};
+use crate::vault::{Held, Vault, file_system, open_trail, trail_storage};
 
 /// What comes of restoring a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +61,24 @@ impl Vault {
         key: KeySource,
         actor: &Actor,
     ) -> Result<Accepted, VaultError> {
-        let mut store = Store::lock(&files.vault)?;
+        Self::accept_rollback_on(&file_system(), files, key, actor)
+    }
+
+    /// The same on another [`Disk`].
+    pub fn accept_rollback_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        key: KeySource,
+        actor: &Actor,
+    ) -> Result<Accepted, VaultError> {
+        let mut store = Store::lock(disk, &files.vault)?;
         let bytes = store.read()?;
-        let (mut file, root, mac) = VaultFile::open(&bytes, &Opener::load(&key)?)?;
+        let opener = Opener::load(disk.as_ref(), &key)?;
+        let (mut file, root, mac) = VaultFile::open(&bytes, &opener)?;
+        drop(opener);
         drop((bytes, key));
         let held = Held::open(&file, &root)?;
-        let storage = trail_storage(&files.audit)?;
+        let storage = trail_storage(disk, &files.audit)?;
         let audit = open_trail(storage, held.seed, file.vault, Durability::Strict)?;
 
         let trail_differed = audit.root_at(file.trail.size) != Some(file.trail.root);
@@ -108,19 +123,33 @@ impl Vault {
         new_key: NewKey,
         actor: &Actor,
     ) -> Result<Restored, VaultError> {
-        let mut store = Store::lock(&files.vault)?;
-        if store.exists() {
+        Self::restore_on(&file_system(), files, backup, key, new_key, actor)
+    }
+
+    /// The same on another [`Disk`].
+    pub fn restore_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        backup: &[u8],
+        key: KeySource,
+        new_key: NewKey,
+        actor: &Actor,
+    ) -> Result<Restored, VaultError> {
+        let mut store = Store::lock(disk, &files.vault)?;
+        if store.exists()? {
             return Err(VaultError::Exists {
                 path: files.vault.clone(),
             });
         }
-        let (mut file, root, mac) = VaultFile::open(backup, &Opener::load(&key)?)?;
+        let opener = Opener::load(disk.as_ref(), &key)?;
+        let (mut file, root, mac) = VaultFile::open(backup, &opener)?;
+        drop(opener);
         drop(key);
         let held = Held::open(&file, &root)?;
-        let (master, method) = slots::prepare(&new_key)?;
+        let (master, method) = slots::prepare(disk.as_ref(), &new_key)?;
         drop(new_key);
 
-        let storage = trail_storage(&files.audit)?;
+        let storage = trail_storage(disk, &files.audit)?;
         let checkpoint = TrailFile::Checkpoint;
         let there = storage.exists(checkpoint).map_err(|source| {
             let file = checkpoint;

@@ -15,11 +15,12 @@
 //! commitment is compared before anything is decrypted, and what it unwraps is
 //! covered by the MAC over the whole file.
 
+use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use aws_lc_rs::{constant_time, hkdf, hmac};
-use zeroize::Zeroizing;
 
 use crate::format::Damaged;
+use crate::memory::{Scratch, burn_stack};
 use crate::primitives::fill_random;
 use crate::slots::{Slot, SlotHead};
 
@@ -32,9 +33,9 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// The length of an encrypted key, in bytes.
 pub(crate) const WRAPPED_BYTES: usize = KEY_BYTES + TAG_BYTES;
 
-/// A 256-bit key on the heap, wiped when dropped. Boxed, because a key that moves
-/// leaves itself behind on the stack.
-pub(crate) struct Key(Box<Zeroizing<[u8; KEY_BYTES]>>);
+/// A 256-bit key, in plain in secret pages for as long as it lives. Wiped when
+/// dropped.
+pub(crate) struct Key(Scratch);
 
 impl Key {
     pub(crate) fn random() -> Self {
@@ -44,19 +45,22 @@ impl Key {
     }
 
     /// A key that `fill` writes into its place.
-    pub(crate) fn filled_by<E>(
-        fill: impl FnOnce(&mut [u8; KEY_BYTES]) -> Result<(), E>,
-    ) -> Result<Self, E> {
+    pub(crate) fn filled_by<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         let mut key = Self::zero();
         fill(&mut key.0)?;
         Ok(key)
     }
 
     fn zero() -> Self {
-        Self(Box::new(Zeroizing::new([0; KEY_BYTES])))
+        Self(Scratch::new(KEY_BYTES))
     }
 
-    fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
+    /// The key, ready to encrypt and decrypt. Wiped when dropped.
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new_from_slice(&self.0).expect("a key has 32 bytes")
+    }
+
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
         if bytes.len() != KEY_BYTES {
             return Err(Damaged);
         }
@@ -91,20 +95,36 @@ impl Key {
             .expand(label, hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(&mut key.0[..]))
             .expect("32 bytes are within HKDF-SHA-256's limit");
+        burn_stack();
         key
+    }
+
+    /// The key, ready to make codes. It cleanses itself when dropped.
+    fn mac_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+    }
+
+    /// The bytes of a key that is no secret, such as a commitment.
+    fn published(&self) -> [u8; KEY_BYTES] {
+        let mut bytes = [0; KEY_BYTES];
+        bytes.copy_from_slice(&self.0);
+        bytes
     }
 
     /// The ciphertext, with its tag, of `plaintext` under a nonce that this key
     /// has not seen.
     fn seal(&self, nonce: &[u8; NONCE_BYTES], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        // Encrypted in place: the buffer's plaintext is gone when this returns.
-        let mut buffer = Vec::with_capacity(plaintext.len().saturating_add(TAG_BYTES));
-        buffer.extend_from_slice(plaintext);
-        let tag = Aes256Gcm::new((&**self.0).into())
-            .encrypt_inout_detached(&Nonce::from(*nonce), associated, (&mut buffer[..]).into())
+        // From one buffer to the other: the second never holds the plaintext.
+        let mut sealed = vec![0; plaintext.len()];
+        sealed.reserve_exact(TAG_BYTES);
+        let buffers = InOutBuf::new(plaintext, &mut sealed).expect("both have one length");
+        let tag = self
+            .cipher()
+            .encrypt_inout_detached(&Nonce::from(*nonce), associated, buffers)
             .expect("vault contents are far below GCM's 64 GiB");
-        buffer.extend_from_slice(&tag);
-        buffer
+        burn_stack();
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     fn open(
@@ -112,18 +132,19 @@ impl Key {
         nonce: &[u8; NONCE_BYTES],
         associated: &[u8],
         sealed: &[u8],
-    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
+    ) -> Result<Scratch, Damaged> {
         let (ciphertext, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(Damaged)?;
-        let mut buffer = Zeroizing::new(Box::<[u8]>::from(ciphertext));
-        Aes256Gcm::new((&**self.0).into())
-            .decrypt_inout_detached(
-                &Nonce::from(*nonce),
-                associated,
-                (&mut buffer[..]).into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| Damaged)?;
-        Ok(buffer)
+        let mut opened = Scratch::new(ciphertext.len());
+        let buffers = InOutBuf::new(ciphertext, &mut opened).expect("both have one length");
+        let decrypted = self.cipher().decrypt_inout_detached(
+            &Nonce::from(*nonce),
+            associated,
+            buffers,
+            &Tag::from(*tag),
+        );
+        burn_stack();
+        decrypted.map_err(|_| Damaged)?;
+        Ok(opened)
     }
 }
 
@@ -146,7 +167,7 @@ impl MasterKey {
     /// The same key once more, for a slot that is sealed anew.
     pub(crate) fn copy(&self) -> Self {
         let mut key = Key::zero();
-        key.0.copy_from_slice(&self.0.0[..]);
+        key.0.copy_from_slice(&self.0.0);
         Self(key)
     }
 
@@ -168,7 +189,7 @@ impl MasterKey {
             .encryption(vault, head.id)
             .seal(&nonce, &associated, &root.key.0[..]);
         Slot {
-            commitment: **self.commitment(vault, head.id).0,
+            commitment: self.commitment(vault, head.id).published(),
             nonce,
             wrapped: wrapped.try_into().expect("a wrapped key has 48 bytes"),
             head,
@@ -212,13 +233,12 @@ fn slot_associated(vault: &[u8; 16], head: &SlotHead) -> Vec<u8> {
 pub(crate) struct RootKey {
     key: Key,
     vault: [u8; 16],
-    file_mac: hmac::Key,
+    file_mac: Key,
 }
 
 impl RootKey {
     pub(crate) fn new(key: Key, vault: [u8; 16]) -> Self {
         let file_mac = key.derive(&vault, &[b"keyward v1 file mac"]);
-        let file_mac = hmac::Key::new(hmac::HMAC_SHA256, &file_mac.0[..]);
         Self {
             key,
             vault,
@@ -228,7 +248,8 @@ impl RootKey {
 
     /// The code over a whole file.
     pub(crate) fn file_mac(&self, file: &[u8]) -> [u8; 32] {
-        let code = hmac::sign(&self.file_mac, file);
+        let code = hmac::sign(&self.file_mac.mac_key(), file);
+        burn_stack();
         code.as_ref()
             .try_into()
             .expect("HMAC-SHA-256 makes 32 bytes")
@@ -236,7 +257,9 @@ impl RootKey {
 
     /// Whether `code` is the code over a whole file.
     pub(crate) fn verify_file(&self, file: &[u8], code: &[u8]) -> Result<(), Damaged> {
-        hmac::verify(&self.file_mac, file, code).map_err(|_| Damaged)
+        let verified = hmac::verify(&self.file_mac.mac_key(), file, code);
+        burn_stack();
+        verified.map_err(|_| Damaged)
     }
 
     /// The key that wraps data keys while `epoch` lasts.
@@ -323,7 +346,7 @@ impl DataKey {
         place: Place,
         nonce: &[u8; NONCE_BYTES],
         sealed: &[u8],
-    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
+    ) -> Result<Scratch, Damaged> {
         self.0.open(nonce, &item_associated(vault, place), sealed)
     }
 }
@@ -374,7 +397,7 @@ mod tests {
              8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662\
              76fc6ece0f4e1768cddf8853bb2d551b"
         );
-        assert_eq!(**key.open(&nonce, &associated, &sealed).unwrap(), plaintext);
+        assert_eq!(*key.open(&nonce, &associated, &sealed).unwrap(), plaintext);
     }
 
     #[test]
@@ -405,13 +428,13 @@ mod tests {
         let master = MasterKey(Key::random());
         let root = RootKey::new(Key::random(), vault);
         let keys = [
-            **master.commitment(&vault, 1).0,
-            **master.commitment(&vault, 2).0,
-            **master.encryption(&vault, 1).0,
-            **master.encryption(&vault, 2).0,
-            **root.wrapping(1).key.0,
-            **root.wrapping(2).key.0,
-            **master.commitment(&[2; 16], 1).0,
+            master.commitment(&vault, 1).published(),
+            master.commitment(&vault, 2).published(),
+            master.encryption(&vault, 1).published(),
+            master.encryption(&vault, 2).published(),
+            root.wrapping(1).key.published(),
+            root.wrapping(2).key.published(),
+            master.commitment(&[2; 16], 1).published(),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[index + 1..].contains(key), "{index}");
@@ -430,7 +453,7 @@ mod tests {
         let wrapped = root.wrapping(1).wrap(place, &data_key);
         let key = root.wrapping(1).unwrap(place, &wrapped).unwrap();
         let opened = key.open(&vault, place, &nonce, &sealed).unwrap();
-        assert_eq!(&**opened, b"value");
+        assert_eq!(&*opened, b"value");
 
         let others = [
             Place {

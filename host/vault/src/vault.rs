@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditUnavailable};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
-use crate::contents::{self, Item, Plaintext};
+use crate::contents::{self, Item};
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
@@ -26,6 +26,7 @@ use crate::grants::{Grant, Grants, Terms};
 use crate::identity::Actor;
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Parts, Revocations, Secrets, Summary, Values};
+use crate::memory::Scratch;
 use crate::primitives::fill_random;
 use crate::seal::{self, Key, Place, RootKey, WrappingKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
@@ -349,6 +350,11 @@ impl Vault {
         self.live.load()
     }
 
+    /// Where its files are.
+    pub(crate) fn disk(&self) -> Result<Arc<dyn Disk>, VaultError> {
+        Ok(self.lock()?.store.disk())
+    }
+
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Writer>, VaultError> {
         self.writer.lock().map_err(|_| VaultError::ReadOnly)
     }
@@ -419,7 +425,7 @@ impl Writer {
     }
 
     /// An item's bytes.
-    pub(crate) fn open(&self, id: Uuid) -> Result<Plaintext, Damaged> {
+    pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
         self.file.open_item(&self.root, id)
     }
 }
@@ -462,7 +468,7 @@ impl Draft<'_> {
     }
 
     /// An item's bytes.
-    pub(crate) fn open(&self, id: Uuid) -> Result<Plaintext, Damaged> {
+    pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
         self.file.open_item(self.root.get(), id)
     }
 
@@ -485,7 +491,7 @@ impl Draft<'_> {
 }
 
 impl VaultFile {
-    fn open_item(&self, root: &RootKey, id: Uuid) -> Result<Plaintext, Damaged> {
+    fn open_item(&self, root: &RootKey, id: Uuid) -> Result<Scratch, Damaged> {
         let at = self.position(id.as_bytes()).map_err(|_| Damaged)?;
         let record = self.records.get(at).ok_or(Damaged)?;
         contents::open(record, &self.vault, &root.wrapping(self.wrap_epoch))
@@ -621,7 +627,7 @@ fn check_signers(grants: &Grants) -> Result<(), VaultError> {
     Ok(())
 }
 
-fn file_system() -> Arc<dyn Disk> {
+pub(crate) fn file_system() -> Arc<dyn Disk> {
     Arc::new(FileSystem)
 }
 

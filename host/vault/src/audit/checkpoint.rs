@@ -10,6 +10,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
 use super::tree::{Hash, sha256};
+use crate::memory::burn_stack;
+use crate::secret::Secret;
 
 /// Why a checkpoint is not one of this trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,9 +172,10 @@ fn split_note(note: &[u8]) -> Result<(&str, Vec<Signature<'_>>), CheckpointError
     Ok((text, signatures))
 }
 
-/// Signs the checkpoints of one trail.
+/// Signs the checkpoints of one trail. Its key is made for each, out of the seed,
+/// which is shielded in between.
 pub(crate) struct Signer {
-    pair: Ed25519KeyPair,
+    seed: Secret,
     verifier: VerifierKey,
 }
 
@@ -183,10 +186,11 @@ impl Signer {
         if !is_origin(name) {
             return None;
         }
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).ok()?;
-        let public_key = pair.public_key().as_ref().try_into().ok()?;
+        let seed = Secret::copy_of(seed.as_slice());
+        let public_key = pair(&seed)?.public_key().as_ref().try_into().ok()?;
+        burn_stack();
         Some(Self {
-            pair,
+            seed,
             verifier: VerifierKey::new(name, public_key),
         })
     }
@@ -199,10 +203,18 @@ impl Signer {
     /// A signed note with this text, which ends in a newline.
     pub(crate) fn sign(&self, text: &str) -> String {
         let mut bytes = self.verifier.hash.to_vec();
-        bytes.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        let pair = pair(&self.seed).expect("a seed that made a pair makes it again");
+        bytes.extend_from_slice(pair.sign(text.as_bytes()).as_ref());
+        drop(pair);
+        burn_stack();
         let (name, signature) = (&self.verifier.name, BASE64.encode(&bytes));
         format!("{text}\n{SIGNATURE_PREFIX}{name} {signature}\n")
     }
+}
+
+/// The pair that comes from a seed. It cleanses itself when dropped.
+fn pair(seed: &Secret) -> Option<Ed25519KeyPair> {
+    Ed25519KeyPair::from_seed_unchecked(&seed.expose()).ok()
 }
 
 /// What a checkpoint says.

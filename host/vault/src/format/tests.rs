@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::contents::{Item, StoredSecret, StoredVersion};
+use crate::disk::FileSystem;
 use crate::identity::SecretState;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
 use crate::live::Revocations;
@@ -26,7 +27,7 @@ fn sample() -> Sample {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
     let (master, vault) = (MasterKey(Key::random()), [7; 16]);
-    crate::store::create_key(&path, &master).unwrap();
+    crate::store::create_key(&FileSystem, &path, &master).unwrap();
     let root = RootKey::new(Key::random(), vault);
     let kinds = [
         Kind::ApiKey,
@@ -99,7 +100,7 @@ fn sample() -> Sample {
 
 /// Opens a file and all its records, as opening a vault does.
 fn open(sample: &Sample, bytes: &[u8]) -> Result<VaultFile, Damaged> {
-    let opener = Opener::load(&sample.key).unwrap();
+    let opener = Opener::load(&FileSystem, &sample.key).unwrap();
     open_with(&opener, bytes)
 }
 
@@ -123,7 +124,7 @@ fn a_file_reads_back() {
 #[test]
 fn every_flipped_bit_is_refused() {
     let sample = sample();
-    let opener = Opener::load(&sample.key).unwrap();
+    let opener = Opener::load(&FileSystem, &sample.key).unwrap();
     let mut bytes = sample.bytes.clone();
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -270,9 +271,9 @@ fn names_and_values_do_not_show() {
 fn another_key_opens_nothing() {
     let sample = sample();
     let path = sample.directory.path().join("other");
-    crate::store::create_key(&path, &MasterKey(Key::random())).unwrap();
+    crate::store::create_key(&FileSystem, &path, &MasterKey(Key::random())).unwrap();
     let other = KeySource::KeyFile(path);
-    let opener = Opener::load(&other).unwrap();
+    let opener = Opener::load(&FileSystem, &other).unwrap();
     assert!(open_with(&opener, &sample.bytes).is_err());
 }
 
@@ -364,7 +365,7 @@ fn mutate(sample: &Sample, older: &[Vec<u8>], random: &mut u64) -> Vec<u8> {
 #[test]
 fn ten_thousand_random_changes_are_found_and_ten_thousand_untouched_files_open() {
     let sample = sample();
-    let opener = Opener::load(&sample.key).unwrap();
+    let opener = Opener::load(&FileSystem, &sample.key).unwrap();
     // Files that were written before, with the same keys.
     let older: Vec<_> = (0_u8..4)
         .map(|index| {

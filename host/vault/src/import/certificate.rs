@@ -7,9 +7,9 @@ use aws_lc_rs::signature::{
 use data_encoding::BASE64;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use zeroize::Zeroizing;
 
-use super::fields::{Buffer, Field, stored};
+use super::fields::{Field, stored};
+use crate::plaintext::Plaintext;
 use crate::secret::{ImportError, Secret};
 use crate::vault::seconds_now;
 
@@ -175,18 +175,20 @@ fn boundary<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// The bytes of a block's base64.
-fn decode(body: &[u8]) -> Result<Buffer, ImportError> {
+fn decode(body: &[u8]) -> Result<Plaintext, ImportError> {
     let refused = malformed(
         "a block of its PEM is not base64 (a key with the line Proc-Type is encrypted; \
          `openssl pkey` decrypts it)",
     );
-    let mut digits = Zeroizing::new(Vec::with_capacity(body.len()));
-    digits.extend(body.iter().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut digits = Plaintext::with_room(body.len());
+    for byte in body.iter().filter(|byte| !byte.is_ascii_whitespace()) {
+        digits.push(*byte).ok_or(refused)?;
+    }
     let length = BASE64.decode_len(digits.len()).map_err(|_| refused)?;
-    let mut bytes = Zeroizing::new(vec![0_u8; length]);
-    let length = BASE64
-        .decode_mut(&digits, &mut bytes)
-        .map_err(|_| refused)?;
-    bytes.truncate(length);
+    let mut bytes = Plaintext::with_room(length);
+    bytes.resize(length).ok_or(refused)?;
+    let written = BASE64.decode_mut(&digits, bytes.bytes_mut());
+    let written = written.map_err(|_| refused)?;
+    bytes.resize(written).ok_or(refused)?;
     Ok(bytes)
 }

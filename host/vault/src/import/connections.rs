@@ -1,10 +1,10 @@
 //! Connection strings: Azure storage accounts, PostgreSQL databases.
 
 use data_encoding::BASE64;
-use zeroize::Zeroizing;
 
 use super::fields::{Field, is_host, is_loopback, percent_decoded, stored, text};
 use super::logins::MIN_PASSWORD_CHARACTERS;
+use crate::memory::Scratch;
 use crate::secret::{ImportError, Secret};
 
 /// The length of a storage account's key, in bytes.
@@ -56,7 +56,7 @@ pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
     let key = key.unwrap_or_default().as_bytes();
     let not_a_key = malformed("AccountKey is the base64 of 64 bytes");
     // One step more than 64 bytes need, in which there is padding.
-    let mut decoded = Zeroizing::new([0_u8; ACCOUNT_KEY_BYTES + 2]);
+    let mut decoded = Scratch::new(ACCOUNT_KEY_BYTES + 2);
     if BASE64.decode_len(key.len()) != Ok(decoded.len()) {
         return Err(not_a_key);
     }

@@ -1,13 +1,8 @@
 //! What the imports of values with several fields share: the stored form, and
 //! decoding that leaves no copy behind.
 
-use minicbor::Encoder;
-use zeroize::Zeroizing;
-
+use crate::plaintext::{Encoded, Plaintext, Writer};
 use crate::secret::{ImportError, Secret};
-
-/// A buffer of its final size, wiped when dropped.
-pub(super) type Buffer = Zeroizing<Vec<u8>>;
 
 /// One field of a stored form.
 pub(super) enum Field<'a> {
@@ -29,10 +24,7 @@ impl Field<'_> {
         }
     }
 
-    fn write(
-        &self,
-        encoder: &mut Encoder<&mut Vec<u8>>,
-    ) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+    fn write(&self, encoder: &mut Writer<'_>) -> Encoded {
         match self {
             Self::Text(text) => encoder.str(text)?.ok(),
             Self::Bytes(bytes) => encoder.bytes(bytes)?.ok(),
@@ -48,11 +40,9 @@ impl Field<'_> {
 /// The stored form: a CBOR array of the fields.
 pub(super) fn stored(fields: &[Field<'_>]) -> Secret {
     let list = Field::List(fields);
-    // Room for all, so that the buffer never moves.
-    let mut buffer = Zeroizing::new(Vec::with_capacity(list.room()));
-    list.write(&mut Encoder::new(&mut *buffer))
-        .expect("writing into a Vec can't fail");
-    Secret::copy_of(&buffer)
+    Secret::copy_of(&Plaintext::written(list.room(), |writer| {
+        list.write(writer)
+    }))
 }
 
 /// The text of a value that must be UTF-8 without control characters.
@@ -71,17 +61,17 @@ pub(super) fn is_visible(text: &[u8], min: usize, max: usize) -> bool {
 
 /// Undoes percent-encoding (RFC 3986, section 2.1). `None` if a `%` is not followed
 /// by two hexadecimal digits.
-pub(super) fn percent_decoded(text: &str) -> Option<Buffer> {
-    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
+pub(super) fn percent_decoded(text: &str) -> Option<Plaintext> {
+    let mut decoded = Plaintext::with_room(text.len());
     let mut rest = text.as_bytes().iter();
     while let Some(byte) = rest.next() {
         match byte {
             b'%' => {
                 let mut digit = || char::from(*rest.next()?).to_digit(16);
                 let (high, low) = (digit()?, digit()?);
-                decoded.push(u8::try_from(high * 16 + low).ok()?);
+                decoded.push(u8::try_from(high * 16 + low).ok()?)?;
             }
-            byte => decoded.push(*byte),
+            byte => decoded.push(*byte)?,
         }
     }
     Some(decoded)

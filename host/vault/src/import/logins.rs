@@ -1,8 +1,7 @@
 //! Names with a password or a key: HTTP Basic, OAuth clients, AWS access keys.
 
-use zeroize::Zeroizing;
-
-use super::fields::{Buffer, Field, is_visible, stored, text};
+use super::fields::{Field, is_visible, stored, text};
+use crate::plaintext::Plaintext;
 use crate::secret::{ImportError, Secret};
 
 /// The least length of a password, in characters: shorter ones can't be searched
@@ -46,7 +45,7 @@ pub(super) fn oauth_client(value: &Secret) -> Result<Secret, ImportError> {
     loop {
         let key = json.string().ok_or(form)?;
         json.token(b':').ok_or(form)?;
-        let place = match key.as_slice() {
+        let place = match &key[..] {
             b"client_id" => &mut id,
             b"client_secret" => &mut secret,
             _ => {
@@ -103,10 +102,10 @@ impl Json<'_> {
     }
 
     /// A string without its escapes.
-    fn string(&mut self) -> Option<Buffer> {
+    fn string(&mut self) -> Option<Plaintext> {
         self.token(b'"')?;
         // The text is never longer than its escaped form.
-        let mut text = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        let mut text = Plaintext::with_room(self.0.len());
         loop {
             let (first, rest) = self.0.split_first()?;
             self.0 = rest;
@@ -114,12 +113,12 @@ impl Json<'_> {
                 b'"' => return Some(text),
                 b'\\' => self.escape(&mut text)?,
                 0..0x20 => return None,
-                byte => text.push(*byte),
+                byte => text.push(*byte)?,
             }
         }
     }
 
-    fn escape(&mut self, text: &mut Vec<u8>) -> Option<()> {
+    fn escape(&mut self, text: &mut Plaintext) -> Option<()> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         text.push(match first {
@@ -141,8 +140,7 @@ impl Json<'_> {
                 u8::try_from(code).ok().filter(u8::is_ascii)?
             }
             _ => return None,
-        });
-        Some(())
+        })
     }
 }
 
