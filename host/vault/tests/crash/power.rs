@@ -7,7 +7,7 @@ use keyward_vault::Durability;
 
 use crate::recorder::{Event, Image, Recorder};
 use crate::states::Point;
-use crate::steps::{API, KEYS, MAC, SPARE, Step};
+use crate::steps::{API, KEYS, MAC, Promise, SPARE, Step};
 use crate::verdict::{Survivor, Wrong, survive};
 use crate::workload::{Taken, Workload};
 
@@ -246,6 +246,12 @@ const CHANGES: &[Step] = &[
     Step::Reinstate,
     Step::Disable(MAC),
     Step::Enable(MAC),
+    Step::AddSlot,
+    Step::Rekey,
+    Step::Rewrap,
+    Step::RemoveSlot,
+    Step::Rekey,
+    Step::Backup,
 ];
 
 /// What the process does that comes after one that was killed.
@@ -333,6 +339,29 @@ fn a_loss_of_power_while_a_bundle_gets_its_name_loses_nothing() {
         let tally = recorded.judge(QUICK, &mut Rng::with_seed(3));
         assert_all_right(&tally);
     }
+}
+
+#[test]
+fn a_loss_of_power_while_old_entries_are_removed_loses_no_other() {
+    let steps = [
+        Step::Add(MAC),
+        Step::Grants,
+        Step::Unwatched(560),
+        Step::Exchange(1),
+        Step::Prune,
+        Step::Exchange(1),
+        Step::Rotate(MAC),
+    ];
+    let mut recorded = record(&steps, Durability::Strict);
+    assert_eq!(recorded.taken[5].promises, [Promise::act("entries-pruned")]);
+    let pruning = |event: &Event| *event == Event::Begun(5);
+    recorded.from = recorded.log.iter().position(pruning).unwrap();
+    let how = Thoroughness {
+        again_one_in: 10,
+        ..QUICK
+    };
+    let tally = recorded.judge(how, &mut Rng::with_seed(7));
+    assert_all_right(&tally);
 }
 
 /// What a killed process left is seen by the next one, but not durable: the next

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 
 use fastrand::Rng;
 use keyward_names::{
     Alias, ComponentDigest, GrantId, PolicyName, SecretName, Subject, Tag, ValueName,
 };
+use keyward_vault::disk::Disk;
 use keyward_vault::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,9 @@ pub(crate) const API: &str = "api";
 pub(crate) const KEYS: &str = "keys";
 /// A secret that comes and goes.
 pub(crate) const SPARE: &str = "spare";
+
+/// What a step touches that takes old entries out of the trail.
+pub(crate) const PRUNED: &str = "pruned";
 
 const SECRETS: [&str; 3] = [MAC, API, SPARE];
 const GRANT: &str = "g";
@@ -56,6 +61,18 @@ pub(crate) enum Step {
     Grants,
     Revoke,
     Reinstate,
+    /// A second key file, unless there is one.
+    AddSlot,
+    /// The second key file opens the vault no longer.
+    RemoveSlot,
+    /// The next wrapping key.
+    Rewrap,
+    /// A new root key.
+    Rekey,
+    /// A backup, which nobody keeps.
+    Backup,
+    /// All full bundles of the trail go.
+    Prune,
     /// An exchange that uses the MAC key so often, and waits for its barrier.
     Exchange(u8),
     /// So many exchanges that nobody waits for.
@@ -70,9 +87,15 @@ impl Step {
         let secret = SECRETS[random.usize(..SECRETS.len())];
         let client = CLIENTS[random.usize(..CLIENTS.len())];
         let value = VALUES[random.usize(..VALUES.len())];
-        match random.u8(..32) {
+        match random.u8(..40) {
             0..6 => Self::Rotate(secret),
             6..12 => Self::Exchange(random.u8(1..4)),
+            32 => Self::AddSlot,
+            33 => Self::RemoveSlot,
+            34 => Self::Rewrap,
+            35..38 => Self::Rekey,
+            38 => Self::Backup,
+            39 => Self::Prune,
             12 => Self::Unwatched(random.u16(1..40)),
             13 => Self::Add(SPARE),
             14 => Self::RollBack(secret),
@@ -118,6 +141,10 @@ impl Step {
             | Self::RemoveClient(_) => name == KEYS,
             Self::SetValue(value) | Self::RemoveValue(value) => kind == "value" && name == value,
             Self::Revoke | Self::Reinstate => kind == "revoked",
+            Self::AddSlot | Self::RemoveSlot => kind == "slots",
+            Self::Rewrap | Self::Rekey => kind == "keys",
+            Self::Prune => kind == PRUNED,
+            Self::Backup => false,
             Self::Grants | Self::Exchange(_) | Self::Unwatched(_) | Self::Reopen => false,
         }
     }
@@ -154,6 +181,9 @@ pub(crate) fn shown(vault: &Vault) -> Shown {
         shown.insert(format!("value {}", value.name), format!("{value:?}"));
     }
     shown.insert("revoked".to_owned(), format!("{:?}", vault.revoked()));
+    shown.insert("slots".to_owned(), format!("{:?}", vault.slots()));
+    let keys = vault.status().wrap_epoch.to_string();
+    shown.insert("keys".to_owned(), keys);
     shown
 }
 
@@ -164,9 +194,49 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+/// Where a vault is.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) files: VaultFiles,
+}
+
+impl Place {
+    pub(crate) fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
+        let files = VaultFiles::in_directory(directory);
+        Self { disk, files }
+    }
+
+    /// The second key file.
+    pub(crate) fn second_key(&self) -> PathBuf {
+        self.files.key.with_extension("second")
+    }
+
+    /// A new file in the place of another one, which opens nothing.
+    fn new_key(&self, path: PathBuf) -> NewKey {
+        // Where there is none, that is well.
+        self.disk.remove(&path).ok();
+        NewKey::KeyFile(path)
+    }
+
+    /// Opens the vault with its first key file.
+    pub(crate) fn open(&self, durability: Durability) -> Result<Vault, VaultError> {
+        self.open_with(&self.files.key, durability)
+    }
+
+    pub(crate) fn open_with(
+        &self,
+        key: &Path,
+        durability: Durability,
+    ) -> Result<Vault, VaultError> {
+        let key = KeySource::KeyFile(key.to_owned());
+        Vault::open_on(&self.disk, &self.files, Opening { key, durability })
+    }
+}
+
 /// Takes a step other than [`Step::Reopen`]. Errors: the disk has failed.
-pub(crate) fn perform(vault: &Vault, step: Step) -> Result<Outcome, VaultError> {
-    match try_perform(vault, step) {
+pub(crate) fn perform(vault: &Vault, place: &Place, step: Step) -> Result<Outcome, VaultError> {
+    match try_perform(vault, place, step) {
         Ok(promises) => Ok(Outcome::Done(promises)),
         Err(error) if is_of_the_disk(&error) => Err(error),
         Err(_) => Ok(Outcome::Refused),
@@ -180,7 +250,7 @@ fn is_of_the_disk(error: &VaultError) -> bool {
     )
 }
 
-fn try_perform(vault: &Vault, step: Step) -> Result<Vec<Promise>, VaultError> {
+fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>, VaultError> {
     let actor = &actor();
     let of = |act: &str, info: &SecretInfo| {
         let secret = (info.name.as_str().to_owned(), info.version);
@@ -281,6 +351,44 @@ fn try_perform(vault: &Vault, step: Step) -> Result<Vec<Promise>, VaultError> {
             vault.reinstate_grant(&GrantId::parse(GRANT).unwrap(), actor)?;
             did("grants-reinstated")
         }
+        Step::AddSlot => {
+            if vault.slots().len() > 1 {
+                return Ok(Vec::new());
+            }
+            let key = place.new_key(place.second_key());
+            vault.add_slot(key, actor)?;
+            did("slot-added")
+        }
+        Step::RemoveSlot => {
+            let second = vault.slots().get(1).map_or(0, |slot| slot.id);
+            vault.remove_slot(second, actor)?;
+            did("slot-removed")
+        }
+        Step::Rewrap => {
+            vault.rewrap(actor)?;
+            did("wrap-key-changed")
+        }
+        Step::Rekey => {
+            let mut keys = vec![KeySource::KeyFile(place.files.key.clone())];
+            if vault.slots().len() > 1 {
+                keys.push(KeySource::KeyFile(place.second_key()));
+            }
+            vault.rekey(keys, actor)?;
+            did("vault-key-changed")
+        }
+        Step::Backup => {
+            let key = place.new_key(place.files.key.with_extension("backup"));
+            vault.backup(key, actor)?;
+            did("backed-up")
+        }
+        Step::Prune => {
+            let later = jiff::Timestamp::now() + Duration::from_secs(3600);
+            match vault.audit().prune(later, actor) {
+                Ok(Some(_)) => did("entries-pruned"),
+                Ok(None) => Vec::new(),
+                Err(_) => return Err(VaultError::ReadOnly),
+            }
+        }
         Step::Exchange(count) => {
             let exchange = new_exchange_id();
             let mut ledger = vault.begin(exchange);
@@ -298,17 +406,6 @@ fn try_perform(vault: &Vault, step: Step) -> Result<Vec<Promise>, VaultError> {
         }
         Step::Reopen => Vec::new(),
     })
-}
-
-/// Where a vault's files are below a directory.
-pub(crate) fn files_in(directory: &Path) -> VaultFiles {
-    VaultFiles::in_directory(directory)
-}
-
-/// With its key file.
-pub(crate) fn opening(files: &VaultFiles, durability: Durability) -> Opening {
-    let key = KeySource::KeyFile(files.key.clone());
-    Opening { key, durability }
 }
 
 pub(crate) fn name(text: &str) -> SecretName {

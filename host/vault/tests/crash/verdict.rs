@@ -18,8 +18,7 @@ use sha2::Sha256;
 
 use crate::recorder::{Event, Image, Recorder};
 use crate::steps::{
-    self, MAC, Promise, Shown, actor, block_on, files_in, name, opening, set_grants, shown,
-    value_of,
+    self, MAC, Place, Promise, Shown, actor, block_on, name, set_grants, shown, value_of,
 };
 use crate::workload::{HOME, Taken};
 
@@ -56,7 +55,6 @@ pub(crate) struct Trail {
 /// Opens what a crash has left. Errors: it doesn't open, or looks tampered with.
 pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wrong> {
     let recorder = Recorder::new(image);
-    let files = files_in(Path::new(HOME));
     if !image.0.contains_key(Path::new("v/vault.keyward")) {
         return Ok(Survivor {
             shown: None,
@@ -64,12 +62,7 @@ pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wro
         });
     }
     let before = verify(audit_of(image).path(), verifier_key)?;
-    let disk = recorder.disk();
-    let vault = match Vault::open_on(&disk, &files, opening(&files, Durability::Strict)) {
-        Ok(vault) => vault,
-        Err(error) => return wrong(format_args!("the vault does not open: {error}")),
-    };
-    let shown = shown(&vault);
+    let (shown, vault) = open(&Place::new(recorder.disk(), Path::new(HOME)))?;
     check_usable(&vault)?;
     drop(vault);
     let directory = audit_of(&recorder.image());
@@ -81,6 +74,21 @@ pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wro
             records,
         },
     })
+}
+
+/// Opens a vault with each of its keys, the first one last.
+pub(crate) fn open(place: &Place) -> Result<(Shown, Vault), Wrong> {
+    let not_open = |error: VaultError| Wrong(format!("the vault does not open: {error}"));
+    let vault = place.open(Durability::Strict).map_err(not_open)?;
+    let shown = shown(&vault);
+    if vault.slots().len() < 2 {
+        return Ok((shown, vault));
+    }
+    drop(vault);
+    let second = place.open_with(&place.second_key(), Durability::Strict);
+    drop(second.map_err(not_open)?);
+    let vault = place.open(Durability::Strict).map_err(not_open)?;
+    Ok((shown, vault))
 }
 
 /// Whether the key in use is the right one, and the vault takes changes.
@@ -167,6 +175,12 @@ fn check_key_in_use(vault: &Vault) -> Result<(), Wrong> {
 }
 
 impl Trail {
+    /// Whether the first entries are gone.
+    pub(crate) fn is_pruned(&self) -> bool {
+        let first = self.records.first();
+        first.is_some_and(|record| record["entry"].as_u64() != Some(0))
+    }
+
     /// Whether everything is there that was promised.
     pub(crate) fn check_promises<'a>(
         &self,
@@ -240,7 +254,14 @@ impl Survivor {
                 _ => {}
             }
         }
-        let promises = taken[..done]
+        let from = match self.trail.is_pruned() {
+            true => taken[..begun.min(taken.len())]
+                .iter()
+                .rposition(|taken| taken.prunes)
+                .unwrap_or(0),
+            false => 0,
+        };
+        let promises = taken[from.min(done)..done]
             .iter()
             .flat_map(|taken| &taken.promises)
             .filter(|promise| keeps_uses || matches!(promise, Promise::Act { .. }));

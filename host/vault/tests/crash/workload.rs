@@ -6,7 +6,7 @@ use std::path::Path;
 use keyward_vault::*;
 
 use crate::recorder::{Event, Recorder};
-use crate::steps::{Outcome, Promise, Shown, Step, files_in, opening, perform, shown};
+use crate::steps::{Outcome, Place, Promise, Shown, Step, perform, shown};
 
 /// Where the vault's files are on a recorded disk.
 pub(crate) const HOME: &str = "/v";
@@ -17,12 +17,14 @@ pub(crate) struct Taken {
     pub(crate) promises: Vec<Promise>,
     /// The vault's contents afterwards; `None` before there is a vault.
     pub(crate) after: Option<Shown>,
+    /// Whether entries from before it may be gone from the trail since.
+    pub(crate) prunes: bool,
 }
 
 /// A vault, a disk, and what was done so far.
 pub(crate) struct Workload {
     recorder: Recorder,
-    files: VaultFiles,
+    place: Place,
     durability: Durability,
     vault: Option<Vault>,
     pub(crate) taken: Vec<Taken>,
@@ -31,20 +33,22 @@ pub(crate) struct Workload {
 impl Workload {
     /// Creates a vault on a disk. Also gives its verifier key.
     pub(crate) fn create(recorder: &Recorder, durability: Durability) -> (Self, String) {
-        let files = files_in(Path::new(HOME));
-        let disk = recorder.disk();
+        let mut this = Self::on(recorder, durability);
+        let Place { disk, files } = &this.place;
         disk.make_directory(Path::new(HOME)).unwrap();
         disk.sync_directory(Path::new("/")).unwrap();
         recorder.mark(Event::Begun(0));
         let key = NewKey::KeyFile(files.key.clone());
-        let created = Vault::create_on(&disk, &files, &key).unwrap();
+        let created = Vault::create_on(disk, files, &key).unwrap();
         recorder.mark(Event::Done(0));
-        let mut this = Self::on(recorder, durability);
         let vault_created = Promise::act("vault-created");
-        let empty = Shown::from([("revoked".to_owned(), "[]".to_owned())]);
+        // Looked at on another disk, so that the log says nothing of it.
+        let elsewhere = Recorder::new(&recorder.image());
+        let empty = Place::new(elsewhere.disk(), Path::new(HOME)).open(durability);
         this.taken.push(Taken {
             promises: vec![vault_created],
-            after: Some(empty),
+            after: Some(shown(&empty.unwrap())),
+            prunes: false,
         });
         (this, created.verifier_key)
     }
@@ -53,7 +57,7 @@ impl Workload {
     pub(crate) fn on(recorder: &Recorder, durability: Durability) -> Self {
         Self {
             recorder: recorder.clone(),
-            files: files_in(Path::new(HOME)),
+            place: Place::new(recorder.disk(), Path::new(HOME)),
             durability,
             vault: None,
             taken: Vec::new(),
@@ -80,6 +84,7 @@ impl Workload {
             self.taken.push(Taken {
                 promises: Vec::new(),
                 after: self.vault.as_ref().map(shown),
+                prunes: false,
             });
             self.recorder.mark(Event::Done(number));
         }
@@ -93,8 +98,7 @@ impl Workload {
     /// Opens the vault if it isn't, without its being a step.
     pub(crate) fn open(&mut self) -> Result<(), VaultError> {
         if self.vault.is_none() {
-            let (disk, opening) = (self.recorder.disk(), opening(&self.files, self.durability));
-            self.vault = Some(Vault::open_on(&disk, &self.files, opening)?);
+            self.vault = Some(self.place.open(self.durability)?);
         }
         Ok(())
     }
@@ -110,7 +114,7 @@ impl Workload {
         }
         self.open()?;
         let vault = self.vault.as_ref().unwrap();
-        if let Outcome::Done(more) = perform(vault, step)? {
+        if let Outcome::Done(more) = perform(vault, &self.place, step)? {
             promises.extend(more);
         }
         if self.recorder.is_killed() {
@@ -118,7 +122,11 @@ impl Workload {
         }
         let after = Some(shown(vault));
         self.recorder.mark(Event::Done(number));
-        self.taken.push(Taken { promises, after });
+        self.taken.push(Taken {
+            promises,
+            after,
+            prunes: step == Step::Prune,
+        });
         Ok(())
     }
 }
