@@ -205,7 +205,10 @@ fn an_oauth_client_is_an_id_and_a_secret() {
     let escaped = r#"{"client_id":"a\/b","client_secret":"\"\\\/Xq7Xq7Xq7Xq7Xq7"}"#;
     let kept = import(Kind::OauthClient, escaped.as_bytes()).unwrap();
     let kept = String::from_utf8_lossy(&kept).into_owned();
-    assert!(kept.contains("a/b") && kept.ends_with(r#""\/Xq7Xq7Xq7Xq7Xq7"#), "{kept}");
+    assert!(
+        kept.contains("a/b") && kept.ends_with(r#""\/Xq7Xq7Xq7Xq7Xq7"#),
+        "{kept}"
+    );
     let form = "it has the form";
     assert_refused(
         Kind::OauthClient,
