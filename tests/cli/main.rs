@@ -9,8 +9,10 @@
 
 mod binary;
 mod components;
+mod coverage;
 mod denied;
 mod prompt;
+mod roles;
 mod running;
 mod transcript;
 
@@ -39,13 +41,26 @@ macro_rules! transcripts {
 
 transcripts! {
     audit_verify_finds_a_changed_trail;
+    a_running_gateway_carries_commands_out;
+    audit_answers_who_when_and_what;
+    changes_need_a_reason_where_it_is_required;
+    clients_have_two_keys_so_that_they_rotate;
     completions_for_each_shell;
     doctor_names_what_is_wrong_and_what_mends_it;
     grants_check_shows_grants_in_words;
+    grants_diff_tells_what_widens;
+    grants_explain_says_who_may_do_what;
+    grants_pin_and_what_drifts;
+    grants_revoke_and_reinstate;
     help_teaches;
     init_makes_a_gateway_and_overwrites_nothing;
+    man_pages_for_each_command;
+    named_values_stand_for_texts_secrets_and_references;
+    named_values_stand_in_the_configuration;
     policy_inspect_shows_what_a_policy_wants;
+    secrets_are_disabled_rolled_back_and_removed;
     secrets_are_stored_listed_and_rotated_but_never_shown;
     usage_errors_end_with_2;
+    vault_slots_backups_and_rollbacks;
     where_the_configuration_is_found;
 }

@@ -18,7 +18,7 @@ use = "mac-sign"
 "#;
 
 /// A gateway that serves. Killed if a test ends early.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     stderr: BufReader<ChildStderr>,
     said: String,
@@ -27,7 +27,12 @@ struct Serving {
 impl Serving {
     /// Starts one and waits until it says that it serves.
     fn start(folder: &Path) -> Self {
-        let mut child = keyward(folder, &["serve"])
+        Self::with(folder, &[])
+    }
+
+    /// The same, with options.
+    pub(crate) fn with(folder: &Path, options: &[&str]) -> Self {
+        let mut child = keyward(folder, &[&["serve"], options].concat())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -50,7 +55,7 @@ impl Serving {
     }
 
     /// Asks it to stop, and returns how it ended and all that it said.
-    fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
         while self.stderr.read_line(&mut self.said).unwrap() > 0 {}

@@ -7,6 +7,8 @@
 //! lines of standard output
 //! ! lines of standard error
 //! ? 1                            its exit code, unless that is 0
+//! & keyward serve                a gateway, which serves when the next line comes
+//! & stop                         which is told to stop, and has stopped
 //! ```
 //!
 //! `[..]` stands for anything on a line and `...` for any lines. Times, digests
@@ -19,6 +21,7 @@ use std::process::Stdio;
 use snapbox::{Assert, Data};
 
 use crate::binary::clean;
+use crate::running::Serving;
 
 /// Where the transcripts are.
 pub(crate) fn folder() -> PathBuf {
@@ -43,10 +46,11 @@ pub(crate) fn check(name: &str) {
 }
 
 /// What starts a line of a transcript's own, apart from output.
-const MARKS: [&str; 3] = ["-- ", "$ ", "% "];
+const MARKS: [&str; 4] = ["-- ", "$ ", "% ", "& "];
 
 fn play(transcript: &str, root: &Path) -> String {
     let mut actual = String::new();
+    let mut gateway: Option<Serving> = None;
     let mut lines = transcript.lines().peekable();
     while let Some(line) = lines.next() {
         let own = |line: &&str| MARKS.iter().any(|mark| line.starts_with(mark));
@@ -57,7 +61,7 @@ fn play(transcript: &str, root: &Path) -> String {
         }
         let Some((mark, command)) = line
             .split_once(' ')
-            .filter(|(mark, _)| matches!(*mark, "$" | "%"))
+            .filter(|(mark, _)| matches!(*mark, "$" | "%" | "&"))
         else {
             continue;
         };
@@ -69,6 +73,20 @@ fn play(transcript: &str, root: &Path) -> String {
             command.push_str(more.trim_start_matches('>').trim_start());
             actual.push_str(more);
             actual.push('\n');
+        }
+        if mark == "&" {
+            gateway = match command.strip_prefix("keyward serve") {
+                Some(options) => Some(Serving::with(
+                    root,
+                    &options.split_whitespace().collect::<Vec<_>>(),
+                )),
+                None => {
+                    let (status, said) = gateway.take().unwrap().stop();
+                    assert!(status.success(), "{said}");
+                    None
+                }
+            };
+            continue;
         }
         let output = clean("/bin/sh", root)
             .args(["-c", &command])

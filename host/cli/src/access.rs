@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use keyward::vault::{Actor, KeySource, Opening, Secret, SecretInfo, Vault, VaultError};
-use keyward_gateway::config::{Config, VaultKey};
+use keyward_gateway::config::{Config, Known, Values, VaultKey};
 use keyward_gateway::control::{
     Checkpoint, Client, ClientError, Fault, FaultCode, GrantsReloaded, Node, Peer, Reply, Request,
-    SecretEntry, SecretPage, Status, check_reason, execute,
+    SecretEntry, SecretPage, Status, ValueEntry, check_reason, execute,
 };
 use serde::de::DeserializeOwned;
 
@@ -128,6 +128,16 @@ impl Access {
                 Ok((data, bytes))
             }
         }
+    }
+
+    /// The named values, as configuration and documents use them.
+    pub(crate) fn values(&self) -> Result<Values, Failure> {
+        let entries: Vec<ValueEntry> = self.ask(Request::ValueList { tag: None }, None)?;
+        let known = entries.into_iter().map(|entry| {
+            let known = Known::try_from(&entry.value);
+            known.map(|known| (entry.name, known)).map_err(Failure::new)
+        });
+        known.collect()
     }
 
     /// All secrets, by name.

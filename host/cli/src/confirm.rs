@@ -25,8 +25,10 @@ impl Confirm {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage(format!("{what} That can't be undone"))
-                .help("add --yes if you mean it"));
+            return Err(Failure::usage(format!(
+                "nobody is here to ask. {what} That can't be undone."
+            ))
+            .help("add --yes if you mean it"));
         }
         let output = common.output();
         output.say(format!("{what} That can't be undone."));

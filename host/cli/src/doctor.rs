@@ -2,6 +2,7 @@
 
 mod keeping;
 mod pipelines;
+mod values;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -261,6 +262,8 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
         },
         Err(failure) => checks.add("audit trail", Status::Skipped, failure.error.to_string(), failure.help),
     }
+    let resolved = values::check(checks, config, &access);
+    let config = resolved.as_ref().unwrap_or(config);
     grants_in_order(checks, config, secrets.as_deref());
     keeping::check(checks, config, &access, secrets.as_deref());
     if let Access::Here(here) = access
@@ -273,10 +276,19 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
 fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[SecretInfo]>) {
     match grants::read(config) {
         Ok(read) => {
-            let mut remarks = grants::remarks(config, &read, secrets);
+            // What is revoked has a check of its own.
+            let mut remarks = grants::remarks(config, &read, secrets, &[]);
             remarks.retain(|remark| !remark.unread);
+            let pinned = match grants::is_pinned(config) {
+                true => "pinned",
+                false => "not pinned, see `keyward grants pin --help`",
+            };
             match remarks.first() {
-                None => checks.good("grants", format!("{} in force", read.len())),
+                None if read.is_empty() => checks.good("grants", "none"),
+                None => checks.good(
+                    "grants",
+                    format!("{}, {pinned}", counted(read.len(), "grant")),
+                ),
                 Some(first) => checks.bad(
                     "grants",
                     format!(

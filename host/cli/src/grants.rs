@@ -1,24 +1,32 @@
 //! `keyward grants`: who may use which secret, for what.
 
-use std::path::Path;
+mod check;
+mod denied;
+mod diff;
+mod explain;
+mod pin;
+mod revoke;
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use keyward::names::{PolicyName, RouteName};
-use keyward::vault::SecretInfo;
+use keyward::names::GrantId;
 use keyward_gateway::config::Config;
-use serde_json::{Value, json};
+use keyward_gateway::grants::{GrantsFault, LockFile, lock_path};
+use serde_json::json;
 
-use crate::Common;
-use crate::access::{self, Access};
+pub(crate) use check::remarks;
+
+use crate::access;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{YELLOW, counted, table};
-use crate::place;
-use crate::policy::Described;
-use crate::words;
+use crate::output::{YELLOW, counted};
+use crate::reason::Reason;
+use crate::{Common, place};
 
 const CHECK: &str = "\
 Shows each grant in words, with its class and where the secret may go, and checks
-them against the vault, the routes, the policies and what the policies ask for.
+them against the vault, the routes, the policies, what the policies ask for and
+the lock, if there is one.
 
 Classes, by what the destination learns:
   A  a proof; the key never leaves
@@ -26,12 +34,38 @@ Classes, by what the destination learns:
   C  the value itself
 
 Ends with 4 if something is not in order: a name that does not exist, a use that
-does not fit the secret, a grant that has expired or that no policy asks for.
+does not fit the secret, a grant that has expired or that no policy asks for, a
+difference from what was pinned.
 
 Examples:
   keyward grants check
   keyward grants check --offline      without opening the vault
   keyward grants check -o json";
+
+const EXPLAIN: &str = "\
+Says in words who may do what with which secret, what whoever answers there learns
+of it, where to, and until when: all that a reviewer has to agree to. Reads files
+only; `keyward grants check` asks the vault too.
+
+With --diff it compares two grants files by what they mean, not by their text: what
+is added, removed, wider and narrower. Order, comments and spelling are no change.
+Ends with 4 if anything is allowed in NEW that is not in OLD, else with 0.
+
+Examples:
+  keyward grants explain
+  keyward grants explain billing-attach
+  git show main:grants.toml > old.toml && keyward grants explain --diff old.toml grants.toml";
+
+const PIN: &str = "\
+Writes a lock beside the grants file (grants.lock): for each grant the id of its
+secret and the digest of its policy's component, and the digest of the file. Where
+there is a lock, nothing is loaded that differs from it: another component under a
+policy's name, another secret under a secret's, a changed file. Pin again once the
+change is reviewed. To do without, remove the lock.
+
+Examples:
+  keyward grants pin
+  keyward grants check && keyward grants pin && keyward grants reload";
 
 const RELOAD: &str = "\
 A file with errors changes nothing: the grants that were in force stay in force.
@@ -51,151 +85,88 @@ pub(crate) enum Grants {
         offline: bool,
     },
 
-    /// Have the running gateway read the grants again; what is revoked is dead at once.
+    /// Say in words what is allowed, or what changes between two files.
+    #[command(after_help = EXPLAIN)]
+    Explain {
+        /// Only these grants; otherwise all.
+        #[arg(value_name = "ID", conflicts_with = "diff")]
+        ids: Vec<GrantId>,
+
+        /// Compare two grants files: what NEW allows more and less than OLD.
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+        diff: Option<Vec<PathBuf>>,
+    },
+
+    /// Pin each grant to its secret and its policy's component.
+    #[command(after_help = PIN)]
+    Pin,
+
+    Revoke(revoke::Revoke),
+    Reinstate(revoke::Reinstate),
+    List(revoke::List),
+    Denied(denied::Denied),
+
+    /// Have the running gateway read the grants again; what is gone is dead at once.
     #[command(after_help = RELOAD)]
     Reload {
-        /// Why, for the audit trail.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
+        #[command(flatten)]
+        reason: Reason,
     },
 }
 
 impl Grants {
     pub(crate) fn run(self, common: &Common) -> Outcome {
         match self {
-            Self::Check { offline } => check(common, offline),
-            Self::Reload { reason } => reload(common, reason.as_deref()),
+            Self::Check { offline } => check::run(common, offline),
+            Self::Explain { ids, diff } => match diff.as_deref() {
+                Some([old, new]) => diff::run(common, old, new),
+                _ => explain::run(common, &ids),
+            },
+            Self::Pin => pin::run(common),
+            Self::Revoke(command) => command.run(common),
+            Self::Reinstate(command) => command.run(common),
+            Self::List(command) => command.run(common),
+            Self::Denied(command) => command.run(common),
+            Self::Reload { reason } => reload(common, reason.get()),
         }
     }
-}
-
-/// Something about the grants that is not in order.
-pub(crate) struct Remark {
-    /// The grant that it is about, if it is about one.
-    pub(crate) grant: Option<String>,
-    pub(crate) text: String,
-    /// That a component can't be read, which other commands say too.
-    pub(crate) unread: bool,
 }
 
 /// Reads the grants that a configuration names. Errors in the file are findings.
 pub(crate) fn read(config: &Config) -> Result<keyward::vault::Grants, Failure> {
-    match &config.grants {
-        None => Ok(keyward::vault::Grants::none()),
-        Some(file) => read_file(file),
-    }
+    keyward_gateway::grants::read_grants(config).map_err(failure)
 }
 
+/// Reads the lock beside them, if there is one.
+pub(crate) fn lock(config: &Config) -> Result<Option<LockFile>, Failure> {
+    keyward_gateway::grants::read_lock(config).map_err(failure)
+}
+
+/// Whether there is a lock.
+pub(crate) fn is_pinned(config: &Config) -> bool {
+    lock_path(config).is_some_and(|file| file.exists())
+}
+
+/// Reads a grants file that has nothing to do with a gateway.
 fn read_file(file: &Path) -> Result<keyward::vault::Grants, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::io(error, format!("can't read the grants in {}", file.display()))
-            .help("`[grants] file` in the configuration names the file; leave it out if nothing is granted")
-    })?;
-    keyward::vault::Grants::parse(&file.display().to_string(), &text).map_err(|errors| Failure {
-        exit: Exit::Findings,
-        ..Failure::new(errors)
-    })
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
+    keyward::vault::Grants::parse(&file.display().to_string(), &text)
+        .map_err(|error| failure(error.into()))
 }
 
-/// Holds grants against what there is. `secrets` is `None` where the vault was
-/// not asked.
-pub(crate) fn remarks(
-    config: &Config,
-    grants: &keyward::vault::Grants,
-    secrets: Option<&[SecretInfo]>,
-) -> Vec<Remark> {
-    let routes: Vec<RouteName> = config
-        .routes
-        .iter()
-        .map(|route| route.name().clone())
-        .collect();
-    let policies: Vec<PolicyName> = config
-        .policies
-        .iter()
-        .map(|policy| policy.name.clone())
-        .collect();
-    let mut remarks: Vec<Remark> = Vec::new();
-    if let Some(secrets) = secrets {
-        for finding in grants.check_against(secrets, &routes, &policies) {
-            remarks.push(Remark {
-                unread: false,
-                grant: Some(finding.grant.to_string()),
-                text: finding.to_string(),
-            });
-        }
+fn failure(fault: GrantsFault) -> Failure {
+    match fault {
+        GrantsFault::Unreadable { what: _, file, source } => Failure::io(
+            source,
+            format!("can't read the grants in {}", file.display()),
+        )
+        .help("`[grants] file` in the configuration names the file; leave it out if nothing is granted"),
+        fault => Failure {
+            exit: Exit::Findings,
+            ..Failure::new(fault)
+        },
     }
-    for policy in &config.policies {
-        let described =
-            match Described::read(policy.name.clone(), &policy.component, &policy.settings) {
-                Ok(described) => described,
-                Err(failure) => {
-                    let text = format!("{:#}; what it asks for is not known", failure.error);
-                    remarks.push(Remark {
-                        grant: None,
-                        text,
-                        unread: true,
-                    });
-                    continue;
-                }
-            };
-        for grant in grants.of_policy(&policy.name) {
-            let use_ = grant.use_();
-            let mut remark = |text: String| {
-                let text = format!("grant \"{}\": {text}", grant.id);
-                remarks.push(Remark {
-                    unread: false,
-                    grant: Some(grant.id.to_string()),
-                    text,
-                });
-            };
-            if !described.asks_for(&grant.alias, use_) {
-                remark(format!(
-                    "policy {} does not ask for {use_} of {}: the grant has no effect",
-                    policy.name, grant.alias
-                ));
-            }
-            if !grant.is_for(&described.digest) {
-                remark(format!(
-                    "policy {} is component {}, not the one that the grant is for: the grant has no effect",
-                    policy.name, described.digest
-                ));
-            }
-        }
-        for ask in described.not_granted(grants) {
-            remarks.push(Remark {
-                unread: false,
-                grant: None,
-                text: format!(
-                    "policy {} asks for {} of {}, which is not granted; see `keyward policy inspect {}`",
-                    policy.name, ask.use_, ask.alias, policy.name
-                ),
-            });
-        }
-    }
-    remarks
-}
-
-fn check(common: &Common, offline: bool) -> Outcome {
-    let output = common.output();
-    let config = place::load(common.config())?;
-    let grants = read(&config)?;
-    let secrets = match offline {
-        true => None,
-        false => Some(Access::open(&config, common)?.list()?),
-    };
-    let remarks = remarks(&config, &grants, secrets.as_deref());
-    output.data(
-        || text(&config, &grants),
-        || to_json(&config, &grants, &remarks),
-    );
-    for Remark { text, .. } in &remarks {
-        output.say(format!("{} {text}", output.paint(YELLOW, "finding:")));
-    }
-    Ok(if remarks.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Findings
-    })
 }
 
 fn reload(common: &Common, reason: Option<&str>) -> Outcome {
@@ -218,87 +189,4 @@ fn reload(common: &Common, reason: Option<&str>) -> Outcome {
     } else {
         Exit::Findings
     })
-}
-
-fn url_of(config: &Config, name: &RouteName) -> Option<String> {
-    config
-        .routes
-        .iter()
-        .find(|route| route.name() == name)
-        .map(words::url)
-}
-
-fn text(config: &Config, grants: &keyward::vault::Grants) -> String {
-    let mut out = String::new();
-    let mut rows = Vec::new();
-    for grant in grants.iter() {
-        let use_ = grant.use_();
-        let class = use_.class();
-        out.push_str(&format!(
-            "{}: class {class} ({}), {use_}\n",
-            grant.id,
-            words::class_in_words(class)
-        ));
-        out.push_str(&format!("  {}\n", words::sentence(grant)));
-        out.push_str(&format!("  {}\n", words::conditions(grant).join("; ")));
-        for to in &grant.to {
-            let url = url_of(config, &to.route);
-            out.push_str(&format!(
-                "  to {}\n",
-                words::destination(to, url.as_deref())
-            ));
-        }
-        out.push('\n');
-        rows.push([
-            class.to_string(),
-            use_.to_string(),
-            grant.policy.to_string(),
-            grant.secret.to_string(),
-            grant.id.to_string(),
-        ]);
-    }
-    if rows.is_empty() {
-        return "Nothing is granted: no policy can use any secret.\n".to_owned();
-    }
-    out.push_str(&table(["CLASS", "USE", "POLICY", "SECRET", "GRANT"], &rows));
-    out
-}
-
-fn to_json(config: &Config, grants: &keyward::vault::Grants, remarks: &[Remark]) -> Value {
-    let grants: Vec<Value> = grants
-        .iter()
-        .map(|grant| {
-            let use_ = grant.use_();
-            let to: Vec<Value> = grant
-                .to
-                .iter()
-                .map(|to| {
-                    json!({
-                        "route": to.route.as_str(),
-                        "url": url_of(config, &to.route),
-                        "methods": to.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>(),
-                        "paths": to.paths.iter().map(|path| path.as_str()).collect::<Vec<_>>(),
-                    })
-                })
-                .collect();
-            json!({
-                "id": grant.id.as_str(),
-                "policy": grant.policy.as_str(),
-                "secret": grant.secret.as_str(),
-                "alias": grant.alias.as_str(),
-                "use": use_.as_str(),
-                "class": use_.class().as_str(),
-                "component": grant.component.map(|component| component.to_string()),
-                "not-after": grant.not_after.map(|until| until.to_string()),
-                "to": to,
-                "words": words::sentence(grant),
-                "conditions": words::conditions(grant),
-            })
-        })
-        .collect();
-    let findings: Vec<Value> = remarks
-        .iter()
-        .map(|remark| json!({ "grant": remark.grant, "text": remark.text }))
-        .collect();
-    json!({ "grants": grants, "findings": findings })
 }

@@ -89,6 +89,7 @@ fn page(command: &clap::Command) -> Result<String, Failure> {
     let mut page = Vec::new();
     Page::new(command)
         .manual("Keyward")
+        .source(concat!("keyward ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
         .map_err(|error| Failure::io(error, "can't make the page"))?;
     String::from_utf8(page).map_err(Failure::new)

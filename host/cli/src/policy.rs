@@ -6,7 +6,7 @@ use clap::Subcommand;
 use keyward::engine::{Inspection, ManifestAsk, Phase};
 use keyward::names::{Alias, ComponentDigest, PolicyName};
 use keyward::vault::{Grants, Use};
-use keyward_gateway::config::Config;
+use keyward_gateway::config::{Config, PolicySection};
 use serde_json::{Value, json};
 
 use crate::Common;
@@ -81,6 +81,36 @@ impl Described {
         })
     }
 
+    /// Reads and inspects the component of a configured policy. Settings that hold
+    /// named values nobody has looked up are not applied.
+    pub(crate) fn of(policy: &PolicySection) -> Result<Self, Failure> {
+        let settings = match policy.unresolved {
+            true => &Value::Null,
+            false => &policy.settings,
+        };
+        Self::read(policy.name.clone(), &policy.component, settings)
+    }
+
+    /// The same, with its secret named values as the aliases that the grants give
+    /// them.
+    pub(crate) fn bound(
+        config: &Config,
+        policy: &PolicySection,
+        grants: &Grants,
+    ) -> Result<Self, Failure> {
+        let described = Self::of(policy)?;
+        if policy.secret_settings.is_empty() {
+            return Ok(described);
+        }
+        let settings = config
+            .bind(policy, &described.digest, described.asks(), grants)
+            .map_err(|errors| Failure {
+                exit: Exit::Findings,
+                ..Failure::new(errors)
+            })?;
+        Self::read(policy.name.clone(), &policy.component, &settings)
+    }
+
     fn asks(&self) -> &[ManifestAsk] {
         self.inspection
             .manifest
@@ -147,11 +177,10 @@ fn inspect(common: &Common, policy: &Path) -> Outcome {
     let missing = described.not_granted(&grants);
     let route = config
         .as_ref()
-        .and_then(|config| config.routes.first())
-        .map(|route| route.name().to_string());
+        .and_then(|config| config.route_names.first());
     let snippets: Vec<String> = missing
         .iter()
-        .map(|ask| grant_for(&described.name, ask, route.as_deref()))
+        .map(|ask| grant_for(&described.name, ask, route))
         .collect();
     let problems = described.problems();
     output.data(
@@ -176,10 +205,7 @@ fn resolve(policy: &Path, config: Option<&Config>) -> Result<(Described, PathBuf
     if let (Some(name), Some(config)) = (named, config)
         && let Some(section) = config.policies.iter().find(|section| section.name == name)
     {
-        return Ok((
-            Described::read(name, &section.component, &section.settings)?,
-            section.component.clone(),
-        ));
+        return Ok((Described::of(section)?, section.component.clone()));
     }
     if !policy.exists() {
         let known: Vec<&str> = config

@@ -1,11 +1,11 @@
 //! Grants in words, and the grants that would answer a policy's asks.
 
-use std::fmt::Write as _;
-
 use keyward::egress::{Route, Scheme};
 use keyward::engine::ManifestAsk;
-use keyward::names::PolicyName;
-use keyward::vault::{Class, Destination, Grant, KeyPlace, Placement, Terms, Use};
+use keyward::names::{PolicyName, RouteName};
+use keyward::vault::{Class, Destination, Grant};
+use keyward_gateway::suggest::Suggestion;
+pub(crate) use keyward_gateway::suggest::one_line;
 
 /// What a class of use lets the destination learn.
 pub(crate) fn class_in_words(class: Class) -> &'static str {
@@ -13,39 +13,6 @@ pub(crate) fn class_in_words(class: Class) -> &'static str {
         Class::A => "a proof; the key never leaves",
         Class::B => "a bearer that lives for minutes",
         Class::C => "the value itself",
-    }
-}
-
-/// What a grant allows, as one sentence.
-pub(crate) fn sentence(grant: &Grant) -> String {
-    let Grant { policy, secret, .. } = grant;
-    match &grant.terms {
-        Terms::Attach(Placement {
-            header,
-            prefix,
-            suffix,
-        }) => format!(
-            "policy {policy} may have the host write secret {secret} into requests, as \"{header}: {prefix}{{secret}}{suffix}\""
-        ),
-        Terms::SignRequest(signature) => format!(
-            "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",
-            signature.key_id,
-        ),
-        Terms::MacSign => {
-            format!("policy {policy} may make message authentication codes with secret {secret}")
-        }
-        Terms::MacVerify => {
-            format!("policy {policy} may check message authentication codes with secret {secret}")
-        }
-        Terms::Identify(place) => {
-            let place = match place {
-                KeyPlace::Header(name) => format!("header {name}"),
-                KeyPlace::Query(name) => format!("query parameter {name}"),
-            };
-            format!(
-                "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {place}; no policy sees a key"
-            )
-        }
     }
 }
 
@@ -96,112 +63,20 @@ pub(crate) fn destination(to: &Destination, url: Option<&str>) -> String {
     format!("{}{url}: {methods} {paths}", to.route)
 }
 
-/// A grant, ready for `grants.toml`, that would answer an ask. What the operator
-/// has to decide stands in it as an example with a comment.
-pub(crate) fn grant_for(policy: &PolicyName, ask: &ManifestAsk, route: Option<&str>) -> String {
-    let alias = &ask.alias;
-    let route = route.unwrap_or("my-route");
-    let use_ = ask.use_.as_str();
-    let mut toml = String::new();
-    let why = one_line(&ask.why);
-    if !why.is_empty() {
-        let _ = writeln!(toml, "# {why}");
+/// A grant, ready for `grants.toml`, that would answer an ask.
+pub(crate) fn grant_for(
+    policy: &PolicyName,
+    ask: &ManifestAsk,
+    route: Option<&RouteName>,
+) -> String {
+    Suggestion {
+        policy,
+        component: None,
+        alias: &ask.alias,
+        use_: &ask.use_,
+        secret: None,
+        route,
+        why: &ask.why,
     }
-    // A name and a word can be longer together than a name may be.
-    let id: String = format!("{policy}-{alias}").chars().take(64).collect();
-    let _ = writeln!(toml, "[[grant]]\nid = \"{id}\"\npolicy = \"{policy}\"");
-    let _ = writeln!(
-        toml,
-        "secret = \"{alias}\"  # the name of your secret: keyward secret list"
-    );
-    let _ = writeln!(toml, "alias = \"{alias}\"\nuse = \"{use_}\"");
-    match use_.parse::<Use>() {
-        Ok(Use::Attach) => {
-            let _ = writeln!(
-                toml,
-                "header = \"x-api-key\"  # where the backend expects it"
-            );
-            let _ = writeln!(
-                toml,
-                "template = \"{{secret}}\"  # or \"Bearer {{secret}}\""
-            );
-            let _ = writeln!(
-                toml,
-                "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the value"
-            );
-        }
-        Ok(Use::SignRequest) => {
-            let _ = writeln!(toml, "to = [{{ route = \"{route}\" }}]");
-        }
-        Ok(Use::Identify) => {
-            let _ = writeln!(
-                toml,
-                "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
-            );
-        }
-        Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
-    }
-    toml
-}
-
-/// What a component says about itself, on one line and without control
-/// characters: it is shown in terminals and written into comments.
-pub(crate) fn one_line(text: &str) -> String {
-    const LONGEST: usize = 400;
-    let words = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
-    let shown: String = line
-        .chars()
-        .filter(|c| !is_invisible(*c))
-        .take(LONGEST)
-        .collect();
-    if line.chars().count() > LONGEST {
-        format!("{shown}…")
-    } else {
-        shown
-    }
-}
-
-/// Characters that reorder or hide the text around them.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
-
-    use super::*;
-    use keyward::names::Alias;
-    use keyward::vault::Grants;
-
-    #[test]
-    fn a_grant_for_an_ask_is_a_grant() {
-        let policy = PolicyName::parse("attach-api-key").unwrap();
-        for use_ in Use::ALL {
-            let why = "because\n[[grant]]\u{202e}\u{1b}[31m".to_owned();
-            let ask = ManifestAsk {
-                alias: Alias::parse("backend").unwrap(),
-                setting: None,
-                use_: use_.to_string(),
-                why,
-            };
-            let toml = grant_for(&policy, &ask, Some("billing"));
-            let grants = Grants::parse("grants.toml", &toml)
-                .map_err(|error| format!("{error}\n{toml}"))
-                .unwrap();
-            let grants: Vec<_> = grants.iter().collect();
-            assert_eq!(grants.len(), 1, "{toml}");
-            assert_eq!(grants[0].use_(), use_);
-            assert!(sentence(grants[0]).contains("attach-api-key"));
-        }
-    }
-
-    #[test]
-    fn what_a_component_says_stays_on_its_line() {
-        assert_eq!(one_line(" a\r\n\u{1b}[31mb\u{202e} c "), "a [31mb c");
-        assert!(one_line(&"x".repeat(1000)).chars().count() == 401);
-    }
+    .to_toml()
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use keyward_names::NameError;
 
+use crate::named_values::ValueError;
 use crate::position::{BYTE_ORDER_MARK, Position};
 
 /// The most errors that are kept of one document; more are counted.
@@ -64,9 +65,9 @@ pub enum Problem {
     /// A policy expression in which a bracket, a string or a comment stays open.
     #[error("this policy expression does not end (and expressions are not supported yet)")]
     OpenExpression,
-    /// A named value, `{{name}}`.
-    #[error("named values are not supported yet")]
-    NamedValue,
+    /// A named value, `{{name}}`, that is no text.
+    #[error(transparent)]
+    NamedValue(#[from] ValueError),
     /// An element that may not stand here.
     #[error("unknown element {name} in {parent}")]
     UnknownElement {

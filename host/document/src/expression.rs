@@ -336,20 +336,6 @@ impl Lexer<'_> {
     }
 }
 
-/// The first `{{name}}` in a text that is a named value: letters, digits, `.`,
-/// `_` and `-`, with space around them.
-pub(crate) fn find_named_value(text: &str) -> Option<Range<usize>> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    text.match_indices("{{")
-        .chain(text.match_indices("{{{").map(|(at, _)| (at + 1, "")))
-        .find_map(|(open, _)| {
-            let inside = text.get(open + 2..)?.trim_start();
-            let after = inside.trim_start_matches(is_name);
-            let end = after.trim_start().strip_prefix("}}")?;
-            (after.len() < inside.len()).then(|| open..text.len() - end.len())
-        })
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
@@ -400,15 +386,6 @@ mod tests {
         for text in ["<a b=\"@(\"/>", "<a>@{ \"", "<a>@(1]</a>", "<a>@(/*)", "@("] {
             let blanked = blank(text);
             assert_eq!(blanked.open, Some(text.find('@').unwrap()), "{text}");
-        }
-    }
-
-    #[test]
-    fn named_values_are_told_from_braces() {
-        assert_eq!(find_named_value("a {{b-1}} c"), Some(2..9));
-        assert_eq!(find_named_value("{{{{ x.y }}"), Some(2..11));
-        for text in ["", "{{", "{{}}", "{{a b}}", "{\"a\":{\"b\":{}}}", "{{a}"] {
-            assert_eq!(find_named_value(text), None, "{text}");
         }
     }
 }

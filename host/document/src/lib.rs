@@ -41,6 +41,8 @@
 //! # Ok::<(), keyward_document::DocumentErrors>(())
 //! ```
 //!
+//! Values and texts may hold named values, `{{name}}`; see [`named_values`].
+//!
 //! This crate reads no files. The text of a document is not secret and may be
 //! shown in error messages: secrets are attached by granted policies and have no
 //! place in it.
@@ -50,6 +52,7 @@
 mod error;
 mod expression;
 mod header;
+pub mod named_values;
 mod parse;
 mod position;
 mod report;
@@ -62,6 +65,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use keyward_names::PolicyName;
+
+use crate::named_values::{NamedValues, Unresolved};
 
 pub use error::{DocumentError, DocumentErrors, Found, Problem};
 pub use header::{ExistsAction, HeaderName, SetHeader};
@@ -95,18 +100,37 @@ impl Default for Limits {
 pub struct Document {
     file: Arc<str>,
     sections: [Option<Section>; 4],
+    complete: bool,
 }
 
 impl Document {
     /// Reads a document within the default [`Limits`]. `file` is only for
-    /// messages. Errors: everything that is wrong with the text.
+    /// messages. Named values are not looked up; see
+    /// [`is_complete`](Self::is_complete). Errors: everything that is wrong with
+    /// the text.
     pub fn parse(file: &str, text: &str) -> Result<Self, DocumentErrors> {
         Self::parse_within(&Limits::default(), file, text)
     }
 
     /// Reads a document within limits of the caller's.
     pub fn parse_within(limits: &Limits, file: &str, text: &str) -> Result<Self, DocumentErrors> {
-        parse::parse(file, text, limits)
+        parse::parse(file, text, limits, &Unresolved)
+    }
+
+    /// Reads a document within the default [`Limits`] and puts the named values
+    /// in. What a value brings is checked as if it had been written there.
+    pub fn parse_with(
+        file: &str,
+        text: &str,
+        values: &dyn NamedValues,
+    ) -> Result<Self, DocumentErrors> {
+        parse::parse(file, text, &Limits::default(), values)
+    }
+
+    /// Whether every named value was known. Steps with one that was not are left
+    /// out, and such a document can be checked but must not be run.
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// A section; `None` if the document has none of that name.

@@ -1,13 +1,15 @@
 //! From elements to steps: which elements, attributes and texts mean what, and
 //! that none is left over.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use keyward_names::PolicyName;
 
 use crate::error::{DocumentErrors, Found, Problem};
-use crate::expression::{Blanked, blank, find_named_value};
+use crate::expression::{Blanked, blank};
+use crate::named_values::{self, Expanded, NamedValues, ValueError, places};
 use crate::position::{BYTE_ORDER_MARK, Source};
 use crate::report::Reporter;
 use crate::suggest::{closest, is_apim_policy};
@@ -15,20 +17,33 @@ use crate::tree::{Attribute, Element, Node, SPACE, Text, is_space, is_xml_charac
 use crate::{Document, Limits, Phase, Section, Step};
 
 const SECTIONS: [&str; 4] = ["inbound", "backend", "outbound", "on-error"];
+const NO_EXPRESSION: &str =
+    "write a fixed value here, or have a policy written in Rust set it (<wasm-policy>)";
 const STEPS: [&str; 3] = ["base", "set-header", "wasm-policy"];
 
 /// Reads a document; see [`Document::parse_within`].
-pub(crate) fn parse(file: &str, text: &str, limits: &Limits) -> Result<Document, DocumentErrors> {
+pub(crate) fn parse(
+    file: &str,
+    text: &str,
+    limits: &Limits,
+    values: &dyn NamedValues,
+) -> Result<Document, DocumentErrors> {
     let mut reporter = Reporter::new(Source::new(file, text));
-    let document = interpret(text, limits, &mut reporter);
+    let document = interpret(text, limits, values, &mut reporter);
     reporter.finish()?;
     Ok(document)
 }
 
-fn interpret(text: &str, limits: &Limits, reporter: &mut Reporter<'_>) -> Document {
+fn interpret(
+    text: &str,
+    limits: &Limits,
+    values: &dyn NamedValues,
+    reporter: &mut Reporter<'_>,
+) -> Document {
     let mut document = Document {
         file: Arc::clone(&reporter.source.file),
         sections: Default::default(),
+        complete: true,
     };
     if text.len() > limits.max_bytes {
         let max = limits.max_bytes;
@@ -67,9 +82,15 @@ fn interpret(text: &str, limits: &Limits, reporter: &mut Reporter<'_>) -> Docume
             .into_iter()
             .map(|span| span.start + base..span.end + base)
             .collect(),
+        values,
+        expanded: Vec::new(),
+        complete: true,
     };
     match root {
-        Some(root) => document.sections = interpreter.policies(root),
+        Some(root) => {
+            document.sections = interpreter.policies(root);
+            document.complete = interpreter.complete;
+        }
         None if interpreter.reporter.is_empty() => {
             let help = "a document is <policies> with <inbound>, <backend>, <outbound> and <on-error> in it";
             interpreter.reporter.report(
@@ -88,6 +109,11 @@ pub(crate) struct Interpreter<'r, 's> {
     pub(crate) reporter: &'r mut Reporter<'s>,
     /// In the order of the text.
     expressions: Vec<Range<usize>>,
+    values: &'r dyn NamedValues,
+    /// The texts that came from named values, and from which.
+    expanded: Vec<(Range<usize>, String)>,
+    /// No named value was left for later.
+    complete: bool,
 }
 
 impl Interpreter<'_, '_> {
@@ -191,7 +217,7 @@ impl Interpreter<'_, '_> {
             "<wasm-policy name=\"…\"/>",
         )?;
         let text = self.literal(&name.value, &name.value_at)?;
-        match PolicyName::parse(text) {
+        match PolicyName::parse(&text) {
             Ok(name) => Some(Step::Policy { name, position }),
             Err(error) => {
                 let help = "write the name that the policy has in keyward.toml";
@@ -201,9 +227,47 @@ impl Interpreter<'_, '_> {
         }
     }
 
-    /// The text itself, unless it is more than a text: an expression or a named
-    /// value.
-    pub(crate) fn literal<'t>(&mut self, text: &'t str, at: &Range<usize>) -> Option<&'t str> {
+    /// The text with its named values put in, unless it is an expression or a
+    /// value is not a text.
+    pub(crate) fn literal<'t>(&mut self, text: &'t str, at: &Range<usize>) -> Option<Cow<'t, str>> {
+        if self.is_expression(text, at) {
+            return None;
+        }
+        match named_values::expand(text, self.values) {
+            Ok(Expanded::Text(Cow::Borrowed(text))) => Some(Cow::Borrowed(text)),
+            Ok(Expanded::Text(Cow::Owned(result))) => {
+                let names: Vec<_> = places(text)
+                    .map(|place| format!("{:?}", place.name))
+                    .collect();
+                self.expanded.push((at.clone(), names.join(" and ")));
+                if starts_expression(&result) {
+                    self.report(Problem::Expression, at.clone(), NO_EXPRESSION);
+                    return None;
+                }
+                Some(Cow::Owned(result))
+            }
+            Ok(Expanded::Later) => {
+                self.complete = false;
+                None
+            }
+            Err(errors) => {
+                for (span, error) in errors {
+                    let place = self.place_in_source(text, &span, at);
+                    let mut help = error.help();
+                    if let ValueError::Secret { secret, .. } = &error {
+                        help = format!(
+                            "a document can't attach a secret itself: grant {secret:?} to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here"
+                        );
+                    }
+                    self.report(Problem::NamedValue(error), place, help);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a text is an expression, which is reported.
+    fn is_expression(&mut self, text: &str, at: &Range<usize>) -> bool {
         let next = self
             .expressions
             .partition_point(|expression| expression.start < at.start);
@@ -212,22 +276,22 @@ impl Interpreter<'_, '_> {
             .get(next)
             .filter(|expression| expression.start < at.end)
             .cloned();
-        if blanked.is_some() || text.contains("@(") || text.contains("@{") {
-            let help =
-                "write a fixed value here, or have a policy written in Rust set it (<wasm-policy>)";
-            self.report(
-                Problem::Expression,
-                blanked.unwrap_or_else(|| at.clone()),
-                help,
-            );
-            return None;
+        let found = blanked.is_some() || starts_expression(text);
+        if found {
+            let at = blanked.unwrap_or_else(|| at.clone());
+            self.report(Problem::Expression, at, NO_EXPRESSION);
         }
-        if find_named_value(text).is_some() {
-            let help = "write the value itself; a secret is attached by a granted policy, never by text in a document";
-            self.report(Problem::NamedValue, at.clone(), help);
-            return None;
+        found
+    }
+
+    /// Where in the document a span of a text is: exact where the text stands in
+    /// the document as it is, else the whole text.
+    fn place_in_source(&self, text: &str, span: &Range<usize>, at: &Range<usize>) -> Range<usize> {
+        let source = self.reporter.source.text;
+        match source.get(at.clone()) {
+            Some(written) if written == text => at.start + span.start..at.start + span.end,
+            _ => at.clone(),
         }
-        Some(text)
     }
 
     /// The child elements; text between them is an error.
@@ -247,7 +311,7 @@ impl Interpreter<'_, '_> {
             return;
         }
         let at = visible(text);
-        if self.literal(&text.text, &at).is_some() {
+        if !self.is_expression(&text.text, &at) {
             let help = match place {
                 "<set-header>" => "write the header's value as <value>…</value>",
                 "<base>" | "<wasm-policy>" => "it has to be empty",
@@ -375,8 +439,20 @@ impl Interpreter<'_, '_> {
     }
 
     pub(crate) fn report(&mut self, problem: Problem, at: Range<usize>, help: impl Into<String>) {
-        self.reporter.report(problem, at, Some(help.into()));
+        let mut help = help.into();
+        let from = self.expanded.iter().find(|(span, _)| *span == at);
+        if let Some((_, names)) = from {
+            help.push_str(&format!(
+                "; the text here comes from the named value {names}"
+            ));
+        }
+        self.reporter.report(problem, at, Some(help));
     }
+}
+
+/// Whether an expression starts in a text.
+fn starts_expression(text: &str) -> bool {
+    text.contains("@(") || text.contains("@{")
 }
 
 /// The span of a text without the space around it. Exact where no entity

@@ -93,14 +93,14 @@ impl Interpreter<'_, '_> {
 
     fn action(&mut self, attribute: &Attribute) -> Option<ExistsAction> {
         let text = self.literal(&attribute.value, &attribute.value_at)?;
-        let action = ExistsAction::parse(text);
+        let action = ExistsAction::parse(&text);
         if action.is_none() {
             let problem = Problem::Content {
                 what: "exists-action",
                 rule: "has a value that is none of its four",
             };
             let help = did_you_mean(
-                text,
+                &text,
                 &ExistsAction::ALL.map(ExistsAction::as_str),
                 "valid are",
             );
@@ -111,7 +111,7 @@ impl Interpreter<'_, '_> {
 
     fn header_name(&mut self, attribute: &Attribute) -> Option<HeaderName> {
         let text = self.literal(&attribute.value, &attribute.value_at)?;
-        match header_name(text) {
+        match header_name(&text) {
             Ok(name) => Some(name),
             Err(NameProblem::Malformed(rule)) => {
                 let help =
@@ -126,7 +126,7 @@ impl Interpreter<'_, '_> {
             Err(NameProblem::HostOwned) => {
                 let help = "leave this step out";
                 self.report(
-                    Problem::HostHeader(Found::new(text)),
+                    Problem::HostHeader(Found::new(&text)),
                     attribute.value_at.clone(),
                     help,
                 );
@@ -198,6 +198,8 @@ impl Interpreter<'_, '_> {
         if !good {
             return None;
         }
+        // What a named value brought may have space around it.
+        let value = value.trim_matches(SPACE);
         if let Err(rule) = header_value(value) {
             self.report(
                 Problem::Content {

@@ -1,16 +1,17 @@
-//! From a configuration to a gateway that can serve: vault opened, grants in
-//! force, policies loaded, documents compiled, pipelines made.
+//! From a configuration to a gateway that can serve: vault opened, named values
+//! put in, grants in force, policies loaded, documents compiled, pipelines made.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use keyward::document::{Document, DocumentErrors};
-use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource};
+use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, inspect};
 use keyward::names::PolicyName;
-use keyward::vault::{Actor, Grants, GrantsError, Vault, VaultError};
+use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
-use crate::config::{Config, PolicySection, Steps};
+use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
+use crate::grants::{GrantsFault, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Why a gateway could not be put together. Each says what to mend.
@@ -30,9 +31,12 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
-    /// The grants file has errors.
-    #[error("{0}")]
-    Grants(GrantsError),
+    /// The grants can't be loaded.
+    #[error(transparent)]
+    Grants(#[from] GrantsFault),
+    /// The configuration has errors, now that its named values are known.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// A document has errors.
     #[error("{}", .0.render(false))]
     Document(DocumentErrors),
@@ -72,19 +76,9 @@ pub enum OpenError {
     Debuggable,
 }
 
-/// The grants of a configuration, read anew.
-///
-/// Errors: the file can't be read or has errors.
-pub fn read_grants(config: &Config) -> Result<Grants, OpenError> {
-    let Some(file) = &config.grants else {
-        return Ok(Grants::none());
-    };
-    let text = read_text("the grants file", file)?;
-    Grants::parse(&file.display().to_string(), &text).map_err(OpenError::Grants)
-}
-
 /// Puts the parts together: `vault` gets the configuration's grants, and each
-/// policy that a pipeline uses is loaded.
+/// policy that a pipeline uses is loaded. Named values are those of this moment:
+/// one that is set later counts when a gateway is put together again.
 ///
 /// Compiling a policy takes tens of milliseconds; call this where nothing waits.
 ///
@@ -107,7 +101,16 @@ pub fn assemble_with(
     actor: &Actor,
     engine: EngineConfig,
 ) -> Result<(Keyward, Pipelines), OpenError> {
-    vault.set_grants(read_grants(config)?, actor)?;
+    let values = Values::of(&vault);
+    let resolved;
+    let config = if config.unresolved.is_empty() {
+        config
+    } else {
+        resolved = config.resolve(&values)?;
+        &resolved
+    };
+    let grants = load_grants(config, &vault.list(), &components(config))?;
+    vault.set_grants(grants.clone(), actor)?;
     let keyward = Keyward::builder(vault)
         .routes(config.routes.clone())
         .engine(engine)
@@ -119,11 +122,12 @@ pub fn assemble_with(
         .gateway
         .document
         .as_deref()
-        .map(read_document)
+        .map(|file| read_document(file, &values))
         .transpose()?;
     let mut loader = Loader {
         config,
         keyward: &keyward,
+        grants: &grants,
         loaded: HashMap::new(),
     };
     let mut pipelines = Vec::with_capacity(config.pipelines.len());
@@ -146,7 +150,9 @@ pub fn assemble_with(
                 }
                 phases
             }
-            Steps::Document(file) => loader.document(&read_document(file)?, global.as_ref())?,
+            Steps::Document(file) => {
+                loader.document(&read_document(file, &values)?, global.as_ref())?
+            }
         };
         pipelines.push(Pipeline::new(
             pipeline.path.clone(),
@@ -165,15 +171,18 @@ fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
     })
 }
 
-fn read_document(file: &Path) -> Result<Document, OpenError> {
+fn read_document(file: &Path, values: &Values) -> Result<Document, OpenError> {
     let text = read_text("the policy document", file)?;
-    Document::parse(&file.display().to_string(), &text).map_err(OpenError::Document)
+    Document::parse_with(&file.display().to_string(), &text, values).map_err(OpenError::Document)
 }
 
 /// Loads each policy once for each settings that it is used with.
 struct Loader<'a> {
     config: &'a Config,
     keyward: &'a Keyward,
+    /// As they were loaded, whatever of them is revoked: that a grant is not in
+    /// force is no reason not to start.
+    grants: &'a Grants,
     loaded: HashMap<(PolicyName, String), Policy>,
 }
 
@@ -201,6 +210,24 @@ impl Loader<'_> {
         Ok(phases)
     }
 
+    /// The settings of a policy, its secret named values as aliases.
+    fn bound(
+        &self,
+        section: &PolicySection,
+        component: &[u8],
+    ) -> Result<serde_json::Value, OpenError> {
+        let manifest = inspect(component)
+            .ok()
+            .and_then(|inspection| inspection.manifest.ok())
+            // What is no policy is refused with its reason when it is loaded.
+            .unwrap_or_default();
+        let digest = digest_component(component);
+        let bound = self
+            .config
+            .bind(section, &digest, &manifest.asks, self.grants)?;
+        Ok(bound)
+    }
+
     fn load(
         &mut self,
         place: &str,
@@ -218,22 +245,28 @@ impl Loader<'_> {
                 policy: name.clone(),
                 config: self.config.file.clone(),
             })?;
-        let settings = settings.as_ref().unwrap_or(&section.settings);
+        let read = || {
+            std::fs::read(&section.component).map_err(|source| OpenError::Unreadable {
+                what: "the component",
+                file: section.component.clone(),
+                source,
+            })
+        };
+        let settings = match settings {
+            Some(settings) => settings,
+            None if section.secret_settings.is_empty() => section.settings.clone(),
+            None => self.bound(section, &read()?)?,
+        };
         let key = (name.clone(), settings.to_string());
         let policy = match self.loaded.get(&key) {
             Some(policy) => policy.clone(),
             None => {
-                let component =
-                    std::fs::read(&section.component).map_err(|source| OpenError::Unreadable {
-                        what: "the component",
-                        file: section.component.clone(),
-                        source,
-                    })?;
+                let component = read()?;
                 let given = settings.as_object().is_none_or(|object| !object.is_empty());
                 let policy = self.keyward.engine().load(&PolicySource {
                     name: name.clone(),
                     component: &component,
-                    settings: given.then_some(settings),
+                    settings: given.then_some(&settings),
                     routes: &section.routes,
                 })?;
                 tracing::info!(

@@ -38,7 +38,7 @@ pub async fn forward(
     };
     let story = async {
         let exchange = begin(keyward, pipeline, id, client, authority, request);
-        conclude(keyward, pipeline, exchange).await
+        conclude(keyward, pipelines, pipeline, exchange).await
     };
     // A mistake of ours ends one exchange with an answer, not the connection
     // without one.
@@ -53,6 +53,7 @@ pub async fn forward(
 /// From the first policy to the answer.
 async fn conclude(
     keyward: &Keyward,
+    pipelines: &Pipelines,
     pipeline: &Pipeline,
     exchange: Box<Exchange>,
 ) -> (Response<Body>, Option<Failure>) {
@@ -67,6 +68,7 @@ async fn conclude(
         failure = Some(Failure::AuditUnavailable);
         exchange.response = None;
     }
+    pipelines.told.tell(exchange.ledger.refusals());
     if exchange.logs_dropped() > 0 {
         let dropped = exchange.logs_dropped();
         tracing::warn!(exchange = %exchange.id(), dropped, "policies wrote too many log lines");

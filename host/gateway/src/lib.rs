@@ -13,12 +13,15 @@
 pub mod assemble;
 pub mod config;
 pub mod control;
+pub mod denials;
 mod forward;
+pub mod grants;
 pub mod harden;
 pub mod listen;
 pub mod pipeline;
 pub mod reply;
 mod serve;
+pub mod suggest;
 
 pub use forward::forward;
 pub use serve::{Bound, Gateway, ServeError};

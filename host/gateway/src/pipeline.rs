@@ -5,6 +5,7 @@ use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
 
 use crate::config::PathPrefix;
+use crate::denials::Told;
 
 /// The policies of a path.
 pub struct Pipeline {
@@ -66,6 +67,8 @@ impl Pipeline {
 #[derive(Default)]
 pub struct Pipelines {
     longest_first: Vec<Pipeline>,
+    /// Which denials the log has had.
+    pub(crate) told: Told,
 }
 
 impl Pipelines {
@@ -74,6 +77,7 @@ impl Pipelines {
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
         Pipelines {
             longest_first: pipelines,
+            told: Told::default(),
         }
     }
 

@@ -11,15 +11,16 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use keyward::Keyward;
 use keyward::egress::BodyError;
-use keyward::vault::{Actor, KeySource, Opening, PruneError, Vault};
+use keyward::vault::{Actor, Components, KeySource, Opening, PruneError, Surroundings, Vault};
 use tokio::net::TcpListener;
 
-use crate::assemble::{OpenError, assemble, read_grants};
-use crate::config::Config;
+use crate::assemble::{OpenError, assemble};
+use crate::config::{Config, Values};
 use crate::control::{BindError, ControlSocket, GrantsReloaded, Node, Status};
 use crate::forward::forward;
+use crate::grants::{components, load_grants};
 use crate::listen::{self, Limits, Stopped};
-use crate::pipeline::Pipelines;
+use crate::pipeline::{Pipeline, Pipelines};
 
 /// A gateway: everything that its configuration names, checked and loaded.
 pub struct Gateway {
@@ -69,6 +70,7 @@ impl Gateway {
             durability: config.audit.durability,
         };
         let vault = Vault::open_from(&config.vault_files(), opening)?;
+        let config = config.resolve(&Values::of(&vault))?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
             config,
@@ -81,6 +83,15 @@ impl Gateway {
     /// Its pipelines.
     pub fn pipelines(&self) -> &Pipelines {
         &self.pipelines
+    }
+
+    /// What the policies are: those that run, and the files of the others.
+    fn components(&self) -> Components {
+        let mut components = components(&self.config);
+        for identity in self.pipelines.iter().flat_map(Pipeline::identities) {
+            components.insert(identity.name.clone(), identity.component);
+        }
+        components
     }
 
     /// Where clients connect, or will once it is bound.
@@ -190,7 +201,8 @@ impl Node for Gateway {
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
-        let grants = read_grants(&self.config).map_err(|error| error.to_string())?;
+        let grants = load_grants(&self.config, &self.vault().list(), &self.components())
+            .map_err(|error| error.to_string())?;
         let routes: Vec<_> = self
             .config
             .routes
@@ -203,7 +215,12 @@ impl Node for Gateway {
             .iter()
             .map(|policy| policy.name.clone())
             .collect();
-        let findings = grants.check_against(&self.vault().list(), &routes, &policies);
+        let findings = grants.check_against(&Surroundings {
+            secrets: Some(&self.vault().list()),
+            routes: &routes,
+            policies: &policies,
+            revoked: &self.vault().revoked(),
+        });
         let answer = GrantsReloaded {
             grants: count(grants.iter().count()),
             digest: grants

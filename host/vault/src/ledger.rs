@@ -14,10 +14,13 @@ use keyward_names::{ExchangeId, PolicyName};
 
 use crate::audit::{AuditUnavailable, Body, CountedUse, Done, ExchangePart, Hash, MAX_USES};
 use crate::audit::{Outcome, Shared, UseEntry};
+use crate::uses::Use;
 
 /// From this many different pending uses on, refusals under aliases that no grant
 /// has are counted together, without the alias.
 const FOLD_REFUSALS_FROM: usize = 32;
+/// The most kinds of refusals that an exchange remembers.
+const MAX_REFUSALS: usize = 8;
 
 /// The uses of one exchange.
 ///
@@ -38,11 +41,24 @@ pub struct Ledger {
     in_flight: Option<(u64, oneshot::Receiver<Result<u64, AuditUnavailable>>)>,
     /// Whether it has held anything but denials.
     notable: bool,
+    refusals: Vec<Refusal>,
 }
 
 struct Pending {
     grants: Hash,
     counted: CountedUse,
+}
+
+/// A kind of refusal: who was refused what, and why. For operators, never for a
+/// policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// Which policy.
+    pub policy: PolicyName,
+    /// What it wanted to do.
+    pub use_: Use,
+    /// Why not.
+    pub outcome: Outcome,
 }
 
 /// A place in the order of an exchange's uses.
@@ -91,6 +107,7 @@ impl Ledger {
             durable: 0,
             in_flight: None,
             notable: false,
+            refusals: Vec::new(),
         }
     }
 
@@ -152,6 +169,10 @@ impl Ledger {
         self.recorded = self.recorded.saturating_add(1);
         let UseEntry { grants, mut used } = entry;
         self.notable |= !used.outcome.is_refusal();
+        // A client without a key is no mistake in the grants.
+        if used.outcome.is_refusal() && used.outcome != Outcome::Unidentified {
+            self.note_refusal(&used);
+        }
         if !self.count(&grants, &used) {
             // A policy that tries name after name gets one line, not thousands.
             let fold = used.outcome == Outcome::NotGranted
@@ -166,6 +187,26 @@ impl Ledger {
             }
         }
         Position(self.recorded)
+    }
+
+    /// The kinds of refusals that it has had, at most eight of them.
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    fn note_refusal(&mut self, used: &crate::audit::Used) {
+        let same = |refusal: &Refusal| {
+            refusal.outcome == used.outcome
+                && refusal.use_ == used.use_
+                && refusal.policy == used.policy
+        };
+        if self.refusals.len() < MAX_REFUSALS && !self.refusals.iter().any(same) {
+            self.refusals.push(Refusal {
+                policy: used.policy.clone(),
+                use_: used.use_,
+                outcome: used.outcome,
+            });
+        }
     }
 
     /// Counts a use that is already pending; `false` if it isn't.

@@ -106,14 +106,15 @@ pub use audit::{
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
-    Component, Destination, Finding, FindingFault, Grant, Grants, GrantsError, KeyPlace, PathError,
-    PathTemplate, Placement, RequestSignature, Terms,
+    Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
+    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
+    RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
-pub use ledger::{Durable, Ledger};
+pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use master::VaultStatus;
 pub use memory::{MemoryProtection, memory_protection};

@@ -71,6 +71,39 @@ impl Vault {
         })
     }
 
+    /// Adds many secrets in one write and with one record, which is about the last.
+    /// For benchmarks.
+    #[cfg(feature = "bench")]
+    pub fn add_many(
+        &self,
+        secrets: impl Iterator<Item = (SecretName, Kind, Secret)>,
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
+        self.change(|draft| {
+            let mut act = actor.did(Act::SecretAdded);
+            let now = seconds_now();
+            let bounds = Bounds::new(Validity::default(), None)?;
+            for (name, kind, value) in secrets {
+                let value = kind.import(value)?.value;
+                let value = value.expose();
+                let id = new_id();
+                act = act.secret(id, &name, 1);
+                let stored = StoredSecret {
+                    name,
+                    kind,
+                    state: SecretState::Enabled,
+                    created: now,
+                    current: 1,
+                    previous: None,
+                    last: 1,
+                    versions: vec![bounds.version(1, now, &value)],
+                };
+                draft.put_secret(id, stored)?;
+            }
+            Ok((act, ()))
+        })
+    }
+
     /// Gives a secret a new value of the same kind. Permits that are under way go
     /// on with the version that they were given for; later ones get the new one.
     ///

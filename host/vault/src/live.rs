@@ -227,7 +227,11 @@ impl Live {
             }
             let bound = Bound {
                 grant: Arc::clone(grant),
-                secret: parts.secrets.get(&grant.secret).cloned(),
+                secret: parts
+                    .secrets
+                    .get(&grant.secret)
+                    .filter(|secret| grant.is_about(&secret.info.id))
+                    .cloned(),
             };
             let bounds = granted.by_alias.entry(grant.alias.clone()).or_default();
             bounds.push(bound);

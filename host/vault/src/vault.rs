@@ -16,7 +16,7 @@ use keyward_names::{ExchangeId, GrantId, SecretName};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::audit::{self, AuditUnavailable};
+use crate::audit::{self, AuditUnavailable, TrailError, TrailFile};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
 use crate::contents::{self, Item};
 use crate::disk::{Disk, FileSystem};
@@ -88,8 +88,8 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// Makes a key file, an empty vault and its audit trail.
     ///
-    /// Errors: one of the files exists (nothing is overwritten), or can't be
-    /// written. A key file that was made before another step failed is left where
+    /// Errors: one of the files or an audit trail exists (nothing is overwritten), or
+    /// can't be written. A key file that was made before another step failed is left where
     /// it is.
     pub fn create(files: &VaultFiles) -> Result<Created, VaultError> {
         Self::create_from(files, &NewKey::KeyFile(files.key.clone()))
@@ -115,6 +115,12 @@ impl Vault {
                 path: files.vault.clone(),
             });
         }
+        let storage = trail_storage(disk, &files.audit)?;
+        if has_trail(storage.as_ref())? {
+            return Err(VaultError::Exists {
+                path: files.audit.clone(),
+            });
+        }
         let (master, method) = slots::prepare(disk.as_ref(), key)?;
         let vault = seal::random();
         let root = RootKey::new(Key::random(), vault);
@@ -130,10 +136,7 @@ impl Vault {
             next_slot: 2,
             wrap_epoch: 1,
             wraps: 0,
-            trail: TrailMark {
-                size: 0,
-                root: [0; 32],
-            },
+            trail: TrailMark::of_a_new_trail(),
             previous: [0; 32],
             records: Vec::new(),
         };
@@ -142,15 +145,11 @@ impl Vault {
         file.put(&root, new_id(), &Item::AuditSeed(&seed))?;
         file.put(&root, new_id(), &Item::Revocations(Revocations::new()))?;
 
-        let storage = trail_storage(disk, &files.audit)?;
-        let trail = open_trail(storage, seed, vault, Durability::Strict)?;
-        let (size, trail_root) = trail.anchor();
-        file.trail = TrailMark {
-            size,
-            root: trail_root,
-        };
+        // The vault file first: it has the trail's key. If this ends in between,
+        // opening the vault starts the trail.
         let (bytes, mac) = file.encode(&root);
         store.replace(&bytes)?;
+        let trail = open_trail(storage, seed, vault, Durability::Strict)?;
         let act = Administrative::new(Act::VaultCreated, "keyward", None).vault(1, mac);
         trail.append_administrative(act)?;
         Ok(Created {
@@ -637,6 +636,13 @@ pub(crate) fn trail_storage(
 ) -> Result<Box<dyn TrailStorage>, VaultError> {
     let storage = FileStorage::open_on(Arc::clone(disk), directory).map_err(audit::open_error)?;
     Ok(Box::new(storage))
+}
+
+/// Whether a trail was begun in a storage.
+pub(crate) fn has_trail(storage: &dyn TrailStorage) -> Result<bool, VaultError> {
+    let file = TrailFile::Checkpoint;
+    let found = storage.exists(file);
+    found.map_err(|source| TrailError::file(file, source).into())
 }
 
 pub(crate) fn open_trail(

@@ -3,7 +3,7 @@
 mod prove;
 mod prune;
 mod query;
-mod source;
+pub(crate) mod source;
 mod tail;
 mod verify;
 mod who;

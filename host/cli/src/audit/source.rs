@@ -15,20 +15,20 @@ use crate::place::{self, VERIFIER_KEY_FILE};
 
 /// Which trail.
 #[derive(Args)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The trail's folder, such as a copy; otherwise the one in the configuration.
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 }
 
 /// A trail that can be read.
-pub(super) enum Trail {
+pub(crate) enum Trail {
     Gateway(Access),
     Folder(PathBuf),
 }
 
 impl Place {
-    pub(super) fn open(self, common: &Common) -> Result<Trail, Failure> {
+    pub(crate) fn open(self, common: &Common) -> Result<Trail, Failure> {
         if let Some(directory) = self.directory {
             return Ok(Trail::Folder(directory));
         }
@@ -42,7 +42,7 @@ impl Place {
 
 impl Trail {
     /// Records from an entry on.
-    pub(super) fn query(
+    pub(crate) fn query(
         &self,
         filter: &FilterText,
         from: u64,

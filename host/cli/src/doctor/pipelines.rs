@@ -159,7 +159,7 @@ fn read_document(file: &Path) -> Option<Document> {
 pub(super) fn policies(checks: &mut Checks, config: &Config) {
     let mut good = 0_usize;
     for policy in &config.policies {
-        match Described::read(policy.name.clone(), &policy.component, &policy.settings) {
+        match Described::of(policy) {
             Ok(described) => match described.problems().first() {
                 None => good = good.saturating_add(1),
                 Some(problem) => checks.bad(

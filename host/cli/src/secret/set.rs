@@ -171,10 +171,6 @@ impl Set {
             ));
         }
         let encoding = match self.encoding {
-            // What is generated is text out of the alphabet of base64.
-            None if self.source.generate && matches!(self.kind, KindWord::DataKey) => {
-                KeyEncoding::Base64
-            }
             None | Some(EncodingWord::Raw) => KeyEncoding::Raw,
             Some(EncodingWord::Hex) => KeyEncoding::Hex,
             Some(EncodingWord::Base64) => KeyEncoding::Base64,

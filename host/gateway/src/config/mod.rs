@@ -5,16 +5,23 @@
 //! with its place. What it returns is consistent: every name in a pipeline is
 //! defined, no name or path is defined twice, every route is one that the egress
 //! accepts. It does not open the vault, the policies or the documents.
+//!
+//! Texts may hold named values, `{{name}}`. Those are in the vault, so
+//! [`Config::load`] leaves such texts out and [`Config::resolve`] reads the file's
+//! text again with them.
 
+mod bind;
 mod control;
 mod diagnostics;
 mod parse;
 mod pipeline;
 mod reader;
+mod values;
 mod vault;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::egress::Route;
@@ -23,8 +30,10 @@ use keyward::vault::{Durability, VaultFiles};
 
 use crate::control::Rules;
 
+pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
+pub use values::{Known, Unresolved, Values};
 pub use vault::{CredentialError, credential};
 
 /// A gateway's configuration. All paths are absolute or relative to the working
@@ -43,13 +52,21 @@ pub struct Config {
     pub control: ControlSection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
-    /// `[[route]]`, in the file's order.
+    /// `[[route]]`, in the file's order. Those whose URL holds a named value are
+    /// missing until it is resolved.
     pub routes: Vec<Route>,
+    /// The names of all routes, in the file's order.
+    pub route_names: Vec<RouteName>,
     /// `[[policy]]`, in the file's order.
     pub policies: Vec<PolicySection>,
     /// `[[pipeline]]`, the longest path first: the first that matches a request
     /// is the one.
     pub pipelines: Vec<Pipeline>,
+    /// Named values that were not looked up, in the file's order. With none the
+    /// configuration is whole.
+    pub unresolved: Vec<Unresolved>,
+    /// The text that it was read from.
+    source: Arc<str>,
 }
 
 /// `[gateway]`.
@@ -110,8 +127,14 @@ pub struct PolicySection {
     pub name: PolicyName,
     /// Its component.
     pub component: PathBuf,
-    /// What its `configure` is given: a JSON object, empty unless set.
+    /// What its `configure` is given: a JSON object, empty unless set. Without
+    /// those of `secret_settings`; see [`Config::bind`].
     pub settings: serde_json::Value,
+    /// Settings that are secret named values.
+    pub secret_settings: Vec<SecretSetting>,
+    /// Its component or a setting holds a named value that was not looked up; it
+    /// stands there as it is written.
+    pub unresolved: bool,
     /// The routes that it may call itself.
     pub routes: Vec<RouteName>,
 }
@@ -128,7 +151,15 @@ impl Config {
 
     /// Checks the text of a file that is, or would be, at `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigErrors> {
-        parse::parse(file, text)
+        parse::parse(file, text, None)
+    }
+
+    /// The same configuration with its named values. What they bring is checked
+    /// as if it had been written in the file.
+    ///
+    /// Errors: every finding; values that are unknown, secret or references too.
+    pub fn resolve(&self, values: &Values) -> Result<Self, ConfigErrors> {
+        parse::parse(&self.file, &self.source, Some(values))
     }
 
     /// Where the vault is.
@@ -143,3 +174,6 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod values_tests;

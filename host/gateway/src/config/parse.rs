@@ -1,7 +1,7 @@
 //! From the text of `keyward.toml` to a [`Config`].
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,13 +15,18 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostics::{ConfigErrors, nearest};
 use super::pipeline::{PathPrefix, Pipeline, Steps};
 use super::reader::{At, Findings, Reader, type_name};
-use super::{Config, GatewaySection, PolicySection};
+use super::values::{self, Marks, Values};
+use super::{Config, GatewaySection, PolicySection, SecretSetting};
 
 const MAX_CONNECTIONS: usize = 4096;
 
-pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
+pub(super) fn parse(
+    file: &Path,
+    text: &str,
+    values: Option<&Values>,
+) -> Result<Config, ConfigErrors> {
     let findings = Findings::default();
-    let (table, broken) = DeTable::parse_recoverable(text);
+    let (mut table, broken) = DeTable::parse_recoverable(text);
     if !broken.is_empty() {
         // What is read from a broken file would only lead astray.
         for error in broken {
@@ -30,9 +35,12 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
         return Err(ConfigErrors::new(file, text, findings.into_inner()));
     }
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
+    let marks = values::put_in(table.get_mut(), text, values, &findings);
     let parser = Parser {
         base,
+        source: text,
         findings: &findings,
+        marks,
     };
     let config = parser.config(file, &table);
     let findings = findings.into_inner();
@@ -46,6 +54,8 @@ pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
     pub(super) base: PathBuf,
     pub(super) findings: &'a Findings,
+    source: &'a str,
+    marks: Marks,
 }
 
 /// The names that a file defines, with the place of each.
@@ -63,10 +73,11 @@ impl<'a> Parser<'a> {
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
+        let mut names = Vec::new();
         let routes: Vec<Route> = root
             .sections("route", "[[route]]")
             .into_iter()
-            .filter_map(|section| self.route(section, &mut route_names))
+            .filter_map(|section| self.route(section, &mut route_names, &mut names))
             .collect();
         let mut policy_names = Defined::new();
         let policies: Vec<PolicySection> = root
@@ -91,8 +102,11 @@ impl<'a> Parser<'a> {
             control,
             grants,
             routes,
+            route_names: names,
             policies,
             pipelines,
+            unresolved: self.marks.unresolved.clone(),
+            source: self.source.into(),
         })
     }
 
@@ -116,6 +130,9 @@ impl<'a> Parser<'a> {
             }
             parsed.ok()
         });
+        // Nothing listens there before the file is resolved.
+        let later = (Ipv4Addr::UNSPECIFIED, 0).into();
+        let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
         let max_connections = section
             .count("max-connections")
@@ -145,7 +162,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
-        let text = section.text(key)?;
+        let text = section.text_as_written(key)?;
         self.resolve(key, text)
     }
 
@@ -158,7 +175,13 @@ impl<'a> Parser<'a> {
         Some(self.base.join(text.value))
     }
 
-    fn route(&self, section: Reader<'a, '_>, defined: &mut Defined<RouteName>) -> Option<Route> {
+    fn route(
+        &self,
+        section: Reader<'a, '_>,
+        defined: &mut Defined<RouteName>,
+        names: &mut Vec<RouteName>,
+    ) -> Option<Route> {
+        let roots_later = section.is_left_out("ca-file");
         let name = self.defined_name(&section, "\"billing\"", "route", defined, |text| {
             RouteName::parse(text).map_err(|error| error.to_string())
         });
@@ -188,7 +211,11 @@ impl<'a> Parser<'a> {
         let response_timeout = millis("response-timeout-ms");
         section.finish();
 
+        names.extend(name.clone());
         let (name, url) = (name?, url?);
+        if roots_later {
+            return None;
+        }
         let mut route = Route::new(name, url.value)
             .map_err(|error| self.findings.add(url.span, format!("`url`: {error}")))
             .ok()?;
@@ -213,13 +240,39 @@ impl<'a> Parser<'a> {
         let name = self.defined_name(&section, "\"attach-api-key\"", "policy", defined, |text| {
             PolicyName::parse(text).map_err(|error| error.to_string())
         });
-        let component = section
-            .required_text("component", "\"policies/attach-api-key.wasm\"")
-            .and_then(|text| self.resolve("component", text));
-        let settings = match section.raw_table("settings") {
-            Some(table) => self.table_to_json(table.value),
-            None => Some(Map::new()),
-        };
+        section.need("component", "\"policies/attach-api-key.wasm\"");
+        let component = self.path(&section, "component");
+        let table = section.raw_table("settings");
+        let mut unresolved = section.is_left_out("component");
+        let mut secret_settings = Vec::new();
+        let mut settings = Some(Map::new());
+        if let Some(table) = table {
+            let within = |span: &Range<usize>| {
+                table
+                    .value
+                    .values()
+                    .any(|value| value.span().start <= span.start && span.end <= value.span().end)
+            };
+            let mut places = self.marks.unresolved.iter();
+            unresolved |= places.any(|place| within(&place.span));
+            for (key, value) in table.value.iter() {
+                if let Some((name, secret)) = self.marks.secrets.get(&value.span().start) {
+                    secret_settings.push(SecretSetting {
+                        setting: key.get_ref().to_string(),
+                        value: name.clone(),
+                        secret: secret.clone(),
+                        span: value.span(),
+                    });
+                    continue;
+                }
+                match (self.value_to_json(value), &mut settings) {
+                    (Some(value), Some(settings)) => {
+                        settings.insert(key.get_ref().to_string(), value);
+                    }
+                    _ => settings = None,
+                }
+            }
+        }
         let routes = section
             .texts("routes")
             .unwrap_or_default()
@@ -231,6 +284,8 @@ impl<'a> Parser<'a> {
             name: name?,
             component: component?,
             settings: Value::Object(settings?),
+            secret_settings,
+            unresolved,
             routes,
         })
     }

@@ -2,6 +2,7 @@
 //! for is an error, and reading goes on after an error so that all are found.
 
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -11,14 +12,47 @@ use super::diagnostics::{Finding, nearest};
 
 /// Collects findings.
 #[derive(Default)]
-pub(super) struct Findings(RefCell<Vec<Finding>>);
+pub(super) struct Findings {
+    found: RefCell<Vec<Finding>>,
+    /// Texts that nobody is to judge, by their start: a named value in them is
+    /// not known, or was reported.
+    left_out: RefCell<HashSet<usize>>,
+    /// Texts that named values brought, by their start, and which values.
+    brought: RefCell<HashMap<usize, String>>,
+}
 
 impl Findings {
+    /// Has a text not judged.
+    pub(super) fn leave_out(&self, span: &Range<usize>) {
+        self.left_out.borrow_mut().insert(span.start);
+    }
+
+    pub(super) fn is_left_out(&self, span: &Range<usize>) -> bool {
+        self.left_out.borrow().contains(&span.start)
+    }
+
+    /// Has findings about a text say which named values brought it.
+    pub(super) fn comes_from(&self, span: Range<usize>, names: String) {
+        self.brought.borrow_mut().insert(span.start, names);
+    }
+
     pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Finding {
+        self.push(span, message.into(), None);
+    }
+
+    fn push(&self, span: Range<usize>, message: String, help: Option<String>) {
+        let brought = self.brought.borrow();
+        let origin = brought
+            .get(&span.start)
+            .map(|names| format!("the text here comes from the named value {names}"));
+        let help = match (help, origin) {
+            (Some(help), Some(origin)) => Some(format!("{help}\n{origin}")),
+            (help, origin) => help.or(origin),
+        };
+        self.found.borrow_mut().push(Finding {
             span,
-            message: message.into(),
-            help: None,
+            message,
+            help,
         });
     }
 
@@ -28,16 +62,11 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let help = Some(help.into());
-        self.0.borrow_mut().push(Finding {
-            span,
-            message: message.into(),
-            help,
-        });
+        self.push(span, message.into(), Some(help.into()));
     }
 
     pub(super) fn into_inner(self) -> Vec<Finding> {
-        self.0.into_inner()
+        self.found.into_inner()
     }
 }
 
@@ -100,14 +129,33 @@ impl<'a, 'i> Reader<'a, 'i> {
         }
     }
 
+    /// A string; none too where nobody is to judge it.
     pub(super) fn text(&self, key: &'static str) -> Option<At<&'a str>> {
+        self.text_as_written(key)
+            .filter(|text| !self.findings.is_left_out(&text.span))
+    }
+
+    /// A string, even if a named value in it is not known.
+    pub(super) fn text_as_written(&self, key: &'static str) -> Option<At<&'a str>> {
         self.typed(key, "a string", |value| match value {
             DeValue::String(text) => Some(&**text),
             _ => None,
         })
     }
 
+    /// Whether a key has a string that nobody is to judge.
+    pub(super) fn is_left_out(&self, key: &'static str) -> bool {
+        let value = self.table.get(key);
+        value.is_some_and(|value| self.findings.is_left_out(&value.span()))
+    }
+
     pub(super) fn required_text(&self, key: &'static str, example: &str) -> Option<At<&'a str>> {
+        self.need(key, example);
+        self.text(key)
+    }
+
+    /// Reports a key that has to be there and is not.
+    pub(super) fn need(&self, key: &'static str, example: &str) {
         if !self.table.contains_key(key) {
             let message = format!("{} has no `{key}`", self.title);
             self.findings.add_with_help(
@@ -116,7 +164,6 @@ impl<'a, 'i> Reader<'a, 'i> {
                 format!("add a line such as: {key} = {example}"),
             );
         }
-        self.text(key)
     }
 
     /// A whole number from 1 to 2^32.
@@ -157,6 +204,7 @@ impl<'a, 'i> Reader<'a, 'i> {
         let mut texts = Vec::new();
         for item in array.value.iter() {
             match item.get_ref() {
+                DeValue::String(_) if self.findings.is_left_out(&item.span()) => {}
                 DeValue::String(text) => texts.push(At {
                     value: &**text,
                     span: item.span(),

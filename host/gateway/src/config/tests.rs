@@ -49,7 +49,7 @@ route = "local"
 "#;
 
 fn parse_text(text: &str) -> Result<Config, ConfigErrors> {
-    parse(Path::new("/etc/keyward/keyward.toml"), text)
+    parse(Path::new("/etc/keyward/keyward.toml"), text, None)
 }
 
 /// Each finding as `line:column message | help`.
@@ -246,9 +246,9 @@ fn a_route_trusts_the_certificates_it_names() {
             "[gateway]\nlisten = \"127.0.0.1:0\"\n[[route]]\nname = \"a\"\nurl = \"https://a.example\"\nca-file = \"{ca}\"\n"
         )
     };
-    let config = parse(&file, &text("ca.pem")).unwrap();
+    let config = parse(&file, &text("ca.pem"), None).unwrap();
     assert_eq!(*config.routes[0].roots(), Roots::Pem(b"pem".to_vec()));
-    let errors = parse(&file, &text("missing.pem")).unwrap_err();
+    let errors = parse(&file, &text("missing.pem"), None).unwrap_err();
     assert!(errors.to_string().contains("missing.pem"), "{errors}");
 }
 

@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod committing;
+mod counting;
 mod fixture;
+mod mutation;
 mod opening;
+mod proving;
+mod reading;
+mod retention;
 mod schema;
 mod tampering;

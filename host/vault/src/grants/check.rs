@@ -7,7 +7,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
 use super::{Grant, Grants};
-use crate::{Kind, SecretInfo};
+use crate::{Kind, SecretInfo, SecretState};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -43,8 +43,38 @@ pub enum FindingFault {
         /// What it is.
         kind: Kind,
     },
+    /// The secret is disabled.
+    SecretDisabled(SecretName),
+    /// The version of the secret that is in use may be used from this time on.
+    SecretNotYetValid(SecretName, Timestamp),
+    /// The version of the secret that is in use could be used until this time.
+    SecretNoLongerValid(SecretName, Timestamp),
     /// The grant's time is over.
     Expired(Timestamp),
+    /// The grant was withdrawn at run time and is not in force.
+    Revoked,
+    /// Another grant has the same key make codes of any message, and this one
+    /// has it sign requests. Such a set is refused as a whole.
+    TwoSigners {
+        /// The key.
+        secret: SecretName,
+        /// The grant of `mac-sign`.
+        other: GrantId,
+    },
+}
+
+/// What a set of grants is compared with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings<'a> {
+    /// The vault's secrets; `None` where nobody could ask the vault, and then
+    /// nothing is said about secrets.
+    pub secrets: Option<&'a [SecretInfo]>,
+    /// The gateway's routes.
+    pub routes: &'a [RouteName],
+    /// The gateway's policies.
+    pub policies: &'a [PolicyName],
+    /// The grants that are revoked.
+    pub revoked: &'a [GrantId],
 }
 
 impl fmt::Display for Finding {
@@ -78,33 +108,49 @@ impl fmt::Display for Finding {
                 "the secret \"{secret}\" is of kind {}, which does not allow this use",
                 kind.as_str()
             ),
+            FindingFault::SecretDisabled(name) => write!(
+                f,
+                "the secret \"{name}\" is disabled; to enable it: keyward secret enable {name}"
+            ),
+            FindingFault::SecretNotYetValid(name, from) => write!(
+                f,
+                "the secret \"{name}\" is valid from {from} on; to change that: keyward secret validity {name}"
+            ),
+            FindingFault::SecretNoLongerValid(name, until) => write!(
+                f,
+                "the secret \"{name}\" was valid until {until}; give it a new value: keyward secret rotate {name}"
+            ),
             FindingFault::Expired(time) => {
                 write!(f, "it has expired: not-after is {time}")
             }
+            FindingFault::Revoked => write!(
+                f,
+                "it is revoked and not in force; remove it, or: keyward grants reinstate {}",
+                self.grant
+            ),
+            FindingFault::TwoSigners { secret, other } => write!(
+                f,
+                "the secret \"{secret}\" would sign requests, and by grant \"{other}\" any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys"
+            ),
         }
     }
 }
 
 impl Grants {
-    /// Compares the set with the secrets, routes and policies that there are.
-    /// Returns what is missing or doesn't fit, in the order of the file.
-    pub fn check_against(
-        &self,
-        secrets: &[SecretInfo],
-        routes: &[RouteName],
-        policies: &[PolicyName],
-    ) -> Vec<Finding> {
-        self.check_at(Timestamp::now(), secrets, routes, policies)
+    /// Compares the set with what is around it. Returns what is missing or doesn't
+    /// fit, in the order of the file.
+    pub fn check_against(&self, there: &Surroundings<'_>) -> Vec<Finding> {
+        self.check_at(Timestamp::now(), there)
     }
 
     /// The same, at a given time.
-    pub(crate) fn check_at(
-        &self,
-        now: Timestamp,
-        secrets: &[SecretInfo],
-        routes: &[RouteName],
-        policies: &[PolicyName],
-    ) -> Vec<Finding> {
+    pub(crate) fn check_at(&self, now: Timestamp, there: &Surroundings<'_>) -> Vec<Finding> {
+        let Surroundings {
+            secrets,
+            routes,
+            policies,
+            revoked,
+        } = *there;
         let mut findings = Vec::new();
         for (grant, line) in &self.inner.grants {
             let mut find = |fault, suggestion| {
@@ -120,7 +166,9 @@ impl Grants {
                 let near = did_you_mean(grant.policy.as_str(), policies.iter().map(AsRef::as_ref));
                 find(FindingFault::UnknownPolicy(grant.policy.clone()), near);
             }
-            check_secret(grant, secrets, &mut find);
+            if let Some(secrets) = secrets {
+                check_secret(grant, now, secrets, &mut find);
+            }
             for destination in &grant.to {
                 let route = &destination.route;
                 if !routes.contains(route) {
@@ -131,29 +179,63 @@ impl Grants {
             if let Some(end) = grant.not_after.filter(|_| grant.is_expired(now)) {
                 find(FindingFault::Expired(end), String::new());
             }
+            if revoked.contains(&grant.id) {
+                find(FindingFault::Revoked, String::new());
+            }
+            if let Some(other) = self.also_makes_codes(grant) {
+                let fault = FindingFault::TwoSigners {
+                    secret: grant.secret.clone(),
+                    other: other.id.clone(),
+                };
+                find(fault, String::new());
+            }
         }
         findings
+    }
+
+    /// For a grant of `sign-request`: a grant that has the same key make codes. A
+    /// policy that makes codes of any message could make one of a request's
+    /// signature base, so a key that signs requests makes no codes.
+    pub(crate) fn also_makes_codes(&self, signer: &Grant) -> Option<&Grant> {
+        let makes =
+            |other: &&Grant| other.secret == signer.secret && other.use_() == crate::Use::MacSign;
+        let others = || self.iter().map(AsRef::as_ref);
+        match signer.use_() {
+            crate::Use::SignRequest => others().find(makes),
+            _ => None,
+        }
     }
 }
 
 fn check_secret(
     grant: &Grant,
+    now: Timestamp,
     secrets: &[SecretInfo],
     find: &mut impl FnMut(FindingFault, String),
 ) {
     let name = &grant.secret;
-    match secrets.iter().find(|secret| secret.name == *name) {
-        None => {
-            let near = did_you_mean(name.as_str(), secrets.iter().map(|info| info.name.as_str()));
-            find(FindingFault::UnknownSecret(name.clone()), near);
-        }
-        Some(info) if !grant.use_().fits(&info.kind) => find(
-            FindingFault::KindDoesNotFit {
-                secret: name.clone(),
-                kind: info.kind,
-            },
-            String::new(),
-        ),
-        Some(_) => {}
+    let Some(info) = secrets.iter().find(|secret| secret.name == *name) else {
+        let near = did_you_mean(name.as_str(), secrets.iter().map(|info| info.name.as_str()));
+        return find(FindingFault::UnknownSecret(name.clone()), near);
+    };
+    let mut find = |fault| find(fault, String::new());
+    if !grant.use_().fits(&info.kind) {
+        find(FindingFault::KindDoesNotFit {
+            secret: name.clone(),
+            kind: info.kind,
+        });
+    }
+    if info.state == SecretState::Disabled {
+        find(FindingFault::SecretDisabled(name.clone()));
+    }
+    let mut versions = info.versions.iter();
+    let Some(current) = versions.find(|version| version.number == info.version) else {
+        return;
+    };
+    if let Some(from) = current.validity.not_before.filter(|from| now < *from) {
+        find(FindingFault::SecretNotYetValid(name.clone(), from));
+    }
+    if let Some(until) = current.validity.not_after.filter(|until| now >= *until) {
+        find(FindingFault::SecretNoLongerValid(name.clone(), until));
     }
 }

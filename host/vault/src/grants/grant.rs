@@ -3,6 +3,7 @@
 use http::{HeaderName, Method};
 use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, SecretName};
+use uuid::Uuid;
 
 use super::path::PathTemplate;
 use crate::{Outcome, Use};
@@ -26,18 +27,15 @@ pub struct Grant {
     pub to: Vec<Destination>,
     /// Until when, inclusive.
     pub not_after: Option<Timestamp>,
+    /// Only the secret with this id, if a lock pins one: a new secret under an old
+    /// name gets no grants.
+    pub pinned: Option<Uuid>,
 }
 
 impl Grant {
     /// The use that it allows.
     pub const fn use_(&self) -> Use {
-        match self.terms {
-            Terms::Attach(_) => Use::Attach,
-            Terms::SignRequest(_) => Use::SignRequest,
-            Terms::MacSign => Use::MacSign,
-            Terms::MacVerify => Use::MacVerify,
-            Terms::Identify(_) => Use::Identify,
-        }
+        self.terms.use_()
     }
 
     /// Whether its time is over.
@@ -50,6 +48,11 @@ impl Grant {
         self.component
             .as_ref()
             .is_none_or(|pinned| pinned == component)
+    }
+
+    /// Whether it is about this secret, whose name is the grant's.
+    pub(crate) fn is_about(&self, secret: &Uuid) -> bool {
+        self.pinned.as_ref().is_none_or(|pinned| pinned == secret)
     }
 
     /// Whether one of its destinations is this one; if not, what the closest one
@@ -87,6 +90,19 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+}
+
+impl Terms {
+    /// The use that they are about.
+    pub const fn use_(&self) -> Use {
+        match self {
+            Self::Attach(_) => Use::Attach,
+            Self::SignRequest(_) => Use::SignRequest,
+            Self::MacSign => Use::MacSign,
+            Self::MacVerify => Use::MacVerify,
+            Self::Identify(_) => Use::Identify,
+        }
+    }
 }
 
 /// Where a value goes in a request, and what stands around it.

@@ -4,16 +4,20 @@
 //! choose: the policy, the secret, the use, the header and its template, the
 //! routes, methods and paths. Whatever no grant names is refused. Nothing in the
 //! file is interpolated, matched by a pattern or inherited; what stands there is
-//! what is allowed.
+//! what is allowed. `GRANTS.md` describes the file and its lock.
 
 mod check;
 mod destinations;
+mod diff;
 mod fields;
 mod grant;
+mod lock;
 mod parse;
 mod path;
+mod render;
 mod report;
 mod terms;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +29,10 @@ use keyward_names::{GrantId, PolicyName};
 
 use crate::Use;
 
-pub use check::{Finding, FindingFault};
+pub use check::{Finding, FindingFault, Surroundings};
+pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms};
+pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 

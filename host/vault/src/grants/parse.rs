@@ -175,6 +175,7 @@ impl GrantReader<'_, '_, '_> {
                 terms: terms?,
                 to: to?,
                 not_after,
+                pinned: None,
             },
             self.fields.span.clone(),
         ))

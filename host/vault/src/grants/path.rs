@@ -80,6 +80,17 @@ impl PathTemplate {
         &self.text
     }
 
+    /// Whether every path that `other` names is one that this one names.
+    pub fn covers(&self, other: &Self) -> bool {
+        let wider = |(this, other): (&Segment, &Segment)| match (this, other) {
+            (Segment::Any, _) => true,
+            (Segment::Literal(this), Segment::Literal(other)) => this == other,
+            (Segment::Literal(_), Segment::Any) => false,
+        };
+        self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(wider)
+    }
+
     /// Whether a request's path, without its query, is one of those that the
     /// template names.
     pub fn matches(&self, path: &str) -> bool {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod diff;
 mod errors;
 mod errors_of_terms;
+mod lock;
 
 use http::Method;
 use jiff::Timestamp;
@@ -18,6 +20,20 @@ fn check_error(text: &str, expected: &str) {
     let error = Grants::parse("grants.toml", text.trim_start()).map(|_| ());
     let rendered = error.unwrap_err().to_string();
     assert_eq!(rendered, expected.trim(), "\n{rendered}\n");
+}
+
+/// A secret as the vault tells of it.
+fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
+    SecretInfo {
+        name: SecretName::parse(name).unwrap(),
+        kind,
+        state: crate::SecretState::Enabled,
+        version: 1,
+        versions: Vec::new(),
+        created: Timestamp::UNIX_EPOCH,
+        updated: Timestamp::UNIX_EPOCH,
+        id,
+    }
 }
 
 const EVERY_USE: &str = r#"
@@ -235,17 +251,7 @@ fn withdrawing_only_takes_away() {
 
 #[test]
 fn what_a_grant_points_at_is_compared_with_what_there_is() {
-    let now = Timestamp::UNIX_EPOCH;
-    let secret = |name: &str, kind| SecretInfo {
-        name: SecretName::parse(name).unwrap(),
-        kind,
-        version: 1,
-        versions: Vec::new(),
-        state: crate::SecretState::Enabled,
-        created: now,
-        updated: now,
-        id: Uuid::nil(),
-    };
+    let secret = |name: &str, kind| secret(name, kind, Uuid::nil());
     let hmac: Kind = "hmac-key".parse().unwrap();
     let secrets = [
         secret("billing-kye", Kind::ApiKey),
@@ -257,7 +263,13 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
     let policies = policies.map(|name| PolicyName::parse(name).unwrap());
     let routes = [route("billing"), route("billing-us")];
     let later: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-    let findings = parsed().check_at(later, &secrets, &routes, &policies);
+    let there = Surroundings {
+        secrets: Some(&secrets),
+        routes: &routes,
+        policies: &policies,
+        revoked: &[],
+    };
+    let findings = parsed().check_at(later, &there);
     let text: Vec<_> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
@@ -271,7 +283,7 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
             "grants.toml:55: grant \"who\": there is no policy \"require-client-key\"; add a [[policy]] of that name",
         ]
     );
-    let early = parsed().check_at(now, &secrets, &routes, &policies);
+    let early = parsed().check_at(Timestamp::UNIX_EPOCH, &there);
     assert_eq!(early.len(), 5);
 }
 
@@ -357,4 +369,99 @@ proptest! {
             prop_assert!(!error.to_string().is_empty());
         }
     }
+}
+
+#[test]
+fn a_key_that_signs_requests_and_makes_codes_is_found() {
+    let text = r#"
+[[grant]]
+id = "codes"
+policy = "p"
+secret = "hmac"
+use = "mac-sign"
+[[grant]]
+id = "requests"
+policy = "p"
+secret = "hmac"
+use = "sign-request"
+to = [{ route = "billing" }]
+"#;
+    let grants = Grants::parse("grants.toml", text).unwrap();
+    let policies = [PolicyName::parse("p").unwrap()];
+    let revoked = [GrantId::parse("codes").unwrap()];
+    let there = Surroundings {
+        secrets: None,
+        routes: &[route("billing")],
+        policies: &policies,
+        revoked: &revoked,
+    };
+    let findings = grants.check_against(&there);
+    let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "grants.toml:2: grant \"codes\": it is revoked and not in force; remove it, or: keyward grants reinstate codes",
+            "grants.toml:7: grant \"requests\": the secret \"hmac\" would sign requests, and by grant \"codes\" any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys",
+        ]
+    );
+}
+
+#[test]
+fn a_secret_that_can_not_be_used_now_is_found() {
+    let grants = Grants::parse(
+        "grants.toml",
+        "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"key\"\nuse = \"mac-sign\"\n",
+    )
+    .unwrap();
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let now = time("2030-01-01T00:00:00Z");
+    let said = |state, validity| {
+        let mut secret = secret("key", "hmac-key".parse().unwrap(), Uuid::nil());
+        secret.state = state;
+        secret.versions = vec![crate::VersionInfo {
+            number: 1,
+            created: Timestamp::UNIX_EPOCH,
+            validity,
+            state: crate::VersionState::Current,
+        }];
+        let secrets = [secret];
+        let there = Surroundings {
+            secrets: Some(&secrets),
+            policies: &[PolicyName::parse("p").unwrap()],
+            ..Surroundings::default()
+        };
+        let findings = grants.check_at(now, &there);
+        let texts = findings.iter().map(ToString::to_string);
+        texts.collect::<Vec<_>>()
+    };
+    let (enabled, disabled) = (crate::SecretState::Enabled, crate::SecretState::Disabled);
+    let always = crate::Validity::default();
+    assert_eq!(said(enabled, always), [""; 0]);
+    let head = "grants.toml:1: grant \"g\": the secret \"key\"";
+    assert_eq!(
+        said(disabled, always),
+        [format!(
+            "{head} is disabled; to enable it: keyward secret enable key"
+        )]
+    );
+    let from = crate::Validity {
+        not_before: Some(time("2030-01-01T00:00:01Z")),
+        not_after: None,
+    };
+    assert_eq!(
+        said(enabled, from),
+        [format!(
+            "{head} is valid from 2030-01-01T00:00:01Z on; to change that: keyward secret validity key"
+        )]
+    );
+    let until = crate::Validity {
+        not_before: None,
+        not_after: Some(now),
+    };
+    assert_eq!(
+        said(enabled, until),
+        [format!(
+            "{head} was valid until 2030-01-01T00:00:00Z; give it a new value: keyward secret rotate key"
+        )]
+    );
 }

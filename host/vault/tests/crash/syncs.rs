@@ -8,7 +8,7 @@ use keyward_vault::Durability;
 
 use crate::power::{QUICK, STEPS, Tally, record_on};
 use crate::recorder::{Event, Image, Recorder, Removed};
-use crate::workload::Step;
+use crate::steps::Step;
 
 /// What is found when these syncs are left out.
 fn found_without(removed: Removed, steps: &[Step]) -> Tally {
@@ -35,7 +35,7 @@ fn assert_found(removed: Removed, what: &str) {
 fn control_without_syncs_of_the_vault_file_a_torn_one_is_found() {
     assert_found(
         |file, path| file && path.ends_with("vault.keyward.new"),
-        "wrong key or damaged file",
+        "damaged file",
     );
 }
 

@@ -1,9 +1,7 @@
 //! `secret.*`
 
-use std::ops::Bound;
-
 use keyward::names::SecretName;
-use keyward::vault::{Actor, KeyEncoding, Kind, Secret, SecretInfo, Vault};
+use keyward::vault::{Actor, Kind, Secret, SecretInfo, Vault};
 
 use super::super::answers::{Fault, Removed, SecretEntry, SecretPage};
 use super::super::request::Request;
@@ -11,8 +9,6 @@ use super::{Reply, Values, misrouted};
 
 /// The most secrets in one answer.
 const MAX_LISTED: u32 = 1000;
-/// The length of a generated key: 43 characters of 6 random bits hold 256 bits.
-const GENERATED_CHARACTERS: usize = 43;
 
 pub(super) fn execute(
     request: Request,
@@ -89,14 +85,7 @@ fn list(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut all = vault.list();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let from = match after {
-        Some(after) => Bound::Excluded(after),
-        None => Bound::Unbounded,
-    };
-    let start = match &from {
-        Bound::Excluded(after) => all.partition_point(|info| info.name <= *after),
-        _ => 0,
-    };
+    let start = after.map_or(0, |after| all.partition_point(|info| info.name <= after));
     let rest = all.get(start..).unwrap_or_default();
     let listed = rest.get(..limit).unwrap_or(rest);
     let next = (listed.len() < rest.len())
@@ -116,19 +105,12 @@ fn info(vault: &Vault, name: &SecretName) -> Result<SecretInfo, Fault> {
 
 /// A random key, as the text that its kind is imported from.
 fn generated(kind: Kind) -> Result<Secret, Fault> {
-    let (Kind::HmacKey { encoding, .. } | Kind::DataKey { encoding }) = kind else {
-        return Err(Fault::refused(format!(
-            "a secret of kind {kind} comes from elsewhere; only hmac-key and data-key can be generated"
-        )));
-    };
-    match (kind, encoding) {
-        (_, KeyEncoding::Hex) => Err(Fault::refused(
-            "a generated key is not hexadecimal: --encoding base64",
-        )),
-        // 32 characters are its 32 bytes, of 6 random bits each.
-        (Kind::DataKey { .. }, KeyEncoding::Raw) => Err(Fault::refused(
-            "a generated data-key is base64: --encoding base64",
-        )),
-        _ => Ok(Secret::generate(GENERATED_CHARACTERS)),
+    match kind {
+        Kind::HmacKey { encoding, .. } | Kind::DataKey { encoding } => {
+            Ok(Secret::generate_key(encoding))
+        }
+        other => Err(Fault::refused(format!(
+            "a secret of kind {other} comes from elsewhere; only hmac-key and data-key can be generated"
+        ))),
     }
 }

@@ -1,0 +1,83 @@
+//! Named values: whether what the configuration and the documents name is there,
+//! and what it brings is in order.
+
+use std::path::Path;
+
+use keyward::document::Document;
+use keyward_gateway::config::{Config, Steps};
+
+use super::Checks;
+use crate::access::Access;
+use crate::output::counted;
+
+/// Puts the values in. Returns the configuration with them; none if it has no
+/// places for any, or if they can't be put in.
+pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Option<Config> {
+    let documents = documents(config);
+    let placed = |file: &&Path| {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let parsed = Document::parse(&file.display().to_string(), &text);
+        parsed.is_ok_and(|document| !document.is_complete())
+    };
+    let documents: Vec<&Path> = documents.into_iter().filter(placed).collect();
+    if config.unresolved.is_empty() && documents.is_empty() {
+        return None;
+    }
+    let values = match access.values() {
+        Ok(values) => values,
+        Err(failure) => {
+            checks.bad(
+                "named values",
+                format!("{:#}", failure.error),
+                "see `keyward value list`",
+            );
+            return None;
+        }
+    };
+    let fix = "see `keyward grants check`, which shows each in its place";
+    let resolved = match config.resolve(&values) {
+        Ok(resolved) => Some(resolved),
+        Err(errors) => {
+            let first = errors.findings().first().map(|found| found.message.clone());
+            checks.bad("named values", first.unwrap_or_default(), fix);
+            None
+        }
+    };
+    let mut good = resolved.is_some();
+    for file in &documents {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if let Err(errors) = Document::parse_with(&file.display().to_string(), &text, &values) {
+            let first = errors.iter().next().map(ToString::to_string);
+            checks.bad(
+                "named values",
+                first.unwrap_or_default(),
+                "correct the document",
+            );
+            good = false;
+        }
+    }
+    if good {
+        let places = counted(config.unresolved.len(), "place");
+        let documents = counted(documents.len(), "document");
+        checks.good(
+            "named values",
+            format!("put in: {places} in the configuration, {documents}"),
+        );
+    }
+    resolved
+}
+
+fn documents(config: &Config) -> Vec<&Path> {
+    let global = config.gateway.document.as_deref().into_iter();
+    let pipelines = config
+        .pipelines
+        .iter()
+        .filter_map(|pipeline| match &pipeline.steps {
+            Steps::Document(file) => Some(file.as_path()),
+            Steps::Lists { .. } => None,
+        });
+    let mut files: Vec<&Path> = global.chain(pipelines).collect();
+    files.sort();
+    files.dedup();
+    files
+}

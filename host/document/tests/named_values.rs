@@ -1,0 +1,160 @@
+//! Named values in documents: put in as texts, and judged as if they stood there.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use keyward_document::named_values::{Lookup, NamedValues};
+use keyward_document::{Document, Phase, SetHeader};
+use proptest::prelude::*;
+
+struct Values(Vec<(&'static str, Lookup)>);
+
+impl NamedValues for Values {
+    fn look_up(&self, name: &str) -> Lookup {
+        let found = self.0.iter().find(|(known, _)| *known == name);
+        found.map_or(Lookup::Unknown(None), |(_, value)| value.clone())
+    }
+}
+
+fn values() -> Values {
+    let plain = |text: &str| Lookup::Plain(text.to_owned());
+    Values(vec![
+        ("Team", plain("billing")),
+        ("header", plain("X-Team")),
+        ("policy", plain("attach-api-key")),
+        ("action", plain("append")),
+        ("space", plain(" in the middle\n ")),
+        ("nested", plain("{{Team}}")),
+        (
+            "markup",
+            plain("</value><wasm-policy name=\"thief\"/><value>&amp;"),
+        ),
+        ("two-lines", plain("a\r\nset-cookie: b")),
+        ("host-header", plain("Transfer-Encoding")),
+        ("expression", plain("@(context.Request)")),
+        ("key", Lookup::Secret("billing-key".to_owned())),
+        ("far", Lookup::Reference("azure".to_owned())),
+    ])
+}
+
+fn document(inbound: &str) -> String {
+    format!("<policies><inbound>{inbound}</inbound></policies>")
+}
+
+/// The header and its values that a step in the text sets.
+#[track_caller]
+fn header(step: &str) -> (String, Vec<String>) {
+    let document = Document::parse_with("d.xml", &document(step), &values()).unwrap();
+    assert!(document.is_complete());
+    let steps = document.section(Phase::Inbound).unwrap().steps().to_vec();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    let set: &SetHeader = steps[0].as_set_header().unwrap();
+    (set.name().to_string(), set.values().to_vec())
+}
+
+/// The errors of a step, each as one line.
+#[track_caller]
+fn errors(step: &str) -> Vec<String> {
+    let text = document(step);
+    let errors = Document::parse_with("d.xml", &text, &values()).unwrap_err();
+    let lines = errors.iter().map(ToString::to_string);
+    lines.collect()
+}
+
+#[test]
+fn values_stand_in_attributes_and_texts() {
+    let step = "<set-header name=\"{{header}}\" exists-action=\"{{ action }}\"><value>team {{Team}} &amp; {{Team}}</value><value>{{space}}</value></set-header>";
+    let expected = ["team billing & billing", "in the middle"].map(str::to_owned);
+    assert_eq!(header(step), ("x-team".to_owned(), expected.to_vec()));
+    let text = document("<wasm-policy name=\"{{policy}}\"/>");
+    let document = Document::parse_with("d.xml", &text, &values()).unwrap();
+    let calls = document.splice(None).calls(Phase::Inbound);
+    assert_eq!(calls[0].policy.as_str(), "attach-api-key");
+}
+
+#[test]
+fn a_value_is_put_in_once_and_makes_no_markup() {
+    for (name, expected) in [
+        ("nested", "{{Team}}"),
+        (
+            "markup",
+            "</value><wasm-policy name=\"thief\"/><value>&amp;",
+        ),
+    ] {
+        let step = format!("<set-header name=\"a\"><value>{{{{{name}}}}}</value></set-header>");
+        assert_eq!(header(&step).1, [expected]);
+    }
+}
+
+#[test]
+fn what_a_value_brings_is_judged_as_if_it_stood_there() {
+    assert_eq!(
+        errors("<set-header name=\"a\"><value>{{two-lines}}</value></set-header>"),
+        [
+            "d.xml:1:48: <value> has a line break in it, which a header can't carry; write it on one line, in ASCII; the text here comes from the named value \"two-lines\""
+        ]
+    );
+    assert_eq!(
+        errors("<set-header name=\"{{host-header}}\"><value>x</value></set-header>"),
+        [
+            "d.xml:1:38: the header \"Transfer-Encoding\" is written by the gateway itself; a document can't change it; leave this step out; the text here comes from the named value \"host-header\""
+        ]
+    );
+    assert_eq!(
+        errors("<wasm-policy name=\"{{Team}} x\"/>")[0],
+        "d.xml:1:39: not a valid policy name: character 8 is not one of a-z, 0-9, '.', '_' and '-'; write the name that the policy has in keyward.toml; the text here comes from the named value \"Team\""
+    );
+    assert!(
+        errors("<set-header name=\"a\"><value>{{expression}}</value></set-header>")[0]
+            .contains("policy expressions are not supported yet")
+    );
+}
+
+#[test]
+fn what_is_no_text_is_an_error_that_names_the_value_and_the_place() {
+    assert_eq!(
+        errors("<set-header name=\"a\"><value>Bearer {{key}}</value></set-header>"),
+        [
+            "d.xml:1:55: the named value \"key\" is secret; it can stand only where a policy asks for a secret; a document can't attach a secret itself: grant \"billing-key\" to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here"
+        ]
+    );
+    assert_eq!(
+        errors("<set-header name=\"a\"><value>{{far}}{{nobody}}</value></set-header>"),
+        [
+            "d.xml:1:48: the named value \"far\" needs a source named \"azure\"; this version has none; set it as a text or a secret: keyward value set far --help",
+            "d.xml:1:55: there is no named value \"nobody\"; set it with: keyward value set nobody --plain TEXT",
+        ]
+    );
+}
+
+#[test]
+fn without_values_a_document_is_checked_as_far_as_it_goes() {
+    let text = document("<wasm-policy name=\"{{policy}}\"/><wasm-policy name=\"log\"/>");
+    let unresolved = Document::parse("d.xml", &text).unwrap();
+    assert!(!unresolved.is_complete());
+    assert_eq!(unresolved.section(Phase::Inbound).unwrap().steps().len(), 1);
+    let bad = document("<wasm-policy name=\"{{policy}}\"/><wasm-polcy/>");
+    assert_eq!(Document::parse("d.xml", &bad).unwrap_err().count(), 1);
+}
+
+proptest! {
+    /// A value that stands in a text makes no step and no text around itself.
+    #[test]
+    fn no_value_changes_the_structure(value in "\\PC{0,40}", lead in "[ -~&&[^<&{@]]{0,10}") {
+        struct One(String);
+        impl NamedValues for One {
+            fn look_up(&self, _: &str) -> Lookup {
+                Lookup::Plain(self.0.clone())
+            }
+        }
+        let step = format!("<set-header name=\"a\"><value>{lead}{{{{v}}}}</value></set-header><base/>");
+        let text = document(&step);
+        if let Ok(document) = Document::parse_with("d.xml", &text, &One(value.clone())) {
+            let steps = document.section(Phase::Inbound).unwrap().steps();
+            prop_assert_eq!(steps.len(), 2);
+            let expected = format!("{lead}{value}");
+            let expected = expected.trim_matches([' ', '\t', '\r', '\n']);
+            let values = steps[0].as_set_header().unwrap().values();
+            prop_assert_eq!(values, [expected.to_owned()]);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Named values in the configuration.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use std::path::Path;
+
+use keyward::engine::ManifestAsk;
+use keyward::names::{ComponentDigest, SecretName, SourceName, ValueName};
+use keyward::vault::Grants;
+
+use super::{Config, ConfigErrors, Finding, Known, Steps, Values};
+
+fn parse_text(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(Path::new("/etc/keyward/keyward.toml"), text)
+}
+
+/// A file with named values in the places that can have them.
+const WITH_VALUES: &str = r#"
+[gateway]
+listen = "127.0.0.1:{{port}}"
+[[route]]
+name = "billing"
+url = "https://{{host}}/v1"
+[[policy]]
+name = "p"
+component = "{{folder}}/p.wasm"
+settings = { alias = "{{key}}", text = "a {{ host }} b", deep = [{ x = "{{host}}" }], "{{host}}" = 1 }
+routes = ["{{route}}"]
+[[pipeline]]
+path = "/{{host}}"
+route = "{{route}}"
+inbound = ["{{policy}}"]
+[[pipeline]]
+path = "/documents"
+route = "billing"
+document = "{{host}}.xml"
+"#;
+
+fn values() -> Values {
+    let plain = |text: &str| Known::Plain(text.to_owned());
+    let all = [
+        ("port", plain("8443")),
+        ("host", plain("billing.example.com")),
+        ("folder", plain("policies")),
+        ("route", plain("billing")),
+        ("policy", plain("p")),
+        ("nested", plain("{{host}}")),
+        ("toml", plain("\"]\n[[route]]\nname = \"evil\"\n")),
+        ("bad-port", plain("eighty")),
+        (
+            "key",
+            Known::Secret(SecretName::parse("billing-key").unwrap()),
+        ),
+        ("far", Known::Reference(SourceName::parse("azure").unwrap())),
+    ];
+    all.into_iter()
+        .map(|(name, value)| (ValueName::parse(name).unwrap(), value))
+        .collect()
+}
+
+fn with_value(from: &str, to: &str) -> Vec<String> {
+    assert!(WITH_VALUES.contains(from), "{from}");
+    let text = WITH_VALUES.replacen(from, to, 1);
+    let config = match parse_text(&text) {
+        Ok(config) => config,
+        Err(errors) => return shown(&errors),
+    };
+    match config.resolve(&values()) {
+        Ok(_) => Vec::new(),
+        Err(errors) => shown(&errors),
+    }
+}
+
+fn shown(errors: &ConfigErrors) -> Vec<String> {
+    let one = |finding: &Finding| {
+        let (line, column) = errors.position(finding.span.start);
+        let help = finding.help.as_deref().unwrap_or_default();
+        format!("{line}:{column} {} | {help}", finding.message)
+    };
+    errors.findings().iter().map(one).collect()
+}
+
+#[test]
+fn named_values_are_put_in_once_they_are_known() {
+    let unresolved = parse_text(WITH_VALUES).unwrap();
+    let names: Vec<&str> = unresolved
+        .unresolved
+        .iter()
+        .map(|place| place.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 11, "{names:?}");
+    assert_eq!(unresolved.routes.len(), 0);
+    assert_eq!(unresolved.route_names.len(), 1);
+    assert!(unresolved.policies[0].unresolved);
+    assert_eq!(unresolved.pipelines.len(), 1);
+
+    let config = unresolved.resolve(&values()).unwrap();
+    assert!(config.unresolved.is_empty());
+    assert_eq!(config.gateway.listen, "127.0.0.1:8443".parse().unwrap());
+    assert_eq!(config.routes[0].authority(), "billing.example.com");
+    let policy = &config.policies[0];
+    assert!(!policy.unresolved);
+    assert_eq!(policy.component, Path::new("/etc/keyward/policies/p.wasm"));
+    assert_eq!(policy.routes[0].as_str(), "billing");
+    assert_eq!(
+        policy.settings,
+        serde_json::json!({
+            "text": "a billing.example.com b",
+            "deep": [{ "x": "billing.example.com" }],
+            "{{host}}": 1,
+        })
+    );
+    let secret = &policy.secret_settings[0];
+    assert_eq!(
+        (
+            secret.setting.as_str(),
+            secret.value.as_str(),
+            secret.secret.as_str()
+        ),
+        ("alias", "key", "billing-key")
+    );
+    let paths: Vec<String> = config
+        .pipelines
+        .iter()
+        .map(|pipeline| pipeline.path.to_string())
+        .collect();
+    assert_eq!(paths, ["/billing.example.com", "/documents"]);
+    assert_eq!(
+        config.pipelines[1].steps,
+        Steps::Document("/etc/keyward/billing.example.com.xml".into())
+    );
+    // Resolving again, with other values, starts from the file.
+    assert!(config.resolve(&Values::default()).is_err());
+}
+
+#[test]
+fn a_value_changes_neither_the_structure_nor_another_value() {
+    for value in ["nested", "toml"] {
+        let text = WITH_VALUES.replacen("a {{ host }} b", &format!("{{{{{value}}}}}"), 1);
+        let config = parse_text(&text).unwrap().resolve(&values()).unwrap();
+        assert_eq!(config.route_names.len(), 1);
+        let text = config.policies[0].settings["text"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            text.starts_with("{{host}}") || text.starts_with("\"]"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_a_value_brings_is_judged_as_if_it_stood_there() {
+    assert_eq!(
+        with_value("{{port}}", "{{bad-port}}"),
+        [
+            "3:10 `listen` is not an address and a port | write an IP address and a port: \"127.0.0.1:8080\", \"[::1]:8080\", \"0.0.0.0:8080\" for all addresses\nthe text here comes from the named value \"bad-port\""
+        ]
+    );
+    assert_eq!(
+        with_value("route = \"{{route}}\"", "route = \"{{host}}\""),
+        [
+            "14:9 unknown route \"billing.example.com\" | define it with [[route]], or use one of: billing\nthe text here comes from the named value \"host\""
+        ]
+    );
+    let said = with_value("https://{{host}}", "https://{{toml}}");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("6:7 `url`: "), "{said:?}");
+}
+
+#[test]
+fn what_is_no_text_is_an_error_that_names_the_value_and_the_place() {
+    assert_eq!(
+        with_value("https://{{host}}", "https://{{hots}}"),
+        ["6:16 there is no named value \"hots\" | did you mean \"host\"?"]
+    );
+    assert_eq!(
+        with_value("https://{{host}}", "https://{{key}}"),
+        [
+            "6:16 the named value \"key\" is secret; it can stand only where a policy asks for a secret | it can be the whole of a policy's setting in which the policy names a secret's alias; the secret is \"billing-key\""
+        ]
+    );
+    for (from, to) in [
+        ("a {{ host }} b", "Bearer {{key}}"),
+        ("x = \"{{host}}\"", "x = \"{{key}}\""),
+    ] {
+        let said = with_value(from, to);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("\"key\" is secret"), "{said:?}");
+    }
+    let said = with_value("{{folder}}", "{{far}}");
+    assert_eq!(
+        said,
+        [
+            "9:14 the named value \"far\" needs a source named \"azure\"; this version has none | set it as a text or a secret: keyward value set far --help"
+        ]
+    );
+}
+
+#[test]
+fn what_is_read_before_the_vault_or_named_by_others_holds_no_named_value() {
+    for (from, to, place) in [
+        (
+            "[[route]]",
+            "[vault]\nfile = \"{{folder}}/v\"\n[[route]]",
+            "5:9",
+        ),
+        (
+            "[[route]]",
+            "[control]\nsocket = \"{{folder}}/s\"\n[[route]]",
+            "5:11",
+        ),
+        (
+            "[[route]]",
+            "[grants]\nfile = \"{{folder}}/g\"\n[[route]]",
+            "5:9",
+        ),
+        ("name = \"billing\"", "name = \"{{route}}\"", "5:9"),
+    ] {
+        let said = with_value(from, to);
+        let expected = format!("{place} a named value can't stand here");
+        assert!(
+            said.iter().any(|said| said.starts_with(&expected)),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_value_becomes_the_alias_under_which_it_is_granted() {
+    let config = parse_text(WITH_VALUES).unwrap().resolve(&values()).unwrap();
+    let asks: Vec<ManifestAsk> = serde_json::from_str(
+        r#"[{"alias":"backend","setting":"alias","use":"attach","why":"because"}]"#,
+    )
+    .unwrap();
+    let component = ComponentDigest::from_bytes([1; 32]);
+    let grant = |id: &str, alias: &str| {
+        format!(
+            "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"billing-key\"\nalias = \"{alias}\"\nuse = \"attach\"\nheader = \"x-a\"\nto = [{{ route = \"billing\", paths = [\"/\"] }}]\n"
+        )
+    };
+    let bind = |grants: &str, asks: &[ManifestAsk]| {
+        let grants = Grants::parse("grants.toml", grants).unwrap();
+        let bound = config.bind(&config.policies[0], &component, asks, &grants);
+        bound.map(|settings| settings["alias"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(bind(&grant("a", "key"), &asks).unwrap(), "key");
+    let two = grant("a", "key") + &grant("b", "backend");
+    assert_eq!(bind(&two, &asks).unwrap(), "backend");
+    let two = grant("a", "one") + &grant("b", "other");
+    let said = shown(&bind(&two, &asks).unwrap_err());
+    assert!(
+        said[0].contains("under several aliases | write the one that is meant: one, other"),
+        "{said:?}"
+    );
+    // Not granted: the grant that would do, ready to paste.
+    let other = grant("a", "key").replace("billing-key", "another");
+    for grants in ["", other.as_str()] {
+        let said = shown(&bind(grants, &asks).unwrap_err());
+        let (head, toml) = said[0].split_once("decided:\n\n").unwrap();
+        assert!(
+            head.starts_with(
+                "10:22 the named value \"key\" is secret, and policy p is not granted"
+            ),
+            "{head}"
+        );
+        let suggested = Grants::parse("grants.toml", toml).unwrap();
+        assert_eq!(
+            suggested.iter().next().unwrap().secret.as_str(),
+            "billing-key"
+        );
+        assert!(bind(toml, &asks).is_ok());
+    }
+    let said = shown(&bind(&grant("a", "key"), &[]).unwrap_err());
+    assert!(said[0].contains("`alias` is no such setting"), "{said:?}");
+}

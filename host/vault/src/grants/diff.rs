@@ -1,0 +1,393 @@
+//! What changes between two sets of grants, by what they mean: who could do more,
+//! and who less.
+//!
+//! Order, comments and spelling are no change. A grant is compared with the one
+//! of its id, or, where that id is new, with the one that gave the same policy the
+//! same use under the same alias. Whatever can't be told to be narrower or equal
+//! counts as wider.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use keyward_names::{GrantId, RouteName};
+
+use super::Grants;
+use super::grant::{Component, Destination, Grant, RequestSignature, Terms};
+use super::path::PathTemplate;
+
+/// What a change does to a policy's authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Something is allowed that was not.
+    Wider,
+    /// Something is no longer allowed.
+    Narrower,
+    /// Neither: how a grant is called, what a signature is labelled.
+    Same,
+}
+
+impl Effect {
+    /// As people read it: `wider`, `narrower`, `same`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Wider => "wider",
+            Self::Narrower => "narrower",
+            Self::Same => "same",
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What became of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It was changed.
+    Changed,
+}
+
+impl ChangeKind {
+    /// As people read it: `added`, `removed`, `changed`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// A grant that differs between two sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The grant's id in the new set; in the old one if it was removed.
+    pub grant: GrantId,
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// The grant as it was; none if it is new.
+    pub old: Option<Arc<Grant>>,
+    /// The grant as it is; none if it was removed.
+    pub new: Option<Arc<Grant>>,
+    /// Each part that differs, in words, and what it does.
+    pub parts: Vec<(Effect, String)>,
+}
+
+impl Change {
+    /// Whether something is allowed now that was not.
+    pub fn widens(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|(effect, _)| *effect == Effect::Wider)
+    }
+}
+
+impl Grants {
+    /// What differs from another set, in the order of this one; what is gone comes
+    /// last, in the order of the other. Nothing for two sets that mean the same.
+    ///
+    /// Times are compared as they are written: that a grant's end has passed
+    /// makes no difference here. Where routes lead is not part of a grant.
+    pub fn diff(&self, before: &Self) -> Vec<Change> {
+        let mut taken: BTreeSet<&GrantId> = BTreeSet::new();
+        let mut pairs = Vec::new();
+        for new in self.iter() {
+            let old = before.get(&new.id).or_else(|| {
+                let same = before.find(&new.policy, new.alias.as_str(), new.use_())?;
+                // Its own id is still there: then it is its own.
+                self.get(&same.id).is_none().then_some(same)
+            });
+            if let Some(old) = old {
+                taken.insert(&old.id);
+            }
+            pairs.push((new, old));
+        }
+        let mut changes = Vec::new();
+        for (new, old) in pairs {
+            let (kind, parts) = match old {
+                Some(old) => (ChangeKind::Changed, compare(old, new)),
+                None => {
+                    let text = new.to_sentence();
+                    (ChangeKind::Added, vec![(Effect::Wider, text)])
+                }
+            };
+            if !parts.is_empty() {
+                changes.push(Change {
+                    grant: new.id.clone(),
+                    kind,
+                    old: old.cloned(),
+                    new: Some(Arc::clone(new)),
+                    parts,
+                });
+            }
+        }
+        for old in before.iter().filter(|old| !taken.contains(&old.id)) {
+            changes.push(Change {
+                grant: old.id.clone(),
+                kind: ChangeKind::Removed,
+                old: Some(Arc::clone(old)),
+                new: None,
+                parts: vec![(Effect::Narrower, old.to_sentence())],
+            });
+        }
+        changes
+    }
+}
+
+type Parts = Vec<(Effect, String)>;
+
+fn compare(old: &Grant, new: &Grant) -> Parts {
+    let mut parts = Parts::new();
+    if old.id != new.id {
+        parts.push((Effect::Same, format!("its id was \"{}\"", old.id)));
+    }
+    if old.policy != new.policy {
+        parts.push((
+            Effect::Wider,
+            format!("policy {} may now, instead of {}", new.policy, old.policy),
+        ));
+    }
+    if old.secret != new.secret {
+        parts.push((
+            Effect::Wider,
+            format!("it is about secret {}, not {}", new.secret, old.secret),
+        ));
+    }
+    if old.alias != new.alias
+        && (new.alias.as_str() != new.secret.as_str() || old.secret == new.secret)
+    {
+        // Another ask of the policy's manifest may be answered by it.
+        parts.push((
+            Effect::Wider,
+            format!("the policy calls it {}, not {}", new.alias, old.alias),
+        ));
+    }
+    match (&old.component, &new.component) {
+        (old, new) if old == new => {}
+        (Some(_), None) => parts.push((
+            Effect::Wider,
+            "whatever component the policy is may use it; it was for one only".to_owned(),
+        )),
+        (None, Some(new)) => {
+            parts.push((Effect::Narrower, format!("only as component {new}")));
+        }
+        (Some(old), Some(new)) => {
+            parts.push((Effect::Wider, format!("for component {new}, not {old}")))
+        }
+        (None, None) => {}
+    }
+    match (old.not_after, new.not_after) {
+        (old, new) if old == new => {}
+        (Some(old), None) => parts.push((Effect::Wider, format!("it has no end; it had: {old}"))),
+        (None, Some(new)) => parts.push((Effect::Narrower, format!("it ends: {new}"))),
+        (Some(old), Some(new)) => {
+            let (effect, when) = match new > old {
+                true => (Effect::Wider, "later"),
+                false => (Effect::Narrower, "earlier"),
+            };
+            parts.push((effect, format!("it ends {when}: {new}, not {old}")));
+        }
+        (None, None) => {}
+    }
+    compare_terms(&old.terms, &new.terms, &mut parts);
+    compare_destinations(&old.to, &new.to, &mut parts);
+    parts
+}
+
+fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
+    match (old, new) {
+        (old, new) if old == new => {}
+        (Terms::Attach(old), Terms::Attach(new)) => parts.push((
+            Effect::Wider,
+            format!(
+                "the value goes into \"{}\", not \"{}\"",
+                new.to_text(),
+                old.to_text()
+            ),
+        )),
+        (Terms::Identify(old), Terms::Identify(new)) => parts.push((
+            Effect::Wider,
+            format!(
+                "clients put their key into {}, not {}",
+                new.to_text(),
+                old.to_text()
+            ),
+        )),
+        (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (old, new) => {
+            let (old, new) = (old.use_(), new.use_());
+            let classes = match old.class() == new.class() {
+                true => String::new(),
+                false => format!(", class {} instead of {}", new.class(), old.class()),
+            };
+            parts.push((
+                Effect::Wider,
+                format!("it allows {new}, not {old}{classes}"),
+            ));
+        }
+    }
+}
+
+fn compare_signatures(old: &RequestSignature, new: &RequestSignature, parts: &mut Parts) {
+    if old.label != new.label {
+        parts.push((
+            Effect::Same,
+            format!(
+                "signatures are labelled \"{}\", not \"{}\"",
+                new.label, old.label
+            ),
+        ));
+    }
+    if old.key_id != new.key_id {
+        parts.push((
+            Effect::Same,
+            format!(
+                "signatures name the key \"{}\", not \"{}\"",
+                new.key_id, old.key_id
+            ),
+        ));
+    }
+    let only_in = |these: &[Component], those: &[Component]| -> Vec<&'static str> {
+        let mut names: Vec<_> = these
+            .iter()
+            .filter(|part| !those.contains(part))
+            .map(Component::as_str)
+            .collect();
+        names.dedup();
+        names
+    };
+    let gone = only_in(&old.components, &new.components);
+    if !gone.is_empty() {
+        parts.push((
+            Effect::Wider,
+            format!("signatures no longer cover {}", gone.join(", ")),
+        ));
+    }
+    let came = only_in(&new.components, &old.components);
+    if !came.is_empty() {
+        parts.push((
+            Effect::Narrower,
+            format!("signatures cover {} too", came.join(", ")),
+        ));
+    }
+    let mut number = |what: &str, unit: &str, old: u64, new: u64| {
+        if old != new {
+            let effect = match new > old {
+                true => Effect::Wider,
+                false => Effect::Narrower,
+            };
+            parts.push((effect, format!("{what} {new} {unit}, not {old}")));
+        }
+    };
+    number(
+        "bodies are signed up to",
+        "bytes",
+        old.max_body_bytes,
+        new.max_body_bytes,
+    );
+    number(
+        "signatures are valid for",
+        "seconds",
+        old.lifetime_seconds,
+        new.lifetime_seconds,
+    );
+}
+
+/// One method (or any) and one path (or any) of one route.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Reach<'a> {
+    route: &'a RouteName,
+    method: Option<&'a Method>,
+    path: Option<&'a PathTemplate>,
+}
+
+impl<'a> Reach<'a> {
+    /// All that a list of destinations reaches.
+    fn of(to: &'a [Destination]) -> Vec<Self> {
+        let mut reached: Vec<Self> = Vec::new();
+        for destination in to {
+            for method in some_or_any(&destination.methods) {
+                for path in some_or_any(&destination.paths) {
+                    let reach = Self {
+                        route: &destination.route,
+                        method,
+                        path,
+                    };
+                    if !reached.contains(&reach) {
+                        reached.push(reach);
+                    }
+                }
+            }
+        }
+        reached
+    }
+
+    /// Whether every request that `other` is about is one that this is about.
+    fn covers(&self, other: &Self) -> bool {
+        let method = self.method.is_none() || self.method == other.method;
+        let path = match (self.path, other.path) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(this), Some(other)) => this.covers(other),
+        };
+        self.route == other.route && method && path
+    }
+}
+
+/// Each item, or `None` once, which stands for any.
+fn some_or_any<T>(items: &[T]) -> Vec<Option<&T>> {
+    match items {
+        [] => vec![None],
+        items => items.iter().map(Some).collect(),
+    }
+}
+
+/// There are infinitely many methods and values of a segment, so what several
+/// destinations cover together, one of them covers alone.
+fn compare_destinations(old: &[Destination], new: &[Destination], parts: &mut Parts) {
+    let (before, after) = (Reach::of(old), Reach::of(new));
+    let beyond = |these: &[Reach<'_>], those: &[Reach<'_>]| -> Vec<String> {
+        let rest: Vec<&Reach<'_>> = these
+            .iter()
+            .filter(|reach| !those.iter().any(|other| other.covers(reach)))
+            .collect();
+        in_words(&rest)
+    };
+    for text in beyond(&after, &before) {
+        parts.push((Effect::Wider, format!("it may now go to {text}")));
+    }
+    for text in beyond(&before, &after) {
+        parts.push((Effect::Narrower, format!("it may no longer go to {text}")));
+    }
+}
+
+/// One text for each route and method.
+fn in_words(reached: &[&Reach<'_>]) -> Vec<String> {
+    let mut groups: Vec<(&RouteName, Option<&Method>, Vec<&str>)> = Vec::new();
+    for reach in reached {
+        let path = reach.path.map_or("any path", PathTemplate::as_str);
+        let group = groups
+            .iter_mut()
+            .find(|(route, method, _)| *route == reach.route && *method == reach.method);
+        match group {
+            Some((_, _, paths)) => paths.push(path),
+            None => groups.push((reach.route, reach.method, vec![path])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(route, method, paths)| {
+            let method = method.map_or("any method", Method::as_str);
+            format!("{route}: {method} {}", paths.join(", "))
+        })
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! A grant as the TOML that a grants file would hold.
+
+use std::fmt::Write as _;
+
+use super::Grants;
+use super::grant::{Destination, Grant, KeyPlace, Terms};
+
+impl Grant {
+    /// The grant as TOML: what [`Grants::parse`] reads back as an equal grant.
+    /// Every default is written out, except an alias that is the secret's name.
+    pub fn to_toml(&self) -> String {
+        let mut toml = String::from("[[grant]]\n");
+        let mut line = |key: &str, value: &str| {
+            // Writing into a String can't fail.
+            let _ = writeln!(toml, "{key} = {}", quoted(value));
+        };
+        line("id", self.id.as_str());
+        line("policy", self.policy.as_str());
+        if let Some(component) = &self.component {
+            line("component", &component.to_string());
+        }
+        line("secret", self.secret.as_str());
+        if self.alias.as_str() != self.secret.as_str() {
+            line("alias", self.alias.as_str());
+        }
+        line("use", self.use_().as_str());
+        match &self.terms {
+            Terms::Attach(placement) => {
+                line("header", placement.header.as_str());
+                let (prefix, suffix) = (&placement.prefix, &placement.suffix);
+                line("template", &format!("{prefix}{{secret}}{suffix}"));
+            }
+            Terms::SignRequest(signature) => {
+                line("label", &signature.label);
+                line("key-id", &signature.key_id);
+                let covers = signature.components.iter().map(|part| part.as_str());
+                let _ = writeln!(toml, "covers = {}", array(covers));
+                let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
+                let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
+            }
+            Terms::MacSign | Terms::MacVerify => {}
+            Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
+            Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+        }
+        if let Some(end) = self.not_after {
+            let _ = writeln!(toml, "not-after = {}", quoted(&end.to_string()));
+        }
+        let to: Vec<String> = self.to.iter().map(Destination::to_toml).collect();
+        match to.as_slice() {
+            [] => {}
+            [one] => drop(writeln!(toml, "to = [{one}]")),
+            several => {
+                toml.push_str("to = [\n");
+                for one in several {
+                    let _ = writeln!(toml, "  {one},");
+                }
+                toml.push_str("]\n");
+            }
+        }
+        toml
+    }
+
+    /// What the grant says, as TOML that is the same for any two grants that say
+    /// the same: everything whose order means nothing is sorted.
+    pub(super) fn canonical(&self) -> String {
+        let mut grant = self.clone();
+        grant.pinned = None;
+        if let Terms::SignRequest(signature) = &mut grant.terms {
+            signature.components.sort_by_key(|part| part.as_str());
+            signature.components.dedup();
+        }
+        for to in &mut grant.to {
+            to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            to.methods.dedup();
+            to.paths.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            to.paths.dedup();
+        }
+        grant.to.sort_by_key(Destination::to_toml);
+        grant.to.dedup();
+        grant.to_toml()
+    }
+}
+
+impl Destination {
+    /// The destination as an inline table.
+    pub fn to_toml(&self) -> String {
+        let mut toml = format!("{{ route = {}", quoted(self.route.as_str()));
+        if !self.methods.is_empty() {
+            let methods = self.methods.iter().map(|method| method.as_str());
+            let _ = write!(toml, ", methods = {}", array(methods));
+        }
+        if !self.paths.is_empty() {
+            let paths = self.paths.iter().map(|path| path.as_str());
+            let _ = write!(toml, ", paths = {}", array(paths));
+        }
+        toml.push_str(" }");
+        toml
+    }
+}
+
+impl Grants {
+    /// The set as a grants file, in its order, without its comments.
+    pub fn to_toml(&self) -> String {
+        let grants: Vec<String> = self.iter().map(|grant| grant.to_toml()).collect();
+        grants.join("\n")
+    }
+}
+
+fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items.map(quoted).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A basic string. What a grant holds is visible ASCII and spaces, so these are
+/// the only two characters that need an escape.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

@@ -1,0 +1,53 @@
+//! Grants in words, as a reviewer reads them.
+
+use super::grant::{Grant, KeyPlace, Placement, Terms};
+
+impl Placement {
+    /// The header and what is written into it: `authorization: Bearer {secret}`.
+    pub fn to_text(&self) -> String {
+        let Self {
+            header,
+            prefix,
+            suffix,
+        } = self;
+        format!("{header}: {prefix}{{secret}}{suffix}")
+    }
+}
+
+impl KeyPlace {
+    /// As people say it: `header x-api-key`, `query parameter key`.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Header(name) => format!("header {name}"),
+            Self::Query(name) => format!("query parameter {name}"),
+        }
+    }
+}
+
+impl Grant {
+    /// What it allows, as one sentence for the person who reviews it. Where to,
+    /// until when and for which component is not in it.
+    pub fn to_sentence(&self) -> String {
+        let Self { policy, secret, .. } = self;
+        match &self.terms {
+            Terms::Attach(placement) => format!(
+                "policy {policy} may have the host write secret {secret} into requests, as \"{}\"",
+                placement.to_text()
+            ),
+            Terms::SignRequest(signature) => format!(
+                "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",
+                signature.key_id
+            ),
+            Terms::MacSign => format!(
+                "policy {policy} may make message authentication codes with secret {secret}"
+            ),
+            Terms::MacVerify => format!(
+                "policy {policy} may check message authentication codes with secret {secret}"
+            ),
+            Terms::Identify(place) => format!(
+                "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
+                place.to_text()
+            ),
+        }
+    }
+}
