@@ -63,7 +63,6 @@ pub fn verify_trail_against(
 }
 
 /// One check, and whether the trail's checkpoint was replaced meanwhile.
-#[expect(clippy::type_complexity, reason = "used in one place")]
 fn verify_once(
     directory: &Path,
     key: &VerifierKey,
