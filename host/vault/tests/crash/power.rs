@@ -195,12 +195,12 @@ pub(crate) fn record_killed(
     let recorder = Recorder::new(&Image::default());
     let (mut workload, verifier_key) = Workload::create(&recorder, durability);
     let before = recorder.log().len();
-    recorder.kill_at(before + killed_at);
+    recorder.kill_at(before.saturating_add(killed_at));
     workload.run_until_killed(steps);
     workload.run(next);
     workload.end();
     Recorded {
-        from: before + killed_at,
+        from: before.saturating_add(killed_at),
         ..recorded(&recorder, workload, verifier_key, durability)
     }
 }
