@@ -18,6 +18,7 @@ mod fuzz;
 mod guests;
 mod metadata;
 mod setup;
+mod soak;
 mod steps;
 mod workspace;
 
@@ -75,6 +76,12 @@ enum Command {
     Bench(bench::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
     Fuzz(fuzz::Options),
+    /// Crash the vault's storage over and over: losses of power, and real kills.
+    ///
+    /// Random changes, uses, rotations and rekeys; after each crash everything that
+    /// was reported done has to be there, and nothing may look tampered with. Takes
+    /// about a quarter of an hour.
+    Soak(soak::Options),
     /// The demo's backend, in its own process.
     #[command(hide = true)]
     DemoBackend(demo::BackendOptions),
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {

@@ -15,6 +15,7 @@ mod killed;
 mod power;
 mod recorder;
 mod recoveries;
+mod soak;
 mod states;
 mod steps;
 mod syncs;

@@ -1,0 +1,42 @@
+//! `cargo xtask soak`: the vault's storage under crashes, at length.
+//!
+//! The tests of every build do the same with some hundreds; see
+//! `host/vault/tests/crash`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use crate::{steps, workspace};
+
+/// How much, and from where.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How many processes to kill, and how many states after a loss of power to
+    /// judge
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    rounds: u64,
+    /// What the random choices start from; the same seed, the same choices
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs it. Errors: something was lost, damaged, or falsely called so; what was
+/// printed before says which log or directory shows it.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let Options { rounds, seed } = options;
+    steps::doing(format_args!(
+        "{rounds} crash states and {rounds} kills, seed {seed}"
+    ));
+    steps::run(
+        workspace::cargo()
+            .current_dir(workspace::root())
+            .args(["test", "--quiet", "--package", "keyward-vault"])
+            .args(["--test", "crash", "--", "--ignored", "--exact"])
+            .args(["soak::soak", "--nocapture"])
+            .env("KEYWARD_SOAK_ROUNDS", rounds.to_string())
+            .env("KEYWARD_SOAK_SEED", seed.to_string()),
+    )
+    .context("a crash was not survived")?;
+    Ok(ExitCode::SUCCESS)
+}
