@@ -3,6 +3,7 @@
 //! must see the leak.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod memory;
 mod p1_no_secret_enters_a_guest;
 mod p2_secrets_go_only_where_a_grant_says;
 mod p3_no_secret_comes_back;

@@ -2,6 +2,10 @@
 //! a temporary directory.
 #![expect(clippy::unwrap_used, reason = "what tests are made of may panic")]
 
+/// As in the `keyward` command.
+#[global_allocator]
+static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(std::alloc::System);
+
 mod backend;
 mod canary;
 mod gateway;

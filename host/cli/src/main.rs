@@ -23,6 +23,7 @@ mod serve;
 mod value;
 mod words;
 
+use std::alloc::System;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,6 +31,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::{Exit, Outcome};
 use crate::output::{Format, Output};
+
+/// Wipes what it frees: the buffers of HTTP and of parsers hold values for a while.
+#[global_allocator]
+static ALLOCATOR: keyward::ZeroAlloc<System> = keyward::ZeroAlloc(System);
 
 /// The heading of the options that every command has.
 const COMMON: &str = "Common options";
@@ -127,6 +132,9 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => command_line::discreet(error, std::env::args_os()).exit(),
     };
+    // Before any value or key is in memory. Where it can't be had, `serve` and
+    // `doctor` say so.
+    let _ = keyward_gateway::harden::forbid_dumps();
     let outcome = match command {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),

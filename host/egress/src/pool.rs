@@ -1,15 +1,20 @@
 //! Connections that wait for their next request. One pool belongs to one route
 //! and to either credentialed or plain requests: what carries a secret never
 //! shares a connection with what does not.
+//!
+//! A connection keeps the head of its last request in its buffer until the next
+//! one. Where that head carried a value, an idle connection is closed after ten
+//! seconds, by a timer, so that the value doesn't stay in memory.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+use tokio::runtime::Handle;
 use tokio_rustls::TlsConnector;
 
 use crate::body::RequestBody;
@@ -21,6 +26,8 @@ use crate::route::Route;
 const MAX_IDLE: usize = 256;
 /// An idle connection is not used again after this time.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
+/// An idle connection that carried a value is closed after this time.
+const MAX_IDLE_TIME_CREDENTIALED: Duration = Duration::from_secs(10);
 /// A connection whose request is still being written when the answer has ended
 /// gets this long before it is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -32,6 +39,10 @@ pub(crate) struct Pool {
     route: Arc<Route>,
     tls: Option<TlsConnector>,
     idle: Mutex<Idle>,
+    max_idle_time: Duration,
+    /// Whether idle connections are closed when their time is over, and not only
+    /// when they are next looked at.
+    closes: bool,
 }
 
 #[derive(Default)]
@@ -39,15 +50,31 @@ struct Idle {
     /// The last one used is at the back and goes first, so that connections that
     /// are not needed age at the front.
     http1: VecDeque<(Http1, Instant)>,
-    http2: Option<Http2>,
+    http2: Option<(Http2, Instant)>,
+    /// Whether a task waits to close what is idle.
+    watched: bool,
 }
 
 impl Pool {
-    pub(crate) fn new(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
+    /// For requests that carry nothing.
+    pub(crate) fn plain(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
         Arc::new(Self {
             route,
             tls,
             idle: Mutex::default(),
+            max_idle_time: MAX_IDLE_TIME,
+            closes: false,
+        })
+    }
+
+    /// For requests that carry a value or a signature.
+    pub(crate) fn credentialed(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
+        Arc::new(Self {
+            route,
+            tls,
+            idle: Mutex::default(),
+            max_idle_time: MAX_IDLE_TIME_CREDENTIALED,
+            closes: true,
         })
     }
 
@@ -67,7 +94,9 @@ impl Pool {
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, Stage> {
         let sender = connect::connect(&self.route, self.tls.as_ref()).await?;
         if let Sender::Http2(sender) = &sender {
-            self.lock().http2 = Some(sender.clone());
+            let mut idle = self.lock();
+            idle.http2 = Some((sender.clone(), Instant::now()));
+            self.watch(&mut idle);
         }
         Ok(Connection {
             sender: Some(sender),
@@ -79,15 +108,16 @@ impl Pool {
     /// A connection that waits for its next request.
     pub(crate) fn waiting(self: &Arc<Self>) -> Option<Connection> {
         let mut idle = self.lock();
-        if let Some(sender) = idle.http2.as_ref() {
+        if let Some((sender, used)) = idle.http2.as_mut() {
             if !sender.is_closed() {
+                *used = Instant::now();
                 let sender = Sender::Http2(sender.clone());
                 return Some(self.reuse(sender));
             }
             idle.http2 = None;
         }
         while let Some((sender, since)) = idle.http1.pop_back() {
-            if since.elapsed() > MAX_IDLE_TIME {
+            if since.elapsed() > self.max_idle_time {
                 // All that are left have waited longer.
                 idle.http1.clear();
                 return None;
@@ -107,22 +137,82 @@ impl Pool {
         }
     }
 
-    fn put(&self, sender: Http1) {
+    fn put(self: &Arc<Self>, sender: Http1) {
         let now = Instant::now();
         let mut idle = self.lock();
-        let expired = |since: &Instant| now.duration_since(*since) > MAX_IDLE_TIME;
-        while idle.http1.front().is_some_and(|(_, since)| expired(since)) {
-            idle.http1.pop_front();
-        }
+        idle.close_since(now.checked_sub(self.max_idle_time));
         if idle.http1.len() >= MAX_IDLE {
             idle.http1.pop_front();
         }
         idle.http1.push_back((sender, now));
+        self.watch(&mut idle);
+    }
+
+    /// Sees to it that what is idle is closed in time, if this pool does so.
+    fn watch(self: &Arc<Self>, idle: &mut Idle) {
+        if !self.closes || idle.watched {
+            return;
+        }
+        match Handle::try_current() {
+            Ok(runtime) => {
+                idle.watched = true;
+                runtime.spawn(close_idle(Arc::downgrade(self), self.max_idle_time));
+            }
+            // What is dropped after its runtime has nobody to close it later.
+            Err(_) => *idle = Idle::default(),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
         // A list of connections is usable whatever happened to its last holder.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    /// Closes the HTTP/1 connections that have been idle since before that time.
+    fn close_since(&mut self, time: Option<Instant>) {
+        let over = |since: &Instant| time.is_some_and(|time| *since < time);
+        while self.http1.front().is_some_and(|(_, since)| over(since)) {
+            self.http1.pop_front();
+        }
+    }
+
+    /// Closes all connections that have been idle since before that time. An HTTP/2
+    /// connection on which an answer is still under way closes after it.
+    fn close_all_since(&mut self, time: Option<Instant>) {
+        self.close_since(time);
+        self.http2
+            .take_if(|(_, used)| time.is_some_and(|time| *used < time));
+    }
+
+    /// Since when the one that has waited longest is idle.
+    fn oldest(&self) -> Option<Instant> {
+        let http1 = self.http1.front().map(|(_, since)| *since);
+        let http2 = self.http2.as_ref().map(|(_, used)| *used);
+        http1.into_iter().chain(http2).min()
+    }
+}
+
+/// Closes the connections of a pool when they have been idle for long enough.
+/// Ends when there is none left, or no pool.
+async fn close_idle(pool: Weak<Pool>, max_idle_time: Duration) {
+    loop {
+        let due = {
+            let Some(pool) = pool.upgrade() else {
+                return;
+            };
+            let mut idle = pool.lock();
+            idle.close_all_since(Instant::now().checked_sub(max_idle_time));
+            let Some(oldest) = idle.oldest() else {
+                idle.watched = false;
+                return;
+            };
+            oldest + max_idle_time
+        };
+        // A moment later, so that it is over when it is looked at.
+        let due = tokio::time::Instant::from_std(due) + Duration::from_millis(10);
+        tokio::time::sleep_until(due).await;
     }
 }
 

@@ -216,16 +216,13 @@ async fn settle(ledger: &mut Ledger) -> Result<(), EgressError> {
 impl Destination {
     fn new(route: Route, system: &SystemRoots) -> Result<Self, SetupError> {
         let route = Arc::new(route);
-        let pool = || {
-            let tls = match route.scheme() {
-                Scheme::Https => Some(TlsConnector::from(connect::tls(&route, system)?)),
-                Scheme::Http => None,
-            };
-            Ok(Pool::new(Arc::clone(&route), tls))
+        let tls = || match route.scheme() {
+            Scheme::Https => connect::tls(&route, system).map(|tls| Some(TlsConnector::from(tls))),
+            Scheme::Http => Ok(None),
         };
         Ok(Self {
-            plain: pool()?,
-            credentialed: pool()?,
+            plain: Pool::plain(Arc::clone(&route), tls()?),
+            credentialed: Pool::credentialed(Arc::clone(&route), tls()?),
             route,
         })
     }

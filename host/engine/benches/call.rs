@@ -33,6 +33,11 @@ use keyward_vault::{
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// As in the `keyward` command.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 const PROCESSES: usize = 9;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_millis(50);

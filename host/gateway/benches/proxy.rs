@@ -41,6 +41,10 @@ use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tokio::net::{TcpListener, TcpStream};
 
+/// As in the `keyward` command; the plain proxy has it, too.
+#[global_allocator]
+static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(std::alloc::System);
+
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
 const REQUESTS: usize = 20_000;

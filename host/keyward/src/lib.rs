@@ -33,6 +33,21 @@
 //! ([`vault::Vault::take_client_keys`]), make an [`engine::Exchange`], run each
 //! policy's phase ([`engine::Engine::run`]), send with [`egress::Egress::send`],
 //! and let nothing leave before [`engine::Exchange::settle`].
+//!
+//! # Memory
+//!
+//! Values rest encrypted, and in plain they stand in pages of their own. But an
+//! HTTP client's buffers and a parser's scratch are ordinary memory, which Rust's
+//! allocator hands on as it is. A program that holds a vault should therefore wipe
+//! what it frees, as the `keyward` command does, and turn core dumps off before it
+//! opens the vault:
+//!
+//! ```
+//! use std::alloc::System;
+//!
+//! #[global_allocator]
+//! static ALLOCATOR: keyward::ZeroAlloc<System> = keyward::ZeroAlloc(System);
+//! ```
 #![forbid(unsafe_code)]
 
 mod bodies;
@@ -47,3 +62,4 @@ pub use keyward_egress as egress;
 pub use keyward_engine as engine;
 pub use keyward_names as names;
 pub use keyward_vault as vault;
+pub use zeroizing_alloc::ZeroAlloc;

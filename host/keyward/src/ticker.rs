@@ -1,5 +1,5 @@
 //! The clock of computing time: a thread that ticks the engine every millisecond
-//! for as long as there is an engine.
+//! for as long as there is an engine, and has the vault tidy its memory each second.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,6 +7,8 @@ use std::time::Duration;
 use keyward_engine::Engine;
 
 const TICK: Duration = Duration::from_millis(1);
+/// How many ticks lie between two tidyings of the vault's memory.
+const TIDY_EVERY: u32 = 1000;
 
 /// Starts the thread. It ends by itself within a tick after the engine is gone.
 ///
@@ -16,8 +18,13 @@ pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("keyward-ticker".to_owned())
         .spawn(move || {
+            let mut ticks = 0_u32;
             while let Some(engine) = engine.upgrade() {
                 engine.tick();
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(TIDY_EVERY) {
+                    engine.vault().shield_idle();
+                }
                 drop(engine);
                 std::thread::sleep(TICK);
             }

@@ -14,7 +14,6 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
 use jiff::Timestamp;
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
-use zeroize::Zeroizing;
 
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Placement, RequestSignature, Terms};
@@ -23,6 +22,7 @@ use crate::headers::remove_alike;
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{ApiKey, Live, LiveSecret, Material};
 use crate::mac::MacKey;
+use crate::memory::Scratch;
 use crate::permit::Denied;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
 use crate::uses::Class;
@@ -328,7 +328,7 @@ impl CheckedNotes {
                     grant: note.grant.id.clone(),
                     sent: Some((note.entry.clone(), self.afterwards.clone())),
                 };
-                guard.watch(key.matcher(), report);
+                guard.watch(&key.matcher(), report);
             }
         }
         if !guard.is_empty() {
@@ -399,27 +399,25 @@ impl CheckedNotes {
     }
 }
 
-/// The header value with the secret in its template's slot. Its memory is wiped
-/// when the last copy of the header is dropped.
+/// The header value with the secret in its template's slot. It stands in secret
+/// pages and is wiped when the last copy of the header is dropped.
 fn header_value(placement: &Placement, key: &ApiKey) -> Result<HeaderValue, AttachError> {
-    struct Wiped(Zeroizing<Vec<u8>>);
-
-    impl AsRef<[u8]> for Wiped {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
-        }
-    }
-
+    let value = key.value.expose();
     let parts = [
         placement.prefix.as_bytes(),
-        key.value.expose(),
+        &value,
         placement.suffix.as_bytes(),
     ];
-    let length = parts.iter().map(|part| part.len()).sum();
-    let mut text = Zeroizing::new(Vec::with_capacity(length));
-    parts.iter().for_each(|part| text.extend_from_slice(part));
+    let mut text = Scratch::new(parts.iter().map(|part| part.len()).sum());
+    let mut free = &mut text[..];
+    for part in parts {
+        let (to, rest) = free.split_at_mut(part.len());
+        to.copy_from_slice(part);
+        free = rest;
+    }
+    drop(value);
     // Made from shared bytes, the header takes them over without a copy.
-    let shared = Bytes::from_owner(Wiped(text));
+    let shared = Bytes::from_owner(text);
     let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| AttachError::Unavailable)?;
     value.set_sensitive(true);
     Ok(value)

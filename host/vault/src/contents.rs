@@ -1,146 +1,374 @@
-//! What is sealed in a record of the vault file: one version of a secret with its
-//! name and kind, padded so that the record's length tells little of the value's.
+//! What is sealed in a record of the vault file: an item, padded so that the
+//! record's length tells little of what it holds.
+//!
+//! An item is read in place: values stay in the one buffer that they were opened
+//! into, which is wiped, and whoever changes an item writes another such buffer.
 
-use keyward_names::SecretName;
-use minicbor::{Decoder, Encoder};
-use zeroize::Zeroizing;
+use std::collections::{BTreeMap, BTreeSet};
+
+use keyward_names::{GrantId, SecretName, SourceName, Tag, ValueName};
+use minicbor::Decoder;
 
 use crate::format::{Damaged, Record};
+use crate::identity::SecretState;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
-use crate::seal::{DataKey, Place, RootKey, WrappingKey};
-use crate::secret::Secret;
+use crate::memory::Scratch;
+use crate::plaintext::{Encoded, Plaintext, Writer};
+use crate::seal::{DataKey, Place, WrappingKey};
+use crate::values::{NamedValue, Reference};
 
-/// One version of a secret, open.
-pub(crate) struct Contents {
-    pub(crate) name: SecretName,
-    pub(crate) kind: Kind,
-    /// When the secret was added, in seconds since 1970.
-    pub(crate) created: u64,
-    /// When this version was added, in seconds since 1970.
-    pub(crate) updated: u64,
-    /// What [`Kind::import`] made of the value.
-    pub(crate) value: Secret,
+/// What a record holds.
+pub(crate) enum Item<'a> {
+    /// A secret with all its versions.
+    Secret(StoredSecret<'a>),
+    /// A named value.
+    Value(StoredValue),
+    /// The grants that were revoked, and when, in seconds since 1970.
+    Revocations(BTreeMap<GrantId, u64>),
+    /// The private key of the audit trail's checkpoints.
+    AuditSeed(&'a [u8; 32]),
 }
 
-crate::secret::assert_not_implemented!(Contents: std::fmt::Debug, Clone, serde::Serialize);
+/// A secret with all its versions. Times are seconds since 1970.
+pub(crate) struct StoredSecret<'a> {
+    pub(crate) name: SecretName,
+    pub(crate) kind: Kind,
+    pub(crate) state: SecretState,
+    pub(crate) created: u64,
+    /// The version in use.
+    pub(crate) current: u64,
+    /// The version that is still accepted where codes are verified.
+    pub(crate) previous: Option<u64>,
+    /// The highest number that a version ever had.
+    pub(crate) last: u64,
+    /// Ascending by number.
+    pub(crate) versions: Vec<StoredVersion<'a>>,
+}
 
-impl Contents {
-    /// Seals this version under a data key of its own.
-    pub(crate) fn seal(&self, vault: &[u8; 16], place: Place, wrapping: &WrappingKey) -> Record {
-        let (data_key, nonce, contents) = DataKey::seal(vault, place, &self.encode());
-        Record {
-            place,
-            data_key: wrapping.wrap(place, &data_key),
-            nonce,
-            contents,
+/// One version of a secret.
+pub(crate) struct StoredVersion<'a> {
+    pub(crate) number: u64,
+    pub(crate) created: u64,
+    pub(crate) not_before: Option<u64>,
+    pub(crate) not_after: Option<u64>,
+    /// What [`Kind::import`] made of the value.
+    pub(crate) value: &'a [u8],
+}
+
+/// A named value. Times are seconds since 1970.
+pub(crate) struct StoredValue {
+    pub(crate) name: ValueName,
+    pub(crate) value: NamedValue,
+    pub(crate) tags: BTreeSet<Tag>,
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+}
+
+crate::secret::assert_not_implemented!(Item<'static>: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(
+    StoredSecret<'static>: std::fmt::Debug, Clone, serde::Serialize,
+);
+crate::secret::assert_not_implemented!(
+    StoredVersion<'static>: std::fmt::Debug, Clone, serde::Serialize,
+);
+
+impl<'a> StoredSecret<'a> {
+    /// The version with a number.
+    pub(crate) fn version(&self, number: u64) -> Option<&StoredVersion<'a>> {
+        self.versions
+            .iter()
+            .find(|version| version.number == number)
+    }
+
+    fn is_consistent(&self) -> bool {
+        let ascending = self.versions.is_sorted_by(|a, b| a.number < b.number);
+        let last = self
+            .versions
+            .last()
+            .is_some_and(|version| version.number <= self.last);
+        let current = self.version(self.current).is_some();
+        let previous = self
+            .previous
+            .is_none_or(|previous| previous != self.current && self.version(previous).is_some());
+        ascending && last && current && previous && self.versions.iter().all(|v| v.number > 0)
+    }
+}
+
+/// Seals an item under a data key of its own.
+pub(crate) fn seal(
+    plaintext: &[u8],
+    vault: &[u8; 16],
+    place: Place,
+    wrapping: &WrappingKey,
+) -> Record {
+    let (data_key, nonce, contents) = DataKey::seal(vault, place, plaintext);
+    Record {
+        place,
+        data_key: wrapping.wrap(place, &data_key),
+        nonce,
+        contents,
+    }
+}
+
+/// Opens a record.
+pub(crate) fn open(
+    record: &Record,
+    vault: &[u8; 16],
+    wrapping: &WrappingKey,
+) -> Result<Scratch, Damaged> {
+    let data_key = wrapping.unwrap(record.place, &record.data_key)?;
+    data_key.open(vault, record.place, &record.nonce, &record.contents)
+}
+
+/// Seals the data key of a record with another wrapping key; the contents stay as
+/// they are.
+pub(crate) fn rewrap(
+    record: &Record,
+    from: &WrappingKey,
+    to: &WrappingKey,
+) -> Result<Record, Damaged> {
+    let data_key = from.unwrap(record.place, &record.data_key)?;
+    Ok(Record {
+        place: record.place,
+        data_key: to.wrap(record.place, &data_key),
+        nonce: record.nonce,
+        contents: record.contents.clone(),
+    })
+}
+
+impl<'a> Item<'a> {
+    /// The item's bytes, and zeros up to a step of [`padded`].
+    pub(crate) fn encode(&self) -> Plaintext {
+        let room = padded(self.room());
+        let mut text = Plaintext::written(room, |encoder| self.write(encoder));
+        text.resize(padded(text.len()))
+            .expect("there is room for the padding");
+        text
+    }
+
+    /// At least the length of what [`write`](Self::write) writes: heads of at most
+    /// 9 bytes, names of at most 64 or 256.
+    fn room(&self) -> usize {
+        match self {
+            Self::Secret(secret) => {
+                let values: usize = secret.versions.iter().map(|v| v.value.len()).sum();
+                let fixed = 80 + secret.name.as_str().len();
+                fixed + values + secret.versions.len() * 50
+            }
+            Self::Value(value) => {
+                let text = match &value.value {
+                    NamedValue::Plain(text) => text.len(),
+                    NamedValue::Secret(name) => name.as_str().len(),
+                    NamedValue::Reference(reference) => {
+                        reference.source().as_str().len() + reference.key().len() + 9
+                    }
+                };
+                80 + value.name.as_str().len() + text + value.tags.len() * 80
+            }
+            Self::Revocations(revoked) => 20 + revoked.len() * 90,
+            Self::AuditSeed(_) => 40,
         }
     }
 
-    /// Opens a record.
-    pub(crate) fn open(
-        record: &Record,
-        vault: &[u8; 16],
-        wrapping: &WrappingKey,
-    ) -> Result<Self, Damaged> {
-        let data_key = wrapping.unwrap(record.place, &record.data_key)?;
-        let plaintext = data_key.open(vault, record.place, &record.nonce, &record.contents)?;
-        let contents = Self::decode(&plaintext)?;
-        if *contents.encode() != *plaintext {
-            return Err(Damaged);
+    fn write(&self, encoder: &mut Writer<'_>) -> Encoded {
+        match self {
+            Self::Secret(secret) => write_secret(encoder, secret),
+            Self::Value(value) => write_value(encoder, value),
+            Self::Revocations(revoked) => {
+                encoder.array(2)?.u8(3)?.array(revoked.len() as u64)?;
+                for (grant, at) in revoked {
+                    encoder.array(2)?.str(grant.as_str())?.u64(*at)?;
+                }
+                encoder.ok()
+            }
+            Self::AuditSeed(seed) => encoder.array(2)?.u8(4)?.bytes(*seed)?.ok(),
         }
-        Ok(contents)
     }
 
-    /// CBOR `[name, kind, created, updated, value]` and zeros up to a step of
-    /// [`padded`].
-    fn encode(&self) -> Zeroizing<Box<[u8]>> {
-        // Room for all, so that the buffer never moves: heads of at most 9 bytes,
-        // a name of at most 64 bytes, a kind of at most 4.
-        let capacity = padded(self.value.expose().len().saturating_add(128));
-        let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
-        let mut encoder = Encoder::new(&mut *buffer);
-        let written = (|| {
-            encoder.array(5)?.str(self.name.as_str())?;
-            match self.kind {
-                Kind::ClientKeys => encoder.array(1)?.u8(1)?,
-                Kind::ApiKey => encoder.array(1)?.u8(2)?,
-                Kind::HmacKey {
-                    algorithm,
-                    encoding,
-                } => encoder
-                    .array(3)?
-                    .u8(3)?
-                    .u8(algorithm_number(algorithm))?
-                    .u8(encoding_number(encoding))?,
-            };
-            encoder.u64(self.created)?.u64(self.updated)?;
-            encoder.bytes(self.value.expose())?.ok()
-        })();
-        written.expect("writing into a Vec can't fail");
-        let length = padded(buffer.len());
-        debug_assert!(length <= capacity);
-        buffer.resize(length, 0);
-        Zeroizing::new(Box::from(buffer.as_slice()))
-    }
-
-    /// Reads what [`encode`](Self::encode) wrote; the caller compares.
-    fn decode(plaintext: &[u8]) -> Result<Self, Damaged> {
+    /// Reads what [`encode`](Self::encode) wrote, and nothing else.
+    pub(crate) fn decode(plaintext: &'a [u8]) -> Result<Self, Damaged> {
         let mut decoder = Decoder::new(plaintext);
         let decoder = &mut decoder;
-        array(decoder, 5)?;
-        let name = decoder.str().map_err(|_| Damaged)?;
-        let name = SecretName::parse(name).map_err(|_| Damaged)?;
         let parts = decoder.array().map_err(|_| Damaged)?;
-        let kind = match (parts, decoder.u8().map_err(|_| Damaged)?) {
-            (Some(1), 1) => Kind::ClientKeys,
-            (Some(1), 2) => Kind::ApiKey,
-            (Some(3), 3) => {
-                let algorithm = decoder.u8().map_err(|_| Damaged)?;
-                let encoding = decoder.u8().map_err(|_| Damaged)?;
-                Kind::HmacKey {
-                    algorithm: MacAlgorithm::ALL
-                        .into_iter()
-                        .find(|item| algorithm_number(*item) == algorithm)
-                        .ok_or(Damaged)?,
-                    encoding: KeyEncoding::ALL
-                        .into_iter()
-                        .find(|item| encoding_number(*item) == encoding)
-                        .ok_or(Damaged)?,
-                }
+        let item = match (parts, decoder.u8().map_err(|_| Damaged)?) {
+            (Some(9), 1) => Self::Secret(read_secret(decoder)?),
+            (Some(6), 2) => Self::Value(read_value(decoder)?),
+            (Some(2), 3) => Self::Revocations(read_revocations(decoder)?),
+            (Some(2), 4) => {
+                let seed = decoder.bytes().map_err(|_| Damaged)?;
+                Self::AuditSeed(seed.try_into().map_err(|_| Damaged)?)
             }
             _ => return Err(Damaged),
         };
-        Ok(Self {
-            name,
-            kind,
-            created: decoder.u64().map_err(|_| Damaged)?,
-            updated: decoder.u64().map_err(|_| Damaged)?,
-            value: Secret::copy_of(decoder.bytes().map_err(|_| Damaged)?),
-        })
+        // One text for one meaning, padding included.
+        if *item.encode() != *plaintext {
+            return Err(Damaged);
+        }
+        Ok(item)
     }
 }
 
-/// Seals the data keys of `records` with another wrapping key; the values stay as
-/// they are.
-pub(crate) fn rewrap(
-    records: &mut [Record],
-    root: &RootKey,
-    from: u64,
-    to: u64,
-) -> Result<(), Damaged> {
-    let (from, to) = (root.wrapping(from), root.wrapping(to));
-    for record in records {
-        let data_key = from.unwrap(record.place, &record.data_key)?;
-        record.data_key = to.wrap(record.place, &data_key);
+fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded {
+    encoder.array(9)?.u8(1)?.str(secret.name.as_str())?;
+    match secret.kind {
+        Kind::HmacKey {
+            algorithm,
+            encoding,
+        } => encoder
+            .array(3)?
+            .u8(kind_number(secret.kind))?
+            .u8(algorithm_number(algorithm))?
+            .u8(encoding_number(encoding))?,
+        Kind::DataKey { encoding } => encoder
+            .array(2)?
+            .u8(kind_number(secret.kind))?
+            .u8(encoding_number(encoding))?,
+        other => encoder.array(1)?.u8(kind_number(other))?,
+    };
+    encoder
+        .u8(match secret.state {
+            SecretState::Enabled => 1,
+            SecretState::Disabled => 2,
+        })?
+        .u64(secret.created)?
+        .u64(secret.current)?
+        .u64(secret.previous.unwrap_or(0))?
+        .u64(secret.last)?
+        .array(secret.versions.len() as u64)?;
+    for version in &secret.versions {
+        encoder
+            .array(5)?
+            .u64(version.number)?
+            .u64(version.created)?
+            .u64(version.not_before.unwrap_or(0))?
+            .u64(version.not_after.unwrap_or(0))?
+            .bytes(version.value)?;
     }
-    Ok(())
+    encoder.ok()
 }
 
-/// The lengths to which contents are padded: 64, 256, 1 Ki, 4 Ki, 16 Ki, and then
-/// multiples of 16 Ki.
+fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damaged> {
+    let secret = StoredSecret {
+        name: SecretName::parse(text(decoder)?).map_err(|_| Damaged)?,
+        kind: read_kind(decoder)?,
+        state: match number(decoder)? {
+            1 => SecretState::Enabled,
+            2 => SecretState::Disabled,
+            _ => return Err(Damaged),
+        },
+        created: number(decoder)?,
+        current: number(decoder)?,
+        previous: unless_zero(number(decoder)?),
+        last: number(decoder)?,
+        versions: {
+            let count = decoder.array().map_err(|_| Damaged)?.ok_or(Damaged)?;
+            let mut versions = Vec::new();
+            for _ in 0..count {
+                array(decoder, 5)?;
+                versions.push(StoredVersion {
+                    number: number(decoder)?,
+                    created: number(decoder)?,
+                    not_before: unless_zero(number(decoder)?),
+                    not_after: unless_zero(number(decoder)?),
+                    value: decoder.bytes().map_err(|_| Damaged)?,
+                });
+            }
+            versions
+        },
+    };
+    if secret.is_consistent() {
+        Ok(secret)
+    } else {
+        Err(Damaged)
+    }
+}
+
+fn read_kind(decoder: &mut Decoder<'_>) -> Result<Kind, Damaged> {
+    let parts = decoder.array().map_err(|_| Damaged)?;
+    let code = decoder.u8().map_err(|_| Damaged)?;
+    let mut parameter = || decoder.u8().map_err(|_| Damaged);
+    let parameters = match parts {
+        Some(1) => [0, 0],
+        Some(2) => [0, parameter()?],
+        Some(3) => [parameter()?, parameter()?],
+        _ => return Err(Damaged),
+    };
+    let found = Kind::all().find(|kind| {
+        kind_number(*kind) == code
+            && parameters
+                == match kind {
+                    Kind::HmacKey {
+                        algorithm,
+                        encoding,
+                    } => [algorithm_number(*algorithm), encoding_number(*encoding)],
+                    Kind::DataKey { encoding } => [0, encoding_number(*encoding)],
+                    _ => [0, 0],
+                }
+    });
+    found.ok_or(Damaged)
+}
+
+fn write_value(encoder: &mut Writer<'_>, value: &StoredValue) -> Encoded {
+    encoder.array(6)?.u8(2)?.str(value.name.as_str())?;
+    match &value.value {
+        NamedValue::Plain(text) => encoder.array(2)?.u8(1)?.str(text)?,
+        NamedValue::Secret(name) => encoder.array(2)?.u8(2)?.str(name.as_str())?,
+        NamedValue::Reference(reference) => encoder
+            .array(3)?
+            .u8(3)?
+            .str(reference.source().as_str())?
+            .str(reference.key())?,
+    };
+    encoder.array(value.tags.len() as u64)?;
+    for tag in &value.tags {
+        encoder.str(tag.as_str())?;
+    }
+    encoder.u64(value.created)?.u64(value.updated)?.ok()
+}
+
+fn read_value(decoder: &mut Decoder<'_>) -> Result<StoredValue, Damaged> {
+    let name = ValueName::parse(text(decoder)?).map_err(|_| Damaged)?;
+    let parts = decoder.array().map_err(|_| Damaged)?;
+    let value = match (parts, number(decoder)?) {
+        (Some(2), 1) => NamedValue::Plain(text(decoder)?.to_owned()),
+        (Some(2), 2) => NamedValue::Secret(SecretName::parse(text(decoder)?).map_err(|_| Damaged)?),
+        (Some(3), 3) => {
+            let source = SourceName::parse(text(decoder)?).map_err(|_| Damaged)?;
+            let reference = Reference::new(source, text(decoder)?).map_err(|_| Damaged)?;
+            NamedValue::Reference(reference)
+        }
+        _ => return Err(Damaged),
+    };
+    let count = decoder.array().map_err(|_| Damaged)?.ok_or(Damaged)?;
+    let mut tags = BTreeSet::new();
+    for _ in 0..count {
+        tags.insert(Tag::parse(text(decoder)?).map_err(|_| Damaged)?);
+    }
+    Ok(StoredValue {
+        name,
+        value,
+        tags,
+        created: number(decoder)?,
+        updated: number(decoder)?,
+    })
+}
+
+fn read_revocations(decoder: &mut Decoder<'_>) -> Result<BTreeMap<GrantId, u64>, Damaged> {
+    let count = decoder.array().map_err(|_| Damaged)?.ok_or(Damaged)?;
+    let mut revoked = BTreeMap::new();
+    for _ in 0..count {
+        array(decoder, 2)?;
+        let grant = GrantId::parse(text(decoder)?).map_err(|_| Damaged)?;
+        revoked.insert(grant, number(decoder)?);
+    }
+    Ok(revoked)
+}
+
+/// The lengths to which contents are padded: 64, 128, 256, 1 Ki, 4 Ki, 16 Ki, and
+/// then multiples of 16 Ki.
 fn padded(length: usize) -> usize {
     const STEP: usize = 16 << 10;
-    [64, 256, 1 << 10, 4 << 10]
+    [64, 128, 256, 1 << 10, 4 << 10]
         .into_iter()
         .find(|step| length <= *step)
         .unwrap_or_else(|| length.div_ceil(STEP).saturating_mul(STEP))
@@ -150,6 +378,36 @@ fn array(decoder: &mut Decoder<'_>, length: u64) -> Result<(), Damaged> {
     match decoder.array() {
         Ok(Some(found)) if found == length => Ok(()),
         _ => Err(Damaged),
+    }
+}
+
+fn number(decoder: &mut Decoder<'_>) -> Result<u64, Damaged> {
+    decoder.u64().map_err(|_| Damaged)
+}
+
+fn text<'a>(decoder: &mut Decoder<'a>) -> Result<&'a str, Damaged> {
+    decoder.str().map_err(|_| Damaged)
+}
+
+const fn unless_zero(number: u64) -> Option<u64> {
+    match number {
+        0 => None,
+        number => Some(number),
+    }
+}
+
+const fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::ClientKeys => 1,
+        Kind::ApiKey => 2,
+        Kind::HmacKey { .. } => 3,
+        Kind::Basic => 4,
+        Kind::OauthClient => 5,
+        Kind::Certificate => 6,
+        Kind::StorageAccount => 7,
+        Kind::Database => 8,
+        Kind::AwsKey => 9,
+        Kind::DataKey { .. } => 10,
     }
 }
 
@@ -174,81 +432,149 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
     use super::*;
-    use crate::seal::Key;
+    use crate::seal::{Key, RootKey};
 
     const VAULT: [u8; 16] = [5; 16];
     const PLACE: Place = Place {
-        secret: [6; 16],
-        version: 1,
+        item: [6; 16],
+        revision: 1,
     };
 
-    fn contents(kind: Kind, value: &[u8]) -> Contents {
-        Contents {
+    fn secret(kind: Kind, value: &[u8]) -> StoredSecret<'_> {
+        let version = |number| StoredVersion {
+            number,
+            created: 1_800_000_000,
+            not_before: None,
+            not_after: (number == 3).then_some(1_900_000_000),
+            value,
+        };
+        StoredSecret {
             name: SecretName::parse("billing-key").unwrap(),
             kind,
+            state: SecretState::Disabled,
             created: 1_700_000_000,
-            updated: 1_800_000_000,
-            value: Secret::copy_of(value),
+            current: 3,
+            previous: Some(1),
+            last: 4,
+            versions: vec![version(1), version(3)],
         }
     }
 
     #[test]
-    fn contents_of_every_kind_and_length_read_back() {
+    fn secrets_of_every_kind_and_length_read_back() {
         let wrapping = RootKey::new(Key::random(), VAULT).wrapping(1);
         for kind in Kind::all() {
             for length in [0, 1, 23, 24, 255, 256, 4096, 70_000] {
                 let value = vec![0xa7; length];
-                let record = contents(kind, &value).seal(&VAULT, PLACE, &wrapping);
-                let opened = Contents::open(&record, &VAULT, &wrapping).unwrap();
-                assert_eq!(opened.kind, kind);
-                assert_eq!(opened.name.as_str(), "billing-key");
-                assert_eq!(
-                    (opened.created, opened.updated),
-                    (1_700_000_000, 1_800_000_000)
-                );
-                assert_eq!(opened.value.expose(), value);
+                let plaintext = Item::Secret(secret(kind, &value)).encode();
+                let record = seal(&plaintext, &VAULT, PLACE, &wrapping);
+                let opened = open(&record, &VAULT, &wrapping).unwrap();
+                let Item::Secret(read) = Item::decode(&opened).unwrap() else {
+                    panic!("another item");
+                };
+                assert_eq!((read.kind, read.state), (kind, SecretState::Disabled));
+                assert_eq!(read.name.as_str(), "billing-key");
+                assert_eq!((read.current, read.previous, read.last), (3, Some(1), 4));
+                assert_eq!(read.version(3).unwrap().not_after, Some(1_900_000_000));
+                assert!(read.versions.iter().all(|version| version.value == value));
             }
         }
     }
 
     #[test]
+    fn a_secret_that_contradicts_itself_is_refused() {
+        let changes: [fn(&mut StoredSecret<'_>); 6] = [
+            |secret| secret.current = 2,
+            |secret| secret.previous = Some(3),
+            |secret| secret.previous = Some(2),
+            |secret| secret.last = 2,
+            |secret| secret.versions.swap(0, 1),
+            |secret| secret.versions.clear(),
+        ];
+        assert!(Item::decode(&Item::Secret(secret(Kind::ApiKey, b"v")).encode()).is_ok());
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut secret = secret(Kind::ApiKey, b"12345678");
+            change(&mut secret);
+            let plaintext = Item::Secret(secret).encode();
+            assert!(Item::decode(&plaintext).is_err(), "{index}");
+        }
+    }
+
+    #[test]
+    fn values_revocations_and_the_seed_read_back() {
+        let name = |text| ValueName::parse(text).unwrap();
+        for value in [
+            NamedValue::Plain("https://x/\n".to_owned()),
+            NamedValue::Secret(SecretName::parse("billing").unwrap()),
+            NamedValue::Reference("kv:folder/key:1".parse().unwrap()),
+        ] {
+            let stored = StoredValue {
+                name: name("Backend-URL"),
+                value: value.clone(),
+                tags: ["a", "b"].map(|tag| Tag::parse(tag).unwrap()).into(),
+                created: 1,
+                updated: 2,
+            };
+            let plaintext = Item::Value(stored).encode();
+            let Item::Value(read) = Item::decode(&plaintext).unwrap() else {
+                panic!("another item");
+            };
+            assert_eq!((read.value, read.tags.len()), (value, 2));
+        }
+        let revoked = BTreeMap::from(
+            [("g-2", 5), ("g-1", 6)].map(|(id, at)| (GrantId::parse(id).unwrap(), at)),
+        );
+        let plaintext = Item::Revocations(revoked.clone()).encode();
+        let item = Item::decode(&plaintext).unwrap();
+        assert!(matches!(item, Item::Revocations(read) if read == revoked));
+        let plaintext = Item::AuditSeed(&[9; 32]).encode();
+        let item = Item::decode(&plaintext).unwrap();
+        assert!(matches!(item, Item::AuditSeed(seed) if *seed == [9; 32]));
+    }
+
+    #[test]
     fn lengths_are_hidden_in_steps() {
-        let length = |value: usize| contents(Kind::ApiKey, &vec![b'x'; value]).encode().len();
-        assert_eq!(length(8), 64);
-        assert_eq!(length(9), 64);
-        assert_eq!(length(40), 256);
-        assert_eq!(length(200), 256);
-        assert_eq!(length(4000), 4096);
-        assert_eq!(length(4096), 16 << 10);
-        assert_eq!(length(20_000), 32 << 10);
+        let one = |length: usize| {
+            let value = vec![b'x'; length];
+            let mut secret = secret(Kind::ApiKey, &value);
+            secret.versions.remove(0);
+            secret.previous = None;
+            Item::Secret(secret).encode().len()
+        };
+        for (length, step) in [
+            (8, 64),
+            (16, 64),
+            (40, 128),
+            (200, 256),
+            (900, 1024),
+            (4000, 4096),
+            (4096, 16 << 10),
+            (20_000, 32 << 10),
+        ] {
+            assert_eq!(one(length), step, "{length}");
+        }
     }
 
     #[test]
     fn padding_that_is_not_zero_is_refused() {
-        let wrapping = RootKey::new(Key::random(), VAULT).wrapping(1);
-        let mut plaintext = contents(Kind::ApiKey, b"12345678").encode();
-        *plaintext.last_mut().unwrap() = 1;
-        let (data_key, nonce, sealed) = DataKey::seal(&VAULT, PLACE, &plaintext);
-        let record = Record {
-            place: PLACE,
-            data_key: wrapping.wrap(PLACE, &data_key),
-            nonce,
-            contents: sealed,
-        };
-        assert!(Contents::open(&record, &VAULT, &wrapping).is_err());
+        let mut plaintext = Item::Secret(secret(Kind::ApiKey, b"12345678")).encode();
+        assert!(Item::decode(&plaintext).is_ok());
+        *plaintext.bytes_mut().last_mut().unwrap() = 1;
+        assert!(Item::decode(&plaintext).is_err());
     }
 
     #[test]
-    fn rewrapping_keeps_the_values() {
+    fn rewrapping_keeps_the_contents() {
         let root = RootKey::new(Key::random(), VAULT);
-        let record = contents(Kind::ApiKey, b"12345678").seal(&VAULT, PLACE, &root.wrapping(1));
-        let mut records = [record.clone()];
-        rewrap(&mut records, &root, 1, 2).unwrap();
-        let [rewrapped] = records;
+        let plaintext = Item::Secret(secret(Kind::ApiKey, b"12345678")).encode();
+        let record = seal(&plaintext, &VAULT, PLACE, &root.wrapping(1));
+        let rewrapped = rewrap(&record, &root.wrapping(1), &root.wrapping(2)).unwrap();
         assert_eq!(rewrapped.contents, record.contents);
         assert_ne!(rewrapped.data_key, record.data_key);
-        assert!(Contents::open(&rewrapped, &VAULT, &root.wrapping(1)).is_err());
-        let opened = Contents::open(&rewrapped, &VAULT, &root.wrapping(2)).unwrap();
-        assert_eq!(opened.value.expose(), b"12345678");
+        assert!(open(&rewrapped, &VAULT, &root.wrapping(1)).is_err());
+        assert_eq!(
+            *open(&rewrapped, &VAULT, &root.wrapping(2)).unwrap(),
+            *plaintext
+        );
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use keyward_names::SecretName;
+use keyward_names::{GrantId, SecretName, Subject, ValueName};
 
 use crate::{AuditUnavailable, ImportError, TrailError};
 
@@ -26,6 +26,15 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// A credential is not there.
+    #[error(
+        "{} does not exist; a service gets it from `LoadCredential=` or `LoadCredentialEncrypted=`",
+        path.display()
+    )]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process has the vault open.
     #[error(
         "the vault {} is in use by another process; changes go through its control socket, or \
@@ -36,9 +45,9 @@ pub enum VaultError {
         /// The vault file.
         path: PathBuf,
     },
-    /// The key file is another vault's, or the vault file is damaged. Which of
-    /// the two can't be told.
-    #[error("cannot open the vault: wrong key file or damaged file")]
+    /// The key is another vault's, or the vault file is damaged. Which of the two
+    /// can't be told.
+    #[error("cannot open the vault: wrong key or damaged file")]
     Unreadable,
     /// A file or its directory gives access to others.
     #[error("{} {fault}", path.display())]
@@ -64,7 +73,8 @@ pub enum VaultError {
     /// in its place.
     #[error(
         "the vault file is older than its audit trail: the file is at epoch {file}, the trail has \
-         seen epoch {trail}"
+         seen epoch {trail}; if you put it back on purpose, accept it with \
+         `keyward vault accept-rollback`"
     )]
     RolledBack {
         /// The epoch of the vault file.
@@ -102,6 +112,158 @@ pub enum VaultError {
     /// There is no secret of that name.
     #[error("there is no secret {0}; `keyward secret list` shows what there is")]
     NoSuchSecret(SecretName),
+    /// A secret is removed only after it was disabled.
+    #[error(
+        "{0} is enabled; run `keyward secret disable {0}` first, and see that nothing misses it"
+    )]
+    NotDisabled(SecretName),
+    /// A secret is not removed while a grant in force names it.
+    #[error("grant {grant} names {name}; take the grant out of the grants file first")]
+    SecretGranted {
+        /// The secret.
+        name: SecretName,
+        /// A grant in force.
+        grant: GrantId,
+    },
+    /// A secret is not removed while a named value binds it.
+    #[error("the named value {value} binds {name}; run `keyward value rm {value}` first")]
+    SecretBound {
+        /// The secret.
+        name: SecretName,
+        /// The named value.
+        value: ValueName,
+    },
+    /// The vault doesn't hold that version of the secret.
+    #[error("{name} has no version {version}; `keyward secret list -o json` shows those it has")]
+    NoSuchVersion {
+        /// The secret.
+        name: SecretName,
+        /// The version.
+        version: u64,
+    },
+    /// The version is the one in use.
+    #[error(
+        "version {version} of {name} is in use; `keyward secret rotate {name}` or \
+         `keyward secret roll-back {name}` puts another in its place"
+    )]
+    VersionInUse {
+        /// The secret.
+        name: SecretName,
+        /// The version.
+        version: u64,
+    },
+    /// There is no earlier version to roll back to.
+    #[error("{0} has no version before the one in use; `keyward secret rotate {0}` adds one")]
+    NothingBefore(SecretName),
+    /// A validity that begins after it ends, or ends when it begins.
+    #[error("the time from which it is valid must lie before the time at which it ends")]
+    EmptyValidity,
+    /// The secret is not a set of client keys.
+    #[error("{0} is not of kind client-keys; `keyward secret list` shows the kinds")]
+    NotClientKeys(SecretName),
+    /// There is no such client in a set of client keys.
+    #[error("{name} has no client {subject}; `keyward client list {name}` shows those it has")]
+    NoSuchClient {
+        /// The client keys.
+        name: SecretName,
+        /// The client.
+        subject: Subject,
+    },
+    /// There is such a client already.
+    #[error(
+        "{name} has a client {subject} already; `keyward client rotate {name} {subject}` gives it \
+         a second key"
+    )]
+    ClientExists {
+        /// The client keys.
+        name: SecretName,
+        /// The client.
+        subject: Subject,
+    },
+    /// The client has one key only, which can't be retired.
+    #[error(
+        "{subject} has one key only; `keyward client rotate {name} {subject}` adds another, \
+         `keyward client remove {name} {subject}` ends its access"
+    )]
+    OneKey {
+        /// The client keys.
+        name: SecretName,
+        /// The client.
+        subject: Subject,
+    },
+    /// Another client has that key, or the client itself.
+    #[error(
+        "a client of {0} has that key already; generate one with `keyward client add --generate`"
+    )]
+    KeyTaken(SecretName),
+    /// There is no named value of that name.
+    #[error("there is no named value {0}; `keyward value list` shows what there is")]
+    NoSuchValue(ValueName),
+    /// The text of a plain named value can't be used.
+    #[error("a plain value has 1 to {max} bytes and no control characters but tabs and line ends")]
+    PlainValue {
+        /// The greatest length in bytes.
+        max: usize,
+    },
+    /// More tags than a named value may have.
+    #[error("a named value has at most {max} tags")]
+    TooManyTags {
+        /// The greatest number.
+        max: usize,
+    },
+    /// There is no grant with that id.
+    #[error("no grant {0} is in force; `keyward grants list` shows those that are")]
+    NoSuchGrant(GrantId),
+    /// The grant is not revoked.
+    #[error("grant {0} is not revoked")]
+    NotRevoked(GrantId),
+    /// There is no slot with that number.
+    #[error("there is no slot {0}; `keyward vault slots` shows what there is")]
+    NoSuchSlot(u64),
+    /// The last slot is not removed: nothing would open the vault.
+    #[error("this is the only slot; add another with `keyward vault slot-add` first")]
+    LastSlot,
+    /// There is no room for another slot.
+    #[error("a vault has at most {max} slots, and {passphrases} with a passphrase")]
+    TooManySlots {
+        /// The greatest number of slots.
+        max: usize,
+        /// The greatest number of those with a passphrase.
+        passphrases: usize,
+    },
+    /// A new vault key needs the key of every slot.
+    #[error(
+        "no key was given for {}; give one for each slot, or remove the slot first",
+        slots_text(slots)
+    )]
+    SlotsWithoutKey {
+        /// The slots.
+        slots: Vec<u64>,
+    },
+    /// A key that was given opens no slot.
+    #[error("a key that was given opens no slot of this vault")]
+    KeyWithoutSlot,
+    /// The passphrase is too short.
+    #[error("a passphrase has at least {min} characters; take six random words or more")]
+    WeakPassphrase {
+        /// The least number of characters.
+        min: usize,
+    },
+    /// The cost of a passphrase is out of bounds.
+    #[error(
+        "the cost of a passphrase lies between 64 MiB, 3 passes, 1 lane and 4 GiB, 16 passes, \
+         16 lanes"
+    )]
+    PassphraseCost,
+    /// There is not enough memory to derive the key of a passphrase.
+    #[error("{memory_kib} KiB of memory are needed for the passphrase and are not to be had")]
+    PassphraseMemory {
+        /// How much.
+        memory_kib: u32,
+    },
+    /// Nothing is wrong with vault and trail that would have to be accepted.
+    #[error("the vault file and its audit trail agree; there is nothing to accept")]
+    NothingToAccept,
     /// A key would both make codes of any message and sign requests, so that a
     /// policy with the first could forge the second.
     #[error(
@@ -168,6 +330,16 @@ pub enum ExposedFault {
     /// It is a symbolic link or a file.
     #[error("is not a directory (symbolic links are not followed)")]
     NotDirectory,
+}
+
+/// `slot 1`, `slots 1, 2 and 3`.
+fn slots_text(slots: &[u64]) -> String {
+    let numbers: Vec<_> = slots.iter().map(u64::to_string).collect();
+    match numbers.split_last() {
+        None => "any slot".to_owned(),
+        Some((last, [])) => format!("slot {last}"),
+        Some((last, before)) => format!("slots {} and {last}", before.join(", ")),
+    }
 }
 
 pub(crate) fn io_error(

@@ -4,16 +4,19 @@
 //! been checked, save for what is needed to find the key of that MAC; and what is
 //! read must be the one encoding of what it says.
 
+use std::sync::Arc;
+
 use minicbor::{Decoder, Encoder};
 
-use crate::seal::{KEY_BYTES, MasterKey, NONCE_BYTES, Place, RootKey, WRAPPED_BYTES, WrappedKey};
+use crate::error::VaultError;
+use crate::seal::{NONCE_BYTES, Place, RootKey, WrappedKey};
+use crate::slots::{MAX_PASSPHRASE_SLOTS, MAX_SLOTS, Method, Opener};
+use crate::slots::{PassphraseCost, Slot, SlotHead};
 
 /// The first bytes of every vault file.
 const MAGIC: &[u8; 8] = b"KEYWARD1";
 /// HKDF-SHA-256, AES-256-GCM, HMAC-SHA-256.
 const SUITE: u64 = 1;
-/// A key file's slot.
-const SLOT_KEY_FILE: u64 = 1;
 /// The length of the MAC at the end.
 const MAC_BYTES: usize = 32;
 /// The largest vault file, in bytes.
@@ -24,15 +27,19 @@ pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damaged;
 
-/// All that a vault file says, with the secrets sealed.
+/// All that a vault file says, with the items sealed. Cheap to clone but for one
+/// counted reference for each item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VaultFile {
     /// Random, for the vault's life.
     pub(crate) vault: [u8; 16],
     /// Counts the writes of this file, from 1.
     pub(crate) epoch: u64,
-    /// The root key, sealed with the key file's key.
-    pub(crate) slot: Slot,
+    /// The root key, sealed with each key that opens the vault: 1 to
+    /// [`MAX_SLOTS`], ascending by id.
+    pub(crate) slots: Vec<Slot>,
+    /// The id of the next slot that is made.
+    pub(crate) next_slot: u64,
     /// Which wrapping key the data keys are sealed with.
     pub(crate) wrap_epoch: u64,
     /// How many data keys that wrapping key has sealed.
@@ -41,16 +48,8 @@ pub(crate) struct VaultFile {
     pub(crate) trail: TrailMark,
     /// The MAC of the file that this one replaced; zeros in the first.
     pub(crate) previous: [u8; MAC_BYTES],
-    /// The versions of all secrets, ascending by secret id and version.
-    pub(crate) records: Vec<Record>,
-}
-
-/// The root key, sealed with the key file's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    pub(crate) commitment: [u8; KEY_BYTES],
-    pub(crate) nonce: [u8; NONCE_BYTES],
-    pub(crate) wrapped: [u8; WRAPPED_BYTES],
+    /// The items, ascending by id.
+    pub(crate) records: Vec<Arc<Record>>,
 }
 
 /// An audit trail's size and root.
@@ -62,7 +61,17 @@ pub(crate) struct TrailMark {
     pub(crate) root: [u8; 32],
 }
 
-/// One version of one secret, sealed.
+impl TrailMark {
+    /// That of a vault whose trail has no entry yet.
+    pub(crate) fn of_a_new_trail() -> Self {
+        Self {
+            size: 0,
+            root: crate::audit::empty_root(),
+        }
+    }
+}
+
+/// One item, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) place: Place,
@@ -83,15 +92,20 @@ impl VaultFile {
 
     /// All but the MAC.
     fn encode_body(&self) -> Vec<u8> {
-        let mut encoder = Encoder::new(MAGIC.to_vec());
+        // Room for all, with the MAC that follows: growing would copy megabytes.
+        let contents: usize = self.records.iter().map(|item| item.contents.len()).sum();
+        let capacity = 4096 + contents + self.records.len() * RECORD_OVERHEAD_BYTES;
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(MAGIC);
+        let mut encoder = Encoder::new(bytes);
         let written = (|| {
-            encoder.array(9)?.u64(SUITE)?.bytes(&self.vault)?;
+            encoder.array(10)?.u64(SUITE)?.bytes(&self.vault)?;
             encoder.u64(self.epoch)?;
-            encoder.array(1)?.array(4)?.u64(SLOT_KEY_FILE)?;
-            encoder
-                .bytes(&self.slot.commitment)?
-                .bytes(&self.slot.nonce)?
-                .bytes(&self.slot.wrapped)?;
+            encoder.array(self.slots.len() as u64)?;
+            for slot in &self.slots {
+                encode_slot(&mut encoder, slot)?;
+            }
+            encoder.u64(self.next_slot)?;
             encoder.u64(self.wrap_epoch)?.u64(self.wraps)?;
             encoder
                 .array(2)?
@@ -102,8 +116,8 @@ impl VaultFile {
             for record in &self.records {
                 encoder
                     .array(6)?
-                    .bytes(&record.place.secret)?
-                    .u64(record.place.version)?
+                    .bytes(&record.place.item)?
+                    .u64(record.place.revision)?
                     .bytes(&record.data_key.nonce)?
                     .bytes(&record.data_key.wrapped)?
                     .bytes(&record.nonce)?
@@ -117,41 +131,54 @@ impl VaultFile {
 
     /// Reads a file and checks the whole of it. Returns it with the key of the
     /// vault and the file's MAC.
+    ///
+    /// Errors: [`VaultError::Unreadable`], or a passphrase can't be derived.
     pub(crate) fn open(
         bytes: &[u8],
-        master: &MasterKey,
-    ) -> Result<(Self, RootKey, [u8; MAC_BYTES]), Damaged> {
+        opener: &Opener<'_>,
+    ) -> Result<(Self, RootKey, [u8; MAC_BYTES]), VaultError> {
         let (body, mac) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(Damaged)?;
         let file = Self::decode_body(body)?;
-        let root = master.unwrap(&file.vault, &file.slot)?;
+        let root = opener.root(&file.vault, &file.slots)?;
         root.verify_file(body, mac)?;
+        file.check(body)?;
+        Ok((file, root, *mac))
+    }
+
+    /// What must hold of a file beyond its MAC.
+    fn check(&self, body: &[u8]) -> Result<(), Damaged> {
         // One text for one meaning: longer heads, indefinite lengths and bytes
         // after the end do not survive this.
-        if file.encode_body() != body {
-            return Err(Damaged);
+        let ascending = self
+            .records
+            .is_sorted_by(|a, b| a.place.item < b.place.item);
+        let slots_ascend = self.slots.is_sorted_by(|a, b| a.head.id < b.head.id);
+        let next = self
+            .slots
+            .last()
+            .is_none_or(|slot| slot.head.id < self.next_slot);
+        if self.encode_body() == body && ascending && slots_ascend && next {
+            Ok(())
+        } else {
+            Err(Damaged)
         }
-        let places = file.records.iter().map(|record| record.place.key());
-        if !places.is_sorted_by(|a, b| a < b) {
-            return Err(Damaged);
-        }
-        Ok((file, root, *mac))
+    }
+
+    /// Where the record of an item is, or would be.
+    pub(crate) fn position(&self, item: &[u8; 16]) -> Result<usize, usize> {
+        self.records
+            .binary_search_by(|record| record.place.item.cmp(item))
     }
 
     fn decode_body(body: &[u8]) -> Result<Self, Damaged> {
         let mut decoder = Decoder::new(body.strip_prefix(MAGIC).ok_or(Damaged)?);
         let decoder = &mut decoder;
-        array(decoder, 9)?;
+        array(decoder, 10)?;
         number(decoder, SUITE)?;
         let vault = bytes(decoder)?;
         let epoch = decoder.u64().map_err(|_| Damaged)?;
-        array(decoder, 1)?;
-        array(decoder, 4)?;
-        number(decoder, SLOT_KEY_FILE)?;
-        let slot = Slot {
-            commitment: bytes(decoder)?,
-            nonce: bytes(decoder)?,
-            wrapped: bytes(decoder)?,
-        };
+        let slots = decode_slots(decoder)?;
+        let next_slot = decoder.u64().map_err(|_| Damaged)?;
         let wrap_epoch = decoder.u64().map_err(|_| Damaged)?;
         let wraps = decoder.u64().map_err(|_| Damaged)?;
         array(decoder, 2)?;
@@ -166,10 +193,10 @@ impl VaultFile {
         let mut records = Vec::new();
         for _ in 0..count {
             array(decoder, 6)?;
-            records.push(Record {
+            records.push(Arc::new(Record {
                 place: Place {
-                    secret: bytes(decoder)?,
-                    version: decoder.u64().map_err(|_| Damaged)?,
+                    item: bytes(decoder)?,
+                    revision: decoder.u64().map_err(|_| Damaged)?,
                 },
                 data_key: WrappedKey {
                     nonce: bytes(decoder)?,
@@ -177,12 +204,13 @@ impl VaultFile {
                 },
                 nonce: bytes(decoder)?,
                 contents: decoder.bytes().map_err(|_| Damaged)?.to_vec(),
-            });
+            }));
         }
         Ok(Self {
             vault,
             epoch,
-            slot,
+            slots,
+            next_slot,
             wrap_epoch,
             wraps,
             trail,
@@ -192,10 +220,78 @@ impl VaultFile {
     }
 }
 
-impl Place {
-    fn key(&self) -> ([u8; 16], u64) {
-        (self.secret, self.version)
+/// More than what a record takes beside its contents.
+const RECORD_OVERHEAD_BYTES: usize = 128;
+
+type Encoded = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+
+fn encode_slot(encoder: &mut Encoder<Vec<u8>>, slot: &Slot) -> Encoded {
+    let head = &slot.head;
+    encoder.array(7)?.u64(head.id)?.u64(head.method.code())?;
+    encoder.u64(head.created)?;
+    match head.method.parameters() {
+        None => encoder.array(0)?,
+        Some((cost, salt)) => encoder
+            .array(4)?
+            .u32(cost.memory_kib)?
+            .u32(cost.passes)?
+            .u32(cost.lanes)?
+            .bytes(salt)?,
+    };
+    encoder
+        .bytes(&slot.commitment)?
+        .bytes(&slot.nonce)?
+        .bytes(&slot.wrapped)?
+        .ok()
+}
+
+/// The slots, each within its bounds: nothing is derived for one that isn't.
+fn decode_slots(decoder: &mut Decoder<'_>) -> Result<Vec<Slot>, Damaged> {
+    let count = decoder.array().map_err(|_| Damaged)?.ok_or(Damaged)?;
+    if count == 0 || count > MAX_SLOTS as u64 {
+        return Err(Damaged);
     }
+    let mut slots = Vec::new();
+    for _ in 0..count {
+        array(decoder, 7)?;
+        let id = decoder.u64().map_err(|_| Damaged)?;
+        let code = decoder.u64().map_err(|_| Damaged)?;
+        let created = decoder.u64().map_err(|_| Damaged)?;
+        let parameters = decoder.array().map_err(|_| Damaged)?;
+        let method = match (code, parameters) {
+            (1, Some(0)) => Method::KeyFile,
+            (2, Some(4)) => {
+                let cost = PassphraseCost {
+                    memory_kib: decoder.u32().map_err(|_| Damaged)?,
+                    passes: decoder.u32().map_err(|_| Damaged)?,
+                    lanes: decoder.u32().map_err(|_| Damaged)?,
+                };
+                if !cost.is_acceptable() {
+                    return Err(Damaged);
+                }
+                Method::Passphrase(cost, bytes(decoder)?)
+            }
+            (3, Some(0)) => Method::Credential,
+            _ => return Err(Damaged),
+        };
+        slots.push(Slot {
+            head: SlotHead {
+                id,
+                method,
+                created,
+            },
+            commitment: bytes(decoder)?,
+            nonce: bytes(decoder)?,
+            wrapped: bytes(decoder)?,
+        });
+    }
+    let passphrases = slots
+        .iter()
+        .filter(|slot| slot.head.method.parameters().is_some());
+    if passphrases.count() > MAX_PASSPHRASE_SLOTS {
+        return Err(Damaged);
+    }
+    Ok(slots)
 }
 
 fn array(decoder: &mut Decoder<'_>, length: u64) -> Result<(), Damaged> {

@@ -8,6 +8,8 @@
 //! of one. What it can't find is a value that a backend transforms in another way
 //! or returns piece by piece; `SECURITY.md` says so.
 
+mod kept;
+
 use std::sync::Arc;
 
 use aho_corasick::automaton::{Automaton, StateID};
@@ -23,6 +25,8 @@ use crate::audit::{Outcome, UseEntry};
 use crate::forms::forms;
 use crate::ledger::Afterwards;
 use crate::secret::Secret;
+
+pub(crate) use kept::KeptMatcher;
 
 /// The answer may not be passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +52,8 @@ pub enum Found {
     Partial,
 }
 
-/// Finds one version of a secret. Compiled once and shared.
+/// Finds one version of a secret. Shared among its uses; [`KeptMatcher`] drops it
+/// when they are over.
 pub(crate) struct Matcher {
     /// Finds the forms. The automaton is the compact kind: the quicker one takes
     /// megabytes for a long value.
@@ -65,7 +70,7 @@ pub(crate) struct Matcher {
 impl Matcher {
     pub(crate) fn new(secret: &Secret) -> Self {
         let value = secret.expose();
-        let forms = forms(value);
+        let forms = forms(&value);
         let texts = || forms.iter().map(|form| form.as_slice());
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
@@ -81,7 +86,7 @@ impl Matcher {
         }
         depths.sort_unstable();
         depths.dedup();
-        let mut lower_case = Zeroizing::new(Box::<[u8]>::from(value));
+        let mut lower_case = Zeroizing::new(Box::<[u8]>::from(&*value));
         lower_case.make_ascii_lowercase();
         Self {
             automaton,

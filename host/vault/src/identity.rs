@@ -1,9 +1,10 @@
 //! Who acts: the policy that uses a secret, the person who administers one.
 
 use jiff::Timestamp;
-use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName};
+use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
 
+use crate::audit::{Act, Administrative};
 use crate::{Kind, Use};
 
 /// A policy as the vault knows it: its name, its code and what its manifest asks
@@ -47,6 +48,13 @@ pub struct Actor {
     pub reason: Option<String>,
 }
 
+impl Actor {
+    /// The record of an act of theirs.
+    pub(crate) fn did(&self, act: Act) -> Administrative {
+        Administrative::new(act, &self.name, self.reason.as_deref())
+    }
+}
+
 /// All that is ever told about a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretInfo {
@@ -54,15 +62,106 @@ pub struct SecretInfo {
     pub name: SecretName,
     /// What it is.
     pub kind: Kind,
-    /// The version in use, counted from 1.
+    /// What it is called in the audit trail, where names are not written.
+    pub id: Uuid,
+    /// Whether it may be used at all.
+    pub state: SecretState,
+    /// The number of the version in use. A number is given once: the next version
+    /// has the highest that ever was, and one more.
     pub version: u64,
-    /// The versions that the vault holds, in ascending order: the one in use and,
-    /// for a MAC key, the one before it, which is still accepted by `mac-verify`.
-    pub versions: Vec<u64>,
+    /// The versions that the vault holds, in ascending order.
+    pub versions: Vec<VersionInfo>,
     /// When it was added.
     pub created: Timestamp,
     /// When the version in use was added.
     pub updated: Timestamp,
-    /// What it is called in the audit trail, where names are not written.
-    pub id: Uuid,
+}
+
+/// Whether a secret may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecretState {
+    /// As the grants say.
+    Enabled,
+    /// Not by anybody.
+    Disabled,
+}
+
+impl SecretState {
+    /// The state as people write it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// A version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionInfo {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it may be used.
+    pub validity: Validity,
+    /// What it is used for.
+    pub state: VersionState,
+}
+
+/// What a version of a secret is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VersionState {
+    /// It is the version in use.
+    Current,
+    /// It was the one before, and is still accepted where codes are verified.
+    Previous,
+    /// It is kept sealed, so that it can be rolled back to.
+    Kept,
+}
+
+impl VersionState {
+    /// The state as people write it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Previous => "previous",
+            Self::Kept => "kept",
+        }
+    }
+}
+
+/// When a version may be used, to the second: from `not_before` on, and no longer
+/// at `not_after`. The default is always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on; `None`: from ever.
+    pub not_before: Option<Timestamp>,
+    /// Until when; `None`: for ever.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Validity {
+    /// Whether it is bounded at all.
+    pub fn is_bounded(&self) -> bool {
+        self.not_before.is_some() || self.not_after.is_some()
+    }
+
+    /// Whether a moment lies in it.
+    pub fn contains(&self, moment: Timestamp) -> bool {
+        self.not_before.is_none_or(|from| from <= moment)
+            && self.not_after.is_none_or(|until| moment < until)
+    }
+}
+
+/// A client in a set of client keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Who it is.
+    pub subject: Subject,
+    /// Whether its keys are refused.
+    pub disabled: bool,
+    /// When each of its keys was added, the older first: one, or two while it
+    /// moves from one to the other.
+    pub keys: Vec<Timestamp>,
 }

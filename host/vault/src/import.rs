@@ -3,12 +3,19 @@
 //! A value that could not be used is refused here, when a person is there to read
 //! the reason, and not during a request.
 
+mod certificate;
+mod connections;
+mod fields;
+mod logins;
+
 use data_encoding::Encoding;
-use zeroize::Zeroizing;
 
 use crate::client_keys;
-use crate::kind::{KeyEncoding, Kind};
+use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
+use crate::memory::Scratch;
+use crate::primitives::fill_random;
 use crate::secret::{ImportError, Secret};
+use crate::vault::seconds_now;
 
 /// The least length of an API key, in bytes: shorter ones can't be searched for
 /// in answers without finding them by chance.
@@ -18,23 +25,98 @@ pub(crate) const API_KEY_MAX_BYTES: usize = 4096;
 /// The least length of a MAC key, in bytes: RFC 2104 advises the length of the
 /// hash's output, and no policy may be able to find a key from its codes.
 const HMAC_KEY_MIN_BYTES: usize = 32;
+/// The length of a data key, in bytes.
+const DATA_KEY_BYTES: usize = 32;
 /// The greatest length of a MAC key, in bytes.
 const HMAC_KEY_MAX_BYTES: usize = 4096;
 
+/// What the vault keeps of a value.
+pub(crate) struct Imported {
+    /// Its bytes, the key that its text encodes, the keyed hashes of client keys, or
+    /// the fields of what has several (CBOR; `FORMAT.md`).
+    pub(crate) value: Secret,
+    /// When it ends by itself, in seconds since 1970.
+    pub(crate) not_after: Option<u64>,
+}
+
 impl Kind {
-    /// What the vault keeps of a value: its bytes, the key that its text encodes,
-    /// or the keyed hashes of client keys.
-    pub(crate) fn import(&self, value: Secret) -> Result<Secret, ImportError> {
-        match self {
+    /// Judges a value and makes what the vault keeps of it.
+    pub(crate) fn import(&self, value: Secret) -> Result<Imported, ImportError> {
+        let value = match self {
             Self::ApiKey => api_key(value),
             Self::HmacKey { encoding, .. } => hmac_key(value, *encoding),
-            Self::ClientKeys => client_keys::import(&value),
+            Self::DataKey { encoding } => data_key(value, *encoding),
+            Self::ClientKeys => client_keys::import(&value, seconds_now()),
+            Self::Basic => logins::basic(&value),
+            Self::OauthClient => logins::oauth_client(&value),
+            Self::AwsKey => logins::aws_key(&value),
+            Self::StorageAccount => connections::storage_account(&value),
+            Self::Database => connections::database(&value),
+            Self::Certificate => {
+                let (value, end) = certificate::certificate(&value)?;
+                return Ok(Imported {
+                    value,
+                    not_after: Some(end),
+                });
+            }
+        };
+        Ok(Imported {
+            value: value?,
+            not_after: None,
+        })
+    }
+
+    /// Whether a value could be added as a secret of this kind. Errors: why not.
+    pub fn check(&self, value: Secret) -> Result<(), ImportError> {
+        self.import(value).map(drop)
+    }
+
+    /// A random value of this kind, as text to be imported: for a MAC key as many
+    /// bytes as its codes have, for a data key 32. `None` for kinds whose values
+    /// somebody else gives.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn generate(&self) -> Option<Secret> {
+        let (length, encoding) = match self {
+            Self::HmacKey {
+                algorithm,
+                encoding,
+            } => match algorithm {
+                MacAlgorithm::Sha256 => (32, encoding),
+                MacAlgorithm::Sha384 => (48, encoding),
+                MacAlgorithm::Sha512 => (64, encoding),
+            },
+            Self::DataKey { encoding } => (DATA_KEY_BYTES, encoding),
+            _ => return None,
+        };
+        let mut bytes = Scratch::new(length);
+        loop {
+            fill_random(&mut bytes);
+            // Not once in a million times.
+            if !is_guessable(&bytes) {
+                break;
+            }
         }
+        let alphabet = match encoding {
+            KeyEncoding::Raw => return Some(Secret::copy_of(&bytes)),
+            KeyEncoding::Hex => data_encoding::HEXLOWER,
+            KeyEncoding::Base64 => data_encoding::BASE64,
+        };
+        let length = alphabet.encode_len(bytes.len());
+        let mut text = Scratch::new(length);
+        alphabet.encode_mut(&bytes, &mut text);
+        Some(Secret::copy_of(&text))
     }
 }
 
 fn api_key(value: Secret) -> Result<Secret, ImportError> {
-    let bytes = value.expose();
+    judge_api_key(&value.expose()[..])?;
+    Ok(value)
+}
+
+fn judge_api_key(bytes: &[u8]) -> Result<(), ImportError> {
     if bytes.len() < API_KEY_MIN_BYTES {
         return Err(ImportError::TooShort {
             kind: Kind::ApiKey.as_str(),
@@ -49,27 +131,16 @@ fn api_key(value: Secret) -> Result<Secret, ImportError> {
     if !bytes.iter().all(u8::is_ascii_graphic) {
         return Err(ImportError::NotHeaderSafe);
     }
-    Ok(value)
+    Ok(())
 }
 
 fn hmac_key(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError> {
-    let key = match encoding {
-        KeyEncoding::Raw => value,
-        KeyEncoding::Hex => decode(&value, &data_encoding::HEXLOWER_PERMISSIVE, "hexadecimal")?,
-        KeyEncoding::Base64 => {
-            let text = value.expose();
-            let padded = text.contains(&b'=');
-            let url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-            let alphabet = match (url, padded) {
-                (false, true) => &data_encoding::BASE64,
-                (false, false) => &data_encoding::BASE64_NOPAD,
-                (true, true) => &data_encoding::BASE64URL,
-                (true, false) => &data_encoding::BASE64URL_NOPAD,
-            };
-            decode(&value, alphabet, "base64")?
-        }
-    };
-    let bytes = key.expose();
+    let key = decoded(value, encoding)?;
+    judge_hmac_key(&key.expose()[..])?;
+    Ok(key)
+}
+
+fn judge_hmac_key(bytes: &[u8]) -> Result<(), ImportError> {
     if bytes.len() < HMAC_KEY_MIN_BYTES {
         return Err(ImportError::TooShort {
             kind: "hmac-key",
@@ -84,7 +155,46 @@ fn hmac_key(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError>
     if is_guessable(bytes) {
         return Err(ImportError::LowEntropy);
     }
+    Ok(())
+}
+
+fn data_key(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError> {
+    let key = decoded(value, encoding)?;
+    judge_data_key(&key.expose()[..])?;
     Ok(key)
+}
+
+fn judge_data_key(bytes: &[u8]) -> Result<(), ImportError> {
+    if bytes.len() != DATA_KEY_BYTES {
+        return Err(ImportError::Malformed {
+            kind: "data-key",
+            reason: "it must have 32 bytes; `keyward secret set --generate` makes one",
+        });
+    }
+    if is_guessable(bytes) {
+        return Err(ImportError::LowEntropy);
+    }
+    Ok(())
+}
+
+/// The key that a text encodes.
+fn decoded(value: Secret, encoding: KeyEncoding) -> Result<Secret, ImportError> {
+    match encoding {
+        KeyEncoding::Raw => Ok(value),
+        KeyEncoding::Hex => decode(&value, &data_encoding::HEXLOWER_PERMISSIVE, "hexadecimal"),
+        KeyEncoding::Base64 => {
+            let text = value.expose();
+            let padded = text.contains(&b'=');
+            let url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+            let alphabet = match (url, padded) {
+                (false, true) => &data_encoding::BASE64,
+                (false, false) => &data_encoding::BASE64_NOPAD,
+                (true, true) => &data_encoding::BASE64URL,
+                (true, false) => &data_encoding::BASE64URL_NOPAD,
+            };
+            decode(&value, alphabet, "base64")
+        }
+    }
 }
 
 fn decode(
@@ -95,11 +205,11 @@ fn decode(
     let refused = ImportError::NotEncoded { encoding };
     let text = value.expose();
     let length = alphabet.decode_len(text.len()).map_err(|_| refused)?;
-    let mut buffer = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+    let mut buffer = Scratch::new(length);
     // The error of `decode_mut` tells the position of the bad character, which is
     // more than anyone needs to know.
     let written = alphabet
-        .decode_mut(text, &mut buffer)
+        .decode_mut(&text, &mut buffer)
         .map_err(|_| refused)?;
     Ok(Secret::copy_of(buffer.get(..written).unwrap_or_default()))
 }
@@ -147,12 +257,11 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
     use super::*;
-    use crate::MacAlgorithm;
     use proptest::prelude::*;
 
     fn import(kind: Kind, text: &[u8]) -> Result<Vec<u8>, ImportError> {
         kind.import(Secret::copy_of(text))
-            .map(|secret| secret.expose().to_vec())
+            .map(|imported| imported.value.expose().to_vec())
     }
 
     fn hmac(encoding: KeyEncoding) -> Kind {

@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 /// What a secret is. Which uses it permits stands in [`Use::fits`](crate::Use::fits).
 ///
-/// As text: `client-keys`, `api-key`, `hmac-key`. The text `hmac-key` parses as
-/// SHA-256 and [`KeyEncoding::Raw`].
+/// As text: `client-keys`, `api-key`, `basic`, `hmac-key`, `oauth-client`,
+/// `certificate`, `storage-account`, `database`, `aws-key`, `data-key`. The text
+/// `hmac-key` parses as SHA-256 and [`KeyEncoding::Raw`], `data-key` as
+/// [`KeyEncoding::Raw`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The keys of an API's consumers: lines of `subject = key`, at most two keys
@@ -18,10 +20,37 @@ pub enum Kind {
     /// A value that a backend wants to see, such as an API key or a bearer token:
     /// 8 to 4096 bytes of visible ASCII.
     ApiKey,
+    /// A user and a password for HTTP Basic (RFC 7617): `user:password`, divided
+    /// at the first colon; UTF-8 without control characters, the password of at
+    /// least 8 characters.
+    Basic,
     /// A key for message authentication codes: 32 to 4096 bytes after decoding.
     HmacKey {
         /// The hash of every code made with it.
         algorithm: MacAlgorithm,
+        /// How the imported text becomes the key's bytes.
+        encoding: KeyEncoding,
+    },
+    /// A client of an OAuth 2.0 authorisation server (RFC 6749, section 2.3.1):
+    /// JSON `{"client_id": "…", "client_secret": "…"}`, the secret of at least 16
+    /// visible ASCII characters.
+    OauthClient,
+    /// A certificate and its key: PEM (RFC 7468) with the chain, the leaf first,
+    /// and one unencrypted private key (PKCS#8, PKCS#1 or SEC1), which must be the
+    /// leaf's: RSA, ECDSA (P-256, P-384, P-521) or Ed25519.
+    Certificate,
+    /// A connection string of an Azure storage account: `AccountName`,
+    /// `AccountKey` (base64 of 64 bytes), and `EndpointSuffix` or `BlobEndpoint`.
+    StorageAccount,
+    /// A PostgreSQL connection URL: `postgres://user:password@host:port/database`,
+    /// the password of at least 8 characters.
+    Database,
+    /// An AWS access key, as the lines of a credentials file:
+    /// `aws_access_key_id`, `aws_secret_access_key`, and `aws_session_token` if
+    /// there is one.
+    AwsKey,
+    /// A key with which a policy's own data are sealed: 32 bytes.
+    DataKey {
         /// How the imported text becomes the key's bytes.
         encoding: KeyEncoding,
     },
@@ -30,7 +59,7 @@ pub enum Kind {
 impl Kind {
     /// All kinds, in each algorithm and encoding.
     pub fn all() -> impl Iterator<Item = Self> {
-        let keys = MacAlgorithm::ALL.into_iter().flat_map(|algorithm| {
+        let mac_keys = MacAlgorithm::ALL.into_iter().flat_map(|algorithm| {
             KeyEncoding::ALL
                 .into_iter()
                 .map(move |encoding| Self::HmacKey {
@@ -38,7 +67,20 @@ impl Kind {
                     encoding,
                 })
         });
-        [Self::ClientKeys, Self::ApiKey].into_iter().chain(keys)
+        let data_keys = KeyEncoding::ALL
+            .into_iter()
+            .map(|encoding| Self::DataKey { encoding });
+        let plain = [
+            Self::ClientKeys,
+            Self::ApiKey,
+            Self::Basic,
+            Self::OauthClient,
+            Self::Certificate,
+            Self::StorageAccount,
+            Self::Database,
+            Self::AwsKey,
+        ];
+        plain.into_iter().chain(mac_keys).chain(data_keys)
     }
 
     /// The kind as people write it.
@@ -46,7 +88,14 @@ impl Kind {
         match self {
             Self::ClientKeys => "client-keys",
             Self::ApiKey => "api-key",
+            Self::Basic => "basic",
             Self::HmacKey { .. } => "hmac-key",
+            Self::OauthClient => "oauth-client",
+            Self::Certificate => "certificate",
+            Self::StorageAccount => "storage-account",
+            Self::Database => "database",
+            Self::AwsKey => "aws-key",
+            Self::DataKey { .. } => "data-key",
         }
     }
 
@@ -55,9 +104,25 @@ impl Kind {
     pub const fn max_bytes(&self) -> usize {
         match self {
             Self::ClientKeys => 1 << 20,
-            Self::ApiKey => 4096,
+            Self::Certificate => 128 << 10,
+            Self::ApiKey | Self::Basic | Self::StorageAccount | Self::Database => 4096,
             // Hexadecimal doubles the length.
-            Self::HmacKey { .. } => 8192,
+            Self::HmacKey { .. } | Self::OauthClient | Self::AwsKey => 8192,
+            Self::DataKey { .. } => 128,
+        }
+    }
+
+    /// Whether a version stays accepted after the next one has taken its place.
+    pub(crate) const fn keeps_previous(&self) -> bool {
+        matches!(self, Self::HmacKey { .. })
+    }
+
+    /// How many versions are kept beside the one in use.
+    pub(crate) const fn max_old_versions(&self) -> usize {
+        match self {
+            // A removed client's key must not linger.
+            Self::ClientKeys => 2,
+            _ => 8,
         }
     }
 }
@@ -127,18 +192,13 @@ impl FromStr for Kind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        match text {
-            "client-keys" => Ok(Self::ClientKeys),
-            "api-key" => Ok(Self::ApiKey),
-            "hmac-key" => Ok(Self::HmacKey {
-                algorithm: MacAlgorithm::Sha256,
-                encoding: KeyEncoding::Raw,
-            }),
-            _ => Err(UnknownWord {
-                what: "kind",
-                valid: "client-keys, api-key, hmac-key",
-            }),
-        }
+        // Of each word, the first is the one with the default parameters.
+        let found = Self::all().find(|kind| kind.as_str() == text);
+        found.ok_or(UnknownWord {
+            what: "kind",
+            valid: "client-keys, api-key, basic, hmac-key, oauth-client, certificate, \
+                    storage-account, database, aws-key, data-key",
+        })
     }
 }
 

@@ -8,7 +8,9 @@
 //! - every use passes one function, [`Vault::permit`], and what it permits or
 //!   refuses is in the audit trail before anything that depends on it leaves the
 //!   host;
-//! - the vault file is authenticated as a whole before any of it is believed.
+//! - the vault file is authenticated as a whole before any of it is believed;
+//! - a value that is not being used right now stands in memory encrypted, one
+//!   that is in pages of its own ([`memory_protection`]).
 //!
 //! What it leaves to others: sockets, HTTP, policies. It depends on names and on
 //! nothing else of Keyward.
@@ -56,11 +58,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod attach;
 mod audit;
 mod client_keys;
+mod clients;
 mod contents;
 pub mod disk;
 mod error;
@@ -73,16 +76,23 @@ mod identity;
 mod import;
 mod kind;
 mod ledger;
+mod lifecycle;
 mod live;
 mod mac;
+mod master;
+mod memory;
 mod permit;
+mod plaintext;
 mod presented;
 mod primitives;
+mod recovery;
 mod seal;
 mod secret;
 mod signature;
+mod slots;
 mod store;
 pub mod uses;
+mod values;
 mod vault;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
@@ -100,14 +110,20 @@ pub use grants::{
     PathTemplate, Placement, RequestSignature, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
-pub use identity::{Actor, Ask, PolicyIdentity, SecretInfo};
+pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
+pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
+pub use master::VaultStatus;
+pub use memory::{MemoryProtection, memory_protection};
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
+pub use recovery::{Accepted, Restored};
 pub use secret::{ClientKeyFault, ImportError, Secret};
+pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
 pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
-pub use vault::{Created, Vault};
+pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
+pub use vault::{Created, Opening, Vault};

@@ -4,22 +4,26 @@
 //! sees one state of everything, and asking needs no lock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName};
+use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, SecretName, ValueName};
+use uuid::Uuid;
 
 use crate::audit::{Hash, Outcome};
 use crate::client_keys::ClientKeys;
-use crate::contents::Contents;
+use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
-use crate::guard::Matcher;
-use crate::identity::{PolicyIdentity, SecretInfo};
+use crate::guard::{KeptMatcher, Matcher};
+use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
+use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
 use crate::mac::MacKey;
 use crate::secret::Secret;
+use crate::slots::SlotInfo;
 use crate::uses::Use;
+use crate::values::ValueInfo;
 
 /// A secret, ready to be used.
 pub(crate) struct LiveSecret {
@@ -32,6 +36,7 @@ pub(crate) struct LiveSecret {
 /// One version of a secret, in the form in which it is used.
 pub(crate) struct Version {
     pub(crate) number: u64,
+    pub(crate) validity: Validity,
     pub(crate) material: Material,
 }
 
@@ -40,19 +45,20 @@ pub(crate) enum Material {
     ApiKey(ApiKey),
     Mac(MacKey),
     ClientKeys(ClientKeys),
+    /// Of a kind that no use fits yet: its value stays sealed.
+    Sealed,
 }
 
 /// A value that is written into requests.
 pub(crate) struct ApiKey {
     pub(crate) value: Secret,
-    matcher: OnceLock<Arc<Matcher>>,
+    matcher: KeptMatcher,
 }
 
 impl ApiKey {
-    /// What finds the value in answers; made at its first use.
-    pub(crate) fn matcher(&self) -> &Arc<Matcher> {
-        self.matcher
-            .get_or_init(|| Arc::new(Matcher::new(&self.value)))
+    /// What finds the value in answers.
+    pub(crate) fn matcher(&self) -> Arc<Matcher> {
+        self.matcher.get(&self.value)
     }
 }
 
@@ -60,29 +66,133 @@ crate::secret::assert_not_implemented!(Version: std::fmt::Debug, Clone, serde::S
 crate::secret::assert_not_implemented!(LiveSecret: std::fmt::Debug, Clone, serde::Serialize);
 
 impl Version {
-    pub(crate) fn prepare(number: u64, contents: Contents) -> Result<Self, Damaged> {
-        let material = match contents.kind {
+    fn prepare(kind: Kind, stored: &StoredVersion<'_>) -> Result<Self, Damaged> {
+        let material = match kind {
             Kind::ApiKey => Material::ApiKey(ApiKey {
-                value: contents.value,
-                matcher: OnceLock::new(),
+                value: Secret::copy_of(stored.value),
+                matcher: KeptMatcher::default(),
             }),
             Kind::HmacKey { algorithm, .. } => {
-                Material::Mac(MacKey::prepare(algorithm, &contents.value))
+                let key = Secret::copy_of(stored.value);
+                Material::Mac(MacKey::prepare(algorithm, key))
             }
             Kind::ClientKeys => {
-                Material::ClientKeys(ClientKeys::prepare(&contents.value).ok_or(Damaged)?)
+                Material::ClientKeys(ClientKeys::prepare(stored.value).ok_or(Damaged)?)
             }
+            _ => Material::Sealed,
         };
-        Ok(Self { number, material })
+        Ok(Self {
+            number: stored.number,
+            validity: stored.validity()?,
+            material,
+        })
     }
+
+    /// Whether it may be used now.
+    pub(crate) fn is_valid(&self) -> bool {
+        // Most versions have no bounds, and asking for the time takes longer than
+        // all else here.
+        !self.validity.is_bounded() || self.validity.contains(Timestamp::now())
+    }
+}
+
+impl StoredVersion<'_> {
+    fn validity(&self) -> Result<Validity, Damaged> {
+        Ok(Validity {
+            not_before: self.not_before.map(timestamp).transpose()?,
+            not_after: self.not_after.map(timestamp).transpose()?,
+        })
+    }
+}
+
+impl LiveSecret {
+    /// Prepares the versions in use; the others stay sealed.
+    pub(crate) fn prepare(id: Uuid, stored: &StoredSecret<'_>) -> Result<Self, Damaged> {
+        let prepare = |number: u64| {
+            let version = stored.version(number).ok_or(Damaged)?;
+            Version::prepare(stored.kind, version).map(Arc::new)
+        };
+        let versions = stored.versions.iter().map(|version| {
+            Ok(VersionInfo {
+                number: version.number,
+                created: timestamp(version.created)?,
+                validity: version.validity()?,
+                state: match version.number {
+                    number if number == stored.current => VersionState::Current,
+                    number if Some(number) == stored.previous => VersionState::Previous,
+                    _ => VersionState::Kept,
+                },
+            })
+        });
+        let in_use = stored.version(stored.current).ok_or(Damaged)?;
+        Ok(Self {
+            info: SecretInfo {
+                name: stored.name.clone(),
+                kind: stored.kind,
+                id,
+                state: stored.state,
+                version: stored.current,
+                versions: versions.collect::<Result<_, Damaged>>()?,
+                created: timestamp(stored.created)?,
+                updated: timestamp(in_use.created)?,
+            },
+            current: prepare(stored.current)?,
+            previous: stored.previous.map(prepare).transpose()?,
+        })
+    }
+}
+
+/// The time that seconds since 1970 say.
+pub(crate) fn timestamp(seconds: u64) -> Result<Timestamp, Damaged> {
+    let seconds = i64::try_from(seconds).map_err(|_| Damaged)?;
+    Timestamp::from_second(seconds).map_err(|_| Damaged)
 }
 
 /// The secrets by name.
 pub(crate) type Secrets = BTreeMap<SecretName, Arc<LiveSecret>>;
+/// The named values by name.
+pub(crate) type Values = BTreeMap<ValueName, Arc<ValueInfo>>;
+/// The grants that were revoked, and when, in seconds since 1970.
+pub(crate) type Revocations = BTreeMap<GrantId, u64>;
+
+/// What is known of the vault file.
+#[derive(Clone)]
+pub(crate) struct Summary {
+    pub(crate) vault: Uuid,
+    pub(crate) epoch: u64,
+    pub(crate) wrap_epoch: u64,
+    pub(crate) wraps: u64,
+    pub(crate) slots: Vec<SlotInfo>,
+    pub(crate) bytes: u64,
+}
+
+/// What a [`Live`] is made of: what the vault holds, and the grants that were
+/// loaded. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) values: Arc<Values>,
+    pub(crate) revoked: Arc<Revocations>,
+    /// `None` until grants are loaded.
+    pub(crate) loaded: Option<Grants>,
+}
+
+impl Parts {
+    /// What of the loaded grants is not revoked.
+    pub(crate) fn grants(&self) -> Grants {
+        match &self.loaded {
+            None => Grants::none(),
+            Some(loaded) if self.revoked.is_empty() => loaded.clone(),
+            Some(loaded) => loaded.without(&self.revoked.keys().cloned().collect::<Vec<_>>()),
+        }
+    }
+}
 
 /// All that is in force at one moment.
 pub(crate) struct Live {
-    pub(crate) secrets: Secrets,
+    pub(crate) parts: Parts,
+    pub(crate) summary: Summary,
+    /// Those that were loaded, without those that are revoked.
     pub(crate) grants: Grants,
     /// The digest of the grants.
     pub(crate) digest: Hash,
@@ -107,7 +217,8 @@ pub(crate) struct Bound {
 pub(crate) type Refusal<'a> = (Outcome, Option<&'a Bound>);
 
 impl Live {
-    pub(crate) fn new(secrets: Secrets, grants: Grants) -> Self {
+    pub(crate) fn new(parts: Parts, summary: Summary) -> Self {
+        let grants = parts.grants();
         let mut policies = HashMap::<PolicyName, Granted>::new();
         for grant in grants.iter() {
             let granted = policies.entry(grant.policy.clone()).or_default();
@@ -116,14 +227,15 @@ impl Live {
             }
             let bound = Bound {
                 grant: Arc::clone(grant),
-                secret: secrets.get(&grant.secret).cloned(),
+                secret: parts.secrets.get(&grant.secret).cloned(),
             };
             let bounds = granted.by_alias.entry(grant.alias.clone()).or_default();
             bounds.push(bound);
         }
         Self {
             digest: grants.digest(),
-            secrets,
+            parts,
+            summary,
             grants,
             policies,
         }
@@ -207,6 +319,12 @@ impl Bound {
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
         if !use_.fits(&secret.info.kind) {
             return Err(Outcome::KindDoesNotFit);
+        }
+        if secret.info.state == SecretState::Disabled {
+            return Err(Outcome::Disabled);
+        }
+        if !secret.current.is_valid() {
+            return Err(Outcome::NotValid);
         }
         Ok(secret)
     }

@@ -5,6 +5,7 @@ use aws_lc_rs::hmac;
 
 use crate::kind::MacAlgorithm;
 use crate::live::Material;
+use crate::memory::burn_stack;
 use crate::permit::Permit;
 use crate::secret::Secret;
 use crate::uses;
@@ -35,27 +36,37 @@ impl AsRef<[u8]> for Mac {
     }
 }
 
-/// A key with its padding hashed already, so that using it costs no more than the
-/// message.
-pub(crate) struct MacKey(hmac::Key);
+/// A key, shielded. What is computed from it is made for each use and wiped after.
+pub(crate) struct MacKey {
+    algorithm: hmac::Algorithm,
+    key: Secret,
+}
 
 impl MacKey {
-    pub(crate) fn prepare(algorithm: MacAlgorithm, key: &Secret) -> Self {
+    pub(crate) fn prepare(algorithm: MacAlgorithm, key: Secret) -> Self {
         let algorithm = match algorithm {
             MacAlgorithm::Sha256 => hmac::HMAC_SHA256,
             MacAlgorithm::Sha384 => hmac::HMAC_SHA384,
             MacAlgorithm::Sha512 => hmac::HMAC_SHA512,
         };
-        Self(hmac::Key::new(algorithm, key.expose()))
+        Self { algorithm, key }
+    }
+
+    /// Does something with the key, and leaves no trace of it.
+    fn using<T>(&self, operate: impl FnOnce(&hmac::Key) -> T) -> T {
+        // The key cleanses itself when dropped.
+        let result = operate(&hmac::Key::new(self.algorithm, &self.key.expose()));
+        burn_stack();
+        result
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Mac {
-        Mac(hmac::sign(&self.0, message))
+        Mac(self.using(|key| hmac::sign(key, message)))
     }
 
     /// Takes the same time for all codes of one length.
     fn verify(&self, message: &[u8], code: &[u8]) -> bool {
-        hmac::verify(&self.0, message, code).is_ok()
+        self.using(|key| hmac::verify(key, message, code).is_ok())
     }
 }
 
@@ -87,7 +98,11 @@ impl Permit<uses::MacVerify> {
             return Err(OperationError::Unavailable);
         };
         let by_current = current.verify(message, code);
-        let by_previous = match secret.previous.as_ref().map(|version| &version.material) {
+        let previous = secret
+            .previous
+            .as_ref()
+            .filter(|version| version.is_valid());
+        let by_previous = match previous.map(|version| &version.material) {
             Some(Material::Mac(previous)) => previous.verify(message, code),
             _ => false,
         };
@@ -189,7 +204,7 @@ mod tests {
     fn codes_are_those_of_rfc_4231() {
         for (key, message, codes) in vectors() {
             for (algorithm, code) in MacAlgorithm::ALL.into_iter().zip(codes) {
-                let key = MacKey::prepare(algorithm, &Secret::copy_of(&key));
+                let key = MacKey::prepare(algorithm, Secret::copy_of(&key));
                 assert_eq!(HEXLOWER.encode(key.sign(&message).as_ref()), code);
                 let code = HEXLOWER.decode(code.as_bytes()).unwrap();
                 assert!(key.verify(&message, &code));
@@ -199,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_the_whole_code_verifies() {
-        let key = MacKey::prepare(MacAlgorithm::Sha256, &Secret::copy_of(&[0x0b; 32]));
+        let key = MacKey::prepare(MacAlgorithm::Sha256, Secret::copy_of(&[0x0b; 32]));
         let code = key.sign(b"message").as_ref().to_vec();
         assert!(!key.verify(b"massage", &code));
         for length in 0..code.len() {

@@ -94,7 +94,7 @@ impl Permit<uses::Identify> {
         let subject = match (&self.grant.terms, &self.secret.current.material) {
             (Terms::Identify(place), Material::ClientKeys(keys)) => presented
                 .key(place)
-                .and_then(|key| keys.subject(key).cloned()),
+                .and_then(|key| keys.subject(&key).cloned()),
             _ => None,
         };
         if let Some(mut entry) = self.found {

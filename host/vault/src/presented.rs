@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::grants::KeyPlace;
 use crate::headers::take_alike;
 use crate::identity::PolicyIdentity;
-use crate::secret::Secret;
+use crate::secret::{Exposed, Secret};
 use crate::vault::Vault;
 
 /// What a client presented at the places that grants name. Nobody can look inside;
@@ -33,7 +33,7 @@ impl Presented {
     }
 
     /// The key at a place, if there is exactly one.
-    pub(crate) fn key(&self, place: &KeyPlace) -> Option<&[u8]> {
+    pub(crate) fn key(&self, place: &KeyPlace) -> Option<Exposed> {
         self.0.iter().find_map(|(found_at, found)| match found {
             Found::Key(key) if found_at == place => Some(key.expose()),
             _ => None,

@@ -1,11 +1,12 @@
 //! The key hierarchy and authenticated encryption of the vault file.
 //!
 //! ```text
-//! master key (key file) ──HKDF──► slot keys: commitment, encryption
+//! master key (key file, passphrase or credential)
+//!                ──HKDF──► keys of a slot: commitment, encryption
 //!                                     └─unwraps─► root key (one for each vault)
 //! root key ──HKDF──► file MAC key
-//!                ├─► wrapping key of epoch N ──unwraps──► data key of one version
-//!                └─► audit signing seed                       └─opens─► that version
+//!                └─► wrapping key of epoch N ──unwraps──► data key of one item
+//!                                                             └─opens─► that item
 //! ```
 //!
 //! AES-256-GCM (NIST SP 800-38D) with 96-bit nonces and whole tags; HKDF with
@@ -14,12 +15,14 @@
 //! commitment is compared before anything is decrypted, and what it unwraps is
 //! covered by the MAC over the whole file.
 
+use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use aws_lc_rs::{constant_time, hkdf, hmac};
-use zeroize::Zeroizing;
 
-use crate::format::{Damaged, Slot};
+use crate::format::Damaged;
+use crate::memory::{Scratch, burn_stack};
 use crate::primitives::fill_random;
+use crate::slots::{Slot, SlotHead};
 
 /// The length of every key here, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -30,9 +33,9 @@ pub(crate) const TAG_BYTES: usize = 16;
 /// The length of an encrypted key, in bytes.
 pub(crate) const WRAPPED_BYTES: usize = KEY_BYTES + TAG_BYTES;
 
-/// A 256-bit key on the heap, wiped when dropped. Boxed, because a key that moves
-/// leaves itself behind on the stack.
-pub(crate) struct Key(Box<Zeroizing<[u8; KEY_BYTES]>>);
+/// A 256-bit key, in plain in secret pages for as long as it lives. Wiped when
+/// dropped.
+pub(crate) struct Key(Scratch);
 
 impl Key {
     pub(crate) fn random() -> Self {
@@ -41,11 +44,23 @@ impl Key {
         key
     }
 
-    fn zero() -> Self {
-        Self(Box::new(Zeroizing::new([0; KEY_BYTES])))
+    /// A key that `fill` writes into its place.
+    pub(crate) fn filled_by<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        let mut key = Self::zero();
+        fill(&mut key.0)?;
+        Ok(key)
     }
 
-    fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
+    fn zero() -> Self {
+        Self(Scratch::new(KEY_BYTES))
+    }
+
+    /// The key, ready to encrypt and decrypt. Wiped when dropped.
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new_from_slice(&self.0).expect("a key has 32 bytes")
+    }
+
+    pub(crate) fn copy_of(bytes: &[u8]) -> Result<Self, Damaged> {
         if bytes.len() != KEY_BYTES {
             return Err(Damaged);
         }
@@ -80,20 +95,36 @@ impl Key {
             .expand(label, hkdf::HKDF_SHA256)
             .and_then(|okm| okm.fill(&mut key.0[..]))
             .expect("32 bytes are within HKDF-SHA-256's limit");
+        burn_stack();
         key
+    }
+
+    /// The key, ready to make codes. It cleanses itself when dropped.
+    fn mac_key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+    }
+
+    /// The bytes of a key that is no secret, such as a commitment.
+    fn published(&self) -> [u8; KEY_BYTES] {
+        let mut bytes = [0; KEY_BYTES];
+        bytes.copy_from_slice(&self.0);
+        bytes
     }
 
     /// The ciphertext, with its tag, of `plaintext` under a nonce that this key
     /// has not seen.
     fn seal(&self, nonce: &[u8; NONCE_BYTES], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        // Encrypted in place: the buffer's plaintext is gone when this returns.
-        let mut buffer = Vec::with_capacity(plaintext.len().saturating_add(TAG_BYTES));
-        buffer.extend_from_slice(plaintext);
-        let tag = Aes256Gcm::new((&**self.0).into())
-            .encrypt_inout_detached(&Nonce::from(*nonce), associated, (&mut buffer[..]).into())
+        // From one buffer to the other: the second never holds the plaintext.
+        let mut sealed = vec![0; plaintext.len()];
+        sealed.reserve_exact(TAG_BYTES);
+        let buffers = InOutBuf::new(plaintext, &mut sealed).expect("both have one length");
+        let tag = self
+            .cipher()
+            .encrypt_inout_detached(&Nonce::from(*nonce), associated, buffers)
             .expect("vault contents are far below GCM's 64 GiB");
-        buffer.extend_from_slice(&tag);
-        buffer
+        burn_stack();
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     fn open(
@@ -101,18 +132,19 @@ impl Key {
         nonce: &[u8; NONCE_BYTES],
         associated: &[u8],
         sealed: &[u8],
-    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
+    ) -> Result<Scratch, Damaged> {
         let (ciphertext, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(Damaged)?;
-        let mut buffer = Zeroizing::new(Box::<[u8]>::from(ciphertext));
-        Aes256Gcm::new((&**self.0).into())
-            .decrypt_inout_detached(
-                &Nonce::from(*nonce),
-                associated,
-                (&mut buffer[..]).into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| Damaged)?;
-        Ok(buffer)
+        let mut opened = Scratch::new(ciphertext.len());
+        let buffers = InOutBuf::new(ciphertext, &mut opened).expect("both have one length");
+        let decrypted = self.cipher().decrypt_inout_detached(
+            &Nonce::from(*nonce),
+            associated,
+            buffers,
+            &Tag::from(*tag),
+        );
+        burn_stack();
+        decrypted.map_err(|_| Damaged)?;
+        Ok(opened)
     }
 }
 
@@ -128,58 +160,85 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The key from the key file.
+/// A key that opens a slot: from a key file, a credential or a passphrase.
 pub(crate) struct MasterKey(pub(crate) Key);
 
 impl MasterKey {
-    fn commitment(&self, vault: &[u8; 16]) -> Key {
-        self.0.derive(vault, &[b"keyward v1 slot commitment"])
+    /// The same key once more, for a slot that is sealed anew.
+    pub(crate) fn copy(&self) -> Self {
+        let mut key = Key::zero();
+        key.0.copy_from_slice(&self.0.0);
+        Self(key)
     }
 
-    fn encryption(&self, vault: &[u8; 16]) -> Key {
-        self.0.derive(vault, &[b"keyward v1 slot encryption"])
+    fn commitment(&self, vault: &[u8; 16], slot: u64) -> Key {
+        let label: [&[u8]; 2] = [b"keyward v1 slot commitment", &slot.to_be_bytes()];
+        self.0.derive(vault, &label)
+    }
+
+    fn encryption(&self, vault: &[u8; 16], slot: u64) -> Key {
+        let label: [&[u8]; 2] = [b"keyward v1 slot encryption", &slot.to_be_bytes()];
+        self.0.derive(vault, &label)
     }
 
     /// A slot that opens with this key.
-    pub(crate) fn wrap(&self, vault: &[u8; 16], root: &RootKey) -> Slot {
+    pub(crate) fn wrap(&self, vault: &[u8; 16], head: SlotHead, root: &RootKey) -> Slot {
         let nonce = nonce();
+        let associated = slot_associated(vault, &head);
         let wrapped = self
-            .encryption(vault)
-            .seal(&nonce, &slot_associated(vault), &root.key.0[..]);
+            .encryption(vault, head.id)
+            .seal(&nonce, &associated, &root.key.0[..]);
         Slot {
-            commitment: **self.commitment(vault).0,
+            commitment: self.commitment(vault, head.id).published(),
             nonce,
             wrapped: wrapped.try_into().expect("a wrapped key has 48 bytes"),
+            head,
         }
+    }
+
+    /// Whether this key is the slot's. Takes the same time for all keys.
+    pub(crate) fn fits(&self, vault: &[u8; 16], slot: &Slot) -> bool {
+        let commitment = self.commitment(vault, slot.head.id);
+        constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment).is_ok()
     }
 
     /// The root key in a slot, if this key is the slot's.
     pub(crate) fn unwrap(&self, vault: &[u8; 16], slot: &Slot) -> Result<RootKey, Damaged> {
-        let commitment = self.commitment(vault);
-        constant_time::verify_slices_are_equal(&commitment.0[..], &slot.commitment)
-            .map_err(|_| Damaged)?;
+        if !self.fits(vault, slot) {
+            return Err(Damaged);
+        }
+        let associated = slot_associated(vault, &slot.head);
         let root =
-            self.encryption(vault)
-                .open(&slot.nonce, &slot_associated(vault), &slot.wrapped)?;
+            self.encryption(vault, slot.head.id)
+                .open(&slot.nonce, &associated, &slot.wrapped)?;
         Ok(RootKey::new(Key::copy_of(&root)?, *vault))
     }
 }
 
-fn slot_associated(vault: &[u8; 16]) -> Vec<u8> {
-    [b"keyward v1 slot".as_slice(), vault].concat()
+fn slot_associated(vault: &[u8; 16], head: &SlotHead) -> Vec<u8> {
+    let mut bytes = [b"keyward v1 slot".as_slice(), vault].concat();
+    for number in [head.id, head.method.code(), head.created] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    if let Some((cost, salt)) = head.method.parameters() {
+        for number in [cost.memory_kib, cost.passes, cost.lanes] {
+            bytes.extend_from_slice(&u64::from(number).to_be_bytes());
+        }
+        bytes.extend_from_slice(salt);
+    }
+    bytes
 }
 
 /// The key from which all other keys of one vault come.
 pub(crate) struct RootKey {
     key: Key,
     vault: [u8; 16],
-    file_mac: hmac::Key,
+    file_mac: Key,
 }
 
 impl RootKey {
     pub(crate) fn new(key: Key, vault: [u8; 16]) -> Self {
         let file_mac = key.derive(&vault, &[b"keyward v1 file mac"]);
-        let file_mac = hmac::Key::new(hmac::HMAC_SHA256, &file_mac.0[..]);
         Self {
             key,
             vault,
@@ -189,7 +248,8 @@ impl RootKey {
 
     /// The code over a whole file.
     pub(crate) fn file_mac(&self, file: &[u8]) -> [u8; 32] {
-        let code = hmac::sign(&self.file_mac, file);
+        let code = hmac::sign(&self.file_mac.mac_key(), file);
+        burn_stack();
         code.as_ref()
             .try_into()
             .expect("HMAC-SHA-256 makes 32 bytes")
@@ -197,13 +257,9 @@ impl RootKey {
 
     /// Whether `code` is the code over a whole file.
     pub(crate) fn verify_file(&self, file: &[u8], code: &[u8]) -> Result<(), Damaged> {
-        hmac::verify(&self.file_mac, file, code).map_err(|_| Damaged)
-    }
-
-    /// The seed of the key that signs the audit trail's checkpoints.
-    pub(crate) fn audit_signing_seed(&self) -> Zeroizing<[u8; 32]> {
-        let seed = self.key.derive(&self.vault, &[b"keyward v1 audit signing"]);
-        Zeroizing::new(**seed.0)
+        let verified = hmac::verify(&self.file_mac.mac_key(), file, code);
+        burn_stack();
+        verified.map_err(|_| Damaged)
     }
 
     /// The key that wraps data keys while `epoch` lasts.
@@ -217,11 +273,11 @@ impl RootKey {
     }
 }
 
-/// Which version of which secret something sealed belongs to.
+/// Which revision of which item something sealed belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) secret: [u8; 16],
-    pub(crate) version: u64,
+    pub(crate) item: [u8; 16],
+    pub(crate) revision: u64,
 }
 
 /// A data key, encrypted.
@@ -243,8 +299,8 @@ impl WrappingKey {
         [
             b"keyward v1 data key".as_slice(),
             &self.vault,
-            &place.secret,
-            &place.version.to_be_bytes(),
+            &place.item,
+            &place.revision.to_be_bytes(),
             &self.epoch.to_be_bytes(),
         ]
         .concat()
@@ -268,7 +324,7 @@ impl WrappingKey {
     }
 }
 
-/// Encrypts one version of one secret, once.
+/// Encrypts one revision of one item, once.
 pub(crate) struct DataKey(Key);
 
 impl DataKey {
@@ -280,7 +336,7 @@ impl DataKey {
         plaintext: &[u8],
     ) -> (Self, [u8; NONCE_BYTES], Vec<u8>) {
         let (key, nonce) = (Key::random(), nonce());
-        let sealed = key.seal(&nonce, &version_associated(vault, place), plaintext);
+        let sealed = key.seal(&nonce, &item_associated(vault, place), plaintext);
         (Self(key), nonce, sealed)
     }
 
@@ -290,18 +346,17 @@ impl DataKey {
         place: Place,
         nonce: &[u8; NONCE_BYTES],
         sealed: &[u8],
-    ) -> Result<Zeroizing<Box<[u8]>>, Damaged> {
-        self.0
-            .open(nonce, &version_associated(vault, place), sealed)
+    ) -> Result<Scratch, Damaged> {
+        self.0.open(nonce, &item_associated(vault, place), sealed)
     }
 }
 
-fn version_associated(vault: &[u8; 16], place: Place) -> Vec<u8> {
+fn item_associated(vault: &[u8; 16], place: Place) -> Vec<u8> {
     [
-        b"keyward v1 value".as_slice(),
+        b"keyward v1 item".as_slice(),
         vault,
-        &place.secret,
-        &place.version.to_be_bytes(),
+        &place.item,
+        &place.revision.to_be_bytes(),
     ]
     .concat()
 }
@@ -342,7 +397,7 @@ mod tests {
              8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662\
              76fc6ece0f4e1768cddf8853bb2d551b"
         );
-        assert_eq!(**key.open(&nonce, &associated, &sealed).unwrap(), plaintext);
+        assert_eq!(*key.open(&nonce, &associated, &sealed).unwrap(), plaintext);
     }
 
     #[test]
@@ -373,12 +428,13 @@ mod tests {
         let master = MasterKey(Key::random());
         let root = RootKey::new(Key::random(), vault);
         let keys = [
-            **master.commitment(&vault).0,
-            **master.encryption(&vault).0,
-            *root.audit_signing_seed(),
-            **root.wrapping(1).key.0,
-            **root.wrapping(2).key.0,
-            **master.commitment(&[2; 16]).0,
+            master.commitment(&vault, 1).published(),
+            master.commitment(&vault, 2).published(),
+            master.encryption(&vault, 1).published(),
+            master.encryption(&vault, 2).published(),
+            root.wrapping(1).key.published(),
+            root.wrapping(2).key.published(),
+            master.commitment(&[2; 16], 1).published(),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[index + 1..].contains(key), "{index}");
@@ -386,37 +442,26 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_opens_with_its_key_and_its_vault_only() {
-        let (vault, master) = ([1; 16], MasterKey(Key::random()));
-        let root = RootKey::new(Key::random(), vault);
-        let slot = master.wrap(&vault, &root);
-        let opened = master.unwrap(&vault, &slot).unwrap();
-        assert_eq!(opened.file_mac(b"x"), root.file_mac(b"x"));
-        assert!(MasterKey(Key::random()).unwrap(&vault, &slot).is_err());
-        assert!(master.unwrap(&[2; 16], &slot).is_err());
-    }
-
-    #[test]
     fn what_is_sealed_for_one_place_opens_nowhere_else() {
         let vault = [1; 16];
         let root = RootKey::new(Key::random(), vault);
         let place = Place {
-            secret: [2; 16],
-            version: 3,
+            item: [2; 16],
+            revision: 3,
         };
         let (data_key, nonce, sealed) = DataKey::seal(&vault, place, b"value");
         let wrapped = root.wrapping(1).wrap(place, &data_key);
         let key = root.wrapping(1).unwrap(place, &wrapped).unwrap();
         let opened = key.open(&vault, place, &nonce, &sealed).unwrap();
-        assert_eq!(&**opened, b"value");
+        assert_eq!(&*opened, b"value");
 
         let others = [
             Place {
-                secret: [9; 16],
+                item: [9; 16],
                 ..place
             },
             Place {
-                version: 4,
+                revision: 4,
                 ..place
             },
         ];

@@ -4,7 +4,8 @@
 //! printed, cloned, compared, serialised, dereferenced or measured, by this
 //! crate's callers or by mistake. Inside the crate its bytes are reached through
 //! one function, `expose`, whose callers are listed and tested
-//! (`tests/vault/exposure.rs`).
+//! (`tests/vault/exposure.rs`); it decrypts them into secret pages (`memory/`),
+//! which are wiped when the caller is done.
 //!
 //! What a type can't do is said here too: the value passes through the kernel's
 //! buffers on its way in, and what is attached to a request stands in the HTTP
@@ -14,6 +15,7 @@ use std::io::{self, Read};
 
 use zeroize::Zeroizing;
 
+use crate::memory::{Scratch, Shielded};
 use crate::primitives::fill_random;
 
 /// The longest secret, in bytes: the room for it is made before it is read.
@@ -23,7 +25,8 @@ const MAX_BYTES: usize = 1 << 20;
 /// exactly 6 bits of a random byte.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A secret value on its way into the vault. Wiped when dropped.
+/// A secret value on its way into the vault. In memory it is encrypted, under a key
+/// that this process has drawn for itself.
 ///
 /// There is no way to look inside:
 ///
@@ -31,7 +34,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// let secret = keyward_vault::Secret::generate(43);
 /// println!("{secret:?}");
 /// ```
-pub struct Secret(Zeroizing<Box<[u8]>>);
+pub struct Secret(Shielded);
 
 impl Secret {
     /// Reads a secret to the end of `source`, which may hold at most `max` bytes.
@@ -49,7 +52,7 @@ impl Secret {
         // Sized up front, since a buffer that grows leaves copies behind. The
         // extra bytes are for a line end and for noticing that there is more.
         let capacity = max.saturating_add(3);
-        let mut buffer = Zeroizing::new(vec![0_u8; capacity].into_boxed_slice());
+        let mut buffer = Scratch::new(capacity);
         let mut filled = 0;
         while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
             match source.read(free) {
@@ -80,26 +83,33 @@ impl Secret {
     ///
     /// If the operating system has no randomness to give.
     pub fn generate(length: usize) -> Self {
-        let mut bytes = Zeroizing::new(vec![0_u8; length].into_boxed_slice());
+        let mut bytes = Scratch::new(length);
         fill_random(&mut bytes);
         for byte in &mut bytes[..] {
             *byte = ALPHABET[usize::from(*byte & 63)];
         }
-        Self(bytes)
+        Self::copy_of(&bytes)
     }
 
     /// A secret of its own from bytes that the caller goes on to wipe.
     pub(crate) fn copy_of(value: &[u8]) -> Self {
-        Self(Zeroizing::new(Box::from(value)))
+        Self(Shielded::new(value))
     }
 
-    /// A secret that takes over an exactly sized buffer.
-    pub(crate) fn from_zeroizing(value: Zeroizing<Box<[u8]>>) -> Self {
-        Self(value)
+    /// The bytes, for as long as what is returned is kept: not longer than they are
+    /// used. Every caller is listed in `tests/vault/exposure.rs`, with its reason.
+    pub(crate) fn expose(&self) -> Exposed {
+        Exposed(self.0.open())
     }
+}
 
-    /// The bytes. Every caller is listed in `tests/vault/exposure.rs`, with its reason.
-    pub(crate) fn expose(&self) -> &[u8] {
+/// A value in plain, in secret pages. Wiped when dropped.
+pub(crate) struct Exposed(Scratch);
+
+impl std::ops::Deref for Exposed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.0
     }
 }
@@ -148,6 +158,17 @@ pub enum ImportError {
          a sentence; use random bytes, such as those of `openssl rand -base64 32`"
     )]
     LowEntropy,
+    /// The value doesn't have the form of its kind.
+    #[error("not a valid {kind}: {reason}")]
+    Malformed {
+        /// The kind, as people write it.
+        kind: &'static str,
+        /// What is valid.
+        reason: &'static str,
+    },
+    /// A client's key is malformed.
+    #[error("{0}")]
+    ClientKey(ClientKeyFault),
     /// A set of client keys is malformed.
     #[error("line {line}: {fault}")]
     ClientKeys {
@@ -217,6 +238,7 @@ assert_not_implemented!(
     std::borrow::Borrow<[u8]>, Into<Vec<u8>>, Into<String>, IntoIterator, serde::Serialize,
     Default,
 );
+assert_not_implemented!(Exposed: std::fmt::Debug, Clone, serde::Serialize);
 
 #[cfg(test)]
 mod tests {
@@ -277,14 +299,14 @@ mod tests {
             }
         }
         let secret = Secret::read_from(Trickle(b"trickled\n", false), 64).unwrap();
-        assert_eq!(secret.expose(), b"trickled");
+        assert_eq!(&*secret.expose(), b"trickled");
     }
 
     #[test]
     fn generated_secrets_are_header_safe_and_differ() {
         let (one, two) = (Secret::generate(43), Secret::generate(43));
         assert_eq!(one.expose().len(), 43);
-        assert_ne!(one.expose(), two.expose());
+        assert_ne!(*one.expose(), *two.expose());
         assert!(one.expose().iter().all(|byte| ALPHABET.contains(byte)));
     }
 }

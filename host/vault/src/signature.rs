@@ -224,7 +224,7 @@ mod tests {
                   mHhIDi6pcl8jsasjlTMtDQ==",
             )
             .unwrap();
-        let key = MacKey::prepare(MacAlgorithm::Sha256, &Secret::copy_of(&key));
+        let key = MacKey::prepare(MacAlgorithm::Sha256, Secret::copy_of(&key));
         assert_eq!(
             BASE64.encode(key.sign(&base).as_ref()),
             "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8="

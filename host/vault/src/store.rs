@@ -81,6 +81,11 @@ impl Store {
     }
 
     /// Whether there is anything of the vault file's name.
+    /// Where the vault file is.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
     pub(crate) fn exists(&self) -> Result<bool, VaultError> {
         let found = self.disk.look(&self.path);
         Ok(found.map_err(io_error("look for", &self.path))?.is_some())
@@ -140,13 +145,19 @@ pub(crate) fn read_key(disk: &dyn Disk, path: &Path) -> Result<MasterKey, VaultE
         }
     }
     let text = buffer.get(..filled).unwrap_or_default();
+    parse_key(text).ok_or_else(|| VaultError::NotAKeyFile {
+        path: path.to_owned(),
+    })
+}
+
+/// The longest text of a key file, in bytes.
+pub(crate) const KEY_FILE_BYTES: usize = KEY_FILE_PREFIX.len() + KEY_FILE_DIGITS + 1;
+
+/// The key in a key file's text.
+pub(crate) fn parse_key(text: &[u8]) -> Option<MasterKey> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.strip_prefix(KEY_FILE_PREFIX)
-        .and_then(|digits| Key::from_hex(digits).ok())
-        .map(MasterKey)
-        .ok_or_else(|| VaultError::NotAKeyFile {
-            path: path.to_owned(),
-        })
+    let digits = text.strip_prefix(KEY_FILE_PREFIX)?;
+    Key::from_hex(digits).ok().map(MasterKey)
 }
 
 /// Writes a new key file; refuses to overwrite one.

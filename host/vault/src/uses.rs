@@ -171,6 +171,7 @@ mod tests {
                     ..
                 } => &[SignRequest, MacSign, MacVerify],
                 Kind::HmacKey { .. } => &[MacSign, MacVerify],
+                _ => &[],
             };
             for item in Use::ALL {
                 assert_eq!(item.fits(&kind), allowed.contains(&item), "{kind:?} {item}");

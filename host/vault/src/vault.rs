@@ -3,30 +3,35 @@
 //! Changes take one lock, write the file, write the audit trail, and only then
 //! show; what is in force is read without a lock. So a change that fails half-way
 //! is never seen by a policy.
+//!
+//! The changes themselves stand in `lifecycle.rs` (secrets), `clients.rs`,
+//! `values.rs` and `master.rs` (what opens the vault).
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
-use keyward_names::{ExchangeId, SecretName};
+use keyward_names::{ExchangeId, GrantId, SecretName};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::audit::{self, AuditUnavailable};
+use crate::audit::{self, AuditUnavailable, TrailError, TrailFile};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
-use crate::contents::{self, Contents};
+use crate::contents::{self, Item};
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
 use crate::grants::{Grant, Grants, Terms};
-use crate::identity::{Actor, SecretInfo};
-use crate::kind::Kind;
+use crate::identity::Actor;
 use crate::ledger::Ledger;
-use crate::live::{Live, LiveSecret, Secrets, Version};
-use crate::seal::{self, Key, MasterKey, Place, RootKey};
-use crate::secret::Secret;
-use crate::store::{self, Store, VaultFiles};
+use crate::live::{Live, LiveSecret, Parts, Revocations, Secrets, Summary, Values};
+use crate::memory::Scratch;
+use crate::primitives::fill_random;
+use crate::seal::{self, Key, Place, RootKey, WrappingKey};
+use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
+use crate::store::{Store, VaultFiles};
+use crate::values::ValueInfo;
 
 /// How many data keys one wrapping key seals before another takes its place. Far
 /// below where random 96-bit nonces could meet.
@@ -41,7 +46,15 @@ pub struct Created {
     pub verifier_key: String,
 }
 
-/// The secrets, the grants in force, and the audit trail.
+/// How a vault is opened.
+pub struct Opening {
+    /// What opens it.
+    pub key: KeySource,
+    /// When records of the audit trail count as written.
+    pub durability: Durability,
+}
+
+/// The secrets, the named values, the grants in force, and the audit trail.
 ///
 /// One process has a vault open at a time. Everything takes `&self`; share it in
 /// an [`Arc`].
@@ -54,12 +67,14 @@ pub struct Vault {
 }
 
 /// What changes of the vault need.
-struct Writer {
+pub(crate) struct Writer {
     store: Store,
-    root: RootKey,
-    file: VaultFile,
+    pub(crate) root: RootKey,
+    pub(crate) file: VaultFile,
     /// The MAC of the vault file as it is on disk.
     mac: [u8; 32],
+    /// The item that holds the revocations.
+    revocations: Uuid,
     /// Whether a change was written that the audit trail didn't take.
     unrecorded: bool,
 }
@@ -73,49 +88,68 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// Makes a key file, an empty vault and its audit trail.
     ///
-    /// Errors: one of the files exists (nothing is overwritten), or can't be
-    /// written. A key file that was made before another step failed is left where
+    /// Errors: one of the files or an audit trail exists (nothing is overwritten), or
+    /// can't be written. A key file that was made before another step failed is left where
     /// it is.
     pub fn create(files: &VaultFiles) -> Result<Created, VaultError> {
-        Self::create_on(&file_system(), files)
+        Self::create_from(files, &NewKey::KeyFile(files.key.clone()))
+    }
+
+    /// The same, with any key; `files.key` is not used.
+    ///
+    /// Errors: also those of [`add_slot`](Self::add_slot).
+    pub fn create_from(files: &VaultFiles, key: &NewKey) -> Result<Created, VaultError> {
+        Self::create_on(&file_system(), files, key)
     }
 
     /// The same on another [`Disk`]: for tests of what a disk can do, and for who
     /// keeps files in another way.
-    pub fn create_on(disk: &Arc<dyn Disk>, files: &VaultFiles) -> Result<Created, VaultError> {
+    pub fn create_on(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        key: &NewKey,
+    ) -> Result<Created, VaultError> {
         let mut store = Store::lock(disk, &files.vault)?;
         if store.exists()? {
             return Err(VaultError::Exists {
                 path: files.vault.clone(),
             });
         }
-        let master = MasterKey(Key::random());
-        store::create_key(disk.as_ref(), &files.key, &master)?;
-
+        let storage = trail_storage(disk, &files.audit)?;
+        if has_trail(storage.as_ref())? {
+            return Err(VaultError::Exists {
+                path: files.audit.clone(),
+            });
+        }
+        let (master, method) = slots::prepare(disk.as_ref(), key)?;
         let vault = seal::random();
         let root = RootKey::new(Key::random(), vault);
-        let trail = open_trail(
-            trail_storage(disk, &files.audit)?,
-            &root,
-            vault,
-            Durability::Strict,
-        )?;
-        let (size, trail_root) = trail.anchor();
-        let file = VaultFile {
+        let head = SlotHead {
+            id: 1,
+            method,
+            created: seconds_now(),
+        };
+        let mut file = VaultFile {
             vault,
             epoch: 1,
-            slot: master.wrap(&vault, &root),
+            slots: vec![master.wrap(&vault, head, &root)],
+            next_slot: 2,
             wrap_epoch: 1,
             wraps: 0,
-            trail: TrailMark {
-                size,
-                root: trail_root,
-            },
+            trail: TrailMark::of_a_new_trail(),
             previous: [0; 32],
             records: Vec::new(),
         };
+        let mut seed = Zeroizing::new([0; 32]);
+        fill_random(&mut seed[..]);
+        file.put(&root, new_id(), &Item::AuditSeed(&seed))?;
+        file.put(&root, new_id(), &Item::Revocations(Revocations::new()))?;
+
+        // The vault file first: it has the trail's key. If this ends in between,
+        // opening the vault starts the trail.
         let (bytes, mac) = file.encode(&root);
         store.replace(&bytes)?;
+        let trail = open_trail(storage, seed, vault, Durability::Strict)?;
         let act = Administrative::new(Act::VaultCreated, "keyward", None).vault(1, mac);
         trail.append_administrative(act)?;
         Ok(Created {
@@ -123,51 +157,65 @@ impl Vault {
         })
     }
 
-    /// Opens a vault and its audit trail, and locks both until it is dropped. No
-    /// grants are in force until [`set_grants`](Self::set_grants).
+    /// Opens a vault with its key file, and its audit trail, and locks both until
+    /// it is dropped. No grants are in force until
+    /// [`set_grants`](Self::set_grants).
     ///
     /// Errors: see [`VaultError`]. A wrong key file and a damaged vault file give
     /// the same one.
     pub fn open(files: &VaultFiles, durability: Durability) -> Result<Self, VaultError> {
-        Self::open_on(&file_system(), files, durability)
+        let key = KeySource::KeyFile(files.key.clone());
+        Self::open_from(files, Opening { key, durability })
+    }
+
+    /// The same, with any key; `files.key` is not used. With a passphrase, it
+    /// blocks for about a second at the default cost.
+    ///
+    /// Errors: also, the passphrase needs more memory than there is.
+    pub fn open_from(files: &VaultFiles, opening: Opening) -> Result<Self, VaultError> {
+        Self::open_on(&file_system(), files, opening)
     }
 
     /// The same on another [`Disk`].
     pub fn open_on(
         disk: &Arc<dyn Disk>,
         files: &VaultFiles,
-        durability: Durability,
+        opening: Opening,
     ) -> Result<Self, VaultError> {
         // The trail's directory is touched only once the vault file is believed.
-        Self::open_storage(disk, files, durability, || {
-            trail_storage(disk, &files.audit)
-        })
+        let storage = || trail_storage(disk, &files.audit);
+        Self::open_storage(disk, files, opening, storage)
     }
 
-    /// The same, with the caller's storage for the audit trail; `files.audit` is
-    /// not used.
+    /// Opens it with its key file, and with the caller's storage for the audit
+    /// trail; `files.audit` is not used.
     pub fn open_with(
         files: &VaultFiles,
         storage: Box<dyn TrailStorage>,
         durability: Durability,
     ) -> Result<Self, VaultError> {
-        Self::open_storage(&file_system(), files, durability, || Ok(storage))
+        let key = KeySource::KeyFile(files.key.clone());
+        let opening = Opening { key, durability };
+        Self::open_storage(&file_system(), files, opening, || Ok(storage))
     }
 
     fn open_storage(
         disk: &Arc<dyn Disk>,
         files: &VaultFiles,
-        durability: Durability,
+        opening: Opening,
         storage: impl FnOnce() -> Result<Box<dyn TrailStorage>, VaultError>,
     ) -> Result<Self, VaultError> {
         let store = Store::lock(disk, &files.vault)?;
         let bytes = store.read()?;
-        let master = store::read_key(disk.as_ref(), &files.key)?;
-        let (file, root, mac) = VaultFile::open(&bytes, &master)?;
-        drop(master);
-        let secrets = open_secrets(&file, &root)?;
+        let opener = Opener::load(disk.as_ref(), &opening.key)?;
+        let (file, root, mac) = VaultFile::open(&bytes, &opener)?;
+        drop(opener);
+        drop(opening.key);
+        let size = bytes.len() as u64;
+        drop(bytes);
+        let held = Held::open(&file, &root)?;
 
-        let audit = open_trail(storage()?, &root, file.vault, durability)?;
+        let audit = open_trail(storage()?, held.seed, file.vault, opening.durability)?;
         if audit.root_at(file.trail.size) != Some(file.trail.root) {
             return Err(VaultError::TrailDiffers {
                 expected: file.trail.size,
@@ -182,102 +230,25 @@ impl Vault {
         }
         let act = Administrative::new(Act::Opened, "keyward", None).vault(file.epoch, mac);
         audit.append_administrative(act)?;
+        let live = Live::new(held.parts, file.summary(size)?);
         let writer = Writer {
             store,
             root,
             file,
             mac,
+            revocations: held.revocations,
             unrecorded: false,
         };
         Ok(Self {
-            live: ArcSwap::from_pointee(Live::new(secrets, Grants::none())),
+            live: ArcSwap::from_pointee(live),
             audit,
             writer: Mutex::new(writer),
         })
     }
 
-    /// Adds a secret. Nothing may use it until a grant says so.
-    ///
-    /// Blocks until it is on disk and in the audit trail. Errors: the value can't
-    /// be of that kind, the name is taken, or a file can't be written. After the
-    /// last the vault takes no more changes until it is reopened, and may then have
-    /// the secret or not.
-    pub fn add(
-        &self,
-        name: &SecretName,
-        kind: Kind,
-        value: Secret,
-        actor: &Actor,
-    ) -> Result<SecretInfo, VaultError> {
-        let value = kind.import(value)?;
-        self.change(
-            |writer, secrets| {
-                if secrets.contains_key(name) {
-                    return Err(VaultError::NameTaken(name.clone()));
-                }
-                let now = seconds_now();
-                let contents = Contents {
-                    name: name.clone(),
-                    kind,
-                    created: now,
-                    updated: now,
-                    value,
-                };
-                // UUID version 4: random but for the six bits that say so.
-                let id = uuid::Builder::from_random_bytes(seal::random()).into_uuid();
-                writer.put(id, 1, contents, None, secrets)?;
-                Ok((Act::SecretAdded, id, name.clone(), 1))
-            },
-            actor,
-        )
-    }
-
-    /// Gives a secret a new value of the same kind. Permits that are under way go
-    /// on with the version that they were given for; later ones get the new one.
-    ///
-    /// A MAC key's last version stays accepted where codes are verified, until the
-    /// next rotation; of other kinds the old version is gone.
-    ///
-    /// Blocks and fails as [`add`](Self::add) does; also if there is no such secret.
-    pub fn rotate(
-        &self,
-        name: &SecretName,
-        value: Secret,
-        actor: &Actor,
-    ) -> Result<SecretInfo, VaultError> {
-        self.change(
-            |writer, secrets| {
-                let Some(old) = secrets.get(name).cloned() else {
-                    return Err(VaultError::NoSuchSecret(name.clone()));
-                };
-                let kind = old.info.kind;
-                let contents = Contents {
-                    name: name.clone(),
-                    kind,
-                    created: seconds_of(old.info.created),
-                    updated: seconds_now(),
-                    value: kind.import(value)?,
-                };
-                let version = old.current.number.saturating_add(1);
-                let keeps_previous = matches!(kind, Kind::HmacKey { .. });
-                let previous = keeps_previous.then(|| Arc::clone(&old.current));
-                writer.put(old.info.id, version, contents, previous, secrets)?;
-                Ok((Act::SecretRotated, old.info.id, name.clone(), version))
-            },
-            actor,
-        )
-    }
-
-    /// What is known of each secret, by name.
-    pub fn list(&self) -> Vec<SecretInfo> {
-        let live = self.live.load();
-        live.secrets
-            .values()
-            .map(|secret| secret.info.clone())
-            .collect()
-    }
-
-    /// Puts a set of grants in force, in place of the one before, at once.
+    /// Puts a set of grants in force, in place of the one before, at once: all of
+    /// them but those that are revoked. A revocation of a grant that the set
+    /// doesn't have ends.
     ///
     /// Blocks until the set's digest and what it changes are in the audit trail.
     /// Errors: a key would be used for both `mac-sign` and `sign-request`, or the
@@ -285,15 +256,77 @@ impl Vault {
     pub fn set_grants(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
         check_signers(&grants)?;
         // Held so that no change of the secrets is lost in between.
-        let _writer = self.writer.lock().map_err(|_| VaultError::ReadOnly)?;
+        let mut writer = self.lock()?;
         let live = self.live.load_full();
-        let (added, removed) = grants.changes_since(&live.grants);
-        let act = Administrative::new(Act::GrantsLoaded, &actor.name, actor.reason.as_deref())
-            .grants(grants.digest(), &added, &removed);
+        let mut parts = live.parts.clone();
+        let ended = |grant: &GrantId| grants.get(grant).is_none();
+        let some_end = parts.revoked.keys().any(ended);
+        if some_end {
+            Arc::make_mut(&mut parts.revoked).retain(|grant, _| !ended(grant));
+        }
+        parts.loaded = Some(grants);
+        let next = parts.grants();
+        let (added, removed) = next.changes_since(&live.grants);
+        let act = actor.did(Act::GrantsLoaded);
+        let act = act.grants(next.digest(), &added, &removed);
+        if some_end {
+            return self.change_locked(&mut writer, |draft| {
+                draft.parts = parts;
+                draft.put_revocations()?;
+                Ok((act, ()))
+            });
+        }
         self.audit.append_administrative(act)?;
-        let next = Live::new(live.secrets.clone(), grants);
-        self.live.store(Arc::new(next));
+        self.live
+            .store(Arc::new(Live::new(parts, live.summary.clone())));
         Ok(())
+    }
+
+    /// Withdraws a grant, at once: nobody may use a secret by it, whatever the
+    /// grants file says, until it is reinstated or a loaded file no longer has it.
+    ///
+    /// Blocks until it is on disk and in the audit trail. Errors: the grants that
+    /// were loaded have no such grant, or a file can't be written.
+    pub fn revoke_grant(&self, grant: &GrantId, actor: &Actor) -> Result<(), VaultError> {
+        self.change(|draft| {
+            let loaded = draft.parts.loaded.as_ref();
+            if loaded.is_some_and(|loaded| loaded.get(grant).is_none()) {
+                return Err(VaultError::NoSuchGrant(grant.clone()));
+            }
+            let revoked = Arc::make_mut(&mut draft.parts.revoked);
+            revoked.entry(grant.clone()).or_insert_with(seconds_now);
+            draft.put_revocations()?;
+            let digest = draft.parts.grants().digest();
+            let gone = std::slice::from_ref(grant);
+            Ok((actor.did(Act::GrantsRevoked).grants(digest, &[], gone), ()))
+        })
+    }
+
+    /// Puts a revoked grant in force again.
+    ///
+    /// Blocks until it is on disk and in the audit trail. Errors: it is not
+    /// revoked, or a file can't be written.
+    pub fn reinstate_grant(&self, grant: &GrantId, actor: &Actor) -> Result<(), VaultError> {
+        self.change(|draft| {
+            if Arc::make_mut(&mut draft.parts.revoked)
+                .remove(grant)
+                .is_none()
+            {
+                return Err(VaultError::NotRevoked(grant.clone()));
+            }
+            draft.put_revocations()?;
+            let digest = draft.parts.grants().digest();
+            let back = std::slice::from_ref(grant);
+            Ok((
+                actor.did(Act::GrantsReinstated).grants(digest, back, &[]),
+                (),
+            ))
+        })
+    }
+
+    /// The grants that are revoked, by id.
+    pub fn revoked(&self) -> Vec<GrantId> {
+        self.live.load().parts.revoked.keys().cloned().collect()
     }
 
     /// The grants in force now.
@@ -316,137 +349,266 @@ impl Vault {
         self.live.load()
     }
 
-    /// Makes one change of the secrets: in the file, in the trail, in force.
-    fn change(
+    /// Where its files are.
+    pub(crate) fn disk(&self) -> Result<Arc<dyn Disk>, VaultError> {
+        Ok(self.lock()?.store.disk())
+    }
+
+    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Writer>, VaultError> {
+        self.writer.lock().map_err(|_| VaultError::ReadOnly)
+    }
+
+    /// Makes one change: in the file, in the trail, in force. `make` says which act
+    /// it was.
+    pub(crate) fn change<T>(
         &self,
-        make: impl FnOnce(&mut Writer, &mut Secrets) -> Result<Made, VaultError>,
-        actor: &Actor,
-    ) -> Result<SecretInfo, VaultError> {
-        let mut writer = self.writer.lock().map_err(|_| VaultError::ReadOnly)?;
-        let writer = &mut *writer;
+        make: impl FnOnce(&mut Draft) -> Result<(Administrative, T), VaultError>,
+    ) -> Result<T, VaultError> {
+        let mut writer = self.lock()?;
+        self.change_locked(&mut writer, make)
+    }
+
+    pub(crate) fn change_locked<T>(
+        &self,
+        writer: &mut Writer,
+        make: impl FnOnce(&mut Draft) -> Result<(Administrative, T), VaultError>,
+    ) -> Result<T, VaultError> {
         if writer.unrecorded {
             return Err(VaultError::ReadOnly);
         }
         // The new file vouches for all that the trail has by now. Durable, so that
         // a crash can't leave a file that asks for more than there is.
         let (size, root) = self.audit.durable_anchor().ok_or(AuditUnavailable)?;
-        writer.file.trail = TrailMark { size, root };
-        let live = self.live.load_full();
-        let mut secrets = live.secrets.clone();
-        let (act, id, name, version) = make(writer, &mut secrets)?;
+        let mut draft = Draft {
+            file: writer.file.clone(),
+            root: RootKeyOf::Before(&writer.root),
+            revocations: writer.revocations,
+            parts: self.live.load().parts.clone(),
+        };
+        let (act, result) = make(&mut draft)?;
+        let Draft {
+            mut file,
+            root: new_root,
+            parts,
+            ..
+        } = draft;
+        file.epoch = file.epoch.saturating_add(1);
+        file.previous = writer.mac;
+        file.trail = TrailMark { size, root };
+        let (bytes, mac) = file.encode(new_root.get());
+        let summary = file.summary(bytes.len() as u64)?;
+        writer.store.replace(&bytes)?;
+        drop(bytes);
 
         // From here on the file has the change. Until the trail has it too, it is
         // not in force and nothing else is changed.
+        let new_root = new_root.into_new();
+        writer.file = file;
+        writer.mac = mac;
+        if let Some(new_root) = new_root {
+            writer.root = new_root;
+        }
         writer.unrecorded = true;
-        let act = Administrative::new(act, &actor.name, actor.reason.as_deref())
-            .secret(id, &name, version)
-            .vault(writer.file.epoch, writer.mac);
+        let act = act.vault(writer.file.epoch, writer.mac);
         self.audit.append_administrative(act)?;
         writer.unrecorded = false;
-
-        let info = secrets.get(&name).map(|secret| secret.info.clone());
-        let next = Live::new(secrets, live.grants.clone());
-        self.live.store(Arc::new(next));
-        info.ok_or(VaultError::NoSuchSecret(name))
+        self.live.store(Arc::new(Live::new(parts, summary)));
+        Ok(result)
     }
 }
-
-/// A change that was written: the act, and the secret and version it is about.
-type Made = (Act, Uuid, SecretName, u64);
 
 impl Writer {
-    /// Writes a new version of a secret and puts it among `secrets`. Of the
-    /// versions before it, the file keeps `previous` and no other.
-    fn put(
-        &mut self,
-        id: Uuid,
-        version: u64,
-        contents: Contents,
-        previous: Option<Arc<Version>>,
-        secrets: &mut Secrets,
-    ) -> Result<(), VaultError> {
-        let mut file = self.file.clone();
-        file.epoch = file.epoch.saturating_add(1);
-        file.previous = self.mac;
-        if file.wraps >= WRAPS_PER_KEY {
-            let (from, to) = (file.wrap_epoch, file.wrap_epoch.saturating_add(1));
-            contents::rewrap(&mut file.records, &self.root, from, to)?;
-            file.wrap_epoch = to;
-            file.wraps = file.records.len() as u64;
+    /// The MAC of the vault file as it is on disk.
+    pub(crate) const fn mac(&self) -> [u8; 32] {
+        self.mac
+    }
+
+    /// An item's bytes.
+    pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
+        self.file.open_item(&self.root, id)
+    }
+}
+
+/// The root key of a change: as it was, or another.
+pub(crate) enum RootKeyOf<'a> {
+    Before(&'a RootKey),
+    New(RootKey),
+}
+
+impl RootKeyOf<'_> {
+    pub(crate) fn get(&self) -> &RootKey {
+        match self {
+            Self::Before(root) => root,
+            Self::New(root) => root,
         }
-        file.wraps = file.wraps.saturating_add(1);
-        let kept = previous.as_ref().map(|version| version.number);
-        let secret = *id.as_bytes();
-        file.records
-            .retain(|record| record.place.secret != secret || Some(record.place.version) == kept);
-        let place = Place { secret, version };
-        let wrapping = self.root.wrapping(file.wrap_epoch);
-        let record = contents.seal(&file.vault, place, &wrapping);
-        let at = file.records.partition_point(|other| {
-            (other.place.secret, other.place.version) < (place.secret, place.version)
-        });
-        file.records.insert(at, record);
+    }
 
-        let secret = live_secret(id, version, contents, previous)?;
+    fn into_new(self) -> Option<RootKey> {
+        match self {
+            Self::Before(_) => None,
+            Self::New(root) => Some(root),
+        }
+    }
+}
 
-        let (bytes, mac) = file.encode(&self.root);
-        self.store.replace(&bytes)?;
-        self.file = file;
-        self.mac = mac;
-        secrets.insert(secret.info.name.clone(), Arc::new(secret));
+/// A change in the making: the file and what will be in force.
+pub(crate) struct Draft<'a> {
+    pub(crate) file: VaultFile,
+    pub(crate) root: RootKeyOf<'a>,
+    revocations: Uuid,
+    pub(crate) parts: Parts,
+}
+
+impl Draft<'_> {
+    /// A secret that is there.
+    pub(crate) fn secret(&self, name: &SecretName) -> Result<Arc<LiveSecret>, VaultError> {
+        let found = self.parts.secrets.get(name).cloned();
+        found.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
+    }
+
+    /// An item's bytes.
+    pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
+        self.file.open_item(self.root.get(), id)
+    }
+
+    /// Puts an item into the file, in place of the one with its id.
+    pub(crate) fn put(&mut self, id: Uuid, item: &Item<'_>) -> Result<(), Damaged> {
+        self.file.put(self.root.get(), id, item)
+    }
+
+    /// Takes an item out of the file.
+    pub(crate) fn take_out(&mut self, id: Uuid) {
+        if let Ok(at) = self.file.position(id.as_bytes()) {
+            self.file.records.remove(at);
+        }
+    }
+
+    fn put_revocations(&mut self) -> Result<(), Damaged> {
+        let revoked = Revocations::clone(&self.parts.revoked);
+        self.put(self.revocations, &Item::Revocations(revoked))
+    }
+}
+
+impl VaultFile {
+    fn open_item(&self, root: &RootKey, id: Uuid) -> Result<Scratch, Damaged> {
+        let at = self.position(id.as_bytes()).map_err(|_| Damaged)?;
+        let record = self.records.get(at).ok_or(Damaged)?;
+        contents::open(record, &self.vault, &root.wrapping(self.wrap_epoch))
+    }
+
+    /// Seals an item under a new data key, in place of the one with its id.
+    pub(crate) fn put(&mut self, root: &RootKey, id: Uuid, item: &Item<'_>) -> Result<(), Damaged> {
+        if self.wraps >= WRAPS_PER_KEY {
+            self.rewrap(root)?;
+        }
+        self.wraps = self.wraps.saturating_add(1);
+        let item_id = *id.as_bytes();
+        let at = self.position(&item_id);
+        let before = at.ok().and_then(|at| self.records.get(at));
+        let place = Place {
+            item: item_id,
+            revision: before.map_or(1, |record| record.place.revision.saturating_add(1)),
+        };
+        let wrapping = root.wrapping(self.wrap_epoch);
+        let record = contents::seal(&item.encode(), &self.vault, place, &wrapping);
+        match at {
+            Ok(at) => self.records[at] = Arc::new(record),
+            Err(at) => self.records.insert(at, Arc::new(record)),
+        }
         Ok(())
     }
+
+    /// Seals all data keys with the next wrapping key; the contents stay as they
+    /// are.
+    pub(crate) fn rewrap(&mut self, root: &RootKey) -> Result<(), Damaged> {
+        let next = self.wrap_epoch.saturating_add(1);
+        let (from, to) = (root.wrapping(self.wrap_epoch), root.wrapping(next));
+        for record in &mut self.records {
+            *record = Arc::new(contents::rewrap(record, &from, &to)?);
+        }
+        self.wrap_epoch = next;
+        self.wraps = self.records.len() as u64;
+        Ok(())
+    }
+
+    /// Seals everything anew for another root key: new data keys, and the first
+    /// wrapping key.
+    pub(crate) fn reseal(&mut self, from: &RootKey, to: &RootKey) -> Result<(), Damaged> {
+        let from: WrappingKey = from.wrapping(self.wrap_epoch);
+        let to = to.wrapping(1);
+        for record in &mut self.records {
+            let plaintext = contents::open(record, &self.vault, &from)?;
+            *record = Arc::new(contents::seal(&plaintext, &self.vault, record.place, &to));
+        }
+        self.wrap_epoch = 1;
+        self.wraps = self.records.len() as u64;
+        Ok(())
+    }
+
+    fn summary(&self, bytes: u64) -> Result<Summary, Damaged> {
+        let slots = self.slots.iter().map(|slot| slot.info());
+        Ok(Summary {
+            vault: Uuid::from_bytes(self.vault),
+            epoch: self.epoch,
+            wrap_epoch: self.wrap_epoch,
+            wraps: self.wraps,
+            slots: slots.collect::<Result<_, _>>()?,
+            bytes,
+        })
+    }
 }
 
-fn live_secret(
-    id: Uuid,
-    number: u64,
-    contents: Contents,
-    previous: Option<Arc<Version>>,
-) -> Result<LiveSecret, Damaged> {
-    let before = previous.as_ref().map(|version| version.number);
-    let info = SecretInfo {
-        name: contents.name.clone(),
-        kind: contents.kind,
-        version: number,
-        versions: before.into_iter().chain([number]).collect(),
-        created: timestamp(contents.created)?,
-        updated: timestamp(contents.updated)?,
-        id,
-    };
-    Ok(LiveSecret {
-        info,
-        current: Arc::new(Version::prepare(number, contents)?),
-        previous,
-    })
+/// What the items of a vault file hold, opened.
+pub(crate) struct Held {
+    pub(crate) parts: Parts,
+    revocations: Uuid,
+    pub(crate) seed_item: Uuid,
+    pub(crate) seed: Zeroizing<[u8; 32]>,
 }
 
-/// Opens every record of a file that has been verified.
-fn open_secrets(file: &VaultFile, root: &RootKey) -> Result<Secrets, Damaged> {
-    let wrapping = root.wrapping(file.wrap_epoch);
-    let mut by_id: BTreeMap<[u8; 16], LiveSecret> = BTreeMap::new();
-    // In ascending order of versions: each is the current one until the next.
-    for record in &file.records {
-        let contents = Contents::open(record, &file.vault, &wrapping)?;
-        let id = Uuid::from_bytes(record.place.secret);
-        let before = by_id.remove(&record.place.secret);
-        if before.as_ref().is_some_and(|before| {
-            before.info.name != contents.name || before.info.kind != contents.kind
-        }) {
-            return Err(Damaged);
+impl Held {
+    /// Opens every record of a file that has been verified.
+    pub(crate) fn open(file: &VaultFile, root: &RootKey) -> Result<Self, Damaged> {
+        let wrapping = root.wrapping(file.wrap_epoch);
+        let (mut secrets, mut values) = (Secrets::new(), Values::new());
+        let (mut revoked, mut audit_seed) = (None, None);
+        for record in &file.records {
+            let id = Uuid::from_bytes(record.place.item);
+            let plaintext = contents::open(record, &file.vault, &wrapping)?;
+            // No name stands twice, and there is one of each of the other two.
+            let twice = match Item::decode(&plaintext)? {
+                Item::Secret(stored) => {
+                    let secret = Arc::new(LiveSecret::prepare(id, &stored)?);
+                    secrets.insert(stored.name, secret).is_some()
+                }
+                Item::Value(stored) => {
+                    let value = Arc::new(ValueInfo::prepare(id, stored)?);
+                    values.insert(value.name.clone(), value).is_some()
+                }
+                Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
+                Item::AuditSeed(seed) => {
+                    let seed = Zeroizing::new(*seed);
+                    audit_seed.replace((id, seed)).is_some()
+                }
+            };
+            if twice {
+                return Err(Damaged);
+            }
         }
-        let previous = before.map(|before| before.current);
-        let secret = live_secret(id, record.place.version, contents, previous)?;
-        by_id.insert(record.place.secret, secret);
+        let (revocations, revoked) = revoked.ok_or(Damaged)?;
+        let (seed_item, seed) = audit_seed.ok_or(Damaged)?;
+        Ok(Self {
+            parts: Parts {
+                secrets: Arc::new(secrets),
+                values: Arc::new(values),
+                revoked: Arc::new(revoked),
+                loaded: None,
+            },
+            revocations,
+            seed_item,
+            seed,
+        })
     }
-    let mut secrets = Secrets::new();
-    for secret in by_id.into_values() {
-        let name = secret.info.name.clone();
-        if secrets.insert(name, Arc::new(secret)).is_some() {
-            return Err(Damaged);
-        }
-    }
-    Ok(secrets)
 }
 
 /// A policy that makes codes of any message could make one of a request's
@@ -464,11 +626,11 @@ fn check_signers(grants: &Grants) -> Result<(), VaultError> {
     Ok(())
 }
 
-fn file_system() -> Arc<dyn Disk> {
+pub(crate) fn file_system() -> Arc<dyn Disk> {
     Arc::new(FileSystem)
 }
 
-fn trail_storage(
+pub(crate) fn trail_storage(
     disk: &Arc<dyn Disk>,
     directory: &Path,
 ) -> Result<Box<dyn TrailStorage>, VaultError> {
@@ -476,28 +638,35 @@ fn trail_storage(
     Ok(Box::new(storage))
 }
 
-fn open_trail(
+/// Whether a trail was begun in a storage.
+pub(crate) fn has_trail(storage: &dyn TrailStorage) -> Result<bool, VaultError> {
+    let file = TrailFile::Checkpoint;
+    let found = storage.exists(file);
+    found.map_err(|source| TrailError::file(file, source).into())
+}
+
+pub(crate) fn open_trail(
     storage: Box<dyn TrailStorage>,
-    root: &RootKey,
+    seed: Zeroizing<[u8; 32]>,
     vault: [u8; 16],
     durability: Durability,
 ) -> Result<AuditTrail, VaultError> {
     let origin = format!("keyward/{}", Uuid::from_bytes(vault));
-    let seed = root.audit_signing_seed();
     Ok(AuditTrail::open_with(storage, seed, &origin, durability)?)
 }
 
-fn seconds_now() -> u64 {
+/// A fresh UUID of version 4: random but for the six bits that say so.
+pub(crate) fn new_id() -> Uuid {
+    uuid::Builder::from_random_bytes(seal::random()).into_uuid()
+}
+
+pub(crate) fn seconds_now() -> u64 {
     seconds_of(Timestamp::now())
 }
 
-fn seconds_of(time: Timestamp) -> u64 {
+/// Seconds since 1970; what lies before counts as 0.
+pub(crate) fn seconds_of(time: Timestamp) -> u64 {
     u64::try_from(time.as_second()).unwrap_or(0)
-}
-
-fn timestamp(seconds: u64) -> Result<Timestamp, Damaged> {
-    let seconds = i64::try_from(seconds).map_err(|_| Damaged)?;
-    Timestamp::from_second(seconds).map_err(|_| Damaged)
 }
 
 impl From<Damaged> for VaultError {

@@ -3,13 +3,15 @@
 //! A checkpoint (C2SP tlog-checkpoint) is a text of three lines, the trail's
 //! origin, its size and its root, in a signed note (C2SP signed-note) with an
 //! Ed25519 signature. Notes are read strictly: what the formats don't allow is
-//! refused, and so are extension lines, which we never write.
+//! refused, and so is every extension line but one, `reopened`.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
 use super::tree::{Hash, sha256};
+use crate::memory::burn_stack;
+use crate::secret::Secret;
 
 /// Why a checkpoint is not one of this trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,9 +172,10 @@ fn split_note(note: &[u8]) -> Result<(&str, Vec<Signature<'_>>), CheckpointError
     Ok((text, signatures))
 }
 
-/// Signs the checkpoints of one trail.
+/// Signs the checkpoints of one trail. Its key is made for each, out of the seed,
+/// which is shielded in between.
 pub(crate) struct Signer {
-    pair: Ed25519KeyPair,
+    seed: Secret,
     verifier: VerifierKey,
 }
 
@@ -183,10 +186,11 @@ impl Signer {
         if !is_origin(name) {
             return None;
         }
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).ok()?;
-        let public_key = pair.public_key().as_ref().try_into().ok()?;
+        let seed = Secret::copy_of(seed.as_slice());
+        let public_key = pair(&seed)?.public_key().as_ref().try_into().ok()?;
+        burn_stack();
         Some(Self {
-            pair,
+            seed,
             verifier: VerifierKey::new(name, public_key),
         })
     }
@@ -199,10 +203,18 @@ impl Signer {
     /// A signed note with this text, which ends in a newline.
     pub(crate) fn sign(&self, text: &str) -> String {
         let mut bytes = self.verifier.hash.to_vec();
-        bytes.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        let pair = pair(&self.seed).expect("a seed that made a pair makes it again");
+        bytes.extend_from_slice(pair.sign(text.as_bytes()).as_ref());
+        drop(pair);
+        burn_stack();
         let (name, signature) = (&self.verifier.name, BASE64.encode(&bytes));
         format!("{text}\n{SIGNATURE_PREFIX}{name} {signature}\n")
     }
+}
+
+/// The pair that comes from a seed. It cleanses itself when dropped.
+fn pair(seed: &Secret) -> Option<Ed25519KeyPair> {
+    Ed25519KeyPair::from_seed_unchecked(&seed.expose()).ok()
 }
 
 /// What a checkpoint says.
@@ -210,13 +222,25 @@ impl Signer {
 pub(crate) struct Checkpoint {
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    /// Whether a trail that was closed at this size has been opened since. Says
+    /// that entries after the closing one are to be expected.
+    pub(crate) reopened: bool,
 }
+
+/// The extension line of a checkpoint that was signed when a closed trail was
+/// opened.
+const REOPENED: &str = "reopened";
 
 impl Checkpoint {
     /// The signed note for this size and root.
     pub(crate) fn sign(&self, signer: &Signer) -> String {
         let (origin, root) = (signer.verifier.name(), BASE64.encode(&self.root));
-        signer.sign(&format!("{origin}\n{}\n{root}\n", self.size))
+        let mut text = format!("{origin}\n{}\n{root}\n", self.size);
+        if self.reopened {
+            text.push_str(REOPENED);
+            text.push('\n');
+        }
+        signer.sign(&text)
     }
 
     /// Reads a note that `key` must have signed.
@@ -239,10 +263,14 @@ impl Checkpoint {
     fn parse(text: &str) -> Result<(&str, Self), CheckpointError> {
         let malformed = CheckpointError::Malformed;
         let mut lines = text.strip_suffix('\n').ok_or(malformed)?.split('\n');
-        let (Some(origin), Some(size), Some(root), None) =
-            (lines.next(), lines.next(), lines.next(), lines.next())
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
         else {
             return Err(malformed);
+        };
+        let reopened = match (lines.next(), lines.next()) {
+            (None, None) => false,
+            (Some(REOPENED), None) => true,
+            _ => return Err(malformed),
         };
         let number: u64 = size.parse().map_err(|_| malformed)?;
         let root = BASE64.decode(root.as_bytes()).map_err(|_| malformed)?;
@@ -251,8 +279,12 @@ impl Checkpoint {
         if number.to_string() != size {
             return Err(malformed);
         }
-        let size = number;
-        Ok((origin, Self { size, root }))
+        let checkpoint = Self {
+            size: number,
+            root,
+            reopened,
+        };
+        Ok((origin, checkpoint))
     }
 }
 
@@ -321,14 +353,18 @@ mod tests {
     #[test]
     fn a_checkpoint_reads_back() {
         let signer = signer();
-        let checkpoint = Checkpoint {
-            size: 20_852_163,
-            root: [9; 32],
-        };
-        let note = checkpoint.sign(&signer);
-        assert!(note.starts_with("keyward.test/audit\n20852163\nCQkJ"));
-        let read = Checkpoint::open(note.as_bytes(), signer.verifier());
-        assert_eq!(read, Ok(checkpoint));
+        for reopened in [false, true] {
+            let checkpoint = Checkpoint {
+                size: 20_852_163,
+                root: [9; 32],
+                reopened,
+            };
+            let note = checkpoint.sign(&signer);
+            assert!(note.starts_with("keyward.test/audit\n20852163\nCQkJ"));
+            assert_eq!(note.contains("=\nreopened\n\n"), reopened);
+            let read = Checkpoint::open(note.as_bytes(), signer.verifier());
+            assert_eq!(read, Ok(checkpoint));
+        }
     }
 
     #[test]
@@ -343,6 +379,8 @@ mod tests {
             format!("{origin}\n18446744073709551616\n{root}\n"),
             format!("{origin}\n7\n{}\n", BASE64.encode(&[9; 31])),
             format!("{origin}\n7\n{root}\nextension\n"),
+            format!("{origin}\n7\n{root}\nreopened\nreopened\n"),
+            format!("{origin}\n7\n{root}\n\n"),
             format!("{origin}\n7\n"),
         ] {
             assert_eq!(read(&text), Err(CheckpointError::Malformed), "{text}");

@@ -118,12 +118,18 @@ impl Committer {
             uncovered_since: None,
             unsynced_since: None,
         };
+        let closed = found.last.as_ref().is_some_and(Record::is_close);
         this.parts.shared.with_head(|head| {
             head.note = found.note;
             head.last_epoch = found.last.map(|record| record.vault_epoch);
         });
         let file = this.tail();
+        let clean = adopted == 0 && found.dropped_bytes == 0;
         this.complete(adopted, found.dropped_bytes, found.covered)
+            .and_then(|()| match closed && clean {
+                true => this.reopen(),
+                false => Ok(()),
+            })
             .map_err(|source| TrailError::file(file, source))?;
         this.publish();
         Ok(this)
@@ -388,10 +394,21 @@ impl Committer {
 
     /// Signs what is durable.
     fn checkpoint(&mut self) -> io::Result<()> {
+        self.sign(false)
+    }
+
+    /// Signs that the trail is open again, before anything follows the record that
+    /// closed it: after a crash, what follows is not taken for somebody else's.
+    fn reopen(&mut self) -> io::Result<()> {
+        self.sign(true)
+    }
+
+    fn sign(&mut self, reopened: bool) -> io::Result<()> {
         self.sync()?;
         let checkpoint = Checkpoint {
             size: self.tree.size(),
             root: self.tree.root(),
+            reopened,
         };
         let note = checkpoint.sign(&self.parts.signer);
         self.parts

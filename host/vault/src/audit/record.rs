@@ -38,6 +38,13 @@ pub(crate) struct Record {
     pub(crate) body: Body,
 }
 
+impl Record {
+    /// Whether this is what a trail ends with when it is closed in order.
+    pub(crate) fn is_close(&self) -> bool {
+        matches!(&self.body, Body::Administrative(act) if act.act == Act::Closed)
+    }
+}
+
 /// What a record is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {

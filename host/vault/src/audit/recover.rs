@@ -131,6 +131,12 @@ pub(crate) fn recover(
     let tail = TrailFile::Tail { index: bundles };
     let bytes = read(storage, tail)?.unwrap_or_default();
     let (mut last, mut full, mut whole) = (None, Vec::new(), 0);
+    // Of the growing bundle, the root is taken as its entries come: a crash may
+    // have kept a full one from getting its name and its tile.
+    let mut covered_root = match checkpoint.size <= tree.size() {
+        true => root_at(storage, &tree, checkpoint.size)?,
+        false => None,
+    };
     let mut read_entries = entries(&bytes);
     for entry in read_entries.by_ref().take(TILE_WIDTH as usize) {
         let index = tree.size();
@@ -148,6 +154,9 @@ pub(crate) fn recover(
         }
         full = tree.push(leaf_hash(entry));
         whole += 2 + entry.len() as u64;
+        if tree.size() == checkpoint.size {
+            covered_root = Some(tree.root());
+        }
     }
     if tree.size() < checkpoint.size {
         return Err(TrailError::EntriesMissing {
@@ -155,7 +164,7 @@ pub(crate) fn recover(
             covered: checkpoint.size,
         });
     }
-    if root_at(storage, &tree, checkpoint.size)? != Some(checkpoint.root) {
+    if covered_root != Some(checkpoint.root) {
         return Err(TrailError::EntriesChanged {
             covered: checkpoint.size,
         });

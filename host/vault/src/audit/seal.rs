@@ -5,9 +5,11 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::encoding::{SEAL_BYTES, split_seal};
+use crate::memory::Placed;
 
-/// The key of a trail's seals, derived from the seed of its signing key.
-pub(crate) struct SealKey(hmac::Key);
+/// The key of a trail's seals, derived from the seed of its signing key. It stands
+/// in secret pages, ready for use.
+pub(crate) struct SealKey(Placed<hmac::Key>);
 
 /// What the derivation is for; part of the format.
 const LABEL: &[u8] = b"keyward audit seal 1";
@@ -16,7 +18,8 @@ impl SealKey {
     /// `HMAC-SHA-256(seed, label)` is the key.
     pub(crate) fn new(seed: &Zeroizing<[u8; 32]>) -> Self {
         let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed.as_slice()), LABEL);
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
+        Self(Placed::in_secret_pages(key))
     }
 
     /// The seal of an entry: the first 16 bytes of the HMAC-SHA-256 of its index,

@@ -4,8 +4,11 @@
 
 mod attach;
 mod client_keys;
+mod clients;
 mod exposure;
 mod failures;
 mod files;
+mod lifecycle;
+mod master;
 mod permits;
 mod support;

@@ -23,6 +23,43 @@ pub(crate) const HMAC: Kind = Kind::HmacKey {
     encoding: KeyEncoding::Hex,
 };
 
+/// A value that is accepted as a secret of a kind.
+pub(crate) fn sample(kind: Kind) -> String {
+    let key = data_encoding::HEXLOWER.decode(MAC_KEY.as_bytes()).unwrap();
+    let encoded = |encoding| match encoding {
+        KeyEncoding::Raw => MAC_KEY[..32].to_owned(),
+        KeyEncoding::Hex => MAC_KEY.to_owned(),
+        KeyEncoding::Base64 => data_encoding::BASE64.encode(&key),
+    };
+    match kind {
+        Kind::ApiKey => API_KEY.to_owned(),
+        Kind::ClientKeys => CLIENT_KEYS.to_owned(),
+        Kind::Basic => "alice:correct-horse-1".to_owned(),
+        Kind::HmacKey { encoding, .. } | Kind::DataKey { encoding } => encoded(encoding),
+        Kind::OauthClient => {
+            r#"{"client_id": "app-1", "client_secret": "0123456789abcdef~Q"}"#.to_owned()
+        }
+        Kind::Certificate => certificate(),
+        Kind::StorageAccount => format!(
+            "DefaultEndpointsProtocol=https;AccountName=billing1;AccountKey={};\
+             EndpointSuffix=core.windows.net",
+            data_encoding::BASE64.encode(&[key.clone(), key].concat())
+        ),
+        Kind::Database => {
+            "postgres://app:p%40ssword-1@db.example:5433/orders?sslmode=verify-full".to_owned()
+        }
+        Kind::AwsKey => "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n\
+                         aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
+            .to_owned(),
+    }
+}
+
+/// A self-signed certificate and its key.
+pub(crate) fn certificate() -> String {
+    let made = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();
+    made.cert.pem() + &made.signing_key.serialize_pem()
+}
+
 pub(crate) struct TestVault {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) files: VaultFiles,

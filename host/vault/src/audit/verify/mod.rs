@@ -374,7 +374,8 @@ impl<'a> Verifier<'a> {
             let fault = TrailFault::NotAContinuation { size };
             self.find(TrailFile::Checkpoint, None, fault);
         }
-        let closed = self.last_covered.as_ref().is_some_and(is_close);
+        let closed =
+            self.last_covered.as_ref().is_some_and(Record::is_close) && !self.checkpoint.reopened;
         if closed && !being_written && self.roots.is_some() {
             let file = TrailFile::Tail { index };
             if next > covered {
@@ -425,12 +426,5 @@ impl<'a> Verifier<'a> {
             covered_until: self.last_covered.and_then(|record| timestamp(record.time)),
             vault_epoch: self.last.map(|record| record.vault_epoch),
         })
-    }
-}
-
-fn is_close(record: &Record) -> bool {
-    match &record.body {
-        Body::Administrative(act) => act.act == Act::Closed,
-        Body::Exchange(_) | Body::Counted(_) => false,
     }
 }
