@@ -16,7 +16,10 @@ fn found_without(removed: Removed, steps: &[Step]) -> Tally {
     let mut recorded = record_on(&recorder, steps, Durability::Strict);
     // From the first change on: a vault that loses its power while it is created is
     // looked at elsewhere.
-    let changed = recorded.log.iter().position(|event| *event == Event::Done(1));
+    let changed = recorded
+        .log
+        .iter()
+        .position(|event| *event == Event::Done(1));
     recorded.from = changed.unwrap() + 1;
     recorded.judge(QUICK, &mut Rng::with_seed(5))
 }
