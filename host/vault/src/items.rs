@@ -205,3 +205,96 @@ impl Held {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use crate::format::TrailMark;
+    use crate::seal::Key;
+
+    const VAULT: [u8; 16] = [5; 16];
+
+    /// A file with a seed and revocations, and the root key that opens it.
+    fn file() -> (VaultFile, RootKey, [Uuid; 2]) {
+        let root = RootKey::new(Key::random(), VAULT);
+        let mut file = VaultFile {
+            vault: VAULT,
+            epoch: 1,
+            slots: Vec::new(),
+            next_slot: 1,
+            wrap_epoch: 1,
+            wraps: 0,
+            trail: TrailMark::of_a_new_trail(),
+            previous: [0; 32],
+            records: Vec::new(),
+        };
+        let ids = [1, 2].map(|byte| Uuid::from_bytes([byte; 16]));
+        file.put(&root, ids[0], &Item::AuditSeed(&[9; 32])).unwrap();
+        let none = Revocations::new();
+        file.put(&root, ids[1], &Item::Revocations(none)).unwrap();
+        (file, root, ids)
+    }
+
+    #[test]
+    fn each_change_of_an_item_is_a_revision_under_a_data_key_of_its_own() {
+        let (mut file, root, ids) = file();
+        let before = Arc::clone(&file.records[0]);
+        file.put(&root, ids[0], &Item::AuditSeed(&[9; 32])).unwrap();
+        let after = &file.records[0];
+        assert_eq!((before.place.revision, after.place.revision), (1, 2));
+        assert_ne!(before.contents, after.contents);
+        assert_eq!((file.wraps, file.records.len()), (3, 2));
+        // The sealed parts of the one are not those of the other.
+        let mut mixed = file.clone();
+        Arc::make_mut(&mut mixed.records[0]).contents = before.contents.clone();
+        assert!(Held::open(&mixed, &root).is_err());
+        let mut mixed = file.clone();
+        mixed.records[0] = before;
+        // Genuine as a whole, though older: the MAC over the file is what tells.
+        assert!(Held::open(&mixed, &root).is_ok());
+    }
+
+    #[test]
+    fn a_wrapping_key_that_has_sealed_enough_gives_way_to_the_next() {
+        let (mut file, root, ids) = file();
+        file.wraps = WRAPS_PER_KEY - 1;
+        file.put(&root, ids[0], &Item::AuditSeed(&[8; 32])).unwrap();
+        assert_eq!((file.wrap_epoch, file.wraps), (1, WRAPS_PER_KEY));
+        file.put(&root, ids[0], &Item::AuditSeed(&[7; 32])).unwrap();
+        assert_eq!((file.wrap_epoch, file.wraps), (2, 3));
+        assert_eq!(*Held::open(&file, &root).unwrap().seed, [7; 32]);
+    }
+
+    #[test]
+    fn a_new_root_key_seals_everything_anew() {
+        let (mut file, root, _) = file();
+        let before = file.clone();
+        let new = RootKey::new(Key::random(), VAULT);
+        file.reseal(&root, &new).unwrap();
+        assert!(Held::open(&file, &root).is_err());
+        assert_eq!(*Held::open(&file, &new).unwrap().seed, [9; 32]);
+        for (old, new) in before.records.iter().zip(&file.records) {
+            assert_eq!(old.place, new.place);
+            assert_ne!(old.contents, new.contents);
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_seed_and_one_list_of_revocations() {
+        let (mut file, root, ids) = file();
+        let third = Uuid::from_bytes([3; 16]);
+        let mut twice = file.clone();
+        twice.put(&root, third, &Item::AuditSeed(&[1; 32])).unwrap();
+        assert!(Held::open(&twice, &root).is_err());
+        let mut twice = file.clone();
+        let none = Revocations::new();
+        twice.put(&root, third, &Item::Revocations(none)).unwrap();
+        assert!(Held::open(&twice, &root).is_err());
+        assert!(Held::open(&file, &root).is_ok());
+        let at = file.position(ids[0].as_bytes()).unwrap();
+        file.records.remove(at);
+        assert!(Held::open(&file, &root).is_err());
+    }
+}

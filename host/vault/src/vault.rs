@@ -157,7 +157,7 @@ impl Vault {
     /// it is dropped. No grants are in force until
     /// [`set_grants`](Self::set_grants).
     ///
-    /// Errors: see [`VaultError`]. A wrong key file and a damaged vault file give
+    /// Errors: see [`VaultError`]. A wrong key and a damaged vault file give
     /// the same one.
     pub fn open(files: &VaultFiles, durability: Durability) -> Result<Self, VaultError> {
         let key = KeySource::KeyFile(files.key.clone());
