@@ -135,6 +135,20 @@ fn others_code_accepts_trails_of_all_sizes() {
 }
 
 #[test]
+fn others_code_accepts_the_checkpoint_of_a_trail_that_was_opened_again() {
+    let (directory, key, _) = trail_of(300);
+    let trail = super::fixture::open(directory.path()).unwrap();
+    let reopened = trail.checkpoint();
+    drop(trail);
+    assert!(reopened.contains("\nreopened\n"), "{reopened}");
+    assert_eq!(
+        open_note(&reopened, &key).map(|note| note.size()),
+        Some(300)
+    );
+    assert_eq!(accepts(directory.path(), &key, &reopened), Some(301));
+}
+
+#[test]
 fn control_others_code_refuses_what_was_changed() {
     let (directory, key, kept) = trail_of(600);
     let is_accepted = || accepts(directory.path(), &key, &kept).is_some();
