@@ -1,34 +1,79 @@
-//! The way to the vault: through the gateway that is running, or, when none is,
-//! by opening the vault here.
+//! The way to the vault: requests go to the gateway that is running, or, when
+//! none is, are carried out here on the vault that this opens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use keyward::names::SecretName;
-use keyward::vault::{Actor, Kind, Secret, SecretInfo, Vault, VaultError};
-use keyward_gateway::config::Config;
-use keyward_gateway::control::{Client, ClientError, FaultCode, GrantsReloaded, SecretEntry};
+use keyward::vault::{Actor, KeySource, Opening, Secret, SecretInfo, Vault, VaultError};
+use keyward_gateway::config::{Config, VaultKey};
+use keyward_gateway::control::{
+    Checkpoint, Client, ClientError, Fault, FaultCode, GrantsReloaded, Node, Peer, Reply, Request,
+    SecretEntry, SecretPage, Status, check_reason, execute,
+};
+use serde::de::DeserializeOwned;
 
+use crate::Common;
 use crate::exit::{Exit, Failure};
-use crate::value::Value;
+use crate::input::Value;
 
 /// Who has the vault.
 pub(crate) enum Access {
     /// A gateway, whose control socket is there.
     Gateway(PathBuf),
     /// This process, which holds the vault's lock until it ends.
-    Here(Box<Vault>),
+    Here(Box<Here>),
+}
+
+/// An opened vault, without a gateway around it.
+pub(crate) struct Here {
+    vault: Vault,
+    trail: PathBuf,
+    require_reason: bool,
+}
+
+impl Here {
+    /// The vault itself.
+    pub(crate) fn into_vault(self) -> Vault {
+        self.vault
+    }
+}
+
+impl Node for Here {
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    fn trail(&self) -> &Path {
+        &self.trail
+    }
+
+    fn reload_grants(&self, _actor: &Actor) -> Result<GrantsReloaded, String> {
+        Err("no gateway is running here; it reads the grants when it starts".to_owned())
+    }
+
+    fn status(&self) -> Option<Status> {
+        None
+    }
 }
 
 impl Access {
     /// Finds the running gateway, or else opens the vault.
-    pub(crate) fn open(config: &Config) -> Result<Self, Failure> {
-        match Client::connect(&config.control_socket) {
-            Ok(_) => Ok(Self::Gateway(config.control_socket.clone())),
-            Err(ClientError::NotRunning) => {
-                let vault = Vault::open(&config.vault_files(), config.audit.durability)
-                    .map_err(vault_failure)?;
-                Ok(Self::Here(Box::new(vault)))
-            }
+    pub(crate) fn open(config: &Config, common: &Common) -> Result<Self, Failure> {
+        if let Some(gateway) = Self::running(config)? {
+            return Ok(gateway);
+        }
+        let vault = open_vault(config, common)?;
+        Ok(Self::Here(Box::new(Here {
+            vault,
+            trail: config.audit.directory.clone(),
+            require_reason: config.control.rules.require_reason,
+        })))
+    }
+
+    /// The running gateway, if there is one.
+    pub(crate) fn running(config: &Config) -> Result<Option<Self>, Failure> {
+        match Client::connect(&config.control.socket) {
+            Ok(_) => Ok(Some(Self::Gateway(config.control.socket.clone()))),
+            Err(ClientError::NotRunning) => Ok(None),
             Err(error) => Err(client_failure(error)),
         }
     }
@@ -38,73 +83,85 @@ impl Access {
         matches!(self, Self::Gateway(_))
     }
 
+    /// Has a request carried out that brings no value.
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        reason: Option<&str>,
+    ) -> Result<T, Failure> {
+        self.ask_with(request, reason, Vec::new())
+    }
+
+    /// Has a request carried out that brings values.
+    pub(crate) fn ask_with<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        reason: Option<&str>,
+        values: Vec<Value>,
+    ) -> Result<T, Failure> {
+        Ok(self.ask_for_bytes(request, reason, values)?.0)
+    }
+
+    /// Has a request carried out whose answer is more than a line.
+    pub(crate) fn ask_for_bytes<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        reason: Option<&str>,
+        values: Vec<Value>,
+    ) -> Result<(T, Option<Vec<u8>>), Failure> {
+        match self {
+            Self::Gateway(socket) => {
+                let values = values.into_iter().map(Value::into_bytes);
+                let values = values.collect::<Result<Vec<_>, _>>()?;
+                Client::connect(socket)
+                    .and_then(|client| client.ask_for_bytes(request, reason, &values))
+                    .map_err(client_failure)
+            }
+            Self::Here(here) => {
+                check_reason(&request, reason, here.require_reason).map_err(fault)?;
+                let values = values.into_iter().map(Value::into_secret);
+                let values = values.collect::<Result<Vec<Secret>, _>>()?;
+                let Reply { data, bytes } =
+                    execute(request, values, &**here, &actor(reason)).map_err(fault)?;
+                let data = serde_json::from_value(data)
+                    .map_err(|_| client_failure(ClientError::Malformed))?;
+                Ok((data, bytes))
+            }
+        }
+    }
+
     /// All secrets, by name.
+    pub(crate) fn secrets(&self) -> Result<Vec<SecretEntry>, Failure> {
+        let mut secrets = Vec::new();
+        let mut after = None;
+        loop {
+            let request = Request::SecretList {
+                name: None,
+                after,
+                limit: None,
+            };
+            let page: SecretPage = self.ask(request, None)?;
+            secrets.extend(page.secrets);
+            after = page.next;
+            if after.is_none() {
+                return Ok(secrets);
+            }
+        }
+    }
+
+    /// All secrets, as the vault knows them.
     pub(crate) fn list(&self) -> Result<Vec<SecretInfo>, Failure> {
-        let mut secrets = match self {
-            Self::Gateway(socket) => {
-                let entries = ask(socket, Client::list_secrets)?;
-                entries.iter().map(info).collect::<Result<_, _>>()?
-            }
-            Self::Here(vault) => vault.list(),
-        };
-        secrets.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(secrets)
-    }
-
-    /// Stores a new secret.
-    pub(crate) fn add(
-        &self,
-        name: &SecretName,
-        kind: Kind,
-        value: Value,
-        reason: Option<&str>,
-    ) -> Result<SecretInfo, Failure> {
-        match self {
-            Self::Gateway(socket) => {
-                let entry = ask(socket, |client| {
-                    client.set_secret(name, kind, value.into_source(), reason)
-                })?;
-                info(&entry)
-            }
-            Self::Here(vault) => {
-                let value = read(value, &kind)?;
-                vault
-                    .add(name, kind, value, &actor(reason))
-                    .map_err(vault_failure)
-            }
-        }
-    }
-
-    /// Replaces the value of a secret, which is of that kind.
-    pub(crate) fn rotate(
-        &self,
-        name: &SecretName,
-        kind: &Kind,
-        value: Value,
-        reason: Option<&str>,
-    ) -> Result<SecretInfo, Failure> {
-        match self {
-            Self::Gateway(socket) => {
-                let entry = ask(socket, |client| {
-                    client.rotate_secret(name, value.into_source(), reason)
-                })?;
-                info(&entry)
-            }
-            Self::Here(vault) => {
-                let value = read(value, kind)?;
-                vault
-                    .rotate(name, value, &actor(reason))
-                    .map_err(vault_failure)
-            }
-        }
+        let entries = self.secrets()?;
+        let infos = entries.iter().map(SecretInfo::try_from);
+        infos
+            .collect::<Result<_, _>>()
+            .map_err(|_| client_failure(ClientError::Malformed))
     }
 
     /// The key that verifies the audit trail.
     pub(crate) fn verifier_key(&self) -> Result<String, Failure> {
-        match self {
-            Self::Gateway(socket) => Ok(ask(socket, Client::checkpoint)?.verifier_key),
-            Self::Here(vault) => Ok(vault.audit().verifier_key()),
-        }
+        let checkpoint: Checkpoint = self.ask(Request::AuditCheckpoint {}, None)?;
+        Ok(checkpoint.verifier_key)
     }
 }
 
@@ -113,75 +170,70 @@ pub(crate) fn reload_grants(
     config: &Config,
     reason: Option<&str>,
 ) -> Result<GrantsReloaded, Failure> {
-    ask(&config.control_socket, |client| {
-        client.reload_grants(reason)
-    })
-    .map_err(|failure| match failure.help {
-        Some(_) => failure,
-        None => failure.help("a gateway reads the grants when it starts: keyward serve"),
-    })
+    match Access::running(config)? {
+        Some(gateway) => gateway.ask(Request::GrantsReload {}, reason),
+        None => Err(client_failure(ClientError::NotRunning)
+            .help("a gateway reads the grants when it starts: keyward serve")),
+    }
 }
 
-fn ask<T>(
-    socket: &std::path::Path,
-    question: impl FnOnce(Client) -> Result<T, ClientError>,
-) -> Result<T, Failure> {
-    Client::connect(socket)
-        .and_then(question)
-        .map_err(client_failure)
+/// Opens the vault with the key that the configuration names.
+pub(crate) fn open_vault(config: &Config, common: &Common) -> Result<Vault, Failure> {
+    let opening = Opening {
+        key: key_source(config, common)?,
+        durability: config.audit.durability,
+    };
+    Vault::open_from(&config.vault_files(), opening).map_err(vault_failure)
 }
 
-fn read(value: Value, kind: &Kind) -> Result<Secret, Failure> {
-    Secret::read_from(value.into_source(), kind.max_bytes()).map_err(Failure::new)
+/// What opens the vault, by the configuration; a passphrase is asked for.
+pub(crate) fn key_source(config: &Config, common: &Common) -> Result<KeySource, Failure> {
+    Ok(match &config.vault.key {
+        VaultKey::File(file) => KeySource::KeyFile(file.clone()),
+        VaultKey::Credential(file) => KeySource::Credential(file.clone()),
+        VaultKey::Passphrase => {
+            let file = common.passphrase_file();
+            let value = Value::passphrase(common.output(), "Passphrase of the vault", file)?;
+            KeySource::Passphrase(value.into_secret()?)
+        }
+    })
 }
 
 /// As the gateway names those who come through its socket.
-fn actor(reason: Option<&str>) -> Actor {
+pub(crate) fn actor(reason: Option<&str>) -> Actor {
     Actor {
-        name: format!("uid {}", rustix::process::getuid().as_raw()),
+        name: Peer::this_process().to_string(),
         reason: reason.map(str::to_owned),
     }
 }
 
-/// What a gateway said about a secret, parsed as strictly as what the vault says.
-fn info(entry: &SecretEntry) -> Result<SecretInfo, Failure> {
-    let unknown = |_| Failure::new(ClientError::Malformed);
-    Ok(SecretInfo {
-        name: entry.name.clone(),
-        kind: Kind::try_from(&entry.kind).map_err(|_| Failure::new(ClientError::Malformed))?,
-        version: entry.version,
-        versions: entry.versions.clone(),
-        created: entry
-            .created
-            .parse()
-            .map_err(|_| Failure::new(ClientError::Malformed))?,
-        updated: entry
-            .updated
-            .parse()
-            .map_err(|_| Failure::new(ClientError::Malformed))?,
-        id: entry.id.parse().map_err(unknown)?,
-    })
-}
-
 fn client_failure(error: ClientError) -> Failure {
-    let exit = match &error {
-        ClientError::Fault(fault) if fault.code == FaultCode::Forbidden => Exit::Denied,
-        ClientError::Untrusted { .. } | ClientError::Io(std::io::ErrorKind::PermissionDenied) => {
-            Exit::Denied
-        }
-        _ => Exit::Failed,
-    };
-    let help = match exit {
-        Exit::Denied => Some("run this as root or as the user who runs the gateway".to_owned()),
-        _ => None,
+    let (exit, help) = match &error {
+        ClientError::Fault(problem) => return fault(problem.clone()),
+        ClientError::Untrusted { .. } | ClientError::Io(std::io::ErrorKind::PermissionDenied) => (
+            Exit::Denied,
+            Some("run this as root or as the user who runs the gateway"),
+        ),
+        _ => (Exit::Failed, None),
     };
     Failure {
         exit,
         error: error.into(),
-        help,
+        help: help.map(str::to_owned),
     }
 }
 
+fn fault(fault: Fault) -> Failure {
+    let denied = fault.code == FaultCode::Forbidden;
+    Failure {
+        exit: if denied { Exit::Denied } else { Exit::Failed },
+        error: fault.into(),
+        help: denied.then(|| {
+            "roles are given in [control.roles] of the gateway's configuration; root and the user who runs it have all"
+                .to_owned()
+        }),
+    }
+}
 /// What the vault refused, with the next step.
 pub(crate) fn vault_failure(error: VaultError) -> Failure {
     let (exit, help) = match &error {
@@ -200,11 +252,15 @@ pub(crate) fn vault_failure(error: VaultError) -> Failure {
             Exit::Failed,
             Some("`keyward doctor` checks all files at once"),
         ),
-        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } | VaultError::Trail(_) => (
+        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } => (
             Exit::Failed,
             Some(
-                "`keyward audit verify --key VKEY` says what is wrong with the trail; restore vault and trail together",
+                "restore vault and trail together; if you put this state there on purpose: keyward vault accept-rollback",
             ),
+        ),
+        VaultError::Trail(_) => (
+            Exit::Failed,
+            Some("`keyward audit verify --key VKEY` says what is wrong with the trail"),
         ),
         _ => (Exit::Failed, None),
     };

@@ -12,7 +12,8 @@ use clap::error::{ContextKind, ContextValue};
 /// secrets.
 pub(crate) fn discreet(mut error: Error, arguments: impl Iterator<Item = OsString>) -> Error {
     let mut arguments = arguments;
-    if !arguments.any(|argument| argument == "secret") {
+    const ABOUT: [&str; 3] = ["secret", "client", "vault"];
+    if !arguments.any(|argument| ABOUT.iter().any(|about| argument == *about)) {
         return error;
     }
     const HIDDEN: &str = "(not repeated here)";
@@ -30,8 +31,8 @@ pub(crate) fn discreet(mut error: Error, arguments: impl Iterator<Item = OsStrin
             ContextValue::String(HIDDEN.to_owned()),
         );
     }
-    // The name of a secret: its value is sometimes put there by mistake.
-    let about_a_name = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text)) if text.starts_with("<NAME>"));
+    // The name of a secret or a client: its value is sometimes put there by mistake.
+    let about_a_name = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text)) if text.starts_with("<NAME>") || text.starts_with("<SUBJECT>"));
     if about_a_name && error.get(ContextKind::InvalidValue).is_some() {
         error.insert(
             ContextKind::InvalidValue,
@@ -88,6 +89,9 @@ mod tests {
             &["secret", "rotate", "billing-key", "hunter2!"],
             &["secret", "rotate", "hunter2!"],
             &["secret", "hunter2!"],
+            &["client", "add", "acme", "hunter2!"],
+            &["client", "add", "hunter2!"],
+            &["vault", "slot", "add", "--passphrase", "hunter2!"],
         ] {
             let said = said(arguments);
             assert!(!said.contains("hunter2"), "{arguments:?}: {said}");

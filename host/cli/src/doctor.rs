@@ -1,5 +1,6 @@
 //! `keyward doctor`: is everything in order, and if not, what mends it.
 
+mod keeping;
 mod pipelines;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use clap::Args;
 use keyward::vault::SecretInfo;
-use keyward_gateway::config::Config;
+use keyward_gateway::config::{Config, VaultKey};
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
@@ -20,8 +21,9 @@ use crate::{grants, place};
 const EXAMPLES: &str = "\
 Checks the configuration, who can read and write the vault, its key and the audit
 trail, that the vault opens, that the trail is in order, the grants, the policies,
-the documents, and that no memory is written to disk after a crash. Says for each
-thing that is not in order what mends it.
+the documents, how values are kept in memory, the vault's slots, secrets that are
+disabled or about to expire, and that no memory is written to disk after a crash.
+Says for each thing that is not in order what mends it.
 
 Ends with 4 if something fails. Warnings alone end with 0.
 
@@ -101,7 +103,7 @@ impl Doctor {
             Ok(config) => {
                 checks.good("configuration", config.file.display().to_string());
                 permissions(&mut checks, &config);
-                vault_and_trail(&mut checks, &config);
+                vault_and_trail(&mut checks, &config, common);
                 if config.policies.is_empty() {
                     checks.good("policies", "none in the configuration");
                 } else {
@@ -135,7 +137,11 @@ impl Doctor {
 }
 
 fn permissions(checks: &mut Checks, config: &Config) {
-    private(checks, "vault key", &config.vault.key_file, 0o077, "600");
+    match &config.vault.key {
+        VaultKey::File(file) => private(checks, "vault key", file, 0o077, "600"),
+        VaultKey::Credential(file) => private(checks, "vault key", file, 0o077, "400"),
+        VaultKey::Passphrase => checks.good("vault key", "a passphrase"),
+    }
     private(checks, "vault file", &config.vault.file, 0o077, "600");
     private(
         checks,
@@ -149,7 +155,8 @@ fn permissions(checks: &mut Checks, config: &Config) {
     }
     private(checks, "configuration file", &config.file, 0o022, "644");
     let folder = config
-        .control_socket
+        .control
+        .socket
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     private(
@@ -202,8 +209,8 @@ fn private(checks: &mut Checks, name: &'static str, path: &Path, denied: u32, mo
     }
 }
 
-fn vault_and_trail(checks: &mut Checks, config: &Config) {
-    let access = match Access::open(config) {
+fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
+    let access = match Access::open(config, common) {
         Ok(access) => access,
         Err(failure) => {
             let fix = match failure.help {
@@ -255,10 +262,11 @@ fn vault_and_trail(checks: &mut Checks, config: &Config) {
         Err(failure) => checks.add("audit trail", Status::Skipped, failure.error.to_string(), failure.help),
     }
     grants_in_order(checks, config, secrets.as_deref());
-    if let Access::Here(vault) = access
+    keeping::check(checks, config, &access, secrets.as_deref());
+    if let Access::Here(here) = access
         && !config.policies.is_empty()
     {
-        pipelines::loading(checks, config, *vault);
+        pipelines::loading(checks, config, here.into_vault());
     }
 }
 

@@ -181,7 +181,7 @@ fn check(common: &Common, offline: bool) -> Outcome {
     let grants = read(&config)?;
     let secrets = match offline {
         true => None,
-        false => Some(Access::open(&config)?.list()?),
+        false => Some(Access::open(&config, common)?.list()?),
     };
     let remarks = remarks(&config, &grants, secrets.as_deref());
     output.data(

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::Common;
 use crate::access::vault_failure;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::place::CONFIG_FILE;
+use crate::place::{CONFIG_FILE, VERIFIER_KEY_FILE};
 
 const EXAMPLES: &str = "\
 Makes, and never overwrites:
@@ -22,6 +22,7 @@ Makes, and never overwrites:
   vault.keyward    the vault: secrets, sealed
   vault.key        the vault's key; without it the vault can't be opened
   audit/           the audit trail
+  audit.vkey       the key that verifies the trail; it is public
 
 Examples:
   keyward init
@@ -53,9 +54,19 @@ impl Init {
             key: path("vault.key"),
             audit: path("audit"),
         };
-        refuse_to_overwrite(&[&config, &grants, &files.vault, &files.key, &files.audit])?;
+        let verifier = path(VERIFIER_KEY_FILE);
+        let made = [
+            &config,
+            &grants,
+            &files.vault,
+            &files.key,
+            &files.audit,
+            &verifier,
+        ];
+        refuse_to_overwrite(&made.map(PathBuf::as_path))?;
         make_folder(&self.dir, 0o755)?;
         let created = Vault::create(&files).map_err(vault_failure)?;
+        write_new(&verifier, &format!("{}\n", created.verifier_key))?;
         write_new(&grants, GRANTS)?;
         // Last, so that a half-made gateway is not taken for a whole one.
         write_new(
@@ -69,8 +80,8 @@ impl Init {
                 format!(
                     "Made a gateway in {dir}.\n\
                      \n\
-                     Keep this key of the audit trail somewhere else, where whoever could change the\n\
-                     trail can't change it; `keyward audit verify --key` takes it:\n\
+                     Keep this key of the audit trail somewhere else too, where whoever could change\n\
+                     the trail can't change it; `keyward audit verify --key` takes it:\n\
                      \n    {key}\n\
                      \n\
                      Keep a copy of {vault_key} in a safe place, apart from the vault: without it the\n\

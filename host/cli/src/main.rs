@@ -9,18 +9,25 @@
 
 mod access;
 mod audit;
+mod client;
 mod command_line;
 mod completions;
+mod confirm;
 mod doctor;
 mod exit;
 mod grants;
 mod init;
+mod input;
+mod man;
 mod output;
 mod place;
 mod policy;
+mod reason;
 mod secret;
 mod serve;
 mod value;
+mod vault;
+mod when;
 mod words;
 
 use std::alloc::System;
@@ -48,6 +55,9 @@ Examples:
   keyward grants check                        what is granted to whom, in words
   keyward doctor                              is everything in order?
   keyward serve                               run the gateway
+  keyward secret rotate billing-key           a new value; grants stay
+  keyward client add acme --generate-to k     a consumer of the API, and its key
+  keyward audit who billing-key --since 7d    who used it, for what, how often?
   keyward audit verify                        has anyone changed the audit trail?
 
 Exit codes:
@@ -57,6 +67,7 @@ Exit codes:
 
 Environment:
   KEYWARD_CONFIG               like --config
+  KEYWARD_PASSPHRASE_FILE      like --passphrase-file
   NO_COLOR, CLICOLOR_FORCE     no colours; colours even where there is no terminal
 
 A secret's value is asked for, read from standard input or from a file. It is never
@@ -86,6 +97,17 @@ pub(crate) struct Common {
     )]
     config: Option<PathBuf>,
 
+    /// Read the vault's passphrase from a file, where [vault] has `passphrase = true`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "KEYWARD_PASSPHRASE_FILE",
+        hide_env_values = true,
+        help_heading = COMMON
+    )]
+    passphrase_file: Option<PathBuf>,
+
     /// How data on standard output is written.
     #[arg(
         short,
@@ -105,6 +127,11 @@ impl Common {
         self.config.as_deref()
     }
 
+    /// The file with the vault's passphrase.
+    pub(crate) fn passphrase_file(&self) -> Option<&Path> {
+        self.passphrase_file.as_deref()
+    }
+
     /// Where words go.
     pub(crate) fn output(&self) -> Output {
         Output::new(self.output)
@@ -118,13 +145,20 @@ enum Command {
     #[command(subcommand)]
     Secret(secret::Secret),
     #[command(subcommand)]
+    Client(client::Client),
+    #[command(subcommand)]
+    Value(value::Value),
+    #[command(subcommand)]
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Vault(vault::Vault),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 fn main() -> ExitCode {
@@ -139,11 +173,15 @@ fn main() -> ExitCode {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),
         Command::Secret(command) => command.run(&common),
+        Command::Client(command) => command.run(&common),
+        Command::Value(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),
         Command::Doctor(command) => command.run(&common),
+        Command::Vault(command) => command.run(&common),
         Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(&common),
     };
     finish(&common, outcome).into()
 }

@@ -11,6 +11,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -50,6 +51,45 @@ impl Output {
         let _ = stdout
             .write_all(out.as_bytes())
             .and_then(|()| stdout.flush());
+    }
+
+    /// Writes one line of many, or one object on a line. `false`: nobody reads.
+    pub(crate) fn line(self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> bool {
+        let line = match self.format {
+            Format::Text => text(),
+            Format::Json => json().to_string(),
+        };
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}")
+            .and_then(|()| stdout.flush())
+            .is_ok()
+    }
+
+    /// Writes one thing, in words or as it is.
+    pub(crate) fn entry<T: Serialize>(
+        self,
+        entry: &T,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let json = serde_json::to_value(entry).map_err(Failure::new)?;
+        self.data(|| words(entry), || json);
+        Ok(())
+    }
+
+    /// Writes several things, in words or as they are.
+    pub(crate) fn entries<T: Serialize>(
+        self,
+        entries: &[T],
+        words: impl FnOnce(&[T]) -> String,
+    ) -> Result<(), Failure> {
+        let json = serde_json::to_value(entries).map_err(Failure::new)?;
+        self.data(|| words(entries), || json);
+        Ok(())
+    }
+
+    /// Asks the person at the terminal.
+    pub(crate) fn ask(self, question: &str) {
+        eprint!("{question}");
     }
 
     /// Says something to the person at the terminal.

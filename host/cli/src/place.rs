@@ -9,6 +9,9 @@ use crate::exit::Failure;
 /// The name of the configuration file.
 pub(crate) const CONFIG_FILE: &str = "keyward.toml";
 
+/// The file beside it with the key that verifies the audit trail.
+pub(crate) const VERIFIER_KEY_FILE: &str = "audit.vkey";
+
 /// The configuration file: the one that was named, or the nearest `keyward.toml`
 /// in the working directory or one above it.
 pub(crate) fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {

@@ -1,7 +1,7 @@
 //! `keyward serve`: the gateway.
 
 use clap::Args;
-use keyward::vault::Actor;
+use keyward::vault::KeySource;
 use keyward_gateway::Gateway;
 use keyward_gateway::assemble::OpenError;
 use keyward_gateway::config::Config;
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::Common;
-use crate::access::vault_failure;
+use crate::access::{actor, key_source, vault_failure};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Format;
 use crate::place;
@@ -20,6 +20,10 @@ const EXAMPLES: &str = "\
 Serves until SIGTERM or SIGINT (Ctrl-C), then lets running requests end. While it
 runs it holds the vault; the other commands reach it through its control socket.
 Nothing of it is ever dumped to disk: core dumps are turned off first.
+
+Where [vault] has `passphrase = true`, the passphrase is asked for, or read from the
+file that --passphrase-file names. `retention` in [audit] removes old records once a
+day.
 
 The log goes to standard error, one line for each exchange; with `-o json` each line
 is a JSON object. No log line holds a secret, a header or a body.
@@ -64,11 +68,13 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failure::io(error, "can't start threads"))?;
-        runtime.block_on(serve(config))
+        // A passphrase is asked for here, where nothing runs yet.
+        let key = key_source(&config, common)?;
+        runtime.block_on(serve(config, key))
     }
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(config: Config, key: KeySource) -> Outcome {
     // Taken before anything is open, so that a signal never finds nobody waiting.
     let signals = (|| {
         Ok((
@@ -78,11 +84,8 @@ async fn serve(config: Config) -> Outcome {
     })();
     let (mut terminate, mut interrupt) =
         signals.map_err(|error: std::io::Error| Failure::io(error, "can't wait for signals"))?;
-    let actor = Actor {
-        name: format!("uid {}", rustix::process::getuid().as_raw()),
-        reason: Some("start".to_owned()),
-    };
-    let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, &actor))
+    let actor = actor(Some("start"));
+    let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, key, &actor))
         .await
         .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
         .map_err(open_failure)?;

@@ -1,123 +1,232 @@
-//! A secret's value on its way from a person to the vault.
-//!
-//! It comes from a prompt that shows nothing, from standard input when that is
-//! not a terminal, or from a file that `--from-file` names. It never comes from
-//! an argument or an environment variable: both are visible to other processes
-//! and stay in histories.
-//!
-//! Nothing here buffers: files and pipes are read straight into the one place
-//! that wipes what it held.
+//! `keyward value`: named values, for documents, settings and the configuration.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Cursor, IsTerminal, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use keyward::vault::Kind;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use zeroize::Zeroizing;
+use clap::{Args, Subcommand};
+use keyward::names::{SecretName, Tag, ValueName};
+use keyward_gateway::control::{Removed, Request, ValueEntry, ValueText};
 
-use crate::exit::Failure;
-use crate::output::Output;
+use crate::Common;
+use crate::access::Access;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::table;
+use crate::place;
+use crate::reason::Reason;
+use crate::when;
 
-/// Where a value can be read from, once.
-pub(crate) struct Value(Source);
+const SET: &str = "\
+A name, written {{name}}, stands for one of these:
+  --plain        a text that everybody may see, at most 4096 bytes
+  --secret       a secret of this vault, which stays where it is: the name is bound to
+                 a handle, never to text, and grants decide who may use it
+  --reference    a secret in a source, as SOURCE:KEY
 
-enum Source {
-    File(File),
-    Typed(Zeroizing<Vec<u8>>),
+Setting a name again replaces what it stands for, and its tags.
+
+Examples:
+  keyward value set backend-url --plain https://billing.example.com
+  keyward value set banner --plain-from-file banner.txt --tag web --tag 2026
+  keyward value set billing-key --secret billing-key
+  keyward value set partner-key --reference vault-eu:partners/acme";
+
+const LIST: &str = "\
+Examples:
+  keyward value list
+  keyward value list --tag web -o json";
+
+const SHOW: &str = "\
+Plain texts are shown; of a secret, only its name.
+
+Examples:
+  keyward value show backend-url";
+
+const REMOVE: &str = "\
+The name stands for nothing from then on. A secret that it was bound to stays.
+
+Examples:
+  keyward value remove backend-url";
+
+/// Named values: what {{name}} stands for.
+#[derive(Subcommand)]
+pub(crate) enum Value {
+    Set(Set),
+    List(List),
+    Show(Show),
+    #[command(visible_alias = "rm")]
+    Remove(Remove),
+}
+
+/// Say what a name stands for.
+#[derive(Args)]
+#[command(after_help = SET)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct Set {
+    /// The name: A-Z, a-z, 0-9, "-", "_" and "."
+    name: ValueName,
+    /// A text that everybody may see.
+    #[arg(long, value_name = "TEXT", group = "what")]
+    plain: Option<String>,
+    /// The same, from a file.
+    #[arg(long, value_name = "FILE", group = "what")]
+    plain_from_file: Option<PathBuf>,
+    /// A secret of this vault.
+    #[arg(id = "of-secret", long = "secret", value_name = "NAME", group = "what")]
+    of_secret: Option<SecretName>,
+    /// A secret in a source.
+    #[arg(long, value_name = "SOURCE:KEY", group = "what")]
+    reference: Option<String>,
+    /// A word to sort it by; may be given several times.
+    #[arg(id = "tags", long = "tag", value_name = "TAG")]
+    tags: Vec<Tag>,
+    #[command(flatten)]
+    reason: Reason,
+}
+
+/// List the named values.
+#[derive(Args)]
+#[command(after_help = LIST)]
+pub(crate) struct List {
+    /// Only those with this tag.
+    #[arg(long)]
+    tag: Option<Tag>,
+}
+
+/// Show what a name stands for.
+#[derive(Args)]
+#[command(after_help = SHOW)]
+pub(crate) struct Show {
+    /// Which name.
+    name: ValueName,
+}
+
+/// Remove a named value.
+#[derive(Args)]
+#[command(after_help = REMOVE)]
+pub(crate) struct Remove {
+    /// Which name.
+    name: ValueName,
+    #[command(flatten)]
+    reason: Reason,
 }
 
 impl Value {
-    /// Opens the file or standard input, or asks.
-    pub(crate) fn take(
-        output: Output,
-        kind: &Kind,
-        from_file: Option<&Path>,
-    ) -> Result<Self, Failure> {
-        match from_file {
-            Some(file) => from_file_named(output, file),
-            None if std::io::stdin().is_terminal() => from_prompt(kind),
-            None => {
-                // Not through `std::io::Stdin`, whose buffer nobody wipes.
-                let stdin = std::io::stdin().as_fd().try_clone_to_owned();
-                let stdin =
-                    stdin.map_err(|error| Failure::io(error, "can't read standard input"))?;
-                Ok(Self(Source::File(File::from(stdin))))
+    pub(crate) fn run(self, common: &Common) -> Outcome {
+        match self {
+            Self::Set(command) => command.run(common),
+            Self::List(command) => command.run(common),
+            Self::Show(command) => command.run(common),
+            Self::Remove(command) => command.run(common),
+        }
+    }
+}
+
+impl Set {
+    fn value(&self) -> Result<ValueText, Failure> {
+        if let Some(text) = &self.plain {
+            return Ok(ValueText::Plain(text.clone()));
+        }
+        if let Some(file) = &self.plain_from_file {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
+            // A file ends in a line end that is not part of the text.
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            return Ok(ValueText::Plain(text.to_owned()));
+        }
+        match (&self.of_secret, &self.reference) {
+            (Some(name), _) => Ok(ValueText::Secret(name.clone())),
+            (None, Some(reference)) => Ok(ValueText::Reference(reference.clone())),
+            (None, None) => Err(Failure::usage("say what the name stands for")),
+        }
+    }
+
+    fn run(self, common: &Common) -> Outcome {
+        let value = self.value()?;
+        let config = place::load(common.config())?;
+        let request = Request::ValueSet {
+            name: self.name,
+            value,
+            tags: BTreeSet::from_iter(self.tags),
+        };
+        let entry: ValueEntry = Access::open(&config, common)?.ask(request, self.reason.get())?;
+        common.output().entry(&entry, |entry| {
+            format!("{} is {}", entry.name, words(&entry.value))
+        })?;
+        Ok(Exit::Success)
+    }
+}
+
+impl List {
+    fn run(self, common: &Common) -> Outcome {
+        let config = place::load(common.config())?;
+        let request = Request::ValueList { tag: self.tag };
+        let entries: Vec<ValueEntry> = Access::open(&config, common)?.ask(request, None)?;
+        common.output().entries(&entries, |entries| {
+            if entries.is_empty() {
+                return "No named values. Set one: keyward value set NAME --plain TEXT".to_owned();
             }
-        }
-    }
-
-    /// The value, to be read to its end.
-    pub(crate) fn into_source(self) -> Box<dyn Read> {
-        match self.0 {
-            Source::File(file) => Box::new(file),
-            Source::Typed(typed) => Box::new(Cursor::new(typed)),
-        }
+            let rows: Vec<_> = entries.iter().map(row).collect();
+            table(["NAME", "STANDS FOR", "TAGS", "SET"], &rows)
+        })?;
+        Ok(Exit::Success)
     }
 }
 
-fn from_file_named(output: Output, file: &Path) -> Result<Value, Failure> {
-    let failed = |error| Failure::io(error, format!("can't read {}", file.display()));
-    let opened = File::open(file).map_err(failed)?;
-    let metadata = opened.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-    }
-    let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        output.warn(format!(
-            "others than its owner can read {} (mode {mode:03o}); delete it once nothing else needs it",
-            file.display()
-        ));
-    }
-    Ok(Value(Source::File(opened)))
-}
-
-fn from_prompt(kind: &Kind) -> Result<Value, Failure> {
-    if matches!(kind, Kind::ClientKeys) {
-        return Err(Failure::usage(
-            "client keys are lines of `subject = key`, which a prompt can't take",
-        )
-        .help("name a file with --from-file, or pipe the lines in"));
-    }
-    let _silence =
-        Silence::begin().map_err(|error| Failure::io(error, "can't ask for the value"))?;
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt)
-            .map(|typed| Zeroizing::new(typed.into_bytes()))
-            .map_err(|error| Failure::io(error, "can't ask for the value"))
-    };
-    let value = ask("Value (not shown): ")?;
-    let again = ask("Once more: ")?;
-    if *value != *again {
-        return Err(Failure::new("the two values differ; nothing was stored"));
-    }
-    Ok(Value(Source::Typed(value)))
-}
-
-/// The terminal shows nothing of what is typed, from the first prompt to after
-/// the last: what is pasted or typed ahead between two prompts isn't shown either.
-struct Silence {
-    terminal: File,
-    before: Termios,
-}
-
-impl Silence {
-    fn begin() -> std::io::Result<Self> {
-        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-        let before = tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, before })
+impl Show {
+    fn run(self, common: &Common) -> Outcome {
+        let config = place::load(common.config())?;
+        let request = Request::ValueShow { name: self.name };
+        let entry: ValueEntry = Access::open(&config, common)?.ask(request, None)?;
+        common.output().entry(&entry, |entry| {
+            format!(
+                "{}: {}\ntags     {}\ncreated  {}\nset      {}",
+                entry.name,
+                words(&entry.value),
+                tags(entry),
+                entry.created,
+                entry.updated
+            )
+        })?;
+        Ok(Exit::Success)
     }
 }
 
-impl Drop for Silence {
-    fn drop(&mut self) {
-        // A terminal that has gone away needs no restoring.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+impl Remove {
+    fn run(self, common: &Common) -> Outcome {
+        let config = place::load(common.config())?;
+        let request = Request::ValueRemove { name: self.name };
+        let removed: Removed = Access::open(&config, common)?.ask(request, self.reason.get())?;
+        common.output().entry(&removed, |removed| {
+            format!("{} stands for nothing any more", removed.removed)
+        })?;
+        Ok(Exit::Success)
     }
+}
+
+fn row(entry: &ValueEntry) -> [String; 4] {
+    const LONGEST: usize = 48;
+    let what = words(&entry.value);
+    let mut shown: String = what.chars().take(LONGEST).collect();
+    if shown.len() < what.len() {
+        shown.push('…');
+    }
+    [
+        entry.name.to_string(),
+        shown,
+        tags(entry),
+        when::short(&entry.updated),
+    ]
+}
+
+fn words(value: &ValueText) -> String {
+    match value {
+        ValueText::Plain(text) => format!("\"{}\"", text.escape_debug()),
+        ValueText::Secret(name) => format!("secret {name}"),
+        ValueText::Reference(reference) => format!("reference {reference}"),
+    }
+}
+
+fn tags(entry: &ValueEntry) -> String {
+    let tags: Vec<String> = entry.tags.iter().map(ToString::to_string).collect();
+    tags.join(", ")
 }

@@ -3,12 +3,15 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use keyward::Keyward;
 use keyward::egress::BodyError;
-use keyward::vault::{Actor, Vault};
+use keyward::vault::{Actor, KeySource, Opening, PruneError, Vault};
 use tokio::net::TcpListener;
 
 use crate::assemble::{OpenError, assemble, read_grants};
@@ -55,12 +58,17 @@ pub struct Bound {
 }
 
 impl Gateway {
-    /// Opens the vault, loads the grants, the policies and the documents. Blocks
-    /// for tens of milliseconds for each policy.
+    /// Opens the vault with `key`, loads the grants, the policies and the
+    /// documents. Blocks for tens of milliseconds for each policy, and for as long
+    /// as a passphrase takes.
     ///
     /// Errors: see [`OpenError`].
-    pub fn open(config: Config, actor: &Actor) -> Result<Self, OpenError> {
-        let vault = Vault::open(&config.vault_files(), config.audit.durability)?;
+    pub fn open(config: Config, key: KeySource, actor: &Actor) -> Result<Self, OpenError> {
+        let opening = Opening {
+            key,
+            durability: config.audit.durability,
+        };
+        let vault = Vault::open_from(&config.vault_files(), opening)?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
             config,
@@ -92,7 +100,10 @@ impl Gateway {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
-        let control = ControlSocket::bind(&self.config.control_socket)?;
+        let control = ControlSocket::bind(
+            &self.config.control.socket,
+            self.config.control.rules.clone(),
+        )?;
         Ok(Bound {
             gateway: Arc::new(self),
             listener,
@@ -116,7 +127,8 @@ impl Bound {
             max_connections: self.gateway.config.gateway.max_connections,
             ..Limits::default()
         };
-        let control = tokio::spawn(self.control.serve(Arc::clone(&self.gateway)));
+        let control = tokio::spawn(self.control.serve(self.gateway.clone()));
+        let retention = tokio::spawn(retain(Arc::clone(&self.gateway)));
         let gateway = self.gateway;
         let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
             let gateway = Arc::clone(&gateway);
@@ -128,13 +140,53 @@ impl Bound {
         };
         let stopped = listen::serve(self.listener, limits, handler, stop).await;
         control.abort();
+        retention.abort();
         stopped
     }
+}
+
+/// Removes records that are older than `retention` says, now and once a day.
+async fn retain(gateway: Arc<Gateway>) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let Some(retention) = gateway.config.audit.retention else {
+        return;
+    };
+    let mut days = tokio::time::interval(DAY);
+    loop {
+        days.tick().await;
+        let gateway = Arc::clone(&gateway);
+        let work = tokio::task::spawn_blocking(move || prune(gateway.vault(), retention));
+        if let Ok(Err(error)) = work.await {
+            tracing::error!(%error, "old records of the audit trail can't be removed");
+        }
+    }
+}
+
+fn prune(vault: &Vault, retention: Duration) -> Result<(), PruneError> {
+    let Ok(before) = Timestamp::now().checked_sub(retention) else {
+        // Before the calendar begins there are no records.
+        return Ok(());
+    };
+    let actor = Actor {
+        name: "keyward".to_owned(),
+        reason: Some("retention".to_owned()),
+    };
+    if let Some(pruned) = vault.audit().prune(before, &actor)? {
+        tracing::info!(
+            below = pruned.entries,
+            "old records of the audit trail removed"
+        );
+    }
+    Ok(())
 }
 
 impl Node for Gateway {
     fn vault(&self) -> &Vault {
         self.keyward.vault()
+    }
+
+    fn trail(&self) -> &Path {
+        &self.config.audit.directory
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
@@ -167,10 +219,10 @@ impl Node for Gateway {
         Ok(answer)
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> Option<Status> {
         let config = &self.config;
         let vault = self.vault();
-        Status {
+        Some(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             listen: self.address().to_string(),
@@ -192,7 +244,7 @@ impl Node for Gateway {
             secrets: count(vault.list().len()),
             grants: count(vault.grants().len()),
             audit_records: vault.audit().size(),
-        }
+        })
     }
 }
 

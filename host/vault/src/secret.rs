@@ -13,8 +13,6 @@
 
 use std::io::{self, Read};
 
-use zeroize::Zeroizing;
-
 use crate::memory::{Scratch, Shielded};
 use crate::primitives::fill_random;
 

@@ -395,3 +395,75 @@ fn read_credential(path: &Path) -> Result<MasterKey, VaultError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use crate::disk::FileSystem;
+    use argon2::{AssociatedData, ParamsBuilder};
+    use data_encoding::HEXLOWER;
+
+    #[test]
+    fn passphrases_are_hashed_by_argon2id() {
+        // RFC 9106, section 5.3; its secret and associated data are not ours, so it
+        // runs against the primitive that `derive` calls.
+        let params = ParamsBuilder::new()
+            .m_cost(32)
+            .t_cost(3)
+            .p_cost(4)
+            .data(AssociatedData::new(&[4; 12]).unwrap())
+            .build()
+            .unwrap();
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let argon = Argon2::new_with_secret(&[3; 8], algorithm, version, params).unwrap();
+        let mut tag = [0; 32];
+        argon
+            .hash_password_into(&[1; 32], &[2; 16], &mut tag)
+            .unwrap();
+        assert_eq!(
+            HEXLOWER.encode(&tag),
+            "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
+        );
+    }
+
+    #[test]
+    fn characters_are_counted_not_bytes() {
+        for (text, count) in [("", 0), ("abc", 3), ("\u{e9}t\u{e9}", 3), ("\u{1f511}", 1)] {
+            assert_eq!(count_characters(text.as_bytes()), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slot_opens_with_its_key_its_number_and_its_vault_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let (master, method) = prepare(&FileSystem, &NewKey::KeyFile(path.clone())).unwrap();
+        let vault = [1; 16];
+        let root = RootKey::new(Key::random(), vault);
+        let head = SlotHead {
+            id: 1,
+            method,
+            created: 7,
+        };
+        let slot = master.wrap(&vault, head, &root);
+        let source = KeySource::KeyFile(path);
+        let opener = Opener::load(&FileSystem, &source).unwrap();
+        let (_, opened) = opener.open(&vault, &slot).unwrap().unwrap();
+        assert_eq!(opened.file_mac(b"x"), root.file_mac(b"x"));
+        assert!(opener.open(&[2; 16], &slot).unwrap().is_none());
+        let other = MasterKey(Key::random()).wrap(&vault, head, &root);
+        assert!(opener.open(&vault, &other).unwrap().is_none());
+        let mut moved = slot.clone();
+        moved.head.id = 2;
+        assert!(opener.open(&vault, &moved).unwrap().is_none());
+        // Its own key, but a time that was changed.
+        let mut changed = slot.clone();
+        changed.head.created = 8;
+        assert!(opener.open(&vault, &changed).is_err());
+        let mut other_kind = slot;
+        other_kind.head.method = Method::Credential;
+        assert!(opener.open(&vault, &other_kind).unwrap().is_none());
+    }
+}

@@ -64,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         setup::deny::ensure()?;
     }
     if parts.contains(&Part::Test) {
+        setup::python::ensure()?;
         guests::build(&[])?;
     }
     let outcomes: Vec<Outcome> = parts.into_iter().map(check).collect();

@@ -43,13 +43,14 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what the build needs: the WebAssembly target and cargo-deny.
+    /// Install what build and tests need: the WebAssembly target, cargo-deny and
+    /// Python packages.
     ///
     /// The target `wasm32-unknown-unknown` comes from rustup. Where rustup can't
     /// fetch it and the system is Debian-like, the standard library's source is
     /// taken from the distribution's package `rust-src` of the same version and
-    /// built here. Nothing is installed system-wide. cargo-deny goes into
-    /// `target/tools`.
+    /// built here. Nothing is installed system-wide. cargo-deny and the packages with
+    /// which a second implementation reads vaults go into `target/tools`.
     ///
     /// Doing it again does only what is missing.
     Setup(setup::Options),

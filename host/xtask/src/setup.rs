@@ -2,6 +2,7 @@
 
 mod apt;
 pub(crate) mod deny;
+pub(crate) mod python;
 pub(crate) mod target;
 
 use std::process::ExitCode;
@@ -20,5 +21,6 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     target::ensure(options.target_from)?;
     deny::ensure()?;
+    python::ensure()?;
     Ok(ExitCode::SUCCESS)
 }

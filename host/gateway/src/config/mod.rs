@@ -6,20 +6,26 @@
 //! defined, no name or path is defined twice, every route is one that the egress
 //! accepts. It does not open the vault, the policies or the documents.
 
+mod control;
 mod diagnostics;
 mod parse;
 mod pipeline;
 mod reader;
+mod vault;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use keyward::egress::Route;
 use keyward::names::{PolicyName, RouteName};
 use keyward::vault::{Durability, VaultFiles};
 
+use crate::control::Rules;
+
 pub use diagnostics::{ConfigErrors, Finding};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
+pub use vault::{CredentialError, credential};
 
 /// A gateway's configuration. All paths are absolute or relative to the working
 /// directory: those in the file are relative to the file, and resolved here.
@@ -33,8 +39,8 @@ pub struct Config {
     pub vault: VaultSection,
     /// `[audit]`.
     pub audit: AuditSection,
-    /// Where the control socket is: `[control] socket`.
-    pub control_socket: PathBuf,
+    /// `[control]`.
+    pub control: ControlSection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
     /// `[[route]]`, in the file's order.
@@ -57,13 +63,24 @@ pub struct GatewaySection {
     pub max_connections: usize,
 }
 
-/// `[vault]`. `vault.keyward` and `vault.key` unless set.
+/// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultSection {
     /// The sealed file.
     pub file: PathBuf,
-    /// The file with its key.
-    pub key_file: PathBuf,
+    /// What opens it.
+    pub key: VaultKey,
+}
+
+/// What opens the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultKey {
+    /// A file with its key: `key-file`.
+    File(PathBuf),
+    /// A file with its key that the service manager makes: `credential`.
+    Credential(PathBuf),
+    /// A passphrase, asked for at start: `passphrase = true`.
+    Passphrase,
 }
 
 /// `[audit]`. Directory `audit`, durability `strict` unless set.
@@ -73,6 +90,17 @@ pub struct AuditSection {
     pub directory: PathBuf,
     /// When a record counts as written.
     pub durability: Durability,
+    /// How long records are kept: whole days, `retention`. None: for ever.
+    pub retention: Option<Duration>,
+}
+
+/// `[control]`. Socket `control.sock` unless set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlSection {
+    /// Where the control socket is.
+    pub socket: PathBuf,
+    /// Who may do what: `[control.roles]`, `require-reason`.
+    pub rules: Rules,
 }
 
 /// `[[policy]]`.
@@ -107,7 +135,10 @@ impl Config {
     pub fn vault_files(&self) -> VaultFiles {
         VaultFiles {
             vault: self.vault.file.clone(),
-            key: self.vault.key_file.clone(),
+            key: match &self.vault.key {
+                VaultKey::File(file) | VaultKey::Credential(file) => file.clone(),
+                VaultKey::Passphrase => PathBuf::new(),
+            },
             audit: self.audit.directory.clone(),
         }
     }

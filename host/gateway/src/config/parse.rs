@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use keyward::egress::{Roots, Route};
 use keyward::names::{PolicyName, RouteName};
-use keyward::vault::Durability;
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostics::{ConfigErrors, nearest};
 use super::pipeline::{PathPrefix, Pipeline, Steps};
 use super::reader::{At, Findings, Reader, type_name};
-use super::{AuditSection, Config, GatewaySection, PolicySection, VaultSection};
+use super::{Config, GatewaySection, PolicySection};
 
 const MAX_CONNECTIONS: usize = 4096;
 
@@ -43,10 +42,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, ConfigErrors> {
     }
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
-    base: PathBuf,
-    findings: &'a Findings,
+    pub(super) base: PathBuf,
+    pub(super) findings: &'a Findings,
 }
 
 /// The names that a file defines, with the place of each.
@@ -58,9 +57,9 @@ impl<'a> Parser<'a> {
         let root = Reader::new("the file", 0..0, table.get_ref(), self.findings);
 
         let gateway = self.gateway(&root);
-        let (vault_file, key_file) = self.vault(&root);
+        let vault = self.vault(&root);
         let audit = self.audit(&root);
-        let control_socket = self.one_path(&root, "control", "[control]", "socket");
+        let control = self.control(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
@@ -87,12 +86,9 @@ impl<'a> Parser<'a> {
         Some(Config {
             file: file.to_owned(),
             gateway: gateway?,
-            vault: VaultSection {
-                file: vault_file.unwrap_or_else(|| self.base.join("vault.keyward")),
-                key_file: key_file.unwrap_or_else(|| self.base.join("vault.key")),
-            },
+            vault: vault?,
             audit,
-            control_socket: control_socket.unwrap_or_else(|| self.base.join("control.sock")),
+            control,
             grants,
             routes,
             policies,
@@ -134,44 +130,6 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn vault(&self, root: &Reader<'a, '_>) -> (Option<PathBuf>, Option<PathBuf>) {
-        let Some(section) = root.section("vault", "[vault]") else {
-            return (None, None);
-        };
-        let paths = (self.path(&section, "file"), self.path(&section, "key-file"));
-        section.finish();
-        paths
-    }
-
-    fn audit(&self, root: &Reader<'a, '_>) -> AuditSection {
-        let mut audit = AuditSection {
-            directory: self.base.join("audit"),
-            durability: Durability::Strict,
-        };
-        let Some(section) = root.section("audit", "[audit]") else {
-            return audit;
-        };
-        if let Some(directory) = self.path(&section, "directory") {
-            audit.directory = directory;
-        }
-        match section.text("durability") {
-            None
-            | Some(At {
-                value: "strict", ..
-            }) => {}
-            Some(At {
-                value: "buffered", ..
-            }) => audit.durability = Durability::Buffered,
-            Some(At { span, .. }) => self.findings.add_with_help(
-                span,
-                "`durability` is neither \"strict\" nor \"buffered\"",
-                "\"strict\" waits until a record is on the disk, \"buffered\" until it is written",
-            ),
-        }
-        section.finish();
-        audit
-    }
-
     /// `key` of section `name`, both of which may be missing.
     fn one_path(
         &self,
@@ -186,7 +144,7 @@ impl<'a> Parser<'a> {
         path
     }
 
-    fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
+    pub(super) fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
         let text = section.text(key)?;
         self.resolve(key, text)
     }

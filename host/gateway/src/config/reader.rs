@@ -139,6 +139,15 @@ impl<'a, 'i> Reader<'a, 'i> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
+        let found = self.typed(key, "true or false", |value| match value {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => None,
+        });
+        found.map(|found| found.value)
+    }
+
     /// An array of strings; none if the key is missing.
     pub(super) fn texts(&self, key: &'static str) -> Option<Vec<At<&'a str>>> {
         let array = self.typed(key, "an array of strings", |value| match value {

@@ -1,6 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+use keyward::vault::Durability;
+
 use super::*;
+use crate::config::VaultKey;
 
 const WHOLE: &str = r#"
 [gateway]
@@ -80,13 +83,13 @@ fn a_whole_file_is_read() {
         Path::new("/var/lib/keyward/vault.keyward")
     );
     assert_eq!(
-        config.vault.key_file,
-        Path::new("/etc/keyward/keys/vault.key")
+        config.vault.key,
+        VaultKey::File("/etc/keyward/keys/vault.key".into())
     );
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/trail"));
     assert!(matches!(config.audit.durability, Durability::Buffered));
     assert_eq!(
-        config.control_socket,
+        config.control.socket,
         Path::new("/etc/keyward/run/control.sock")
     );
     assert_eq!(
@@ -133,11 +136,14 @@ fn the_longest_path_wins() {
 fn what_is_left_out_has_a_default_beside_the_file() {
     let config = parse_text("[gateway]\nlisten = \"[::1]:0\"\n").unwrap();
     assert_eq!(config.vault.file, Path::new("/etc/keyward/vault.keyward"));
-    assert_eq!(config.vault.key_file, Path::new("/etc/keyward/vault.key"));
+    assert_eq!(
+        config.vault.key,
+        VaultKey::File("/etc/keyward/vault.key".into())
+    );
     assert_eq!(config.audit.directory, Path::new("/etc/keyward/audit"));
     assert!(matches!(config.audit.durability, Durability::Strict));
     assert_eq!(
-        config.control_socket,
+        config.control.socket,
         Path::new("/etc/keyward/control.sock")
     );
     assert!(config.grants.is_none() && config.pipelines.is_empty());
@@ -177,7 +183,7 @@ path = "/a"
     let expected = [
         "2:10 `listen` is not an address and a port",
         "3:19 `max-connections` must be 1 to 4294967296",
-        "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability",
+        "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability, retention",
         "7:8 ",
         "11:7 `url`: http:// is for this machine only",
         "14:13 `component` must be a string, not a whole number",
@@ -262,4 +268,42 @@ fn pipeline_of<'a>(config: &'a Config, path: &str) -> Option<&'a Pipeline> {
         .pipelines
         .iter()
         .find(|pipeline| pipeline.path.matches(path))
+}
+
+#[test]
+fn roles_are_users_and_groups_that_the_system_knows() {
+    const BASE: &str = "[gateway]\nlisten = \"127.0.0.1:8080\"\n";
+    let parse =
+        |control: &str| Config::parse(Path::new("keyward.toml"), &format!("{BASE}{control}"));
+    let config = parse(
+        "[control]\nrequire-reason = true\n[control.roles]\n\
+         operator = [\"user:root\", \"uid:1001\"]\nauditor = [\"gid:50\"]\nviewer = []\n",
+    )
+    .unwrap();
+    assert!(config.control.rules.require_reason);
+    assert!(config.control.rules.roles.has_others());
+    let without = parse("").unwrap().control.rules;
+    assert!(!without.require_reason && !without.roles.has_others());
+    for (control, place, said) in [
+        (
+            "[control.roles]\noperator = [\"uid:1\", \"user:nobody-of-that-name\"]\n",
+            ":4:22",
+            "no user `nobody-of-that-name`",
+        ),
+        (
+            "[control.roles]\nviewer = [\"alice\"]\n",
+            ":4:11",
+            "user:alice",
+        ),
+        (
+            "[control.roles]\nadmin = []\n",
+            ":4:1",
+            "viewer, operator, approver, auditor",
+        ),
+        ("[control]\nrequire-reason = 1\n", ":4:18", "true or false"),
+    ] {
+        let errors = parse(control).unwrap_err().to_string();
+        assert!(errors.contains(place), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+    }
 }

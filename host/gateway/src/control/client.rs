@@ -7,18 +7,17 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use keyward::names::SecretName;
-use keyward::vault::Kind;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::protocol::{
-    Answer, Checkpoint, Fault, GrantsReloaded, MAX_ANSWER_LINE, Pong, Request, SecretEntry, Status,
-};
-use super::server::own_uid;
+use super::answers::{AnswerLine, Fault, MAX_ANSWER_LINE};
+use super::request::{Envelope, Request};
+use super::socket::own_uid;
 
 /// How long a gateway may take to answer. It may have to wait for its disk.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The most bytes that follow an answer: a vault file.
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
 /// A connection to a running gateway, for one request.
 #[derive(Debug)]
@@ -86,95 +85,83 @@ impl Client {
         Ok(Self { stream })
     }
 
-    /// Asks whether a gateway is there.
-    pub fn ping(self) -> Result<Pong, ClientError> {
-        self.ask(&Request::Ping {}, None)
-    }
-
-    /// Asks how the gateway is doing.
-    pub fn status(self) -> Result<Status, ClientError> {
-        self.ask(&Request::Status {}, None)
-    }
-
-    /// Lists the secrets, without their values.
-    pub fn list_secrets(self) -> Result<Vec<SecretEntry>, ClientError> {
-        self.ask(&Request::SecretList {}, None)
-    }
-
-    /// Adds a secret whose value is all that `value` holds.
-    pub fn set_secret(
+    /// Asks for something. `values` go after the request's line, each of them a
+    /// value that the request brings.
+    ///
+    /// Errors: the gateway's fault, or that it can't be understood.
+    pub fn ask<T: DeserializeOwned>(
         self,
-        name: &SecretName,
-        kind: Kind,
-        value: impl Read,
+        request: Request,
         reason: Option<&str>,
-    ) -> Result<SecretEntry, ClientError> {
-        let value = read_value(value, kind.max_bytes())?;
-        let request = Request::SecretSet {
-            name: name.clone(),
-            kind: kind.into(),
-            length: length_of(&value),
-            reason: reason.map(ToOwned::to_owned),
-        };
-        self.ask(&request, Some(&value))
-    }
-
-    /// Gives a secret a new version, whose value is all that `value` holds.
-    pub fn rotate_secret(
-        self,
-        name: &SecretName,
-        value: impl Read,
-        reason: Option<&str>,
-    ) -> Result<SecretEntry, ClientError> {
-        // Which kind it is, the gateway knows; it refuses what is too long for it.
-        let value = read_value(value, Kind::ClientKeys.max_bytes())?;
-        let request = Request::SecretRotate {
-            name: name.clone(),
-            length: length_of(&value),
-            reason: reason.map(ToOwned::to_owned),
-        };
-        self.ask(&request, Some(&value))
-    }
-
-    /// Has the grants read again from their file.
-    pub fn reload_grants(self, reason: Option<&str>) -> Result<GrantsReloaded, ClientError> {
-        self.ask(
-            &Request::GrantsReload {
-                reason: reason.map(ToOwned::to_owned),
-            },
-            None,
-        )
-    }
-
-    /// The newest checkpoint of the audit trail.
-    pub fn checkpoint(self) -> Result<Checkpoint, ClientError> {
-        self.ask(&Request::AuditCheckpoint {}, None)
-    }
-
-    fn ask<T: DeserializeOwned>(
-        mut self,
-        request: &Request,
-        value: Option<&[u8]>,
+        values: &[Zeroizing<Vec<u8>>],
     ) -> Result<T, ClientError> {
-        let mut line = serde_json::to_vec(request).map_err(|_| ClientError::Malformed)?;
+        let (answer, bytes) = self.ask_for_bytes(request, reason, values)?;
+        match bytes {
+            None => Ok(answer),
+            Some(_) => Err(ClientError::Malformed),
+        }
+    }
+
+    /// Asks for something that may be more than fits into a line.
+    ///
+    /// Errors: as [`ask`](Self::ask).
+    pub fn ask_for_bytes<T: DeserializeOwned>(
+        mut self,
+        request: Request,
+        reason: Option<&str>,
+        values: &[Zeroizing<Vec<u8>>],
+    ) -> Result<(T, Option<Vec<u8>>), ClientError> {
+        let envelope = Envelope {
+            request,
+            reason: reason.map(ToOwned::to_owned),
+            lengths: values.iter().map(|value| value.len() as u64).collect(),
+        };
+        let mut line = serde_json::to_vec(&envelope).map_err(|_| ClientError::Malformed)?;
         line.push(b'\n');
-        let sent = self
-            .stream
-            .write_all(&line)
-            .and_then(|()| value.map_or(Ok(()), |value| self.stream.write_all(value)));
+        let mut sent = self.stream.write_all(&line);
+        for value in values {
+            sent = sent.and_then(|()| self.stream.write_all(value));
+        }
         // A gateway that refuses early stops reading; its answer says why.
         let mut answer = Vec::new();
-        let limit = u64::try_from(MAX_ANSWER_LINE).unwrap_or(u64::MAX);
-        let read = BufReader::new(self.stream.take(limit)).read_until(b'\n', &mut answer);
+        let mut reader = BufReader::new(&self.stream);
+        let read = reader
+            .by_ref()
+            .take(MAX_ANSWER_LINE)
+            .read_until(b'\n', &mut answer);
         match (sent, read) {
             (Err(error), _) | (Ok(()), Err(error)) if answer.is_empty() => return Err(error.into()),
             _ => {}
         }
-        match serde_json::from_slice(&answer) {
-            Ok(Answer::Ok(answer)) => Ok(answer),
-            Ok(Answer::Error(fault)) => Err(fault.into()),
-            Err(_) => Err(ClientError::Malformed),
+        let answer = serde_json::from_slice(&answer).map_err(|_| ClientError::Malformed)?;
+        match answer {
+            AnswerLine {
+                error: Some(fault), ..
+            } => Err(fault.into()),
+            AnswerLine {
+                ok: Some(answer),
+                length,
+                ..
+            } => {
+                let bytes = length
+                    .map(|length| read_bytes(reader, length))
+                    .transpose()?;
+                Ok((answer, bytes))
+            }
+            AnswerLine { .. } => Err(ClientError::Malformed),
         }
+    }
+}
+
+fn read_bytes(source: impl Read, length: u64) -> Result<Vec<u8>, ClientError> {
+    if length > MAX_ANSWER_BYTES {
+        return Err(ClientError::Malformed);
+    }
+    let mut bytes = Vec::new();
+    let read = source.take(length).read_to_end(&mut bytes)?;
+    match u64::try_from(read) {
+        Ok(read) if read == length => Ok(bytes),
+        _ => Err(ClientError::Io(io::ErrorKind::UnexpectedEof)),
     }
 }
 
@@ -189,7 +176,9 @@ fn owns_directory(path: &Path, owner: u32) -> io::Result<bool> {
 }
 
 /// Reads a value to its end: its length has to be known before it is sent.
-fn read_value(mut source: impl Read, max: usize) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+///
+/// Errors: `source` fails or holds more than `max` bytes.
+pub fn read_value(mut source: impl Read, max: usize) -> Result<Zeroizing<Vec<u8>>, ClientError> {
     // Sized up front, since a buffer that grows leaves copies behind. The extra
     // bytes are for a line end and for noticing that there is more.
     let capacity = max.saturating_add(3);
@@ -208,8 +197,4 @@ fn read_value(mut source: impl Read, max: usize) -> Result<Zeroizing<Vec<u8>>, C
     }
     buffer.truncate(filled);
     Ok(buffer)
-}
-
-fn length_of(value: &[u8]) -> u64 {
-    u64::try_from(value.len()).unwrap_or(u64::MAX)
 }

@@ -1,28 +1,63 @@
 //! The control socket: how the `keyward` command reaches a running gateway, which
 //! alone holds the vault and the audit trail.
 //!
-//! A Unix socket with mode 600 in a directory that only its owner can write. Each
-//! connection carries one request: a line of JSON, then, for requests that bring a
-//! secret, as many raw bytes as the line says; then one line of JSON back.
+//! # Who is served
+//!
+//! A Unix socket in a directory that only its owner can write. The kernel says
+//! who is at the other end; [`RoleTable`] says which roles they have, [`Verb`]
+//! which roles are enough for what. Root and the user who runs the gateway have
+//! all roles. Where nobody else has one, the socket has mode 600, otherwise 666.
+//! A request that is not allowed is answered `forbidden`, with the roles that
+//! would do, and stands in the audit trail as `access-denied`.
+//!
+//! No request, for no one, returns a secret's value.
+//!
+//! # What goes over it
+//!
+//! Each connection carries one request: a line of JSON, then as many raw bytes as
+//! its `lengths` say, one value after the other; then one line of JSON back, and
+//! as many raw bytes as its `length` says, if it has one.
 //!
 //! ```text
-//! → {"verb":"secret.set","name":"billing-key","kind":{"kind":"api-key"},"length":24}
+//! → {"request":{"verb":"secret.set","name":"billing-key","kind":{"kind":"api-key"}},"reason":"new contract","lengths":[24]}
 //! → <24 bytes>
 //! ← {"ok":{"name":"billing-key","kind":{"kind":"api-key"},"version":1,…}}
+//!
+//! → {"request":{"verb":"audit.checkpoint"}}
+//! ← {"error":{"code":"forbidden","message":"uid 1000 (alice) may not …","roles":["auditor"]}}
 //! ```
 //!
-//! The kernel says who is at the other end. Only root and the user who runs the
-//! gateway are served. No request, for no one, returns a secret's value.
+//! A request's line has at most 64 KiB, a value at most 1 MiB, a reason at most
+//! 256 characters in one line. Members that a gateway does not know are errors.
+//!
+//! The same requests are carried out by the command itself when no gateway runs:
+//! [`execute`] is the one place where a verb does something.
 
+mod answers;
 mod client;
-mod protocol;
+mod denials;
+mod execute;
+mod request;
+mod roles;
 mod server;
+mod socket;
+mod texts;
+mod verbs;
 
-pub use client::{Client, ClientError};
-pub use protocol::{
-    Checkpoint, Fault, FaultCode, GrantsReloaded, KindText, Pong, SecretEntry, Status,
+pub use answers::{
+    Checkpoint, ClientEntry, ClientList, EntryError, Fault, FaultCode, GrantEntry, GrantList,
+    GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed, SecretEntry,
+    SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
 };
-pub use server::{BindError, ControlSocket, Node};
+pub use client::{Client, ClientError, read_value};
+pub use execute::{Node, Reply, check_reason, execute};
+pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
+pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
+pub use socket::{BindError, ControlSocket, Rules};
+pub use texts::{
+    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, ValidityText, ValueText,
+};
+pub use verbs::{UnknownVerb, Verb};
 
 #[cfg(test)]
 mod tests;

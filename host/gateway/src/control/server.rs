@@ -1,353 +1,279 @@
-//! The gateway's end of the control socket.
+//! The gateway's end of the control socket: who asks, whether they may, and the
+//! answer.
 
-use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use keyward::vault::{Actor, Kind, Secret, Vault, VaultError};
-use serde::Serialize;
-use tokio::net::UnixListener;
+use keyward::vault::{Act, Actor, Administrative, Secret};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::protocol::{
-    Answer, Checkpoint, Fault, FaultCode, GrantsReloaded, MAX_VALUE, Pong, Request, SecretEntry,
-    Status, read_request_line,
-};
+use super::answers::{AnswerLine, Fault, FaultCode};
+use super::denials::{Counted, Denials};
+use super::execute::{Node, Reply, check_reason, execute};
+use super::request::{Envelope, MAX_VALUE, read_request_line, verb_of};
+use super::roles::{Peer, Roles};
+use super::socket::{ControlSocket, Rules};
+use super::verbs::Verb;
 
-/// Requests at one time; more wait.
+/// Connections at one time; more wait in the kernel.
+const MAX_CONNECTIONS: usize = 64;
+/// Requests at one time of those who have roles; more wait.
 const MAX_REQUESTS: usize = 8;
+/// Requests at one time of those who have none; more are dropped, so that they
+/// can't keep anyone else waiting.
+const MAX_STRANGERS: usize = 2;
 /// How long the other end may take for each part of its request.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the control socket acts on.
-pub trait Node: Send + Sync + 'static {
-    /// The vault.
-    fn vault(&self) -> &Vault;
-
-    /// Reads the file with the grants again and puts it in force if it is good.
-    /// May block. The error is for the operator.
-    fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String>;
-
-    /// How the gateway is doing.
-    fn status(&self) -> Status;
-}
-
-/// A bound control socket. Its file goes when this is dropped.
-#[derive(Debug)]
-pub struct ControlSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode, so that only our own file is removed.
-    identity: (u64, u64),
-}
-
-/// Why there is no control socket.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Others can write its directory, and so could put their own socket there.
-    #[error(
-        "the directory {} of the control socket can be written by others (mode {mode:03o}); run `chmod go-w` on it or use another directory",
-        path.display()
-    )]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// Someone else's directory.
-    #[error(
-        "the directory {} of the control socket belongs to uid {owner}, neither to root nor to the user who runs this",
-        path.display()
-    )]
-    DirectoryOwner {
-        /// The directory.
-        path: PathBuf,
-        /// Whose it is.
-        owner: u32,
-    },
-    /// Something that is no socket has that name.
-    #[error("{} is not a socket; it is not replaced", .0.display())]
-    NotASocket(PathBuf),
-    /// Another process listens there.
-    #[error("another gateway listens on {}", .0.display())]
-    InUse(PathBuf),
-    /// The operating system refused.
-    #[error("can't listen on {}: {kind}", path.display())]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// What the operating system said. `InvalidInput` for a path that is too
-        /// long for a socket (about 100 bytes).
-        kind: io::ErrorKind,
-    },
-}
+/// How long it may take if it has no role.
+const PATIENCE_WITH_STRANGERS: Duration = Duration::from_secs(1);
+/// The most values that one request brings.
+const MAX_VALUES: usize = 64;
 
 impl ControlSocket {
-    /// Listens at `path`. A socket that a gateway left behind is replaced, one on
-    /// which a process listens is not.
-    ///
-    /// Must run inside a tokio runtime with I/O.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let io_error = |error: io::Error| BindError::Io {
-            path: path.to_owned(),
-            kind: error.kind(),
-        };
-        check_directory(path, &io_error)?;
-        check_vacancy(path, &io_error)?;
-
-        // Bound under another name, so that nobody finds it before its mode is
-        // right, and moved over what a gateway may have left behind.
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}", std::process::id()));
-        let fresh = path.with_file_name(name);
-        let _ = fs::remove_file(&fresh);
-        let listener = UnixListener::bind(&fresh).map_err(io_error)?;
-        let moved = fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&fresh, path))
-            .and_then(|()| fs::symlink_metadata(path));
-        let data = moved.map_err(|error| {
-            let _ = fs::remove_file(&fresh);
-            io_error(error)
-        })?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            identity: (data.dev(), data.ino()),
-        })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Serves requests until it is dropped.
     ///
     /// Cancel safety: requests that have begun are carried out to their end.
-    pub async fn serve(self, node: Arc<impl Node>) {
-        let slots = Arc::new(Semaphore::new(MAX_REQUESTS));
+    pub async fn serve(self, node: Arc<dyn Node>) {
+        let desk = Arc::new(Desk {
+            rules: self.rules.clone(),
+            denials: Mutex::default(),
+            node,
+        });
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let requests = Arc::new(Semaphore::new(MAX_REQUESTS));
+        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let slot = Arc::clone(&slots).acquire_owned().await.ok();
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let accepted = tokio::select! {
+                accepted = accept(&self, &connections) => accepted,
+                _ = second.tick() => {
+                    desk.record_due();
+                    continue;
+                }
+            };
+            let (stream, connection) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(kind = %error.kind(), "can't accept on the control socket");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let node = Arc::clone(&node);
-            let peer = stream.peer_cred().map(|peer| peer.uid());
-            // The vault waits for the disk, and a secret is read by a plain read.
-            tokio::task::spawn_blocking(move || {
-                let served = peer
-                    .and_then(|uid| Ok((uid, blocking(stream)?)))
-                    .and_then(|(uid, stream)| answer(&stream, uid, &*node));
+            let (desk, requests) = (Arc::clone(&desk), Arc::clone(&requests));
+            let strangers = Arc::clone(&strangers);
+            tokio::spawn(async move {
+                let served = desk.receive(stream, &requests, &strangers).await;
                 if let Err(error) = served {
                     tracing::debug!(kind = %error.kind(), "control connection ended");
                 }
-                drop(slot);
+                drop(connection);
             });
         }
     }
 }
 
-impl Drop for ControlSocket {
+/// The next connection, with its place among those there may be. Cancel safe.
+async fn accept(
+    socket: &ControlSocket,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::UnixStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(connections).acquire_owned().await;
+    let place = place.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+    let (stream, _) = socket.listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// What all connections share.
+struct Desk {
+    rules: Rules,
+    denials: Mutex<Denials>,
+    node: Arc<dyn Node>,
+}
+
+impl Desk {
+    async fn receive(
+        self: Arc<Self>,
+        stream: tokio::net::UnixStream,
+        requests: &Semaphore,
+        strangers: &Semaphore,
+    ) -> io::Result<()> {
+        let peer = stream.peer_cred()?;
+        let (uid, gid) = (peer.uid(), peer.gid());
+        let peer = blocking(move || Ok(Peer::look_up(uid, gid))).await?;
+        let roles = self.rules.roles.roles_of(&peer);
+        let (place, patience) = if roles.is_empty() {
+            (strangers.try_acquire().ok(), PATIENCE_WITH_STRANGERS)
+        } else {
+            (requests.acquire().await.ok(), PATIENCE)
+        };
+        let Some(_place) = place else {
+            self.note_denial(&peer, None);
+            return Ok(());
+        };
+        let stream = stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        // The vault waits for the disk, and a secret is read by a plain read.
+        let desk = Arc::clone(&self);
+        blocking(move || {
+            let answer = desk.answer(&stream, &peer, roles)?;
+            reply(&stream, answer)
+        })
+        .await
+    }
+
+    /// Reads one request and carries it out. Errors are those of the connection.
+    fn answer(
+        &self,
+        mut stream: &UnixStream,
+        peer: &Peer,
+        roles: Roles,
+    ) -> io::Result<Result<Reply, Fault>> {
+        let line = read_request_line(&mut stream)?;
+        // Whether they may comes before whether it is well put.
+        match verb_of(&line) {
+            Some(verb) if verb.may(roles) => {}
+            None if !roles.is_empty() => {}
+            verb => {
+                self.note_denial(peer, verb);
+                return Ok(Err(Fault::forbidden(&peer.to_string(), verb)));
+            }
+        }
+        let envelope = match Envelope::parse(&line) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let message = format!("the gateway does not know this request: {error}");
+                return Ok(Err(Fault::of(FaultCode::Malformed, message)));
+            }
+        };
+        let Envelope {
+            request,
+            reason,
+            lengths,
+        } = envelope;
+        if lengths.len() > MAX_VALUES {
+            let message = "the request brings too many values";
+            return Ok(Err(Fault::of(FaultCode::Malformed, message)));
+        }
+        let mut values = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            match read_value(stream, length)? {
+                Ok(value) => values.push(value),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
+        if let Err(refused) = check_reason(&request, reason.as_deref(), self.rules.require_reason) {
+            return Ok(Err(refused));
+        }
+        let actor = Actor {
+            name: peer.to_string(),
+            reason,
+        };
+        Ok(execute(request, values, &*self.node, &actor))
+    }
+
+    /// Puts a denial into the audit trail, at once or with the next ones counted.
+    fn note_denial(&self, peer: &Peer, verb: Option<Verb>) {
+        let actor = peer.to_string();
+        tracing::warn!(
+            actor,
+            verb = verb.map(Verb::as_str),
+            "denied on the control socket"
+        );
+        let listed = self.with_denials(|denials| denials.note(peer.uid(), &actor, Instant::now()));
+        if listed {
+            self.record(&actor, verb, None);
+        }
+    }
+
+    fn record_due(self: &Arc<Self>) {
+        let due = self.with_denials(|denials| denials.due(Instant::now()));
+        if !due.is_empty() {
+            let desk = Arc::clone(self);
+            tokio::task::spawn_blocking(move || desk.record_counted(due));
+        }
+    }
+
+    fn record_counted(&self, counted: Vec<Counted>) {
+        for Counted { actor, count } in counted {
+            self.record(&actor, None, Some(count));
+        }
+    }
+
+    fn record(&self, actor: &str, verb: Option<Verb>, more: Option<u64>) {
+        let reason = more.map(|more| format!("{more} more requests, not listed"));
+        let mut act = Administrative::new(Act::AccessDenied, actor, reason.as_deref());
+        if let Some(verb) = verb {
+            act = act.verb(verb.as_str());
+        }
+        if self
+            .node
+            .vault()
+            .audit()
+            .append_administrative(act)
+            .is_err()
+        {
+            tracing::error!(
+                actor,
+                "the denial can't be recorded: the audit trail has failed"
+            );
+        }
+    }
+
+    fn with_denials<T>(&self, act: impl FnOnce(&mut Denials) -> T) -> T {
+        // Counts are whole whenever the lock is free.
+        act(&mut self.denials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Desk {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|data| (data.dev(), data.ino()) == self.identity);
-        if ours {
-            let _ = fs::remove_file(&self.path);
-        }
+        let rest = self.with_denials(Denials::rest);
+        self.record_counted(rest);
     }
 }
 
-fn check_directory(
-    path: &Path,
-    io_error: &impl Fn(io::Error) -> BindError,
-) -> Result<(), BindError> {
-    const OTHERS_WRITE: u32 = 0o022;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let data = fs::metadata(directory).map_err(io_error)?;
-    let mode = data.mode() & 0o7777;
-    if mode & OTHERS_WRITE != 0 {
-        return Err(BindError::Directory {
-            path: directory.to_owned(),
-            mode,
-        });
-    }
-    let owner = data.uid();
-    if owner != 0 && owner != own_uid() {
-        return Err(BindError::DirectoryOwner {
-            path: directory.to_owned(),
-            owner,
-        });
-    }
-    Ok(())
-}
-
-fn check_vacancy(path: &Path, io_error: &impl Fn(io::Error) -> BindError) -> Result<(), BindError> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(io_error(error)),
-        Ok(data) if !data.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
-        Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => Err(BindError::InUse(path.to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-            Err(error) => Err(io_error(error)),
-        },
-    }
-}
-
-pub(super) fn own_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-/// Whether a user may control this process's gateway.
-pub(super) fn may_control(uid: u32) -> bool {
-    uid == 0 || uid == own_uid()
-}
-
-fn blocking(stream: tokio::net::UnixStream) -> io::Result<UnixStream> {
-    let stream = stream.into_std()?;
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-/// Reads one request and answers it. Errors are those of the connection.
-fn answer(mut stream: &UnixStream, uid: u32, node: &impl Node) -> io::Result<()> {
-    if !may_control(uid) {
-        tracing::warn!(uid, "refused on the control socket");
-        let message = format!("uid {uid} may not control this gateway");
-        return reply::<()>(stream, Err(fault(FaultCode::Forbidden, message)));
-    }
-    let line = read_request_line(&mut stream)?;
-    let request: Request = match serde_json::from_slice(&line) {
-        Ok(request) => request,
-        Err(error) => {
-            let message = format!("the gateway does not know this request: {error}");
-            return reply::<()>(stream, Err(fault(FaultCode::Malformed, message)));
-        }
-    };
-    // The value first, whatever comes of it: the other end is sending it.
-    let value = match request.value_length() {
-        None => None,
-        Some(length) if length > MAX_VALUE => {
-            let message = format!("the value is longer than {MAX_VALUE} bytes");
-            return reply::<()>(stream, Err(fault(FaultCode::Refused, message)));
-        }
-        Some(length) => match read_value(stream, length)? {
-            Ok(value) => Some(value),
-            Err(refused) => return reply::<()>(stream, Err(refused)),
-        },
-    };
-    if !request.has_good_reason() {
-        let message = "the reason must be one line of at most 512 characters".to_owned();
-        return reply::<()>(stream, Err(fault(FaultCode::Refused, message)));
-    }
-    let actor = Actor {
-        name: format!("uid {uid}"),
-        reason: request.reason().map(ToOwned::to_owned),
-    };
-    let vault = node.vault();
-    match (request, value) {
-        (Request::Ping {}, _) => {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
-            reply(
-                stream,
-                Ok(Pong {
-                    version,
-                    pid: std::process::id(),
-                }),
-            )
-        }
-        (Request::Status {}, _) => reply(stream, Ok(node.status())),
-        (Request::SecretList {}, _) => {
-            let secrets = vault.list();
-            reply(
-                stream,
-                Ok(secrets.iter().map(SecretEntry::from).collect::<Vec<_>>()),
-            )
-        }
-        (Request::SecretSet { name, kind, .. }, Some(value)) => {
-            let set = Kind::try_from(&kind)
-                .map_err(|error| fault(FaultCode::Refused, error.to_string()))
-                .and_then(|kind| vault.add(&name, kind, value, &actor).map_err(vault_fault))
-                .map(|info| SecretEntry::from(&info));
-            reply(stream, set)
-        }
-        (Request::SecretRotate { name, .. }, Some(value)) => {
-            let rotated = vault.rotate(&name, value, &actor).map_err(vault_fault);
-            reply(stream, rotated.map(|info| SecretEntry::from(&info)))
-        }
-        (Request::GrantsReload { .. }, _) => {
-            let reloaded = node.reload_grants(&actor);
-            reply(
-                stream,
-                reloaded.map_err(|message| fault(FaultCode::Refused, message)),
-            )
-        }
-        (Request::AuditCheckpoint {}, _) => {
-            let trail = vault.audit();
-            let checkpoint = trail.checkpoint();
-            reply(
-                stream,
-                Ok(Checkpoint {
-                    checkpoint,
-                    verifier_key: trail.verifier_key(),
-                }),
-            )
-        }
-        (Request::SecretSet { .. } | Request::SecretRotate { .. }, None) => {
-            let message = "the request brings no value".to_owned();
-            reply::<()>(stream, Err(fault(FaultCode::Malformed, message)))
-        }
-    }
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 /// Reads exactly `length` bytes from the socket into a secret, and nowhere else.
 fn read_value(stream: &UnixStream, length: u64) -> io::Result<Result<Secret, Fault>> {
+    if length > MAX_VALUE {
+        let message = format!("the value is longer than {MAX_VALUE} bytes");
+        return Ok(Err(Fault::refused(message)));
+    }
     let mut source = stream.take(length);
     let max = usize::try_from(length).unwrap_or(usize::MAX);
     let value = Secret::read_from(&mut source, max);
     if source.limit() > 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(value.map_err(|error| fault(FaultCode::Refused, error.to_string())))
+    Ok(value.map_err(Fault::refused))
 }
 
-fn reply<T: Serialize>(mut stream: &UnixStream, answer: Result<T, Fault>) -> io::Result<()> {
-    let answer = match answer {
-        Ok(answer) => Answer::Ok(answer),
-        Err(fault) => Answer::Error(fault),
-    };
-    let mut line = serde_json::to_vec(&answer)?;
-    line.push(b'\n');
-    stream.write_all(&line)
-}
-
-fn fault(code: FaultCode, message: String) -> Fault {
-    Fault { code, message }
-}
-
-fn vault_fault(error: VaultError) -> Fault {
-    let code = match error {
-        VaultError::Import(_) | VaultError::NameTaken(_) | VaultError::NoSuchSecret(_) => {
-            FaultCode::Refused
+fn reply(mut stream: &UnixStream, answer: Result<Reply, Fault>) -> io::Result<()> {
+    let (line, bytes) = match answer {
+        Ok(Reply { data, bytes }) => {
+            let length = bytes.as_ref().map(|bytes| bytes.len() as u64);
+            (line_of(Some(data), None, length)?, bytes)
         }
-        _ => FaultCode::Unavailable,
+        Err(fault) => (line_of(None, Some(fault), None)?, None),
     };
-    fault(code, error.to_string())
+    stream.write_all(&line)?;
+    stream.write_all(&bytes.unwrap_or_default())
+}
+
+fn line_of(ok: Option<Value>, error: Option<Fault>, length: Option<u64>) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&AnswerLine { ok, error, length })?;
+    line.push(b'\n');
+    Ok(line)
 }

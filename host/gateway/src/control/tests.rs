@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyward::names::SecretName;
-use keyward::vault::{Actor, Durability, Kind, Vault, VaultFiles};
+use keyward::vault::{Actor, Durability, KeyEncoding, Kind, MacAlgorithm, Vault, VaultFiles};
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use super::*;
 
@@ -18,11 +20,16 @@ const VALUE: &str = "sk-live-7fQ2mX9vLr4TzN8bWc3Kd6Hs";
 
 struct TestNode {
     vault: Vault,
+    trail: PathBuf,
 }
 
 impl Node for TestNode {
     fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    fn trail(&self) -> &Path {
+        &self.trail
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
@@ -36,8 +43,8 @@ impl Node for TestNode {
         }
     }
 
-    fn status(&self) -> Status {
-        Status {
+    fn status(&self) -> Option<Status> {
+        Some(Status {
             version: "0".to_owned(),
             pid: 7,
             listen: "127.0.0.1:1".to_owned(),
@@ -47,7 +54,7 @@ impl Node for TestNode {
             secrets: u64::try_from(self.vault.list().len()).unwrap(),
             grants: 0,
             audit_records: self.vault.audit().size(),
-        }
+        })
     }
 }
 
@@ -66,6 +73,10 @@ fn folder() -> TempDir {
 }
 
 fn start() -> Running {
+    start_with(Rules::default())
+}
+
+fn start_with(rules: Rules) -> Running {
     let folder = folder();
     let files = VaultFiles {
         vault: folder.path().join("vault.keyward"),
@@ -74,12 +85,15 @@ fn start() -> Running {
     };
     Vault::create(&files).unwrap();
     let vault = Vault::open(&files, Durability::Buffered).unwrap();
-    let node = Arc::new(TestNode { vault });
+    let node = Arc::new(TestNode {
+        vault,
+        trail: files.audit,
+    });
     let socket = folder.path().join("control.sock");
     let server = tokio::spawn(
-        ControlSocket::bind(&socket)
+        ControlSocket::bind(&socket, rules)
             .unwrap()
-            .serve(Arc::clone(&node)),
+            .serve(node.clone()),
     );
     Running {
         socket,
@@ -119,38 +133,114 @@ fn name(text: &str) -> SecretName {
     SecretName::parse(text).unwrap()
 }
 
+fn bytes(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    vec![Zeroizing::new(value.to_vec())]
+}
+
+async fn set(
+    running: &Running,
+    name_: &str,
+    kind: Kind,
+    value: &[u8],
+) -> Result<SecretEntry, ClientError> {
+    let request = Request::SecretSet {
+        name: name(name_),
+        kind: kind.into(),
+        validity: ValidityText::default(),
+        generate: false,
+    };
+    let value = bytes(value);
+    with_client(running, move |client| client.ask(request, None, &value)).await
+}
+
+async fn rotate(
+    running: &Running,
+    name_: &str,
+    value: &[u8],
+    reason: Option<&'static str>,
+) -> Result<SecretEntry, ClientError> {
+    let request = Request::SecretRotate {
+        name: name(name_),
+        validity: ValidityText::default(),
+        generate: false,
+    };
+    let value = bytes(value);
+    with_client(running, move |client| client.ask(request, reason, &value)).await
+}
+
+async fn ask<T: DeserializeOwned + Send + 'static>(
+    running: &Running,
+    request: Request,
+    reason: Option<&'static str>,
+) -> Result<T, ClientError> {
+    with_client(running, move |client| client.ask(request, reason, &[])).await
+}
+
+fn list(after: Option<&str>, limit: Option<u32>) -> Request {
+    Request::SecretList {
+        name: None,
+        after: after.map(name),
+        limit,
+    }
+}
+
 #[tokio::test]
 async fn secrets_are_set_rotated_and_listed_and_never_shown() {
     let running = start();
-    let set = with_client(&running, |client| {
-        client.set_secret(
-            &name("billing-key"),
-            Kind::ApiKey,
-            VALUE.as_bytes(),
-            Some("new backend"),
-        )
-    })
-    .await
-    .unwrap();
-    assert_eq!((set.version, set.kind.kind.as_str()), (1, "api-key"));
-    let rotated = with_client(&running, |client| {
-        client.rotate_secret(
-            &name("billing-key"),
-            &b"sk-live-another-one-entirely-0042\n"[..],
-            None,
-        )
-    })
+    let first = set(&running, "billing-key", Kind::ApiKey, VALUE.as_bytes())
+        .await
+        .unwrap();
+    assert_eq!((first.version, first.kind.kind.as_str()), (1, "api-key"));
+    let rotated = rotate(
+        &running,
+        "billing-key",
+        b"sk-live-another-one-entirely-0042\n",
+        Some("a new backend"),
+    )
     .await
     .unwrap();
     assert_eq!(rotated.version, 2);
-    let listed = with_client(&running, Client::list_secrets).await.unwrap();
-    assert_eq!(listed, [rotated]);
+    let listed: SecretPage = ask(&running, list(None, None), None).await.unwrap();
+    assert_eq!((listed.secrets, listed.next), (vec![rotated], None));
     assert_eq!(running.node.vault.list().len(), 1);
-    let answer = raw(&running, b"{\"verb\":\"secret.list\"}\n".to_vec()).await;
+    let answer = raw(
+        &running,
+        b"{\"request\":{\"verb\":\"secret.list\"}}\n".to_vec(),
+    )
+    .await;
     assert!(
         answer.contains("billing-key") && !answer.contains("sk-live"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn many_secrets_are_listed_page_by_page() {
+    let running = start();
+    for name in ["c", "a", "b"] {
+        set(&running, name, Kind::ApiKey, VALUE.as_bytes())
+            .await
+            .unwrap();
+    }
+    let mut names = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let request = list(after.as_deref(), Some(2));
+        let page: SecretPage = ask(&running, request, None).await.unwrap();
+        assert!(page.secrets.len() <= 2);
+        names.extend(page.secrets.iter().map(|entry| entry.name.to_string()));
+        match page.next {
+            Some(next) => after = Some(next.to_string()),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "c"]);
+    let request = Request::SecretList {
+        name: Some(name("d")),
+        after: None,
+        limit: None,
+    };
+    assert!(ask::<SecretPage>(&running, request, None).await.is_err());
 }
 
 #[tokio::test]
@@ -160,13 +250,12 @@ async fn a_kind_goes_over_the_wire_with_its_algorithm() {
         let text = KindText::from(kind);
         assert_eq!(Kind::try_from(&text).unwrap(), kind);
     }
-    let kind = Kind::all().last().unwrap();
+    let kind = Kind::HmacKey {
+        algorithm: MacAlgorithm::Sha512,
+        encoding: KeyEncoding::Base64,
+    };
     let value = "u0JhV3pCkXy6qTn8RmLwE2sGf5dZaHb7iKo9PcQxYvM4tUl1NjSrDg==";
-    let set = with_client(&running, move |client| {
-        client.set_secret(&name("hook"), kind, value.as_bytes(), None)
-    })
-    .await
-    .unwrap();
+    let set = set(&running, "hook", kind, value.as_bytes()).await.unwrap();
     assert_eq!(
         (set.kind.algorithm.as_deref(), set.kind.encoding.as_deref()),
         (Some("sha512"), Some("base64"))
@@ -190,51 +279,63 @@ async fn what_can_not_be_done_is_refused_in_words() {
         }
         other => panic!("{other}"),
     };
-    let set = |value: &'static [u8]| {
-        with_client(&running, move |client| {
-            client.set_secret(&name("billing-key"), Kind::ApiKey, value, None)
-        })
-    };
+    let set = |value: &'static [u8]| set(&running, "billing-key", Kind::ApiKey, value);
     assert!(refused(set(b"short").await).contains("short"));
     assert!(refused(set(b"").await).contains("empty"));
     assert!(refused(set(b"sk-live with a space").await).contains("header"));
+    assert!(refused(set(&[b'x'; 5000]).await).contains("4096"));
     set(VALUE.as_bytes()).await.unwrap();
     assert!(refused(set(VALUE.as_bytes()).await).contains("already"));
-    let missing = with_client(&running, |client| {
-        client.rotate_secret(&name("other"), VALUE.as_bytes(), None)
-    });
+    let missing = rotate(&running, "other", VALUE.as_bytes(), None);
     assert!(refused(missing.await).contains("no secret other"));
-    let bad_reason = with_client(&running, |client| {
-        client.rotate_secret(&name("billing-key"), VALUE.as_bytes(), Some("two\nlines"))
-    });
-    assert!(refused(bad_reason.await).contains("reason"));
-    let too_long = with_client(&running, |client| {
-        client.set_secret(&name("a"), Kind::ApiKey, &[b'x'; 5000][..], None)
-    });
-    assert!(matches!(
-        too_long.await,
-        Err(ClientError::TooLong { max: 4096 })
-    ));
+    for reason in ["two\nlines", " ", LONG_REASON] {
+        let refused_ = rotate(&running, "billing-key", VALUE.as_bytes(), Some(reason));
+        assert!(refused(refused_.await).contains("reason"));
+    }
     assert_eq!(running.node.vault.list()[0].version, 1);
+}
+
+/// 264 characters.
+const LONG_REASON: &str = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123";
+
+#[tokio::test]
+async fn where_a_reason_is_required_no_change_goes_without() {
+    let running = start_with(Rules {
+        require_reason: true,
+        ..Rules::default()
+    });
+    let refused = set(&running, "billing-key", Kind::ApiKey, VALUE.as_bytes()).await;
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("--reason"), "{message}");
+    assert!(running.node.vault.list().is_empty());
+    ask::<SecretPage>(&running, list(None, None), None)
+        .await
+        .unwrap();
+    let request = Request::GrantsReload {};
+    ask::<GrantsReloaded>(&running, request, Some("ticket 7"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn the_node_is_asked_and_told_who_asks() {
     let running = start();
-    let pong = with_client(&running, Client::ping).await.unwrap();
+    let pong: Pong = ask(&running, Request::Ping {}, None).await.unwrap();
     assert_eq!(pong.pid, std::process::id());
-    let status = with_client(&running, Client::status).await.unwrap();
+    let status: Status = ask(&running, Request::Status {}, None).await.unwrap();
     assert_eq!((status.pid, status.secrets), (7, 0));
-    let reloaded = with_client(&running, |client| client.reload_grants(Some("ticket 7")))
+    let reloaded: GrantsReloaded = ask(&running, Request::GrantsReload {}, Some("ticket 7"))
         .await
         .unwrap();
     assert_eq!(reloaded.digest, "ticket 7");
-    assert_eq!(reloaded.findings, [format!("uid {}", server::own_uid())]);
-    let fault = with_client(&running, |client| client.reload_grants(None))
+    assert_eq!(reloaded.findings, [Peer::this_process().to_string()]);
+    let fault = ask::<GrantsReloaded>(&running, Request::GrantsReload {}, None)
         .await
         .unwrap_err();
     assert!(fault.to_string().contains("grants.toml:3:1"), "{fault}");
-    let checkpoint = with_client(&running, Client::checkpoint).await.unwrap();
+    let checkpoint: Checkpoint = ask(&running, Request::AuditCheckpoint {}, None)
+        .await
+        .unwrap();
     assert!(!checkpoint.checkpoint.is_empty());
     assert_eq!(
         checkpoint.verifier_key,
@@ -245,31 +346,43 @@ async fn the_node_is_asked_and_told_who_asks() {
 #[tokio::test]
 async fn what_is_not_a_request_changes_nothing() {
     let running = start();
-    let set = |length: u64| {
+    let set = |lengths: &str| {
         format!(
-            "{{\"verb\":\"secret.set\",\"name\":\"a\",\"kind\":{{\"kind\":\"api-key\"}},\"length\":{length}}}\n"
+            "{{\"request\":{{\"verb\":\"secret.set\",\"name\":\"a\",\"kind\":{{\"kind\":\"api-key\"}}}},\"lengths\":[{lengths}]}}\n"
         )
     };
-    let with_value = |length| [set(length).as_bytes(), VALUE.as_bytes()].concat();
+    let with_value = |lengths| [set(lengths).as_bytes(), VALUE.as_bytes()].concat();
+    let many = ["0"; 65].join(",");
     for (sent, code) in [
         (b"hello\n".to_vec(), "malformed"),
         (b"{}\n".to_vec(), "malformed"),
         (
-            b"{\"verb\":\"secret.get\",\"name\":\"a\"}\n".to_vec(),
+            b"{\"request\":{\"verb\":\"secret.get\",\"name\":\"a\"}}\n".to_vec(),
             "malformed",
         ),
-        (b"{\"verb\":\"ping\",\"extra\":1}\n".to_vec(), "malformed"),
         (
-            b"{\"verb\":\"secret.rotate\",\"name\":\"A!\",\"length\":1}\nx".to_vec(),
+            b"{\"request\":{\"verb\":\"ping\",\"extra\":1}}\n".to_vec(),
             "malformed",
         ),
-        (with_value(u64::MAX), "refused"),
-        (with_value(0), "refused"),
+        (
+            b"{\"request\":{\"verb\":\"ping\"},\"extra\":1}\n".to_vec(),
+            "malformed",
+        ),
+        (
+            b"{\"request\":{\"verb\":\"secret.rotate\",\"name\":\"A!\"},\"lengths\":[1]}\nx"
+                .to_vec(),
+            "malformed",
+        ),
+        (set("").into_bytes(), "malformed"),
+        (with_value("16,16"), "malformed"),
+        (set(&many).into_bytes(), "malformed"),
+        (with_value("18446744073709551615"), "refused"),
+        (with_value("0"), "refused"),
         // Cut off: no answer, and not half a secret.
-        (with_value(33), ""),
-        (set(32).into_bytes(), ""),
-        (b"{\"verb\":\"ping\"}".to_vec(), ""),
-        (vec![b' '; 9000], ""),
+        (with_value("33"), ""),
+        (set("32").into_bytes(), ""),
+        (b"{\"request\":{\"verb\":\"ping\"}}".to_vec(), ""),
+        (vec![b' '; MAX_REQUEST_LINE + 1], ""),
         (b"".to_vec(), ""),
     ] {
         let answer = raw(&running, sent.clone()).await;
@@ -285,7 +398,7 @@ async fn what_is_not_a_request_changes_nothing() {
     }
     assert!(running.node.vault.list().is_empty());
     // The same request, whole.
-    assert!(raw(&running, with_value(32)).await.contains("\"ok\""));
+    assert!(raw(&running, with_value("32")).await.contains("\"ok\""));
 }
 
 #[tokio::test]
@@ -324,10 +437,10 @@ async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
         Client::connect(&path),
         Err(ClientError::NotRunning)
     ));
-    let first = ControlSocket::bind(&path).unwrap();
+    let first = ControlSocket::bind(&path, Rules::default()).unwrap();
     assert_eq!(first.path(), path);
     assert!(matches!(
-        ControlSocket::bind(&path),
+        ControlSocket::bind(&path, Rules::default()),
         Err(BindError::InUse(_))
     ));
     // What someone else has put there since is not removed.
@@ -336,7 +449,7 @@ async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     drop(first);
     assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
     assert!(matches!(
-        ControlSocket::bind(&path),
+        ControlSocket::bind(&path, Rules::default()),
         Err(BindError::NotASocket(_))
     ));
 }
@@ -347,24 +460,29 @@ async fn a_directory_that_others_can_write_is_refused() {
     let path = folder.path().join("control.sock");
     for mode in [0o777, 0o770, 0o702, 0o1777] {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
-        let refused = ControlSocket::bind(&path).unwrap_err();
+        let refused = ControlSocket::bind(&path, Rules::default()).unwrap_err();
         assert!(
             matches!(refused, BindError::Directory { mode: found, .. } if found == mode),
             "{mode:o}"
         );
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(ControlSocket::bind(&path).is_ok());
+    assert!(ControlSocket::bind(&path, Rules::default()).is_ok());
     assert!(matches!(
-        ControlSocket::bind(Path::new("/nonexistent/control.sock")),
+        ControlSocket::bind(Path::new("/nonexistent/control.sock"), Rules::default()),
         Err(BindError::Io { .. })
     ));
 }
 
-#[test]
-fn only_root_and_the_gateways_user_are_served() {
-    let own = server::own_uid();
-    assert!(server::may_control(0) && server::may_control(own));
-    let stranger = if own == 65534 { 65533 } else { 65534 };
-    assert!(!server::may_control(stranger));
+#[tokio::test]
+async fn a_socket_is_open_to_all_only_where_others_have_roles() {
+    let folder = folder();
+    let path = folder.path().join("control.sock");
+    let mut rules = Rules::default();
+    rules.roles.give(Member::User(65_533), Role::Viewer);
+    let socket = ControlSocket::bind(&path, rules).unwrap();
+    assert_eq!(
+        fs::symlink_metadata(socket.path()).unwrap().mode() & 0o777,
+        0o666
+    );
 }

@@ -62,11 +62,6 @@ impl Shielded {
         Self { nonce, bytes }
     }
 
-    /// How many bytes the value has.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(TAG_BYTES)
-    }
-
     /// The value, in secret pages.
     ///
     /// # Panics
@@ -108,7 +103,6 @@ mod tests {
         for length in [0, 1, 15, 16, 17, 64, 65, 512, 2048, 8192, 8193, 1 << 20] {
             let value: Vec<u8> = (0..length).map(|at: usize| (at % 251) as u8).collect();
             let shielded = Shielded::new(&value);
-            assert_eq!(shielded.len(), length);
             assert!(*shielded.open() == *value, "{length}");
             assert!(*shielded.open() == *value, "{length}, again");
         }

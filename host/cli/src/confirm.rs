@@ -1,0 +1,44 @@
+//! Asking before something is destroyed.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::Args;
+
+use crate::Common;
+use crate::exit::Failure;
+
+/// Whether to ask.
+#[derive(Args)]
+pub(crate) struct Confirm {
+    /// Do not ask.
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+impl Confirm {
+    /// Asks, unless `--yes` was given. `what` is a sentence that says what would
+    /// be destroyed.
+    ///
+    /// Errors: the answer is not yes, or there is nobody to ask.
+    pub(crate) fn ask(&self, common: &Common, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::usage(format!("{what} That can't be undone"))
+                .help("add --yes if you mean it"));
+        }
+        let output = common.output();
+        output.say(format!("{what} That can't be undone."));
+        output.ask("Go on? Type yes: ");
+        let mut answer = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::io(error, "can't read the answer"))?;
+        match answer.trim() {
+            "yes" | "y" => Ok(()),
+            _ => Err(Failure::new("nothing was changed")),
+        }
+    }
+}

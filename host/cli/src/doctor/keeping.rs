@@ -1,0 +1,113 @@
+//! How the vault is kept: its slots, its memory, and what is disabled, revoked or
+//! about to expire.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use keyward::vault::{SecretInfo, SecretState};
+use keyward_gateway::config::Config;
+use keyward_gateway::control::{GrantList, Request, SlotEntry, VaultEntry};
+
+use super::Checks;
+use crate::access::Access;
+use crate::grants;
+use crate::output::counted;
+
+/// How long before its end a validity is worth a word.
+const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+pub(super) fn check(
+    checks: &mut Checks,
+    config: &Config,
+    access: &Access,
+    secrets: Option<&[SecretInfo]>,
+) {
+    if let Ok(status) = access.ask::<VaultEntry>(Request::VaultStatus {}, None) {
+        checks.good("memory", status.memory);
+    }
+    if let Ok(slots) = access.ask::<Vec<SlotEntry>>(Request::VaultSlots {}, None) {
+        match slots.len() {
+            1 => checks.warning(
+                "vault slots",
+                format!(
+                    "one: without its {} the secrets are gone",
+                    slot_kind(&slots)
+                ),
+                "add another and keep it elsewhere: keyward vault slot add --key-file FILE",
+            ),
+            count => checks.good("vault slots", counted(count, "slot")),
+        }
+    }
+    if let Some(secrets) = secrets {
+        validity(checks, secrets, Timestamp::now());
+        disabled(checks, config, secrets);
+    }
+    if let Ok(list) = access.ask::<GrantList>(Request::GrantsList {}, None)
+        && let Some(first) = list.revoked.first()
+    {
+        checks.warning(
+            "revoked grants",
+            format!(
+                "{}, the first: {first}; the grants file still has them",
+                counted(list.revoked.len(), "grant")
+            ),
+            "take them out of the file, or: keyward grants reinstate ID",
+        );
+    }
+}
+
+fn slot_kind(slots: &[SlotEntry]) -> &str {
+    match slots.first().map(|slot| &*slot.kind) {
+        Some("key-file") | None => "key file",
+        Some(other) => other,
+    }
+}
+
+/// Versions in use whose time is over, or soon will be.
+fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp) {
+    for secret in secrets {
+        let current = secret
+            .versions
+            .iter()
+            .find(|version| version.number == secret.version);
+        let Some(end) = current.and_then(|version| version.validity.not_after) else {
+            continue;
+        };
+        let fix = format!(
+            "keyward secret rotate {0}, or: keyward secret validity {0} --not-after TIME",
+            secret.name
+        );
+        if end <= now {
+            checks.bad(
+                "validity",
+                format!("{} has expired: {end}", secret.name),
+                fix,
+            );
+        } else if end.duration_since(now) <= SOON {
+            checks.warning(
+                "validity",
+                format!("{} expires soon: {end}", secret.name),
+                fix,
+            );
+        }
+    }
+}
+
+fn disabled(checks: &mut Checks, config: &Config, secrets: &[SecretInfo]) {
+    let Ok(grants) = grants::read(config) else {
+        return;
+    };
+    let granted: BTreeSet<_> = grants.iter().map(|grant| &grant.secret).collect();
+    for secret in secrets {
+        if secret.state == SecretState::Disabled && granted.contains(&secret.name) {
+            checks.warning(
+                "disabled secrets",
+                format!("{} is disabled, and grants name it", secret.name),
+                format!(
+                    "keyward secret enable {}, or take the grants out of the file",
+                    secret.name
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `keyward secret list|show`
+
+use clap::Args;
+use jiff::Timestamp;
+use keyward::names::SecretName;
+use keyward_gateway::control::{SecretEntry, ValidityText};
+
+use crate::Common;
+use crate::access::Access;
+use crate::exit::{Exit, Outcome};
+use crate::output::table;
+use crate::place;
+use crate::when;
+
+const LIST: &str = "\
+Names, kinds, versions, states and times. There is no command that shows a value.
+
+Examples:
+  keyward secret list
+  keyward secret list -o json";
+
+const SHOW: &str = "\
+What is known of one secret and of each of its versions, but not the value: there is
+no command that shows one.
+
+Versions:
+  current   in use
+  previous  still accepted where codes are verified
+  kept      sealed, so that it can be rolled back to
+
+Examples:
+  keyward secret show billing-key
+  keyward secret show billing-key -o json";
+
+/// List the secrets: names, kinds, versions, states and times.
+#[derive(Args)]
+#[command(after_help = LIST)]
+pub(crate) struct List {}
+
+/// Show what is known of a secret; never its value.
+#[derive(Args)]
+#[command(after_help = SHOW)]
+pub(crate) struct Show {
+    /// Which secret.
+    name: SecretName,
+}
+
+impl List {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let config = place::load(common.config())?;
+        let secrets = Access::open(&config, common)?.secrets()?;
+        common.output().entries(&secrets, |secrets| {
+            if secrets.is_empty() {
+                return "No secrets. Store one: keyward secret set NAME --kind api-key".to_owned();
+            }
+            let rows: Vec<_> = secrets.iter().map(row).collect();
+            table(
+                ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"],
+                &rows,
+            )
+        })?;
+        Ok(Exit::Success)
+    }
+}
+
+impl Show {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let config = place::load(common.config())?;
+        let entry = super::find(&Access::open(&config, common)?, &self.name)?;
+        common.output().entry(&entry, words)?;
+        Ok(Exit::Success)
+    }
+}
+
+fn row(entry: &SecretEntry) -> [String; 6] {
+    [
+        entry.name.to_string(),
+        kind(entry),
+        entry.version.to_string(),
+        state(entry),
+        when::short(&entry.created),
+        when::short(&entry.updated),
+    ]
+}
+
+fn kind(entry: &SecretEntry) -> String {
+    match &entry.kind.algorithm {
+        Some(algorithm) => format!("{} ({algorithm})", entry.kind.kind),
+        None => entry.kind.kind.clone(),
+    }
+}
+
+/// Whether it can be used now, as far as the vault decides it.
+fn state(entry: &SecretEntry) -> String {
+    let current = entry
+        .versions
+        .iter()
+        .find(|version| version.version == entry.version);
+    let outside = current.and_then(|version| outside(&version.validity, Timestamp::now()));
+    match outside {
+        Some(word) if entry.state == "enabled" => word.to_owned(),
+        _ => entry.state.clone(),
+    }
+}
+
+fn outside(validity: &ValidityText, now: Timestamp) -> Option<&'static str> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok();
+    if time(&validity.not_after).is_some_and(|end| end <= now) {
+        return Some("expired");
+    }
+    time(&validity.not_before)
+        .filter(|start| *start > now)
+        .map(|_| "not yet valid")
+}
+
+fn words(entry: &SecretEntry) -> String {
+    let mut out = format!(
+        "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n\n",
+        entry.name,
+        kind(entry),
+        state(entry),
+        entry.id,
+        entry.created,
+        entry.updated
+    );
+    let rows: Vec<_> = entry
+        .versions
+        .iter()
+        .map(|version| {
+            let end = |end: &Option<String>| end.as_deref().map(when::short).unwrap_or_default();
+            [
+                version.version.to_string(),
+                version.state.clone(),
+                when::short(&version.created),
+                end(&version.validity.not_before),
+                end(&version.validity.not_after),
+            ]
+        })
+        .collect();
+    out.push_str(&table(
+        ["VERSION", "STATE", "ADDED", "NOT BEFORE", "NOT AFTER"],
+        &rows,
+    ));
+    out
+}

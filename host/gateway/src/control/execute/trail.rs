@@ -1,0 +1,67 @@
+//! `audit.*`
+
+use keyward::vault::{Actor, ReadError, prove_entry, query_trail, trail_extent, who_used};
+
+use super::super::answers::{
+    Checkpoint, Fault, FaultCode, ProofEntry, PrunedEntry, RecordEntry, RecordPage,
+};
+use super::super::request::Request;
+use super::super::texts::time;
+use super::{Node, Reply, misrouted};
+
+/// The records in one answer, unless fewer are asked for.
+const MAX_RECORDS: u32 = 1000;
+const RECORDS: u32 = 100;
+
+pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Result<Reply, Fault> {
+    let trail = node.vault().audit();
+    match request {
+        Request::AuditCheckpoint {} => Reply::data(Checkpoint {
+            checkpoint: trail.checkpoint(),
+            verifier_key: trail.verifier_key(),
+        }),
+        Request::AuditQuery {
+            filter,
+            from,
+            limit,
+        } => {
+            let limit = limit.unwrap_or(RECORDS).clamp(1, MAX_RECORDS);
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let covered = trail_extent(node.trail()).map_err(read_fault)?.covered;
+            let page =
+                query_trail(node.trail(), &filter.read()?, from, limit).map_err(read_fault)?;
+            Reply::data(RecordPage {
+                records: page.records.iter().map(RecordEntry::from).collect(),
+                next: page.next,
+                covered,
+            })
+        }
+        Request::AuditWho { secret, since } => {
+            let since = since.as_deref().map(time).transpose()?;
+            let uses = who_used(node.trail(), &secret, since).map_err(read_fault)?;
+            Reply::data(uses.iter().map(|used| used.to_json()).collect::<Vec<_>>())
+        }
+        Request::AuditProve { entry } => {
+            let verifier_key = trail.verifier_key();
+            let proof = prove_entry(node.trail(), &verifier_key, entry).map_err(Fault::refused)?;
+            Reply::data(ProofEntry {
+                text: proof.to_text(),
+                proof: proof.to_json(),
+                verifier_key,
+            })
+        }
+        Request::AuditPrune { before } => {
+            let pruned = trail
+                .prune(time(&before)?, actor)
+                .map_err(|error| Fault::of(FaultCode::Unavailable, error))?;
+            Reply::data(PrunedEntry {
+                entries: pruned.map_or(0, |pruned| pruned.entries),
+            })
+        }
+        other => Err(misrouted(&other)),
+    }
+}
+
+fn read_fault(error: ReadError) -> Fault {
+    Fault::of(FaultCode::Unavailable, error)
+}
