@@ -7,7 +7,8 @@
 //!   a request whose destination a grant names;
 //! - every use passes one function, [`Vault::permit`], and what it permits or
 //!   refuses is in the audit trail before anything that depends on it leaves the
-//!   host;
+//!   host; only refusals that anyone can cause without end, of clients' keys and
+//!   of floods of denials, are counted and follow within 10 s;
 //! - the vault file is authenticated as a whole before any of it is believed;
 //! - a value that is not being used right now stands in memory encrypted, one
 //!   that is in pages of its own ([`memory_protection`]).

@@ -165,7 +165,7 @@ impl Ordeal {
         let mut child = self.spawn(random);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The first steps build the vault; after them, any.
-        let fatal = random.u64(..16);
+        let fatal = random.u64(..12);
         let delay = Duration::from_micros(random.u64(..3000));
         let mut begun = Vec::new();
         let mut killed = false;

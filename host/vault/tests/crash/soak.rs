@@ -39,9 +39,9 @@ fn soak() {
 /// Judges so many different states that a loss of power could leave.
 fn power(states: u64, seed: u64) {
     let how = Thoroughness {
-        states: 48,
-        again_one_in: 50,
-        states_again: 3,
+        states: 12,
+        again_one_in: 200,
+        states_again: 2,
     };
     let mut random = Rng::with_seed(seed);
     let (mut different, mut all, mut again, mut logs) = (0, 0, 0, 0);

@@ -132,7 +132,7 @@ impl Step {
             | Self::Enable(secret)
             | Self::Retire(secret)
             | Self::Validity(secret)
-            | Self::Remove(secret) => kind == "secret" && name == secret,
+            | Self::Remove(secret) => matches!(kind, "secret" | "clients") && name == secret,
             Self::AddClient(_)
             | Self::RotateClient(_)
             | Self::RetireClient(_)
@@ -155,7 +155,7 @@ impl Step {
 pub(crate) enum Promise {
     /// Such an act; of a secret, also its name and version.
     Act(String, Option<(String, u64)>),
-    /// So many uses in this exchange.
+    /// So many uses that were allowed in this exchange.
     Uses(String, u64),
 }
 
@@ -392,11 +392,13 @@ fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>,
         Step::Exchange(count) => {
             let exchange = new_exchange_id();
             let mut ledger = vault.begin(exchange);
-            for _ in 0..count {
-                sign(vault, &mut ledger);
-            }
+            let signed = (0..count).filter_map(|_| sign(vault, &mut ledger)).count();
             block_on(ledger.barrier())?;
-            vec![Promise::Uses(exchange.to_string(), u64::from(count))]
+            // Denials may be counted with others, and later.
+            match signed {
+                0 => Vec::new(),
+                _ => vec![Promise::Uses(exchange.to_string(), signed as u64)],
+            }
         }
         Step::Unwatched(count) => {
             for _ in 0..count {

@@ -191,7 +191,8 @@ impl Trail {
         let mut acts: Vec<Option<&Value>> = Vec::new();
         for record in &self.records {
             if let Some(exchange) = record["exchange"].as_str() {
-                let counted = record["uses"].as_array().into_iter().flatten();
+                let uses_of = record["uses"].as_array().into_iter().flatten();
+                let counted = uses_of.filter(|used| used["outcome"] == "allowed");
                 *uses.entry(exchange).or_default() += counted
                     .map(|used| used["count"].as_u64().unwrap_or(0))
                     .sum::<u64>();

@@ -12,3 +12,4 @@ mod lifecycle;
 mod master;
 mod permits;
 mod support;
+mod trail_permissions;

@@ -296,6 +296,11 @@ pub(super) fn write_entries(file: &Path, entries: &[Vec<u8>]) {
 pub(super) struct Memory(Arc<Mutex<BTreeMap<TrailFile, Vec<u8>>>>);
 
 impl Memory {
+    /// With these files.
+    pub(super) fn of(files: BTreeMap<TrailFile, Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new(files)))
+    }
+
     /// All files as they are now.
     pub(super) fn files(&self) -> BTreeMap<TrailFile, Vec<u8>> {
         self.0.lock().unwrap().clone()

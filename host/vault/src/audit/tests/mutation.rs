@@ -413,3 +413,72 @@ fn ten_thousand_untouched_checks_find_nothing() {
         verify_trail(directory.path(), &key).unwrap();
     }
 }
+
+/// What a crash left: the growing bundle has entries that no checkpoint covers.
+/// Returns the files, and how many bytes and entries the checkpoint covers.
+fn crashed() -> (Files, usize, usize) {
+    let memory = Memory::default();
+    let trail = Hand::at(NOON).open(memory.clone());
+    use_often(&trail, 5);
+    act(&trail);
+    let covered = memory.files();
+    use_often(&trail, 12);
+    let mut files = memory.files();
+    // Should a second have passed, the checkpoint would cover the rest too.
+    let note = covered[&TrailFile::Checkpoint].clone();
+    files.insert(TrailFile::Checkpoint, note);
+    let tail = &covered[&TrailFile::Tail { index: 0 }];
+    let counted = entries(tail).count();
+    (files, tail.len(), counted)
+}
+
+#[test]
+fn no_change_of_what_a_crash_left_is_taken_over() {
+    let (files, covered_bytes, covered) = crashed();
+    let tail = TrailFile::Tail { index: 0 };
+    let original: Vec<_> = entries(&files[&tail]).map(<[u8]>::to_vec).collect();
+    let mut dice = Dice(0xbad);
+    let mut changes = 0;
+    while changes < 2_000 {
+        let mut changed = files.clone();
+        let (kept, rest) = files[&tail].split_at(covered_bytes);
+        let mut rest = rest.to_vec();
+        let (at, length) = (dice.below(rest.len()), rest.len());
+        match dice.below(6) {
+            0 => rest[at] ^= 1 << dice.below(8),
+            1 => rest[at] = dice.roll() as u8,
+            2 => rest.truncate(at),
+            3 => rest.extend((0..=at % 600).map(|_| dice.roll() as u8)),
+            4 => rest[at..(at + 90).min(length)].fill(0),
+            _ => {
+                change_entries(tail, &mut rest, &mut dice);
+            }
+        }
+        if rest == files[&tail][covered_bytes..] {
+            continue;
+        }
+        changes += 1;
+        // Whole entries that are missing from the end are not missed.
+        let mut left = entries(&rest);
+        let is_start = left.by_ref().zip(&original[covered..]).all(|(a, b)| a == b);
+        let missing_only = is_start && left.rest().is_empty() && rest.len() < length;
+        changed.insert(tail, [kept, &rest].concat());
+        let memory = Memory::of(changed);
+        let trail = Hand::at(NOON).open(memory.clone());
+        let key = trail.verifier_key();
+        drop(trail);
+        let directory = tempfile::tempdir().unwrap();
+        memory.save(directory.path());
+        verify_trail(directory.path(), &key).unwrap();
+        let after = memory.files()[&tail].clone();
+        let after: Vec<_> = entries(&after).map(<[u8]>::to_vec).collect();
+        let records: Vec<_> = read_records(directory.path()).map(Result::unwrap).collect();
+        let recovered = records
+            .iter()
+            .position(|record| record["act"] == "recovered");
+        let end = recovered.unwrap_or(covered);
+        assert_eq!(after[..end], original[..end], "number {changes}");
+        let cut_off = recovered.is_some_and(|at| records[at]["bytes"].as_u64() > Some(0));
+        assert!(cut_off || missing_only, "number {changes}");
+    }
+}
