@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use keyward_names::SecretName;
-use zeroize::Zeroizing;
 
 use crate::audit::{Act, Durability, TrailError, TrailFile};
 use crate::contents::Item;
@@ -15,7 +14,7 @@ use crate::disk::Disk;
 use crate::error::VaultError;
 use crate::format::{TrailMark, VaultFile};
 use crate::identity::Actor;
-use crate::primitives::fill_random;
+use crate::seal::Key;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
 use crate::vault::{Held, Vault, file_system, open_trail, trail_storage};
@@ -79,7 +78,7 @@ impl Vault {
         drop((bytes, key));
         let held = Held::open(&file, &root)?;
         let storage = trail_storage(disk, &files.audit)?;
-        let audit = open_trail(storage, held.seed, file.vault, Durability::Strict)?;
+        let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
 
         let trail_differed = audit.root_at(file.trail.size) != Some(file.trail.root);
         let trail_epoch = audit.last_vault_epoch();
@@ -158,12 +157,10 @@ impl Vault {
         let new_trail = !there;
         let mut seed = held.seed;
         if new_trail {
-            let mut new = Zeroizing::new([0; 32]);
-            fill_random(&mut new[..]);
-            file.put(&root, held.seed_item, &Item::AuditSeed(&new))?;
-            seed = new;
+            seed = Key::random();
+            file.put(&root, held.seed_item, &Item::AuditSeed(seed.bytes()))?;
         }
-        let audit = open_trail(storage, seed, file.vault, Durability::Strict)?;
+        let audit = open_trail(storage, &seed, file.vault, Durability::Strict)?;
         if !new_trail && audit.root_at(file.trail.size) != Some(file.trail.root) {
             return Err(VaultError::TrailDiffers {
                 expected: file.trail.size,

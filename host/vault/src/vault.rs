@@ -17,7 +17,9 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditUnavailable};
-use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
+use crate::audit::{
+    Act, Administrative, AuditTrail, Durability, FileStorage, TrailError, TrailStorage,
+};
 use crate::contents::{self, Item};
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
@@ -26,8 +28,7 @@ use crate::grants::{Grant, Grants, Terms};
 use crate::identity::Actor;
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Parts, Revocations, Secrets, Summary, Values};
-use crate::memory::Scratch;
-use crate::primitives::fill_random;
+use crate::memory::{Scratch, burn_stack};
 use crate::seal::{self, Key, Place, RootKey, WrappingKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
 use crate::store::{Store, VaultFiles};
@@ -137,13 +138,12 @@ impl Vault {
             previous: [0; 32],
             records: Vec::new(),
         };
-        let mut seed = Zeroizing::new([0; 32]);
-        fill_random(&mut seed[..]);
-        file.put(&root, new_id(), &Item::AuditSeed(&seed))?;
+        let seed = Key::random();
+        file.put(&root, new_id(), &Item::AuditSeed(seed.bytes()))?;
         file.put(&root, new_id(), &Item::Revocations(Revocations::new()))?;
 
         let storage = trail_storage(disk, &files.audit)?;
-        let trail = open_trail(storage, seed, vault, Durability::Strict)?;
+        let trail = open_trail(storage, &seed, vault, Durability::Strict)?;
         let (size, trail_root) = trail.anchor();
         file.trail = TrailMark {
             size,
@@ -216,7 +216,7 @@ impl Vault {
         drop(bytes);
         let held = Held::open(&file, &root)?;
 
-        let audit = open_trail(storage()?, held.seed, file.vault, opening.durability)?;
+        let audit = open_trail(storage()?, &held.seed, file.vault, opening.durability)?;
         if audit.root_at(file.trail.size) != Some(file.trail.root) {
             return Err(VaultError::TrailDiffers {
                 expected: file.trail.size,
@@ -564,7 +564,7 @@ pub(crate) struct Held {
     pub(crate) parts: Parts,
     revocations: Uuid,
     pub(crate) seed_item: Uuid,
-    pub(crate) seed: Zeroizing<[u8; 32]>,
+    pub(crate) seed: Key,
 }
 
 impl Held {
@@ -588,7 +588,7 @@ impl Held {
                 }
                 Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
                 Item::AuditSeed(seed) => {
-                    let seed = Zeroizing::new(*seed);
+                    let seed = Key::copy_of(seed)?;
                     audit_seed.replace((id, seed)).is_some()
                 }
             };
@@ -641,12 +641,26 @@ pub(crate) fn trail_storage(
 
 pub(crate) fn open_trail(
     storage: Box<dyn TrailStorage>,
-    seed: Zeroizing<[u8; 32]>,
+    seed: &Key,
     vault: [u8; 16],
     durability: Durability,
 ) -> Result<AuditTrail, VaultError> {
+    /// Has the copies of the seed on a part of the stack that is wiped after it.
+    #[inline(never)]
+    fn open(
+        storage: Box<dyn TrailStorage>,
+        seed: &Key,
+        origin: &str,
+        durability: Durability,
+    ) -> Result<AuditTrail, TrailError> {
+        let mut copy = Zeroizing::new([0; 32]);
+        copy.copy_from_slice(seed.bytes());
+        AuditTrail::open_with(storage, copy, origin, durability)
+    }
     let origin = format!("keyward/{}", Uuid::from_bytes(vault));
-    Ok(AuditTrail::open_with(storage, seed, &origin, durability)?)
+    let opened = open(storage, seed, &origin, durability);
+    burn_stack();
+    Ok(opened?)
 }
 
 /// A fresh UUID of version 4: random but for the six bits that say so.
