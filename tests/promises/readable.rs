@@ -14,18 +14,15 @@ use keyward_tests as _;
 fn main() {
     let file = std::env::args().nth(1).unwrap();
     let config = Config::load(file.as_ref()).unwrap_or_else(|error| panic!("{error}"));
-    let key = KeySource::KeyFile(config.vault_files().key);
     let actor = Actor {
         name: "test".to_owned(),
         reason: None,
     };
+    let key = KeySource::KeyFile(config.vault_files().key);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let bound = Gateway::open(config, key, &actor)
-            .unwrap()
-            .bind()
-            .await
-            .unwrap();
+        let bound = Gateway::open(config, key, &actor).unwrap();
+        let bound = bound.bind().await.unwrap();
         let line = serde_json::json!({
             "fields": { "message": "serving", "address": bound.address().to_string() }
         });

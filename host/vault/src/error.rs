@@ -134,7 +134,7 @@ pub enum VaultError {
         value: ValueName,
     },
     /// The vault doesn't hold that version of the secret.
-    #[error("{name} has no version {version}; `keyward secret list -o json` shows those it has")]
+    #[error("{name} has no version {version}; `keyward secret show {name}` lists those it has")]
     NoSuchVersion {
         /// The secret.
         name: SecretName,
@@ -162,7 +162,9 @@ pub enum VaultError {
     #[error("{0} is not of kind client-keys; `keyward secret list` shows the kinds")]
     NotClientKeys(SecretName),
     /// There is no such client in a set of client keys.
-    #[error("{name} has no client {subject}; `keyward client list {name}` shows those it has")]
+    #[error(
+        "{name} has no client {subject}; `keyward client list --keys {name}` shows those it has"
+    )]
     NoSuchClient {
         /// The client keys.
         name: SecretName,
@@ -171,8 +173,8 @@ pub enum VaultError {
     },
     /// There is such a client already.
     #[error(
-        "{name} has a client {subject} already; `keyward client rotate {name} {subject}` gives it \
-         a second key"
+        "{name} has a client {subject} already; `keyward client rotate {subject}` gives it a \
+         second key"
     )]
     ClientExists {
         /// The client keys.
@@ -182,8 +184,8 @@ pub enum VaultError {
     },
     /// The client has one key only, which can't be retired.
     #[error(
-        "{subject} has one key only; `keyward client rotate {name} {subject}` adds another, \
-         `keyward client remove {name} {subject}` ends its access"
+        "{subject} has one key only; `keyward client rotate {subject}` adds another, \
+         `keyward client remove {subject}` ends its access"
     )]
     OneKey {
         /// The client keys.
@@ -192,9 +194,7 @@ pub enum VaultError {
         subject: Subject,
     },
     /// Another client has that key, or the client itself.
-    #[error(
-        "a client of {0} has that key already; generate one with `keyward client add --generate`"
-    )]
+    #[error("a client of {0} has that key already; draw a random one")]
     KeyTaken(SecretName),
     /// There is no named value of that name.
     #[error("there is no named value {0}; `keyward value list` shows what there is")]
@@ -221,7 +221,7 @@ pub enum VaultError {
     #[error("there is no slot {0}; `keyward vault slots` shows what there is")]
     NoSuchSlot(u64),
     /// The last slot is not removed: nothing would open the vault.
-    #[error("this is the only slot; add another with `keyward vault slot-add` first")]
+    #[error("this is the only slot; add another with `keyward vault slot add` first")]
     LastSlot,
     /// There is no room for another slot.
     #[error("a vault has at most {max} slots, and {passphrases} with a passphrase")]

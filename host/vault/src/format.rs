@@ -61,6 +61,16 @@ pub(crate) struct TrailMark {
     pub(crate) root: [u8; 32],
 }
 
+impl TrailMark {
+    /// That of a vault whose trail has no entry yet.
+    pub(crate) fn of_a_new_trail() -> Self {
+        Self {
+            size: 0,
+            root: crate::audit::empty_root(),
+        }
+    }
+}
+
 /// One item, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {

@@ -11,11 +11,12 @@ use crate::audit::Act;
 use crate::contents::{Item, StoredSecret, StoredVersion};
 use crate::error::VaultError;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
+use crate::items::Draft;
 use crate::kind::Kind;
 use crate::live::LiveSecret;
 use crate::secret::Secret;
 use crate::values::NamedValue;
-use crate::vault::{Draft, Vault, new_id, seconds_now, seconds_of};
+use crate::vault::{Vault, new_id, seconds_now, seconds_of};
 
 impl Vault {
     /// Adds a secret. Nothing may use it until a grant says so.
@@ -68,6 +69,39 @@ impl Vault {
             let info = draft.put_secret(id, stored)?;
             let act = actor.did(Act::SecretAdded).secret(id, name, 1);
             Ok((act, info))
+        })
+    }
+
+    /// Adds many secrets in one write and with one record, which is about the last.
+    /// For benchmarks.
+    #[cfg(feature = "bench")]
+    pub fn add_many(
+        &self,
+        secrets: impl Iterator<Item = (SecretName, Kind, Secret)>,
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
+        self.change(|draft| {
+            let mut act = actor.did(Act::SecretAdded);
+            let now = seconds_now();
+            let bounds = Bounds::new(Validity::default(), None)?;
+            for (name, kind, value) in secrets {
+                let value = kind.import(value)?.value;
+                let value = value.expose();
+                let id = new_id();
+                act = act.secret(id, &name, 1);
+                let stored = StoredSecret {
+                    name,
+                    kind,
+                    state: SecretState::Enabled,
+                    created: now,
+                    current: 1,
+                    previous: None,
+                    last: 1,
+                    versions: vec![bounds.version(1, now, &value)],
+                };
+                draft.put_secret(id, stored)?;
+            }
+            Ok((act, ()))
         })
     }
 

@@ -2,22 +2,24 @@
 //! back, or a backup is restored.
 //!
 //! Both are acts in the trail, and they are there before the vault file is: a
-//! rollback that nobody recorded can't be opened.
+//! rollback that nobody recorded can't be opened. Only a trail that begins with the
+//! restored vault comes after it: the vault file has its key.
 
 use std::sync::Arc;
 
 use keyward_names::SecretName;
 
-use crate::audit::{Act, Durability, TrailError, TrailFile};
+use crate::audit::{Act, Durability};
 use crate::contents::Item;
 use crate::disk::Disk;
 use crate::error::VaultError;
 use crate::format::{TrailMark, VaultFile};
 use crate::identity::Actor;
+use crate::items::Held;
 use crate::seal::Key;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
-use crate::vault::{Held, Vault, file_system, open_trail, trail_storage};
+use crate::vault::{Vault, file_system, has_trail, open_trail, trail_storage};
 
 /// What comes of restoring a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,38 +151,43 @@ impl Vault {
         drop(new_key);
 
         let storage = trail_storage(disk, &files.audit)?;
-        let checkpoint = TrailFile::Checkpoint;
-        let there = storage.exists(checkpoint).map_err(|source| {
-            let file = checkpoint;
-            VaultError::Trail(TrailError::File { file, source })
-        })?;
-        let new_trail = !there;
-        let mut seed = held.seed;
-        if new_trail {
-            seed = Key::random();
-            file.put(&root, held.seed_item, &Item::AuditSeed(seed.bytes()))?;
-        }
-        let audit = open_trail(storage, &seed, file.vault, Durability::Strict)?;
-        if !new_trail && audit.root_at(file.trail.size) != Some(file.trail.root) {
-            return Err(VaultError::TrailDiffers {
-                expected: file.trail.size,
-                found: audit.size(),
-            });
-        }
-        let new = file.give_root(&root, &master, method)?;
         let backup_epoch = file.epoch;
-        let trail_epoch = audit.last_vault_epoch().unwrap_or(0);
-        file.epoch = backup_epoch.max(trail_epoch).saturating_add(1);
         file.previous = mac;
-        let (size, trail_root) = audit.anchor();
-        file.trail = TrailMark {
-            size,
-            root: trail_root,
+        let new_trail = !has_trail(storage.as_ref())?;
+        let audit = if new_trail {
+            let seed = Key::random();
+            file.put(&root, held.seed_item, &Item::AuditSeed(seed.bytes()))?;
+            let new = file.give_root(&root, &master, method)?;
+            file.epoch = backup_epoch.saturating_add(1);
+            file.trail = TrailMark::of_a_new_trail();
+            let (bytes, mac) = file.encode(&new);
+            // The vault file first: it alone has the new trail's key. If this ends
+            // in between, opening the vault starts the trail.
+            store.replace(&bytes)?;
+            let audit = open_trail(storage, &seed, file.vault, Durability::Strict)?;
+            audit.append_administrative(actor.did(Act::Restored).vault(file.epoch, mac))?;
+            audit
+        } else {
+            let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
+            if audit.root_at(file.trail.size) != Some(file.trail.root) {
+                return Err(VaultError::TrailDiffers {
+                    expected: file.trail.size,
+                    found: audit.size(),
+                });
+            }
+            let new = file.give_root(&root, &master, method)?;
+            let trail_epoch = audit.last_vault_epoch().unwrap_or(0);
+            file.epoch = backup_epoch.max(trail_epoch).saturating_add(1);
+            let (size, trail_root) = audit.anchor();
+            file.trail = TrailMark {
+                size,
+                root: trail_root,
+            };
+            let (bytes, mac) = file.encode(&new);
+            audit.append_administrative(actor.did(Act::Restored).vault(file.epoch, mac))?;
+            store.replace(&bytes)?;
+            audit
         };
-        let (bytes, mac) = file.encode(&new);
-        let act = actor.did(Act::Restored).vault(file.epoch, mac);
-        audit.append_administrative(act)?;
-        store.replace(&bytes)?;
         Ok(Restored {
             backup_epoch,
             epoch: file.epoch,

@@ -20,6 +20,8 @@ enum Part {
     Call,
     /// Proxied requests: plain hyper, and the gateway without and with a policy
     Proxy,
+    /// The vault as it grows: opening, rotating, permits, the file's length
+    Vault,
 }
 
 /// Builds for release and measures.
@@ -31,10 +33,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for (part, package, name) in [
         (Part::Call, "keyward-engine", "call"),
         (Part::Proxy, "keyward-gateway", "proxy"),
+        (Part::Vault, "keyward-vault", "vault"),
     ] {
         if options.only.is_none_or(|only| only == part) {
             steps::doing(format_args!("benchmark {name}"));
-            steps::run(workspace::cargo().args(["bench", "--package", package, "--bench", name]))?;
+            let mut cargo = workspace::cargo();
+            cargo.args(["bench", "--package", package, "--bench", name]);
+            if part == Part::Vault {
+                cargo.args(["--features", "bench"]);
+            }
+            steps::run(&mut cargo)?;
         }
     }
     Ok(ExitCode::SUCCESS)

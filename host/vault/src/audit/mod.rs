@@ -56,4 +56,4 @@ pub(crate) use commit::Done;
 pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
 pub(crate) use storage::open_error;
 pub(crate) use trail::Shared;
-pub(crate) use tree::Hash;
+pub(crate) use tree::{Hash, empty_root};

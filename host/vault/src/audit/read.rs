@@ -100,7 +100,8 @@ fn first_entry(directory: &Path, covered: u64) -> Result<u64, ReadError> {
         return Ok(0);
     }
     // The bundle at `low` is missing, the one at `high` is there or behind the end.
-    let (mut low, mut high) = (0, covered.div_ceil(TILE_WIDTH));
+    let end = covered.div_ceil(TILE_WIDTH);
+    let (mut low, mut high) = (0, end);
     while high > low + 1 {
         let middle = low + (high - low) / 2;
         if is_there(middle)? {
@@ -109,7 +110,9 @@ fn first_entry(directory: &Path, covered: u64) -> Result<u64, ReadError> {
             low = middle;
         }
     }
-    Ok(high.saturating_mul(TILE_WIDTH).min(covered))
+    // The bundle that says what was pruned is never pruned: if none is there, they
+    // are missing.
+    Ok(if high < end { high * TILE_WIDTH } else { 0 })
 }
 
 /// Visits the covered entries of a range in order, with their files and indices,

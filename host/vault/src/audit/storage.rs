@@ -47,8 +47,8 @@ pub trait TrailStorage: Send {
     /// They are superfluous once the full form is there; nothing depends on it.
     fn remove_partials(&mut self, level: Option<u8>, index: u64) -> io::Result<()>;
 
-    /// Removes a file, if it is there. That need not be durable: it may be there
-    /// again after a loss of power.
+    /// Removes a file, if it is there, durably: files that are removed one after the
+    /// other are missing in that order after a loss of power.
     ///
     /// A storage that can't, which is what this does, has its trail grow for ever.
     fn remove(&mut self, file: TrailFile) -> io::Result<()> {
@@ -254,9 +254,11 @@ impl TrailStorage for FileStorage {
     }
 
     fn remove(&mut self, file: TrailFile) -> io::Result<()> {
-        match self.disk.remove(&self.path(file)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let path = self.path(file);
+        match self.disk.remove(&path) {
+            Ok(()) => self.disk.sync_directory(directory_of(&path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

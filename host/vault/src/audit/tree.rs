@@ -134,6 +134,11 @@ impl Tree {
     }
 }
 
+/// The root of a tree without entries.
+pub(crate) fn empty_root() -> Hash {
+    Tree::default().root()
+}
+
 /// How many hashes the unfinished tile of a level has in a tree of `size`.
 pub(crate) fn width_at(size: u64, level: u8) -> u64 {
     subtrees(size, level) % TILE_WIDTH

@@ -1,1 +1,308 @@
-//! Killed.
+//! A process that is killed while it writes, on the real file system.
+//!
+//! The child is this test's own executable. It takes random steps and reports each
+//! on a pipe, before it begins and once it is done. The parent kills it
+//! (`SIGKILL`) somewhere in or after a step that it has chosen before, opens what
+//! is left, and holds it against what was reported.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use keyward_vault::disk::FileSystem;
+use keyward_vault::*;
+use serde::{Deserialize, Serialize};
+
+use crate::steps::{API, KEYS, MAC, Outcome, PRUNED, Place, Promise, Shown, Step, perform, shown};
+use crate::verdict::{Trail, Wrong, check_complete, check_usable, open, records, verify};
+
+const DIRECTORY: &str = "KEYWARD_CRASH_DIRECTORY";
+const SEED: &str = "KEYWARD_CRASH_SEED";
+const BUFFERED: &str = "KEYWARD_CRASH_BUFFERED";
+/// What a line of the child's starts with; the test harness writes others.
+const MARK: &str = "keyward-crash ";
+
+/// A line from the child.
+#[derive(Debug, Serialize, Deserialize)]
+enum Report {
+    /// A step begins: its number, and the parts of the contents it may change.
+    Begun(u64, Vec<String>),
+    /// It is done.
+    Done(u64, Vec<Promise>, Shown),
+}
+
+/// Every part that contents can have.
+const PARTS: [&str; 11] = [
+    "secret mac",
+    "secret api",
+    "secret spare",
+    "secret keys",
+    "clients keys",
+    "value Greeting",
+    "value Key",
+    "revoked",
+    "slots",
+    "keys",
+    PRUNED,
+];
+
+#[test]
+#[ignore = "the process that the other tests kill"]
+fn child() {
+    let variable = |name| std::env::var(name).unwrap();
+    let directory = PathBuf::from(variable(DIRECTORY));
+    let mut random = Rng::with_seed(variable(SEED).parse().unwrap());
+    let durability = match variable(BUFFERED).as_str() {
+        "true" => Durability::Buffered,
+        _ => Durability::Strict,
+    };
+    let place = place_in(&directory);
+    let open = || place.open(durability).unwrap();
+    let mut vault = Some(open());
+    let first = [
+        Step::Add(MAC),
+        Step::Add(API),
+        Step::Add(KEYS),
+        Step::Grants,
+    ];
+    for number in 0.. {
+        let step = match usize::try_from(number).ok().and_then(|at| first.get(at)) {
+            Some(step) => *step,
+            None => Step::random(&mut random),
+        };
+        let parts = PARTS.iter().filter(|part| step.touches(part));
+        report(&Report::Begun(
+            number,
+            parts.map(ToString::to_string).collect(),
+        ));
+        let mut promises = Vec::new();
+        if step == Step::Reopen {
+            vault = None;
+            promises.push(Promise::act("opened"));
+        }
+        let vault = vault.get_or_insert_with(open);
+        if let Outcome::Done(more) = perform(vault, &place, step).unwrap() {
+            promises.extend(more);
+        }
+        report(&Report::Done(number, promises, shown(vault)));
+    }
+}
+
+fn place_in(directory: &Path) -> Place {
+    Place::new(Arc::new(FileSystem), directory)
+}
+
+/// One line, in one write.
+fn report(report: &Report) {
+    let line = format!("\n{MARK}{}\n", serde_json::to_string(report).unwrap());
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// A vault that survives one child after the other.
+struct Ordeal {
+    directory: tempfile::TempDir,
+    verifier_key: String,
+    buffered: bool,
+    /// What the children have reported done.
+    promises: Vec<Promise>,
+    /// How many of these may be gone from the trail, if it is pruned.
+    pruned_before: usize,
+    /// The contents after the last step that is known to have been done.
+    last: Shown,
+}
+
+/// What came of one child.
+#[derive(Debug, Default)]
+pub(crate) struct Kills {
+    pub(crate) kills: u64,
+    /// Of these, how many came in the middle of a step.
+    pub(crate) within: u64,
+    /// Steps that were reported done.
+    pub(crate) done: u64,
+    /// Trails that were found with entries that no checkpoint covered.
+    pub(crate) uncovered: u64,
+    /// Steps that were done, and not reported.
+    pub(crate) unreported: u64,
+}
+
+impl Ordeal {
+    fn new(buffered: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = place_in(directory.path());
+        let created = Vault::create(&place.files).unwrap();
+        let last = shown(&place.open(Durability::Strict).unwrap());
+        Self {
+            directory,
+            verifier_key: created.verifier_key,
+            buffered,
+            promises: vec![Promise::act("vault-created")],
+            pruned_before: 0,
+            last,
+        }
+    }
+
+    fn spawn(&self, random: &mut Rng) -> Child {
+        let executable = std::env::current_exe().unwrap();
+        Command::new(executable)
+            .args(["--ignored", "--exact", "killed::child", "--nocapture"])
+            .env(DIRECTORY, self.directory.path())
+            .env(SEED, random.u64(..).to_string())
+            .env(BUFFERED, self.buffered.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs a child, kills it, and judges what is left.
+    fn round(&mut self, random: &mut Rng, kills: &mut Kills) -> Result<(), Wrong> {
+        let mut child = self.spawn(random);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The first steps build the vault; after them, any.
+        let fatal = random.u64(..16);
+        let delay = Duration::from_micros(random.u64(..3000));
+        let mut begun = Vec::new();
+        let mut killed = false;
+        // After the kill, what it had written to the pipe is still read.
+        while let Some(Ok(line)) = lines.next() {
+            let Some(text) = line.strip_prefix(MARK) else {
+                continue;
+            };
+            match serde_json::from_str(text) {
+                Ok(Report::Begun(number, parts)) => {
+                    begun = parts;
+                    if begun.iter().any(|part| part == PRUNED) {
+                        self.pruned_before = self.promises.len();
+                    }
+                    if number == fatal && !killed {
+                        std::thread::sleep(delay);
+                        child.kill().unwrap();
+                        killed = true;
+                    }
+                }
+                Ok(Report::Done(_, promises, shown)) => {
+                    kills.done += 1;
+                    self.promises.extend(promises);
+                    self.last = shown;
+                    begun.clear();
+                }
+                // Cut by the kill.
+                Err(_) => {}
+            }
+        }
+        child.wait().unwrap();
+        if !killed {
+            return Err(Wrong("the child ended by itself".to_owned()));
+        }
+        kills.kills += 1;
+        self.judge(&begun, kills)
+    }
+
+    fn judge(&mut self, begun: &[String], kills: &mut Kills) -> Result<(), Wrong> {
+        let place = place_in(self.directory.path());
+        let audit = &place.files.audit;
+        let found = verify(audit, &self.verifier_key)?;
+        kills.uncovered += u64::from(found.uncovered > 0);
+        let (shown, vault) = open(&place)?;
+        let changed = shown != self.last;
+        kills.within += u64::from(!begun.is_empty());
+        kills.unreported += u64::from(changed);
+        let untouched = |of: &Shown| {
+            let mut of = of.clone();
+            of.retain(|part, _| !begun.contains(part) && part != "secret afterwards");
+            of
+        };
+        if untouched(&shown) != untouched(&self.last) {
+            let last = &self.last;
+            return Err(Wrong(format!(
+                "other contents than were reported, but for {begun:?}:\n{shown:?}\n{last:?}"
+            )));
+        }
+        check_usable(&vault)?;
+        self.last = crate::steps::shown(&vault);
+        drop(vault);
+        let trail = Trail {
+            covered: found.size,
+            records: check_complete(audit, &self.verifier_key)?,
+        };
+        let from = match trail.is_pruned() {
+            true => self.pruned_before,
+            false => 0,
+        };
+        trail.check_promises(self.promises.iter().skip(from))
+    }
+}
+
+/// Kills so many children; each vault lives through at most so many.
+pub(crate) fn kill(
+    rounds: u64,
+    each: u64,
+    buffered: bool,
+    random: &mut Rng,
+    mut progress: impl FnMut(&Kills),
+) -> Result<Kills, Wrong> {
+    let mut kills = Kills::default();
+    let mut ordeal = Ordeal::new(buffered);
+    for round in 0..rounds {
+        if round % each == 0 {
+            ordeal = Ordeal::new(buffered);
+        }
+        ordeal.round(random, &mut kills).map_err(|Wrong(what)| {
+            let kept = std::mem::replace(&mut ordeal, Ordeal::new(buffered));
+            let kept = kept.directory.keep();
+            Wrong(format!("round {round}, kept in {}: {what}", kept.display()))
+        })?;
+        progress(&kills);
+    }
+    Ok(kills)
+}
+
+fn assert_survives(rounds: u64, buffered: bool, seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    let kills = kill(rounds, 10, buffered, &mut random, |_| {});
+    let kills = kills.unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(kills.kills, rounds);
+    // The kills came where they hurt.
+    assert!(
+        kills.within > rounds / 4 && kills.done > rounds,
+        "{kills:?}"
+    );
+    assert!(kills.uncovered > 0, "{kills:?}");
+}
+
+#[test]
+fn two_hundred_killed_processes_lose_nothing_that_was_reported_done() {
+    assert_survives(200, false, 1);
+}
+
+/// A buffered trail is synced late, but written before a barrier opens: a process
+/// that is killed loses none of it.
+#[test]
+fn killed_processes_lose_nothing_of_a_buffered_trail() {
+    assert_survives(50, true, 2);
+}
+
+/// The control: records that are promised and not there are missed.
+#[test]
+fn control_a_lost_record_is_missed() {
+    let mut ordeal = Ordeal::new(false);
+    let (mut random, mut kills) = (Rng::with_seed(3), Kills::default());
+    ordeal.round(&mut random, &mut kills).unwrap();
+    let lost = Promise::Uses(new_exchange_id().to_string(), 1);
+    let trail = Trail {
+        covered: u64::MAX,
+        records: records(&place_in(ordeal.directory.path()).files.audit).unwrap(),
+    };
+    trail.check_promises(ordeal.promises.iter()).unwrap();
+    assert!(trail.check_promises([lost].iter()).is_err());
+    ordeal
+        .last
+        .insert("secret api".to_owned(), "other".to_owned());
+    assert!(ordeal.judge(&[], &mut kills).is_err());
+}

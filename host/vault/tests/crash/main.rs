@@ -2,6 +2,8 @@
 //! machine, at any moment.
 //!
 //! - [`power`]: on a recorded disk, every state that a loss of power could leave;
+//! - [`recoveries`]: the same while a vault is created, restored, or an older one
+//!   is accepted;
 //! - [`syncs`]: the controls. Without each of the syncs, some state is found out;
 //! - [`killed`]: a real process, killed while it writes, on the real file system.
 //!
@@ -12,7 +14,9 @@
 mod killed;
 mod power;
 mod recorder;
+mod recoveries;
 mod states;
+mod steps;
 mod syncs;
 mod verdict;
 mod workload;

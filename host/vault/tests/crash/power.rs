@@ -7,8 +7,9 @@ use keyward_vault::Durability;
 
 use crate::recorder::{Event, Image, Recorder};
 use crate::states::Point;
+use crate::steps::{API, KEYS, MAC, Promise, SPARE, Step};
 use crate::verdict::{Survivor, Wrong, survive};
-use crate::workload::{Step, Taken, Workload};
+use crate::workload::{Taken, Workload};
 
 /// What a look at a log's crashes has found.
 #[derive(Debug, Default)]
@@ -170,13 +171,16 @@ fn recorded(
     verifier_key: String,
     durability: Durability,
 ) -> Recorded {
+    let log = recorder.log();
+    // What a crash leaves of a vault's creation is looked at elsewhere.
+    let created = log.iter().position(|event| *event == Event::Done(0));
     Recorded {
         start: Image::default(),
-        log: recorder.log(),
+        from: created.unwrap() + 1,
+        log,
         taken: workload.taken,
         verifier_key,
         durability,
-        from: 0,
     }
 }
 
@@ -201,35 +205,70 @@ pub(crate) fn record_killed(
     }
 }
 
-/// Everything once.
+/// The usual life of a vault.
 pub(crate) const STEPS: &[Step] = &[
-    Step::Add("mac"),
-    Step::Add("api"),
+    Step::Add(MAC),
+    Step::Add(API),
     Step::Grants,
     Step::Exchange(1),
     Step::Exchange(3),
-    Step::Rotate("mac"),
+    Step::Rotate(MAC),
     Step::Exchange(2),
-    Step::Rotate("api"),
+    Step::Rotate(API),
     Step::Unwatched(3),
     Step::Reopen,
     Step::Grants,
-    Step::Rotate("mac"),
+    Step::Rotate(MAC),
     Step::Exchange(1),
+];
+
+/// Every other change, once.
+const CHANGES: &[Step] = &[
+    Step::Add(MAC),
+    Step::Add(API),
+    Step::Add(KEYS),
+    Step::Rotate(MAC),
+    Step::RollBack(MAC),
+    Step::Rotate(MAC),
+    Step::Retire(MAC),
+    Step::Validity(API),
+    Step::Disable(API),
+    Step::Remove(API),
+    Step::AddClient("shop"),
+    Step::RotateClient("shop"),
+    Step::RetireClient("shop"),
+    Step::DisableClient("shop"),
+    Step::EnableClient("shop"),
+    Step::AddClient("depot"),
+    Step::RemoveClient("shop"),
+    Step::SetValue("Greeting"),
+    Step::SetValue("Greeting"),
+    Step::RemoveValue("Greeting"),
+    Step::Grants,
+    Step::Revoke,
+    Step::Reinstate,
+    Step::Disable(MAC),
+    Step::Enable(MAC),
+    Step::AddSlot,
+    Step::Rekey,
+    Step::Rewrap,
+    Step::RemoveSlot,
+    Step::Rekey,
+    Step::Backup,
 ];
 
 /// What the process does that comes after one that was killed.
 pub(crate) const NEXT: &[Step] = &[
     Step::Reopen,
-    Step::Add("next"),
+    Step::Add(SPARE),
     Step::Grants,
     Step::Exchange(1),
 ];
 
 pub(crate) const QUICK: Thoroughness = Thoroughness {
     states: 64,
-    again_one_in: 40,
-    states_again: 4,
+    again_one_in: 100,
+    states_again: 3,
 };
 
 #[track_caller]
@@ -255,6 +294,15 @@ fn a_loss_of_power_at_any_moment_leaves_the_state_before_or_after_and_every_reco
     assert!(tally.again > 0);
 }
 
+#[test]
+fn a_loss_of_power_during_any_change_leaves_the_state_before_or_after() {
+    let recorded = record(CHANGES, Durability::Strict);
+    let not_done = |taken: &&Taken| taken.promises.is_empty();
+    assert_eq!(recorded.taken.iter().find(not_done).map(|_| ()), None);
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(6));
+    assert_all_right(&tally);
+}
+
 /// With a buffered trail, the loss of power may take the last exchanges' records;
 /// nothing else, and the end of the process takes none.
 #[test]
@@ -270,18 +318,18 @@ fn a_loss_of_power_while_a_bundle_gets_its_name_loses_nothing() {
     // last one is an exchange, an act, or one that opening writes.
     for before in [247, 249, 250, 252] {
         let border = [
-            Step::Add("mac"),
+            Step::Add(MAC),
             Step::Grants,
             // Four acts come before these.
             Step::Unwatched(before - 4),
-            Step::Rotate("mac"),
+            Step::Rotate(MAC),
             Step::Exchange(1),
             Step::Exchange(1),
-            Step::Rotate("mac"),
+            Step::Rotate(MAC),
             Step::Exchange(1),
             Step::Reopen,
             Step::Exchange(1),
-            Step::Rotate("mac"),
+            Step::Rotate(MAC),
         ];
         let mut recorded = record(&border, Durability::Strict);
         let filled = |event: &Event| match event {
@@ -294,6 +342,25 @@ fn a_loss_of_power_while_a_bundle_gets_its_name_loses_nothing() {
         let tally = recorded.judge(QUICK, &mut Rng::with_seed(3));
         assert_all_right(&tally);
     }
+}
+
+#[test]
+fn a_loss_of_power_while_old_entries_are_removed_loses_no_other() {
+    let steps = [
+        Step::Add(MAC),
+        Step::Grants,
+        Step::Unwatched(560),
+        Step::Rotate(MAC),
+        Step::Prune,
+        Step::Exchange(1),
+        Step::Rotate(MAC),
+    ];
+    let mut recorded = record(&steps, Durability::Strict);
+    assert_eq!(recorded.taken[5].promises, [Promise::act("entries-pruned")]);
+    let pruning = |event: &Event| *event == Event::Begun(5);
+    recorded.from = recorded.log.iter().position(pruning).unwrap();
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(7));
+    assert_all_right(&tally);
 }
 
 /// What a killed process left is seen by the next one, but not durable: the next

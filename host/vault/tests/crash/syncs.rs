@@ -8,18 +8,19 @@ use keyward_vault::Durability;
 
 use crate::power::{QUICK, STEPS, Tally, record_on};
 use crate::recorder::{Event, Image, Recorder, Removed};
-use crate::workload::Step;
+use crate::steps::Step;
 
 /// What is found when these syncs are left out.
 fn found_without(removed: Removed, steps: &[Step]) -> Tally {
     let recorder = Recorder::without(&Image::default(), removed);
     let mut recorded = record_on(&recorder, steps, Durability::Strict);
-    // Once the vault is there: what a crash leaves of its creation is nobody's.
-    let created = recorded
+    // From the first change on: a vault that loses its power while it is created is
+    // looked at elsewhere.
+    let changed = recorded
         .log
         .iter()
         .position(|event| *event == Event::Done(1));
-    recorded.from = created.unwrap();
+    recorded.from = changed.unwrap() + 1;
     recorded.judge(QUICK, &mut Rng::with_seed(5))
 }
 
@@ -35,7 +36,7 @@ fn assert_found(removed: Removed, what: &str) {
 fn control_without_syncs_of_the_vault_file_a_torn_one_is_found() {
     assert_found(
         |file, path| file && path.ends_with("vault.keyward.new"),
-        "wrong key or damaged file",
+        "damaged file",
     );
 }
 

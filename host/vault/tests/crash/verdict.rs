@@ -17,7 +17,10 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::recorder::{Event, Image, Recorder};
-use crate::workload::{self, HOME, MAC_NAME, Promise, Taken, actor, block_on, files_in, name};
+use crate::steps::{
+    self, MAC, Place, Promise, Shown, actor, block_on, name, set_grants, shown, value_of,
+};
+use crate::workload::{HOME, Taken};
 
 /// What is wrong after a crash.
 #[derive(Clone, Debug)]
@@ -37,51 +40,80 @@ fn wrong<T>(what: impl fmt::Display) -> Result<T, Wrong> {
 #[derive(Clone, Debug)]
 pub(crate) struct Survivor {
     /// The contents; `None` if no vault file was there.
-    pub(crate) shown: Option<String>,
+    pub(crate) shown: Option<Shown>,
+    trail: Trail,
+}
+
+/// What a trail holds after a crash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trail {
     /// How many entries the checkpoint covered as it was found.
     pub(crate) covered: u64,
-    records: Vec<Value>,
+    pub(crate) records: Vec<Value>,
 }
 
 /// Opens what a crash has left. Errors: it doesn't open, or looks tampered with.
 pub(crate) fn survive(image: &Image, verifier_key: &str) -> Result<Survivor, Wrong> {
     let recorder = Recorder::new(image);
-    let files = files_in(Path::new(HOME));
-    if !image.0.contains_key(&files.vault) && !image.0.contains_key(Path::new("v/vault.keyward")) {
+    if !image.0.contains_key(Path::new("v/vault.keyward")) {
         return Ok(Survivor {
             shown: None,
-            covered: 0,
-            records: Vec::new(),
+            trail: Trail::default(),
         });
     }
     let before = verify(audit_of(image).path(), verifier_key)?;
-    let disk = recorder.disk();
-    let vault = match Vault::open_on(&disk, &files, workload::opening(&files, Durability::Strict)) {
-        Ok(vault) => vault,
-        Err(error) => return wrong(format_args!("the vault does not open: {error}")),
-    };
-    let shown = workload::shown(&vault);
-    check_key_in_use(&vault)?;
-    let added = vault.add(
-        &name("afterwards"),
-        Kind::ApiKey,
-        Secret::generate(40),
-        &actor(),
-    );
-    if let Err(error) = added {
-        return wrong(format_args!("the vault takes no change: {error}"));
-    }
+    let (shown, vault) = open(&Place::new(recorder.disk(), Path::new(HOME)))?;
+    check_usable(&vault)?;
     drop(vault);
     let directory = audit_of(&recorder.image());
-    let after = verify(directory.path(), verifier_key)?;
-    if after.uncovered > 0 || after.incomplete_bytes > 0 {
-        return wrong(format_args!("the trail was not completed: {after:?}"));
-    }
+    let records = check_complete(directory.path(), verifier_key)?;
     Ok(Survivor {
         shown: Some(shown),
-        covered: before.size,
-        records: records(directory.path())?,
+        trail: Trail {
+            covered: before.size,
+            records,
+        },
     })
+}
+
+/// Opens a vault with each of its keys, the first one last.
+pub(crate) fn open(place: &Place) -> Result<(Shown, Vault), Wrong> {
+    let not_open = |error: VaultError| Wrong(format!("the vault does not open: {error}"));
+    let vault = place.open(Durability::Strict).map_err(not_open)?;
+    let shown = shown(&vault);
+    if vault.slots().len() < 2 {
+        return Ok((shown, vault));
+    }
+    drop(vault);
+    let second = place.open_with(&place.second_key(), Durability::Strict);
+    drop(second.map_err(not_open)?);
+    let vault = place.open(Durability::Strict).map_err(not_open)?;
+    Ok((shown, vault))
+}
+
+/// Whether the key in use is the right one, and the vault takes changes.
+pub(crate) fn check_usable(vault: &Vault) -> Result<(), Wrong> {
+    check_key_in_use(vault)?;
+    let afterwards = name("afterwards");
+    let fresh = Secret::generate(40);
+    let changed = match vault.info(&afterwards) {
+        Some(_) => vault.rotate(&afterwards, fresh, &actor()),
+        None => vault.add(&afterwards, Kind::ApiKey, fresh, &actor()),
+    };
+    match changed {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(format_args!("the vault takes no change: {error}")),
+    }
+}
+
+/// The records of a trail that was closed in order: it verifies, and everything in
+/// it is covered.
+pub(crate) fn check_complete(directory: &Path, verifier_key: &str) -> Result<Vec<Value>, Wrong> {
+    let report = verify(directory, verifier_key)?;
+    if report.uncovered > 0 || report.incomplete_bytes > 0 {
+        return wrong(format_args!("the trail was not completed: {report:?}"));
+    }
+    records(directory)
 }
 
 /// The trail of an image in a real directory: in memory, where there is one.
@@ -96,35 +128,37 @@ fn audit_of(image: &Image) -> tempfile::TempDir {
     directory
 }
 
-fn verify(directory: &Path, verifier_key: &str) -> Result<TrailReport, Wrong> {
+pub(crate) fn verify(directory: &Path, verifier_key: &str) -> Result<TrailReport, Wrong> {
     verify_trail(directory, verifier_key)
         .or_else(|error| wrong(format_args!("the trail does not verify: {error}")))
 }
 
-fn records(directory: &Path) -> Result<Vec<Value>, Wrong> {
+pub(crate) fn records(directory: &Path) -> Result<Vec<Value>, Wrong> {
     read_records(directory)
         .collect::<Result<_, _>>()
         .or_else(|error| wrong(format_args!("the trail can't be read: {error}")))
 }
 
 /// Whether the MAC key makes the codes of the version that it says it has.
-pub(crate) fn check_key_in_use(vault: &Vault) -> Result<(), Wrong> {
-    let all = vault.list();
-    let Some(info) = all.iter().find(|info| info.name.as_str() == MAC_NAME) else {
+fn check_key_in_use(vault: &Vault) -> Result<(), Wrong> {
+    let Some(info) = vault.info(&name(MAC)) else {
         return Ok(());
     };
-    if let Err(error) = workload::set_grants(vault) {
+    if info.state == SecretState::Disabled || !vault.revoked().is_empty() {
+        return Ok(());
+    }
+    if let Err(error) = set_grants(vault) {
         return wrong(format_args!("grants can't be loaded: {error}"));
     }
     let mut ledger = vault.begin(new_exchange_id());
-    let made = workload::sign(vault, &mut ledger);
+    let made = steps::sign(vault, &mut ledger);
     if block_on(ledger.barrier()).is_err() {
         return wrong("a use can't be recorded");
     }
     let Some(made) = made else {
         return wrong("the MAC key can't be used");
     };
-    let value = workload::value_of(MAC_NAME, info.version);
+    let value = value_of(MAC, info.version);
     let key = data_encoding::HEXLOWER.decode(value.as_bytes()).unwrap();
     let expected = Hmac::<Sha256>::new_from_slice(&key)
         .unwrap()
@@ -140,7 +174,13 @@ pub(crate) fn check_key_in_use(vault: &Vault) -> Result<(), Wrong> {
     }
 }
 
-impl Survivor {
+impl Trail {
+    /// Whether the first entries are gone.
+    pub(crate) fn is_pruned(&self) -> bool {
+        let first = self.records.first();
+        first.is_some_and(|record| record["entry"].as_u64() != Some(0))
+    }
+
     /// Whether everything is there that was promised.
     pub(crate) fn check_promises<'a>(
         &self,
@@ -148,7 +188,7 @@ impl Survivor {
     ) -> Result<(), Wrong> {
         let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
         // Acts, each once: two equal promises need two records.
-        let mut acts: Vec<Option<(&Value, u64)>> = Vec::new();
+        let mut acts: Vec<Option<&Value>> = Vec::new();
         for record in &self.records {
             if let Some(exchange) = record["exchange"].as_str() {
                 let counted = record["uses"].as_array().into_iter().flatten();
@@ -156,36 +196,35 @@ impl Survivor {
                     .map(|used| used["count"].as_u64().unwrap_or(0))
                     .sum::<u64>();
             } else {
-                acts.push(Some((record, record["entry"].as_u64().unwrap_or(u64::MAX))));
+                acts.push(Some(record));
             }
         }
         for promise in promises {
             match promise {
-                Promise::Uses { exchange, count } => {
-                    let found = uses.get(exchange.to_string().as_str());
+                Promise::Uses(exchange, count) => {
+                    let found = uses.get(exchange.as_str());
                     if found != Some(count) {
                         return wrong(format_args!(
                             "exchange {exchange} had {count} uses, recorded {found:?}"
                         ));
                     }
                 }
-                Promise::Act { act, secret } => {
-                    let found = acts.iter_mut().find(|found| {
-                        found.is_some_and(|(record, _)| {
-                            let version = record["secret"]["version"].as_u64();
-                            let same = secret.as_ref().is_none_or(|(name, of)| {
-                                record["secret"]["name"] == name.as_str() && version == Some(*of)
-                            });
-                            record["act"] == *act && same
-                        })
-                    });
-                    let Some((_, entry)) = found.and_then(Option::take) else {
+                Promise::Act(act, secret) => {
+                    let is_it = |record: &Value| {
+                        let of = &record["secret"];
+                        record["act"] == act.as_str()
+                            && secret.as_ref().is_none_or(|(name, version)| {
+                                of["name"] == name.as_str() && of["version"] == *version
+                            })
+                    };
+                    let found = acts.iter_mut().find(|found| found.is_some_and(is_it));
+                    let Some(record) = found.and_then(Option::take) else {
                         return wrong(format_args!("{act} {secret:?} is not in the trail"));
                     };
-                    if entry >= self.covered {
+                    let (entry, covered) = (record["entry"].as_u64(), self.covered);
+                    if entry.is_none_or(|entry| entry >= covered) {
                         return wrong(format_args!(
-                            "{act} {secret:?} is entry {entry}, the checkpoint covers {}",
-                            self.covered
+                            "{act} {secret:?} is entry {entry:?}, the checkpoint covers {covered}"
                         ));
                     }
                 }
@@ -193,11 +232,13 @@ impl Survivor {
         }
         Ok(())
     }
+}
 
-    /// Whether this is what may be left at a point of a log.
+impl Survivor {
+    /// Whether this is what may be left at the end of a log.
     ///
-    /// `power` is whether the disk lost its power: a buffered trail then keeps acts
-    /// only.
+    /// `keeps_uses` is not set where a buffered trail has lost its power: it then
+    /// keeps the acts.
     pub(crate) fn check(
         &self,
         log: &[Event],
@@ -213,23 +254,30 @@ impl Survivor {
                 _ => {}
             }
         }
-        let promises = taken[..done]
+        let from = match self.trail.is_pruned() {
+            true => taken[..begun.min(taken.len())]
+                .iter()
+                .rposition(|taken| taken.prunes)
+                .unwrap_or(0),
+            false => 0,
+        };
+        let promises = taken[from.min(done)..done]
             .iter()
             .flat_map(|taken| &taken.promises)
             .filter(|promise| keeps_uses || matches!(promise, Promise::Act { .. }));
-        self.check_promises(promises)?;
+        self.trail.check_promises(promises)?;
 
-        let before = done.checked_sub(1).map(|last| taken[last].after.as_str());
-        let after = taken
-            .get(done..begun)
-            .and_then(|taken| taken.first())
-            .map(|taken| taken.after.as_str());
-        let found = self.shown.as_deref();
-        if found == before || after.is_some() && found == after {
+        let before = done
+            .checked_sub(1)
+            .and_then(|last| taken[last].after.as_ref());
+        let after = taken.get(done..begun).and_then(|taken| taken.first());
+        let found = self.shown.as_ref();
+        if found == before || after.is_some_and(|taken| found == taken.after.as_ref()) {
             Ok(())
         } else {
             wrong(format_args!(
-                "the contents are neither those before nor after the step:\n{found:?}\n{before:?}\n{after:?}"
+                "the contents are neither those before nor after the step:\n\
+                 {found:?}\n{before:?}\n{after:?}"
             ))
         }
     }

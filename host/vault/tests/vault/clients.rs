@@ -24,7 +24,7 @@ fn identified(vault: &Vault, key: &str) -> Option<String> {
     let presented = vault.take_client_keys(&[&policy], &mut head);
     let mut ledger = new_ledger(vault);
     let permit = vault.permit::<uses::Identify>(&policy, "c", &mut ledger);
-    let subject = permit.unwrap().identify(&presented);
+    let subject = permit.unwrap().identify(&presented, &mut ledger);
     subject.map(|subject| subject.to_string())
 }
 

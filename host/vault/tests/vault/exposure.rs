@@ -25,7 +25,7 @@ const CALLERS: [(&str, usize, &str); 13] = [
     ("import/logins.rs", 3, "judges a new value"),
     (
         "lifecycle.rs",
-        2,
+        3,
         "writes a new value into the item that is sealed",
     ),
     ("mac.rs", 1, "makes the key of one use"),

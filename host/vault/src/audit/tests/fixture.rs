@@ -39,6 +39,39 @@ pub(super) fn open_with(
     AuditTrail::open_with(Box::new(storage), seed(), ORIGIN, durability).unwrap()
 }
 
+/// A clock that stands where a test puts it: milliseconds since 1970.
+#[derive(Clone)]
+pub(super) struct Hand(Arc<AtomicU64>);
+
+impl Hand {
+    pub(super) fn at(milliseconds: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(milliseconds)))
+    }
+
+    pub(super) fn set(&self, milliseconds: u64) {
+        self.0.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// A trail that goes by this clock.
+    pub(super) fn open(&self, storage: impl TrailStorage + 'static) -> AuditTrail {
+        let now = Arc::clone(&self.0);
+        let clock = Box::new(move || now.load(Ordering::Relaxed));
+        let strict = Durability::Strict;
+        AuditTrail::open_at(Box::new(storage), seed(), ORIGIN, strict, clock).unwrap()
+    }
+}
+
+pub(super) fn timestamp(milliseconds: u64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(milliseconds as i64).unwrap()
+}
+
+pub(super) fn actor() -> crate::Actor {
+    crate::Actor {
+        name: "uid 1000".to_owned(),
+        reason: Some("a test".to_owned()),
+    }
+}
+
 pub(super) fn exchange(n: u8) -> ExchangeId {
     ExchangeId::from_bytes([n; 16])
 }
@@ -263,6 +296,11 @@ pub(super) fn write_entries(file: &Path, entries: &[Vec<u8>]) {
 pub(super) struct Memory(Arc<Mutex<BTreeMap<TrailFile, Vec<u8>>>>);
 
 impl Memory {
+    /// All files as they are now.
+    pub(super) fn files(&self) -> BTreeMap<TrailFile, Vec<u8>> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// Writes all files to a directory.
     pub(super) fn save(&self, directory: &Path) {
         for (file, bytes) in self.0.lock().unwrap().iter() {
@@ -303,6 +341,11 @@ impl TrailStorage for Memory {
     }
 
     fn remove_partials(&mut self, _: Option<u8>, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, file: TrailFile) -> io::Result<()> {
+        self.0.lock().unwrap().remove(&file);
         Ok(())
     }
 

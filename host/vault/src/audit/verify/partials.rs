@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{TrailFault, Verifier, VerifyError};
 use crate::audit::storage::partials;
 use crate::audit::tiles::{TrailFile, entries, push_entry, tile_hashes};
-use crate::audit::tree::{Hash, MAX_LEVELS, TILE_WIDTH, subtrees};
+use crate::audit::tree::{Hash, MAX_LEVELS, TILE_WIDTH, root_of_edge, subtrees, width_at};
 
 impl Verifier<'_> {
     /// The partial tile of leaves that belongs to the checkpoint, if a close has
@@ -27,12 +27,72 @@ impl Verifier<'_> {
         Ok((file, whole.unwrap_or_default()))
     }
 
+    /// The hashes of unfinished tiles at the checkpoint's size, level by level, if
+    /// a close has left them and they give the signed root.
+    fn signed_edge(&self) -> Result<Option<Vec<Vec<Hash>>>, VerifyError> {
+        let size = self.checkpoint.size;
+        let mut edge = Vec::new();
+        for level in 0..MAX_LEVELS as u8 {
+            let width = width_at(size, level);
+            let file = TrailFile::PartialTile {
+                level,
+                index: subtrees(size, level) / TILE_WIDTH,
+                width: u8::try_from(width).unwrap_or(0),
+            };
+            let row = match width {
+                0 => Some(Vec::new()),
+                _ => self.read(file)?.and_then(|bytes| tile_hashes(&bytes)),
+            };
+            match row {
+                Some(row) if row.len() as u64 == width => edge.push(row),
+                _ => return Ok(None),
+            }
+        }
+        let root = root_of_edge(edge.clone());
+        Ok((root == self.checkpoint.root).then_some(edge))
+    }
+
+    /// Where neither entries nor stored hashes give the signed root, and a close
+    /// has left partial tiles that do: names the tiles that don't fit them.
+    /// Returns whether there are any.
+    pub(super) fn blame_tiles(&mut self) -> Result<bool, VerifyError> {
+        let Some(edge) = self.signed_edge()? else {
+            return Ok(false);
+        };
+        let mut found = false;
+        for (level, row) in (0u8..).zip(&edge).skip(1) {
+            let start = subtrees(self.checkpoint.size, level) - row.len() as u64;
+            let stored = self.stored.edge(level).to_vec();
+            for ((index, signed), stored) in (start..).zip(row).zip(stored) {
+                if stored != *signed {
+                    let level = level - 1;
+                    let tile = TrailFile::Tile { level, index };
+                    self.find(tile, None, TrailFault::HashChanged);
+                    found = true;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Compares the partial forms that a close has left with what they are part of.
     pub(super) fn check_partials(&mut self) -> Result<(), VerifyError> {
-        let (size, tree) = (self.tree.size(), self.tree.clone());
+        let size = self.tree.size();
+        // Those that give the signed root are right, whatever else is wrong.
+        let signed = self.signed_edge()?.is_some();
+        let covered = self.checkpoint.size;
+        let by_hashes = self
+            .roots
+            .is_some_and(|(_, stored)| stored == self.checkpoint.root);
+        let tree = if by_hashes { &self.stored } else { &self.tree }.clone();
         for level in 0..MAX_LEVELS as u8 {
             let index = subtrees(size, level) / TILE_WIDTH;
             for width in self.widths(Some(level), index)? {
+                let of_checkpoint = u64::from(width) == width_at(covered, level)
+                    && index == subtrees(covered, level) / TILE_WIDTH;
+                if signed && of_checkpoint {
+                    continue;
+                }
                 let file = TrailFile::PartialTile {
                     level,
                     index,
