@@ -320,3 +320,46 @@ impl Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use keyward_names::RouteName;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_idle_connection_that_carried_a_value_is_closed_and_a_plain_one_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let route = Route::new(RouteName::parse("backend").unwrap(), &url).unwrap();
+        let route = Arc::new(route);
+        let pool = |closes| {
+            Arc::new(Pool {
+                route: Arc::clone(&route),
+                tls: None,
+                idle: Mutex::default(),
+                max_idle_time: Duration::from_millis(20),
+                closes,
+            })
+        };
+        let (plain, credentialed) = (pool(false), pool(true));
+        assert!(Pool::credentialed(Arc::clone(&route), None).closes);
+        assert!(!Pool::plain(Arc::clone(&route), None).closes);
+
+        let mut ends = Vec::new();
+        for pool in [&plain, &credentialed] {
+            // Dropped, it goes back to its pool.
+            drop(pool.open().await.unwrap_or_else(|_| panic!("it connects")));
+            ends.push(listener.accept().await.unwrap().0);
+        }
+        let mut byte = [0; 1];
+        assert_eq!(ends[1].read(&mut byte).await.unwrap(), 0, "closed");
+        assert!(!credentialed.lock().watched, "nothing is left to watch");
+        let still = tokio::time::timeout(Duration::ZERO, ends[0].read(&mut byte));
+        assert!(still.await.is_err(), "idle for longer, and still open");
+        assert_eq!(plain.lock().http1.len(), 1);
+    }
+}

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use keyward_names::SecretName;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::contents::{self, Item};
 use crate::error::VaultError;
 use crate::format::{Damaged, VaultFile};
 use crate::live::{LiveSecret, Parts, Revocations, Secrets, Summary, Values};
 use crate::memory::Scratch;
-use crate::seal::{Place, RootKey, WrappingKey};
+use crate::seal::{Key, Place, RootKey, WrappingKey};
 use crate::values::ValueInfo;
 
 /// How many data keys one wrapping key seals before another takes its place. Far
@@ -158,7 +157,7 @@ pub(crate) struct Held {
     pub(crate) revocations: Uuid,
     /// The item that holds the seed.
     pub(crate) seed_item: Uuid,
-    pub(crate) seed: Zeroizing<[u8; 32]>,
+    pub(crate) seed: Key,
 }
 
 impl Held {
@@ -182,7 +181,7 @@ impl Held {
                 }
                 Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
                 Item::AuditSeed(seed) => {
-                    let seed = Zeroizing::new(*seed);
+                    let seed = Key::copy_of(seed)?;
                     audit_seed.replace((id, seed)).is_some()
                 }
             };
@@ -212,7 +211,6 @@ mod tests {
 
     use super::*;
     use crate::format::TrailMark;
-    use crate::seal::Key;
 
     const VAULT: [u8; 16] = [5; 16];
 
@@ -264,7 +262,7 @@ mod tests {
         assert_eq!((file.wrap_epoch, file.wraps), (1, WRAPS_PER_KEY));
         file.put(&root, ids[0], &Item::AuditSeed(&[7; 32])).unwrap();
         assert_eq!((file.wrap_epoch, file.wraps), (2, 3));
-        assert_eq!(*Held::open(&file, &root).unwrap().seed, [7; 32]);
+        assert_eq!(*Held::open(&file, &root).unwrap().seed.bytes(), [7; 32]);
     }
 
     #[test]
@@ -274,7 +272,7 @@ mod tests {
         let new = RootKey::new(Key::random(), VAULT);
         file.reseal(&root, &new).unwrap();
         assert!(Held::open(&file, &root).is_err());
-        assert_eq!(*Held::open(&file, &new).unwrap().seed, [9; 32]);
+        assert_eq!(*Held::open(&file, &new).unwrap().seed.bytes(), [9; 32]);
         for (old, new) in before.records.iter().zip(&file.records) {
             assert_eq!(old.place, new.place);
             assert_ne!(old.contents, new.contents);

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use keyward_names::SecretName;
-use zeroize::Zeroizing;
 
 use crate::audit::{Act, Durability};
 use crate::contents::Item;
@@ -17,7 +16,7 @@ use crate::error::VaultError;
 use crate::format::{TrailMark, VaultFile};
 use crate::identity::Actor;
 use crate::items::Held;
-use crate::primitives::fill_random;
+use crate::seal::Key;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
 use crate::vault::{Vault, file_system, has_trail, open_trail, trail_storage};
@@ -81,7 +80,7 @@ impl Vault {
         drop((bytes, key));
         let held = Held::open(&file, &root)?;
         let storage = trail_storage(disk, &files.audit)?;
-        let audit = open_trail(storage, held.seed, file.vault, Durability::Strict)?;
+        let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
 
         let trail_differed = audit.root_at(file.trail.size) != Some(file.trail.root);
         let trail_epoch = audit.last_vault_epoch();
@@ -156,9 +155,8 @@ impl Vault {
         file.previous = mac;
         let new_trail = !has_trail(storage.as_ref())?;
         let audit = if new_trail {
-            let mut seed = Zeroizing::new([0; 32]);
-            fill_random(&mut seed[..]);
-            file.put(&root, held.seed_item, &Item::AuditSeed(&seed))?;
+            let seed = Key::random();
+            file.put(&root, held.seed_item, &Item::AuditSeed(seed.bytes()))?;
             let new = file.give_root(&root, &master, method)?;
             file.epoch = backup_epoch.saturating_add(1);
             file.trail = TrailMark::of_a_new_trail();
@@ -166,11 +164,11 @@ impl Vault {
             // The vault file first: it alone has the new trail's key. If this ends
             // in between, opening the vault starts the trail.
             store.replace(&bytes)?;
-            let audit = open_trail(storage, seed, file.vault, Durability::Strict)?;
+            let audit = open_trail(storage, &seed, file.vault, Durability::Strict)?;
             audit.append_administrative(actor.did(Act::Restored).vault(file.epoch, mac))?;
             audit
         } else {
-            let audit = open_trail(storage, held.seed, file.vault, Durability::Strict)?;
+            let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
             if audit.root_at(file.trail.size) != Some(file.trail.root) {
                 return Err(VaultError::TrailDiffers {
                     expected: file.trail.size,

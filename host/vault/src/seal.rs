@@ -69,6 +69,11 @@ impl Key {
         Ok(key)
     }
 
+    /// The bytes of a key that is sealed as it is.
+    pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        (&self.0[..]).try_into().expect("a key has 32 bytes")
+    }
+
     /// A key from a text of 64 hexadecimal digits in lower case.
     pub(crate) fn from_hex(text: &[u8]) -> Result<Self, Damaged> {
         let mut key = Self::zero();

@@ -27,8 +27,7 @@ use crate::identity::Actor;
 use crate::items::{Draft, Held, RootKeyOf};
 use crate::ledger::Ledger;
 use crate::live::{Live, Revocations};
-use crate::memory::Scratch;
-use crate::primitives::fill_random;
+use crate::memory::{Scratch, burn_stack};
 use crate::seal::{self, Key, RootKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
 use crate::store::{Store, VaultFiles};
@@ -136,16 +135,15 @@ impl Vault {
             previous: [0; 32],
             records: Vec::new(),
         };
-        let mut seed = Zeroizing::new([0; 32]);
-        fill_random(&mut seed[..]);
-        file.put(&root, new_id(), &Item::AuditSeed(&seed))?;
+        let seed = Key::random();
+        file.put(&root, new_id(), &Item::AuditSeed(seed.bytes()))?;
         file.put(&root, new_id(), &Item::Revocations(Revocations::new()))?;
 
         // The vault file first: it has the trail's key. If this ends in between,
         // opening the vault starts the trail.
         let (bytes, mac) = file.encode(&root);
         store.replace(&bytes)?;
-        let trail = open_trail(storage, seed, vault, Durability::Strict)?;
+        let trail = open_trail(storage, &seed, vault, Durability::Strict)?;
         let act = Administrative::new(Act::VaultCreated, "keyward", None).vault(1, mac);
         trail.append_administrative(act)?;
         Ok(Created {
@@ -211,7 +209,7 @@ impl Vault {
         drop(bytes);
         let held = Held::open(&file, &root)?;
 
-        let audit = open_trail(storage()?, held.seed, file.vault, opening.durability)?;
+        let audit = open_trail(storage()?, &held.seed, file.vault, opening.durability)?;
         if audit.root_at(file.trail.size) != Some(file.trail.root) {
             return Err(VaultError::TrailDiffers {
                 expected: file.trail.size,
@@ -461,12 +459,26 @@ pub(crate) fn has_trail(storage: &dyn TrailStorage) -> Result<bool, VaultError> 
 
 pub(crate) fn open_trail(
     storage: Box<dyn TrailStorage>,
-    seed: Zeroizing<[u8; 32]>,
+    seed: &Key,
     vault: [u8; 16],
     durability: Durability,
 ) -> Result<AuditTrail, VaultError> {
+    /// Has the copies of the seed on a part of the stack that is wiped after it.
+    #[inline(never)]
+    fn open(
+        storage: Box<dyn TrailStorage>,
+        seed: &Key,
+        origin: &str,
+        durability: Durability,
+    ) -> Result<AuditTrail, TrailError> {
+        let mut copy = Zeroizing::new([0; 32]);
+        copy.copy_from_slice(seed.bytes());
+        AuditTrail::open_with(storage, copy, origin, durability)
+    }
     let origin = format!("keyward/{}", Uuid::from_bytes(vault));
-    Ok(AuditTrail::open_with(storage, seed, &origin, durability)?)
+    let opened = open(storage, seed, &origin, durability);
+    burn_stack();
+    Ok(opened?)
 }
 
 /// A fresh UUID of version 4: random but for the six bits that say so.

@@ -18,8 +18,15 @@ const WINDOW: usize = 16;
 pub(super) struct Memory {
     memory: File,
     pages: File,
-    /// Address, length and name of each mapping.
-    mappings: Vec<(u64, u64, String)>,
+    mappings: Vec<Mapping>,
+    /// How many bytes lie in pages that values in use stand in; they are not read.
+    kept_apart: u64,
+}
+
+struct Mapping {
+    start: u64,
+    length: u64,
+    name: String,
 }
 
 const PAGE: u64 = 4096;
@@ -28,60 +35,77 @@ impl Memory {
     pub(super) fn of(pid: u32) -> Self {
         let open = |name| File::open(format!("/proc/{pid}/{name}")).unwrap();
         let smaps = std::io::read_to_string(open("smaps")).unwrap();
-        let mut mappings: Vec<(u64, u64, String)> = Vec::new();
+        let mut mappings: Vec<Mapping> = Vec::new();
+        let mut kept_apart = 0;
         for line in smaps.lines() {
             if let Some(flags) = line.strip_prefix("VmFlags:") {
                 let has = |flag| flags.split_ascii_whitespace().any(|word| word == flag);
-                // Locked and left out of dumps: the pages that values in use stand in.
-                if !has("rd") || has("lo") && has("dd") {
+                if has("rd") && has("lo") && has("dd") {
+                    // Locked and left out of dumps.
+                    kept_apart += mappings.pop().map_or(0, |mapping| mapping.length);
+                } else if !has("rd") {
                     mappings.pop();
                 }
             } else if let Some((range, rest)) = line.split_once(' ')
                 && let Some((from, to)) = range.split_once('-')
             {
                 let number = |text| u64::from_str_radix(text, 16).unwrap();
-                let name = rest.split_ascii_whitespace().nth(4).unwrap_or("anonymous");
-                let (from, to) = (number(from), number(to));
-                mappings.push((from, to - from, name.to_owned()));
+                let (start, end) = (number(from), number(to));
+                let name = rest.split_ascii_whitespace().nth(4);
+                mappings.push(Mapping {
+                    start,
+                    length: end - start,
+                    name: name.unwrap_or("anonymous").to_owned(),
+                });
             }
         }
+        // The kernel's own pages for the clock.
+        mappings.retain(|mapping| !mapping.name.starts_with("[v"));
         Self {
             memory: open("mem"),
             pages: open("pagemap"),
             mappings,
+            kept_apart,
         }
     }
 
     /// Calls `look` with every run of pages that are there; the others are zero.
     fn each(&self, mut look: impl FnMut(&str, &[u8])) {
-        for (start, length, name) in &self.mappings {
-            let count = length / PAGE;
-            let mut entries = vec![0_u8; usize::try_from(count * 8).unwrap()];
-            let read = self.pages.read_at(&mut entries, start / PAGE * 8).unwrap();
-            entries.truncate(read);
-            let mut run: Option<(u64, u64)> = None;
-            let ends = entries.chunks_exact(8).map(Some).chain([None]);
-            for (index, entry) in (0..).zip(ends) {
-                // In memory or in swap (kernel: pagemap.rst).
-                let there = entry.is_some_and(|entry| entry[7] & 0xc0 != 0);
-                match (&mut run, there) {
-                    (Some((_, pages)), true) => *pages += 1,
-                    (None, true) => run = Some((index, 1)),
-                    (Some((first, pages)), false) => {
-                        let mut bytes = vec![0; usize::try_from(*pages * PAGE).unwrap()];
-                        if self
-                            .memory
-                            .read_exact_at(&mut bytes, start + *first * PAGE)
-                            .is_ok()
-                        {
-                            look(name, &bytes);
-                        }
-                        run = None;
+        for mapping in &self.mappings {
+            let count = usize::try_from(mapping.length / PAGE).unwrap();
+            let mut entries = vec![0_u8; count * 8];
+            let at = mapping.start / PAGE * 8;
+            let read = self.pages.read_at(&mut entries, at).unwrap();
+            // In memory or in swap (kernel: pagemap.rst).
+            let there: Vec<bool> = entries[..read]
+                .chunks_exact(8)
+                .map(|entry| entry[7] & 0xc0 != 0)
+                .collect();
+            let mut start = mapping.start;
+            for run in there.chunk_by(|one, next| one == next) {
+                if run[0] {
+                    for part in self.read(start, run.len()) {
+                        look(&mapping.name, &part);
                     }
-                    (None, false) => {}
                 }
+                start += run.len() as u64 * PAGE;
             }
         }
+    }
+
+    /// Pages as one piece, or each by itself if some have gone meanwhile.
+    fn read(&self, start: u64, count: usize) -> Vec<Vec<u8>> {
+        let read = |start, count: usize| {
+            let mut bytes = vec![0; count * usize::try_from(PAGE).unwrap()];
+            let read = self.memory.read_exact_at(&mut bytes, start);
+            read.is_ok().then_some(bytes)
+        };
+        if let Some(bytes) = read(start, count) {
+            return vec![bytes];
+        }
+        (0..count as u64)
+            .filter_map(|page| read(start + page * PAGE, 1))
+            .collect()
     }
 }
 
@@ -149,7 +173,11 @@ impl Search {
     pub(super) fn until_clean(&self, gateway: &Gateway) -> Found {
         let begin = Instant::now();
         loop {
-            let (found, read) = self.in_memory(&gateway.memory());
+            let memory = gateway.memory();
+            // The pages that are left out are there, and hide nothing else.
+            let kept_apart = memory.kept_apart;
+            assert!((1..1 << 20).contains(&kept_apart), "{kept_apart} bytes");
+            let (found, read) = self.in_memory(&memory);
             assert!(read > 4 << 20, "only {read} bytes could be read");
             if found.is_empty() || begin.elapsed() > PATIENCE {
                 return found;
