@@ -46,7 +46,7 @@ fn a_denied_use_comes_with_the_grant_that_would_allow_it() {
     try_to_sign(folder, "hook", 3);
     let shown = run(folder, &["grants", "denied"]);
     assert!(
-        shown.starts_with("policy webhook was denied mac-sign of hook, 3 times, from "),
+        shown.starts_with("policy webhook was denied mac-sign of hook, 3 times, "),
         "{shown}"
     );
     assert!(
