@@ -11,6 +11,7 @@ mod binary;
 mod components;
 mod coverage;
 mod denied;
+mod denied_uses;
 mod prompt;
 mod roles;
 mod running;

@@ -11,5 +11,6 @@ mod files;
 mod lifecycle;
 mod master;
 mod permits;
+mod pinned;
 mod support;
 mod trail_permissions;
