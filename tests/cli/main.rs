@@ -47,6 +47,7 @@ transcripts! {
     clients_have_two_keys_so_that_they_rotate;
     completions_for_each_shell;
     doctor_names_what_is_wrong_and_what_mends_it;
+    grants_are_pinned_explained_and_revoked;
     grants_check_shows_grants_in_words;
     help_teaches;
     init_makes_a_gateway_and_overwrites_nothing;
