@@ -20,6 +20,8 @@ use keyward_gateway::control::{
 };
 use serde_json::{Value, json};
 
+use crate::binary::keyward;
+
 /// Verb, fields, and who may: viewer, operator, approver, auditor.
 const MATRIX: &[(&str, &str, [bool; 4])] = &[
     ("ping", "", [true, true, true, true]),
@@ -182,8 +184,11 @@ impl Node for TestNode {
 /// A node in a folder that everyone can look into and nobody else can write.
 fn node(folder: &Path) -> Arc<TestNode> {
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    // By another process: a child that another test forks would for a moment keep
+    // the lock that making a vault here takes.
+    let made = keyward(folder, &["init"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
     let files = VaultFiles::in_directory(folder);
-    Vault::create(&files).unwrap();
     Arc::new(TestNode {
         vault: Vault::open(&files, Durability::Buffered).unwrap(),
         trail: files.audit,
