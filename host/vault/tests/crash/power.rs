@@ -276,10 +276,6 @@ pub(crate) fn assert_all_right(tally: &Tally) {
     assert!(tally.points > 0 && tally.different > 0, "{tally:?}");
     let wrong: Vec<_> = tally.wrong.iter().map(ToString::to_string).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    eprintln!(
-        "{} points, {} states, {} different, {} of openings",
-        tally.points, tally.states, tally.different, tally.again
-    );
 }
 
 fn record(steps: &[Step], durability: Durability) -> Recorded {

@@ -1,6 +1,8 @@
 //! The same at length: random steps, more states, more kills. `cargo xtask soak`
 //! runs it, and says how much in the environment.
 
+#![expect(clippy::print_stderr, reason = "it takes long, and says how far it is")]
+
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
