@@ -5,6 +5,7 @@
 
 mod attach_api_key;
 mod ip_filter;
+mod named_values;
 mod require_client_key;
 mod set_headers;
 mod sign_request;

@@ -22,9 +22,7 @@ impl Told {
     /// Logs each denial that is the first of its kind.
     pub(crate) fn tell(&self, refusals: &[Refusal]) {
         for refusal in refusals {
-            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() < MAX_KINDS && told.insert(refusal.clone()) {
-                drop(told);
+            if self.is_first(refusal) {
                 tracing::warn!(
                     policy = refusal.policy.as_str(),
                     use_ = refusal.use_.as_str(),
@@ -33,6 +31,11 @@ impl Told {
                 );
             }
         }
+    }
+
+    fn is_first(&self, refusal: &Refusal) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MAX_KINDS && told.insert(refusal.clone())
     }
 }
 
@@ -274,6 +277,23 @@ to = [{ route = "billing", methods = ["GET"], paths = ["/v1/charges"] }]
             let widened = new.diff(&old).iter().any(keyward::vault::Change::widens);
             assert_eq!(widened, widens, "{outcome:?}\n{toml}");
         }
+    }
+
+    #[test]
+    fn each_kind_of_denial_is_told_once_and_not_without_end() {
+        let told = Told::default();
+        let refusal = |policy: &str, outcome| Refusal {
+            policy: PolicyName::parse(policy).unwrap(),
+            use_: Use::Attach,
+            outcome,
+        };
+        assert!(told.is_first(&refusal("p", Outcome::Expired)));
+        assert!(!told.is_first(&refusal("p", Outcome::Expired)));
+        assert!(told.is_first(&refusal("p", Outcome::OtherPath)));
+        assert!(told.is_first(&refusal("q", Outcome::Expired)));
+        let more = (0..2 * MAX_KINDS).map(|n| refusal(&format!("p{n}"), Outcome::Expired));
+        let first = more.filter(|refusal| told.is_first(refusal)).count();
+        assert_eq!(first, MAX_KINDS - 3);
     }
 
     #[test]

@@ -62,9 +62,11 @@ pub(crate) fn remarks(
         let described = match Described::bound(config, policy, grants) {
             Ok(described) => described,
             Err(failure) if failure.exit == Exit::Findings => {
+                let text = failure.error.to_string();
                 remarks.push(Remark {
                     grant: None,
-                    text: failure.error.to_string(),
+                    // It is a finding like the others.
+                    text: text.strip_prefix("error: ").unwrap_or(&text).to_owned(),
                     unread: false,
                 });
                 continue;

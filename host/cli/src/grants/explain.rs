@@ -1,6 +1,6 @@
 //! `keyward grants explain`: what is allowed, in the words of a reviewer.
 
-use keyward::names::{GrantId, RouteName};
+use keyward::names::{ComponentDigest, GrantId, RouteName};
 use keyward::vault::{Grant, Terms, Use};
 use keyward_gateway::config::Config;
 use serde_json::{Value, json};
@@ -19,16 +19,19 @@ pub(super) fn run(common: &Common, ids: &[GrantId]) -> Outcome {
                 .help(format!("grants there are: {}", known.join(", "))));
         }
     }
+    let lock = super::lock(&config)?;
     let chosen: Vec<_> = grants
         .iter()
         .filter(|grant| ids.is_empty() || ids.contains(&grant.id))
         .collect();
     common.output().data(
         || {
-            let texts: Vec<String> = chosen
-                .iter()
-                .map(|grant| in_words(&config, grant))
-                .collect();
+            let texts = chosen.iter().map(|grant| {
+                let lock = lock.as_ref();
+                let pinned = lock.and_then(|found| found.lock.component(&grant.id));
+                in_words(&config, grant, pinned)
+            });
+            let texts: Vec<String> = texts.collect();
             match texts.is_empty() {
                 true => "Nothing is granted: no policy can use any secret.".to_owned(),
                 false => texts.join("\n"),
@@ -57,13 +60,14 @@ pub(super) fn learns(use_: Use) -> &'static str {
     }
 }
 
-fn in_words(config: &Config, grant: &Grant) -> String {
+fn in_words(config: &Config, grant: &Grant, pinned: Option<&ComponentDigest>) -> String {
     let class = grant.use_().class();
     let mut lines = vec![grant.id.to_string()];
     let mut line = |title: &str, text: String| lines.push(format!("  {title:<8}{text}"));
-    let component = match &grant.component {
-        Some(component) => format!("only as component {component}"),
-        None => "whatever component it is".to_owned(),
+    let component = match (&grant.component, pinned) {
+        (Some(component), _) => format!("only as component {component}"),
+        (None, Some(component)) => format!("only as component {component}, which is pinned"),
+        (None, None) => "whatever component it is".to_owned(),
     };
     line("who", format!("policy {}, {component}", grant.policy));
     line("what", grant.to_sentence());

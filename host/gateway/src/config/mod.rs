@@ -8,7 +8,7 @@
 //!
 //! Texts may hold named values, `{{name}}`. Those are in the vault, so
 //! [`Config::load`] leaves such texts out and [`Config::resolve`] reads the file's
-//! text again with them.
+//! text again with them. `NAMED_VALUES.md` says where they can stand.
 
 mod bind;
 mod control;

@@ -229,6 +229,11 @@ impl Lock {
         toml
     }
 
+    /// The component that a grant's policy was pinned to.
+    pub fn component(&self, grant: &GrantId) -> Option<&ComponentDigest> {
+        self.entries.get(grant).map(|entry| &entry.component)
+    }
+
     /// What differs from the lock. Empty if the set, its secrets and its policies
     /// are those that were pinned. `secrets` is `None` where nobody could ask the
     /// vault; what depends on it is then not compared.

@@ -11,4 +11,5 @@ mod files;
 mod lifecycle;
 mod master;
 mod permits;
+mod pinned;
 mod support;
