@@ -341,7 +341,7 @@ fn each_role_may_what_it_is_for_and_each_denial_is_on_record() {
     let all: Vec<&str> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
     assert_eq!(verbs, all, "a verb is missing here");
 
-    for user in 0..USERS.len() {
+    for (user, uid) in USERS.into_iter().enumerate() {
         let who = ROLES.get(user).map_or("nobody", |role| role.as_str());
         // Ten at a time: no more denials of one user have records of their own
         // within a second.
@@ -373,7 +373,7 @@ fn each_role_may_what_it_is_for_and_each_denial_is_on_record() {
                 }
             }
             let actor = match is_root() {
-                true => format!("uid {}", USERS[user]),
+                true => format!("uid {uid}"),
                 false => format!("uid {}", rustix::process::geteuid().as_raw()),
             };
             assert!(
