@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 use crate::binary::{keyward, new_gateway};
+use crate::running::Serving;
 
 #[test]
 fn another_user_is_denied_and_told_so() {
@@ -27,4 +28,46 @@ fn another_user_is_denied_and_told_so() {
     assert!(said.contains("permission denied"), "{said}");
     assert!(said.contains("help: run this as"), "{said}");
     assert!(output.stdout.is_empty());
+}
+
+/// As root only: nobody else can be two users. What another user may do by their
+/// role, over the same socket, is in `roles.rs` too.
+#[test]
+fn a_role_lets_another_user_do_what_it_is_for_and_no_more() {
+    const VIEWER: u32 = 61_001;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = new_gateway();
+    let folder = folder.path();
+    set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let file = folder.join("keyward.toml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str(&format!("[control.roles]\nviewer = [\"uid:{VIEWER}\"]\n"));
+    std::fs::write(&file, text).unwrap();
+    let serving = Serving::with(folder, &[]);
+    let as_viewer = |arguments: &[&str]| {
+        let mut command = keyward(folder, arguments);
+        command.uid(VIEWER).gid(VIEWER).output().unwrap()
+    };
+    let listed = as_viewer(&["secret", "list"]);
+    assert!(listed.status.success(), "{listed:?}");
+    for arguments in [
+        &["vault", "rewrap"][..],
+        &["grants", "reload"],
+        &["audit", "tail"],
+    ] {
+        let denied = as_viewer(arguments);
+        let said = String::from_utf8_lossy(&denied.stderr);
+        assert_eq!(denied.status.code(), Some(5), "{arguments:?}: {said}");
+        assert!(said.contains("takes the role"), "{said}");
+        assert!(denied.stdout.is_empty());
+    }
+    let seen = keyward(folder, &["audit", "query", "--act", "access-denied"])
+        .output()
+        .unwrap();
+    let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
+    assert_eq!(seen.matches(&format!("uid {VIEWER}")).count(), 3, "{seen}");
+    assert!(seen.contains("vault.rewrap"), "{seen}");
+    assert!(serving.stop().0.success());
 }

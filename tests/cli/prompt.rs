@@ -110,3 +110,66 @@ fn client_keys_are_not_asked_for_at_a_prompt() {
     assert_eq!(status.code(), Some(2), "{shown}");
     assert!(shown.contains("--from-file"), "{shown}");
 }
+
+#[test]
+fn removing_asks_at_a_terminal_and_takes_no_for_an_answer() {
+    let folder = new_gateway();
+    let run = |arguments: &[&str]| {
+        let output = clean(path(), folder.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    run(&[
+        "secret",
+        "set",
+        "signing",
+        "--kind",
+        "hmac-key",
+        "--generate",
+    ]);
+    run(&["secret", "disable", "signing"]);
+    let remove = ["secret", "remove", "signing"];
+    let (status, shown) = at_a_terminal(folder.path(), &remove, &[("Type yes", "no")]);
+    assert_eq!(status.code(), Some(1), "{shown}");
+    assert!(shown.contains("nothing was changed"), "{shown}");
+    let (status, shown) = at_a_terminal(folder.path(), &remove, &[("Type yes", "yes")]);
+    assert!(status.success(), "{shown}");
+    assert!(shown.contains("signing is destroyed"), "{shown}");
+}
+
+#[test]
+fn a_new_passphrase_is_asked_for_twice_and_opens_the_vault() {
+    let folder = new_gateway();
+    let passphrase = "staple battery horse correct";
+    let add = [
+        "vault",
+        "slot",
+        "add",
+        "--passphrase",
+        "--memory",
+        "64",
+        "--lanes",
+        "1",
+    ];
+    let (status, shown) = at_a_terminal(
+        folder.path(),
+        &add,
+        &[("New passphrase", passphrase), ("Once more", passphrase)],
+    );
+    assert!(status.success(), "{shown}");
+    let file = folder.path().join("keyward.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("key-file = \"vault.key\"", "passphrase = true");
+    std::fs::write(&file, text).unwrap();
+    let (status, opened) = at_a_terminal(
+        folder.path(),
+        &["secret", "list"],
+        &[("Passphrase of the vault", passphrase)],
+    );
+    assert!(status.success(), "{opened}");
+    assert!(opened.contains("No secrets"), "{opened}");
+    assert!(!shown.contains(passphrase) && !opened.contains(passphrase));
+}

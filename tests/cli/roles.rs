@@ -20,6 +20,8 @@ use keyward_gateway::control::{
 };
 use serde_json::{Value, json};
 
+use crate::binary::keyward;
+
 /// Verb, fields, and who may: viewer, operator, approver, auditor.
 const MATRIX: &[(&str, &str, [bool; 4])] = &[
     ("ping", "", [true, true, true, true]),
@@ -182,8 +184,11 @@ impl Node for TestNode {
 /// A node in a folder that everyone can look into and nobody else can write.
 fn node(folder: &Path) -> Arc<TestNode> {
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    // By another process: a child that another test forks would for a moment keep
+    // the lock that making a vault here takes.
+    let made = keyward(folder, &["init"]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
     let files = VaultFiles::in_directory(folder);
-    Vault::create(&files).unwrap();
     Arc::new(TestNode {
         vault: Vault::open(&files, Durability::Buffered).unwrap(),
         trail: files.audit,
@@ -336,7 +341,7 @@ fn each_role_may_what_it_is_for_and_each_denial_is_on_record() {
     let all: Vec<&str> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
     assert_eq!(verbs, all, "a verb is missing here");
 
-    for user in 0..USERS.len() {
+    for (user, uid) in USERS.into_iter().enumerate() {
         let who = ROLES.get(user).map_or("nobody", |role| role.as_str());
         // Ten at a time: no more denials of one user have records of their own
         // within a second.
@@ -368,7 +373,7 @@ fn each_role_may_what_it_is_for_and_each_denial_is_on_record() {
                 }
             }
             let actor = match is_root() {
-                true => format!("uid {}", USERS[user]),
+                true => format!("uid {uid}"),
                 false => format!("uid {}", rustix::process::geteuid().as_raw()),
             };
             assert!(

@@ -11,14 +11,16 @@
 //! & stop                         which is told to stop, and has stopped
 //! ```
 //!
-//! `[..]` stands for anything on a line and `...` for any lines. Times, digests
-//! and keys are replaced by what they are. `SNAPSHOTS=overwrite` writes the files
+//! `[..]` stands for anything on a line and `...` for any lines. Times, digests,
+//! keys and the user who runs the test are replaced by what they are. `SNAPSHOTS=overwrite` writes the files
 //! anew; read the difference.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use snapbox::{Assert, Data};
+
+use keyward_gateway::control::Peer;
 
 use crate::binary::clean;
 use crate::running::Serving;
@@ -114,6 +116,7 @@ fn play(transcript: &str, root: &Path) -> String {
 fn text(output: Vec<u8>, root: &Path) -> String {
     let text = String::from_utf8(output).unwrap();
     let text = text.replace(root.to_str().unwrap(), "<folder>");
+    let text = text.replace(&Peer::this_process().to_string(), "<me>");
     let mut shown = String::new();
     let mut rest = text.as_str();
     while let Some(next) = rest.chars().next() {
@@ -143,7 +146,7 @@ fn text(output: Vec<u8>, root: &Path) -> String {
 
 /// `0` is a digit, `x` a hexadecimal digit, `*` any number of base64 characters
 /// and dots, the rest is itself.
-const PATTERNS: [(&str, &str); 5] = [
+const PATTERNS: [(&str, &str); 6] = [
     ("0000-00-00T00:00:00*", "<time>"),
     ("0000-00-00 00:00Z", "<time>"),
     (
@@ -155,6 +158,7 @@ const PATTERNS: [(&str, &str); 5] = [
         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "<sha256>",
     ),
+    ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "<id>"),
 ];
 
 fn matched(text: &str, pattern: &str) -> Option<usize> {

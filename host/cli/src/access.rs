@@ -265,7 +265,7 @@ pub(crate) fn vault_failure(error: VaultError) -> Failure {
         VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } => (
             Exit::Failed,
             Some(
-                "restore vault and trail together; if you put this state there on purpose: keyward vault accept-rollback",
+                "otherwise restore vault and trail together; `keyward audit verify` checks the trail",
             ),
         ),
         VaultError::Trail(_) => (

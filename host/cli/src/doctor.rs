@@ -10,7 +10,7 @@ use std::path::Path;
 use clap::Args;
 use keyward::vault::SecretInfo;
 use keyward_gateway::config::{Config, VaultKey};
-use rustix::process::{Resource, getrlimit};
+use keyward_gateway::harden::Protection;
 use serde_json::{Value, json};
 
 use crate::Common;
@@ -311,15 +311,20 @@ fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[Secre
 
 /// What the machine would do with our memory.
 fn machine(checks: &mut Checks) {
-    let here = match getrlimit(Resource::Core).current {
-        Some(0) => "off here too".to_owned(),
-        Some(bytes) => format!("up to {bytes} bytes here"),
-        None => "unlimited here".to_owned(),
-    };
-    checks.good(
-        "core dumps",
-        format!("`keyward serve` turns them off for itself; {here}"),
-    );
+    let protection = Protection::now();
+    let memory = format!("keys, and values in use: {}", protection.memory);
+    match protection.advice() {
+        None => checks.good("memory", memory),
+        Some(advice) => checks.warning("memory", memory, advice),
+    }
+    match protection.dumpable {
+        false => checks.good("core dumps", "off for every keyward command"),
+        true => checks.warning(
+            "core dumps",
+            "they can't be turned off here",
+            "run keyward where it may set its own limits (RLIMIT_CORE, prctl)",
+        ),
+    }
     // A file of the kernel's: a line of headings, then one for each area.
     let swap = std::fs::read_to_string("/proc/swaps")
         .unwrap_or_default()

@@ -228,5 +228,8 @@ fn words(value: &ValueText) -> String {
 
 fn tags(entry: &ValueEntry) -> String {
     let tags: Vec<String> = entry.tags.iter().map(ToString::to_string).collect();
-    tags.join(", ")
+    match tags.is_empty() {
+        true => "-".to_owned(),
+        false => tags.join(", "),
+    }
 }

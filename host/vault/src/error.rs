@@ -134,7 +134,7 @@ pub enum VaultError {
         value: ValueName,
     },
     /// The vault doesn't hold that version of the secret.
-    #[error("{name} has no version {version}; `keyward secret list -o json` shows those it has")]
+    #[error("{name} has no version {version}; `keyward secret show {name}` lists those it has")]
     NoSuchVersion {
         /// The secret.
         name: SecretName,

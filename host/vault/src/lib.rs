@@ -74,6 +74,7 @@ mod guard;
 mod headers;
 mod identity;
 mod import;
+mod items;
 mod kind;
 mod ledger;
 mod lifecycle;

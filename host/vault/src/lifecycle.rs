@@ -11,11 +11,12 @@ use crate::audit::Act;
 use crate::contents::{Item, StoredSecret, StoredVersion};
 use crate::error::VaultError;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
+use crate::items::Draft;
 use crate::kind::Kind;
 use crate::live::LiveSecret;
 use crate::secret::Secret;
 use crate::values::NamedValue;
-use crate::vault::{Draft, Vault, new_id, seconds_now, seconds_of};
+use crate::vault::{Vault, new_id, seconds_now, seconds_of};
 
 impl Vault {
     /// Adds a secret. Nothing may use it until a grant says so.

@@ -5,18 +5,18 @@
 //! the vault file that needs it. So whenever an act is interrupted, the vault opens
 //! with the keys of before or with those of after.
 
-use keyward_names::SecretName;
 use uuid::Uuid;
 
 use crate::audit::Act;
 use crate::error::VaultError;
 use crate::format::VaultFile;
 use crate::identity::Actor;
+use crate::items::RootKeyOf;
 use crate::memory::{MemoryProtection, memory_protection};
 use crate::seal::{Key, MasterKey, RootKey};
 use crate::slots::{self, KeySource, MAX_PASSPHRASE_SLOTS, MAX_SLOTS, NewKey, Opener};
 use crate::slots::{Slot, SlotHead, SlotInfo, SlotKind};
-use crate::vault::{RootKeyOf, Vault, seconds_now};
+use crate::vault::{Vault, seconds_now};
 
 /// What is known of a vault as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,13 +185,6 @@ impl Vault {
         let act = actor.did(Act::BackedUp).vault(file.epoch, mac);
         self.audit().append_administrative(act)?;
         Ok(bytes)
-    }
-
-    /// The secret that a name stands for, for the audit trail; `None` if there is
-    /// none.
-    pub fn secret_id(&self, name: &SecretName) -> Option<Uuid> {
-        let live = self.live();
-        live.parts.secrets.get(name).map(|secret| secret.info.id)
     }
 }
 

@@ -16,10 +16,11 @@ use crate::disk::Disk;
 use crate::error::VaultError;
 use crate::format::{TrailMark, VaultFile};
 use crate::identity::Actor;
+use crate::items::Held;
 use crate::primitives::fill_random;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
-use crate::vault::{Held, Vault, file_system, has_trail, open_trail, trail_storage};
+use crate::vault::{Vault, file_system, has_trail, open_trail, trail_storage};
 
 /// What comes of restoring a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,30 +12,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
-use keyward_names::{ExchangeId, GrantId, SecretName};
+use keyward_names::{ExchangeId, GrantId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditUnavailable, TrailError, TrailFile};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
-use crate::contents::{self, Item};
+use crate::contents::Item;
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
 use crate::grants::{Grant, Grants, Terms};
 use crate::identity::Actor;
+use crate::items::{Draft, Held, RootKeyOf};
 use crate::ledger::Ledger;
-use crate::live::{Live, LiveSecret, Parts, Revocations, Secrets, Summary, Values};
+use crate::live::{Live, Revocations};
 use crate::memory::Scratch;
 use crate::primitives::fill_random;
-use crate::seal::{self, Key, Place, RootKey, WrappingKey};
+use crate::seal::{self, Key, RootKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
 use crate::store::{Store, VaultFiles};
-use crate::values::ValueInfo;
-
-/// How many data keys one wrapping key seals before another takes its place. Far
-/// below where random 96-bit nonces could meet.
-const WRAPS_PER_KEY: u64 = 1 << 20;
 
 /// What comes of creating a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +157,7 @@ impl Vault {
     /// it is dropped. No grants are in force until
     /// [`set_grants`](Self::set_grants).
     ///
-    /// Errors: see [`VaultError`]. A wrong key file and a damaged vault file give
+    /// Errors: see [`VaultError`]. A wrong key and a damaged vault file give
     /// the same one.
     pub fn open(files: &VaultFiles, durability: Durability) -> Result<Self, VaultError> {
         let key = KeySource::KeyFile(files.key.clone());
@@ -426,188 +422,6 @@ impl Writer {
     /// An item's bytes.
     pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
         self.file.open_item(&self.root, id)
-    }
-}
-
-/// The root key of a change: as it was, or another.
-pub(crate) enum RootKeyOf<'a> {
-    Before(&'a RootKey),
-    New(RootKey),
-}
-
-impl RootKeyOf<'_> {
-    pub(crate) fn get(&self) -> &RootKey {
-        match self {
-            Self::Before(root) => root,
-            Self::New(root) => root,
-        }
-    }
-
-    fn into_new(self) -> Option<RootKey> {
-        match self {
-            Self::Before(_) => None,
-            Self::New(root) => Some(root),
-        }
-    }
-}
-
-/// A change in the making: the file and what will be in force.
-pub(crate) struct Draft<'a> {
-    pub(crate) file: VaultFile,
-    pub(crate) root: RootKeyOf<'a>,
-    revocations: Uuid,
-    pub(crate) parts: Parts,
-}
-
-impl Draft<'_> {
-    /// A secret that is there.
-    pub(crate) fn secret(&self, name: &SecretName) -> Result<Arc<LiveSecret>, VaultError> {
-        let found = self.parts.secrets.get(name).cloned();
-        found.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
-    }
-
-    /// An item's bytes.
-    pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
-        self.file.open_item(self.root.get(), id)
-    }
-
-    /// Puts an item into the file, in place of the one with its id.
-    pub(crate) fn put(&mut self, id: Uuid, item: &Item<'_>) -> Result<(), Damaged> {
-        self.file.put(self.root.get(), id, item)
-    }
-
-    /// Takes an item out of the file.
-    pub(crate) fn take_out(&mut self, id: Uuid) {
-        if let Ok(at) = self.file.position(id.as_bytes()) {
-            self.file.records.remove(at);
-        }
-    }
-
-    fn put_revocations(&mut self) -> Result<(), Damaged> {
-        let revoked = Revocations::clone(&self.parts.revoked);
-        self.put(self.revocations, &Item::Revocations(revoked))
-    }
-}
-
-impl VaultFile {
-    fn open_item(&self, root: &RootKey, id: Uuid) -> Result<Scratch, Damaged> {
-        let at = self.position(id.as_bytes()).map_err(|_| Damaged)?;
-        let record = self.records.get(at).ok_or(Damaged)?;
-        contents::open(record, &self.vault, &root.wrapping(self.wrap_epoch))
-    }
-
-    /// Seals an item under a new data key, in place of the one with its id.
-    pub(crate) fn put(&mut self, root: &RootKey, id: Uuid, item: &Item<'_>) -> Result<(), Damaged> {
-        if self.wraps >= WRAPS_PER_KEY {
-            self.rewrap(root)?;
-        }
-        self.wraps = self.wraps.saturating_add(1);
-        let item_id = *id.as_bytes();
-        let at = self.position(&item_id);
-        let before = at.ok().and_then(|at| self.records.get(at));
-        let place = Place {
-            item: item_id,
-            revision: before.map_or(1, |record| record.place.revision.saturating_add(1)),
-        };
-        let wrapping = root.wrapping(self.wrap_epoch);
-        let record = contents::seal(&item.encode(), &self.vault, place, &wrapping);
-        match at {
-            Ok(at) => self.records[at] = Arc::new(record),
-            Err(at) => self.records.insert(at, Arc::new(record)),
-        }
-        Ok(())
-    }
-
-    /// Seals all data keys with the next wrapping key; the contents stay as they
-    /// are.
-    pub(crate) fn rewrap(&mut self, root: &RootKey) -> Result<(), Damaged> {
-        let next = self.wrap_epoch.saturating_add(1);
-        let (from, to) = (root.wrapping(self.wrap_epoch), root.wrapping(next));
-        for record in &mut self.records {
-            *record = Arc::new(contents::rewrap(record, &from, &to)?);
-        }
-        self.wrap_epoch = next;
-        self.wraps = self.records.len() as u64;
-        Ok(())
-    }
-
-    /// Seals everything anew for another root key: new data keys, and the first
-    /// wrapping key.
-    pub(crate) fn reseal(&mut self, from: &RootKey, to: &RootKey) -> Result<(), Damaged> {
-        let from: WrappingKey = from.wrapping(self.wrap_epoch);
-        let to = to.wrapping(1);
-        for record in &mut self.records {
-            let plaintext = contents::open(record, &self.vault, &from)?;
-            *record = Arc::new(contents::seal(&plaintext, &self.vault, record.place, &to));
-        }
-        self.wrap_epoch = 1;
-        self.wraps = self.records.len() as u64;
-        Ok(())
-    }
-
-    fn summary(&self, bytes: u64) -> Result<Summary, Damaged> {
-        let slots = self.slots.iter().map(|slot| slot.info());
-        Ok(Summary {
-            vault: Uuid::from_bytes(self.vault),
-            epoch: self.epoch,
-            wrap_epoch: self.wrap_epoch,
-            wraps: self.wraps,
-            slots: slots.collect::<Result<_, _>>()?,
-            bytes,
-        })
-    }
-}
-
-/// What the items of a vault file hold, opened.
-pub(crate) struct Held {
-    pub(crate) parts: Parts,
-    revocations: Uuid,
-    pub(crate) seed_item: Uuid,
-    pub(crate) seed: Zeroizing<[u8; 32]>,
-}
-
-impl Held {
-    /// Opens every record of a file that has been verified.
-    pub(crate) fn open(file: &VaultFile, root: &RootKey) -> Result<Self, Damaged> {
-        let wrapping = root.wrapping(file.wrap_epoch);
-        let (mut secrets, mut values) = (Secrets::new(), Values::new());
-        let (mut revoked, mut audit_seed) = (None, None);
-        for record in &file.records {
-            let id = Uuid::from_bytes(record.place.item);
-            let plaintext = contents::open(record, &file.vault, &wrapping)?;
-            // No name stands twice, and there is one of each of the other two.
-            let twice = match Item::decode(&plaintext)? {
-                Item::Secret(stored) => {
-                    let secret = Arc::new(LiveSecret::prepare(id, &stored)?);
-                    secrets.insert(stored.name, secret).is_some()
-                }
-                Item::Value(stored) => {
-                    let value = Arc::new(ValueInfo::prepare(id, stored)?);
-                    values.insert(value.name.clone(), value).is_some()
-                }
-                Item::Revocations(grants) => revoked.replace((id, grants)).is_some(),
-                Item::AuditSeed(seed) => {
-                    let seed = Zeroizing::new(*seed);
-                    audit_seed.replace((id, seed)).is_some()
-                }
-            };
-            if twice {
-                return Err(Damaged);
-            }
-        }
-        let (revocations, revoked) = revoked.ok_or(Damaged)?;
-        let (seed_item, seed) = audit_seed.ok_or(Damaged)?;
-        Ok(Self {
-            parts: Parts {
-                secrets: Arc::new(secrets),
-                values: Arc::new(values),
-                revoked: Arc::new(revoked),
-                loaded: None,
-            },
-            revocations,
-            seed_item,
-            seed,
-        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::exit::Outcome;
 pub(crate) enum Audit {
     Verify(verify::Verify),
     Tail(tail::Tail),
-    Query(query::Query),
+    Query(Box<query::Query>),
     Who(who::Who),
     Prove(prove::Prove),
     Consistency(prove::Consistency),

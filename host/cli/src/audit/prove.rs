@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyward::vault::{check_consistency, prove_entry};
+use keyward::vault::{check_consistency, prove_entry, trail_extent};
 use keyward_gateway::control::{Checkpoint as CheckpointAnswer, ProofEntry, Request};
 use serde_json::json;
 
-use super::source::{verifier_key, verify_failure};
+use super::source::{read_failure, saved_key, verifier_key, verify_failure};
 use crate::Common;
 use crate::access::Access;
 use crate::exit::{Exit, Failure, Outcome};
@@ -79,6 +79,13 @@ impl Prove {
         let proof = match Access::running(&config)? {
             Some(gateway) => gateway.ask(Request::AuditProve { entry: self.entry }, None)?,
             None => {
+                let extent = trail_extent(&config.audit.directory).map_err(read_failure)?;
+                if self.entry >= extent.covered {
+                    return Err(Failure::new(format!(
+                        "there is no entry {}: the newest checkpoint covers {} entries, counted from 0",
+                        self.entry, extent.covered
+                    )));
+                }
                 let verifier_key = verifier_key(common, &config, self.key)?;
                 let proof = prove_entry(&config.audit.directory, &verifier_key, self.entry)
                     .map_err(verify_failure)?;
@@ -124,7 +131,10 @@ impl Checkpoint {
                 let answer: CheckpointAnswer = gateway.ask(Request::AuditCheckpoint {}, None)?;
                 (answer.checkpoint, Some(answer.verifier_key))
             }
-            None => (read(&config.audit.directory.join("checkpoint"))?, None),
+            None => (
+                read(&config.audit.directory.join("checkpoint"))?,
+                saved_key(&config.file)?,
+            ),
         };
         common.output().data(
             || checkpoint.clone(),

@@ -106,7 +106,8 @@ pub(super) fn verifier_key(
     Access::open(config, common)?.verifier_key()
 }
 
-fn saved_key(config: &Path) -> Result<Option<String>, Failure> {
+/// The key beside a configuration, if there is one.
+pub(super) fn saved_key(config: &Path) -> Result<Option<String>, Failure> {
     let file = config.with_file_name(VERIFIER_KEY_FILE);
     match std::fs::read_to_string(&file) {
         Ok(text) => Ok(Some(text.trim().to_owned())),

@@ -22,8 +22,10 @@ pub(super) fn check(
     access: &Access,
     secrets: Option<&[SecretInfo]>,
 ) {
-    if let Ok(status) = access.ask::<VaultEntry>(Request::VaultStatus {}, None) {
-        checks.good("memory", status.memory);
+    if access.is_gateway()
+        && let Ok(status) = access.ask::<VaultEntry>(Request::VaultStatus {}, None)
+    {
+        checks.good("memory of the gateway", status.memory);
     }
     if let Ok(slots) = access.ask::<Vec<SlotEntry>>(Request::VaultSlots {}, None) {
         match slots.len() {

@@ -119,10 +119,10 @@ impl Backup {
         common.output().data(
             || {
                 format!(
-                    "{} holds a sealed copy: {} in {} versions",
+                    "{} holds a sealed copy: {}, {}",
                     self.file.display(),
                     counted(usize::try_from(entry.secrets).unwrap_or(usize::MAX), "secret"),
-                    entry.versions
+                    counted(usize::try_from(entry.versions).unwrap_or(usize::MAX), "version"),
                 )
             },
             || json!({ "file": self.file, "bytes": bytes.len(), "vault": entry.id, "secrets": entry.secrets }),

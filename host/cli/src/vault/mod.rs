@@ -88,7 +88,8 @@ fn words(entry: &VaultEntry) -> String {
         "vault         {}\n\
          epoch         {}\n\
          wrapping key  {}, used {} times\n\
-         secrets       {} in {} versions\n\
+         secrets       {}\n\
+         versions      {}\n\
          named values  {}\n\
          slots         {}\n\
          size          {} bytes\n\

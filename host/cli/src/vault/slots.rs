@@ -126,10 +126,10 @@ impl Slots {
 fn row(slot: &SlotEntry) -> [String; 4] {
     let cost = slot.cost.map(|cost| {
         format!(
-            "{} MiB, {} passes, {} lanes",
+            "{} MiB, {}, {}",
             cost.memory_kib / 1024,
-            cost.passes,
-            cost.lanes
+            number(cost.passes, "pass", "passes"),
+            number(cost.lanes, "lane", "lanes")
         )
     });
     [
@@ -138,6 +138,17 @@ fn row(slot: &SlotEntry) -> [String; 4] {
         when::short(&slot.created),
         cost.unwrap_or_default(),
     ]
+}
+
+fn opens(slots: u64) -> String {
+    match slots {
+        1 => "slot opens".to_owned(),
+        _ => format!("{slots} slots open"),
+    }
+}
+
+fn number(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 impl Slot {
@@ -218,8 +229,8 @@ impl Rekey {
         let entry: VaultEntry = access.ask_with(request, self.reason.get(), values)?;
         common.output().entry(&entry, |entry| {
             format!(
-                "the vault has a new root key; its slots ({}) open it as before",
-                entry.slots
+                "the vault has a new root key, which its {} as before",
+                opens(entry.slots)
             )
         })?;
         Ok(Exit::Success)

@@ -8,7 +8,9 @@
 //! which roles are enough for what. Root and the user who runs the gateway have
 //! all roles. Where nobody else has one, the socket has mode 600, otherwise 666.
 //! A request that is not allowed is answered `forbidden`, with the roles that
-//! would do, and stands in the audit trail as `access-denied`.
+//! would do, and stands in the audit trail as `access-denied`, with who and which
+//! verb. Of one user, ten within a second have records of their own; the others are
+//! one record with their number, so that nobody fills the disk by asking.
 //!
 //! No request, for no one, returns a secret's value.
 //!

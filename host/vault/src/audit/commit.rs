@@ -29,6 +29,9 @@ pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
 /// A clock that goes back by less than this is taken to stand still.
 const CLOCK_TOLERANCE_MS: u64 = 1000;
 
+/// Work on the storage.
+pub(crate) type StorageWork = Box<dyn FnOnce(&mut dyn TrailStorage) + Send>;
+
 /// What the thread is asked to do.
 pub(crate) enum Message {
     Append(Box<Body>, Done),
@@ -39,7 +42,7 @@ pub(crate) enum Message {
     Anchor(SyncSender<Option<(u64, Hash)>>),
     /// Something to be done with the storage between two batches: reading, or
     /// removing what no batch touches.
-    Storage(Box<dyn FnOnce(&mut dyn TrailStorage) + Send>),
+    Storage(StorageWork),
     /// Uses were counted, of which a record is due in a while.
     Counting,
     Close,

@@ -5,6 +5,8 @@
 mod committing;
 mod counting;
 mod fixture;
+mod full_disk;
+mod independent;
 mod mutation;
 mod opening;
 mod proving;

@@ -7,11 +7,11 @@ use super::*;
 use crate::contents::{Item, StoredSecret, StoredVersion};
 use crate::disk::FileSystem;
 use crate::identity::SecretState;
+use crate::items::Held;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
 use crate::live::Revocations;
 use crate::seal::{Key, MasterKey};
 use crate::slots::KeySource;
-use crate::vault::Held;
 use keyward_names::SecretName;
 
 struct Sample {

@@ -171,13 +171,16 @@ fn recorded(
     verifier_key: String,
     durability: Durability,
 ) -> Recorded {
+    let log = recorder.log();
+    // What a crash leaves of a vault's creation is looked at elsewhere.
+    let created = log.iter().position(|event| *event == Event::Done(0));
     Recorded {
         start: Image::default(),
-        log: recorder.log(),
+        from: created.unwrap() + 1,
+        log,
         taken: workload.taken,
         verifier_key,
         durability,
-        from: 0,
     }
 }
 
@@ -347,7 +350,7 @@ fn a_loss_of_power_while_old_entries_are_removed_loses_no_other() {
         Step::Add(MAC),
         Step::Grants,
         Step::Unwatched(560),
-        Step::Exchange(1),
+        Step::Rotate(MAC),
         Step::Prune,
         Step::Exchange(1),
         Step::Rotate(MAC),
@@ -356,11 +359,7 @@ fn a_loss_of_power_while_old_entries_are_removed_loses_no_other() {
     assert_eq!(recorded.taken[5].promises, [Promise::act("entries-pruned")]);
     let pruning = |event: &Event| *event == Event::Begun(5);
     recorded.from = recorded.log.iter().position(pruning).unwrap();
-    let how = Thoroughness {
-        again_one_in: 10,
-        ..QUICK
-    };
-    let tally = recorded.judge(how, &mut Rng::with_seed(7));
+    let tally = recorded.judge(QUICK, &mut Rng::with_seed(7));
     assert_all_right(&tally);
 }
 

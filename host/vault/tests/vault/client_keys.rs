@@ -124,3 +124,66 @@ fn after_a_rotation_the_new_set_counts() {
         );
     }
 }
+
+/// The records of uses in the trail of a vault that has been closed: how often each
+/// exchange's client was identified, and what was counted.
+fn on_record(test: &TestVault) -> (Vec<u64>, Vec<(String, u64)>) {
+    verify_trail(&test.files.audit, &test.verifier_key).unwrap();
+    let (mut found, mut counted) = (Vec::new(), Vec::new());
+    for record in read_records(&test.files.audit).map(Result::unwrap) {
+        for used in record["uses"].as_array().into_iter().flatten() {
+            let count = used["count"].as_u64().unwrap();
+            if record.get("exchange").is_some() {
+                assert_eq!(used["outcome"], "allowed");
+                found.push(count);
+            } else {
+                counted.push((used["outcome"].as_str().unwrap().to_owned(), count));
+            }
+        }
+    }
+    (found, counted)
+}
+
+#[test]
+fn wrong_keys_leave_counts_and_right_ones_a_record_each() {
+    let (test, vault) = vault();
+    for n in 0..500 {
+        let key = format!("a-guess-of-a-key-{n}");
+        let head = request("/", &[("x-client-key", &key)]);
+        assert_eq!(identify(&vault, "clients", head).0, None);
+        assert_eq!(identify(&vault, "clients", request("/", &[])).0, None);
+    }
+    for _ in 0..3 {
+        let head = request("/", &[("x-client-key", "shop-key-number-0001")]);
+        assert!(identify(&vault, "clients", head).0.is_some());
+    }
+    drop(vault);
+    let (found, counted) = on_record(&test);
+    assert_eq!(found, [1, 1, 1]);
+    assert_eq!(counted, [("unidentified".to_owned(), 1000)]);
+    let who = who_used(&test.files.audit, &name("clients"), None).unwrap();
+    let counts: Vec<_> = who.iter().map(|sum| (sum.outcome, sum.count)).collect();
+    assert_eq!(
+        counts,
+        [(Outcome::Allowed, 3), (Outcome::Unidentified, 1000)]
+    );
+}
+
+#[test]
+fn a_client_that_was_found_waits_for_its_record_and_one_that_was_not_does_not() {
+    let (_test, vault) = vault();
+    let policy = policy(&["clients"]);
+    for (key, settled) in [
+        ("shop-key-number-0001", false),
+        ("nobodys-key-number-1", true),
+    ] {
+        let mut head = request("/", &[("x-client-key", key)]);
+        let presented = vault.take_client_keys(&[&policy], &mut head);
+        let mut ledger = new_ledger(&vault);
+        let permit = vault.permit::<uses::Identify>(&policy, "clients", &mut ledger);
+        let subject = permit.unwrap().identify(&presented, &mut ledger);
+        assert_eq!(subject.is_none(), settled, "{key}");
+        assert_eq!(ledger.is_settled(), settled, "{key}");
+        block_on(ledger.barrier()).unwrap();
+    }
+}

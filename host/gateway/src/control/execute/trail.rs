@@ -42,6 +42,12 @@ pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Resul
             Reply::data(uses.iter().map(|used| used.to_json()).collect::<Vec<_>>())
         }
         Request::AuditProve { entry } => {
+            let covered = trail_extent(node.trail()).map_err(read_fault)?.covered;
+            if entry >= covered {
+                return Err(Fault::refused(format!(
+                    "there is no entry {entry}: the newest checkpoint covers {covered} entries, counted from 0"
+                )));
+            }
             let verifier_key = trail.verifier_key();
             let proof = prove_entry(node.trail(), &verifier_key, entry).map_err(Fault::refused)?;
             Reply::data(ProofEntry {

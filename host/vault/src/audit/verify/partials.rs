@@ -43,7 +43,10 @@ impl Verifier<'_> {
                 0 => Some(Vec::new()),
                 _ => self.read(file)?.and_then(|bytes| tile_hashes(&bytes)),
             };
-            edge.push(row.unwrap_or_default());
+            match row {
+                Some(row) if row.len() as u64 == width => edge.push(row),
+                _ => return Ok(None),
+            }
         }
         let root = root_of_edge(edge.clone());
         Ok((root == self.checkpoint.root).then_some(edge))
