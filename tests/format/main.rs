@@ -20,8 +20,11 @@ const PASSPHRASE: &str = "correct horse battery";
 const KEY: &str = "8f01e233b47516c758f92a9b0c6dde4f11a273d49536e708b95afb2c9d6ecf40";
 const KEY_BASE64: &str = "jwHiM7R1FsdY+SqbDG3eTxGic9SVNucIuVr7LJ1uz0A=";
 
-/// A value of each kind, and the fields that are in it.
-fn samples() -> Vec<(&'static str, Kind, String, Vec<(&'static str, Vec<u8>)>)> {
+/// A secret's name, its kind, its value, and the fields that are in it.
+type Sample = (&'static str, Kind, String, Vec<(&'static str, Vec<u8>)>);
+
+/// A value of each kind.
+fn samples() -> Vec<Sample> {
     let bytes = data_encoding::HEXLOWER.decode(KEY.as_bytes()).unwrap();
     let field = |name, text: &str| (name, text.as_bytes().to_vec());
     let double = [bytes.clone(), bytes.clone()].concat();

@@ -26,7 +26,9 @@ fn main() {
         let line = serde_json::json!({
             "fields": { "message": "serving", "address": bound.address().to_string() }
         });
-        writeln!(std::io::stderr(), "{line}").unwrap();
+        let mut log = std::io::stderr().lock();
+        writeln!(log, "{line}").unwrap();
+        drop(log);
         bound.serve(std::future::pending()).await;
     });
 }

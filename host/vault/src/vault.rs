@@ -241,8 +241,8 @@ impl Vault {
     }
 
     /// Puts a set of grants in force, in place of the one before, at once: all of
-    /// them but those that are revoked. A revocation of a grant that the set
-    /// doesn't have ends.
+    /// them but those that are revoked. A revocation stays even if the set has no
+    /// such grant: a file that comes back must not bring back what was withdrawn.
     ///
     /// Blocks until the set's digest and what it changes are in the audit trail.
     /// Errors: a key would be used for both `mac-sign` and `sign-request`, or the
@@ -250,26 +250,14 @@ impl Vault {
     pub fn set_grants(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
         check_signers(&grants)?;
         // Held so that no change of the secrets is lost in between.
-        let mut writer = self.lock()?;
+        let _writer = self.lock()?;
         let live = self.live.load_full();
         let mut parts = live.parts.clone();
-        let ended = |grant: &GrantId| grants.get(grant).is_none();
-        let some_end = parts.revoked.keys().any(ended);
-        if some_end {
-            Arc::make_mut(&mut parts.revoked).retain(|grant, _| !ended(grant));
-        }
         parts.loaded = Some(grants);
         let next = parts.grants();
         let (added, removed) = next.changes_since(&live.grants);
         let act = actor.did(Act::GrantsLoaded);
         let act = act.grants(next.digest(), &added, &removed);
-        if some_end {
-            return self.change_locked(&mut writer, |draft| {
-                draft.parts = parts;
-                draft.put_revocations()?;
-                Ok((act, ()))
-            });
-        }
         self.audit.append_administrative(act)?;
         self.live
             .store(Arc::new(Live::new(parts, live.summary.clone())));
@@ -277,7 +265,7 @@ impl Vault {
     }
 
     /// Withdraws a grant, at once: nobody may use a secret by it, whatever the
-    /// grants file says, until it is reinstated or a loaded file no longer has it.
+    /// grants file says, until it is reinstated.
     ///
     /// Blocks until it is on disk and in the audit trail. Errors: the grants that
     /// were loaded have no such grant, or a file can't be written.

@@ -50,7 +50,7 @@ pub(super) fn check(
         checks.warning(
             "revoked grants",
             format!(
-                "{}, the first: {first}; the grants file still has them",
+                "{}, the first: {first}; not in force, whatever the grants file has",
                 counted(list.revoked.len(), "grant")
             ),
             "take them out of the file, or: keyward grants reinstate ID",
