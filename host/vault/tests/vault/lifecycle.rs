@@ -304,7 +304,7 @@ fn a_revoked_grant_is_dead_until_it_is_reinstated() {
     assert!(allowed(&vault));
     vault.revoke_grant(&id, &actor()).unwrap();
     assert!(!allowed(&vault));
-    assert_eq!(vault.revoked(), [id.clone()]);
+    assert_eq!(vault.revoked(), std::slice::from_ref(&id));
     assert!(vault.grants().is_empty());
     // The file that has it does not bring it back, nor does a restart.
     vault.set_grants(loaded(), &actor()).unwrap();
@@ -324,7 +324,7 @@ fn a_revoked_grant_is_dead_until_it_is_reinstated() {
     vault.revoke_grant(&id, &actor()).unwrap();
     let without = grants(&grant("h", "api", "a", Use::Attach));
     vault.set_grants(without, &actor()).unwrap();
-    assert_eq!(vault.revoked(), [id.clone()]);
+    assert_eq!(vault.revoked(), std::slice::from_ref(&id));
     vault.set_grants(loaded(), &actor()).unwrap();
     assert!(!allowed(&vault));
     drop(vault);
