@@ -114,10 +114,14 @@ async fn what_differs_from_its_lock_is_not_loaded() {
     // The secret's name is given to another.
     let vault = open(&config);
     let name = SecretName::parse("billing-key").unwrap();
+    let value = ValueName::parse("key").unwrap();
+    vault.remove_value(&value, &actor).unwrap();
     vault.disable(&name, &actor).unwrap();
     vault.remove(&name, &actor).unwrap();
     let other = secret(Canary::new().text());
     vault.add(&name, Kind::ApiKey, other, &actor).unwrap();
+    let is = NamedValue::Secret(name);
+    vault.set_value(&value, is, [].into(), &actor).unwrap();
     drop(vault);
     let refused = assemble(&config, open(&config), &actor)
         .map(|_| ())
