@@ -40,6 +40,9 @@ pub(crate) enum Message {
     /// Size and root once all that is written is durable; answers `None` if it
     /// can't be made so.
     Anchor(SyncSender<Option<(u64, Hash)>>),
+    /// A checkpoint over all that is written, if none covers it yet; answers when
+    /// it is signed, or can't be.
+    Cover(SyncSender<()>),
     /// Something to be done with the storage between two batches: reading, or
     /// removing what no batch touches.
     Storage(StorageWork),
@@ -188,6 +191,12 @@ impl Committer {
                     let durable = self.attempt(Self::sync);
                     let anchor = durable.then(|| (self.tree.size(), self.tree.root()));
                     reply.send(anchor).ok();
+                }
+                Some(Message::Cover(reply)) => {
+                    if self.uncovered_since.is_some() {
+                        self.attempt(Self::checkpoint);
+                    }
+                    reply.send(()).ok();
                 }
                 Some(Message::Storage(work)) => work(self.parts.storage.as_mut()),
                 Some(Message::Counting) => {}

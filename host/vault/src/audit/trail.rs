@@ -181,6 +181,19 @@ impl AuditTrail {
         answer.recv().ok().flatten()
     }
 
+    /// Signs a checkpoint over every entry that there is, if none covers it yet, so
+    /// that readers see all of them now and not within a second.
+    ///
+    /// Blocks until it is on disk. If it can't be written the trail has failed,
+    /// and readers see what they saw before.
+    pub fn cover(&self) {
+        let (reply, answer) = sync_channel(1);
+        if self.shared.queue.send(Message::Cover(reply)).is_ok() {
+            // An error means that the thread has ended, and with it the trail.
+            answer.recv().ok();
+        }
+    }
+
     /// The newest signed checkpoint, as it stands in the file `checkpoint`. It
     /// covers everything but the last second; all administrative acts.
     pub fn checkpoint(&self) -> String {

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: real requests through a real gateway, in six steps.
+//! `cargo xtask demo`: real requests through a real gateway, in seven steps.
 //!
 //! The gateway is the `keyward` command as anyone would start it; the backend is
 //! a process of its own, with its own implementation of what it checks; the
@@ -6,6 +6,7 @@
 
 mod backend;
 mod client;
+mod operators;
 mod show;
 mod story;
 mod world;

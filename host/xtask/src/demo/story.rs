@@ -1,4 +1,4 @@
-//! The six steps.
+//! The seven steps.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use anyhow::Result;
 use data_encoding::BASE64_NOPAD;
 
 use super::client::{Client, contains, get};
+use super::operators;
 use super::show::Show;
 use super::world::World;
 use crate::steps;
@@ -33,6 +34,7 @@ pub(crate) async fn tell(keep: bool) -> Result<bool> {
     signature(&world, &mut show).await?;
     robbery(&world, &mut show).await?;
     rotation(&world, &mut show).await?;
+    operators::operate(&world, &mut show).await?;
     audit(&mut world, &mut show)?;
 
     let held = show.close();
@@ -280,7 +282,7 @@ fn rotate(directory: &Path, value: &str) -> Result<()> {
 }
 
 fn audit(world: &mut World, show: &mut Show) -> Result<()> {
-    show.step(6, "The audit trail verifies; one changed byte is found");
+    show.step(7, "The audit trail verifies; one changed byte is found");
     let key = world.verifier_key.clone();
     let verify = ["audit", "verify", "--key", &key];
     let running = world.try_keyward(&verify, None)?;

@@ -15,6 +15,10 @@ const RECORDS: u32 = 100;
 
 pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Result<Reply, Fault> {
     let trail = node.vault().audit();
+    // Whoever asks wants to see what has happened until now.
+    if !matches!(request, Request::AuditPrune { .. }) {
+        trail.cover();
+    }
     match request {
         Request::AuditCheckpoint {} => Reply::data(Checkpoint {
             checkpoint: trail.checkpoint(),

@@ -380,6 +380,21 @@ fn what_no_checkpoint_covers_yet_is_not_shown() {
 }
 
 #[test]
+fn what_is_asked_to_be_covered_is_shown_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let hand = Hand::at(NOON);
+    let trail = hand.open(FileStorage::open(directory.path()).unwrap());
+    add_secret(&trail, 2, "billing");
+    record(&trail, 2, |_| {});
+    trail.cover();
+    let covered = trail_extent(directory.path()).unwrap().covered;
+    assert_eq!(covered, trail.size());
+    let note = trail.checkpoint();
+    trail.cover();
+    assert_eq!(trail.checkpoint(), note, "there is nothing new to cover");
+}
+
+#[test]
 fn a_follower_sees_every_record_once_while_the_trail_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let trail = open(directory.path()).unwrap();
