@@ -1,6 +1,8 @@
-//! P7: a grant that is no longer in force is dead at once.
+//! P7: a grant that is withdrawn, a secret that is taken out of use, is dead at once.
 
 use http::StatusCode;
+use keyward::names::SecretName;
+use keyward::vault::{Validity, Vault, VaultError};
 use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway};
 use serde_json::json;
 
@@ -49,4 +51,104 @@ async fn a_grant_for_another_component_is_none() {
     let digest = keyward::vault::digest_component(&component).to_string();
     gateway.set_grants(&pinned(digest.trim_start_matches("sha256:")));
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
+}
+
+/// How something is withdrawn, how it comes back, and what the trail says of a use
+/// in between.
+type Withdrawal = (
+    fn(&Vault) -> Result<(), VaultError>,
+    fn(&Vault) -> Result<(), VaultError>,
+    &'static str,
+);
+
+fn billing() -> SecretName {
+    SecretName::parse("billing-key").unwrap()
+}
+
+fn ends(vault: &Vault, not_after: Option<&str>) -> Result<(), VaultError> {
+    let validity = Validity {
+        not_before: None,
+        not_after: not_after.map(|time| time.parse().unwrap()),
+    };
+    let actor = TestGateway::actor();
+    vault
+        .set_validity(&billing(), 1, validity, &actor)
+        .map(drop)
+}
+
+const WITHDRAWALS: [Withdrawal; 3] = [
+    (
+        |vault| vault.revoke_grant(&"attach".parse().unwrap(), &TestGateway::actor()),
+        |vault| vault.reinstate_grant(&"attach".parse().unwrap(), &TestGateway::actor()),
+        "not-granted",
+    ),
+    (
+        |vault| vault.disable(&billing(), &TestGateway::actor()).map(drop),
+        |vault| vault.enable(&billing(), &TestGateway::actor()).map(drop),
+        "disabled",
+    ),
+    (
+        |vault| ends(vault, Some("2020-01-01T00:00:00Z")),
+        |vault| ends(vault, None),
+        "not-valid",
+    ),
+];
+
+#[tokio::test]
+async fn whatever_is_withdrawn_is_dead_for_the_next_request() {
+    let backend = Backend::start().await;
+    let gateway = TestGateway::builder()
+        .api_key("billing-key", Canary::new().text())
+        .grants(ATTACH_GRANT)
+        .route("billing", &backend.url())
+        .inbound("attach-api-key", json!({}))
+        .build();
+    for (withdraw, restore, outcome) in WITHDRAWALS {
+        // Control: before it, the request goes through, and so it does after it.
+        assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
+        let received = backend.received().len();
+        withdraw(gateway.vault()).unwrap();
+        let answer = gateway.get("/v1/charges").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{outcome}");
+        assert_eq!(backend.received().len(), received, "{outcome}");
+        restore(gateway.vault()).unwrap();
+        assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
+    }
+    let trail = gateway.directory().join("audit");
+    let directory = gateway.close();
+    let outcomes: Vec<String> = keyward::vault::read_records(&trail)
+        .map(|record| record.unwrap().to_string())
+        .collect();
+    for (_, _, outcome) in WITHDRAWALS {
+        let named = format!("\"outcome\":\"{outcome}\"");
+        assert!(
+            outcomes.iter().any(|line| line.contains(&named)),
+            "{outcome}"
+        );
+    }
+    drop(directory);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_gone_denies_as_one_that_never_was() {
+    let backend = Backend::start().await;
+    let gateway = TestGateway::builder()
+        .api_key("billing-key", Canary::new().text())
+        .grants(ATTACH_GRANT)
+        .route("billing", &backend.url())
+        .inbound("attach-api-key", json!({}))
+        .build();
+    assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
+    let actor = TestGateway::actor();
+    let granted = gateway.vault().remove(&billing(), &actor);
+    assert!(granted.is_err(), "in use and granted, it is not removed");
+    gateway.vault().disable(&billing(), &actor).unwrap();
+    gateway.set_grants("");
+    gateway.vault().remove(&billing(), &actor).unwrap();
+    gateway.set_grants(ATTACH_GRANT);
+    assert_eq!(
+        gateway.get("/v1/charges").await.status,
+        StatusCode::BAD_GATEWAY
+    );
+    assert_eq!(backend.received().len(), 1);
 }
