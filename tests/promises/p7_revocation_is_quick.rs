@@ -6,15 +6,20 @@ use keyward::vault::{Validity, Vault, VaultError};
 use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway};
 use serde_json::json;
 
+/// A gateway that attaches a key, if the grants allow it.
+fn attaching(backend: &Backend, grants: &str) -> TestGateway {
+    TestGateway::builder()
+        .api_key("billing-key", Canary::new().text())
+        .grants(grants)
+        .route("billing", &backend.url())
+        .inbound("attach-api-key", json!({}))
+        .build()
+}
+
 #[tokio::test]
 async fn the_next_use_after_a_grant_is_gone_is_denied() {
     let backend = Backend::start().await;
-    let gateway = TestGateway::builder()
-        .api_key("billing-key", Canary::new().text())
-        .grants(ATTACH_GRANT)
-        .route("billing", &backend.url())
-        .inbound("attach-api-key", json!({}))
-        .build();
+    let gateway = attaching(&backend, ATTACH_GRANT);
     // Control: with the grant in force the request goes through.
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
     gateway.set_grants("");
@@ -36,12 +41,7 @@ async fn a_grant_for_another_component_is_none() {
             &format!("component = \"sha256:{digest}\"\nsecret ="),
         )
     };
-    let gateway = TestGateway::builder()
-        .api_key("billing-key", Canary::new().text())
-        .grants(&pinned(&"00".repeat(32)))
-        .route("billing", &backend.url())
-        .inbound("attach-api-key", json!({}))
-        .build();
+    let gateway = attaching(&backend, &pinned(&"00".repeat(32)));
     assert_eq!(
         gateway.get("/v1/charges").await.status,
         StatusCode::BAD_GATEWAY
@@ -97,12 +97,7 @@ const WITHDRAWALS: [Withdrawal; 3] = [
 #[tokio::test]
 async fn whatever_is_withdrawn_is_dead_for_the_next_request() {
     let backend = Backend::start().await;
-    let gateway = TestGateway::builder()
-        .api_key("billing-key", Canary::new().text())
-        .grants(ATTACH_GRANT)
-        .route("billing", &backend.url())
-        .inbound("attach-api-key", json!({}))
-        .build();
+    let gateway = attaching(&backend, ATTACH_GRANT);
     for (withdraw, restore, outcome) in WITHDRAWALS {
         // Control: before it, the request goes through, and so it does after it.
         assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
@@ -132,12 +127,7 @@ async fn whatever_is_withdrawn_is_dead_for_the_next_request() {
 #[tokio::test]
 async fn a_secret_that_is_gone_denies_as_one_that_never_was() {
     let backend = Backend::start().await;
-    let gateway = TestGateway::builder()
-        .api_key("billing-key", Canary::new().text())
-        .grants(ATTACH_GRANT)
-        .route("billing", &backend.url())
-        .inbound("attach-api-key", json!({}))
-        .build();
+    let gateway = attaching(&backend, ATTACH_GRANT);
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
     let actor = TestGateway::actor();
     let granted = gateway.vault().remove(&billing(), &actor);
