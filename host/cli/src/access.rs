@@ -235,15 +235,19 @@ fn client_failure(error: ClientError) -> Failure {
 
 fn fault(fault: Fault) -> Failure {
     let denied = fault.code == FaultCode::Forbidden;
+    let help = match fault.roles.is_empty() {
+        true => "run this as root or as the user who runs the gateway",
+        false => {
+            "roles are given in [control.roles] of the gateway's configuration; root and the user who runs it have all"
+        }
+    };
     Failure {
         exit: if denied { Exit::Denied } else { Exit::Failed },
         error: fault.into(),
-        help: denied.then(|| {
-            "roles are given in [control.roles] of the gateway's configuration; root and the user who runs it have all"
-                .to_owned()
-        }),
+        help: denied.then(|| help.to_owned()),
     }
 }
+
 /// What the vault refused, with the next step.
 pub(crate) fn vault_failure(error: VaultError) -> Failure {
     let (exit, help) = match &error {

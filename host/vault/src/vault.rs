@@ -22,7 +22,7 @@ use crate::contents::Item;
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
-use crate::grants::{Grant, Grants, Terms};
+use crate::grants::{Grant, Grants};
 use crate::identity::Actor;
 use crate::items::{Draft, Held, RootKeyOf};
 use crate::ledger::Ledger;
@@ -248,7 +248,12 @@ impl Vault {
     /// Errors: a key would be used for both `mac-sign` and `sign-request`, or the
     /// trail can't be written. The set before stays in force then.
     pub fn set_grants(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
-        check_signers(&grants)?;
+        if let Some(signer) = grants
+            .iter()
+            .find(|one| grants.also_makes_codes(one).is_some())
+        {
+            return Err(VaultError::TwoSigners(signer.secret.clone()));
+        }
         // Held so that no change of the secrets is lost in between.
         let _writer = self.lock()?;
         let live = self.live.load_full();
@@ -409,21 +414,6 @@ impl Writer {
     pub(crate) fn open(&self, id: Uuid) -> Result<Scratch, Damaged> {
         self.file.open_item(&self.root, id)
     }
-}
-
-/// A policy that makes codes of any message could make one of a request's
-/// signature base. So a key that signs requests makes no codes.
-fn check_signers(grants: &Grants) -> Result<(), VaultError> {
-    let signs = |terms: &Terms| matches!(terms, Terms::SignRequest(_));
-    let of_requests = grants.iter().filter(|grant| signs(&grant.terms));
-    for signer in of_requests {
-        let also = |terms: &Terms| matches!(terms, Terms::MacSign);
-        let mut others = grants.iter();
-        if others.any(|other| other.secret == signer.secret && also(&other.terms)) {
-            return Err(VaultError::TwoSigners(signer.secret.clone()));
-        }
-    }
-    Ok(())
 }
 
 pub(crate) fn file_system() -> Arc<dyn Disk> {

@@ -37,7 +37,8 @@ pub struct Fault {
     pub code: FaultCode,
     /// What a person does about it. Holds no part of a value.
     pub message: String,
-    /// Of a request that is forbidden: the roles of which one would do.
+    /// Of a request that is forbidden: the roles of which one would do; none where
+    /// no role would.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
 }
@@ -62,12 +63,15 @@ impl Fault {
             return Self::of(FaultCode::Forbidden, message);
         };
         let roles = verb.roles();
-        let needed = in_words(roles.iter().copied(), " or ");
+        let needed = match roles {
+            [] => "root or the user who runs the gateway".to_owned(),
+            roles => format!("the role {}", in_words(roles.iter().copied(), " or ")),
+        };
         Self {
             roles: roles.to_vec(),
             ..Self::of(
                 FaultCode::Forbidden,
-                format!("{who} may not {verb}: that takes the role {needed}"),
+                format!("{who} may not {verb}: that takes {needed}"),
             )
         }
     }

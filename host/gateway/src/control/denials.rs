@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How many denials of one user have records of their own within [`SPAN`].
 const LISTED: u32 = 10;
 /// How long denials are counted together.
-const SPAN: Duration = Duration::from_secs(1);
+const SPAN: Duration = Duration::from_secs(60);
 /// How many users are told apart. Those beyond are counted together.
 const MAX_USERS: usize = 64;
 
@@ -20,12 +20,12 @@ pub(super) struct Counted {
     pub(super) count: u64,
 }
 
-/// The denials of the last second, by user.
+/// The denials of the last minute, by user.
 #[derive(Debug, Default)]
 pub(super) struct Denials {
     users: BTreeMap<u32, Span>,
-    /// Of users for whom there was no more room.
-    others: u64,
+    /// Of users for whom there was no more room: since when, and how many.
+    others: Option<(Instant, u64)>,
 }
 
 #[derive(Debug)]
@@ -41,7 +41,8 @@ impl Denials {
     /// [`due`](Self::due) has its number later.
     pub(super) fn note(&mut self, uid: u32, actor: &str, now: Instant) -> bool {
         if !self.users.contains_key(&uid) && self.users.len() >= MAX_USERS {
-            self.others = self.others.saturating_add(1);
+            let (_, count) = self.others.get_or_insert((now, 0));
+            *count = count.saturating_add(1);
             return false;
         }
         let span = self.users.entry(uid).or_insert_with(|| Span {
@@ -61,7 +62,7 @@ impl Denials {
     /// What has been counted for long enough, and is to be recorded now. Call it
     /// about once a second.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Counted> {
-        self.take(|span| now.saturating_duration_since(span.began) >= SPAN)
+        self.take(|began| now.saturating_duration_since(began) >= SPAN)
     }
 
     /// All that was counted and not yet recorded.
@@ -69,10 +70,10 @@ impl Denials {
         self.take(|_| true)
     }
 
-    fn take(&mut self, over: impl Fn(&Span) -> bool) -> Vec<Counted> {
+    fn take(&mut self, over: impl Fn(Instant) -> bool) -> Vec<Counted> {
         let mut counted = Vec::new();
         self.users.retain(|_, span| {
-            if !over(span) {
+            if !over(span.began) {
                 return true;
             }
             if span.unlisted > 0 {
@@ -83,10 +84,10 @@ impl Denials {
             }
             false
         });
-        if self.others > 0 {
+        if let Some((_, count)) = self.others.take_if(|(began, _)| over(*began)) {
             counted.push(Counted {
                 actor: "other users".to_owned(),
-                count: std::mem::take(&mut self.others),
+                count,
             });
         }
         counted
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_of_a_user_are_listed_in_a_second_and_the_others_counted() {
+    fn ten_of_a_user_are_listed_in_a_minute_and_the_others_counted() {
         let start = Instant::now();
         let mut denials = Denials::default();
         let listed = (0..1000)
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(denials.due(later), []);
         assert!(
             denials.note(7, "uid 7", later),
-            "the next second begins anew"
+            "the next minute begins anew"
         );
     }
 

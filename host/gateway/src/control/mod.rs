@@ -6,11 +6,19 @@
 //! A Unix socket in a directory that only its owner can write. The kernel says
 //! who is at the other end; [`RoleTable`] says which roles they have, [`Verb`]
 //! which roles are enough for what. Root and the user who runs the gateway have
-//! all roles. Where nobody else has one, the socket has mode 600, otherwise 666.
+//! all roles, and may alone what comes near to having the values or the trail:
+//! copies of the vault, its keys, removing records. Where nobody else has a role,
+//! the socket has mode 600, otherwise 666.
+//!
 //! A request that is not allowed is answered `forbidden`, with the roles that
 //! would do, and stands in the audit trail as `access-denied`, with who and which
-//! verb. Of one user, ten within a second have records of their own; the others are
-//! one record with their number, so that nobody fills the disk by asking.
+//! verb. Of one user, ten within a minute have records of their own; the others are
+//! one record with their number, so that nobody fills the disk by asking. A gateway
+//! that is killed takes the number of its last minute along.
+//!
+//! All of a request has to come within 10 seconds, and all of its answer to be
+//! taken within 60; of those without a role, within one. One user has at most 16
+//! connections at one time, root and the gateway's user excepted.
 //!
 //! No request, for no one, returns a secret's value.
 //!

@@ -39,8 +39,20 @@ impl Envelope {
     /// Errors: it is not a request that this gateway knows. The error repeats no
     /// more of the line than a word.
     pub fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
+        // The parser would take arrays for objects, too, whose members have no
+        // names that could be unknown.
+        let objects: Objects = serde_json::from_slice(line)?;
+        if !line.trim_ascii_start().starts_with(b"{") || !objects.request.is_object() {
+            return Err(serde::de::Error::custom("a request is an object"));
+        }
         serde_json::from_slice(line)
     }
+}
+
+/// The parts of an envelope that are to be objects.
+#[derive(Deserialize)]
+struct Objects {
+    request: serde_json::Value,
 }
 
 /// What is asked for, of a running gateway or of an opened vault.
@@ -297,7 +309,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The verb of a line that may not be a request otherwise.
+/// The verb of a line that is no request otherwise, for a denial to name.
 pub(super) fn verb_of(line: &[u8]) -> Option<Verb> {
     #[derive(Deserialize)]
     struct Head {
@@ -401,6 +413,19 @@ mod tests {
             assert!(serde_json::from_str::<Request>(&odd).is_err(), "{odd}");
         }
         assert_eq!(seen, BTreeSet::from_iter(Verb::ALL.iter().copied()));
+    }
+
+    #[test]
+    fn arrays_are_not_taken_for_objects() {
+        for line in [
+            r#"{"request":["secret.disable","a"]}"#,
+            r#"[{"verb":"ping"},null,[]]"#,
+            r#" [{"verb":"ping"}]"#,
+            r#"{"request":"ping"}"#,
+        ] {
+            assert!(Envelope::parse(line.as_bytes()).is_err(), "{line}");
+        }
+        assert!(Envelope::parse(br#" { "request" : {"verb":"ping"} } "#).is_ok());
     }
 
     #[test]

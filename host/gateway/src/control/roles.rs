@@ -52,15 +52,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// A set of roles.
+/// A set of roles, and whether it is root's or the gateway's own user's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Roles(u8);
 
 impl Roles {
     /// No role.
     pub const NONE: Self = Self(0);
-    /// Every role.
+    /// Every role that can be given.
     pub const ALL: Self = Self(0b1111);
+    /// What root and the user who runs the gateway have: every role, and what no
+    /// role gives.
+    pub const OWNER: Self = Self(0b1_1111);
 
     /// The set with a role more.
     #[must_use]
@@ -71,6 +74,11 @@ impl Roles {
     /// Whether a role is in it.
     pub const fn has(self, role: Role) -> bool {
         self.0 & role.bit() != 0
+    }
+
+    /// Whether it is root's or the gateway's own user's.
+    pub const fn is_owner(self) -> bool {
+        self.0 == Self::OWNER.0
     }
 
     /// Whether no role is in it.
@@ -200,10 +208,15 @@ impl RoleTable {
         !self.users.is_empty() || !self.groups.is_empty()
     }
 
+    /// Whether a user is root or the one who runs the gateway.
+    pub fn is_owner(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.owner
+    }
+
     /// The roles of whoever is at the other end.
     pub fn roles_of(&self, peer: &Peer) -> Roles {
-        if peer.uid == 0 || peer.uid == self.owner {
-            return Roles::ALL;
+        if self.is_owner(peer.uid) {
+            return Roles::OWNER;
         }
         let own = self.users.get(&peer.uid).copied().unwrap_or_default();
         let groups = peer.groups.iter().filter_map(|gid| self.groups.get(gid));
@@ -290,8 +303,10 @@ mod tests {
     #[test]
     fn root_and_the_owner_have_every_role_and_nobody_else_has_one() {
         let table = RoleTable::with_owner(900);
-        assert_eq!(table.roles_of(&peer(0, &[0])), Roles::ALL);
-        assert_eq!(table.roles_of(&peer(900, &[900])), Roles::ALL);
+        assert_eq!(table.roles_of(&peer(0, &[0])), Roles::OWNER);
+        assert_eq!(table.roles_of(&peer(900, &[900])), Roles::OWNER);
+        assert_eq!(Roles::OWNER.to_string(), Roles::ALL.to_string());
+        assert!(!Roles::ALL.is_owner(), "all roles do not make an owner");
         // Neither root's group nor a number that is near makes a difference.
         assert_eq!(table.roles_of(&peer(901, &[0, 900])), Roles::NONE);
         assert!(!table.has_others());

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyward::names::SecretName;
-use keyward::vault::{Actor, Durability, KeyEncoding, Kind, MacAlgorithm, Vault, VaultFiles};
+use keyward::vault::{
+    Act, Actor, Administrative, Durability, KeyEncoding, Kind, MacAlgorithm, Vault, VaultFiles,
+};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -399,6 +401,68 @@ async fn what_is_not_a_request_changes_nothing() {
     assert!(running.node.vault.list().is_empty());
     // The same request, whole.
     assert!(raw(&running, with_value("32")).await.contains("\"ok\""));
+}
+
+#[tokio::test]
+async fn a_name_is_found_in_a_trail_that_forgot_whose_it_is() {
+    let running = start();
+    set(&running, "billing-key", Kind::ApiKey, VALUE.as_bytes())
+        .await
+        .unwrap();
+    for _ in 0..300 {
+        let act = Administrative::new(Act::Opened, "uid 0", None).vault(4, [0; 32]);
+        let trail = running.node.vault.audit();
+        trail.append_administrative(act).unwrap();
+    }
+    let request = Request::AuditPrune {
+        before: "2999-01-01T00:00:00Z".to_owned(),
+    };
+    let pruned: PrunedEntry = ask(&running, request, None).await.unwrap();
+    assert_eq!(pruned.entries, 256);
+    rotate(
+        &running,
+        "billing-key",
+        b"sk-live-another-one-entirely",
+        None,
+    )
+    .await
+    .unwrap();
+    let by_name = |name_: &str| Request::AuditQuery {
+        filter: Box::new(FilterText {
+            secret: Some(name(name_)),
+            ..FilterText::default()
+        }),
+        from: 0,
+        limit: None,
+    };
+    let found: RecordPage = ask(&running, by_name("billing-key"), None).await.unwrap();
+    let acts: Vec<_> = found.records.iter().map(|one| &one.record["act"]).collect();
+    assert_eq!(acts, ["secret-rotated"]);
+    let none: RecordPage = ask(&running, by_name("other"), None).await.unwrap();
+    assert!(none.records.is_empty());
+}
+
+#[tokio::test]
+async fn who_sends_slowly_keeps_nobody_waiting() {
+    const REQUEST: &[u8] = b"{\"request\":{\"verb\":\"ping\"}}\n";
+    let running = start();
+    let connect = || UnixStream::connect(&running.socket).unwrap();
+    let mut slow: Vec<_> = (0..20).map(|_| connect()).collect();
+    for stream in &mut slow {
+        stream.write_all(&REQUEST[..5]).unwrap();
+    }
+    let asked = ask::<Pong>(&running, Request::Ping {}, None).await;
+    asked.unwrap();
+    // None of them had been given up when the other was answered.
+    let ended = tokio::task::spawn_blocking(move || {
+        slow.into_iter().all(|mut stream| {
+            let mut answer = String::new();
+            stream.write_all(&REQUEST[5..]).is_ok()
+                && stream.read_to_string(&mut answer).is_ok()
+                && answer.contains("\"ok\"")
+        })
+    });
+    assert!(ended.await.unwrap());
 }
 
 #[tokio::test]

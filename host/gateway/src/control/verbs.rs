@@ -12,6 +12,11 @@ const READERS: &[Role] = ANYONE;
 const OPERATORS: &[Role] = &[Role::Operator];
 const APPROVERS: &[Role] = &[Role::Approver];
 const AUDITORS: &[Role] = &[Role::Auditor];
+/// Root and the user who runs the gateway only. A copy of the vault opens with a
+/// key that whoever asks for it chooses, so to have one is to have the values; a
+/// key file is opened and made as the gateway's user; and nobody whose acts are in
+/// the trail removes them.
+const OWNERS: &[Role] = &[];
 
 /// What a verb does to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,8 @@ macro_rules! verbs {
                 }
             }
 
-            /// The roles of which one is enough.
+            /// The roles of which one is enough; none where only root and the user
+            /// who runs the gateway may.
             pub const fn roles(self) -> &'static [Role] {
                 match self {
                     $(Self::$name => $roles,)*
@@ -123,28 +129,28 @@ verbs! {
     /// The proof that a record is in the trail.
     AuditProve = "audit.prove", AUDITORS, Reads;
     /// Old records, removed.
-    AuditPrune = "audit.prune", OPERATORS, Changes;
+    AuditPrune = "audit.prune", OWNERS, Changes;
 
     /// The vault: sizes, epochs, memory.
     VaultStatus = "vault.status", READERS, Reads;
     /// What opens the vault.
     VaultSlots = "vault.slots", READERS, Reads;
     /// One more key that opens the vault.
-    VaultSlotAdd = "vault.slot-add", OPERATORS, Changes;
+    VaultSlotAdd = "vault.slot-add", OWNERS, Changes;
     /// A key that opens the vault no more.
-    VaultSlotRemove = "vault.slot-remove", OPERATORS, Changes;
+    VaultSlotRemove = "vault.slot-remove", OWNERS, Changes;
     /// The next wrapping key.
     VaultRewrap = "vault.rewrap", OPERATORS, Changes;
     /// A new root key.
-    VaultRekey = "vault.rekey", OPERATORS, Changes;
+    VaultRekey = "vault.rekey", OWNERS, Changes;
     /// A sealed copy of the vault under a key of its own.
-    VaultBackup = "vault.backup", OPERATORS, Changes;
+    VaultBackup = "vault.backup", OWNERS, Changes;
 }
 
 impl Verb {
-    /// Whether one of these roles is enough.
+    /// Whether these roles are enough.
     pub fn may(self, roles: Roles) -> bool {
-        self.roles().iter().any(|role| roles.has(*role))
+        roles.is_owner() || self.roles().iter().any(|role| roles.has(*role))
     }
 
     /// Whether it changes what is in force or on disk, or takes data out of the

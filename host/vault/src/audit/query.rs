@@ -284,13 +284,17 @@ pub fn who_used(
     who(directory, &filter)
 }
 
-/// The same for the secret with an id, whatever it is called.
+/// The same for the secret with an id, whatever it is called; with `name`, for
+/// secrets that the trail says had that name, too. Who knows the id finds uses
+/// even if what the trail said of the name has been pruned.
 pub fn who_used_id(
     directory: &Path,
     secret: Uuid,
+    name: Option<&SecretName>,
     since: Option<Timestamp>,
 ) -> Result<Vec<UseSummary>, ReadError> {
     let filter = Filter {
+        secret: name.cloned(),
         secret_id: Some(secret),
         since,
         ..Filter::default()

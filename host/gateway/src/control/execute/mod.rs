@@ -16,6 +16,9 @@ use serde_json::Value;
 use super::answers::{Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status};
 use super::request::{MAX_REASON, Request};
 
+/// The most values that one request brings.
+const MAX_VALUES: usize = 64;
+
 /// What requests act on: a gateway, or an opened vault.
 pub trait Node: Send + Sync {
     /// The vault.
@@ -72,15 +75,7 @@ pub fn execute(
     node: &dyn Node,
     actor: &Actor,
 ) -> Result<Reply, Fault> {
-    if values.len() != request.values() {
-        let message = format!(
-            "the request brings {} values, and {} takes {}",
-            values.len(),
-            request.verb(),
-            request.values()
-        );
-        return Err(Fault::of(FaultCode::Malformed, message));
-    }
+    check_count(&request, values.len())?;
     let vault = node.vault();
     let values = Values(values.into_iter());
     match request {
@@ -134,6 +129,20 @@ pub fn execute(
         | Request::VaultRewrap {}
         | Request::VaultRekey { .. }
         | Request::VaultBackup { .. } => vault::execute(request, values, vault, actor),
+    }
+}
+
+/// Whether a request brings as many values as it takes.
+pub(super) fn check_count(request: &Request, count: usize) -> Result<(), Fault> {
+    let (verb, takes) = (request.verb(), request.values());
+    match count == takes && takes <= MAX_VALUES {
+        true => Ok(()),
+        false => Err(Fault::of(
+            FaultCode::Malformed,
+            format!(
+                "the request brings {count} values, and {verb} takes {takes}, at most {MAX_VALUES}"
+            ),
+        )),
     }
 }
 

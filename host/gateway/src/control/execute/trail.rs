@@ -1,6 +1,8 @@
 //! `audit.*`
 
-use keyward::vault::{Actor, ReadError, prove_entry, query_trail, trail_extent, who_used};
+use keyward::vault::{
+    Actor, ReadError, prove_entry, query_trail, trail_extent, who_used, who_used_id,
+};
 
 use super::super::answers::{
     Checkpoint, Fault, FaultCode, ProofEntry, PrunedEntry, RecordEntry, RecordPage,
@@ -32,8 +34,12 @@ pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Resul
             let limit = limit.unwrap_or(RECORDS).clamp(1, MAX_RECORDS);
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let covered = trail_extent(node.trail()).map_err(read_fault)?.covered;
-            let page =
-                query_trail(node.trail(), &filter.read()?, from, limit).map_err(read_fault)?;
+            let mut filter = filter.read()?;
+            // The trail says which id a name has, unless that has been pruned.
+            if let (Some(name), None) = (&filter.secret, filter.secret_id) {
+                filter.secret_id = node.vault().info(name).map(|info| info.id);
+            }
+            let page = query_trail(node.trail(), &filter, from, limit).map_err(read_fault)?;
             Reply::data(RecordPage {
                 records: page.records.iter().map(RecordEntry::from).collect(),
                 next: page.next,
@@ -42,7 +48,11 @@ pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Resul
         }
         Request::AuditWho { secret, since } => {
             let since = since.as_deref().map(time).transpose()?;
-            let uses = who_used(node.trail(), &secret, since).map_err(read_fault)?;
+            let uses = match node.vault().info(&secret) {
+                Some(info) => who_used_id(node.trail(), info.id, Some(&secret), since),
+                None => who_used(node.trail(), &secret, since),
+            };
+            let uses = uses.map_err(read_fault)?;
             Reply::data(uses.iter().map(|used| used.to_json()).collect::<Vec<_>>())
         }
         Request::AuditProve { entry } => {

@@ -354,7 +354,7 @@ fn who_used_a_secret_is_summed_up_by_policy_grant_and_route() {
     assert_eq!(json["last"], "2023-11-14T12:00:03.000Z");
     let since = Some(timestamp(NOON + 2000));
     let id = Uuid::from_bytes([2; 16]);
-    let later = who_used_id(directory.path(), id, since).unwrap();
+    let later = who_used_id(directory.path(), id, None, since).unwrap();
     assert_eq!(
         later.iter().map(|sum| sum.count).sum::<u64>(),
         2 + 2 + 1 + 1
