@@ -127,6 +127,12 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
     ("audit.query", "", [false, false, false, true]),
     ("audit.who", r#","secret":"a""#, [false, false, false, true]),
     ("audit.prove", r#","entry":0"#, [false, false, false, true]),
+    ("audit.verify", "", [false, false, false, true]),
+    (
+        "audit.consistency",
+        r#","old":"no checkpoint""#,
+        [false, false, false, true],
+    ),
     // Nobody whose acts are in it removes them.
     (
         "audit.prune",

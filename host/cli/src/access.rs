@@ -235,6 +235,11 @@ fn client_failure(error: ClientError) -> Failure {
 
 fn fault(fault: Fault) -> Failure {
     let denied = fault.code == FaultCode::Forbidden;
+    let exit = match fault.code {
+        FaultCode::Forbidden => Exit::Denied,
+        FaultCode::Findings => Exit::Findings,
+        FaultCode::Malformed | FaultCode::Refused | FaultCode::Unavailable => Exit::Failed,
+    };
     let help = match fault.roles.is_empty() {
         true => "run this as root or as the user who runs the gateway",
         false => {
@@ -242,7 +247,7 @@ fn fault(fault: Fault) -> Failure {
         }
     };
     Failure {
-        exit: if denied { Exit::Denied } else { Exit::Failed },
+        exit,
         error: fault.into(),
         help: denied.then(|| help.to_owned()),
     }

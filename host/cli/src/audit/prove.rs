@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use keyward::vault::{check_consistency, prove_entry, trail_extent};
 use keyward_gateway::control::{Checkpoint as CheckpointAnswer, ProofEntry, Request};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::source::{read_failure, saved_key, verifier_key, verify_failure};
+use super::source::{gateway_if_unreadable, read_failure, saved_key, verifier_key, verify_failure};
 use crate::Common;
 use crate::access::Access;
 use crate::exit::{Exit, Failure, Outcome};
@@ -26,7 +26,8 @@ Examples:
 const CONSISTENCY: &str = "\
 Checks that the trail continues what a checkpoint said that you kept elsewhere:
 nothing that it covers was changed or removed since. With a second checkpoint, that
-one is the later instead of the trail's newest. Reads the trail's folder.
+one is the later instead of the trail's newest. Who can't read the trail's folder has
+the running gateway do it, which takes the role auditor.
 
 Ends with 4 if history was rewritten.
 
@@ -106,18 +107,27 @@ impl Consistency {
         let config = place::load(common.config())?;
         let old = read(&self.old)?;
         let new = self.new.as_deref().map(read).transpose()?;
-        let key = verifier_key(common, &config, self.key)?;
-        let proof = check_consistency(&config.audit.directory, &old, new.as_deref(), &key)
-            .map_err(verify_failure)?;
+        let proof: Value = match gateway_if_unreadable(&config)? {
+            Some(gateway) => {
+                let key = self.key;
+                gateway.ask(Request::AuditConsistency { old, new, key }, None)?
+            }
+            None => {
+                let key = verifier_key(common, &config, self.key)?;
+                check_consistency(&config.audit.directory, &old, new.as_deref(), &key)
+                    .map_err(verify_failure)?
+                    .to_json()
+            }
+        };
         common.output().data(
             || {
                 format!(
                     "The trail of {} entries continues the one of {}: nothing that the earlier\n\
                      checkpoint covers was changed or removed.",
-                    proof.new_size, proof.old_size
+                    proof["new-size"], proof["old-size"]
                 )
             },
-            || proof.to_json(),
+            || proof.clone(),
         );
         Ok(Exit::Success)
     }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyward::vault::{TrailReport, verify_trail};
+use keyward::vault::verify_trail;
+use keyward_gateway::control::Request;
 use serde_json::{Value, json};
 
-use super::source::{verifier_key, verify_failure};
+use super::source::{gateway_if_unreadable, saved_key, verifier_key, verify_failure};
 use crate::Common;
 use crate::exit::{Exit, Outcome};
 use crate::place;
@@ -20,6 +21,9 @@ Without --key the key comes from audit.vkey beside the configuration, which `key
 init` made, or from the vault. Whoever has the vault's key file could have written a
 trail of their own, and a key to go with it; the key that `keyward init` printed,
 kept elsewhere, tells.
+
+Who can't read the trail's folder has the running gateway check it, which takes the
+role auditor; a check of the files themselves needs nobody's word.
 
 Ends with 4 if the trail is not in order.
 
@@ -43,69 +47,77 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        let (key, directory) = match self {
+        let (directory, report) = match self {
             Self {
                 key: Some(key),
                 directory: Some(directory),
-            } => (key, directory),
+            } => {
+                let report = verify_trail(&directory, &key).map_err(verify_failure)?;
+                (directory, report.to_json())
+            }
             Self { key, .. } => {
                 let config = place::load(common.config())?;
-                (verifier_key(common, &config, key)?, config.audit.directory)
+                let report = match gateway_if_unreadable(&config)? {
+                    Some(gateway) => {
+                        let key = match key {
+                            Some(key) => Some(key),
+                            None => saved_key(&config.file)?,
+                        };
+                        gateway.ask(Request::AuditVerify { key }, None)?
+                    }
+                    None => {
+                        let key = verifier_key(common, &config, key)?;
+                        let report = verify_trail(&config.audit.directory, &key);
+                        report.map_err(verify_failure)?.to_json()
+                    }
+                };
+                (config.audit.directory, report)
             }
         };
-        let report = verify_trail(&directory, &key).map_err(verify_failure)?;
         common.output().data(
             || text(&directory, &report),
-            || to_json(&directory, &report),
+            || {
+                let mut report = report.clone();
+                report["directory"] = json!(directory);
+                report
+            },
         );
         Ok(Exit::Success)
     }
 }
 
-fn text(directory: &Path, report: &TrailReport) -> String {
+fn text(directory: &Path, report: &Value) -> String {
+    let word = |field: &str| report[field].as_str().unwrap_or_default();
+    let number = |field: &str| report[field].as_u64().unwrap_or_default();
     let mut lines = vec![
         format!("The audit trail in {} is in order.", directory.display()),
-        format!("entries  {}", report.size),
-        format!("root     {}", hexadecimal(&report.root)),
-        format!("origin   {}", report.origin),
+        format!("entries  {}", number("entries")),
+        format!("root     {}", word("root")),
+        format!("origin   {}", word("origin")),
     ];
-    if let (Some(first), Some(last)) = (report.first_time, report.covered_until) {
-        lines.push(format!("from     {first}"));
-        lines.push(format!("until    {last}"));
+    if !word("first-time").is_empty() {
+        lines.push(format!("from     {}", word("first-time")));
+        lines.push(format!("until    {}", word("covered-until")));
     }
-    if report.uncovered > 0 {
+    if let Some(pruned) = report["pruned"]["entries"].as_u64() {
+        let act = report["pruned"]["act"].as_u64().unwrap_or_default();
         lines.push(format!(
-            "{} entries after these are not signed yet",
-            report.uncovered
+            "the first {pruned} entries were removed on purpose; entry {act} says so"
         ));
     }
-    if report.being_written {
+    match number("uncovered") {
+        0 => {}
+        uncovered => lines.push(format!(
+            "{uncovered} entries after these are not signed yet"
+        )),
+    }
+    if report["being-written"].as_bool().unwrap_or_default() {
         lines.push("a process has the trail open for writing".to_owned());
-    } else if report.incomplete_bytes > 0 {
+    } else if number("incomplete-bytes") > 0 {
         lines.push(format!(
             "{} bytes at its end were torn by a crash",
-            report.incomplete_bytes
+            number("incomplete-bytes")
         ));
     }
     lines.join("\n")
-}
-
-fn to_json(directory: &Path, report: &TrailReport) -> Value {
-    json!({
-        "directory": directory,
-        "in-order": true,
-        "entries": report.size,
-        "root": hexadecimal(&report.root),
-        "origin": report.origin,
-        "first-time": report.first_time.map(|time| time.to_string()),
-        "covered-until": report.covered_until.map(|time| time.to_string()),
-        "uncovered": report.uncovered,
-        "incomplete-bytes": report.incomplete_bytes,
-        "being-written": report.being_written,
-        "vault-epoch": report.vault_epoch,
-    })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -105,6 +105,8 @@ pub enum FaultCode {
     Refused,
     /// The gateway can't do it now.
     Unavailable,
+    /// It was done, and found something that is not in order.
+    Findings,
 }
 
 /// That a gateway is there.

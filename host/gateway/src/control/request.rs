@@ -218,6 +218,21 @@ pub enum Request {
     },
     #[serde(rename = "audit.prove")]
     AuditProve { entry: u64 },
+    /// With this verifier key, or the gateway's own.
+    #[serde(rename = "audit.verify")]
+    AuditVerify {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// From checkpoint `old` to `new`, or to the trail's newest.
+    #[serde(rename = "audit.consistency")]
+    AuditConsistency {
+        old: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
     #[serde(rename = "audit.prune")]
     AuditPrune { before: String },
 
@@ -275,6 +290,8 @@ impl Request {
             Self::AuditQuery { .. } => Verb::AuditQuery,
             Self::AuditWho { .. } => Verb::AuditWho,
             Self::AuditProve { .. } => Verb::AuditProve,
+            Self::AuditVerify { .. } => Verb::AuditVerify,
+            Self::AuditConsistency { .. } => Verb::AuditConsistency,
             Self::AuditPrune { .. } => Verb::AuditPrune,
             Self::VaultStatus {} => Verb::VaultStatus,
             Self::VaultSlots {} => Verb::VaultSlots,

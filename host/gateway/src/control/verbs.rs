@@ -128,6 +128,10 @@ verbs! {
     AuditWho = "audit.who", AUDITORS, Reads;
     /// The proof that a record is in the trail.
     AuditProve = "audit.prove", AUDITORS, Reads;
+    /// A check of the whole trail.
+    AuditVerify = "audit.verify", AUDITORS, Reads;
+    /// The proof that the trail continues a checkpoint that was kept.
+    AuditConsistency = "audit.consistency", AUDITORS, Reads;
     /// Old records, removed.
     AuditPrune = "audit.prune", OWNERS, Changes;
 

@@ -121,6 +121,8 @@ pub fn execute(
         | Request::AuditQuery { .. }
         | Request::AuditWho { .. }
         | Request::AuditProve { .. }
+        | Request::AuditVerify { .. }
+        | Request::AuditConsistency { .. }
         | Request::AuditPrune { .. } => trail::execute(request, node, actor),
         Request::VaultStatus {}
         | Request::VaultSlots {}

@@ -1,7 +1,8 @@
 //! `audit.*`
 
 use keyward::vault::{
-    Actor, ReadError, prove_entry, query_trail, trail_extent, who_used, who_used_id,
+    Actor, ReadError, VerifyError, check_consistency, prove_entry, query_trail, trail_extent,
+    verify_trail, who_used, who_used_id,
 };
 
 use super::super::answers::{
@@ -70,6 +71,16 @@ pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Resul
                 verifier_key,
             })
         }
+        Request::AuditVerify { key } => {
+            let key = key.unwrap_or_else(|| trail.verifier_key());
+            let report = verify_trail(node.trail(), &key).map_err(verify_fault)?;
+            Reply::data(report.to_json())
+        }
+        Request::AuditConsistency { old, new, key } => {
+            let key = key.unwrap_or_else(|| trail.verifier_key());
+            let proof = check_consistency(node.trail(), &old, new.as_deref(), &key);
+            Reply::data(proof.map_err(verify_fault)?.to_json())
+        }
         Request::AuditPrune { before } => {
             let pruned = trail
                 .prune(time(&before)?, actor)
@@ -80,6 +91,15 @@ pub(super) fn execute(request: Request, node: &dyn Node, actor: &Actor) -> Resul
         }
         other => Err(misrouted(&other)),
     }
+}
+
+fn verify_fault(error: VerifyError) -> Fault {
+    let code = match error {
+        VerifyError::Findings { .. } => FaultCode::Findings,
+        VerifyError::Key(_) | VerifyError::Kept(_) => FaultCode::Refused,
+        VerifyError::File { .. } => FaultCode::Unavailable,
+    };
+    Fault::of(code, error)
 }
 
 fn read_fault(error: ReadError) -> Fault {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
 use crate::audit::checkpoint::{CheckpointError, VerifierKeyError};
 use crate::audit::encoding::RecordError;
 use crate::audit::retention::Pruned;
@@ -35,6 +38,28 @@ pub struct TrailReport {
     pub covered_until: Option<jiff::Timestamp>,
     /// The vault's epoch in the last record.
     pub vault_epoch: Option<u64>,
+}
+
+impl TrailReport {
+    /// The report as a JSON object; hashes in hexadecimal, times as in RFC 3339.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "in-order": true,
+            "entries": self.size,
+            "root": HEXLOWER.encode(&self.root),
+            "origin": self.origin,
+            "first-time": self.first_time.map(|time| time.to_string()),
+            "covered-until": self.covered_until.map(|time| time.to_string()),
+            "uncovered": self.uncovered,
+            "pruned": self.pruned.as_ref().map(|pruned| json!({
+                "entries": pruned.entries,
+                "act": pruned.act,
+            })),
+            "incomplete-bytes": self.incomplete_bytes,
+            "being-written": self.being_written,
+            "vault-epoch": self.vault_epoch,
+        })
+    }
 }
 
 /// What is wrong, and where.
