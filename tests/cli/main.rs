@@ -48,7 +48,7 @@ transcripts! {
     clients_have_two_keys_so_that_they_rotate;
     completions_for_each_shell;
     doctor_names_what_is_wrong_and_what_mends_it;
-    grants_are_pinned_explained_and_revoked;
+    grants_are_revoked_in_a_running_gateway;
     grants_check_shows_grants_in_words;
     grants_diff_tells_what_widens;
     grants_explain_says_who_may_do_what;

@@ -376,7 +376,8 @@ fn each_role_may_what_it_is_for_and_each_denial_is_on_record() {
                         .filter(|(may, _)| **may)
                         .map(|(_, role)| role.as_str())
                         .collect();
-                    assert_eq!(answer["error"]["roles"], json!(would_do), "{verb}");
+                    let named = answer["error"].get("roles").cloned();
+                    assert_eq!(named.unwrap_or(json!([])), json!(would_do), "{verb}");
                 }
             }
             let actor = match is_root() {

@@ -233,7 +233,7 @@ fn client_failure(error: ClientError) -> Failure {
     }
 }
 
-fn fault(fault: Fault) -> Failure {
+pub(crate) fn fault(fault: Fault) -> Failure {
     let denied = fault.code == FaultCode::Forbidden;
     let exit = match fault.code {
         FaultCode::Forbidden => Exit::Denied,

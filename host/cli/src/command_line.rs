@@ -42,6 +42,24 @@ pub(crate) fn discreet(mut error: Error, arguments: impl Iterator<Item = OsStrin
     error
 }
 
+/// Whether a command line that can't be parsed asks for JSON.
+pub(crate) fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.skip(1).peekable();
+    while let Some(argument) = arguments.next() {
+        let named = match argument.to_str() {
+            Some("-o" | "--output") => arguments.peek().is_some_and(|format| format == "json"),
+            Some("-ojson" | "-o=json" | "--output=json") => true,
+            // What follows is no option.
+            Some("--") => return false,
+            _ => false,
+        };
+        if named {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +114,26 @@ mod tests {
             let said = said(arguments);
             assert!(!said.contains("hunter2"), "{arguments:?}: {said}");
             assert!(said.starts_with("error:"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_says_in_which_format_to_complain() {
+        let wants = |line: &str| wants_json(line.split(' ').map(OsString::from));
+        for line in [
+            "keyward -o json x",
+            "keyward x --output=json",
+            "keyward x -ojson",
+        ] {
+            assert!(wants(line), "{line}");
+        }
+        for line in [
+            "keyward x",
+            "keyward -o text",
+            "keyward x -- -o json",
+            "keyward json -o",
+        ] {
+            assert!(!wants(line), "{line}");
         }
     }
 

@@ -77,6 +77,14 @@ impl Checks {
         self.add(name, Status::Warning, detail, Some(fix.into()));
     }
 
+    /// Good, unless there is something to be advised.
+    fn advised(&mut self, name: &'static str, detail: String, advice: Option<&str>) {
+        match advice {
+            None => self.good(name, detail),
+            Some(advice) => self.warning(name, detail, advice),
+        }
+    }
+
     fn bad(&mut self, name: &'static str, detail: impl Into<String>, fix: impl Into<String>) {
         self.add(name, Status::Bad, detail, Some(fix.into()));
     }
@@ -276,9 +284,9 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
 fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[SecretInfo]>) {
     match grants::read(config) {
         Ok(read) => {
-            // What is revoked has a check of its own.
+            // What is revoked has a check of its own, too.
             let mut remarks = grants::remarks(config, &read, secrets, &[]);
-            remarks.retain(|remark| !remark.unread);
+            remarks.retain(|remark| !remark.elsewhere);
             let pinned = match grants::is_pinned(config) {
                 true => "pinned",
                 false => "not pinned, see `keyward grants pin --help`",
@@ -313,18 +321,7 @@ fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[Secre
 fn machine(checks: &mut Checks) {
     let protection = Protection::now();
     let memory = format!("keys, and values in use: {}", protection.memory);
-    match protection.advice() {
-        None => checks.good("memory", memory),
-        Some(advice) => checks.warning("memory", memory, advice),
-    }
-    match protection.dumpable {
-        false => checks.good("core dumps", "off for every keyward command"),
-        true => checks.warning(
-            "core dumps",
-            "they can't be turned off here",
-            "run keyward where it may set its own limits (RLIMIT_CORE, prctl)",
-        ),
-    }
+    checks.advised("memory", memory, protection.advice());
     // A file of the kernel's: a line of headings, then one for each area.
     let swap = std::fs::read_to_string("/proc/swaps")
         .unwrap_or_default()
@@ -340,6 +337,14 @@ fn machine(checks: &mut Checks) {
             ),
             "encrypt swap, or turn it off: swapoff --all",
         );
+    }
+    match protection.dumpable {
+        false => checks.good("core dumps", "off, as each keyward command turns them off"),
+        true => checks.warning(
+            "core dumps",
+            "they can't be turned off here",
+            "run keyward where it may set its own limits (RLIMIT_CORE, prctl)",
+        ),
     }
 }
 

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Format, Output};
 
 /// Wipes what it frees: the buffers of HTTP and of parsers hold values for a while.
@@ -164,7 +164,15 @@ enum Command {
 fn main() -> ExitCode {
     let CommandLine { common, command } = match CommandLine::try_parse() {
         Ok(line) => line,
-        Err(error) => command_line::discreet(error, std::env::args_os()).exit(),
+        Err(error) => {
+            let error = command_line::discreet(error, std::env::args_os());
+            if !error.use_stderr() || !command_line::wants_json(std::env::args_os()) {
+                error.exit();
+            }
+            let failure = Failure::usage(error.to_string().trim_end());
+            Output::new(Format::Json).failure(&failure);
+            return failure.exit.into();
+        }
     };
     // Before any value or key is in memory. Where it can't be had, `serve` and
     // `doctor` say so.

@@ -22,7 +22,9 @@ A name, written {{name}}, stands for one of these:
                  a handle, never to text, and grants decide who may use it
   --reference    a secret in a source, as SOURCE:KEY
 
-Setting a name again replaces what it stands for, and its tags.
+Setting a name again replaces what it stands for, and its tags. A gateway looks names
+up when it starts: what is set takes effect at its next start. Rotating the secret
+behind a name takes effect at once.
 
 Examples:
   keyward value set backend-url --plain https://billing.example.com
@@ -42,7 +44,8 @@ Examples:
   keyward value show backend-url";
 
 const REMOVE: &str = "\
-The name stands for nothing from then on. A secret that it was bound to stays.
+The name stands for nothing from then on. A secret that it was bound to stays. A
+gateway that runs keeps what it has; with a place that names it, the next start fails.
 
 Examples:
   keyward value remove backend-url";
@@ -152,6 +155,14 @@ impl Set {
         common.output().entry(&entry, |entry| {
             format!("{} is {}", entry.name, words(&entry.value))
         })?;
+        common.output().say(match &entry.value {
+            ValueText::Secret(name) => format!(
+                "places that name it: from the gateway's next start on; rotating {name} takes effect at once"
+            ),
+            ValueText::Plain(_) | ValueText::Reference(_) => {
+                "places that name it: from the gateway's next start on".to_owned()
+            }
+        });
         Ok(Exit::Success)
     }
 }

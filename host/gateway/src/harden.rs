@@ -53,17 +53,22 @@ impl Protection {
     /// What an operator can do to have the memory better protected; `None` if it
     /// is as well as can be.
     pub fn advice(&self) -> Option<&'static str> {
-        match self.memory {
-            MemoryProtection::SecretMemory => None,
-            MemoryProtection::Locked => Some(
-                "Linux 5.14 and later have memory that no other process reads; up to 6.4 it has \
-                 to be turned on with the kernel parameter `secretmem.enable=1`",
-            ),
-            _ => Some(
-                "keys could be swapped to disk: let the gateway lock 1 MiB of memory \
-                 (`LimitMEMLOCK=` of its systemd unit, `ulimit -l`)",
-            ),
-        }
+        advice_on(self.memory)
+    }
+}
+
+/// The same of any process whose memory is protected so.
+pub fn advice_on(memory: MemoryProtection) -> Option<&'static str> {
+    match memory {
+        MemoryProtection::SecretMemory => None,
+        MemoryProtection::Locked => Some(
+            "Linux 5.14 and later have memory that no other process reads; up to 6.4 it has \
+             to be turned on with the kernel parameter `secretmem.enable=1`",
+        ),
+        _ => Some(
+            "keys could be swapped to disk: let the gateway lock 1 MiB of memory \
+             (`LimitMEMLOCK=` of its systemd unit, `ulimit -l`)",
+        ),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::when;
 const PRUNE: &str = "\
 Removes the records before a time, in whole files of 256; what is left still
 verifies, and the trail says what was removed and by whom. `retention = \"400d\"` in
-[audit] has a running gateway do this once a day.
+[audit] has a running gateway do this once a day. Through a running gateway this
+takes root or the user who runs the gateway.
 
 Asks first; where there is no terminal, --yes is needed.
 

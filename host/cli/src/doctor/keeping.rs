@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use keyward::vault::{SecretInfo, SecretState};
+use keyward::vault::{MemoryProtection, SecretInfo, SecretState};
 use keyward_gateway::config::Config;
 use keyward_gateway::control::{GrantList, Request, SlotEntry, VaultEntry};
+use keyward_gateway::harden::advice_on;
 
 use super::Checks;
 use crate::access::Access;
@@ -25,7 +26,12 @@ pub(super) fn check(
     if access.is_gateway()
         && let Ok(status) = access.ask::<VaultEntry>(Request::VaultStatus {}, None)
     {
-        checks.good("memory of the gateway", status.memory);
+        // What this version does not know it can give no advice on.
+        let known = MemoryProtection::ALL.into_iter();
+        let advice = known
+            .filter(|memory| memory.as_str() == status.memory)
+            .find_map(advice_on);
+        checks.advised("memory of the gateway", status.memory, advice);
     }
     if let Ok(slots) = access.ask::<Vec<SlotEntry>>(Request::VaultSlots {}, None) {
         match slots.len() {

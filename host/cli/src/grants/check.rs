@@ -1,7 +1,7 @@
 //! `keyward grants check`: each grant in words, held against what there is.
 
 use keyward::names::{GrantId, PolicyName};
-use keyward::vault::{Grants, SecretInfo, Surroundings};
+use keyward::vault::{FindingFault, Grants, SecretInfo, Surroundings};
 use keyward_gateway::config::{Config, Values};
 use keyward_gateway::control::{GrantList, Request};
 use keyward_gateway::grants::components;
@@ -22,8 +22,9 @@ pub(crate) struct Remark {
     /// The grant that it is about, if it is about one.
     pub(crate) grant: Option<String>,
     pub(crate) text: String,
-    /// That a component can't be read, which other commands say too.
-    pub(crate) unread: bool,
+    /// What `keyward doctor` has a check of its own for: that a component can't be
+    /// read, that a secret is disabled or its time is over.
+    pub(crate) elsewhere: bool,
 }
 
 /// Holds grants against what there is. `secrets` is `None` where the vault was
@@ -48,7 +49,10 @@ pub(crate) fn remarks(
     };
     for finding in grants.check_against(&there) {
         remarks.push(Remark {
-            unread: false,
+            elsewhere: matches!(
+                finding.fault,
+                FindingFault::SecretDisabled(_) | FindingFault::SecretNoLongerValid(..)
+            ),
             grant: Some(finding.grant.to_string()),
             text: finding.to_string(),
         });
@@ -67,7 +71,7 @@ pub(crate) fn remarks(
                     grant: None,
                     // It is a finding like the others.
                     text: text.strip_prefix("error: ").unwrap_or(&text).to_owned(),
-                    unread: false,
+                    elsewhere: false,
                 });
                 continue;
             }
@@ -76,7 +80,7 @@ pub(crate) fn remarks(
                 remarks.push(Remark {
                     grant: None,
                     text,
-                    unread: true,
+                    elsewhere: true,
                 });
                 continue;
             }
@@ -86,7 +90,7 @@ pub(crate) fn remarks(
             let mut remark = |text: String| {
                 let text = format!("grant \"{}\": {text}", grant.id);
                 remarks.push(Remark {
-                    unread: false,
+                    elsewhere: false,
                     grant: Some(grant.id.to_string()),
                     text,
                 });
@@ -106,7 +110,7 @@ pub(crate) fn remarks(
         }
         for ask in described.not_granted(grants) {
             remarks.push(Remark {
-                unread: false,
+                elsewhere: false,
                 grant: None,
                 text: format!(
                     "policy {} asks for {} of {}, which is not granted; see `keyward policy inspect {}`",
@@ -123,7 +127,7 @@ fn of_lock(config: &Config, grants: &Grants, secrets: Option<&[SecretInfo]>) -> 
     let remark = |grant: Option<String>, text: String| Remark {
         grant,
         text,
-        unread: false,
+        elsewhere: false,
     };
     match keyward_gateway::grants::read_lock(config) {
         Ok(None) => Vec::new(),

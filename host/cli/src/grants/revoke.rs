@@ -15,8 +15,8 @@ use crate::{Common, place};
 
 const REVOKE: &str = "\
 The grant is dead at once, on whatever the running gateway is doing, and stays so:
-also after a restart, until it is reinstated or a grants file is loaded that does not
-have it. Take it out of the file next. Takes the role approver.
+also after a restart, and whatever grants file is loaded, until it is reinstated. Take
+it out of the file next. Through a running gateway this takes the role approver.
 
 Examples:
   keyward grants revoke billing-attach --reason \"key seen in a log\"

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use keyward::vault::{KeySource, NewKey, Vault};
 use keyward_gateway::config::{Config, VaultKey, credential};
-use keyward_gateway::control::{Request, VaultEntry};
+use keyward_gateway::control::{Request, VaultEntry, check_reason_of};
 use serde_json::json;
 
 use super::keys::{NewKeyArgs, PassphraseArgs};
 use crate::Common;
-use crate::access::{Access, actor, key_source, vault_failure};
+use crate::access::{Access, actor, fault, key_source, vault_failure};
 use crate::confirm::Confirm;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Value;
@@ -25,6 +25,8 @@ const BACKUP: &str = "\
 Writes a copy of the vault to a new file of mode 600, sealed under a root key of its
 own: what opens the vault does not open the copy. There is no export in the clear.
 Keep the copy's key apart from it. The audit trail is not in it: copy its folder.
+Through a running gateway this takes root or the user who runs the gateway: whoever
+chooses the key of a copy could have what is in it.
 
 Examples:
   keyward vault backup vault-2026-11.backup --key-file /media/usb/backup.key
@@ -266,12 +268,8 @@ fn replace(file: &Path, text: &str) -> Result<(), Failure> {
 
 /// These two are no requests to a gateway, and follow its rule all the same.
 fn check_reason(config: &Config, reason: &Reason) -> Result<(), Failure> {
-    match reason.get() {
-        None if config.control.rules.require_reason => Err(Failure::new(
-            "changes need a reason here: --reason \"…\" (`require-reason` in [control])",
-        )),
-        _ => Ok(()),
-    }
+    let required = config.control.rules.require_reason;
+    check_reason_of(true, reason.get(), required).map_err(fault)
 }
 
 fn refuse_while_running(config: &Config) -> Result<(), Failure> {

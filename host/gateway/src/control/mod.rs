@@ -60,7 +60,7 @@ pub use answers::{
     SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
-pub use execute::{Node, Reply, check_reason, execute};
+pub use execute::{Node, Reply, check_reason, check_reason_of, execute};
 pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
 pub use socket::{BindError, ControlSocket, Rules};

@@ -318,13 +318,24 @@ impl FilterText {
     /// Errors: a word, a time or an id is not one.
     pub fn read(&self) -> Result<Filter, Fault> {
         let word = |what: &str| Fault::refused(format!("there is no such {what}"));
+        let one_of = |what: &str, all: Vec<&str>| {
+            Fault::refused(format!(
+                "there is no such {what}; there are {}",
+                all.join(", ")
+            ))
+        };
         let act = self.act.as_deref().map(|text| {
             let found = Act::ALL.iter().find(|act| act.as_str() == text);
-            found.copied().ok_or_else(|| word("act"))
+            found
+                .copied()
+                .ok_or_else(|| one_of("act", Act::ALL.iter().map(|act| act.as_str()).collect()))
         });
         let outcome = self.outcome.as_deref().map(|text| {
             let found = Outcome::ALL.iter().find(|outcome| outcome.as_str() == text);
-            found.copied().ok_or_else(|| word("outcome"))
+            let all = || Outcome::ALL.iter().map(|outcome| outcome.as_str());
+            found
+                .copied()
+                .ok_or_else(|| one_of("outcome", all().collect()))
         });
         let use_ = self.use_.as_deref().map(str::parse::<Use>);
         let exchange = self.exchange.as_deref().map(ExchangeId::parse);

@@ -55,6 +55,9 @@ pub enum MemoryProtection {
 }
 
 impl MemoryProtection {
+    /// Each there is, the weakest first.
+    pub const ALL: [Self; 3] = [Self::Unlocked, Self::Locked, Self::SecretMemory];
+
     /// As people write it: `secret-memory`, `locked`, `unlocked`.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -168,8 +168,13 @@ fn misrouted(request: &Request) -> Fault {
 /// Whether the reason for a request can stand in the audit trail, and is there if
 /// there has to be one.
 pub fn check_reason(request: &Request, reason: Option<&str>, required: bool) -> Result<(), Fault> {
+    check_reason_of(request.verb().changes(), reason, required)
+}
+
+/// The same for something that is no request to a gateway.
+pub fn check_reason_of(changes: bool, reason: Option<&str>, required: bool) -> Result<(), Fault> {
     let Some(reason) = reason else {
-        if required && request.verb().changes() {
+        if required && changes {
             return Err(Fault::refused(
                 "changes need a reason here: --reason \"…\" (`require-reason` in [control])",
             ));
