@@ -34,6 +34,46 @@ enum Report {
     Done(u64, Vec<Promise>, Shown),
 }
 
+/// The reports of one child in their order. One that is lost would make what is
+/// found look like a loss of the vault's.
+#[derive(Default)]
+struct Reports {
+    begun: u64,
+    done: u64,
+    /// The kill has cut one, which is the last.
+    cut: bool,
+}
+
+impl Reports {
+    /// What a line says; `None` if it is no report, or one that the kill has cut.
+    fn next(&mut self, line: &str) -> Result<Option<Report>, Wrong> {
+        let Some(at) = line.find(MARK) else {
+            return Ok(None);
+        };
+        if self.cut {
+            return Err(Wrong(format!("a report after one that was cut: {line}")));
+        }
+        let Ok(report) = serde_json::from_str(&line[at + MARK.len()..]) else {
+            self.cut = true;
+            return Ok(None);
+        };
+        let (number, expected) = match &report {
+            Report::Begun(number, _) => {
+                self.begun += 1;
+                (*number, self.done)
+            }
+            Report::Done(number, ..) => {
+                self.done += 1;
+                (*number, self.begun - self.begun.min(1))
+            }
+        };
+        match number == expected {
+            true => Ok(Some(report)),
+            false => Err(Wrong(format!("step {number} was reported, not {expected}"))),
+        }
+    }
+}
+
 /// Every part that contents can have.
 const PARTS: [&str; 11] = [
     "secret mac",
@@ -169,13 +209,13 @@ impl Ordeal {
         let delay = Duration::from_micros(random.u64(..3000));
         let mut begun = Vec::new();
         let mut killed = false;
+        let mut reports = Reports::default();
         // After the kill, what it had written to the pipe is still read.
-        while let Some(Ok(line)) = lines.next() {
-            let Some(text) = line.strip_prefix(MARK) else {
-                continue;
-            };
-            match serde_json::from_str(text) {
-                Ok(Report::Begun(number, parts)) => {
+        while let Some(line) = lines.next() {
+            let line = line.map_err(|error| Wrong(format!("no report can be read: {error}")))?;
+            match reports.next(&line)? {
+                None => {}
+                Some(Report::Begun(number, parts)) => {
                     begun = parts;
                     if begun.iter().any(|part| part == PRUNED) {
                         self.pruned_before = self.promises.len();
@@ -186,14 +226,12 @@ impl Ordeal {
                         killed = true;
                     }
                 }
-                Ok(Report::Done(_, promises, shown)) => {
+                Some(Report::Done(_, promises, shown)) => {
                     kills.done += 1;
                     self.promises.extend(promises);
                     self.last = shown;
                     begun.clear();
                 }
-                // Cut by the kill.
-                Err(_) => {}
             }
         }
         child.wait().unwrap();
@@ -286,6 +324,60 @@ fn two_hundred_killed_processes_lose_nothing_that_was_reported_done() {
 #[test]
 fn killed_processes_lose_nothing_of_a_buffered_trail() {
     assert_survives(50, true, 2);
+}
+
+#[test]
+fn a_report_that_is_lost_is_not_blamed_on_the_vault() {
+    let lines = |steps: &[&str]| {
+        let mut reports = Reports::default();
+        let read = |line: &&str| reports.next(line).map(|report| report.is_some());
+        steps.iter().map(read).collect::<Result<Vec<_>, _>>()
+    };
+    let begun = |number: u64| format!("{MARK}{{\"Begun\":[{number},[]]}}");
+    let done = |number: u64| format!("{MARK}{{\"Done\":[{number},[],{{}}]}}");
+    let (begun_0, done_0, begun_1, done_1) = (begun(0), done(0), begun(1), done(1));
+    let cut = &done_1[..done_1.len() - 4];
+    let whole = lines(&["running 1 test", &begun_0, &done_0, &begun_1, cut]).unwrap();
+    assert_eq!(whole, [false, true, true, true, false]);
+    assert!(lines(&[&begun_0, &begun_1]).is_err());
+    assert!(lines(&[&begun_0, &done_0, &done_1]).is_err());
+    assert!(lines(&[&begun_0, &done_0, &begun_1, cut, &done_1]).is_err());
+    // What the harness writes before a report on its line is no part of it.
+    let behind = format!("test killed::child ... {begun_0}");
+    assert_eq!(lines(&[&behind, &done_0]).unwrap(), [true, true]);
+}
+
+/// What a kill may leave of a step is what the step is said to touch: of client
+/// keys that are added, the secret and its clients.
+#[test]
+fn a_step_changes_no_other_part_than_those_it_touches() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = place_in(directory.path());
+    Vault::create(&place.files).unwrap();
+    let vault = place.open(Durability::Buffered).unwrap();
+    let mut random = Rng::with_seed(5);
+    let first = [
+        Step::Add(MAC),
+        Step::Add(API),
+        Step::Add(KEYS),
+        Step::Grants,
+    ];
+    let more = std::iter::repeat_with(|| Step::random(&mut random));
+    let mut changes = 0;
+    for step in first.into_iter().chain(more.take(300)) {
+        let before = shown(&vault);
+        perform(&vault, &place, step).unwrap();
+        let after = shown(&vault);
+        for part in before.keys().chain(after.keys()) {
+            let changed = before.get(part) != after.get(part);
+            changes += u32::from(changed);
+            assert!(
+                !changed || (PARTS.contains(&&**part) && step.touches(part)),
+                "{step:?} changes {part}"
+            );
+        }
+    }
+    assert!(changes > 100, "{changes}");
 }
 
 /// The control: records that are promised and not there are missed.
