@@ -272,12 +272,7 @@ impl Committer {
                 done.tell(index.ok_or(AuditUnavailable));
             }
         }
-        if shed > 0 {
-            let mut act = Administrative::by_the_trail(Act::RecordsShed);
-            act.count = Some(shed);
-            let body = Body::Administrative(Box::new(act));
-            self.attempt(|this| this.write(vec![body]).map(drop));
-        }
+        self.attempt(|this| this.write_shed(shed));
         // An act is reported done once a checkpoint covers it.
         let covered = !acts || self.attempt(Self::checkpoint);
         for (index, done) in told_later {
@@ -429,6 +424,16 @@ impl Committer {
         Ok(())
     }
 
+    /// Writes that so many records were shed, if any.
+    fn write_shed(&mut self, shed: u64) -> io::Result<()> {
+        if shed > 0 {
+            let mut act = Administrative::by_the_trail(Act::RecordsShed);
+            act.count = Some(shed);
+            self.write(vec![Body::Administrative(Box::new(act))])?;
+        }
+        Ok(())
+    }
+
     /// Writes the records of what was counted.
     fn write_counted(&mut self) -> io::Result<()> {
         let spans = self.parts.shared.counted.take();
@@ -462,6 +467,9 @@ impl Committer {
     /// directory is a complete tiled log.
     fn close(&mut self) -> io::Result<()> {
         self.write_counted()?;
+        // Of those that came while the last batch was written.
+        let shed = self.parts.shared.take_shed();
+        self.write_shed(shed)?;
         let act = Administrative::by_the_trail(Act::Closed);
         self.write(vec![Body::Administrative(Box::new(act))])?;
         self.close_full_bundle()?;

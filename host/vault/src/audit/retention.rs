@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 
@@ -65,12 +66,15 @@ impl AuditTrail {
     /// stay: the trail verifies and opens as before, proofs of the other entries
     /// can be made as before, and kept checkpoints are continued.
     ///
-    /// Each bundle is compared with its hashes first. Blocks; other records are
-    /// committed meanwhile.
+    /// Each bundle is compared with its hashes first. Blocks, also while another
+    /// call of this removes entries; other records are committed meanwhile.
     ///
     /// Errors: see [`PruneError`].
     pub fn prune(&self, before: Timestamp, actor: &Actor) -> Result<Option<Pruned>, PruneError> {
         let before = u64::try_from(before.as_millisecond()).unwrap_or(0);
+        // Of two at once, the mark of the second could take back that of the first,
+        // and what the first removed would count as missing.
+        let _alone = self.pruning.lock().unwrap_or_else(PoisonError::into_inner);
         // Only what a checkpoint covers; without one there is nothing.
         let checkpoint = Checkpoint::open_unverified(self.checkpoint().as_bytes());
         let full = checkpoint.map_or(0, |checkpoint| checkpoint.size / TILE_WIDTH);

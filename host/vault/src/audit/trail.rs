@@ -57,6 +57,8 @@ pub struct AuditTrail {
     shared: Arc<Shared>,
     verifier: VerifierKey,
     thread: Option<JoinHandle<()>>,
+    /// Held while entries are removed.
+    pub(crate) pruning: Mutex<()>,
 }
 
 impl fmt::Debug for AuditTrail {
@@ -134,6 +136,7 @@ impl AuditTrail {
             shared,
             verifier,
             thread: Some(thread),
+            pruning: Mutex::default(),
         })
     }
 
@@ -211,12 +214,18 @@ impl AuditTrail {
     }
 
     /// Records an administrative act. Blocks until the record is durable and
-    /// covered by a checkpoint, whatever the [`Durability`]. Returns the index of
-    /// its entry.
+    /// covered by a checkpoint, whatever the [`Durability`]; and before that, if too
+    /// many records wait, until there is room: an act is not refused because of
+    /// what clients do. Returns the index of its entry.
     pub fn append_administrative(&self, act: Administrative) -> Result<u64, AuditUnavailable> {
+        if self.has_failed() {
+            return Err(AuditUnavailable);
+        }
         let (sender, answer) = sync_channel(1);
-        let body = Body::Administrative(Box::new(act));
-        self.shared.send(body, Done::Thread(sender))?;
+        let body = Box::new(Body::Administrative(Box::new(act)));
+        let message = Message::Append(body, Done::Thread(sender));
+        let sent = self.shared.queue.send(message);
+        sent.map_err(|_| AuditUnavailable)?;
         answer.recv().map_err(|_| AuditUnavailable)?
     }
 

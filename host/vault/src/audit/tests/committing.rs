@@ -422,3 +422,35 @@ fn records_that_too_many_wait_for_are_counted() {
     let of_2 = records.iter().filter(|r| r["exchange"] == "02".repeat(16));
     assert_eq!(of_2.count(), 1);
 }
+
+/// Else clients who come in numbers could keep a grant from being revoked; and the
+/// vault file, which is written before, would have what no act tells of.
+#[test]
+fn an_act_waits_for_room_where_records_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (storage, control) = probe(directory.path());
+    let trail = open_with(storage, Durability::Strict);
+    let mut first = trail.begin(exchange(0));
+    first.record(entry("backend"));
+    let mut barrier = Box::pin(first.barrier());
+    assert!(!is_ready(&mut barrier));
+    control.wait_for(is_sync);
+    for _ in 0..1 << 14 {
+        trail.begin(exchange(1)).record(entry("backend"));
+    }
+    let mut late = trail.begin(exchange(2));
+    late.record(entry("backend"));
+    assert_eq!(block_on(late.barrier()).unwrap_err(), AuditUnavailable);
+    std::thread::scope(|scope| {
+        let act = Administrative::new(Act::GrantsRevoked, "uid 0", None);
+        let act = scope.spawn(|| trail.append_administrative(act));
+        // Who refuses it does so now.
+        for _ in 0..10_000 {
+            std::thread::yield_now();
+        }
+        assert!(!act.is_finished());
+        drop(control.gate);
+        act.join().unwrap().unwrap();
+    });
+    assert!(!trail.has_failed());
+}

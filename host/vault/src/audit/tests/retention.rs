@@ -305,3 +305,29 @@ fn a_trail_can_be_verified_and_read_while_it_is_pruned() {
     ledger.record(entry("backend"));
     block_on(ledger.barrier()).unwrap();
 }
+
+#[test]
+fn two_who_prune_at_once_leave_a_trail_that_verifies() {
+    for _ in 0..30 {
+        let memory = Memory::default();
+        let (trail, _) = three_days(memory.clone());
+        std::thread::scope(|scope| {
+            let prune = |before| {
+                scope.spawn({
+                    let trail = &trail;
+                    move || trail.prune(timestamp(before), &actor())
+                })
+            };
+            let both = [prune(NOON + 2 * DAY), prune(NOON + DAY - 1)];
+            for one in both {
+                one.join().unwrap().unwrap();
+            }
+        });
+        let key = trail.verifier_key();
+        drop(trail);
+        let directory = tempfile::tempdir().unwrap();
+        memory.save(directory.path());
+        let report = verify_trail(directory.path(), &key).unwrap();
+        assert_eq!(report.pruned.unwrap().entries, 512);
+    }
+}
