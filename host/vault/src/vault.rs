@@ -428,11 +428,19 @@ pub(crate) fn trail_storage(
     Ok(Box::new(storage))
 }
 
-/// Whether a trail was begun in a storage.
+/// Whether there is a trail in a storage, or what is left of one: a vault that was
+/// written beside entries without a checkpoint could not be opened.
 pub(crate) fn has_trail(storage: &dyn TrailStorage) -> Result<bool, VaultError> {
-    let file = TrailFile::Checkpoint;
-    let found = storage.exists(file);
-    found.map_err(|source| TrailError::file(file, source).into())
+    for file in [TrailFile::Checkpoint]
+        .into_iter()
+        .chain(audit::FIRST_FILES)
+    {
+        let found = storage.exists(file);
+        if found.map_err(|source| TrailError::file(file, source))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(crate) fn open_trail(

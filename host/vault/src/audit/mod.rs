@@ -54,6 +54,7 @@ pub use view::TrailRecord;
 
 pub(crate) use commit::Done;
 pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
+pub(crate) use recover::FIRST_FILES;
 pub(crate) use storage::open_error;
 pub(crate) use trail::Shared;
 pub(crate) use tree::{Hash, empty_root};

@@ -189,13 +189,16 @@ pub(crate) fn recover(
     })
 }
 
+/// One of these is in every trail that has an entry, whatever was pruned.
+pub(crate) const FIRST_FILES: [TrailFile; 3] = [
+    TrailFile::Bundle { index: 0 },
+    TrailFile::Tail { index: 0 },
+    TrailFile::Tile { level: 0, index: 0 },
+];
+
 /// A new trail: there must be nothing but the directory.
 fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
-    for file in [
-        TrailFile::Bundle { index: 0 },
-        TrailFile::Tail { index: 0 },
-        TrailFile::Tile { level: 0, index: 0 },
-    ] {
+    for file in FIRST_FILES {
         let there = storage
             .exists(file)
             .map_err(|source| TrailError::file(file, source))?;

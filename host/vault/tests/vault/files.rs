@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::support::*;
 use keyward_vault::*;
@@ -270,4 +271,24 @@ fn a_key_that_signs_requests_makes_no_codes() {
     vault
         .set_grants(grants(&verifies.concat()), &actor())
         .unwrap();
+}
+
+#[test]
+fn nothing_is_put_beside_a_trail_that_has_lost_its_checkpoint() {
+    let (test, vault) = TestVault::with_secrets();
+    let backup_key = test.directory.path().join("backup.key");
+    let backup = vault.backup(NewKey::KeyFile(backup_key.clone()), &actor());
+    let backup = backup.unwrap();
+    drop(vault);
+    fs::remove_file(test.files.audit.join("checkpoint")).unwrap();
+    fs::remove_file(&test.files.vault).unwrap();
+    let created = Vault::create(&test.files);
+    let of_trail = |path: &Path| path == test.files.audit;
+    assert!(matches!(created, Err(VaultError::Exists { path }) if of_trail(&path)));
+    let new = NewKey::KeyFile(test.directory.path().join("new.key"));
+    let key = KeySource::KeyFile(backup_key);
+    let restored = Vault::restore(&test.files, &backup, key, new, &actor());
+    let missing = |error| matches!(error, VaultError::Trail(TrailError::CheckpointMissing));
+    assert!(restored.is_err_and(missing));
+    assert!(!test.files.vault.exists());
 }
