@@ -13,7 +13,7 @@ use crate::error::VaultError;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
 use crate::items::Draft;
 use crate::kind::Kind;
-use crate::live::LiveSecret;
+use crate::live::{LiveSecret, timestamp};
 use crate::secret::Secret;
 use crate::values::NamedValue;
 use crate::vault::{Vault, new_id, seconds_now, seconds_of};
@@ -35,8 +35,8 @@ impl Vault {
         self.add_valid(name, kind, value, Validity::default(), actor)
     }
 
-    /// The same, for a value that may be used at certain times only. Of a
-    /// certificate, the end is that of the leaf if none is given.
+    /// The same, for a value that may be used at certain times only. A certificate
+    /// ends with its leaf, if not before.
     ///
     /// Errors: also, the validity is empty.
     pub fn add_valid(
@@ -348,12 +348,16 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// `end` holds too, if there is one.
+    /// `end` holds too, if there is one. An end that no timestamp reaches is
+    /// none: a certificate without an end says the last second of the year 9999
+    /// (RFC 5280, section 4.1.2.5).
     fn new(validity: Validity, end: Option<u64>) -> Result<Self, VaultError> {
         // 0 stands for no bound in the file; what began before 1970 began, and what
         // ended then ended.
         let not_before = validity.not_before.map(seconds_of);
         let not_after = validity.not_after.map(|time| seconds_of(time).max(1));
+        let end = end.filter(|end| timestamp(*end).is_ok());
+        let not_after = not_after.into_iter().chain(end).min();
         if let (Some(from), Some(until)) = (not_before, not_after)
             && from >= until
         {
@@ -361,7 +365,7 @@ impl Bounds {
         }
         Ok(Self {
             not_before: not_before.filter(|from| *from > 0),
-            not_after: not_after.into_iter().chain(end).min(),
+            not_after,
         })
     }
 

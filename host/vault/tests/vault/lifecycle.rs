@@ -330,3 +330,37 @@ fn a_revoked_grant_is_dead_until_it_is_reinstated() {
     drop(vault);
     verify_trail(&test.files.audit, &test.verifier_key).unwrap();
 }
+
+/// A certificate that ends on the last day of a year, and its key.
+fn certificate_until(year: i32) -> Secret {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 12, 31);
+    let certificate = params.self_signed(&key).unwrap();
+    secret(&(certificate.pem() + &key.serialize_pem()))
+}
+
+#[test]
+fn a_certificate_without_an_end_has_none_in_the_vault() {
+    let (test, vault) = TestVault::with_secrets();
+    let kind = Kind::Certificate;
+    // "99991231…" is how one says so (RFC 5280, section 4.1.2.5).
+    let added = vault.add(&name("tls"), kind, certificate_until(9999), &actor());
+    assert_eq!(added.unwrap().versions[0].validity, Validity::default());
+    drop(vault);
+    assert_eq!(test.open().info(&name("tls")).unwrap().kind, kind);
+}
+
+#[test]
+fn a_validity_that_begins_after_the_leaf_has_ended_is_empty() {
+    let (_test, vault) = TestVault::with_secrets();
+    let validity = Validity {
+        not_before: Some("2101-01-01T00:00:00Z".parse().unwrap()),
+        not_after: None,
+    };
+    let (name, kind) = (name("tls"), Kind::Certificate);
+    let leaf = certificate_until(2100);
+    let added = vault.add_valid(&name, kind, leaf, validity, &actor());
+    assert!(matches!(added, Err(VaultError::EmptyValidity)));
+    assert!(vault.info(&name).is_none());
+}
