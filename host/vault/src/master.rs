@@ -102,8 +102,8 @@ impl Vault {
     }
 
     /// Removes a slot: its key no longer opens the vault file. It still opens copies
-    /// of the file that were made before; [`rekey`](Self::rekey) if it may be in
-    /// wrong hands.
+    /// of the file that were made before, and the root key in them is that of the
+    /// file now: [`rekey`](Self::rekey) if key and copy may be in wrong hands.
     ///
     /// Blocks until it is on disk and in the audit trail. Errors: there is no such
     /// slot, it is the last one, or a file can't be written.

@@ -80,12 +80,12 @@ impl Store {
         }
     }
 
-    /// Whether there is anything of the vault file's name.
     /// Where the vault file is.
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         Arc::clone(&self.disk)
     }
 
+    /// Whether there is anything of the vault file's name.
     pub(crate) fn exists(&self) -> Result<bool, VaultError> {
         let found = self.disk.look(&self.path);
         Ok(found.map_err(io_error("look for", &self.path))?.is_some())
