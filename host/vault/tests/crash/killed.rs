@@ -203,7 +203,23 @@ impl Ordeal {
     /// Runs a child, kills it, and judges what is left.
     fn round(&mut self, random: &mut Rng, kills: &mut Kills) -> Result<(), Wrong> {
         let mut child = self.spawn(random);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let begun = self.follow(&mut child, random, kills);
+        // Where a report was wrong, it is still alive.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let begun = begun?;
+        kills.kills += 1;
+        self.judge(&begun, kills)
+    }
+
+    /// Reads what a child reports, and kills it. Returns the parts that the step may
+    /// have changed in which it died.
+    fn follow(
+        &mut self,
+        child: &mut Child,
+        random: &mut Rng,
+        kills: &mut Kills,
+    ) -> Result<Vec<String>, Wrong> {
         // The first steps build the vault; after them, any.
         let fatal = random.u64(..12);
         let delay = Duration::from_micros(random.u64(..3000));
@@ -211,7 +227,7 @@ impl Ordeal {
         let mut killed = false;
         let mut reports = Reports::default();
         // After the kill, what it had written to the pipe is still read.
-        while let Some(line) = lines.next() {
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.map_err(|error| Wrong(format!("no report can be read: {error}")))?;
             match reports.next(&line)? {
                 None => {}
@@ -234,12 +250,10 @@ impl Ordeal {
                 }
             }
         }
-        child.wait().unwrap();
-        if !killed {
-            return Err(Wrong("the child ended by itself".to_owned()));
+        match killed {
+            true => Ok(begun),
+            false => Err(Wrong("the child ended by itself".to_owned())),
         }
-        kills.kills += 1;
-        self.judge(&begun, kills)
     }
 
     fn judge(&mut self, begun: &[String], kills: &mut Kills) -> Result<(), Wrong> {
