@@ -235,7 +235,7 @@ fn read(key: &[&str], vaults: &[&Path]) -> (Vec<Value>, bool) {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let packages = target.join("tools/python-packages");
     assert!(
-        packages.join("argon2").is_dir(),
+        packages.join("cryptography").is_dir(),
         "the reader's packages are missing; run `cargo xtask setup`"
     );
     let output = Command::new("python3")

@@ -11,7 +11,7 @@ For each vault file it prints one line of JSON: what is in it, or why it is refu
 With --digest, the SHA-256 of each stored value and of each of its fields. The exit
 status is 1 if a file was refused.
 
-Needs the packages `cryptography` and `argon2-cffi`.
+Needs what requirements.txt beside this file pins.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import re
 import sys
 import uuid
 
-from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 MAGIC = b"KEYWARD1"
@@ -159,8 +159,8 @@ class Key:
         if self.slot_type != PASSPHRASE_SLOT:
             return self.secret
         memory, passes, lanes, salt = parameters
-        return hash_secret_raw(self.secret, salt, time_cost=passes, memory_cost=memory,
-                               parallelism=lanes, hash_len=32, type=Type.ID, version=0x13)
+        kdf = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory)
+        return kdf.derive(self.secret)
 
 
 def open_slots(slots, vault, key):

@@ -13,7 +13,7 @@ use crate::{steps, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How many processes to kill, and how many states after a loss of power to
-    /// judge
+    /// judge, at the least
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
     /// What the random choices start from; the same seed, the same choices

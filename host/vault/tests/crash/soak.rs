@@ -106,7 +106,11 @@ fn kills(rounds: u64, buffered: bool, seed: u64) {
         }
     });
     match outcome {
-        Ok(kills) => eprintln!("kill -9, {kind}: {kills:?}"),
+        Ok(kills) => eprintln!(
+            "kill -9, {kind}: {} kills, {} of them within a step; {} steps were reported done, \
+             {} done and not reported; {} trails had entries that no checkpoint covered",
+            kills.kills, kills.within, kills.done, kills.unreported, kills.uncovered
+        ),
         Err(wrong) => panic!("kill -9, {kind}: {wrong}"),
     }
 }

@@ -1,63 +1,65 @@
 //! The Python packages with which a second implementation reads what the vault
 //! writes (`tests/format/read_vault.py`).
 //!
-//! They go into `target/tools/python-packages`, where only the tests look.
+//! They go into `target/tools/python-packages`, where only the tests look. Which
+//! they are, down to those that they need themselves, is pinned by version and hash
+//! in `tests/format/requirements.txt`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
 use crate::{steps, workspace};
 
-/// The packages, and the module that shows that one is there.
-const PACKAGES: [(&str, &str, &str); 2] = [
-    (
-        "cryptography",
-        "50.0.2",
-        "cryptography.hazmat.primitives.ciphers.aead",
-    ),
-    ("argon2-cffi", "25.1.0", "argon2.low_level"),
-];
+const REQUIREMENTS: &str = "tests/format/requirements.txt";
+/// What the reader imports.
+const IMPORTS: &str = "import cryptography.hazmat.primitives.ciphers.aead; \
+                       import cryptography.hazmat.primitives.kdf.argon2";
+/// Whether Python can install them at all.
+const SUITS: &str = "import sys, pip; sys.exit(\"Python 3.10 or later is needed\" \
+                     if sys.version_info < (3, 10) else 0)";
 
-/// Sees to it that Python finds the packages.
+/// Sees to it that Python finds the packages, and those of the pinned versions.
 ///
 /// Errors: there is no Python 3 with pip, or the packages can't be had.
 pub(crate) fn ensure() -> Result<()> {
-    let place = place();
-    if are_there() {
+    let place = workspace::tools().join("python-packages");
+    let requirements = workspace::root().join(REQUIREMENTS);
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("can't read {}", requirements.display()))?;
+    let installed = fs::read_to_string(stamp(&place)).is_ok_and(|text| text == wanted);
+    if installed && import(&place).is_ok() {
         steps::done(format_args!(
             "Python packages are there ({})",
             place.display()
         ));
         return Ok(());
     }
-    let wanted: Vec<_> = PACKAGES
-        .iter()
-        .map(|(name, version, _)| format!("{name}=={version}"))
-        .collect();
     steps::doing(format_args!(
-        "installing {} into target/tools",
-        wanted.join(" and ")
+        "installing the Python packages of {REQUIREMENTS} into target/tools"
     ));
+    steps::capture(Command::new("python3").args(["-c", SUITS])).context(
+        "the tests need Python 3.10 or later with pip; on Debian: apt install python3 python3-pip",
+    )?;
+    // Not over other versions: nothing of them may be left.
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("can't remove {}", place.display()))?;
+    }
     // Not a virtual environment, which some systems ship in a package of its own.
     steps::capture(
         Command::new("python3")
             .args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--only-binary=:all:"])
-            .args(["--upgrade", "--target"])
+            .args(["--require-hashes", "--target"])
             .arg(&place)
-            .args(&wanted),
+            .arg("-r")
+            .arg(&requirements),
     )
-    .context(
-        "the tests need Python 3.8 or later with pip, and two packages from its package index; \
-         on Debian: apt install python3 python3-pip",
-    )?;
-    anyhow::ensure!(
-        are_there(),
-        "the Python packages were installed and can't be imported; remove {} and try again",
-        place.display()
-    );
+    .context("the packages with which the tests read vault files can't be installed")?;
+    import(&place).context("what was installed can't be imported")?;
+    fs::write(stamp(&place), wanted)?;
     steps::done(format_args!(
         "Python packages are installed ({})",
         place.display()
@@ -65,19 +67,15 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
-fn place() -> PathBuf {
-    workspace::tools().join("python-packages")
+/// What was installed, written last.
+fn stamp(place: &Path) -> PathBuf {
+    place.join("requirements.txt")
 }
 
-fn are_there() -> bool {
-    let imports: Vec<_> = PACKAGES
-        .iter()
-        .map(|(_, _, module)| format!("import {module}"))
-        .collect();
+fn import(place: &Path) -> Result<String> {
     steps::capture(
         Command::new("python3")
-            .args(["-c", &imports.join("; ")])
-            .env("PYTHONPATH", place()),
+            .args(["-c", IMPORTS])
+            .env("PYTHONPATH", place),
     )
-    .is_ok()
 }
