@@ -8,7 +8,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -24,6 +24,15 @@ const SEED: &str = "KEYWARD_CRASH_SEED";
 const BUFFERED: &str = "KEYWARD_CRASH_BUFFERED";
 /// What a line of the child's starts with; the test harness writes others.
 const MARK: &str = "keyward-crash ";
+
+/// Written while a child is made, read while a vault is opened and closed: between
+/// `fork` and `exec` a child has a copy of every descriptor of this process, and
+/// with it the locks of vaults that other tests are about to open again.
+static FORKING: RwLock<()> = RwLock::new(());
+
+fn nobody_forks() -> RwLockReadGuard<'static, ()> {
+    FORKING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A line from the child.
 #[derive(Debug, Serialize, Deserialize)]
@@ -172,6 +181,7 @@ pub(crate) struct Kills {
 
 impl Ordeal {
     fn new(buffered: bool) -> Self {
+        let _whole = nobody_forks();
         let directory = tempfile::tempdir().unwrap();
         let place = place_in(directory.path());
         let created = Vault::create(&place.files).unwrap();
@@ -188,6 +198,8 @@ impl Ordeal {
 
     fn spawn(&self, random: &mut Rng) -> Child {
         let executable = std::env::current_exe().unwrap();
+        // `spawn` returns once the child has its own image.
+        let _alone = FORKING.write().unwrap_or_else(PoisonError::into_inner);
         Command::new(executable)
             .args(["--ignored", "--exact", "killed::child", "--nocapture"])
             .env(DIRECTORY, self.directory.path())
@@ -257,6 +269,7 @@ impl Ordeal {
     }
 
     fn judge(&mut self, begun: &[String], kills: &mut Kills) -> Result<(), Wrong> {
+        let _whole = nobody_forks();
         let place = place_in(self.directory.path());
         let audit = &place.files.audit;
         let found = verify(audit, &self.verifier_key)?;
@@ -367,8 +380,11 @@ fn a_report_that_is_lost_is_not_blamed_on_the_vault() {
 fn a_step_changes_no_other_part_than_those_it_touches() {
     let directory = tempfile::tempdir().unwrap();
     let place = place_in(directory.path());
-    Vault::create(&place.files).unwrap();
-    let vault = place.open(Durability::Buffered).unwrap();
+    let vault = {
+        let _whole = nobody_forks();
+        Vault::create(&place.files).unwrap();
+        place.open(Durability::Buffered).unwrap()
+    };
     let mut random = Rng::with_seed(5);
     let first = [
         Step::Add(MAC),
