@@ -400,6 +400,8 @@ mod tests {
         r#"{"verb":"audit.query","filter":{"use":"attach","refused-only":true},"from":7,"limit":10}"#,
         r#"{"verb":"audit.who","secret":"a","since":"2027-01-01T00:00:00Z"}"#,
         r#"{"verb":"audit.prove","entry":7}"#,
+        r#"{"verb":"audit.verify"}"#,
+        r#"{"verb":"audit.consistency","old":"a checkpoint"}"#,
         r#"{"verb":"audit.prune","before":"2027-01-01T00:00:00Z"}"#,
         r#"{"verb":"vault.status"}"#,
         r#"{"verb":"vault.slots"}"#,
