@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use keyward::names::ValueName;
 use keyward::vault::{Actor, Durability, Vault, VaultFiles};
 use keyward_gateway::control::{
     ControlSocket, GrantsReloaded, Member, Node, Role, RoleTable, Rules, Status, Verb,
@@ -185,6 +186,10 @@ impl Node for TestNode {
 
     fn status(&self) -> Option<Status> {
         None
+    }
+
+    fn steers(&self, value: &ValueName) -> bool {
+        value.as_str() == "backend-url"
     }
 }
 
@@ -421,6 +426,28 @@ fn no_spelling_of_a_request_goes_past_the_roles() {
             "{line}: {answer}"
         );
     }
+}
+
+#[test]
+fn an_operator_alone_does_not_decide_where_requests_go() {
+    const OPERATOR: usize = 1;
+    let set = |name: &str| {
+        let fields = format!(r#","name":"{name}","value":{{"plain":"http://127.0.0.1:9"}}"#);
+        line_of("value.set", &fields)
+    };
+    let remove = line_of("value.remove", r#","name":"backend-url""#);
+    let (answers, denials) = answers(OPERATOR, &[set("backend-url"), remove, set("greeting")]);
+    let [steering, removing, other] = &answers[..] else {
+        panic!("{answers:?}");
+    };
+    for denied in [steering, removing] {
+        assert_eq!(denied["error"]["code"], "forbidden", "{denied}");
+        assert_eq!(denied["error"]["roles"], json!(["approver"]));
+    }
+    // The control: a value that decides nothing of the kind is theirs to set.
+    assert_eq!(other["ok"]["name"], "greeting", "{other}");
+    let verbs: Vec<&str> = denials.listed.iter().map(|(_, verb)| &**verb).collect();
+    assert_eq!(verbs, ["value.set", "value.remove"]);
 }
 
 /// The control: the same requests by whoever has every role are all let through.

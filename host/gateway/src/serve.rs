@@ -1,6 +1,7 @@
 //! A gateway that serves: clients on its port, operators on its control socket,
 //! until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,6 +12,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use keyward::Keyward;
 use keyward::egress::BodyError;
+use keyward::names::ValueName;
 use keyward::vault::{Actor, Components, KeySource, Opening, PruneError, Surroundings, Vault};
 use tokio::net::TcpListener;
 
@@ -27,6 +29,8 @@ pub struct Gateway {
     config: Config,
     keyward: Keyward,
     pipelines: Pipelines,
+    /// The named values that decide where requests go or what runs.
+    steering: BTreeSet<String>,
     /// The address that it is bound to, once it is.
     address: OnceLock<SocketAddr>,
 }
@@ -70,12 +74,15 @@ impl Gateway {
             durability: config.audit.durability,
         };
         let vault = Vault::open_from(&config.vault_files(), opening)?;
+        let steering = config.unresolved.iter().filter(|place| place.steers);
+        let steering = steering.map(|place| place.name.clone()).collect();
         let config = config.resolve(&Values::of(&vault))?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
             config,
             keyward,
             pipelines,
+            steering,
             address: OnceLock::new(),
         })
     }
@@ -208,6 +215,10 @@ impl Node for Gateway {
 
     fn trail(&self) -> &Path {
         &self.config.audit.directory
+    }
+
+    fn steers(&self, value: &ValueName) -> bool {
+        self.steering.contains(value.as_str())
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {

@@ -103,6 +103,9 @@ pub struct Unresolved {
     pub name: String,
     /// The text in which it stands, with its quotes: bytes of the file.
     pub span: Range<usize>,
+    /// Whether it decides where requests go or what runs: it stands elsewhere than
+    /// in a policy's settings.
+    pub steers: bool,
 }
 
 /// Where in the file which values stand.
@@ -126,6 +129,7 @@ pub(super) fn put_in(
         values,
         findings,
         marks: Marks::default(),
+        steers: true,
     };
     for (key, value) in table.iter_mut() {
         match key.get_ref().as_ref() {
@@ -145,6 +149,8 @@ struct Writer<'a> {
     values: Option<&'a Values>,
     findings: &'a Findings,
     marks: Marks,
+    /// Whether what is looked at is no policy's setting.
+    steers: bool,
 }
 
 impl Writer<'_> {
@@ -159,7 +165,11 @@ impl Writer<'_> {
             for (key, value) in table.iter_mut() {
                 match key.get_ref().as_ref() {
                     "name" => self.refuse(value, "a name is what other places refer to"),
-                    "settings" => self.settings(value),
+                    "settings" => {
+                        self.steers = false;
+                        self.settings(value);
+                        self.steers = true;
+                    }
                     _ => self.value(value),
                 }
             }
@@ -213,6 +223,7 @@ impl Writer<'_> {
                 self.marks.unresolved.push(Unresolved {
                     name: place.name.to_owned(),
                     span: span.clone(),
+                    steers: self.steers,
                 });
                 self.findings.leave_out(&span);
             }

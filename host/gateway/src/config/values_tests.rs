@@ -89,6 +89,16 @@ fn named_values_are_put_in_once_they_are_known() {
         .map(|place| place.name.as_str())
         .collect();
     assert_eq!(names.len(), 11, "{names:?}");
+    // All but those in settings say where requests go or what runs.
+    let steering = unresolved.unresolved.iter().filter(|place| place.steers);
+    let mut steering: Vec<&str> = steering.map(|place| place.name.as_str()).collect();
+    steering.sort_unstable();
+    assert_eq!(
+        steering,
+        [
+            "folder", "host", "host", "host", "policy", "port", "route", "route"
+        ]
+    );
     assert_eq!(unresolved.routes.len(), 0);
     assert_eq!(unresolved.route_names.len(), 1);
     assert!(unresolved.policies[0].unresolved);

@@ -57,6 +57,20 @@ impl Fault {
         }
     }
 
+    /// A named value that decides where requests go, changed by an operator alone.
+    pub(super) fn steering(who: &str, value: &ValueName) -> Self {
+        Self {
+            roles: vec![Role::Approver],
+            ..Self::of(
+                FaultCode::Forbidden,
+                format!(
+                    "{who} may not change {value}: in keyward.toml it decides where requests go or \
+                     what runs; that takes the role approver as well"
+                ),
+            )
+        }
+    }
+
     pub(super) fn forbidden(who: &str, verb: Option<Verb>) -> Self {
         let Some(verb) = verb else {
             let message = format!("{who} has no role at this gateway");

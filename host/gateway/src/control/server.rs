@@ -15,7 +15,7 @@ use super::answers::{AnswerLine, Fault, FaultCode};
 use super::denials::{Counted, Denials};
 use super::execute::{Node, Reply, check_count, check_reason, execute};
 use super::request::{Envelope, MAX_VALUE, Request, read_request_line, verb_of};
-use super::roles::{Peer, Roles};
+use super::roles::{Peer, Role, Roles};
 use super::socket::{ControlSocket, Rules};
 use super::verbs::Verb;
 
@@ -183,6 +183,12 @@ impl Desk {
             self.note_denial(peer, verb);
             return Ok(Err(Fault::forbidden(&peer.to_string(), verb)));
         }
+        if let Ok(envelope) = &envelope
+            && let Some(fault) = self.refuse_steering(&envelope.request, peer, roles)
+        {
+            self.note_denial(peer, verb);
+            return Ok(Err(fault));
+        }
         let Envelope {
             request,
             reason,
@@ -217,6 +223,15 @@ impl Desk {
             values,
             actor,
         }))
+    }
+
+    /// Where requests go, the approvers of grants have a say, too.
+    fn refuse_steering(&self, request: &Request, peer: &Peer, roles: Roles) -> Option<Fault> {
+        let (Request::ValueSet { name, .. } | Request::ValueRemove { name }) = request else {
+            return None;
+        };
+        let may = roles.is_owner() || roles.has(Role::Approver) || !self.node.steers(name);
+        (!may).then(|| Fault::steering(&peer.to_string(), name))
     }
 
     /// Puts a denial into the audit trail and the log, at once or with the next

@@ -9,6 +9,7 @@ mod vault;
 
 use std::path::Path;
 
+use keyward::names::ValueName;
 use keyward::vault::{Actor, Secret, Vault};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,6 +34,12 @@ pub trait Node: Send + Sync {
 
     /// How the gateway is doing; `None` if there is none.
     fn status(&self) -> Option<Status>;
+
+    /// Whether a named value decides where requests go or what runs, so that who
+    /// sets it decides where a granted secret goes.
+    fn steers(&self, _value: &ValueName) -> bool {
+        false
+    }
 }
 
 /// What a request brought.
