@@ -130,11 +130,7 @@ impl Vault {
         subject: &Subject,
         actor: &Actor,
     ) -> Result<ClientInfo, VaultError> {
-        let disabled = self.edit_clients(Act::ClientDisabled, name, subject, actor, |set| {
-            client(set, name, subject)?.disabled = true;
-            Ok(())
-        })?;
-        found(disabled, name, subject)
+        self.set_disabled(true, Act::ClientDisabled, name, subject, actor)
     }
 
     /// Accepts a disabled client's keys again.
@@ -147,11 +143,7 @@ impl Vault {
         subject: &Subject,
         actor: &Actor,
     ) -> Result<ClientInfo, VaultError> {
-        let enabled = self.edit_clients(Act::ClientEnabled, name, subject, actor, |set| {
-            client(set, name, subject)?.disabled = false;
-            Ok(())
-        })?;
-        found(enabled, name, subject)
+        self.set_disabled(false, Act::ClientEnabled, name, subject, actor)
     }
 
     /// Takes a client out of the set. The versions before, which have it, are kept
@@ -171,6 +163,21 @@ impl Vault {
             Ok(())
         })?;
         Ok(())
+    }
+
+    fn set_disabled(
+        &self,
+        disabled: bool,
+        act: Act,
+        name: &SecretName,
+        subject: &Subject,
+        actor: &Actor,
+    ) -> Result<ClientInfo, VaultError> {
+        let changed = self.edit_clients(act, name, subject, actor, |set| {
+            client(set, name, subject)?.disabled = disabled;
+            Ok(())
+        })?;
+        found(changed, name, subject)
     }
 
     fn are_client_keys(&self, name: &SecretName) -> Result<(), VaultError> {
