@@ -15,7 +15,6 @@ impl From<exchange::ExchangeFailure> for Failure {
         match failure {
             F::WrongPhase => Self::WrongPhase,
             F::Invalid => Self::Invalid,
-            F::Limit => Self::Limit,
             F::Unavailable => Self::Unavailable,
         }
     }

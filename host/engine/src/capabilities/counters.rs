@@ -29,10 +29,13 @@ impl Host for CallState {
         }
         let now = CallState::now(self);
         let policy = &self.policy.identity.name;
-        Ok(self
-            .shared
-            .counters
-            .increment(policy, name, by, window_seconds, now)
-            .ok_or(CounterFailure::Limit))
+        let counters = &self.shared.counters;
+        Ok(Ok(counters.increment(
+            policy,
+            name,
+            by,
+            window_seconds,
+            now,
+        )))
     }
 }
