@@ -15,6 +15,7 @@ impl From<exchange::ExchangeFailure> for Failure {
         match failure {
             F::WrongPhase => Self::WrongPhase,
             F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
             F::Unavailable => Self::Unavailable,
         }
     }
@@ -60,7 +61,6 @@ impl From<counters::CounterFailure> for Failure {
         use counters::CounterFailure as F;
         match failure {
             F::Invalid => Self::Invalid,
-            F::Limit => Self::Limit,
             F::Unavailable => Self::Unavailable,
         }
     }
