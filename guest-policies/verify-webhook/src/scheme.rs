@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 /// Signatures of one request that are looked at: a sender that rotates its key
 /// sends two.
-pub const MAX_SIGNATURES: usize = 4;
+pub(crate) const MAX_SIGNATURES: usize = 4;
 
 /// The longest time or identifier that is signed with a body, in bytes.
 const MAX_PREFACE: usize = 512;

@@ -118,11 +118,12 @@ impl Shard {
         if self.counters.len() < MOST_PER_SHARD {
             return;
         }
-        // The low bits chose the shard.
+        // The low bits chose the shard. Neighbours came about at one time, so the
+        // candidates stand far apart.
         let first = index(hash >> 32, self.counters.len());
         let candidates = (first..self.counters.len()).chain(0..first);
         let smallest = candidates
-            .take(CANDIDATES)
+            .step_by(MOST_PER_SHARD / CANDIDATES)
             .filter_map(|index| Some((index, self.counters.get_index(index)?.1)))
             // One that has ended counts as nothing.
             .min_by_key(|(_, counter)| (counter.ends_at > now, counter.value));
