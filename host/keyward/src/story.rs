@@ -122,6 +122,7 @@ impl<'a> Story<'a> {
             head,
             body,
             notes: std::mem::take(&mut story.exchange.notes),
+            upgrade: None,
         };
         let started = Instant::now();
         let egress = story.keyward.egress();
