@@ -115,6 +115,7 @@ pub use grants::{
     RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
+pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
