@@ -49,16 +49,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backend;
 mod bodies;
 mod builder;
 mod client;
 mod failure;
+mod layer;
 mod pipeline;
 mod report;
 mod story;
 mod ticker;
+mod ticket;
 mod world;
 
+pub use backend::{AnsweringBackend, Backend, BackendError, BackendFuture, UnknownRoute};
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
 pub use client::{Client, authority_of, is_unambiguous};
@@ -68,6 +72,7 @@ pub use keyward_egress as egress;
 pub use keyward_engine as engine;
 pub use keyward_names as names;
 pub use keyward_vault as vault;
+pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use pipeline::Pipeline;
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::forward;

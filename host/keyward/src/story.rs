@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use keyward_egress::{Body, EgressError, Outgoing, strip_connection};
+use keyward_egress::{Body, Outgoing, strip_connection};
 use keyward_engine::{Exchange, Phase, PolicyBody, ResponseHead, Verdict};
 use keyward_names::ExchangeId;
 use keyward_vault::PolicyIdentity;
@@ -122,11 +122,18 @@ impl<'a> Story<'a> {
             head,
             body,
             notes: std::mem::take(&mut story.exchange.notes),
+            upgrade: None,
         };
         let started = Instant::now();
         let egress = story.keyward.egress();
         let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
-        story.backend_answered(started, answer.as_ref().map(Response::status));
+        story.backend_called(Some(BackendCall {
+            outcome: answer
+                .as_ref()
+                .map(Response::status)
+                .map_err(|error| *error),
+            took: started.elapsed(),
+        }));
         match answer {
             Ok(answer) => story.outbound(answer).await,
             Err(error) => (story, Some(Failure::Egress(error))),
@@ -156,16 +163,9 @@ impl<'a> Story<'a> {
         (head, to_egress(body.into_body()))
     }
 
-    /// Notes how the call of the backend ended.
-    pub(crate) fn backend_answered(
-        &mut self,
-        started: Instant,
-        outcome: Result<http::StatusCode, &EgressError>,
-    ) {
-        self.report.backend = Some(BackendCall {
-            outcome: outcome.map_err(|error| *error),
-            took: started.elapsed(),
-        });
+    /// Notes how the call of the backend went.
+    pub(crate) fn backend_called(&mut self, call: Option<BackendCall>) {
+        self.report.backend = call;
         self.exchange.flush_logs();
     }
 
