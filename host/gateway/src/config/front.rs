@@ -64,7 +64,10 @@ impl<'a> Parser<'a> {
         let text = section.text(key)?;
         let found = words.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
-            let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let known: Vec<_> = words
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
             self.findings.add_with_help(
                 text.span,
                 format!("`{key}` can't be \"{}\"", text.value.escape_debug()),
@@ -244,10 +247,7 @@ impl<'a> Parser<'a> {
                 if !known {
                     self.findings.add_with_help(
                         text.span,
-                        format!(
-                            "clients can't upgrade to \"{}\"",
-                            text.value.escape_debug()
-                        ),
+                        format!("clients can't upgrade to \"{}\"", text.value.escape_debug()),
                         format!("write one of: \"{}\"", PROTOCOLS.join("\", \"")),
                     );
                 }

@@ -2,8 +2,8 @@
 //! plain enough to begin one, who asks, and what bounds the wait.
 
 mod oversee;
-mod sender;
 mod screen;
+mod sender;
 mod tunnel;
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use keyward::egress::Body;
 use keyward::engine::ClientTls;
 use keyward::{Failure, Keyward};
 
+use crate::config::FrontSection;
 use crate::forward::forward;
 use crate::listen::{BodyLimits, LimitedBody, Limits, Peer};
 use crate::pipeline::{Pipeline, Pipelines};
@@ -31,6 +32,17 @@ pub struct Front {
     pub trusted_proxies: Vec<IpNet>,
     /// How backends are told for whom a request is.
     pub forwarded: ForwardedHeaders,
+}
+
+impl Front {
+    /// What the configuration says.
+    pub fn of(section: &FrontSection) -> Self {
+        Self {
+            limits: section.limits,
+            trusted_proxies: section.trusted_proxies.clone(),
+            forwarded: section.forwarded,
+        }
+    }
 }
 
 /// Why a request goes no further, for [`forward`] to answer and to log.

@@ -18,7 +18,10 @@ pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Fai
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::MethodNotAllowed);
     }
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("", |target| target.as_str());
     if !is_target(target) {
         return Err(Failure::Malformed);
     }
@@ -67,7 +70,10 @@ fn host_of<B>(request: &Request<B>) -> Result<String, Failure> {
     let named = match (authority, host) {
         (Some(authority), Some(host)) => {
             // RFC 9113, 8.3.1: one must not say other than the other.
-            let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes());
+            let same = authority
+                .as_str()
+                .as_bytes()
+                .eq_ignore_ascii_case(host.as_bytes());
             if !same {
                 return Err(Failure::NoHost);
             }
@@ -123,7 +129,9 @@ mod tests {
         for target in ["/", "/a?b=%20&c={}|\"", "/%e4", "/a/;b"] {
             assert!(is_target(target), "{target}");
         }
-        for target in ["", "*", "a", "/%", "/%2", "/%zz", "/ä", "/a b", "/a#b", "/\t"] {
+        for target in [
+            "", "*", "a", "/%", "/%2", "/%zz", "/ä", "/a b", "/a#b", "/\t",
+        ] {
             assert!(!is_target(target), "{target}");
         }
     }
@@ -144,14 +152,19 @@ mod tests {
     fn a_host_is_named_once_or_twice_the_same() {
         let host = |uri: &str, hosts: &[&str]| {
             let request = Request::builder().uri(uri);
-            let request = hosts.iter().fold(request, |request, host| request.header(HOST, *host));
+            let request = hosts
+                .iter()
+                .fold(request, |request, host| request.header(HOST, *host));
             host_of(&request.body(()).unwrap_or_default())
         };
         assert_eq!(host("/", &["a.example:80"]), Ok("a.example".to_owned()));
         assert_eq!(host("/", &["[::1]"]), Ok("[::1]".to_owned()));
         assert_eq!(host("/", &["[::1]:8080"]), Ok("[::1]".to_owned()));
         assert_eq!(host("http://a.example/", &[]), Ok("a.example".to_owned()));
-        assert_eq!(host("http://a.example/", &["A.example"]), Ok("a.example".to_owned()));
+        assert_eq!(
+            host("http://a.example/", &["A.example"]),
+            Ok("a.example".to_owned())
+        );
         for (uri, hosts) in [
             ("/", &[][..]),
             ("/", &[""]),

@@ -109,7 +109,9 @@ fn address(text: &str) -> Option<IpAddr> {
             _ => text,
         },
     };
-    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+    bare.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// What a trusted proxy says about how the client connected.
@@ -148,7 +150,12 @@ fn is_proxys(name: &str) -> bool {
         "x-ssl-cert",
         "x-tls-client-cert",
     ];
-    const BEGINNINGS: [&str; 4] = ["x-forwarded-", "ssl-client-", "x-ssl-client-", "x-client-cert-"];
+    const BEGINNINGS: [&str; 4] = [
+        "x-forwarded-",
+        "ssl-client-",
+        "x-ssl-client-",
+        "x-client-cert-",
+    ];
     let is = |known: &str, name: &str| {
         known.len() == name.len()
             && known
@@ -157,13 +164,18 @@ fn is_proxys(name: &str) -> bool {
                 .all(|(known, byte)| known == byte || (known == b'-' && byte == b'_'))
     };
     NAMES.iter().any(|known| is(known, name))
-        || BEGINNINGS
-            .iter()
-            .any(|known| name.get(..known.len()).is_some_and(|start| is(known, start)))
+        || BEGINNINGS.iter().any(|known| {
+            name.get(..known.len())
+                .is_some_and(|start| is(known, start))
+        })
 }
 
 fn strip(headers: &mut HeaderMap) {
-    while let Some(name) = headers.keys().find(|name| is_proxys(name.as_str())).cloned() {
+    while let Some(name) = headers
+        .keys()
+        .find(|name| is_proxys(name.as_str()))
+        .cloned()
+    {
         headers.remove(name);
     }
 }
@@ -179,7 +191,10 @@ fn tell<B>(request: &mut Request<B>, client: IpAddr, scheme: &str, how: Forwarde
     match how {
         ForwardedHeaders::None => {}
         ForwardedHeaders::XForwarded => {
-            put(HeaderName::from_static("x-forwarded-for"), &client.to_string());
+            put(
+                HeaderName::from_static("x-forwarded-for"),
+                &client.to_string(),
+            );
             put(HeaderName::from_static("x-forwarded-proto"), scheme);
             if let Some(host) = host {
                 put(HeaderName::from_static("x-forwarded-host"), &host);
@@ -200,10 +215,11 @@ fn tell<B>(request: &mut Request<B>, client: IpAddr, scheme: &str, how: Forwarde
 }
 
 fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let authority = uri.authority().map(|authority| authority.as_str().to_owned());
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
     authority.or_else(|| headers.get(HOST)?.to_str().ok().map(str::to_owned))
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -234,7 +250,10 @@ mod tests {
 
     #[test]
     fn who_is_not_trusted_speaks_for_nobody() {
-        let said = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=198.51.100.2")];
+        let said = [
+            ("x-forwarded-for", "198.51.100.1"),
+            ("forwarded", "for=198.51.100.2"),
+        ];
         assert_eq!(client("192.0.2.7", &said), "192.0.2.7");
         // The same words from a trusted proxy count.
         assert_eq!(client("10.0.0.1", &said), "198.51.100.1");
@@ -254,12 +273,18 @@ mod tests {
         assert_eq!(said("nonsense"), "10.0.0.1");
         assert_eq!(said(""), "10.0.0.1");
         let forwarded = "for=203.0.113.9, For=\"[2001:db8::1]:80\";proto=https, for=10.1.1.1";
-        assert_eq!(client("10.0.0.1", &[("forwarded", forwarded)]), "2001:db8::1");
+        assert_eq!(
+            client("10.0.0.1", &[("forwarded", forwarded)]),
+            "2001:db8::1"
+        );
     }
 
     #[test]
     fn several_fields_are_one_list() {
-        let said = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "10.1.1.1")];
+        let said = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "10.1.1.1"),
+        ];
         assert_eq!(client("10.0.0.1", &said), "203.0.113.9");
     }
 
@@ -282,7 +307,11 @@ mod tests {
             let left: Vec<_> = headers.keys().collect();
             assert_eq!(left, ["host"]);
         }
-        let kept = [("x-forwarded", "1"), ("x-request-id", "1"), ("via", "1.1 a")];
+        let kept = [
+            ("x-forwarded", "1"),
+            ("x-request-id", "1"),
+            ("via", "1.1 a"),
+        ];
         let (_, headers) = settled("192.0.2.7", ForwardedHeaders::None, &kept);
         assert_eq!(headers.len(), 4);
     }
@@ -299,9 +328,15 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert_eq!(headers["x-forwarded-host"], "a.example");
         let (_, headers) = settled("10.0.0.1", ForwardedHeaders::Forwarded, &said);
-        assert_eq!(headers["forwarded"], "for=203.0.113.9;proto=https;host=\"a.example\"");
+        assert_eq!(
+            headers["forwarded"],
+            "for=203.0.113.9;proto=https;host=\"a.example\""
+        );
         let said = [("x-forwarded-for", "2001:db8::1")];
         let (_, headers) = settled("10.0.0.1", ForwardedHeaders::Forwarded, &said);
-        assert_eq!(headers["forwarded"], "for=\"[2001:db8::1]\";proto=http;host=\"a.example\"");
+        assert_eq!(
+            headers["forwarded"],
+            "for=\"[2001:db8::1]\";proto=http;host=\"a.example\""
+        );
     }
 }

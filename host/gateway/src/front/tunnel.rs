@@ -106,7 +106,9 @@ where
     let both = async { tokio::try_join!(there, back) };
     let silent = async {
         loop {
-            let since = *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let since = *last
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             if since.elapsed() >= patience {
                 return;
             }
@@ -132,6 +134,8 @@ async fn pass(
         }
         to.write_all(buffer.get(..read).unwrap_or_default()).await?;
         to.flush().await?;
-        *last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
+        *last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Instant::now();
     }
 }

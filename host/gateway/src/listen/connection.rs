@@ -43,6 +43,25 @@ pub struct Peer {
 }
 
 impl Peer {
+    #[cfg(test)]
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        let (_, watched) = watch::channel(Phase::Running);
+        let slots = Arc::new(super::slots::Slots::default());
+        Self {
+            address,
+            secured: None,
+            stay: Stay {
+                _slot: Arc::new(
+                    slots
+                        .take(address.ip(), None)
+                        .unwrap_or_else(|| unreachable!()),
+                ),
+                watched,
+            },
+            tunnel: Tunnel::default(),
+        }
+    }
+
     /// Says that this connection's next bytes belong to another protocol. Call it
     /// before the answer with 101 is returned.
     pub fn open_tunnel(&self) {
@@ -321,10 +340,7 @@ async fn open(stream: TcpStream, settings: &Settings) -> io::Result<Opened> {
     })
 }
 
-async fn in_time<T>(
-    time: Duration,
-    future: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+async fn in_time<T>(time: Duration, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(time, future)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

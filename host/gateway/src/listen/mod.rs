@@ -13,7 +13,7 @@ mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,9 +85,7 @@ where
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
-            slots
-                .free(|| settings.load().limits.max_connections)
-                .await;
+            slots.free(|| settings.load().limits.max_connections).await;
             listener.accept().await
         };
         let accepted = tokio::select! {

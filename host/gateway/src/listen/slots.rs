@@ -116,7 +116,15 @@ mod tests {
     fn addresses_of_one_64_network_are_one_client() {
         let slots = Arc::new(Slots::default());
         let _first = slots.take("2001:db8::1".parse().unwrap(), Some(1)).unwrap();
-        assert!(slots.take("2001:db8::2".parse().unwrap(), Some(1)).is_none());
-        assert!(slots.take("2001:db8:0:1::1".parse().unwrap(), Some(1)).is_some());
+        assert!(
+            slots
+                .take("2001:db8::2".parse().unwrap(), Some(1))
+                .is_none()
+        );
+        assert!(
+            slots
+                .take("2001:db8:0:1::1".parse().unwrap(), Some(1))
+                .is_some()
+        );
     }
 }

@@ -50,7 +50,9 @@ impl Chunks {
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             match self.state {
                 State::Data(missing) => {
-                    let here = usize::try_from(missing).unwrap_or(usize::MAX).min(rest.len());
+                    let here = usize::try_from(missing)
+                        .unwrap_or(usize::MAX)
+                        .min(rest.len());
                     taken += here;
                     let missing = missing.saturating_sub(u64::try_from(here).unwrap_or(0));
                     self.state = match missing {

@@ -68,7 +68,8 @@ fn request_line(line: &[u8]) -> Checked<RequestLine<'_>> {
     require(parts.next().is_none())?;
     // Methods are case-sensitive; backends exist to which `get` is GET.
     let (first, rest) = method.split_first().ok_or(Ambiguous)?;
-    let is_method = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(byte);
+    let is_method =
+        |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(byte);
     require(first.is_ascii_uppercase() && rest.iter().all(is_method) && method.len() <= 32)?;
     // CONNECT asks for a tunnel; there is none to be had.
     require(method != b"CONNECT")?;
@@ -79,7 +80,11 @@ fn request_line(line: &[u8]) -> Checked<RequestLine<'_>> {
     };
     // RFC 9112, 3.2: no white space, no control characters; RFC 3986: ASCII, and
     // no fragment in what is sent.
-    require(target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#'))?;
+    require(
+        target
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && *byte != b'#'),
+    )?;
     require(target.first() == Some(&b'/') || absolute_authority(target).is_some())?;
     Ok(RequestLine { target, is_one_one })
 }
@@ -111,7 +116,10 @@ impl<'a> Fields<'a> {
     fn take(&mut self, line: &'a [u8]) -> Checked<()> {
         // A line that begins with white space is a folded one (RFC 9112, 5.2),
         // and has no token before its colon.
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Ambiguous)?;
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or(Ambiguous)?;
         let (name, value) = line.split_at_checked(colon).ok_or(Ambiguous)?;
         let value = value.get(1..).unwrap_or_default();
         require(!name.is_empty() && name.iter().copied().all(is_token_byte))?;
