@@ -18,7 +18,6 @@ use super::reader::{At, Findings, Reader, type_name};
 use super::values::{self, Marks, Values};
 use super::{Config, GatewaySection, PolicySection, SecretSetting};
 
-const MAX_CONNECTIONS: usize = 4096;
 /// The most times that a route may have a request sent again.
 const MAX_RETRIES: u64 = 10;
 
@@ -136,16 +135,12 @@ impl<'a> Parser<'a> {
         let later = (Ipv4Addr::UNSPECIFIED, 0).into();
         let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
-        let max_connections = section
-            .count("max-connections")
-            .map_or(MAX_CONNECTIONS, |count| {
-                usize::try_from(count.value).unwrap_or(usize::MAX)
-            });
+        let front = self.front(&section);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
-            max_connections,
+            front,
         })
     }
 
@@ -387,11 +382,15 @@ impl<'a> Parser<'a> {
                 Steps::Document(document)
             }
         };
+        let max_body_bytes = section.count("max-body-bytes").map(|count| count.value);
+        let upgrades = self.upgrades(&section);
         section.finish();
         Some(Pipeline {
             path: path?,
             route: route?,
             steps,
+            max_body_bytes,
+            upgrades,
         })
     }
 
