@@ -50,6 +50,25 @@ pub(super) fn parse(
     }
 }
 
+/// Every section and key that is asked for while a file is read.
+#[cfg(test)]
+pub(super) fn known_keys(
+    file: &Path,
+    text: &str,
+) -> std::collections::BTreeSet<(&'static str, &'static str)> {
+    let findings = Findings::default();
+    let (mut table, _) = DeTable::parse_recoverable(text);
+    let marks = values::put_in(table.get_mut(), text, None, &findings);
+    let parser = Parser {
+        base: file.parent().unwrap_or(Path::new("")).to_owned(),
+        source: text,
+        findings: &findings,
+        marks,
+    };
+    parser.config(file, &table);
+    findings.asked()
+}
+
 pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
     pub(super) base: PathBuf,
@@ -70,6 +89,8 @@ impl<'a> Parser<'a> {
         let vault = self.vault(&root);
         let audit = self.audit(&root);
         let control = self.control(&root);
+        let log = self.log(&root);
+        let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
@@ -100,6 +121,8 @@ impl<'a> Parser<'a> {
             vault: vault?,
             audit,
             control,
+            log,
+            telemetry,
             grants,
             routes,
             route_names: names,
@@ -139,11 +162,13 @@ impl<'a> Parser<'a> {
             .map_or(MAX_CONNECTIONS, |count| {
                 usize::try_from(count.value).unwrap_or(usize::MAX)
             });
+        let watch = section.flag("watch").unwrap_or(false);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
             max_connections,
+            watch,
         })
     }
 
