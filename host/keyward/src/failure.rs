@@ -4,9 +4,9 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-use keyward::egress::{Body, EgressError, full};
-use keyward::engine::{ErrorSource, PolicyStop};
-use keyward::names::ExchangeId;
+use keyward_egress::{Body, EgressError, full};
+use keyward_engine::{ErrorSource, PolicyStop};
+use keyward_names::ExchangeId;
 
 /// Why an exchange failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
