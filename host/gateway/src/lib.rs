@@ -18,6 +18,7 @@ mod forward;
 pub mod grants;
 pub mod harden;
 pub mod listen;
+pub mod observe;
 pub mod pipeline;
 mod serve;
 pub mod suggest;

@@ -45,6 +45,8 @@ pub struct Call {
     pub phase: Phase,
     /// What it said, or why it was stopped.
     pub verdict: Result<Verdict, PolicyStop>,
+    /// When it began, from the beginning of the exchange.
+    pub at: Duration,
     /// How long it took, with what it waited for.
     pub took: Duration,
 }
@@ -54,6 +56,8 @@ pub struct Call {
 pub struct BackendCall {
     /// The answer's status, or why there is none.
     pub outcome: Result<StatusCode, EgressError>,
+    /// When it began, from the beginning of the exchange.
+    pub at: Duration,
     /// How long the head of the answer took, with the connection and with the wait
     /// for the audit trail.
     pub took: Duration,

@@ -61,6 +61,7 @@ pub(crate) struct Story<'a> {
     pipeline: &'a Pipeline,
     pub(crate) exchange: Box<Exchange>,
     report: Report,
+    began: Instant,
 }
 
 /// Where an exchange goes after a phase.
@@ -105,6 +106,7 @@ impl<'a> Story<'a> {
             pipeline,
             exchange,
             report,
+            began: Instant::now(),
         }
     }
 
@@ -164,6 +166,7 @@ impl<'a> Story<'a> {
     ) {
         self.report.backend = Some(BackendCall {
             outcome: outcome.map_err(|error| *error),
+            at: started.duration_since(self.began),
             took: started.elapsed(),
         });
         self.exchange.flush_logs();
@@ -192,6 +195,7 @@ impl<'a> Story<'a> {
                 policy: policy.name().clone(),
                 phase,
                 verdict,
+                at: started.duration_since(self.began),
                 took: started.elapsed(),
             });
             match verdict {
@@ -228,6 +232,7 @@ impl<'a> Story<'a> {
                 policy: policy.name().clone(),
                 phase,
                 verdict,
+                at: started.duration_since(self.began),
                 took: started.elapsed(),
             });
             match verdict {

@@ -100,11 +100,11 @@ mod vault;
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
-    Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned, Pulse,
-    ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile, TrailFinding,
-    TrailRecord, TrailReport, TrailStorage, UseCount, UseSummary, VerifierKeyError, VerifyError,
-    check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
-    verify_trail_against, who_used, who_used_id,
+    Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
+    Pulse, ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile,
+    TrailFinding, TrailRecord, TrailReport, TrailStorage, UseCount, UseSummary, VerifierKeyError,
+    VerifyError, check_consistency, prove_entry, query_trail, read_records, trail_extent,
+    verify_trail, verify_trail_against, who_used, who_used_id,
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{

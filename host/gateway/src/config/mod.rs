@@ -19,8 +19,8 @@ mod origin;
 mod parse;
 mod pipeline;
 mod reader;
-mod values;
 mod schema;
+mod values;
 mod vault;
 
 use std::net::SocketAddr;

@@ -117,7 +117,10 @@ mod tests {
         let schema = schema();
         let listen = &schema["properties"]["gateway"]["properties"]["listen"];
         assert_eq!(listen["type"], "string");
-        assert_eq!(schema["properties"]["gateway"]["required"], json!(["listen"]));
+        assert_eq!(
+            schema["properties"]["gateway"]["required"],
+            json!(["listen"])
+        );
         let roles = &schema["properties"]["control"]["properties"]["roles"];
         assert_eq!(roles["properties"]["viewer"]["type"], "array");
         let route = &schema["properties"]["route"]["items"];

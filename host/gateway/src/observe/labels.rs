@@ -72,7 +72,7 @@ pub(super) struct Version {
 
 /// A method as a label: one of the common ones, or `other`. A client may send any
 /// word.
-pub fn method_class(method: &Method) -> &'static str {
+pub(super) fn method_class(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -86,7 +86,7 @@ pub fn method_class(method: &Method) -> &'static str {
 }
 
 /// A status as a label: its class.
-pub fn status_class(status: StatusCode) -> &'static str {
+pub(super) fn status_class(status: StatusCode) -> &'static str {
     match status.as_u16() / 100 {
         1 => "1xx",
         2 => "2xx",

@@ -28,9 +28,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const DURATIONS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
-/// Seconds of computing of one call of a policy.
-const COMPUTING: [f64; 10] = [
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1,
+/// Seconds of one call of a policy.
+const CALLS: [f64; 11] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 1.0,
 ];
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -47,10 +47,11 @@ pub struct Metrics {
     broken_off: Family<OfPipeline, Counter>,
     running: Gauge,
     backends: Histograms<OfRoute>,
+    backend_failures: Family<OfRoute, Counter>,
     connections: Gauge,
     accepted: Counter,
     calls: Family<Calls, Counter>,
-    computing: Histograms<OfPolicy>,
+    call_durations: Histograms<OfPolicy>,
     log_lines_dropped: Counter,
     denials: Family<Denials, Counter>,
     reloads: Family<ResultLabel, Counter>,
@@ -100,8 +101,8 @@ fn durations() -> Histogram {
     Histogram::new(DURATIONS)
 }
 
-fn computing() -> Histogram {
-    Histogram::new(COMPUTING)
+fn calls() -> Histogram {
+    Histogram::new(CALLS)
 }
 
 impl Metrics {
@@ -117,10 +118,11 @@ impl Metrics {
             broken_off: Family::default(),
             running: Gauge::default(),
             backends: Family::new_with_constructor(durations),
+            backend_failures: Family::default(),
             connections: Gauge::default(),
             accepted: Counter::default(),
             calls: Family::default(),
-            computing: Family::new_with_constructor(computing),
+            call_durations: Family::new_with_constructor(calls),
             log_lines_dropped: Counter::default(),
             denials: Family::default(),
             reloads: Family::default(),
@@ -138,41 +140,178 @@ impl Metrics {
 
     fn register(&mut self) {
         let it = &mut self.registry;
-        it.register("build", "The running version", Info::new(Version {
-            version: env!("CARGO_PKG_VERSION"),
-        }));
+        it.register(
+            "build",
+            "The running version",
+            Info::new(Version {
+                version: env!("CARGO_PKG_VERSION"),
+            }),
+        );
         it.register("requests", "Requests answered", self.requests.clone());
-        it.register("request_failures", "Requests that failed, by what failed", self.failures.clone());
-        it.register_with_unit("request_duration", "From a request's head to the end of its answer", Unit::Seconds, self.durations.clone());
-        it.register_with_unit("request_body", "Bytes of bodies from clients", Unit::Bytes, self.received.clone());
-        it.register_with_unit("response_body", "Bytes of bodies to clients", Unit::Bytes, self.sent.clone());
-        it.register("responses_broken_off", "Answers that did not come to their end", self.broken_off.clone());
-        it.register("requests_running", "Requests that are being answered", self.running.clone());
-        it.register_with_unit("backend_duration", "From a request to a backend to the head of its answer", Unit::Seconds, self.backends.clone());
-        it.register("connections", "Open connections of clients", self.connections.clone());
-        it.register("connections_accepted", "Connections of clients since the start", self.accepted.clone());
-        it.register("policy_calls", "Calls of policies, by how they ended", self.calls.clone());
-        it.register_with_unit("policy_computing", "Computing time of a call of a policy", Unit::Seconds, self.computing.clone());
-        it.register("policy_log_lines_dropped", "Log lines of policies beyond their limit", self.log_lines_dropped.clone());
-        it.register("denied_exchanges", "Exchanges in which a policy was denied a use", self.denials.clone());
-        it.register("secret_uses", "Uses of secrets and refusals of them, by grant", self.scraped.uses.clone());
-        it.register("audit_records", "Entries of the audit trail", self.scraped.audit_records.clone());
-        it.register("audit_waiting", "Records that wait for the disk", self.scraped.audit_waiting.clone());
-        it.register("audit_failed", "1: the audit trail can't be written; no secret is used", self.scraped.audit_failed.clone());
-        it.register("audit_uncovered_records", "Entries that no checkpoint covers yet", self.scraped.audit_uncovered.clone());
-        it.register("vault_epoch", "How often the vault file was written", self.scraped.vault_epoch.clone());
-        it.register("vault_secrets", "Secrets in the vault", self.scraped.vault_secrets.clone());
-        it.register_with_unit("vault_file", "Length of the vault file", Unit::Bytes, self.scraped.vault_bytes.clone());
+        it.register(
+            "request_failures",
+            "Requests that failed, by what failed",
+            self.failures.clone(),
+        );
+        it.register_with_unit(
+            "request_duration",
+            "From a request's head to the end of its answer",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        it.register_with_unit(
+            "request_body",
+            "Bytes of bodies from clients",
+            Unit::Bytes,
+            self.received.clone(),
+        );
+        it.register_with_unit(
+            "response_body",
+            "Bytes of bodies to clients",
+            Unit::Bytes,
+            self.sent.clone(),
+        );
+        it.register(
+            "responses_broken_off",
+            "Answers that did not come to their end",
+            self.broken_off.clone(),
+        );
+        it.register(
+            "requests_running",
+            "Requests that are being answered",
+            self.running.clone(),
+        );
+        it.register_with_unit(
+            "backend_duration",
+            "From a request to a backend to the head of its answer",
+            Unit::Seconds,
+            self.backends.clone(),
+        );
+        it.register(
+            "backend_failures",
+            "Requests that got no answer from a backend",
+            self.backend_failures.clone(),
+        );
+        it.register(
+            "connections",
+            "Open connections of clients",
+            self.connections.clone(),
+        );
+        it.register(
+            "connections_accepted",
+            "Connections of clients since the start",
+            self.accepted.clone(),
+        );
+        it.register(
+            "policy_calls",
+            "Calls of policies, by how they ended",
+            self.calls.clone(),
+        );
+        it.register_with_unit(
+            "policy_duration",
+            "A call of a policy, with what it waited for",
+            Unit::Seconds,
+            self.call_durations.clone(),
+        );
+        it.register(
+            "policy_log_lines_dropped",
+            "Log lines of policies beyond their limit",
+            self.log_lines_dropped.clone(),
+        );
+        it.register(
+            "denied_exchanges",
+            "Exchanges in which a policy was denied a use",
+            self.denials.clone(),
+        );
+        it.register(
+            "secret_uses",
+            "Uses of secrets and refusals of them, by grant",
+            self.scraped.uses.clone(),
+        );
+        it.register(
+            "audit_records",
+            "Entries of the audit trail",
+            self.scraped.audit_records.clone(),
+        );
+        it.register(
+            "audit_waiting",
+            "Records that wait for the disk",
+            self.scraped.audit_waiting.clone(),
+        );
+        it.register(
+            "audit_failed",
+            "1: the audit trail can't be written; no secret is used",
+            self.scraped.audit_failed.clone(),
+        );
+        it.register(
+            "audit_uncovered_records",
+            "Entries that no checkpoint covers yet",
+            self.scraped.audit_uncovered.clone(),
+        );
+        it.register(
+            "vault_epoch",
+            "How often the vault file was written",
+            self.scraped.vault_epoch.clone(),
+        );
+        it.register(
+            "vault_secrets",
+            "Secrets in the vault",
+            self.scraped.vault_secrets.clone(),
+        );
+        it.register_with_unit(
+            "vault_file",
+            "Length of the vault file",
+            Unit::Bytes,
+            self.scraped.vault_bytes.clone(),
+        );
         it.register("grants", "Grants in force", self.scraped.grants.clone());
-        it.register("grants_revoked", "Grants that are revoked", self.scraped.revoked.clone());
-        it.register("config_generation", "The number of the configuration in force, from 1", self.generation.clone());
-        it.register("config_reloads", "Reloads of the configuration", self.reloads.clone());
-        it.register("config_last_reload_ok", "1: the last reload worked, or there was none", self.last_reload.clone());
-        it.register_with_unit("config_last_reload_time", "When the configuration in force was loaded, since 1970", Unit::Seconds, self.last_reload_time.clone());
-        it.register("spans_dropped", "Spans that were not exported", self.spans_dropped.clone());
-        it.register_with_unit("process_resident_memory", "Memory of the process", Unit::Bytes, self.scraped.resident.clone());
-        it.register("process_open_descriptors", "Open file descriptors of the process", self.scraped.descriptors.clone());
-        it.register("process_threads", "Threads of the process", self.scraped.threads.clone());
+        it.register(
+            "grants_revoked",
+            "Grants that are revoked",
+            self.scraped.revoked.clone(),
+        );
+        it.register(
+            "config_generation",
+            "The number of the configuration in force, from 1",
+            self.generation.clone(),
+        );
+        it.register(
+            "config_reloads",
+            "Reloads of the configuration",
+            self.reloads.clone(),
+        );
+        it.register(
+            "config_last_reload_ok",
+            "1: the last reload worked, or there was none",
+            self.last_reload.clone(),
+        );
+        it.register_with_unit(
+            "config_last_reload_time",
+            "When the configuration in force was loaded, since 1970",
+            Unit::Seconds,
+            self.last_reload_time.clone(),
+        );
+        it.register(
+            "spans_dropped",
+            "Spans that were not exported",
+            self.spans_dropped.clone(),
+        );
+        it.register_with_unit(
+            "process_resident_memory",
+            "Memory of the process",
+            Unit::Bytes,
+            self.scraped.resident.clone(),
+        );
+        it.register(
+            "process_open_descriptors",
+            "Open file descriptors of the process",
+            self.scraped.descriptors.clone(),
+        );
+        it.register(
+            "process_threads",
+            "Threads of the process",
+            self.scraped.threads.clone(),
+        );
     }
 
     /// Those of the pipeline at `path`, a name of the configuration; none: of
@@ -202,15 +341,18 @@ impl Metrics {
         Running::of(&self.connections)
     }
 
-    /// A backend's answer has begun after `took`. `route` is a name of the
-    /// configuration.
-    pub fn backend_answered(&self, route: &str, took: Duration) {
+    /// A backend has begun its answer, or given none, after `took`. `route` is a
+    /// name of the configuration.
+    pub fn backend_answered(&self, route: &str, answered: bool, took: Duration) {
         let label = OfRoute {
             route: route.to_owned(),
         };
-        self.backends
-            .get_or_create(&label)
-            .observe(took.as_secs_f64());
+        if answered {
+            let histogram = self.backends.get_or_create(&label);
+            histogram.observe(took.as_secs_f64());
+        } else {
+            self.backend_failures.get_or_create(&label).inc();
+        }
     }
 
     /// A policy was called. All three words are names of the configuration or
@@ -220,7 +362,7 @@ impl Metrics {
         policy: &str,
         phase: &'static str,
         outcome: &'static str,
-        computing: Option<Duration>,
+        took: Duration,
     ) {
         let call = Calls {
             policy: policy.to_owned(),
@@ -228,11 +370,11 @@ impl Metrics {
             outcome,
         };
         self.calls.get_or_create(&call).inc();
-        if let Some(computing) = computing {
-            let Calls { policy, phase, .. } = call;
-            let histogram = self.computing.get_or_create_owned(&OfPolicy { policy, phase });
-            histogram.observe(computing.as_secs_f64());
-        }
+        let Calls { policy, phase, .. } = call;
+        let histogram = self
+            .call_durations
+            .get_or_create_owned(&OfPolicy { policy, phase });
+        histogram.observe(took.as_secs_f64());
     }
 
     /// Log lines of policies were dropped.
@@ -265,12 +407,18 @@ impl Metrics {
 
     /// The configuration in force was loaded just now.
     pub fn loaded_now(&self) {
-        self.last_reload_time.set(jiff::Timestamp::now().as_second());
+        self.last_reload_time
+            .set(jiff::Timestamp::now().as_second());
     }
 
     /// Spans were not exported: the collector did not take them.
     pub fn spans_dropped(&self, count: u64) {
         self.spans_dropped.inc_by(count);
+    }
+
+    #[cfg(test)]
+    pub(super) fn dropped_spans(&self) -> u64 {
+        self.spans_dropped.get()
     }
 
     /// Everything, with what the vault says of itself. Reads `/proc`; takes well
@@ -301,7 +449,10 @@ impl Metrics {
         } = &self.scraped;
         for use_ in vault.use_counts() {
             let label = Uses {
-                grant: use_.grant.map(|grant| grant.to_string()).unwrap_or_default(),
+                grant: use_
+                    .grant
+                    .map(|grant| grant.to_string())
+                    .unwrap_or_default(),
                 outcome: use_.outcome.as_str(),
             };
             let counter = uses.get_or_create_owned(&label);
@@ -334,7 +485,7 @@ impl PipelineMetrics {
         let label = Requests {
             pipeline: Arc::clone(&self.path),
             method: method_class(ended.method),
-            status: status_class(ended.status),
+            status: ended.status.map_or("none", status_class),
         };
         metrics.requests.get_or_create(&label).inc();
         if let Some(failure) = ended.failure {
@@ -365,8 +516,8 @@ impl PipelineMetrics {
 pub struct Ended<'a> {
     /// Its method.
     pub method: &'a Method,
-    /// Its answer's status.
-    pub status: StatusCode,
+    /// Its answer's status; none if the client left before there was one.
+    pub status: Option<StatusCode>,
     /// What failed, in a word of ours.
     pub failure: Option<&'static str>,
     /// From its head to the end of its answer.
