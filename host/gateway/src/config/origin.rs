@@ -1,13 +1,13 @@
 //! What counts in a configuration, and where it is written.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::keys::{KEYS, Key, section_of};
+use super::keys::{KEYS, Key, Shape, section_of};
 
 /// A key with the value that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,31 @@ impl Config {
             }
         }
         all
+    }
+
+    /// The files that the configuration is made of, itself first: grants and their
+    /// lock, documents, components, certificates. Without those that are the
+    /// gateway's own to change, and those whose path holds a named value.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let base = self.file.parent().unwrap_or(Path::new(""));
+        let mut files = vec![self.file.clone()];
+        for shown in self.shown() {
+            let path = |key: &&Key| {
+                (key.section, key.name, key.shape) == (shown.section, shown.key, Shape::Path)
+            };
+            let own = ["[vault]", "[audit]", "[control]", "[engine]"].contains(&shown.section);
+            let written = shown.origin != Origin::Default;
+            if own || !written || !KEYS.iter().any(|key| path(&key)) {
+                continue;
+            }
+            if let Some(path) = unquoted(&shown.value)
+                && !path.contains("{{")
+            {
+                files.push(base.join(path));
+            }
+        }
+        files.extend(crate::grants::lock_path(self));
+        files
     }
 
     fn show(&self, key: &Key, table: Option<&DeTable<'_>>, of: Option<String>) -> Option<Shown> {
@@ -112,6 +137,14 @@ fn tables<'a, 'i>(root: &'a Spanned<DeTable<'i>>, title: &str) -> Vec<Option<&'a
     match (found.as_slice(), many) {
         ([], false) => vec![None],
         _ => found.into_iter().map(Some).collect(),
+    }
+}
+
+/// The text of a TOML string as it is written.
+fn unquoted(written: &str) -> Option<String> {
+    match DeValue::parse(written).ok()?.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        _ => None,
     }
 }
 

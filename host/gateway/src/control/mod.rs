@@ -54,7 +54,7 @@ mod socket;
 mod texts;
 mod verbs;
 
-pub use answers::{
+pub use answers::{ConfigReloaded, 
     Checkpoint, ClientEntry, ClientList, EntryError, Fault, FaultCode, GrantEntry, GrantList,
     GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed, SecretEntry,
     SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
