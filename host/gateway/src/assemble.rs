@@ -226,9 +226,7 @@ impl Loader<'_> {
     fn pipelines(&mut self, values: &Values) -> Result<Vec<Pipeline>, OpenError> {
         let config = self.config;
         let global = config.gateway.document.as_deref();
-        let global = global
-            .map(|file| read_document(file, values))
-            .transpose()?;
+        let global = global.map(|file| read_document(file, values)).transpose()?;
         let mut pipelines = Vec::with_capacity(config.pipelines.len());
         for pipeline in &config.pipelines {
             let phases = match &pipeline.steps {

@@ -21,6 +21,8 @@ mod trace_context;
 mod watch;
 
 use std::sync::Arc;
+#[cfg(feature = "otlp")]
+use std::sync::OnceLock;
 
 use crate::config::{LogSection, TelemetrySection};
 
@@ -37,7 +39,7 @@ pub struct Observer {
     metrics: Arc<Metrics>,
     log: LogSection,
     #[cfg(feature = "otlp")]
-    traces: Option<Arc<Traces>>,
+    traces: OnceLock<Arc<Traces>>,
     telemetry: TelemetrySection,
 }
 
@@ -60,7 +62,7 @@ impl Observer {
             metrics,
             log: log.clone(),
             #[cfg(feature = "otlp")]
-            traces: None,
+            traces: OnceLock::new(),
             telemetry: telemetry.clone(),
         }
     }
@@ -71,33 +73,35 @@ impl Observer {
     }
 
     /// Begins to export traces, if the configuration names a collector: with the
-    /// exporter of `before`, if it is the same one.
+    /// exporter of `before`, if that exports to the same one.
     ///
     /// Must run inside a tokio runtime with I/O and time.
-    #[must_use]
-    pub fn export(mut self, before: Option<&Observer>) -> Self {
+    pub fn export(&self, before: Option<&Observer>) {
         #[cfg(feature = "otlp")]
         {
             let same = before.filter(|before| before.telemetry == self.telemetry);
-            self.traces = match same {
-                Some(before) => before.traces.clone(),
+            let traces = match same {
+                Some(before) => before.traces.get().cloned(),
                 None => Traces::start(&self.telemetry, &self.metrics).map(Arc::new),
             };
+            if let Some(traces) = traces {
+                // It is begun once.
+                let _ = self.traces.set(traces);
+            }
         }
         #[cfg(not(feature = "otlp"))]
         {
             let _ = before;
-            if self.telemetry.otlp.take().is_some() {
+            if self.telemetry.otlp.is_some() {
                 tracing::warn!("this keyward is built without OTLP: `otlp` has no effect");
             }
         }
-        self
     }
 
     /// Sends off what has not been exported yet; for five seconds at most.
     pub async fn flush(&self) {
         #[cfg(feature = "otlp")]
-        if let Some(traces) = &self.traces {
+        if let Some(traces) = self.traces.get() {
             traces.flush().await;
         }
     }

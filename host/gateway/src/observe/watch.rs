@@ -372,7 +372,7 @@ impl Observer {
     fn begin_trace(&self, headers: &mut http::HeaderMap) -> Option<TraceContext> {
         #[cfg(feature = "otlp")]
         {
-            self.traces.as_ref()?;
+            self.traces.get()?;
             let telemetry = &self.telemetry;
             let trusted = telemetry.trust_trace_context;
             Some(TraceContext::begin(headers, trusted, telemetry.sample))
@@ -386,7 +386,7 @@ impl Observer {
 
     fn trace(&self, watch: &Watch, trace: TraceContext) {
         #[cfg(feature = "otlp")]
-        if let (Some(traces), Some(began)) = (&self.traces, watch.began_at) {
+        if let (Some(traces), Some(began)) = (self.traces.get(), watch.began_at) {
             let told = watch.told();
             let report = watch.answer.as_ref().map(|answer| &answer.report);
             traces.tell(&told, report, trace, began);

@@ -14,7 +14,9 @@ use keyward::vault::{Actor, Secret, Vault};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answers::{ConfigReloaded, Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status};
+use super::answers::{
+    ConfigReloaded, Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status,
+};
 use super::request::{MAX_REASON, Request};
 
 /// The most values that one request brings.
