@@ -34,7 +34,11 @@ fn certificate() -> (String, String, rustls::ServerConfig) {
         .with_single_cert(vec![signed.cert.der().clone()], key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    (signed.cert.pem(), signed.signing_key.serialize_pem(), config)
+    (
+        signed.cert.pem(),
+        signed.signing_key.serialize_pem(),
+        config,
+    )
 }
 
 /// A backend that speaks HTTP/2 over TLS and answers as `answer` says.
@@ -98,7 +102,10 @@ async fn a_grpc_call_reaches_its_backend_and_its_trailers_come_back() {
     let (pem, _, config) = certificate();
     let backend = http2_backend(config, |request| {
         // RFC 9110, 10.1.4: servers of gRPC insist on it.
-        let takes_trailers = request.headers().get("te").is_some_and(|te| te == "trailers");
+        let takes_trailers = request
+            .headers()
+            .get("te")
+            .is_some_and(|te| te == "trailers");
         let frames = StreamBody::new(futures_like(vec![
             Frame::data(Bytes::from_static(b"\0\0\0\0\x02hi")),
             Frame::trailers(HeaderMap::from_iter([(
@@ -192,12 +199,21 @@ async fn requests_for_a_host_that_a_connection_was_not_opened_for_are_sent_away(
     let backend = keyward_tests::Backend::start().await;
     let signed = |name: &str| {
         let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        (signed.cert.pem(), signed.signing_key.serialize_pem(), signed.cert.der().clone())
+        (
+            signed.cert.pem(),
+            signed.signing_key.serialize_pem(),
+            signed.cert.der().clone(),
+        )
     };
     let (a, b) = (signed("a.example"), signed("b.example"));
     let gateway = "[[gateway.tls.certificate]]\ncertificate-file = \"a.pem\"\nkey-file = \"a.key\"\n\
         [[gateway.tls.certificate]]\ncertificate-file = \"b.pem\"\nkey-file = \"b.key\"\n";
-    let files = [("a.pem", &a.0[..]), ("a.key", &a.1), ("b.pem", &b.0), ("b.key", &b.1)];
+    let files = [
+        ("a.pem", &a.0[..]),
+        ("a.key", &a.1),
+        ("b.pem", &b.0),
+        ("b.key", &b.1),
+    ];
     let running = start(gateway, &all_to(&backend.url()), &files).await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(a.2).unwrap();

@@ -18,11 +18,15 @@ async fn a_body_that_is_too_large_is_answered_with_413_announced_or_not() {
     let running = start("", &rest, &[]).await;
     let announced = |path: &str, length: usize| {
         let body = "x".repeat(length);
-        format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
     };
     let chunked = |path: &str, length: usize| {
         let chunks = "1\r\nx\r\n".repeat(length);
-        format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+        )
     };
     for (path, length, expected) in [
         ("/", 10, "200"),
@@ -35,7 +39,12 @@ async fn a_body_that_is_too_large_is_answered_with_413_announced_or_not() {
             assert_eq!(status(&answer), expected, "{request} {answer}");
         }
     }
-    assert!(backend.received().iter().all(|request| request.body.len() <= 20));
+    assert!(
+        backend
+            .received()
+            .iter()
+            .all(|request| request.body.len() <= 20)
+    );
 }
 
 #[tokio::test]
@@ -96,7 +105,10 @@ async fn an_exchange_that_takes_too_long_is_answered_with_504() {
     // It accepts, and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let rest = format!("[gateway.limits]\nrequest-timeout-ms = 300\n{}", all_to(&url));
+    let rest = format!(
+        "[gateway.limits]\nrequest-timeout-ms = 300\n{}",
+        all_to(&url)
+    );
     let running = start("", &rest, &[]).await;
     let answer = raw(running.address, &get("/", "")).await;
     assert_eq!(status(&answer), "504", "{answer}");
@@ -126,12 +138,16 @@ async fn methods_and_targets_that_no_gateway_passes_on_are_refused() {
 #[tokio::test]
 async fn operators_see_that_it_is_ready_and_that_it_drains() {
     let backend = Backend::start().await;
-    let gateway = "[gateway.admin]\nlisten = \"127.0.0.1:0\"\n[gateway.limits]\ndrain-delay-ms = 1500\n";
+    let gateway =
+        "[gateway.admin]\nlisten = \"127.0.0.1:0\"\n[gateway.limits]\ndrain-delay-ms = 1500\n";
     let mut running = start(gateway, &all_to(&backend.url()), &[]).await;
     let admin = running.admin.unwrap();
     let ready = async || {
         let answer = raw(admin, &get("/ready", "")).await;
-        (status(&answer).to_owned(), answer.lines().last().unwrap_or_default().to_owned())
+        (
+            status(&answer).to_owned(),
+            answer.lines().last().unwrap_or_default().to_owned(),
+        )
     };
     // It serves once it answers.
     assert_eq!(status(&raw(running.address, &get("/", "")).await), "200");

@@ -110,7 +110,12 @@ async fn without_leave_of_its_pipeline_a_request_goes_on_as_any_other() {
 async fn a_tunnel_that_is_silent_ends() {
     let (backend, _told) = echoing().await;
     let gateway = "[gateway.limits]\ntunnel-idle-timeout-ms = 300\n";
-    let running = start(gateway, &pipeline(backend, "upgrades = [\"websocket\"]"), &[]).await;
+    let running = start(
+        gateway,
+        &pipeline(backend, "upgrades = [\"websocket\"]"),
+        &[],
+    )
+    .await;
     let mut stream = upgraded(&running).await;
     let started = tokio::time::Instant::now();
     // Bytes keep it.
@@ -127,7 +132,12 @@ async fn a_tunnel_that_is_silent_ends() {
 async fn a_stop_waits_for_tunnels_and_then_cuts_them() {
     let (backend, _told) = echoing().await;
     let gateway = "[gateway.limits]\ndrain-ms = 500\n";
-    let mut running = start(gateway, &pipeline(backend, "upgrades = [\"websocket\"]"), &[]).await;
+    let mut running = start(
+        gateway,
+        &pipeline(backend, "upgrades = [\"websocket\"]"),
+        &[],
+    )
+    .await;
     let mut stream = upgraded(&running).await;
     running.stop.take().unwrap().send(()).unwrap();
     echo(&mut stream, b"still here").await;
@@ -145,7 +155,10 @@ async fn beside_a_value_of_a_secret_nothing_is_upgraded() {
     let rest = format!(
         "[grants]\nfile = \"grants.toml\"\n[[policy]]\nname = \"attach-api-key\"\ncomponent = \"{}\"\n{}",
         policy_file("attach-api-key").display(),
-        pipeline(backend, "upgrades = [\"websocket\"]\ninbound = [\"attach-api-key\"]")
+        pipeline(
+            backend,
+            "upgrades = [\"websocket\"]\ninbound = [\"attach-api-key\"]"
+        )
     );
     let files = [("grants.toml", grant)];
     let running = start_with("", &rest, &files, &[("key", canary.text())]).await;
