@@ -65,6 +65,7 @@ mod attach;
 mod audit;
 mod client_keys;
 mod clients;
+mod compiled;
 mod contents;
 pub mod disk;
 mod error;
