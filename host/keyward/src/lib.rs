@@ -52,6 +52,8 @@
 mod bodies;
 mod builder;
 mod client;
+mod code_folder;
+mod compiler;
 mod failure;
 mod pipeline;
 mod report;
@@ -62,6 +64,8 @@ mod world;
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
 pub use client::{Client, authority_of, is_unambiguous};
+pub use code_folder::CodeFolder;
+pub use compiler::{ChildCompiler, compile_as_child};
 pub use failure::Failure;
 pub use keyward_document as document;
 pub use keyward_egress as egress;
