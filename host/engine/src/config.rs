@@ -115,6 +115,8 @@ impl CodeConfig {
         config.parallel_compilation(!alone);
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         config.consume_fuel(true);
+        // An image to map would be a file.
+        config.memory_init_cow(false);
         config.memory_reservation(0);
         config.memory_reservation_for_growth(1 << 20);
         config.memory_guard_size(64 << 10);

@@ -157,6 +157,7 @@ fn how(ended: ExitStatus) -> String {
 /// Errors: a limit can't be set, a pipe broke, or the job is larger than any is. The
 /// caller ends the process then, with nothing on standard output.
 pub fn compile_as_child() -> io::Result<()> {
+    close_others()?;
     limit()?;
     let mut job = Vec::new();
     let read = io::stdin()
@@ -169,6 +170,19 @@ pub fn compile_as_child() -> io::Result<()> {
     let mut output = io::stdout().lock();
     output.write_all(&compile(&job))?;
     output.flush()
+}
+
+/// Closes what a parent of the gateway left open: what the gateway opens itself, its
+/// children don't get.
+fn close_others() -> io::Result<()> {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The one with which they were listed is closed by now.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
 
 fn limit() -> io::Result<()> {
