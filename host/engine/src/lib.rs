@@ -47,6 +47,7 @@ mod run;
     reason = "the generated bindings re-export the handles"
 )]
 mod state;
+mod tls;
 mod trusted;
 
 pub use body::{Body, BodyFailure, PolicyBody};
@@ -66,3 +67,4 @@ pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendF
 pub use profile::{Profile, Sandbox, UnknownProfile};
 pub use report::{Frame, StopReport, Used};
 pub use run::{ErrorSource, Verdict};
+pub use tls::ClientTls;
