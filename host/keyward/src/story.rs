@@ -73,7 +73,7 @@ pub(crate) struct Story<'a> {
     pub(crate) exchange: Box<Exchange>,
     report: Report,
     is_grpc: bool,
-    upgrade: Option<HeaderValue>,
+    pub(crate) upgrade: Option<HeaderValue>,
     /// What came with an answer of 101: the connection that goes on.
     switched: Option<Extensions>,
     began: Instant,
