@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use keyward::vault::new_exchange_id;
-use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_unambiguous};
+use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_grpc, is_unambiguous};
 
+use crate::front::{Oversight, Refused, tls_of};
 use crate::observe::{Answer, OfPipeline, Watch};
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -34,11 +35,17 @@ where
     let mut watch = Watch::begin(&pipelines.observer, under, id, client, &mut request);
     let forwarded = match placed {
         Ok((pipeline, _, client)) => {
+            let is_grpc = is_grpc(request.headers());
+            let oversight = request.extensions_mut().remove::<Oversight>();
             let request = request.map(|body| watch.count(body));
-            keyward::forward(keyward, &pipeline.runs, client, id, request).await
+            let exchange = keyward::forward(keyward, &pipeline.runs, client, id, request);
+            match oversight {
+                Some(oversight) => oversight.watch(id, is_grpc, exchange).await,
+                None => exchange.await,
+            }
         }
         Err(failure) => Forwarded {
-            response: failure.reply(id),
+            response: failure.reply_to(is_grpc(request.headers()), id),
             failure: Some(failure),
             report: Report::default(),
         },
@@ -55,11 +62,15 @@ fn place<'a, B>(
     client: IpAddr,
     request: &Request<B>,
 ) -> Result<Placed<'a>, Failure> {
+    if let Some(Refused(failure)) = request.extensions().get() {
+        return Err(*failure);
+    }
     let path = request.uri().path();
     if !is_unambiguous(path) {
         return Err(Failure::AmbiguousPath);
     }
     let (pipeline, under) = pipelines.place_of(path).ok_or(Failure::NoPipeline)?;
     let authority = authority_of(request)?.to_owned();
-    Ok((pipeline, under, Client::new(client, authority)))
+    let client = Client::new(client, authority).with_tls(tls_of(request));
+    Ok((pipeline, under, client))
 }

@@ -19,13 +19,15 @@ use keyward::vault::{
 use crate::assemble::{Assembled, Loaded, OpenError};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{ConfigReloaded, Node};
+use crate::front::Front;
 use crate::observe::Observer;
 use crate::pipeline::Pipelines;
-use crate::serve::{Gateway, count, hexadecimal};
+use crate::serve::{Gateway, count, hexadecimal, settings};
 
 /// Keys that a running gateway can't change: it holds what they name.
 const HELD: &[(&str, &str)] = &[
     ("[gateway]", "listen"),
+    ("[gateway.admin]", "listen"),
     ("[vault]", "file"),
     ("[vault]", "key-file"),
     ("[vault]", "credential"),
@@ -42,7 +44,6 @@ const HELD: &[(&str, &str)] = &[
 
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
-    ("[gateway]", "max-connections"),
     ("[audit]", "retention"),
     ("[log]", "level"),
     ("[log]", "format"),
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub(crate) config: Config,
     pub(crate) keyward: Keyward,
     pub(crate) pipelines: Pipelines,
+    /// How clients are treated.
+    pub(crate) front: Front,
     /// The named values that decide where requests go or what runs.
     pub(crate) steering: BTreeSet<String>,
     pub(crate) digest: [u8; 32],
@@ -108,6 +111,7 @@ impl Snapshot {
             generation,
             digest: digest(&config),
             steering: steering.map(|place| place.name.clone()).collect(),
+            front: Front::of(&config.gateway.front),
             config,
             keyward,
             pipelines: Pipelines::observed(pipelines, Arc::new(observer)),
@@ -205,6 +209,7 @@ impl Gateway {
             .map(|key| format!("{key} counts from the next start of the gateway"))
             .collect();
         let assembled = Assembled::again(&before.keyward, &as_written, &before.loaded)?;
+        let listening = settings(&assembled.config)?;
         let grants = assembled.grants.clone();
         let observer = Observer::new(
             Arc::clone(&self.metrics),
@@ -234,6 +239,7 @@ impl Gateway {
             pipelines: count(config.pipelines.len()),
             findings,
         };
+        self.listening.store(Arc::new(listening));
         self.current.store(Arc::new(next));
         Ok(reloaded)
     }

@@ -14,14 +14,15 @@ use keyward::names::ValueName;
 use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
 use tokio::net::TcpListener;
 
+use crate::admin::{self, Admin, Health, Page};
 use crate::assemble::{Assembled, OpenError};
 use crate::config::Config;
 use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, Node, Status};
 use crate::files;
-use crate::forward::forward;
+use crate::front;
 use crate::grants::{components, load_grants};
-use crate::listen::{self, Limits, Stopped};
-use crate::observe::{Metrics, Observer};
+use crate::listen::{self, Certificates, Peer, Settings, Stopped};
+use crate::observe::{CONTENT_TYPE, Metrics, Observer};
 use crate::pipeline::Pipeline;
 use crate::reload::Snapshot;
 use crate::retention::{DAY, retain};
@@ -35,6 +36,8 @@ pub struct Gateway {
     keyward: Keyward,
     /// What is in force. A request takes it once and keeps it to its end.
     pub(crate) current: ArcSwap<Snapshot>,
+    /// What the listener goes by: the same configuration.
+    pub(crate) listening: Arc<ArcSwap<Settings>>,
     /// Held while another snapshot is being made.
     pub(crate) reloading: Mutex<()>,
     /// The digest of the grants that were loaded last.
@@ -68,6 +71,7 @@ pub struct Bound {
     gateway: Arc<Gateway>,
     listener: TcpListener,
     address: SocketAddr,
+    admin: Option<TcpListener>,
     control: ControlSocket,
 }
 
@@ -84,6 +88,7 @@ impl Gateway {
         };
         let vault = Vault::open_from(&config.vault_files(), opening)?;
         let assembled = Assembled::new(&config, vault, actor, EngineConfig::default())?;
+        let listening = settings(&assembled.config)?;
         let metrics = Arc::new(Metrics::new());
         metrics.loaded_now();
         let observer = Observer::new(
@@ -98,6 +103,7 @@ impl Gateway {
             opened: config,
             keyward,
             current: ArcSwap::from_pointee(current),
+            listening: Arc::new(ArcSwap::from_pointee(listening)),
             reloading: Mutex::default(),
             grants: Mutex::new(grants),
             metrics,
@@ -141,6 +147,15 @@ impl Gateway {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
+        let admin = match snapshot.config.gateway.front.admin {
+            None => None,
+            Some(address) => {
+                let listen = |source| ServeError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(listen)?;
+                admin::warn_if_open(listener.local_addr().map_err(listen)?);
+                Some(listener)
+            }
+        };
         let control = ControlSocket::bind(
             &self.opened.control.socket,
             self.opened.control.rules.clone(),
@@ -150,6 +165,7 @@ impl Gateway {
             gateway: Arc::new(self),
             listener,
             address,
+            admin,
             control,
         })
     }
@@ -161,6 +177,12 @@ impl Bound {
         self.address
     }
 
+    /// Where administrators read its health and its metrics; the port is a real one
+    /// even if 0 was asked for. None: nowhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+
     /// The gateway, to reload its configuration while it serves.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
@@ -170,10 +192,23 @@ impl Bound {
     ///
     /// Must run inside a tokio runtime with I/O and time.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
-        let limits = Limits {
-            max_connections: self.gateway.opened.gateway.max_connections,
-            ..Limits::default()
-        };
+        let health = Arc::new(Health::new({
+            let gateway = Arc::clone(&self.gateway);
+            move || {
+                let failed = gateway.vault().audit().has_failed();
+                failed.then_some("audit unavailable")
+            }
+        }));
+        let admin = self.admin.map(|listener| {
+            let admin = Admin::new(Arc::clone(&health)).with_page("/metrics", {
+                let gateway = Arc::clone(&self.gateway);
+                move || Page {
+                    media: CONTENT_TYPE,
+                    ..Page::plain(http::StatusCode::OK, gateway.metrics())
+                }
+            });
+            tokio::spawn(admin.serve(listener, std::future::pending()))
+        });
         let control = tokio::spawn(self.control.serve(self.gateway.clone()));
         let node: Arc<dyn Node> = self.gateway.clone();
         let kept = self.gateway.opened.audit.retention;
@@ -184,22 +219,44 @@ impl Bound {
         });
         let watching = tokio::spawn(files::reload_on_change(Arc::clone(&self.gateway)));
         let gateway = Arc::clone(&self.gateway);
-        let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
+        let handler = move |peer: Peer, request: http::Request<hyper::body::Incoming>| {
             let snapshot = gateway.snapshot();
             async move {
                 let Snapshot {
-                    keyward, pipelines, ..
+                    keyward,
+                    pipelines,
+                    front,
+                    ..
                 } = &*snapshot;
-                forward(keyward, pipelines, client.ip(), request).await
+                front::answer(keyward, pipelines, front, peer, request).await
             }
         };
-        let stopped = listen::serve(self.listener, limits, handler, stop).await;
+        let stop = async {
+            stop.await;
+            health.draining();
+        };
+        health.serving();
+        let listening = Arc::clone(&self.gateway.listening);
+        let stopped = listen::serve(self.listener, listening, handler, stop).await;
+        if let Some(admin) = admin {
+            admin.abort();
+        }
         control.abort();
         retention.abort();
         watching.abort();
         self.gateway.snapshot().pipelines.observer().flush().await;
         stopped
     }
+}
+
+/// What a configuration asks of the listener. Blocks on the files of certificates.
+pub(crate) fn settings(config: &Config) -> Result<Settings, OpenError> {
+    let front = &config.gateway.front;
+    let certificates = front.tls.as_ref().map(Certificates::load).transpose()?;
+    Ok(Settings {
+        limits: front.limits,
+        certificates,
+    })
 }
 
 impl Snapshot {

@@ -56,8 +56,6 @@ pub struct Call {
 pub struct BackendCall {
     /// The answer's status, or why there is none.
     pub outcome: Result<StatusCode, EgressError>,
-    /// When it began, from the beginning of the exchange.
-    pub at: Duration,
     /// How long the head of the answer took, with the connection and with the wait
     /// for the audit trail.
     pub took: Duration,

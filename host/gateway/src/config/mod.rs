@@ -13,6 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod front;
 mod keys;
 mod observe;
 mod origin;
@@ -36,6 +37,7 @@ use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
 pub use observe::{LogFormat, LogSection, TelemetrySection};
 pub use origin::{Origin, Shown};
@@ -88,8 +90,8 @@ pub struct GatewaySection {
     pub listen: SocketAddr,
     /// A policy document that the documents of pipelines refer to with `<base/>`.
     pub document: Option<PathBuf>,
-    /// Client connections at one time; more wait. 4096 unless set.
-    pub max_connections: usize,
+    /// What it says about clients.
+    pub front: FrontSection,
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
