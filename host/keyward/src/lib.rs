@@ -73,7 +73,7 @@ pub use keyward_engine as engine;
 pub use keyward_names as names;
 pub use keyward_vault as vault;
 pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
-pub use pipeline::Pipeline;
+pub use pipeline::{NoSuchPhase, Pipeline};
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::{UpgradeTo, forward};
 pub use zeroizing_alloc::ZeroAlloc;
