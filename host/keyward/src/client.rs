@@ -60,11 +60,13 @@ pub fn authority_of<B>(request: &Request<B>) -> Result<&str, Failure> {
 }
 
 /// Whether a path means one thing only. Backends differ in what they make of dot
-/// segments, encoded separators and backslashes, so such a path could pass one
+/// segments, empty segments, encoded separators and backslashes, so such a path could pass one
 /// pipeline's policies and reach what another one guards.
 pub fn is_unambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let plain = !lower.contains('\\')
+    // Many backends read two slashes as one.
+    let plain = !lower.contains("//")
+        && !lower.contains('\\')
         && !lower.contains("%2f")
         && !lower.contains("%5c")
         && !lower.contains("%00")
@@ -99,10 +101,13 @@ mod tests {
             "/a%252fb",
             "/a%00",
             "/..",
+            "/a//b",
+            "//a",
+            "/a//",
         ] {
             assert!(!is_unambiguous(path), "{path}");
         }
-        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a//b"] {
+        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a/"] {
             assert!(is_unambiguous(path), "{path}");
         }
     }
