@@ -38,6 +38,7 @@ mod manifest;
 mod outside;
 mod query;
 mod run;
+mod shape;
 #[expect(
     unreachable_pub,
     reason = "the generated bindings re-export the handles"
