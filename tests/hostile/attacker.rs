@@ -114,28 +114,118 @@ const IMPORTS: &str = r#"
 /// its name in it, and its core type. A last parameter that is said to be `$out`
 /// is where the result goes.
 const FUNCTIONS: &[(&str, &str, &str, &str)] = &[
-    ("status", "exchange", "[method]exchange.status", "(param i32 i32)"),
-    ("set-status", "exchange", "[method]exchange.set-status", "(param i32 i32 i32)"),
-    ("header", "exchange", "[method]exchange.header", "(param i32 i32 i32 i32 i32 i32)"),
-    ("set-header", "exchange", "[method]exchange.set-header", "(param i32 i32 i32 i32 i32 i32 i32)"),
-    ("header-names", "exchange", "[method]exchange.header-names", "(param i32 i32 i32)"),
-    ("read-body", "exchange", "[method]exchange.read-body", "(param i32 i32 i32 i32)"),
-    ("write-body", "exchange", "[method]exchange.write-body", "(param i32 i32 i32 i32 i32)"),
+    (
+        "status",
+        "exchange",
+        "[method]exchange.status",
+        "(param i32 i32)",
+    ),
+    (
+        "set-status",
+        "exchange",
+        "[method]exchange.set-status",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "header",
+        "exchange",
+        "[method]exchange.header",
+        "(param i32 i32 i32 i32 i32 i32)",
+    ),
+    (
+        "set-header",
+        "exchange",
+        "[method]exchange.set-header",
+        "(param i32 i32 i32 i32 i32 i32 i32)",
+    ),
+    (
+        "header-names",
+        "exchange",
+        "[method]exchange.header-names",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "read-body",
+        "exchange",
+        "[method]exchange.read-body",
+        "(param i32 i32 i32 i32)",
+    ),
+    (
+        "write-body",
+        "exchange",
+        "[method]exchange.write-body",
+        "(param i32 i32 i32 i32 i32)",
+    ),
     ("get", "variables", "get", "(param i32 i32 i32)"),
     ("set", "variables", "set", "(param i32 i32 i32 i32 i32)"),
-    ("request", "egress", "[static]request.new", "(param i32 i32 i32 i32 i32 i32 i32)"),
-    ("request-body", "egress", "[method]request.write-body", "(param i32 i32 i32 i32)"),
-    ("response-status", "egress", "[method]response.status", "(param i32) (result i32)"),
+    (
+        "request",
+        "egress",
+        "[static]request.new",
+        "(param i32 i32 i32 i32 i32 i32 i32)",
+    ),
+    (
+        "request-body",
+        "egress",
+        "[method]request.write-body",
+        "(param i32 i32 i32 i32)",
+    ),
+    (
+        "response-status",
+        "egress",
+        "[method]response.status",
+        "(param i32) (result i32)",
+    ),
     ("send", "egress", "send", "(param i32 i32)"),
-    ("open", "secrets", "[static]credential.open", "(param i32 i32 i32)"),
-    ("attach", "secrets", "[method]credential.attach", "(param i32 i32 i32)"),
-    ("sign-request", "secrets", "[method]signer.attach", "(param i32 i32 i32)"),
-    ("open-mac", "secrets", "[static]mac-signer.open", "(param i32 i32 i32)"),
-    ("sign", "secrets", "[method]mac-signer.sign", "(param i32 i32 i32 i32)"),
-    ("verify", "secrets", "[method]mac-verifier.verify", "(param i32 i32 i32 i32 i32 i32)"),
-    ("identify", "secrets", "[method]client-keys.identify", "(param i32 i32 i32)"),
+    (
+        "open",
+        "secrets",
+        "[static]credential.open",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "attach",
+        "secrets",
+        "[method]credential.attach",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "sign-request",
+        "secrets",
+        "[method]signer.attach",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "open-mac",
+        "secrets",
+        "[static]mac-signer.open",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "sign",
+        "secrets",
+        "[method]mac-signer.sign",
+        "(param i32 i32 i32 i32)",
+    ),
+    (
+        "verify",
+        "secrets",
+        "[method]mac-verifier.verify",
+        "(param i32 i32 i32 i32 i32 i32)",
+    ),
+    (
+        "identify",
+        "secrets",
+        "[method]client-keys.identify",
+        "(param i32 i32 i32)",
+    ),
     ("log", "log", "write", "(param i32 i32 i32)"),
-    ("increment", "counters", "increment", "(param i32 i32 i32 i32 i32)"),
+    (
+        "increment",
+        "counters",
+        "increment",
+        "(param i32 i32 i32 i32 i32)",
+    ),
     ("now", "clock", "now", "(result i64)"),
     ("random", "random", "bytes", "(param i32 i32)"),
 ];
@@ -222,8 +312,8 @@ impl Attacker {
             writeln!(
                 lowered,
                 "(alias export ${instance} \"{function}\" (func ${name}'))
-                 (core func ${name} (canon lower (func ${name}') (memory $libc \"memory\")
-                   (realloc (func $libc \"realloc\")) string-encoding={encoding}))"
+                 (core func ${name} (canon lower (func ${name}') (memory (core memory $libc \"memory\"))
+                   (realloc (core func $libc \"realloc\")) string-encoding={encoding}))"
             )
             .unwrap();
             writeln!(given, "(export \"{name}\" (func ${name}))").unwrap();
@@ -241,7 +331,7 @@ impl Attacker {
         let (after, after_option) = match after {
             Some(after) => (
                 format!("(func (export \"after\") (param i32) {after})"),
-                "(post-return (func $main \"after\"))",
+                "(post-return (core func $main \"after\"))",
             ),
             None => (String::new(), ""),
         };

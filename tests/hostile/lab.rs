@@ -67,7 +67,9 @@ struct Things {
 impl World {
     /// Lets time pass, for what waits; it is not computing time.
     pub(crate) fn pass(&self, milliseconds: u64) {
-        self.0.milliseconds.fetch_add(milliseconds, Ordering::SeqCst);
+        self.0
+            .milliseconds
+            .fetch_add(milliseconds, Ordering::SeqCst);
         let mut sleepers = self.0.sleepers.lock().unwrap();
         sleepers.drain(..).for_each(Waker::wake);
     }
@@ -193,8 +195,7 @@ impl Lab {
         config.concurrent_calls = 128;
         change(&mut config);
         let world = World::default();
-        let outside = Arc::new(world.clone());
-        let engine = Arc::new(Engine::new(&config, Arc::clone(&vault), outside).unwrap());
+        let engine = Arc::new(Engine::new(&config, Arc::clone(&vault)).unwrap());
         world.0.engine.set(Arc::downgrade(&engine)).unwrap();
         Lab {
             engine,
@@ -237,6 +238,7 @@ impl Lab {
             body,
             presented,
             self.vault.begin(new_exchange_id()),
+            Arc::new(self.world.clone()),
         ))
     }
 
@@ -273,7 +275,9 @@ impl Lab {
 
     /// Loads, and calls the inbound phase once.
     pub(crate) fn strike(&self, component: &[u8]) -> Ended {
-        let policy = self.load(component).unwrap_or_else(|error| panic!("{error}"));
+        let policy = self
+            .load(component)
+            .unwrap_or_else(|error| panic!("{error}"));
         self.run(&policy)
     }
 
