@@ -249,7 +249,8 @@ const DROPS: &[(&str, &str)] = &[
 pub(crate) struct Attacker {
     /// What the phase does before it proceeds.
     pub(crate) body: String,
-    /// Further fields of `main`.
+    /// Further imports of `main`, and further fields.
+    pub(crate) imports: String,
     pub(crate) main: String,
     /// Pages of memory at the start, and at most.
     pub(crate) memory: String,
@@ -261,6 +262,8 @@ pub(crate) struct Attacker {
     pub(crate) after: Option<String>,
     /// Further fields of the component, before the phase is exported.
     pub(crate) component: String,
+    /// What stands in the phase's export beside the phase.
+    pub(crate) beside: String,
     /// How strings are encoded.
     pub(crate) encoding: &'static str,
 }
@@ -269,12 +272,14 @@ impl Default for Attacker {
     fn default() -> Self {
         Attacker {
             body: String::new(),
+            imports: String::new(),
             main: String::new(),
             memory: "1".to_owned(),
             libc: String::new(),
             realloc: String::new(),
             after: None,
             component: String::new(),
+            beside: String::new(),
             encoding: "utf8",
         }
     }
@@ -297,12 +302,14 @@ impl Attacker {
     fn text(&self) -> String {
         let Attacker {
             body,
+            imports,
             main,
             memory,
             libc,
             realloc,
             after,
             component,
+            beside,
             encoding,
         } = self;
         let mut lowered = String::new();
@@ -356,6 +363,7 @@ impl Attacker {
 (core module $Main
   (import "libc" "memory" (memory 1))
   {imported}
+  {imports}
   (data (i32.const 1000) "told")
   (func $tell (param $n i32)
     (i32.store (i32.const 1004) (local.get $n))
@@ -372,7 +380,7 @@ impl Attacker {
 (func $handle (param "exchange" (borrow $ex)) (result $vd)
   (canon lift (core func $main "handle") {after_option}))
 {component}
-(instance $inbound (export "handle" (func $handle)))
+(instance $inbound (export "handle" (func $handle)) {beside})
 (export "keyward:policy/inbound@0.1.0" (instance $inbound)))"#
         )
     }

@@ -27,6 +27,7 @@ use keyward::vault::{
     Actor, Durability, Grants, KeyEncoding, Kind, Ledger, MacAlgorithm, Secret, Vault, VaultFiles,
     new_exchange_id,
 };
+use keyward_tests::DiskControl;
 use tempfile::TempDir;
 
 /// What a guest that is called `guest` may do: attach an API key, sign with a key.
@@ -174,10 +175,33 @@ impl Lab {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::open(change, |files| {
+            Vault::open(files, Durability::Buffered).unwrap()
+        })
+    }
+
+    /// One whose audit trail has a disk that can be made to hang.
+    pub(crate) fn with_disk() -> (Self, DiskControl) {
+        let mut disk = None;
+        let lab = Self::open(
+            |_| {},
+            |files| {
+                let (storage, control) = DiskControl::storage(&files.audit);
+                disk = Some(control);
+                Vault::open_with(files, storage, Durability::Strict).unwrap()
+            },
+        );
+        (lab, disk.unwrap())
+    }
+
+    fn open(
+        change: impl FnOnce(&mut EngineConfig),
+        open: impl FnOnce(&VaultFiles) -> Vault,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let files = VaultFiles::in_directory(directory.path());
         Vault::create(&files).unwrap();
-        let vault = Arc::new(Vault::open(&files, Durability::Buffered).unwrap());
+        let vault = Arc::new(open(&files));
         let mac = Kind::HmacKey {
             algorithm: MacAlgorithm::Sha256,
             encoding: KeyEncoding::Raw,
@@ -247,7 +271,7 @@ impl Lab {
         &self,
         policy: &Policy,
         exchange: Box<Exchange>,
-    ) -> impl Future<Output = (Box<Exchange>, Result<Verdict, PolicyStop>)> {
+    ) -> impl Future<Output = (Box<Exchange>, Result<Verdict, PolicyStop>)> + Send + use<> {
         let (engine, policy) = (Arc::clone(&self.engine), policy.clone());
         async move { engine.run(&policy, Phase::Inbound, exchange).await }
     }
@@ -314,7 +338,7 @@ pub(crate) fn actor() -> Actor {
 }
 
 /// One turn of a call.
-pub(crate) fn turn<F: Future>(call: Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn turn<F: Future + ?Sized>(call: Pin<&mut F>) -> Poll<F::Output> {
     call.poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -3,7 +3,15 @@
 
 mod attacker;
 mod budgets;
+mod calls;
+mod chance;
+mod fairness;
+mod handles;
 mod lab;
+mod level;
 mod loading;
+mod memory;
+mod names;
 mod nesting;
+mod residue;
 mod time;

@@ -22,7 +22,8 @@ pub struct Limits {
     pub handles: usize,
     /// Calls of its own to backends. One more returns `limit`.
     pub egress_requests: u32,
-    /// Bytes of a body that the host holds for policies that read or write it.
+    /// Bytes of a body that the host holds for policies that read or write it; also,
+    /// of all requests together that a policy makes itself.
     pub body_bytes: usize,
     /// Log lines. Further lines are dropped and counted.
     pub log_lines: u32,
