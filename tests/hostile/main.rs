@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod attacker;
+mod bombs;
 mod budgets;
 mod calls;
 mod chance;

@@ -10,6 +10,8 @@ use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
 use crate::outside::Outside;
+use crate::report::StopReport;
+use crate::tls::ClientTls;
 
 /// A part of an exchange's life in which policies run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +108,7 @@ pub struct Exchange {
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) client_address: IpAddr,
     pub(crate) authority: String,
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// The request as policies see and change it. Client keys have been taken
     /// out; nothing attached is in it.
     pub request: http::request::Parts,
@@ -123,6 +126,7 @@ pub struct Exchange {
     pub(crate) variables: Vec<Variable>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u64,
+    pub(crate) reports: Vec<StopReport>,
     /// A policy made the response itself.
     pub(crate) responded: bool,
 }
@@ -146,6 +150,7 @@ impl Exchange {
             outside,
             client_address,
             authority,
+            tls: None,
             request,
             request_body,
             response: None,
@@ -156,8 +161,15 @@ impl Exchange {
             variables: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
+            reports: Vec::new(),
             responded: false,
         }
+    }
+
+    /// The same exchange, of a client whose TLS connection is known.
+    pub fn with_tls(mut self, tls: Option<Arc<ClientTls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The exchange's identifier.
@@ -198,18 +210,22 @@ impl Exchange {
             }
             Err(unavailable) => {
                 self.logs.clear();
+                self.reports.clear();
                 Err(unavailable)
             }
         }
     }
 
-    /// Writes the log lines that nothing holds back any more.
+    /// Writes the log lines and reports that nothing holds back any more.
     pub fn flush_logs(&mut self) {
         if !self.ledger.is_settled() {
             return;
         }
         for line in self.logs.drain(..) {
             self.outside.log(&line);
+        }
+        for report in self.reports.drain(..) {
+            self.outside.stopped(&report);
         }
     }
 

@@ -6,6 +6,7 @@ use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
 use keyward_engine::{
     LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure,
+    StopReport,
 };
 use keyward_vault::{Ledger, fill_random};
 
@@ -39,6 +40,7 @@ impl Outside for World {
                 head,
                 body,
                 notes: request.notes,
+                upgrade: None,
             };
             let answer = self
                 .egress
@@ -86,12 +88,19 @@ impl Outside for World {
             }
         }
     }
+
+    fn stopped(&self, report: &StopReport) {
+        let (policy, exchange) = (report.policy.as_str(), report.exchange);
+        tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
+    }
 }
 
 fn to_failure(error: EgressError) -> SendFailure {
     match error {
         EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
-        EgressError::Invalid | EgressError::RequestBody => SendFailure::Invalid,
+        EgressError::Invalid | EgressError::RequestBody | EgressError::RequestTimedOut => {
+            SendFailure::Invalid
+        }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
         EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
             SendFailure::Unavailable

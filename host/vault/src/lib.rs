@@ -63,8 +63,10 @@
 
 mod attach;
 mod audit;
+mod client_certificate;
 mod client_keys;
 mod clients;
+mod compiled;
 mod contents;
 pub mod disk;
 mod error;
@@ -106,6 +108,7 @@ pub use audit::{
     check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
     verify_trail_against, who_used, who_used_id,
 };
+pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
@@ -113,6 +116,7 @@ pub use grants::{
     RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
+pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
