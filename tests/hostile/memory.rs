@@ -90,7 +90,7 @@ fn big_data_fills_its_own_memory_and_no_more() {
         ..Attacker::default()
     };
     assert!(runs(&lab, &data(65_536).build()));
-    // The last byte would be outside.
+    // Control and attack: one byte decides whether the last one is outside.
     let last = (160 << 16) - (8 << 20) + 1;
     assert!(runs(&lab, &data(last - 1).build()));
     assert!(!runs(&lab, &data(last).build()));
@@ -166,6 +166,7 @@ fn huge_element_segments_end_the_guest_and_not_the_host() {
             "(table.init $t $e (i32.const 0) (i32.const {from}) (i32.const {count}))"
         ))
     };
+    // Control: where all of it is there, it is carried out.
     for (from, count, fits) in [
         (0, 100, true),
         (199_900, 100, true),

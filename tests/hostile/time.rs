@@ -261,6 +261,7 @@ fn longest_turn(profile: Profile, instruction: &str) -> Duration {
 
 #[test]
 fn one_instruction_over_all_memory_is_bounded_by_the_size_of_memory() {
+    // Control and measure: four times the memory takes about four times as long.
     // The last thing before the loop's next round looks at the clock is one of these.
     // The memory's end is where the template's own text ends: nothing of it is needed.
     let fill = |bytes: usize| {
