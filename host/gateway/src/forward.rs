@@ -215,6 +215,7 @@ async fn call_backend(
         head,
         body: to_egress(body.into_body()),
         notes: std::mem::take(&mut exchange.notes),
+        upgrade: None,
     };
     let answer = keyward.egress().send(outgoing, &mut exchange.ledger).await;
     exchange.flush_logs(keyward.outside());

@@ -4,7 +4,7 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-use keyward::egress::{Body, EgressError, full};
+use keyward::egress::{Body, EgressError, Stage, full};
 use keyward::engine::{ErrorSource, PolicyStop};
 use keyward::names::ExchangeId;
 
@@ -78,7 +78,13 @@ impl Failure {
                 EgressError::BodyTooLarge { .. } => {
                     (StatusCode::PAYLOAD_TOO_LARGE, "request body too large")
                 }
+                EgressError::RequestTimedOut => {
+                    (StatusCode::REQUEST_TIMEOUT, "request body too slow")
+                }
                 EgressError::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "backend timeout"),
+                EgressError::Unreachable(Stage::Busy) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+                }
                 EgressError::Denied => (StatusCode::BAD_GATEWAY, "policy failure"),
                 EgressError::UnknownRoute
                 | EgressError::Unreachable(_)

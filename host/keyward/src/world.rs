@@ -37,6 +37,7 @@ impl Outside for World {
                 head,
                 body,
                 notes: request.notes,
+                upgrade: None,
             };
             let answer = self
                 .egress
@@ -89,7 +90,9 @@ impl Outside for World {
 fn to_failure(error: EgressError) -> SendFailure {
     match error {
         EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
-        EgressError::Invalid | EgressError::RequestBody => SendFailure::Invalid,
+        EgressError::Invalid | EgressError::RequestBody | EgressError::RequestTimedOut => {
+            SendFailure::Invalid
+        }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
         EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
             SendFailure::Unavailable
