@@ -312,13 +312,11 @@ async fn a_body_cut_short_is_an_error_and_not_an_end() {
 #[tokio::test]
 async fn a_backend_that_does_not_answer_is_given_up() {
     let world = World::new();
-    let route = raw_backend(b"")
-        .await
-        .with_timeouts(Timeouts {
-            response: Duration::from_millis(30),
-            request_body: Duration::from_millis(30),
-            ..Timeouts::default()
-        });
+    let route = raw_backend(b"").await.with_timeouts(Timeouts {
+        response: Duration::from_millis(30),
+        request_body: Duration::from_millis(30),
+        ..Timeouts::default()
+    });
     let egress = world.egress(route);
     let sent = world.send_plain(&egress, get("/")).await;
     assert_eq!(sent.err(), Some(EgressError::TimedOut));
@@ -377,7 +375,10 @@ async fn a_connection_that_does_not_come_about_says_how_far_it_came() {
             ..Timeouts::default()
         });
     let sent = world.send_plain(&world.egress(route), get("/")).await;
-    assert_eq!(sent.err(), Some(EgressError::Unreachable(Stage::TlsTimeout)));
+    assert_eq!(
+        sent.err(),
+        Some(EgressError::Unreachable(Stage::TlsTimeout))
+    );
 }
 
 #[tokio::test]
