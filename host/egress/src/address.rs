@@ -53,7 +53,15 @@ impl FromStr for Network {
             "loopback" => return Ok(Self::Loopback),
             _ => {}
         }
-        let range: IpNet = text.parse().map_err(|_| NetworkError::Malformed)?;
+        // The standard library's reader, which takes no leading zeros: some take
+        // them for octal.
+        let (address, length) = text.split_once('/').ok_or(NetworkError::Malformed)?;
+        let address: IpAddr = address.parse().map_err(|_| NetworkError::Malformed)?;
+        if !length.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(NetworkError::Malformed);
+        }
+        let length = length.parse().map_err(|_| NetworkError::Malformed)?;
+        let range = IpNet::new(address, length).map_err(|_| NetworkError::Malformed)?;
         if range.network() != range.addr() {
             return Err(NetworkError::HostBits(range.network()));
         }
