@@ -183,6 +183,7 @@ impl Watch {
             Some(Failure::NoPipeline | Failure::AmbiguousPath | Failure::NoHost) => "gateway",
             Some(Failure::PolicyFailed | Failure::PolicyStopped(_)) => "policy",
             Some(Failure::Egress(EgressError::Denied)) => "policy",
+            Some(Failure::BodyTooLarge | Failure::BodyTooSlow) => "client",
             Some(Failure::Egress(EgressError::RequestBody)) => "client",
             Some(Failure::Egress(EgressError::Reflected)) => "guard",
             Some(Failure::Egress(_)) => "backend",
@@ -318,6 +319,9 @@ pub(super) fn failure_word(failure: Failure) -> &'static str {
         Failure::PolicyStopped(_) => "policy-stopped",
         Failure::AuditUnavailable => "audit-unavailable",
         Failure::Egress(error) => egress_word(error),
+        Failure::BodyTooLarge => "body-too-large",
+        Failure::BodyTooSlow => "body-too-slow",
+        Failure::TookTooLong => "took-too-long",
         _ => "internal",
     }
 }
@@ -329,6 +333,7 @@ fn egress_word(error: EgressError) -> &'static str {
         EgressError::AuditUnavailable => "audit-unavailable",
         EgressError::Invalid => "request-invalid",
         EgressError::RequestBody => "request-body",
+        EgressError::RequestTimedOut => "request-timed-out",
         EgressError::BodyTooLarge { .. } => "request-too-large",
         EgressError::Unreachable(_) => "backend-unreachable",
         EgressError::TimedOut => "backend-timed-out",
