@@ -1,8 +1,8 @@
-//! `cargo xtask soak`: the vault's storage under crashes, and reloads under load,
-//! at length.
+//! `cargo xtask soak`: reloads under load, the vault's storage under crashes, and
+//! the sandbox under attackers, at length.
 //!
-//! The tests of every build do the same with some hundreds, and for five seconds;
-//! see `host/vault/tests/crash` and `tests/reload`.
+//! The tests of every build do the same with some hundreds or thousands, and for
+//! five seconds; see `tests/reload`, `host/vault/tests/crash` and `tests/hostile`.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,8 @@ use crate::{guests, steps, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How many processes to kill, and how many states after a loss of power to
-    /// judge, at the least
+    /// judge, at the least; ten times as many hostile calls, and a hundred times as
+    /// many looks for what others left in a sandbox
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
     /// Do only this
@@ -32,6 +33,8 @@ pub(crate) struct Options {
 enum Part {
     /// The vault's storage under losses of power and kills
     Crash,
+    /// The sandbox under attackers
+    Attack,
     /// A gateway that is reloaded every 100 ms under load, with a secret that rotates
     Reload,
 }
@@ -45,6 +48,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if does(Part::Crash) {
         crash(options)?;
+    }
+    if does(Part::Attack) {
+        attack(options)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -78,4 +84,27 @@ fn crash(options: &Options) -> Result<()> {
             .env("KEYWARD_SOAK_SEED", seed.to_string()),
     )
     .context("a crash was not survived")
+}
+
+fn attack(options: &Options) -> Result<()> {
+    let rounds = options.rounds;
+    steps::doing(format_args!(
+        "{} hostile calls, {} looks at what others left",
+        10 * rounds,
+        100 * rounds
+    ));
+    for test in [
+        "level::memory_returns_to_its_level",
+        "residue::a_guest_finds_nothing_of_those_before_it",
+    ] {
+        steps::run(
+            workspace::cargo()
+                .current_dir(workspace::root())
+                .args(["test", "--quiet", "--package", "keyward-tests"])
+                .args(["--test", "hostile", "--", "--exact", test, "--nocapture"])
+                .env("KEYWARD_SOAK_ROUNDS", rounds.to_string()),
+        )
+        .context("a sandbox kept something")?;
+    }
+    Ok(())
 }
