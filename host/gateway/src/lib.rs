@@ -10,17 +10,24 @@
 //! exchange in crate `keyward`.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod assemble;
 pub mod config;
 pub mod control;
 pub mod denials;
+mod files;
 mod forward;
+pub mod front;
 pub mod grants;
 pub mod harden;
 pub mod listen;
+pub mod observe;
 pub mod pipeline;
+mod reload;
+mod retention;
 mod serve;
 pub mod suggest;
 
 pub use forward::forward;
+pub use reload::{ReloadError, Snapshot};
 pub use serve::{Bound, Gateway, ServeError};

@@ -1,11 +1,14 @@
 //! Pipelines: which policies run for a path, and where the request goes.
 
+use std::sync::Arc;
+
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
 
 use crate::config::PathPrefix;
 use crate::denials::Told;
+use crate::observe::{Observer, OfPipeline};
 
 /// The pipeline of a path.
 pub struct Pipeline {
@@ -13,6 +16,10 @@ pub struct Pipeline {
     pub path: PathPrefix,
     /// Its policies and its route.
     pub runs: keyward::Pipeline,
+    /// The most bytes of a request's body, in the place of the gateway's limit.
+    pub max_body_bytes: Option<u64>,
+    /// The protocols that clients may upgrade to.
+    pub upgrades: Vec<String>,
 }
 
 impl Pipeline {
@@ -20,7 +27,19 @@ impl Pipeline {
     /// order of [`Phase::ALL`]; each policy must have the phase it stands in.
     pub fn new(path: PathPrefix, route: RouteName, phases: [Vec<Policy>; 4]) -> Self {
         let runs = keyward::Pipeline::new(route, phases);
-        Pipeline { path, runs }
+        Pipeline {
+            path,
+            runs,
+            max_body_bytes: None,
+            upgrades: Vec::new(),
+        }
+    }
+
+    /// The same pipeline, with what its section says about requests.
+    pub fn with_limits(mut self, section: &crate::config::Pipeline) -> Self {
+        self.max_body_bytes = section.max_body_bytes;
+        self.upgrades.clone_from(&section.upgrades);
+        self
     }
 
     /// Where its requests go.
@@ -40,20 +59,54 @@ impl Pipeline {
 }
 
 /// All pipelines, the longest path first.
-#[derive(Default)]
 pub struct Pipelines {
     longest_first: Vec<Pipeline>,
+    /// What the exchanges of each are counted under, in the same order.
+    watched: Vec<Arc<OfPipeline>>,
     /// Which denials the log has had.
     pub(crate) told: Told,
+    /// Who is told of each exchange.
+    pub(crate) observer: Arc<Observer>,
+    /// What the exchanges are counted under that no pipeline serves.
+    pub(crate) unserved: Arc<OfPipeline>,
+}
+
+fn watched(
+    observer: &Observer,
+    path: Option<&PathPrefix>,
+    route: Option<&RouteName>,
+) -> Arc<OfPipeline> {
+    let path = path.map(PathPrefix::as_str);
+    Arc::new(OfPipeline {
+        path: path.unwrap_or_default().into(),
+        route: route.cloned(),
+        metrics: observer.metrics().pipeline(path),
+    })
+}
+
+impl Default for Pipelines {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Pipelines {
     /// These pipelines. Of two that serve a path, the longer one counts.
-    pub fn new(mut pipelines: Vec<Pipeline>) -> Self {
+    pub fn new(pipelines: Vec<Pipeline>) -> Self {
+        Self::observed(pipelines, Arc::default())
+    }
+
+    /// The same, with somebody who counts and logs what becomes of each request.
+    pub fn observed(mut pipelines: Vec<Pipeline>, observer: Arc<Observer>) -> Self {
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
+        let watched_one =
+            |pipeline: &Pipeline| watched(&observer, Some(&pipeline.path), Some(pipeline.route()));
         Pipelines {
+            watched: pipelines.iter().map(watched_one).collect(),
             longest_first: pipelines,
             told: Told::default(),
+            unserved: watched(&observer, None, None),
+            observer,
         }
     }
 
@@ -62,6 +115,17 @@ impl Pipelines {
         self.longest_first
             .iter()
             .find(|pipeline| pipeline.path.matches(path))
+    }
+
+    /// The same, with what its exchanges are counted under.
+    pub(crate) fn place_of(&self, path: &str) -> Option<(&Pipeline, &Arc<OfPipeline>)> {
+        let mut both = self.longest_first.iter().zip(&self.watched);
+        both.find(|(pipeline, _)| pipeline.path.matches(path))
+    }
+
+    /// Who is told of each exchange.
+    pub fn observer(&self) -> &Arc<Observer> {
+        &self.observer
     }
 
     /// Every pipeline.

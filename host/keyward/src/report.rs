@@ -45,6 +45,8 @@ pub struct Call {
     pub phase: Phase,
     /// What it said, or why it was stopped.
     pub verdict: Result<Verdict, PolicyStop>,
+    /// When it began, from the beginning of the exchange.
+    pub at: Duration,
     /// How long it took, with what it waited for.
     pub took: Duration,
 }

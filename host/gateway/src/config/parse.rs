@@ -18,7 +18,6 @@ use super::reader::{At, Findings, Reader, type_name};
 use super::values::{self, Marks, Values};
 use super::{Config, GatewaySection, PolicySection, SecretSetting};
 
-const MAX_CONNECTIONS: usize = 4096;
 /// The most times that a route may have a request sent again.
 const MAX_RETRIES: u64 = 10;
 
@@ -52,6 +51,25 @@ pub(super) fn parse(
     }
 }
 
+/// Every section and key that is asked for while a file is read.
+#[cfg(test)]
+pub(super) fn known_keys(
+    file: &Path,
+    text: &str,
+) -> std::collections::BTreeSet<(&'static str, &'static str)> {
+    let findings = Findings::default();
+    let (mut table, _) = DeTable::parse_recoverable(text);
+    let marks = values::put_in(table.get_mut(), text, None, &findings);
+    let parser = Parser {
+        base: file.parent().unwrap_or(Path::new("")).to_owned(),
+        source: text,
+        findings: &findings,
+        marks,
+    };
+    parser.config(file, &table);
+    findings.asked()
+}
+
 pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
     pub(super) base: PathBuf,
@@ -72,6 +90,8 @@ impl<'a> Parser<'a> {
         let vault = self.vault(&root);
         let audit = self.audit(&root);
         let control = self.control(&root);
+        let log = self.log(&root);
+        let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
@@ -102,6 +122,8 @@ impl<'a> Parser<'a> {
             vault: vault?,
             audit,
             control,
+            log,
+            telemetry,
             grants,
             routes,
             route_names: names,
@@ -136,16 +158,14 @@ impl<'a> Parser<'a> {
         let later = (Ipv4Addr::UNSPECIFIED, 0).into();
         let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
-        let max_connections = section
-            .count("max-connections")
-            .map_or(MAX_CONNECTIONS, |count| {
-                usize::try_from(count.value).unwrap_or(usize::MAX)
-            });
+        let front = self.front(&section);
+        let watch = section.flag("watch").unwrap_or(false);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
-            max_connections,
+            front,
+            watch,
         })
     }
 
@@ -387,11 +407,15 @@ impl<'a> Parser<'a> {
                 Steps::Document(document)
             }
         };
+        let max_body_bytes = section.count("max-body-bytes").map(|count| count.value);
+        let upgrades = self.upgrades(&section);
         section.finish();
         Some(Pipeline {
             path: path?,
             route: route?,
             steps,
+            max_body_bytes,
+            upgrades,
         })
     }
 
