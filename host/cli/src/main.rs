@@ -12,6 +12,7 @@ mod audit;
 mod client;
 mod command_line;
 mod completions;
+mod config;
 mod confirm;
 mod doctor;
 mod exit;
@@ -55,6 +56,7 @@ Examples:
   keyward grants check                        what is granted to whom, in words
   keyward doctor                              is everything in order?
   keyward serve                               run the gateway
+  keyward config reload                       have it take a changed configuration
   keyward secret rotate billing-key           a new value; grants stay
   keyward client add acme --generate-to k     a consumer of the API, and its key
   keyward audit who billing-key --since 7d    who used it, for what, how often?
@@ -153,6 +155,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
     Vault(vault::Vault),
@@ -161,7 +165,18 @@ enum Command {
     Man(man::Man),
 }
 
+/// With this and nothing else, the command compiles a policy for a gateway that runs:
+/// the gateway starts itself so. It is for nobody's hands, so it has no help.
+const COMPILE: &str = "compile-policy";
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == COMPILE) && arguments.next().is_none() {
+        return match keyward::compile_as_child() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let CommandLine { common, command } = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -185,6 +200,7 @@ fn main() -> ExitCode {
         Command::Value(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        Command::Config(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),
         Command::Doctor(command) => command.run(&common),
         Command::Vault(command) => command.run(&common),

@@ -1,6 +1,7 @@
 //! One request and its response while policies decide about them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -9,6 +10,8 @@ use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
 use crate::outside::Outside;
+use crate::report::StopReport;
+use crate::tls::ClientTls;
 
 /// A part of an exchange's life in which policies run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,8 +105,10 @@ pub(crate) struct Variable {
 /// holds into the audit trail.
 pub struct Exchange {
     pub(crate) id: ExchangeId,
+    pub(crate) outside: Arc<dyn Outside>,
     pub(crate) client_address: IpAddr,
     pub(crate) authority: String,
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// The request as policies see and change it. Client keys have been taken
     /// out; nothing attached is in it.
     pub request: http::request::Parts,
@@ -121,6 +126,7 @@ pub struct Exchange {
     pub(crate) variables: Vec<Variable>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u64,
+    pub(crate) reports: Vec<StopReport>,
     /// A policy made the response itself.
     pub(crate) responded: bool,
 }
@@ -128,7 +134,8 @@ pub struct Exchange {
 impl Exchange {
     /// An exchange at its beginning. `request` must have had its client keys
     /// taken out by [`keyward_vault::Vault::take_client_keys`], which gives
-    /// `presented`; `authority` is what the client asked for.
+    /// `presented`; `authority` is what the client asked for. `outside` stays the
+    /// exchange's world to its end, whatever others get meanwhile.
     pub fn new(
         client_address: IpAddr,
         authority: String,
@@ -136,11 +143,14 @@ impl Exchange {
         request_body: PolicyBody,
         presented: Presented,
         ledger: Ledger,
+        outside: Arc<dyn Outside>,
     ) -> Self {
         Exchange {
             id: ledger.exchange(),
+            outside,
             client_address,
             authority,
+            tls: None,
             request,
             request_body,
             response: None,
@@ -151,8 +161,15 @@ impl Exchange {
             variables: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
+            reports: Vec::new(),
             responded: false,
         }
+    }
+
+    /// The same exchange, of a client whose TLS connection is known.
+    pub fn with_tls(mut self, tls: Option<Arc<ClientTls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The exchange's identifier.
@@ -184,27 +201,31 @@ impl Exchange {
     /// of this exchange leaves the host.
     ///
     /// Cancel-safe. Errors: the trail can't be written; the lines are dropped.
-    pub async fn settle(&mut self, outside: &dyn Outside) -> Result<Durable, AuditUnavailable> {
+    pub async fn settle(&mut self) -> Result<Durable, AuditUnavailable> {
         let durable = self.ledger.barrier().await;
         match durable {
             Ok(durable) => {
-                self.flush_logs(outside);
+                self.flush_logs();
                 Ok(durable)
             }
             Err(unavailable) => {
                 self.logs.clear();
+                self.reports.clear();
                 Err(unavailable)
             }
         }
     }
 
-    /// Writes the log lines that nothing holds back any more.
-    pub fn flush_logs(&mut self, outside: &dyn Outside) {
+    /// Writes the log lines and reports that nothing holds back any more.
+    pub fn flush_logs(&mut self) {
         if !self.ledger.is_settled() {
             return;
         }
         for line in self.logs.drain(..) {
-            outside.log(&line);
+            self.outside.log(&line);
+        }
+        for report in self.reports.drain(..) {
+            self.outside.stopped(&report);
         }
     }
 

@@ -1,83 +1,112 @@
 //! Pipelines: which policies run for a path, and where the request goes.
 
+use std::sync::Arc;
+
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
 
 use crate::config::PathPrefix;
 use crate::denials::Told;
+use crate::observe::{Observer, OfPipeline};
 
-/// The policies of a path.
+/// The pipeline of a path.
 pub struct Pipeline {
     /// The path that it serves, and everything below it.
     pub path: PathPrefix,
-    /// Where its requests go.
-    pub route: RouteName,
-    inbound: Vec<Policy>,
-    backend: Vec<Policy>,
-    outbound: Vec<Policy>,
-    on_error: Vec<Policy>,
-    /// Every policy once, for taking out the client keys that any of them may
-    /// identify.
-    identities: Vec<PolicyIdentity>,
+    /// Its policies and its route.
+    pub runs: keyward::Pipeline,
+    /// The most bytes of a request's body, in the place of the gateway's limit.
+    pub max_body_bytes: Option<u64>,
+    /// The protocols that clients may upgrade to.
+    pub upgrades: Vec<String>,
 }
 
 impl Pipeline {
     /// A pipeline of these policies. `phases` holds each phase's policies in the
     /// order of [`Phase::ALL`]; each policy must have the phase it stands in.
     pub fn new(path: PathPrefix, route: RouteName, phases: [Vec<Policy>; 4]) -> Self {
-        let mut identities: Vec<PolicyIdentity> = Vec::new();
-        for policy in phases.iter().flatten() {
-            if identities
-                .iter()
-                .all(|known| known.name != policy.identity().name)
-            {
-                identities.push(policy.identity().clone());
-            }
-        }
-        let [inbound, backend, outbound, on_error] = phases;
+        let runs = keyward::Pipeline::new(route, phases);
         Pipeline {
             path,
-            route,
-            inbound,
-            backend,
-            outbound,
-            on_error,
-            identities,
+            runs,
+            max_body_bytes: None,
+            upgrades: Vec::new(),
         }
+    }
+
+    /// The same pipeline, with what its section says about requests.
+    pub fn with_limits(mut self, section: &crate::config::Pipeline) -> Self {
+        self.max_body_bytes = section.max_body_bytes;
+        self.upgrades.clone_from(&section.upgrades);
+        self
+    }
+
+    /// Where its requests go.
+    pub fn route(&self) -> &RouteName {
+        self.runs.route()
     }
 
     /// A phase's policies, in order.
     pub fn policies(&self, phase: Phase) -> &[Policy] {
-        match phase {
-            Phase::Inbound => &self.inbound,
-            Phase::Backend => &self.backend,
-            Phase::Outbound => &self.outbound,
-            Phase::OnError => &self.on_error,
-        }
+        self.runs.policies(phase)
     }
 
     /// Every policy of the pipeline, once.
     pub fn identities(&self) -> &[PolicyIdentity] {
-        &self.identities
+        self.runs.identities()
     }
 }
 
 /// All pipelines, the longest path first.
-#[derive(Default)]
 pub struct Pipelines {
     longest_first: Vec<Pipeline>,
+    /// What the exchanges of each are counted under, in the same order.
+    watched: Vec<Arc<OfPipeline>>,
     /// Which denials the log has had.
     pub(crate) told: Told,
+    /// Who is told of each exchange.
+    pub(crate) observer: Arc<Observer>,
+    /// What the exchanges are counted under that no pipeline serves.
+    pub(crate) unserved: Arc<OfPipeline>,
+}
+
+fn watched(
+    observer: &Observer,
+    path: Option<&PathPrefix>,
+    route: Option<&RouteName>,
+) -> Arc<OfPipeline> {
+    let path = path.map(PathPrefix::as_str);
+    Arc::new(OfPipeline {
+        path: path.unwrap_or_default().into(),
+        route: route.cloned(),
+        metrics: observer.metrics().pipeline(path),
+    })
+}
+
+impl Default for Pipelines {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Pipelines {
     /// These pipelines. Of two that serve a path, the longer one counts.
-    pub fn new(mut pipelines: Vec<Pipeline>) -> Self {
+    pub fn new(pipelines: Vec<Pipeline>) -> Self {
+        Self::observed(pipelines, Arc::default())
+    }
+
+    /// The same, with somebody who counts and logs what becomes of each request.
+    pub fn observed(mut pipelines: Vec<Pipeline>, observer: Arc<Observer>) -> Self {
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
+        let watched_one =
+            |pipeline: &Pipeline| watched(&observer, Some(&pipeline.path), Some(pipeline.route()));
         Pipelines {
+            watched: pipelines.iter().map(watched_one).collect(),
             longest_first: pipelines,
             told: Told::default(),
+            unserved: watched(&observer, None, None),
+            observer,
         }
     }
 
@@ -88,32 +117,21 @@ impl Pipelines {
             .find(|pipeline| pipeline.path.matches(path))
     }
 
+    /// The same, with what its exchanges are counted under.
+    pub(crate) fn place_of(&self, path: &str) -> Option<(&Pipeline, &Arc<OfPipeline>)> {
+        let mut both = self.longest_first.iter().zip(&self.watched);
+        both.find(|(pipeline, _)| pipeline.path.matches(path))
+    }
+
+    /// Who is told of each exchange.
+    pub fn observer(&self) -> &Arc<Observer> {
+        &self.observer
+    }
+
     /// Every pipeline.
     pub fn iter(&self) -> impl Iterator<Item = &Pipeline> {
         self.longest_first.iter()
     }
-}
-
-/// Whether a path means one thing only. Backends differ in what they make of dot
-/// segments, encoded separators and backslashes, so such a path could pass one
-/// pipeline's policies and reach what another one guards.
-pub fn is_unambiguous(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let plain = !lower.contains('\\')
-        && !lower.contains("%2f")
-        && !lower.contains("%5c")
-        && !lower.contains("%00")
-        && !lower.contains("%25");
-    plain
-        && lower.split('/').all(|segment| {
-            // A path parameter would hide a dot segment: `/..;x/`.
-            let name = segment
-                .split(';')
-                .next()
-                .unwrap_or(segment)
-                .replace("%2e", ".");
-            name != "." && name != ".."
-        })
 }
 
 #[cfg(test)]
@@ -147,27 +165,5 @@ mod tests {
     fn nothing_serves_a_path_outside_of_every_pipeline() {
         assert!(pipelines(&["/a"]).of("/b").is_none());
         assert!(pipelines(&["/a"]).of("/abc").is_none());
-    }
-
-    #[test]
-    fn a_path_that_could_mean_two_things_is_refused() {
-        for path in [
-            "/a/../b",
-            "/a/./b",
-            "/a/%2e%2e/b",
-            "/a/%2E./b",
-            "/a%2fb",
-            "/a%5Cb",
-            "/a\\b",
-            "/a/..;x/b",
-            "/a%252fb",
-            "/a%00",
-            "/..",
-        ] {
-            assert!(!is_unambiguous(path), "{path}");
-        }
-        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a//b"] {
-            assert!(is_unambiguous(path), "{path}");
-        }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use keyward_egress::{Egress, Route, SetupError};
+use keyward_egress::{Connect, Dialer, Egress, Resolver, Route, SetupError};
 use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
 use crate::ticker;
 use crate::world::World;
 
-/// A vault, an engine and an egress that work together. Cheap to clone.
+/// A vault, an engine and an egress that work together. Cheap to clone; an exchange
+/// keeps what it began with to its end.
 #[derive(Clone)]
 pub struct Keyward {
     engine: Arc<Engine>,
-    egress: Arc<Egress>,
+    world: Arc<World>,
 }
 
 /// What goes into a [`Keyward`].
@@ -21,6 +22,7 @@ pub struct Builder {
     vault: Vault,
     engine: EngineConfig,
     routes: Vec<Route>,
+    dialer: Dialer,
     #[cfg(feature = "guest-debug")]
     observer: Option<keyward_engine::MemoryObserver>,
 }
@@ -47,6 +49,7 @@ impl Keyward {
             vault,
             engine: EngineConfig::default(),
             routes: Vec::new(),
+            dialer: Dialer::default(),
             #[cfg(feature = "guest-debug")]
             observer: None,
         }
@@ -59,7 +62,7 @@ impl Keyward {
 
     /// Sends requests.
     pub fn egress(&self) -> &Egress {
-        &self.egress
+        &self.world.egress
     }
 
     /// Secrets, grants and the audit trail.
@@ -68,8 +71,25 @@ impl Keyward {
     }
 
     /// Clock, randomness and log, as policies see them.
-    pub fn outside(&self) -> &dyn Outside {
-        &**self.engine.outside()
+    pub fn outside(&self) -> Arc<dyn Outside> {
+        Arc::clone(&self.world) as Arc<dyn Outside>
+    }
+
+    /// The same vault, engine and policies with other routes. A route that is equal
+    /// to one of before keeps its connections; exchanges that have begun go on with
+    /// the routes of before.
+    ///
+    /// Blocks while it reads certificate authorities. Errors: a route can't be
+    /// prepared.
+    pub fn with_routes(
+        &self,
+        routes: impl IntoIterator<Item = Route>,
+    ) -> Result<Keyward, SetupError> {
+        let egress = self.world.egress.with_routes(routes)?;
+        Ok(Keyward {
+            engine: Arc::clone(&self.engine),
+            world: Arc::new(World { egress }),
+        })
     }
 }
 
@@ -85,6 +105,25 @@ impl Builder {
     #[must_use]
     pub fn routes(mut self, routes: impl IntoIterator<Item = Route>) -> Self {
         self.routes.extend(routes);
+        self
+    }
+
+    /// Dials addresses in another way than over TCP: through a proxy, say, or from
+    /// a certain network. It gets an address that was vetted and gives a connection;
+    /// TLS and what is written stay with egress. Over an `https` route the connection
+    /// carries TLS; over an `http` one, which stays on this machine, it carries what is
+    /// attached as it is.
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connect + 'static) -> Self {
+        self.dialer.connector = Arc::new(connector);
+        self
+    }
+
+    /// Looks names up in another way than the system's. What it finds is vetted
+    /// against the route's networks.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.dialer.resolver = Arc::new(resolver);
         self
     }
 
@@ -109,11 +148,8 @@ impl Builder {
     /// Errors: see [`BuildError`].
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
-        let egress = Arc::new(Egress::new(self.routes, Arc::clone(&vault))?);
-        let world = Arc::new(World {
-            egress: Arc::clone(&egress),
-        });
-        let engine = Engine::new(&self.engine, vault, world)?;
+        let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {
             Some(observer) => engine.with_memory_observer(observer),
@@ -121,6 +157,7 @@ impl Builder {
         };
         let engine = Arc::new(engine);
         ticker::start(&engine).map_err(BuildError::Ticker)?;
-        Ok(Keyward { engine, egress })
+        let world = Arc::new(World { egress });
+        Ok(Keyward { engine, world })
     }
 }

@@ -1,19 +1,22 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
 use keyward_engine::{
     LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure,
+    StopReport,
 };
 use keyward_vault::{Ledger, fill_random};
 
 use crate::bodies::to_engine;
 
+/// On cache lines of its own: the count of its `Arc` changes with each exchange on
+/// every core.
+#[repr(align(128))]
 pub(crate) struct World {
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Egress,
 }
 
 impl Outside for World {
@@ -37,6 +40,7 @@ impl Outside for World {
                 head,
                 body,
                 notes: request.notes,
+                upgrade: None,
             };
             let answer = self
                 .egress
@@ -84,12 +88,19 @@ impl Outside for World {
             }
         }
     }
+
+    fn stopped(&self, report: &StopReport) {
+        let (policy, exchange) = (report.policy.as_str(), report.exchange);
+        tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
+    }
 }
 
 fn to_failure(error: EgressError) -> SendFailure {
     match error {
         EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
-        EgressError::Invalid | EgressError::RequestBody => SendFailure::Invalid,
+        EgressError::Invalid | EgressError::RequestBody | EgressError::RequestTimedOut => {
+            SendFailure::Invalid
+        }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
         EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
             SendFailure::Unavailable

@@ -63,8 +63,10 @@
 
 mod attach;
 mod audit;
+mod client_certificate;
 mod client_keys;
 mod clients;
+mod compiled;
 mod contents;
 pub mod disk;
 mod error;
@@ -101,18 +103,20 @@ pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
-    ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile, TrailFinding,
-    TrailRecord, TrailReport, TrailStorage, UseSummary, VerifierKeyError, VerifyError,
-    check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
-    verify_trail_against, who_used, who_used_id,
+    Pulse, ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile,
+    TrailFinding, TrailRecord, TrailReport, TrailStorage, UseCount, UseSummary, VerifierKeyError,
+    VerifyError, check_consistency, prove_entry, query_trail, read_records, trail_extent,
+    verify_trail, verify_trail_against, who_used, who_used_id,
 };
+pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, Surroundings, Terms,
+    RequestSignature, ResponseMode, Surroundings, Terms, WhenReflected,
 };
-pub use guard::{Found, Guard, GuardStream, Reflected};
+pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
+pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};

@@ -10,7 +10,9 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use wasmtime::component::Resource;
 
-use crate::bindings::keyward::policy::exchange::{ExchangeFailure, Host, HostExchange, Side};
+use crate::bindings::keyward::policy::exchange::{
+    ClientCertificate, ExchangeFailure, Host, HostExchange, Side,
+};
 use crate::body::{PolicyBody, Pulled};
 use crate::exchange::{Phase, ResponseHead};
 use crate::headers;
@@ -48,7 +50,7 @@ impl CallState {
             Some(query) if !query.is_empty() => format!("{path}?{query}"),
             _ => path.to_owned(),
         };
-        if text.len() > self.shared.limits.header_bytes {
+        if text.len() > self.policy.limits.header_bytes {
             return Err(ExchangeFailure::Limit);
         }
         let path_and_query = PathAndQuery::try_from(text).map_err(|_| ExchangeFailure::Invalid)?;
@@ -69,6 +71,42 @@ impl HostExchange for CallState {
     fn client_address(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {
         self.enter()?;
         Ok(self.exchange.client_address.to_string())
+    }
+
+    fn server_name(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        let tls = self.exchange.tls.as_deref();
+        Ok(tls.and_then(|tls| tls.server_name.clone()))
+    }
+
+    fn client_certificate(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+    ) -> wasmtime::Result<Option<ClientCertificate>> {
+        self.enter()?;
+        let tls = self.exchange.tls.as_deref();
+        Ok(tls.and_then(|tls| tls.certificate.clone()).map(|facts| {
+            let keyward_vault::ClientCertificate {
+                subject,
+                issuer,
+                serial,
+                dns_names,
+                uris,
+                sha256,
+                not_before,
+                not_after,
+            } = facts;
+            ClientCertificate {
+                subject,
+                issuer,
+                serial,
+                dns_names,
+                uris,
+                sha256,
+                not_before,
+                not_after,
+            }
+        }))
     }
 
     fn method(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {
@@ -160,7 +198,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
+        let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
         Ok(
             headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
                 let map = self.writable(of)?;
@@ -182,7 +220,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
+        let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
         Ok(
             headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
                 let map = self.writable(of)?;
@@ -253,23 +291,19 @@ impl HostExchange for CallState {
     ) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
-        let most = self.shared.limits.body_bytes;
+        let most = self.policy.limits.body_bytes;
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
-            .min(self.shared.limits.call_bytes);
+            .min(self.policy.limits.call_bytes);
+        let exchange = &mut *self.exchange;
         let (body, cursor) = match of {
-            Side::Request => (&mut self.exchange.request_body, &mut self.request_cursor),
-            Side::Response if self.exchange.response.is_some() => {
-                (&mut self.exchange.response_body, &mut self.response_cursor)
+            Side::Request => (&mut exchange.request_body, &mut self.request_cursor),
+            Side::Response if exchange.response.is_some() => {
+                (&mut exchange.response_body, &mut self.response_cursor)
             }
             Side::Response => return Ok(Err(ExchangeFailure::WrongPhase)),
         };
-        let pulled = within(
-            &*self.shared.outside,
-            patience,
-            body.pull(cursor, max, most),
-        )
-        .await;
+        let pulled = within(&*exchange.outside, patience, body.pull(cursor, max, most)).await;
         Ok(match pulled {
             Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
             Some(Pulled::End) => Ok(None),
@@ -280,7 +314,7 @@ impl HostExchange for CallState {
 
     fn write_body(&mut self, _: Resource<ExchangeHandle>, of: Side, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.shared.limits.body_bytes;
+        let most = self.policy.limits.body_bytes;
         let open = self.response_is_open() && self.exchange.response.is_some();
         let (body, cursor): (&mut PolicyBody, _) = match of {
             Side::Request if self.phase.before_backend() => {

@@ -99,7 +99,7 @@ fn a_whole_file_is_read() {
     assert_eq!(config.routes.len(), 2);
     assert_eq!(config.routes[0].base_path(), "/v1");
     assert_eq!(
-        config.routes[0].response_timeout(),
+        config.routes[0].timeouts().response,
         Duration::from_millis(1500)
     );
     assert_eq!(
@@ -155,7 +155,7 @@ fn everything_that_is_wrong_is_found_at_once() {
     let found = findings(
         r#"[gateway]
 listen = "localhost"
-max-connections = 0
+limits = { max-connections = 0 }
 [audit]
 durabilty = "strict"
 [[route]]
@@ -182,7 +182,7 @@ path = "/a"
     );
     let expected = [
         "2:10 `listen` is not an address and a port",
-        "3:19 `max-connections` must be 1 to 4294967296",
+        "3:30 `max-connections` must be 1 to 4294967296",
         "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability, retention",
         "7:8 ",
         "11:7 `url`: http:// is for this machine only",
@@ -231,7 +231,7 @@ fn a_finding_shows_its_line_with_a_caret() {
     assert!(shown.contains("listen-backlog = 7"), "{shown}");
     assert!(shown.contains("^^^^^^^^^^^^^^"), "{shown}");
     assert!(
-        shown.contains("valid keys: listen, document, max-connections"),
+        shown.contains("valid keys: listen, document, trusted-proxies"),
         "{shown}"
     );
 }
@@ -250,6 +250,75 @@ fn a_route_trusts_the_certificates_it_names() {
     assert_eq!(*config.routes[0].roots(), Roots::Pem(b"pem".to_vec()));
     let errors = parse(&file, &text("missing.pem"), None).unwrap_err();
     assert!(errors.to_string().contains("missing.pem"), "{errors}");
+}
+
+#[test]
+fn a_route_says_where_it_may_lead_and_how_long_it_waits() {
+    let text = r#"
+[gateway]
+listen = "127.0.0.1:1"
+[vault]
+[[route]]
+name = "inside"
+url = "https://billing.internal"
+networks = ["private", "203.0.113.7/32"]
+resolve-timeout-ms = 1
+connect-timeout-ms = 2
+tls-timeout-ms = 3
+request-body-timeout-ms = 4
+response-timeout-ms = 5
+body-timeout-ms = 6
+idle-timeout-ms = 7
+max-connections = 8
+retries = 0
+[[route]]
+name = "metadata"
+url = "https://169.254.169.254"
+networks = ["169.254.169.254/32"]
+"#;
+    let config = parse_text(text).unwrap();
+    let route = &config.routes[0];
+    let networks: Vec<String> = route.networks().iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["private", "203.0.113.7/32"]);
+    let millis = Duration::from_millis;
+    let timeouts = Timeouts {
+        resolve: millis(1),
+        connect: millis(2),
+        tls: millis(3),
+        request_body: millis(4),
+        response: millis(5),
+        body: millis(6),
+        idle: millis(7),
+    };
+    assert_eq!(*route.timeouts(), timeouts);
+    assert_eq!((route.max_connections(), route.retries()), (8, 0));
+    let unsaid = parse_text(WHOLE).unwrap();
+    assert_eq!(unsaid.routes[0].networks(), [Network::Public]);
+    assert_eq!(*unsaid.routes[1].timeouts(), Timeouts::default());
+}
+
+#[test]
+fn a_route_that_could_lead_nowhere_or_anywhere_is_refused() {
+    let route = |lines: &str| {
+        let text = format!(
+            "[gateway]\nlisten = \"127.0.0.1:1\"\n[vault]\n[[route]]\nname = \"a\"\n{lines}\n"
+        );
+        findings(&text).remove(0)
+    };
+    let named = "url = \"https://a.example\"\n";
+    for (networks, message) in [
+        ("[]", "`networks` is empty"),
+        ("[\"inside\"]", "`networks`: not a network"),
+        ("[\"10.1.0.0/8\"]", "the range begins at 10.0.0.0"),
+        ("\"public\"", "`networks` must be an array of strings"),
+    ] {
+        let found = route(&format!("{named}networks = {networks}"));
+        assert!(found.contains(message), "{found}");
+    }
+    let found = route(&format!("{named}retries = 11"));
+    assert!(found.contains("`retries` must be 0 to 10"), "{found}");
+    let found = route("url = \"https://169.254.169.254\"\nnetworks = [\"private\"]");
+    assert!(found.contains("a platform serves credentials"), "{found}");
 }
 
 #[test]

@@ -170,6 +170,24 @@ pub struct GrantsReloaded {
     pub findings: Vec<String>,
 }
 
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigReloaded {
+    /// The number of the configuration in force, from 1 at the start.
+    pub generation: u64,
+    /// The digest of its files, hexadecimal, as the audit trail has it.
+    pub digest: String,
+    /// Its routes, policies and pipelines.
+    pub routes: u64,
+    /// See `routes`.
+    pub policies: u64,
+    /// See `routes`.
+    pub pipelines: u64,
+    /// What is odd about it, in words: keys that count from the next start.
+    pub findings: Vec<String>,
+}
+
 /// The newest checkpoint of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -208,6 +226,9 @@ pub struct SecretEntry {
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionEntry>,
+    /// Whether its value is too short to be searched for in answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short: bool,
     /// When it was added (RFC 3339).
     pub created: String,
     /// When the version in use was added (RFC 3339).
@@ -244,6 +265,7 @@ impl From<&SecretInfo> for SecretEntry {
             state: info.state.as_str().to_owned(),
             version: info.version,
             versions: versions.collect(),
+            short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
         }
@@ -263,6 +285,7 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             state: word(states, &entry.state, |state| state.as_str())?,
             version: entry.version,
             versions: versions.collect::<Result<_, _>>()?,
+            is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
         })

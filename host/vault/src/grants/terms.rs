@@ -5,7 +5,9 @@ use http::HeaderName;
 use keyward_names::Alias;
 
 use super::fields::{Found, text};
-use super::grant::{Component, KeyPlace, Placement, RequestSignature, Terms};
+use super::grant::{
+    Component, KeyPlace, Placement, RequestSignature, ResponseMode, Terms, WhenReflected,
+};
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
@@ -17,36 +19,6 @@ const MAX_SIGNED_BODY_BYTES: u64 = 64 << 20;
 const DEFAULT_SIGNED_BODY_BYTES: u64 = 1 << 20;
 const MAX_LIFETIME_SECONDS: u64 = 3600;
 const DEFAULT_LIFETIME_SECONDS: u64 = 300;
-
-/// Headers that the host writes or removes itself, so that no grant can name
-/// them. Also every header whose name starts with one of [`HOST_PREFIXES`].
-const HOST_HEADERS: [&str; 24] = [
-    "accept-encoding",
-    "connection",
-    "content-digest",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "if-range",
-    "keep-alive",
-    "range",
-    "signature",
-    "signature-input",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-http-method",
-    "x-http-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-const HOST_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "sec-"];
 
 impl GrantReader<'_, '_, '_> {
     /// The terms of a grant of this use.
@@ -74,12 +46,43 @@ impl GrantReader<'_, '_, '_> {
                 .text("template", self.problems)
                 .and_then(|found| self.template(found)),
         };
+        let response = self.word("response", ResponseMode::ALL, ResponseMode::as_str);
+        let reflected = self.word("reflected", WhenReflected::ALL, WhenReflected::as_str);
+        let decode = match self.fields.key("decode") {
+            None => Some(false),
+            Some(_) => self.fields.boolean("decode", self.problems),
+        };
         let (prefix, suffix) = template?;
         Some(Placement {
             header: header?,
             prefix,
             suffix,
+            response: response?,
+            decode: decode?,
+            reflected: reflected?,
         })
+    }
+
+    /// One of a few words; the default where there is none.
+    fn word<T: Copy + Default, const N: usize>(
+        &mut self,
+        key: &str,
+        all: [T; N],
+        word: fn(&T) -> &'static str,
+    ) -> Option<T> {
+        if self.fields.key(key).is_none() {
+            return Some(T::default());
+        }
+        let found = self.fields.text(key, self.problems)?;
+        let known = all.into_iter().find(|one| word(one) == found.value);
+        if known.is_none() {
+            let words = all.each_ref().map(word);
+            let near = did_you_mean(found.value, words);
+            let message = format!("unknown {key:?}: {:?}{near}", found.value);
+            let help = format!("one of: {}", words.join(", "));
+            self.problems.add(found.span, message, "not valid", help);
+        }
+        known
     }
 
     fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
@@ -92,10 +95,7 @@ impl GrantReader<'_, '_, '_> {
             );
             return None;
         };
-        // Some servers read `_` as `-`.
-        let name = header.as_str().replace('_', "-");
-        let by_prefix = HOST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if by_prefix || HOST_HEADERS.contains(&name.as_str()) {
+        if crate::headers::header_role(&header).is_some() {
             self.problems.add(
                 found.span,
                 format!("the header {:?} is the host's own", header.as_str()),
