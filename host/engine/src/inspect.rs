@@ -235,12 +235,9 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             _ => {}
         }
     }
-<<<<<<< HEAD
-=======
     if found.declares.core_modules > Profile::Large.core_modules() {
         found.shape = Some("consists of too many core modules");
     }
->>>>>>> h-engine
     if found.shape.is_none() && !found.exports.iter().all(|name| is_known(&types, name)) {
         found.shape = Some("exports something that is neither a phase nor its configuration");
     }

@@ -49,7 +49,6 @@ pub(crate) fn refused(component: &[u8]) -> Result<Option<&'static str>, String> 
             {
                 refused = Some("contains a component with code of its own");
             }
-            Payload::ModuleSection { .. } => core_modules += 1,
             Payload::ComponentTypeSection(types) => {
                 let bytes = component.get(types.range()).unwrap_or_default();
                 if !nests_within(bytes, MOST_TYPE_DEPTH).map_err(said)? {
