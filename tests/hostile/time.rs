@@ -170,7 +170,7 @@ fn recursion_ends_the_guest_and_the_host_has_room_at_its_deepest_point() {
         let lab = Lab::of(profile);
         let deep = |policy: &keyward::engine::Policy, depth: u32| {
             lab.world.feed(&depth.to_le_bytes());
-            let mut exchange = lab.exchange();
+            let mut exchange = lab.exchange_with(endless(9, Arc::default()));
             let value = http::HeaderValue::from_static("there");
             exchange.request.headers.insert("x-something", value);
             lab.run_on(policy, exchange).verdict
@@ -190,28 +190,33 @@ fn recursion_ends_the_guest_and_the_host_has_room_at_its_deepest_point() {
         }
         println!("{profile}: {fits} calls deep fit the stack");
         // There, the host takes over: it returns a list, for which it calls the guest's
-        // allocator.
-        let call = "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))
-                    (call $log (i32.const 0) (i32.const 0) (i32.const 900))";
-        let calling = lab.load(&recursion(call).build()).unwrap();
-        // The same, and the allocator goes as deep as it can, once more.
-        let twice = Attacker {
-            libc: ALLOCATOR_DOWN.to_owned(),
-            realloc: "(drop (call $down (i32.const 0)))".to_owned(),
-            ..recursion(call)
-        };
-        let twice = lab.load(&twice.build()).unwrap();
-        for depth in fits - 20..=fits {
-            let ended = deep(&calling, depth);
-            assert!(matches!(ended, Ok(_) | Err(PolicyStop::Trap)), "{ended:?}");
-            assert_eq!(
-                deep(&twice, depth),
-                Err(PolicyStop::Trap),
-                "{profile} {depth}"
-            );
+        // allocator, from a call that is over at once and from one that may wait.
+        let calls = [
+            "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))
+             (call $log (i32.const 0) (i32.const 0) (i32.const 900))",
+            "(call $read-body (local.get $x) (i32.const 0) (i32.const 9) (i32.const 16))",
+        ];
+        for call in calls {
+            let calling = lab.load(&recursion(call).build()).unwrap();
+            // The same, and the allocator goes as deep as it can, once more.
+            let twice = Attacker {
+                libc: ALLOCATOR_DOWN.to_owned(),
+                realloc: "(drop (call $down (i32.const 0)))".to_owned(),
+                ..recursion(call)
+            };
+            let twice = lab.load(&twice.build()).unwrap();
+            for depth in fits - 20..=fits {
+                let ended = deep(&calling, depth);
+                assert!(matches!(ended, Ok(_) | Err(PolicyStop::Trap)), "{ended:?}");
+                assert_eq!(
+                    deep(&twice, depth),
+                    Err(PolicyStop::Trap),
+                    "{profile} {depth}"
+                );
+            }
+            // Control: where there is room, the host returns the list.
+            assert!(deep(&calling, fits / 2).is_ok());
         }
-        // Control: where there is room, the host returns the list.
-        assert!(deep(&calling, fits / 2).is_ok());
     }
 }
 
