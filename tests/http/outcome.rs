@@ -56,12 +56,12 @@ impl Outcome {
         Outcome::Normalised(told.join(" and "))
     }
 
-    /// 0 is the worst. Waiting for a client is no harm to a backend, nor is a
-    /// beginning without an end.
+    /// 0 is the worst. A fault in a body is found where the body is: who passes
+    /// bodies on as they come has sent the head by then, and cuts.
     pub(crate) fn strictness(&self) -> u8 {
         match self {
-            Outcome::Refused(_) => 3,
-            Outcome::Cut(_) | Outcome::Waits | Outcome::Normalised(_) => 2,
+            Outcome::Refused(_) | Outcome::Cut(_) => 3,
+            Outcome::Waits | Outcome::Normalised(_) => 2,
             Outcome::AsIs(_) => 1,
             Outcome::Desynchronised(_) => 0,
         }
