@@ -36,6 +36,7 @@ async fn attack(attack: &str) -> (Box<Exchange>, Result<Verdict, PolicyStop>) {
         PolicyBody::empty(),
         presented,
         vault.begin(id),
+        gateway.keyward.outside(),
     );
     let policy = gateway
         .pipelines()

@@ -64,7 +64,7 @@ pub enum RouteError {
 }
 
 /// A destination that an operator named.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     name: RouteName,
     scheme: Scheme,
@@ -78,7 +78,7 @@ pub struct Route {
     response_timeout: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Name(String),
     Address(IpAddr),

@@ -32,6 +32,7 @@ pub struct Egress {
     vault: Arc<Vault>,
 }
 
+#[derive(Clone)]
 struct Destination {
     route: Arc<Route>,
     plain: Arc<Pool>,
@@ -58,18 +59,33 @@ impl Egress {
         routes: impl IntoIterator<Item = Route>,
         vault: Arc<Vault>,
     ) -> Result<Self, SetupError> {
+        let none = HashMap::new();
+        Self {
+            routes: none,
+            vault,
+        }
+        .with_routes(routes)
+    }
+
+    /// An egress with these routes and the same vault. A route that is equal to one
+    /// that is here keeps its connections and its authorities.
+    pub fn with_routes(&self, routes: impl IntoIterator<Item = Route>) -> Result<Self, SetupError> {
         let system = SystemRoots::default();
         let mut opened = HashMap::new();
         for route in routes {
             let name = route.name().clone();
-            let destination = Destination::new(route, &system)?;
+            let known = self.routes.get(&name);
+            let destination = match known.filter(|known| *known.route == route) {
+                Some(known) => known.clone(),
+                None => Destination::new(route, &system)?,
+            };
             if opened.insert(name.clone(), destination).is_some() {
                 return Err(SetupError::DuplicateRoute(name));
             }
         }
         Ok(Self {
             routes: opened,
-            vault,
+            vault: Arc::clone(&self.vault),
         })
     }
 

@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ use = "mac-sign"
 "#;
 
 struct Nowhere;
+
+static NOWHERE: LazyLock<Arc<Nowhere>> = LazyLock::new(|| Arc::new(Nowhere));
 
 impl Outside for Nowhere {
     fn send<'a>(
@@ -167,7 +169,7 @@ fn measure(wanted: &str) {
     let component = std::fs::read(component_path("bench-policy"))
         .expect("the policy that is measured is not built; run `cargo xtask guests`");
     let vault = vault(directory.path());
-    let engine = Engine::new(&EngineConfig::default(), vault.clone(), Arc::new(Nowhere)).unwrap();
+    let engine = Engine::new(&EngineConfig::default(), vault.clone()).unwrap();
     let load = |settings: serde_json::Value| {
         engine
             .load(&PolicySource {
@@ -339,6 +341,7 @@ fn exchange(vault: &Vault) -> Box<Exchange> {
         PolicyBody::empty(),
         presented,
         vault.begin(new_exchange_id()),
+        Arc::<Nowhere>::clone(&NOWHERE),
     ))
 }
 

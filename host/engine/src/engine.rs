@@ -10,7 +10,6 @@ use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
 use crate::limits::Limits;
-use crate::outside::Outside;
 use crate::state::{CallState, HasCallState};
 
 /// Runs policies. Cheap to share behind an `Arc`; all methods take `&self`.
@@ -29,7 +28,6 @@ pub struct Engine {
 #[repr(align(128))]
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
-    pub(crate) outside: Arc<dyn Outside>,
     pub(crate) counters: Counters,
     pub(crate) limits: Limits,
 }
@@ -39,14 +37,11 @@ pub(crate) struct Shared {
 pub type MemoryObserver = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 impl Engine {
-    /// An engine that asks `vault` for permits and `outside` for everything else.
+    /// An engine that asks `vault` for permits. Everything else outside comes with
+    /// each exchange.
     ///
     /// Errors: the machine can't run it (address space, unsupported CPU).
-    pub fn new(
-        config: &EngineConfig,
-        vault: Arc<Vault>,
-        outside: Arc<dyn Outside>,
-    ) -> Result<Self, EngineError> {
+    pub fn new(config: &EngineConfig, vault: Arc<Vault>) -> Result<Self, EngineError> {
         let wasmtime = wasmtime::Engine::new(&config.wasmtime())
             .map_err(|error| EngineError(format!("{error:#}")))?;
         let mut linker = Linker::new(&wasmtime);
@@ -57,7 +52,6 @@ impl Engine {
             linker,
             shared: Arc::new(Shared {
                 vault,
-                outside,
                 counters: Counters::default(),
                 limits: config.limits.clone(),
             }),
@@ -95,10 +89,5 @@ impl Engine {
     /// The vault that permits come from.
     pub fn vault(&self) -> &Vault {
         &self.shared.vault
-    }
-
-    /// The world outside.
-    pub fn outside(&self) -> &Arc<dyn Outside> {
-        &self.shared.outside
     }
 }

@@ -1,6 +1,7 @@
 //! One request and its response while policies decide about them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -102,6 +103,7 @@ pub(crate) struct Variable {
 /// holds into the audit trail.
 pub struct Exchange {
     pub(crate) id: ExchangeId,
+    pub(crate) outside: Arc<dyn Outside>,
     pub(crate) client_address: IpAddr,
     pub(crate) authority: String,
     /// The request as policies see and change it. Client keys have been taken
@@ -128,7 +130,8 @@ pub struct Exchange {
 impl Exchange {
     /// An exchange at its beginning. `request` must have had its client keys
     /// taken out by [`keyward_vault::Vault::take_client_keys`], which gives
-    /// `presented`; `authority` is what the client asked for.
+    /// `presented`; `authority` is what the client asked for. `outside` stays the
+    /// exchange's world to its end, whatever others get meanwhile.
     pub fn new(
         client_address: IpAddr,
         authority: String,
@@ -136,9 +139,11 @@ impl Exchange {
         request_body: PolicyBody,
         presented: Presented,
         ledger: Ledger,
+        outside: Arc<dyn Outside>,
     ) -> Self {
         Exchange {
             id: ledger.exchange(),
+            outside,
             client_address,
             authority,
             request,
@@ -184,11 +189,11 @@ impl Exchange {
     /// of this exchange leaves the host.
     ///
     /// Cancel-safe. Errors: the trail can't be written; the lines are dropped.
-    pub async fn settle(&mut self, outside: &dyn Outside) -> Result<Durable, AuditUnavailable> {
+    pub async fn settle(&mut self) -> Result<Durable, AuditUnavailable> {
         let durable = self.ledger.barrier().await;
         match durable {
             Ok(durable) => {
-                self.flush_logs(outside);
+                self.flush_logs();
                 Ok(durable)
             }
             Err(unavailable) => {
@@ -199,12 +204,12 @@ impl Exchange {
     }
 
     /// Writes the log lines that nothing holds back any more.
-    pub fn flush_logs(&mut self, outside: &dyn Outside) {
+    pub fn flush_logs(&mut self) {
         if !self.ledger.is_settled() {
             return;
         }
         for line in self.logs.drain(..) {
-            outside.log(&line);
+            self.outside.log(&line);
         }
     }
 

@@ -105,7 +105,7 @@ impl Engine {
             Ok(wit::Verdict::Respond) => Err(PolicyStop::NoResponse),
             Err(stop) => Err(state.stop.take().unwrap_or(stop)),
         };
-        state.exchange.flush_logs(&*self.shared.outside);
+        state.exchange.flush_logs();
         (state.exchange, verdict)
     }
 

@@ -119,7 +119,7 @@ impl CallState {
         match self.now {
             Some(now) => now,
             None => {
-                let now = self.shared.outside.now();
+                let now = self.exchange.outside.now();
                 self.now = Some(now);
                 now
             }
@@ -128,7 +128,7 @@ impl CallState {
 
     /// Milliseconds that a host call may still wait.
     pub(crate) fn patience(&mut self) -> u64 {
-        let now = self.shared.outside.now();
+        let now = self.exchange.outside.now();
         let wall = u64::from(self.shared.limits.wall_milliseconds);
         let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
         deadline.saturating_sub(now)

@@ -1,13 +1,13 @@
-//! Keyward's reverse proxy: configuration, pipelines, the story of an exchange,
-//! the control socket.
+//! Keyward's reverse proxy: configuration, pipelines, connections, the control
+//! socket.
 //!
 //! It is the first embedder: it uses what crate `keyward` exports and nothing
 //! else of Keyward, so whatever it does, another gateway can do.
 //!
 //! Where things are: `keyward.toml` in [`config`], how its parts are put together
-//! in [`assemble`], what happens to a request in [`forward`] (read it top to
-//! bottom), what a client is told when something fails in [`reply`], accepting
-//! connections in [`listen`].
+//! in [`assemble`], from a request to its pipeline in [`forward`], accepting
+//! connections in [`listen`]. What then happens to a request is the story of an
+//! exchange in crate `keyward`.
 #![forbid(unsafe_code)]
 
 pub mod assemble;
@@ -19,7 +19,6 @@ pub mod grants;
 pub mod harden;
 pub mod listen;
 pub mod pipeline;
-pub mod reply;
 mod serve;
 pub mod suggest;
 

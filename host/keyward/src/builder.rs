@@ -9,11 +9,12 @@ use keyward_vault::Vault;
 use crate::ticker;
 use crate::world::World;
 
-/// A vault, an engine and an egress that work together. Cheap to clone.
+/// A vault, an engine and an egress that work together. Cheap to clone; an exchange
+/// keeps what it began with to its end.
 #[derive(Clone)]
 pub struct Keyward {
     engine: Arc<Engine>,
-    egress: Arc<Egress>,
+    world: Arc<World>,
 }
 
 /// What goes into a [`Keyward`].
@@ -59,7 +60,7 @@ impl Keyward {
 
     /// Sends requests.
     pub fn egress(&self) -> &Egress {
-        &self.egress
+        &self.world.egress
     }
 
     /// Secrets, grants and the audit trail.
@@ -68,8 +69,25 @@ impl Keyward {
     }
 
     /// Clock, randomness and log, as policies see them.
-    pub fn outside(&self) -> &dyn Outside {
-        &**self.engine.outside()
+    pub fn outside(&self) -> Arc<dyn Outside> {
+        Arc::clone(&self.world) as Arc<dyn Outside>
+    }
+
+    /// The same vault, engine and policies with other routes. A route that is equal
+    /// to one of before keeps its connections; exchanges that have begun go on with
+    /// the routes of before.
+    ///
+    /// Blocks while it reads certificate authorities. Errors: a route can't be
+    /// prepared.
+    pub fn with_routes(
+        &self,
+        routes: impl IntoIterator<Item = Route>,
+    ) -> Result<Keyward, SetupError> {
+        let egress = self.world.egress.with_routes(routes)?;
+        Ok(Keyward {
+            engine: Arc::clone(&self.engine),
+            world: Arc::new(World { egress }),
+        })
     }
 }
 
@@ -109,11 +127,8 @@ impl Builder {
     /// Errors: see [`BuildError`].
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
-        let egress = Arc::new(Egress::new(self.routes, Arc::clone(&vault))?);
-        let world = Arc::new(World {
-            egress: Arc::clone(&egress),
-        });
-        let engine = Engine::new(&self.engine, vault, world)?;
+        let egress = Egress::new(self.routes, Arc::clone(&vault))?;
+        let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {
             Some(observer) => engine.with_memory_observer(observer),
@@ -121,6 +136,7 @@ impl Builder {
         };
         let engine = Arc::new(engine);
         ticker::start(&engine).map_err(BuildError::Ticker)?;
-        Ok(Keyward { engine, egress })
+        let world = Arc::new(World { egress });
+        Ok(Keyward { engine, world })
     }
 }

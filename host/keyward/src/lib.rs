@@ -29,10 +29,9 @@
 //! # }
 //! ```
 //!
-//! For each exchange: take the client keys out of the request
-//! ([`vault::Vault::take_client_keys`]), make an [`engine::Exchange`], run each
-//! policy's phase ([`engine::Engine::run`]), send with [`egress::Egress::send`],
-//! and let nothing leave before [`engine::Exchange::settle`].
+//! A [`Pipeline`] says which policies run for a request and where it goes, and
+//! [`forward`] takes a request through it: client keys out, inbound and backend
+//! policies, egress, outbound or on-error policies, the audit trail, the answer.
 //!
 //! # Memory
 //!
@@ -50,16 +49,31 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod backend;
 mod bodies;
 mod builder;
+mod client;
+mod failure;
+mod layer;
+mod pipeline;
+mod report;
+mod story;
 mod ticker;
+mod ticket;
 mod world;
 
+pub use backend::{AnsweringBackend, Backend, BackendError, BackendFuture, UnknownRoute};
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
+pub use client::{Client, authority_of, is_unambiguous};
+pub use failure::Failure;
 pub use keyward_document as document;
 pub use keyward_egress as egress;
 pub use keyward_engine as engine;
 pub use keyward_names as names;
 pub use keyward_vault as vault;
+pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
+pub use pipeline::Pipeline;
+pub use report::{BackendCall, Call, Forwarded, Report};
+pub use story::forward;
 pub use zeroizing_alloc::ZeroAlloc;

@@ -22,8 +22,7 @@ impl Host for CallState {
             return Ok(Err(CounterFailure::Invalid));
         }
         if !self.exchange.ledger.is_settled() {
-            let shared = std::sync::Arc::clone(&self.shared);
-            if self.exchange.settle(&*shared.outside).await.is_err() {
+            if self.exchange.settle().await.is_err() {
                 return Ok(Err(CounterFailure::Unavailable));
             }
         }

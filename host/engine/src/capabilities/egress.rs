@@ -36,9 +36,9 @@ impl Host for CallState {
         let Ok(path_and_query) = PathAndQuery::try_from(target) else {
             return Ok(Err(EgressFailure::Invalid));
         };
-        let shared = std::sync::Arc::clone(&self.shared);
+        let outside = std::sync::Arc::clone(&self.exchange.outside);
         let patience = self.patience();
-        let call = shared.outside.send(
+        let call = outside.send(
             OutsideRequest {
                 policy: self.policy.identity.name.clone(),
                 route: request.route,
@@ -50,9 +50,9 @@ impl Host for CallState {
             },
             &mut self.exchange.ledger,
         );
-        let answer = within(&*shared.outside, patience, call).await;
+        let answer = within(&*outside, patience, call).await;
         // What was used has been settled by `send`, or nothing left.
-        self.exchange.flush_logs(&*shared.outside);
+        self.exchange.flush_logs();
         let answer = match answer {
             Some(Ok(answer)) => answer,
             Some(Err(failure)) => return Ok(Err(to_wit(failure))),
@@ -197,10 +197,10 @@ impl HostResponse for CallState {
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .min(self.shared.limits.call_bytes);
-        let shared = std::sync::Arc::clone(&self.shared);
+        let outside = std::sync::Arc::clone(&self.exchange.outside);
         let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
         Ok(
-            match within(&*shared.outside, patience, body.pull(cursor, max, most)).await {
+            match within(&*outside, patience, body.pull(cursor, max, most)).await {
                 Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
                 Some(Pulled::End) => Ok(None),
                 Some(Pulled::Limit) => Err(EgressFailure::Limit),

@@ -257,19 +257,15 @@ impl HostExchange for CallState {
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
             .min(self.shared.limits.call_bytes);
+        let exchange = &mut *self.exchange;
         let (body, cursor) = match of {
-            Side::Request => (&mut self.exchange.request_body, &mut self.request_cursor),
-            Side::Response if self.exchange.response.is_some() => {
-                (&mut self.exchange.response_body, &mut self.response_cursor)
+            Side::Request => (&mut exchange.request_body, &mut self.request_cursor),
+            Side::Response if exchange.response.is_some() => {
+                (&mut exchange.response_body, &mut self.response_cursor)
             }
             Side::Response => return Ok(Err(ExchangeFailure::WrongPhase)),
         };
-        let pulled = within(
-            &*self.shared.outside,
-            patience,
-            body.pull(cursor, max, most),
-        )
-        .await;
+        let pulled = within(&*exchange.outside, patience, body.pull(cursor, max, most)).await;
         Ok(match pulled {
             Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
             Some(Pulled::End) => Ok(None),

@@ -14,7 +14,7 @@ impl Host for CallState {
         let length = length.min(left);
         self.spent.random_bytes = self.spent.random_bytes.saturating_add(length);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.shared.outside.random(&mut bytes);
+        self.exchange.outside.random(&mut bytes);
         Ok(bytes)
     }
 }

@@ -4,9 +4,9 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-use keyward::egress::{Body, EgressError, full};
-use keyward::engine::{ErrorSource, PolicyStop};
-use keyward::names::ExchangeId;
+use keyward_egress::{Body, EgressError, full};
+use keyward_engine::{ErrorSource, PolicyStop};
+use keyward_names::ExchangeId;
 
 /// Why an exchange failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum Failure {
     /// The request names no host, or two different ones.
     #[error("the request does not say for which host it is")]
     NoHost,
+    /// Nobody says which address the client has.
+    #[error("the client's address is not known")]
+    NoClientAddress,
     /// A policy said `fail`.
     #[error("a policy could not decide")]
     PolicyFailed,
@@ -32,6 +35,10 @@ pub enum Failure {
     /// The audit trail can't be written.
     #[error("the audit trail can't be written")]
     AuditUnavailable,
+    /// A service of the embedder's failed, or lost what connects a request with its
+    /// exchange, or answered while the request was still being sent.
+    #[error("the service behind the policies failed")]
+    Service,
     /// A mistake of ours.
     #[error("a mistake in Keyward; please report what the log says")]
     Internal,
@@ -41,10 +48,15 @@ impl Failure {
     /// What the on-error phase is told; none where no policy has run yet.
     pub fn source(self) -> Option<ErrorSource> {
         Some(match self {
-            Failure::NoPipeline | Failure::AmbiguousPath | Failure::NoHost => return None,
+            Failure::NoPipeline
+            | Failure::AmbiguousPath
+            | Failure::NoHost
+            | Failure::NoClientAddress => return None,
             Failure::PolicyFailed => ErrorSource::PolicyFailed,
             Failure::PolicyStopped(_) => ErrorSource::PolicyStopped,
-            Failure::AuditUnavailable | Failure::Internal => ErrorSource::HostFailed,
+            Failure::AuditUnavailable | Failure::Service | Failure::Internal => {
+                ErrorSource::HostFailed
+            }
             Failure::Egress(error) => match error {
                 EgressError::Denied => ErrorSource::SecretRefused,
                 EgressError::AuditUnavailable | EgressError::UnknownRoute => {
@@ -62,7 +74,9 @@ impl Failure {
             Failure::AmbiguousPath => (StatusCode::BAD_REQUEST, "ambiguous path"),
             Failure::NoHost => (StatusCode::BAD_REQUEST, "no host"),
             Failure::PolicyFailed => (StatusCode::BAD_GATEWAY, "policy failure"),
-            Failure::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal failure"),
+            Failure::Internal | Failure::Service | Failure::NoClientAddress => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal failure")
+            }
             Failure::PolicyStopped(PolicyStop::NoSlot) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }

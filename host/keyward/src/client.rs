@@ -1,0 +1,95 @@
+//! What is known of a client before any policy runs, and which requests are plain
+//! enough to be decided about.
+
+use std::net::IpAddr;
+
+use http::Request;
+use http::header::HOST;
+
+use crate::failure::Failure;
+
+/// Who asks, as far as the connection tells.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// The host and port that it asked for: see [`authority_of`].
+    pub authority: String,
+}
+
+impl Client {
+    /// A client at `address` that asked for `authority`.
+    pub fn new(address: IpAddr, authority: String) -> Self {
+        Client { address, authority }
+    }
+}
+
+/// The host and port that a request is for. RFC 9112, 3.2: exactly one `Host`; an
+/// absolute target's authority wins over it.
+///
+/// Errors: [`Failure::NoHost`] if there is none, or more than one `Host`.
+pub fn authority_of<B>(request: &Request<B>) -> Result<&str, Failure> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    if hosts.next().is_some() {
+        return Err(Failure::NoHost);
+    }
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    authority
+        .or(host)
+        .filter(|host| !host.is_empty())
+        .ok_or(Failure::NoHost)
+}
+
+/// Whether a path means one thing only. Backends differ in what they make of dot
+/// segments, encoded separators and backslashes, so such a path could pass one
+/// pipeline's policies and reach what another one guards.
+pub fn is_unambiguous(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let plain = !lower.contains('\\')
+        && !lower.contains("%2f")
+        && !lower.contains("%5c")
+        && !lower.contains("%00")
+        && !lower.contains("%25");
+    plain
+        && lower.split('/').all(|segment| {
+            // A path parameter would hide a dot segment: `/..;x/`.
+            let name = segment
+                .split(';')
+                .next()
+                .unwrap_or(segment)
+                .replace("%2e", ".");
+            name != "." && name != ".."
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_could_mean_two_things_is_refused() {
+        for path in [
+            "/a/../b",
+            "/a/./b",
+            "/a/%2e%2e/b",
+            "/a/%2E./b",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a/..;x/b",
+            "/a%252fb",
+            "/a%00",
+            "/..",
+        ] {
+            assert!(!is_unambiguous(path), "{path}");
+        }
+        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a//b"] {
+            assert!(is_unambiguous(path), "{path}");
+        }
+    }
+}

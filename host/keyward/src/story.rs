@@ -1,0 +1,300 @@
+//! The story of one exchange, from the client's request to its answer.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use keyward_egress::{Body, Outgoing, strip_connection};
+use keyward_engine::{Exchange, Phase, PolicyBody, ResponseHead, Verdict};
+use keyward_names::ExchangeId;
+use keyward_vault::PolicyIdentity;
+
+use crate::bodies::{to_egress, to_engine};
+use crate::builder::Keyward;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::pipeline::Pipeline;
+use crate::report::{BackendCall, Call, Forwarded, Report};
+
+/// Takes one request through its pipeline, to the route's backend and back.
+///
+/// Nothing of the answer is returned before all that was used is durable in the
+/// audit trail. A panic on the way ends this exchange with an answer, not its task.
+///
+/// Must run inside a tokio runtime with I/O and time. Cancel-safe: dropped because
+/// the client went away, it gives up the exchange; what was used is in the audit
+/// trail all the same.
+pub async fn forward(
+    keyward: &Keyward,
+    pipeline: &Pipeline,
+    client: Client,
+    id: ExchangeId,
+    request: Request<Body>,
+) -> Forwarded {
+    let story = async {
+        let story = Story::begin(keyward, pipeline, client, id, request);
+        let (story, failure) = story.through().await;
+        story.conclude(failure).await
+    };
+    caught(id, story).await
+}
+
+/// Runs a story; a mistake of ours ends one exchange with an answer, not the
+/// connection without one.
+pub(crate) async fn caught(id: ExchangeId, story: impl Future<Output = Forwarded>) -> Forwarded {
+    AssertUnwindSafe(story)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Forwarded {
+            response: Failure::Internal.reply(id),
+            failure: Some(Failure::Internal),
+            report: Report::default(),
+        })
+}
+
+/// An exchange on its way.
+pub(crate) struct Story<'a> {
+    keyward: &'a Keyward,
+    pipeline: &'a Pipeline,
+    pub(crate) exchange: Box<Exchange>,
+    report: Report,
+}
+
+/// Where an exchange goes after a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Went {
+    On,
+    Answered,
+}
+
+impl<'a> Story<'a> {
+    /// Takes out of the request what no policy sees: what belongs to the client's
+    /// connection, and client keys.
+    pub(crate) fn begin(
+        keyward: &'a Keyward,
+        pipeline: &'a Pipeline,
+        client: Client,
+        id: ExchangeId,
+        request: Request<Body>,
+    ) -> Self {
+        let (mut head, body) = request.into_parts();
+        // Before any policy: else a client could name a header that a policy adds,
+        // and have it dropped on the way to the backend.
+        strip_connection(&mut head.headers);
+        let vault = keyward.vault();
+        let policies: Vec<&PolicyIdentity> = pipeline.identities().iter().collect();
+        let presented = vault.take_client_keys(&policies, &mut head);
+        let exchange = Box::new(Exchange::new(
+            client.address,
+            client.authority,
+            head,
+            PolicyBody::new(to_engine(body)),
+            presented,
+            vault.begin(id),
+            keyward.outside(),
+        ));
+        let report = Report {
+            calls: Vec::with_capacity(2 * pipeline.identities().len()),
+            ..Report::default()
+        };
+        Story {
+            keyward,
+            pipeline,
+            exchange,
+            report,
+        }
+    }
+
+    /// Inbound, backend, the backend itself, outbound.
+    async fn through(self) -> (Self, Option<Failure>) {
+        let (mut story, went) = self.to_backend().await;
+        match went {
+            Ok(Went::On) => {}
+            Ok(Went::Answered) => return (story, None),
+            Err(failure) => return (story, Some(failure)),
+        }
+        let (head, body) = story.request_out();
+        let outgoing = Outgoing {
+            route: story.pipeline.route().clone(),
+            head,
+            body,
+            notes: std::mem::take(&mut story.exchange.notes),
+        };
+        let started = Instant::now();
+        let egress = story.keyward.egress();
+        let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
+        story.backend_called(Some(BackendCall {
+            outcome: answer
+                .as_ref()
+                .map(Response::status)
+                .map_err(|error| *error),
+            took: started.elapsed(),
+        }));
+        match answer {
+            Ok(answer) => story.outbound(answer).await,
+            Err(error) => (story, Some(Failure::Egress(error))),
+        }
+    }
+
+    /// The phases before the backend is called.
+    pub(crate) async fn to_backend(self) -> (Self, Result<Went, Failure>) {
+        let (story, went) = self.phase(Phase::Inbound).await;
+        match went {
+            Ok(Went::On) => story.phase(Phase::Backend).await,
+            ended => (story, ended),
+        }
+    }
+
+    /// The request as policies left it: its head without extensions, and its body.
+    pub(crate) fn request_out(&mut self) -> (Parts, Body) {
+        let exchange = &mut self.exchange;
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = exchange.request.method.clone();
+        head.uri = exchange.request.uri.clone();
+        head.version = exchange.request.version;
+        // Outbound policies still see what the client sent, without what is attached.
+        head.headers = exchange.request.headers.clone();
+        let body = std::mem::replace(&mut exchange.request_body, PolicyBody::empty());
+        set_length(&mut head.headers, body.replaced_length());
+        (head, to_egress(body.into_body()))
+    }
+
+    /// Notes how the call of the backend went.
+    pub(crate) fn backend_called(&mut self, call: Option<BackendCall>) {
+        self.report.backend = call;
+        self.exchange.flush_logs();
+    }
+
+    /// The outbound phase, on this answer.
+    pub(crate) async fn outbound(mut self, answer: Response<Body>) -> (Self, Option<Failure>) {
+        let (head, body) = answer.into_parts();
+        let head = ResponseHead {
+            status: head.status,
+            headers: head.headers,
+        };
+        self.exchange
+            .set_response(head, PolicyBody::new(to_engine(body)));
+        let (story, went) = self.phase(Phase::Outbound).await;
+        (story, went.err())
+    }
+
+    async fn phase(mut self, phase: Phase) -> (Self, Result<Went, Failure>) {
+        for policy in self.pipeline.policies(phase) {
+            let started = Instant::now();
+            let engine = self.keyward.engine();
+            let (after, verdict) = engine.run(policy, phase, self.exchange).await;
+            self.exchange = after;
+            self.report.calls.push(Call {
+                policy: policy.name().clone(),
+                phase,
+                verdict,
+                took: started.elapsed(),
+            });
+            match verdict {
+                Ok(Verdict::Proceed) => {}
+                Ok(Verdict::Respond) => return (self, Ok(Went::Answered)),
+                Ok(Verdict::Fail) => return (self, Err(Failure::PolicyFailed)),
+                Err(stop) => {
+                    tracing::warn!(
+                        exchange = %self.exchange.id(), policy = policy.name().as_str(), phase = phase.as_str(),
+                        "policy stopped: {stop}"
+                    );
+                    return (self, Err(Failure::PolicyStopped(stop)));
+                }
+            }
+        }
+        (self, Ok(Went::On))
+    }
+
+    /// Lets the on-error policies make an answer. Where none does, the exchange is
+    /// left without one.
+    async fn on_error(mut self, failure: Failure) -> Self {
+        self.exchange.response = None;
+        self.exchange.response_body = PolicyBody::empty();
+        let Some(source) = failure.source() else {
+            return self;
+        };
+        let phase = Phase::OnError;
+        for policy in self.pipeline.policies(phase) {
+            let started = Instant::now();
+            let engine = self.keyward.engine();
+            let (after, verdict) = engine.run_on_error(policy, source, self.exchange).await;
+            self.exchange = after;
+            self.report.calls.push(Call {
+                policy: policy.name().clone(),
+                phase,
+                verdict,
+                took: started.elapsed(),
+            });
+            match verdict {
+                Ok(Verdict::Respond) => return self,
+                Ok(Verdict::Proceed) => {}
+                Ok(Verdict::Fail) => break,
+                Err(stop) => {
+                    tracing::warn!(
+                        exchange = %self.exchange.id(), policy = policy.name().as_str(), phase = phase.as_str(),
+                        "policy stopped: {stop}"
+                    );
+                    break;
+                }
+            }
+        }
+        self.exchange.response = None;
+        self
+    }
+
+    /// From the last policy, or what failed, to the answer.
+    pub(crate) async fn conclude(self, mut failure: Option<Failure>) -> Forwarded {
+        let Story {
+            mut exchange,
+            mut report,
+            ..
+        } = match failure {
+            None => self,
+            Some(first) => self.on_error(first).await,
+        };
+        // The client's answer may depend on what was used: not a byte of it before
+        // the record is durable.
+        if exchange.settle().await.is_err() {
+            failure = Some(Failure::AuditUnavailable);
+            exchange.response = None;
+        }
+        report.refusals = exchange.ledger.refusals().to_vec();
+        report.logs_dropped = exchange.logs_dropped();
+        if report.logs_dropped > 0 {
+            let dropped = report.logs_dropped;
+            tracing::warn!(exchange = %exchange.id(), dropped, "policies wrote too many log lines");
+        }
+        let response = match (exchange.response.take(), failure) {
+            (Some(head), _) => finish(head, exchange.response_body),
+            (None, failure) => failure
+                .unwrap_or(Failure::PolicyFailed)
+                .reply(exchange.id()),
+        };
+        Forwarded {
+            response,
+            failure,
+            report,
+        }
+    }
+}
+
+fn finish(head: ResponseHead, body: PolicyBody) -> Response<Body> {
+    let length = body.replaced_length();
+    let mut response = Response::new(to_egress(body.into_body()));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    set_length(response.headers_mut(), length);
+    response
+}
+
+/// Says how long a body is that a policy replaced.
+fn set_length(headers: &mut HeaderMap, length: Option<usize>) {
+    if let Some(length) = length {
+        headers.remove(TRANSFER_ENCODING);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
