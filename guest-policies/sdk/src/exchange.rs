@@ -46,6 +46,27 @@ pub enum ErrorSource {
     HostFailed,
 }
 
+/// What a client's certificate says about its holder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Its holder, as RFC 4514 writes it: `CN=orders,O=Example`.
+    pub subject: String,
+    /// Who vouches for it, as RFC 4514 writes it.
+    pub issuer: String,
+    /// Its number, unique for its issuer, in lower-case hexadecimal.
+    pub serial: String,
+    /// The DNS names that it names.
+    pub dns_names: Vec<String>,
+    /// The URIs that it names, SPIFFE identities among them.
+    pub uris: Vec<String>,
+    /// The SHA-256 of its DER, in lower-case hexadecimal.
+    pub sha256: String,
+    /// When its validity begins, in milliseconds since 1970-01-01T00:00:00Z.
+    pub not_before: u64,
+    /// When its validity ends, in milliseconds since 1970-01-01T00:00:00Z.
+    pub not_after: u64,
+}
+
 /// How much a line in the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -100,6 +121,20 @@ impl<'a> Exchange<'a> {
             .parse()
             .map_err(|_| Failure::Unavailable)?;
         Ok(address.to_canonical())
+    }
+
+    /// The server name that the client asked for when it opened its TLS
+    /// connection, in lower case; none without TLS or without a name.
+    #[must_use]
+    pub fn server_name(&self) -> Option<String> {
+        host::server_name(self.host)
+    }
+
+    /// The certificate with which the client proved who it is, verified by the
+    /// host; none without TLS or where the client showed none.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        host::client_certificate(self.host)
     }
 
     /// The request's method, such as `GET`.

@@ -94,7 +94,9 @@ mod settings;
 pub mod testing;
 
 pub use egress::{Request, Response};
-pub use exchange::{Decision, ErrorSource, Exchange, Level, Message, Side, Verdict};
+pub use exchange::{
+    ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, Side, Verdict,
+};
 pub use failure::Failure;
 pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};

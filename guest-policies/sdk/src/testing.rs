@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{Exchange, Level};
+use crate::{ClientCertificate, Exchange, Level};
 
 /// Reads settings as a component does when it is loaded.
 ///
@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) client: String,
+    pub(crate) server_name: Option<String>,
+    pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) request: Content,
     pub(crate) response: Content,
     pub(crate) status: Option<u16>,
@@ -121,6 +123,18 @@ impl Simulation {
     #[must_use]
     pub fn client(self, address: &str) -> Self {
         self.with(|state| state.client = address.to_owned())
+    }
+
+    /// The client asked for that name when it opened its TLS connection.
+    #[must_use]
+    pub fn server_name(self, name: &str) -> Self {
+        self.with(|state| state.server_name = Some(name.to_ascii_lowercase()))
+    }
+
+    /// The client proved who it is with that certificate.
+    #[must_use]
+    pub fn certificate(self, certificate: ClientCertificate) -> Self {
+        self.with(|state| state.certificate = Some(certificate))
     }
 
     /// A header of the request, beside any of that name.

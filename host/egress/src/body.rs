@@ -1,20 +1,16 @@
 //! Bodies: what goes out, what comes back, and the guard in between.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use keyward_vault::GuardStream;
-use tokio::time::Instant;
 
-use crate::error::EgressError;
 use crate::headers;
 use crate::pool::Lease;
 
@@ -55,176 +51,6 @@ pub fn full(bytes: Bytes) -> Body {
     http_body_util::Full::new(bytes)
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-/// A request's body as the connection pulls it: no trailers, which could carry
-/// what no grant speaks of, and a note of its progress.
-pub(crate) enum RequestBody {
-    Whole(Option<Bytes>),
-    Stream(Body, Arc<Progress>),
-}
-
-impl RequestBody {
-    /// Streams `body`, or sends nothing if there is nothing.
-    pub(crate) fn stream(body: Body) -> Self {
-        if body.is_end_stream() {
-            Self::Whole(None)
-        } else {
-            Self::Stream(body, Arc::default())
-        }
-    }
-
-    /// Holds `body` in memory, at most `limit` bytes of it, for a signature over
-    /// it. Each part may take `patience`.
-    pub(crate) async fn whole(
-        mut body: Body,
-        limit: u64,
-        patience: Duration,
-    ) -> Result<Self, EgressError> {
-        let too_large = || EgressError::BodyTooLarge { limit };
-        if body.size_hint().lower() > limit {
-            return Err(too_large());
-        }
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        let mut length = 0u64;
-        loop {
-            let frame = match tokio::time::timeout(patience, body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => break,
-                Ok(Some(Err(_))) | Err(_) => return Err(EgressError::RequestBody),
-            };
-            let Ok(part) = frame.into_data() else {
-                continue;
-            };
-            length = length.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
-            if length > limit {
-                return Err(too_large());
-            }
-            // Most bodies come in one part, which is then not copied.
-            if first.is_empty() {
-                first = part;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                }
-                rest.extend_from_slice(&part);
-            }
-        }
-        let bytes = if rest.is_empty() {
-            first
-        } else {
-            rest.freeze()
-        };
-        Ok(Self::Whole(Some(bytes)))
-    }
-
-    /// The bytes, if they are held in memory.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Whole(Some(bytes)) => Some(bytes),
-            Self::Whole(None) => Some(&[]),
-            Self::Stream(..) => None,
-        }
-    }
-
-    /// Where to ask how far it has come; none if it is sent in one go.
-    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
-        match self {
-            Self::Whole(_) => None,
-            Self::Stream(_, progress) => Some(Arc::clone(progress)),
-        }
-    }
-}
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(
-                bytes
-                    .take()
-                    .filter(|bytes| !bytes.is_empty())
-                    .map(Frame::data)
-                    .map(Ok),
-            ),
-            Self::Stream(body, progress) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    Some(Ok(frame)) if frame.is_data() => {
-                        progress.advance();
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => {
-                        progress.broken.store(true, Ordering::Relaxed);
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    None => {
-                        progress.advance();
-                        return Poll::Ready(None);
-                    }
-                }
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => {
-                let length = bytes.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
-            }
-            Self::Stream(body, _) => body.size_hint(),
-        }
-    }
-}
-
-/// How far a request's body has come, so that the wait for an answer is counted
-/// from its last part: a long upload is not a slow backend.
-pub(crate) struct Progress {
-    start: Instant,
-    /// Milliseconds from `start` to the last part.
-    last: AtomicU64,
-    broken: AtomicBool,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self {
-            start: Instant::now(),
-            last: AtomicU64::new(0),
-            broken: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Progress {
-    fn advance(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(millis, Ordering::Relaxed);
-    }
-
-    /// When the last part was taken.
-    pub(crate) fn last(&self) -> Instant {
-        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
-    }
-
-    /// Whether the body's sender broke it off.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
-    }
 }
 
 /// An answer's body: passes the guard if there is one, and gives the connection

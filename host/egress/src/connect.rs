@@ -1,7 +1,9 @@
-//! Opening connections: resolve, connect, verify. The host, the port and the name
-//! in the certificate are the route's; a connection knows of no request.
+//! Opening connections: resolve, vet, connect, verify. The host, the port and the
+//! name in the certificate are the route's; a connection knows of no request. The
+//! address that was vetted is the one that is dialled: nothing looks the name up a
+//! second time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,25 +12,32 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use crate::body::RequestBody;
+use crate::dialer::{Dialer, Stream};
 use crate::error::{SetupError, Stage};
+use crate::request_body::RequestBody;
 use crate::route::{Host, Roots, Route, Scheme};
 
 /// The most that the head of an answer may take, in bytes.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
 const MAX_HEADERS: usize = 256;
+/// How many of a name's addresses are tried.
+const MAX_ADDRESSES: usize = 16;
 /// How long an HTTP/2 connection with requests on it may be silent before it is
 /// asked for a sign of life, and how long that may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The sending half of a connection; its other half runs as a task of its own.
 pub(crate) enum Sender {
-    Http1(hyper::client::conn::http1::SendRequest<RequestBody>),
-    Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
+    Http1(Http1),
+    Http2(Http2),
 }
+
+pub(crate) type Http1 = hyper::client::conn::http1::SendRequest<RequestBody>;
+pub(crate) type Http2 = hyper::client::conn::http2::SendRequest<RequestBody>;
 
 /// A TLS configuration of its own: with its own session tickets, so that no
 /// connection resumes what another one began.
@@ -80,86 +89,144 @@ fn read_roots(pem: &[u8]) -> Option<RootCertStore> {
     (!store.is_empty()).then_some(store)
 }
 
-/// Opens a connection within the route's connect timeout.
-///
-/// Cancel safety: dropped, it closes what it had opened.
-pub(crate) async fn connect(route: &Route, tls: Option<&TlsConnector>) -> Result<Sender, Stage> {
-    tokio::time::timeout(route.connect_timeout(), open(route, tls))
-        .await
-        .unwrap_or(Err(Stage::Timeout))
+/// What a connection is opened with.
+pub(crate) struct Opener {
+    pub(crate) route: Arc<Route>,
+    pub(crate) tls: Option<TlsConnector>,
+    pub(crate) dialer: Dialer,
 }
 
-async fn open(route: &Route, tls: Option<&TlsConnector>) -> Result<Sender, Stage> {
-    let stream = reach(route).await?;
-    match (route.scheme(), tls) {
-        (Scheme::Http, None) => http1(stream).await,
-        (Scheme::Https, Some(tls)) => {
-            let name = route.server_name().ok_or(Stage::Tls)?;
-            let stream = tls.connect(name, stream).await.map_err(|_| Stage::Tls)?;
-            match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => http2(stream).await,
-                _ => http1(stream).await,
-            }
-        }
-        // A plaintext route has no connector and a TLS route always has one; if
-        // that ever fails to hold, nothing is sent in the clear.
-        (Scheme::Http, Some(_)) | (Scheme::Https, None) => Err(Stage::Tls),
-    }
-}
-
-/// Connects to the first address that answers, in the order the resolver gives.
-async fn reach(route: &Route) -> Result<TcpStream, Stage> {
-    let addresses = resolve(route).await?;
-    if route.scheme() == Scheme::Http && !addresses.iter().all(|address| is_loopback(address.ip()))
-    {
-        return Err(Stage::NotLoopback);
-    }
-    let share = route.connect_timeout() / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    for address in addresses {
-        if let Ok(Ok(stream)) = tokio::time::timeout(share, TcpStream::connect(address)).await {
-            // Small writes are heads and last parts, which someone waits for. A
-            // socket that does not take the option still works.
-            let _ = stream.set_nodelay(true);
-            return Ok(stream);
-        }
-    }
-    Err(Stage::Connect)
-}
-
-async fn resolve(route: &Route) -> Result<Vec<SocketAddr>, Stage> {
-    match route.host() {
-        Host::Address(address) => Ok(vec![SocketAddr::new(*address, route.port())]),
-        Host::Name(name) => {
-            let found = tokio::net::lookup_host((name.as_str(), route.port()))
-                .await
-                .map_err(|_| Stage::Resolve)?;
-            let addresses: Vec<_> = found.collect();
-            if addresses.is_empty() {
-                Err(Stage::Resolve)
-            } else {
-                Ok(addresses)
+impl Opener {
+    /// Opens a connection, each step within the route's time for it.
+    ///
+    /// Cancel safety: dropped, it closes what it had opened.
+    pub(crate) async fn open(&self) -> Result<Sender, Stage> {
+        match &self.tls {
+            None => http1(self.plaintext().await?).await,
+            Some(tls) => {
+                let stream = self.encrypted(tls).await?;
+                match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => http2(stream).await,
+                    _ => http1(stream).await,
+                }
             }
         }
     }
+
+    /// Opens an HTTP/1.1 connection that may become another protocol's.
+    ///
+    /// Cancel safety: dropped, it closes what it had opened.
+    pub(crate) async fn open_for_upgrade(&self) -> Result<Http1, Stage> {
+        match &self.tls {
+            None => http1_for_upgrade(self.plaintext().await?).await,
+            Some(tls) => {
+                let mut config = ClientConfig::clone(tls.config());
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                let tls = TlsConnector::from(Arc::new(config));
+                http1_for_upgrade(self.encrypted(&tls).await?).await
+            }
+        }
+    }
+
+    /// A plaintext route has no connector and a TLS route always has one; if that
+    /// ever fails to hold, nothing is sent in the clear.
+    async fn plaintext(&self) -> Result<Box<dyn Stream>, Stage> {
+        match self.route.scheme() {
+            Scheme::Http => self.reach().await,
+            Scheme::Https => Err(Stage::Tls),
+        }
+    }
+
+    async fn encrypted(&self, tls: &TlsConnector) -> Result<TlsStream<Box<dyn Stream>>, Stage> {
+        if self.route.scheme() != Scheme::Https {
+            return Err(Stage::Tls);
+        }
+        let name = self.route.server_name().ok_or(Stage::Tls)?;
+        let stream = self.reach().await?;
+        match timeout(self.route.timeouts().tls, tls.connect(name, stream)).await {
+            Ok(stream) => stream.map_err(|_| Stage::Tls),
+            Err(_) => Err(Stage::TlsTimeout),
+        }
+    }
+
+    /// Connects to the first address that answers, of those that the route may lead
+    /// to, in the order that the resolver gives.
+    async fn reach(&self) -> Result<Box<dyn Stream>, Stage> {
+        let addresses = self.addresses().await?;
+        let patience = self.route.timeouts().connect;
+        let share = patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let mut failure = Stage::Connect;
+        for address in addresses {
+            match timeout(share, self.dialer.connector.connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(_)) => {}
+                Err(_) => failure = Stage::ConnectTimeout,
+            }
+        }
+        Err(failure)
+    }
+
+    /// The addresses of the route's host, vetted: at least one.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Stage> {
+        let route = &*self.route;
+        let found = match route.host() {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => {
+                let resolved = self.dialer.resolver.resolve(name);
+                match timeout(route.timeouts().resolve, resolved).await {
+                    Ok(found) => found.map_err(|_| Stage::Resolve)?,
+                    Err(_) => return Err(Stage::ResolveTimeout),
+                }
+            }
+        };
+        if found.is_empty() {
+            return Err(Stage::Resolve);
+        }
+        let mut vetted: Vec<SocketAddr> = Vec::new();
+        for address in found.into_iter().filter_map(|found| route.vet(found)) {
+            let address = SocketAddr::new(address, route.port());
+            if !vetted.contains(&address) && vetted.len() < MAX_ADDRESSES {
+                vetted.push(address);
+            }
+        }
+        if vetted.is_empty() {
+            return Err(Stage::Network);
+        }
+        Ok(vetted)
+    }
 }
 
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+fn http1_builder() -> hyper::client::conn::http1::Builder {
+    let mut builder = hyper::client::conn::http1::Builder::new();
+    builder
+        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD_BYTES as usize);
+    builder
 }
 
 async fn http1<S>(stream: S) -> Result<Sender, Stage>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_headers(MAX_HEADERS)
-        .max_header_size(MAX_HEAD_BYTES as usize)
+    let (sender, connection) = http1_builder()
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Stage::Closed)?;
     // Its errors reach whoever has a request on it.
     tokio::spawn(connection);
     Ok(Sender::Http1(sender))
+}
+
+async fn http1_for_upgrade<S>(stream: S) -> Result<Http1, Stage>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1_builder()
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Stage::Closed)?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
 }
 
 async fn http2<S>(stream: S) -> Result<Sender, Stage>
@@ -182,25 +249,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
-
     use super::*;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        let check = |address: &str, expected: bool| {
-            assert_eq!(is_loopback(address.parse().unwrap()), expected, "{address}");
-        };
-        check("127.0.0.1", true);
-        check("127.255.255.254", true);
-        check("::1", true);
-        check("::ffff:127.0.0.1", true);
-        check("0.0.0.0", false);
-        check("10.0.0.1", false);
-        check("169.254.169.254", false);
-        check("::ffff:10.0.0.1", false);
-        check("::", false);
-    }
 
     #[test]
     fn authorities_must_all_be_certificates() {

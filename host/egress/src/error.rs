@@ -29,6 +29,10 @@ pub enum EgressError {
     /// Whoever sends the request's body broke it off.
     #[error("the request's body broke off")]
     RequestBody,
+    /// The next part of the request's body did not come in time. The backend may
+    /// have acted on what came before.
+    #[error("the request's body did not come in time")]
+    RequestTimedOut,
     /// No connection to the backend came about. Nothing of the request was sent.
     #[error("the backend could not be reached: {0}")]
     Unreachable(Stage),
@@ -52,9 +56,16 @@ pub enum Stage {
     /// The host has no address.
     #[error("its name has no address")]
     Resolve,
-    /// A plaintext route's host is not on this machine.
-    #[error("a plaintext route must stay on this machine, and its host does not")]
-    NotLoopback,
+    /// The name could not be looked up in time.
+    #[error("its name could not be looked up in time")]
+    ResolveTimeout,
+    /// None of the host's addresses lies in a network that the route may lead to.
+    #[error("its addresses are outside of the networks that the route allows")]
+    Network,
+    /// All of the route's connections were in use for as long as a connection may
+    /// take.
+    #[error("all of the route's connections are in use")]
+    Busy,
     /// No address accepted a connection.
     #[error("no connection")]
     Connect,
@@ -62,9 +73,12 @@ pub enum Stage {
     /// by the route's authorities, or the protocols do not match.
     #[error("no verified TLS session")]
     Tls,
-    /// It took longer than the route's connect timeout.
+    /// No address accepted a connection in time.
     #[error("no connection in time")]
-    Timeout,
+    ConnectTimeout,
+    /// The TLS handshake took too long.
+    #[error("no TLS session in time")]
+    TlsTimeout,
     /// The connection closed before the request was taken.
     #[error("the connection closed before it took the request")]
     Closed,

@@ -1,7 +1,8 @@
 //! The one way out for anything that carries a credential.
 //!
 //! A [`Route`] is a destination that an operator named: scheme, host, port,
-//! base path and the certificate authorities that may vouch for it. [`Egress`]
+//! base path, the networks that it may lead to and the certificate authorities that
+//! may vouch for it. [`Egress`]
 //! sends requests to routes, and [`Egress::send`] is the only function of
 //! Keyward in which a secret value and a connection meet. It reads from top to
 //! bottom as what happens to a request: it is addressed from the route, what is
@@ -11,20 +12,31 @@
 //! before anyone sees it.
 //!
 //! What is not here: no proxies, nothing from the environment, no redirects
-//! followed, no answers to authentication challenges, no cookies, no cache, no
-//! retries of a request of which a byte may have left, no upgrades.
+//! followed, no answers to authentication challenges, no alternative services, no
+//! cookies, no cache, and no second sending of a request of which a byte may have
+//! left, but for those without a credential that may be repeated, where a route
+//! says so.
 #![forbid(unsafe_code)]
 
+mod address;
+mod answer;
 mod body;
 mod connect;
+mod dialer;
 mod error;
 mod headers;
+mod patient;
 mod pool;
+mod request_body;
 mod route;
 mod send;
+mod timeouts;
 
+pub use address::{Network, NetworkError};
 pub use body::{Body, BodyError, empty, full};
+pub use dialer::{Connect, DialFuture, Dialer, Resolver, Stream, SystemResolver, Tcp};
 pub use error::{EgressError, SetupError, Stage};
 pub use headers::strip_connection;
 pub use route::{Roots, Route, RouteError, Scheme};
 pub use send::{Egress, Outgoing};
+pub use timeouts::Timeouts;

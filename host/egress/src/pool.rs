@@ -1,48 +1,58 @@
 //! Connections that wait for their next request. One pool belongs to one route
 //! and to either credentialed or plain requests: what carries a secret never
-//! shares a connection with what does not.
+//! shares a connection with what does not. A route has TLS configurations of its
+//! own, so no connection serves another host, whatever its certificate covers.
+//!
+//! A pool has at most as many connections as its route says. Who finds all of them
+//! in use waits.
 //!
 //! A connection keeps the head of its last request in its buffer until the next
 //! one. Where that head carried a value, an idle connection is closed after ten
 //! seconds, by a timer, so that the value doesn't stay in memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use http::header::HOST;
+use http::header::{HOST, TE};
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::client::conn::TrySendError;
 use tokio::runtime::Handle;
-use tokio_rustls::TlsConnector;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::body::RequestBody;
-use crate::connect::{self, Sender};
+use crate::answer::MAX_INTERIM;
+use crate::connect::{Http1, Http2, Opener, Sender};
 use crate::error::Stage;
-use crate::route::Route;
+use crate::request_body::RequestBody;
 
 /// Idle connections beyond this many are closed.
 const MAX_IDLE: usize = 256;
-/// An idle connection is not used again after this time.
-const MAX_IDLE_TIME: Duration = Duration::from_secs(60);
 /// An idle connection that carried a value is closed after this time.
 const MAX_IDLE_TIME_CREDENTIALED: Duration = Duration::from_secs(10);
+/// How many requests share an HTTP/2 connection, before another one is opened.
+/// Servers allow 100 or more (RFC 9113, 6.5.2).
+const MAX_STREAMS: usize = 100;
 /// A connection whose request is still being written when the answer has ended
 /// gets this long before it is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-type Http1 = http1::SendRequest<RequestBody>;
-type Http2 = http2::SendRequest<RequestBody>;
-
 pub(crate) struct Pool {
-    route: Arc<Route>,
-    tls: Option<TlsConnector>,
+    opener: Opener,
     idle: Mutex<Idle>,
     max_idle_time: Duration,
     /// Whether idle connections are closed when their time is over, and not only
     /// when they are next looked at.
     closes: bool,
+    /// A permit for each HTTP/1 request and each HTTP/2 connection. An HTTP/1
+    /// connection is opened only where none is idle, so that there are never more
+    /// of them than permits.
+    room: Arc<Semaphore>,
+    /// Whether the backend spoke HTTP/2 when last asked. Then connections are opened
+    /// one after the other, since one serves many.
+    speaks_http2: AtomicBool,
+    opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -50,31 +60,48 @@ struct Idle {
     /// The last one used is at the back and goes first, so that connections that
     /// are not needed age at the front.
     http1: VecDeque<(Http1, Instant)>,
-    http2: Option<(Http2, Instant)>,
+    http2: Vec<Shared>,
     /// Whether a task waits to close what is idle.
     watched: bool,
 }
 
+/// An HTTP/2 connection, with requests on it or not.
+struct Shared {
+    sender: Http2,
+    used: Instant,
+    /// One clone here and one for each request on it.
+    room: Arc<OwnedSemaphorePermit>,
+}
+
+impl Shared {
+    fn has_streams_left(&self) -> bool {
+        Arc::strong_count(&self.room) <= MAX_STREAMS
+    }
+}
+
 impl Pool {
     /// For requests that carry nothing.
-    pub(crate) fn plain(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
-        Arc::new(Self {
-            route,
-            tls,
-            idle: Mutex::default(),
-            max_idle_time: MAX_IDLE_TIME,
-            closes: false,
-        })
+    pub(crate) fn plain(opener: Opener) -> Arc<Self> {
+        let max_idle_time = opener.route.timeouts().idle;
+        Self::new(opener, max_idle_time, false)
     }
 
     /// For requests that carry a value or a signature.
-    pub(crate) fn credentialed(route: Arc<Route>, tls: Option<TlsConnector>) -> Arc<Self> {
+    pub(crate) fn credentialed(opener: Opener) -> Arc<Self> {
+        let max_idle_time = opener.route.timeouts().idle;
+        Self::new(opener, max_idle_time.min(MAX_IDLE_TIME_CREDENTIALED), true)
+    }
+
+    fn new(opener: Opener, max_idle_time: Duration, closes: bool) -> Arc<Self> {
+        let room = Arc::new(Semaphore::new(opener.route.max_connections()));
         Arc::new(Self {
-            route,
-            tls,
+            opener,
             idle: Mutex::default(),
-            max_idle_time: MAX_IDLE_TIME_CREDENTIALED,
-            closes: true,
+            max_idle_time,
+            closes,
+            room,
+            speaks_http2: AtomicBool::new(false),
+            opening: tokio::sync::Mutex::default(),
         })
     }
 
@@ -88,18 +115,74 @@ impl Pool {
         }
     }
 
-    /// A new connection.
+    /// A new connection, or one that came free while there was no room for a new
+    /// one.
     ///
     /// Cancel safety: dropped, it closes a connection that was being opened.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, Stage> {
-        let sender = connect::connect(&self.route, self.tls.as_ref()).await?;
-        if let Sender::Http2(sender) = &sender {
-            let mut idle = self.lock();
-            idle.http2 = Some((sender.clone(), Instant::now()));
-            self.watch(&mut idle);
-        }
+        let room = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) => {
+                let room = Arc::clone(&self.room).acquire_owned();
+                let patience = self.opener.route.timeouts().connect;
+                let room = match tokio::time::timeout(patience, room).await {
+                    Ok(Ok(room)) => room,
+                    _ => return Err(Stage::Busy),
+                };
+                if let Some(line) = self.take_http2() {
+                    return Ok(self.reuse(line));
+                }
+                match self.take_http1() {
+                    Some(sender) => return Ok(self.reuse(Line::Http1(sender, room))),
+                    None => room,
+                }
+            }
+        };
+        let _turn = if self.speaks_http2.load(Ordering::Relaxed) {
+            let turn = self.opening.lock().await;
+            if let Some(line) = self.take_http2() {
+                return Ok(self.reuse(line));
+            }
+            Some(turn)
+        } else {
+            None
+        };
+        let line = match self.opener.open().await? {
+            Sender::Http1(sender) => {
+                self.speaks_http2.store(false, Ordering::Relaxed);
+                Line::Http1(sender, room)
+            }
+            Sender::Http2(sender) => {
+                self.speaks_http2.store(true, Ordering::Relaxed);
+                let room = Arc::new(room);
+                let mut idle = self.lock();
+                idle.http2.push(Shared {
+                    sender: sender.clone(),
+                    used: Instant::now(),
+                    room: Arc::clone(&room),
+                });
+                self.watch(&mut idle);
+                Line::Http2(sender, room)
+            }
+        };
         Ok(Connection {
-            sender: Some(sender),
+            line: Some(line),
+            reused: false,
+            pool: Arc::clone(self),
+        })
+    }
+
+    /// A new HTTP/1.1 connection for one request that may switch protocols. It does
+    /// not come back.
+    ///
+    /// Cancel safety: dropped, it closes a connection that was being opened.
+    pub(crate) async fn open_for_upgrade(self: &Arc<Self>) -> Result<Connection, Stage> {
+        let room = Arc::clone(&self.room)
+            .try_acquire_owned()
+            .map_err(|_| Stage::Busy)?;
+        let sender = self.opener.open_for_upgrade().await?;
+        Ok(Connection {
+            line: Some(Line::Upgrade(sender, room)),
             reused: false,
             pool: Arc::clone(self),
         })
@@ -107,15 +190,27 @@ impl Pool {
 
     /// A connection that waits for its next request.
     pub(crate) fn waiting(self: &Arc<Self>) -> Option<Connection> {
-        let mut idle = self.lock();
-        if let Some((sender, used)) = idle.http2.as_mut() {
-            if !sender.is_closed() {
-                *used = Instant::now();
-                let sender = Sender::Http2(sender.clone());
-                return Some(self.reuse(sender));
-            }
-            idle.http2 = None;
+        if let Some(line) = self.take_http2() {
+            return Some(self.reuse(line));
         }
+        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let sender = self.take_http1()?;
+        Some(self.reuse(Line::Http1(sender, room)))
+    }
+
+    fn take_http2(&self) -> Option<Line> {
+        let mut idle = self.lock();
+        idle.http2.retain(|shared| !shared.sender.is_closed());
+        let shared = idle
+            .http2
+            .iter_mut()
+            .find(|shared| shared.has_streams_left())?;
+        shared.used = Instant::now();
+        Some(Line::Http2(shared.sender.clone(), Arc::clone(&shared.room)))
+    }
+
+    fn take_http1(&self) -> Option<Http1> {
+        let mut idle = self.lock();
         while let Some((sender, since)) = idle.http1.pop_back() {
             if since.elapsed() > self.max_idle_time {
                 // All that are left have waited longer.
@@ -123,15 +218,15 @@ impl Pool {
                 return None;
             }
             if sender.is_ready() {
-                return Some(self.reuse(Sender::Http1(sender)));
+                return Some(sender);
             }
         }
         None
     }
 
-    fn reuse(self: &Arc<Self>, sender: Sender) -> Connection {
+    fn reuse(self: &Arc<Self>, line: Line) -> Connection {
         Connection {
-            sender: Some(sender),
+            line: Some(line),
             reused: true,
             pool: Arc::clone(self),
         }
@@ -183,13 +278,13 @@ impl Idle {
     fn close_all_since(&mut self, time: Option<Instant>) {
         self.close_since(time);
         self.http2
-            .take_if(|(_, used)| time.is_some_and(|time| *used < time));
+            .retain(|shared| time.is_none_or(|time| shared.used >= time));
     }
 
     /// Since when the one that has waited longest is idle.
     fn oldest(&self) -> Option<Instant> {
         let http1 = self.http1.front().map(|(_, since)| *since);
-        let http2 = self.http2.as_ref().map(|(_, used)| *used);
+        let http2 = self.http2.iter().map(|shared| shared.used);
         http1.into_iter().chain(http2).min()
     }
 }
@@ -216,17 +311,25 @@ async fn close_idle(pool: Weak<Pool>, max_idle_time: Duration) {
     }
 }
 
+/// The way of one request: a connection, and the right to it.
+enum Line {
+    Http1(Http1, OwnedSemaphorePermit),
+    /// Not for a second request.
+    Upgrade(Http1, OwnedSemaphorePermit),
+    Http2(Http2, Arc<OwnedSemaphorePermit>),
+}
+
 /// A connection for one request. Dropped without having sent one, it goes back.
 pub(crate) struct Connection {
     /// None once it is being used.
-    sender: Option<Sender>,
+    line: Option<Line>,
     reused: bool,
     pool: Arc<Pool>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(Sender::Http1(sender)) = self.sender.take()
+        if let Some(Line::Http1(sender, _room)) = self.line.take()
             && !sender.is_closed()
         {
             self.pool.put(sender);
@@ -238,8 +341,10 @@ impl Drop for Connection {
 pub(crate) enum Unsent {
     /// It closed before a byte of the request was written. Here is the request.
     Untouched(Box<Request<RequestBody>>),
-    /// It closed later.
-    Touched,
+    /// It closed later, before an answer.
+    Closed,
+    /// It brought something else than an answer.
+    Malformed,
 }
 
 impl Connection {
@@ -254,34 +359,77 @@ impl Connection {
     pub(crate) async fn send(
         mut self,
         mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Option<Lease>), Unsent> {
-        match self.sender.take() {
-            Some(Sender::Http1(mut sender)) => {
-                let origin = request.uri().path_and_query().cloned().map(Uri::from);
-                let whole = std::mem::replace(request.uri_mut(), origin.unwrap_or_default());
-                request
-                    .headers_mut()
-                    .insert(HOST, self.pool.route.host_header());
-                *request.version_mut() = Version::HTTP_11;
-                match sender.try_send_request(request).await {
-                    Ok(answer) => {
-                        let pool = Arc::clone(&self.pool);
-                        Ok((answer, Some(Lease { sender, pool })))
-                    }
-                    Err(error) => Err(unsent(error, Some(whole))),
-                }
+    ) -> Result<(Response<Incoming>, Lease), Unsent> {
+        match self.line.take() {
+            Some(Line::Http1(mut sender, room)) => {
+                let answer = self.send_http1(&mut sender, request).await?;
+                let pool = Arc::clone(&self.pool);
+                let held = Some((sender, pool));
+                Ok((answer, Lease::Http1 { held, _room: room }))
             }
-            Some(Sender::Http2(mut sender)) => {
+            Some(Line::Upgrade(mut sender, room)) => {
+                let answer = self.send_http1(&mut sender, request).await?;
+                let held = None;
+                Ok((answer, Lease::Http1 { held, _room: room }))
+            }
+            Some(Line::Http2(mut sender, room)) => {
                 request.headers_mut().remove(HOST);
                 *request.version_mut() = Version::HTTP_2;
                 match sender.try_send_request(request).await {
-                    Ok(answer) => Ok((answer, None)),
+                    Ok(answer) => Ok((answer, Lease::Http2 { _room: room })),
                     Err(error) => Err(unsent(error, None)),
                 }
             }
             // A connection is given away once, by this function, which consumes it.
             None => Err(Unsent::Untouched(Box::new(request))),
         }
+    }
+
+    async fn send_http1(
+        &self,
+        sender: &mut Http1,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let origin = request.uri().path_and_query().cloned().map(Uri::from);
+        let whole = std::mem::replace(request.uri_mut(), origin.unwrap_or_default());
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.pool.opener.route.host_header());
+        // Trailers of HTTP/1 have to be announced, and few announce them.
+        headers.remove(TE);
+        *request.version_mut() = Version::HTTP_11;
+        let flood = Interim::watch(&mut request);
+        tokio::select! {
+            biased;
+            answer = sender.try_send_request(request) => {
+                answer.map_err(|error| unsent(error, Some(whole)))
+            }
+            () = flood.too_many() => Err(Unsent::Malformed),
+        }
+    }
+}
+
+/// Counts the interim answers (1xx) to a request, of which none is passed on. An
+/// HTTP/1 backend could send them for ever.
+#[derive(Default)]
+struct Interim {
+    count: AtomicU32,
+    too_many: Notify,
+}
+
+impl Interim {
+    fn watch(request: &mut Request<RequestBody>) -> Arc<Self> {
+        let interim = Arc::new(Self::default());
+        let counter = Arc::clone(&interim);
+        hyper::ext::on_informational(request, move |_| {
+            if counter.count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
+                counter.too_many.notify_one();
+            }
+        });
+        interim
+    }
+
+    async fn too_many(&self) {
+        self.too_many.notified().await;
     }
 }
 
@@ -293,21 +441,36 @@ fn unsent(mut error: TrySendError<Request<RequestBody>>, uri: Option<Uri>) -> Un
             }
             Unsent::Untouched(Box::new(request))
         }
-        None => Unsent::Touched,
+        None if error.error().is_parse() => Unsent::Malformed,
+        None => Unsent::Closed,
     }
 }
 
-/// The right to use an HTTP/1 connection until the answer on it has ended.
-pub(crate) struct Lease {
-    sender: Http1,
-    pool: Arc<Pool>,
+/// The right to use a connection until the answer on it has ended.
+pub(crate) enum Lease {
+    Http1 {
+        /// None if the connection is not for another request.
+        held: Option<(Http1, Arc<Pool>)>,
+        _room: OwnedSemaphorePermit,
+    },
+    Http2 {
+        _room: Arc<OwnedSemaphorePermit>,
+    },
 }
 
 impl Lease {
-    /// Puts the connection back. Dropping the lease instead closes it.
+    /// Puts the connection back. Dropping the lease of an HTTP/1 connection instead
+    /// closes it.
     pub(crate) fn give_back(self) {
-        let Self { mut sender, pool } = self;
+        let Self::Http1 {
+            held: Some((mut sender, pool)),
+            _room,
+        } = self
+        else {
+            return;
+        };
         if sender.is_ready() {
+            // Before the room is free: who gets it finds the connection.
             pool.put(sender);
         } else if !sender.is_closed() {
             // Its task has not come round yet, or the request is still being
@@ -316,6 +479,7 @@ impl Lease {
                 if let Ok(Ok(())) = tokio::time::timeout(DRAIN_TIME, sender.ready()).await {
                     pool.put(sender);
                 }
+                drop(_room);
             });
         }
     }
@@ -326,6 +490,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
     use super::*;
+    use crate::dialer::Dialer;
+    use crate::route::Route;
     use keyward_names::RouteName;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
@@ -336,18 +502,15 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let route = Route::new(RouteName::parse("backend").unwrap(), &url).unwrap();
         let route = Arc::new(route);
-        let pool = |closes| {
-            Arc::new(Pool {
-                route: Arc::clone(&route),
-                tls: None,
-                idle: Mutex::default(),
-                max_idle_time: Duration::from_millis(20),
-                closes,
-            })
+        let opener = || Opener {
+            route: Arc::clone(&route),
+            tls: None,
+            dialer: Dialer::default(),
         };
+        let pool = |closes| Pool::new(opener(), Duration::from_millis(20), closes);
         let (plain, credentialed) = (pool(false), pool(true));
-        assert!(Pool::credentialed(Arc::clone(&route), None).closes);
-        assert!(!Pool::plain(Arc::clone(&route), None).closes);
+        assert!(Pool::credentialed(opener()).closes);
+        assert!(!Pool::plain(opener()).closes);
 
         let mut ends = Vec::new();
         for pool in [&plain, &credentialed] {

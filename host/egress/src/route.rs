@@ -2,14 +2,18 @@
 //! what is sent is built from the parsed parts; no one else spells a host.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use http::header::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
 use keyward_names::RouteName;
 use rustls_pki_types::ServerName;
 
+use crate::address::{self, Network};
 use crate::error::EgressError;
+use crate::timeouts::Timeouts;
+
+/// How many connections of either sort a route has, unless it says otherwise.
+const MAX_CONNECTIONS: usize = 1024;
 
 /// How a route is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +78,10 @@ pub struct Route {
     host_header: HeaderValue,
     base_path: String,
     roots: Roots,
-    connect_timeout: Duration,
-    response_timeout: Duration,
+    networks: Vec<Network>,
+    timeouts: Timeouts,
+    retries: u32,
+    max_connections: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +92,9 @@ pub(crate) enum Host {
 
 impl Route {
     /// A route to `url`, which is `https://host[:port][/path]`, or `http://` to
-    /// a loopback address or `localhost`. It trusts the system's authorities,
-    /// waits 5 s for a connection and 60 s for an answer.
+    /// a loopback address or `localhost`. It trusts the system's authorities, and
+    /// leads to public addresses if the URL has a name, to this machine if it is
+    /// `localhost`, and to its own address if it has one.
     ///
     /// The path, if there is one, goes before the path of every request.
     pub fn new(name: RouteName, url: &str) -> Result<Self, RouteError> {
@@ -150,6 +157,7 @@ impl Route {
         };
         let authority: Authority = canonical.parse().map_err(|_| RouteError::Host)?;
         let host_header = HeaderValue::from_str(&canonical).map_err(|_| RouteError::Host)?;
+        let networks = own_networks(&host);
         Ok(Self {
             name,
             scheme,
@@ -159,8 +167,10 @@ impl Route {
             host_header,
             base_path,
             roots: Roots::System,
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(60),
+            networks,
+            timeouts: Timeouts::default(),
+            retries: 0,
+            max_connections: MAX_CONNECTIONS,
         })
     }
 
@@ -170,22 +180,44 @@ impl Route {
         Self { roots, ..self }
     }
 
-    /// The same route, with this much time for looking up the host, connecting
-    /// and the TLS handshake together.
+    /// The same route, leading to these addresses only. An address that the URL
+    /// names stays allowed, unless a platform serves credentials there: then it
+    /// must be named here as well.
     #[must_use]
-    pub fn with_connect_timeout(self, connect_timeout: Duration) -> Self {
+    pub fn with_networks(self, networks: impl IntoIterator<Item = Network>) -> Self {
+        let own = match self.host {
+            Host::Name(_) => Vec::new(),
+            Host::Address(_) => own_networks(&self.host),
+        };
         Self {
-            connect_timeout,
+            networks: own.into_iter().chain(networks).collect(),
             ..self
         }
     }
 
-    /// The same route, with this much time from the last part of the request
-    /// that was sent to the head of the answer.
+    /// The same route, with this much time for each step.
     #[must_use]
-    pub fn with_response_timeout(self, response_timeout: Duration) -> Self {
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
+    }
+
+    /// The same route, on which a request that carries no credential is sent again
+    /// up to this many times where the connection closed without an answer, if it
+    /// has no body and its method is one that may be repeated (RFC 9110, 9.2.2).
+    /// 0 at first. A request with a credential is never sent twice: what it carries
+    /// was permitted, and recorded, once.
+    #[must_use]
+    pub fn with_retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// The same route, with at most this many connections (at least 1) for requests
+    /// with a credential, and as many for others. 1024 at first.
+    #[must_use]
+    pub fn with_max_connections(self, max_connections: usize) -> Self {
+        let max_connections = max_connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
         Self {
-            response_timeout,
+            max_connections,
             ..self
         }
     }
@@ -217,14 +249,39 @@ impl Route {
         &self.roots
     }
 
-    /// How long a connection may take.
-    pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+    /// Where it may lead.
+    pub fn networks(&self) -> &[Network] {
+        &self.networks
     }
 
-    /// How long the head of an answer may take.
-    pub fn response_timeout(&self) -> Duration {
-        self.response_timeout
+    /// Whether its URL names an address that its networks don't allow, so that
+    /// nothing can be sent to it.
+    pub fn is_out_of_reach(&self) -> bool {
+        match &self.host {
+            Host::Name(_) => false,
+            Host::Address(address) => self.vet(*address).is_none(),
+        }
+    }
+
+    /// How long each step may take.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// How often a request may be sent again.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// How many connections it may have of either sort.
+    pub fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// The address to connect to, if the route may lead to `found`.
+    pub(crate) fn vet(&self, found: IpAddr) -> Option<IpAddr> {
+        let address = address::vet(found, &self.networks)?;
+        (self.scheme == Scheme::Https || address.is_loopback()).then_some(address)
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -268,6 +325,23 @@ impl Route {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);
         Uri::from_parts(parts).map_err(|_| EgressError::Invalid)
+    }
+}
+
+/// Where a route leads of which nothing else is said.
+fn own_networks(host: &Host) -> Vec<Network> {
+    match host {
+        Host::Name(name) if name == "localhost" => vec![Network::Loopback],
+        Host::Name(_) => vec![Network::Public],
+        Host::Address(address) => {
+            let itself = Network::Range(address.to_canonical().into());
+            // Such an address takes a second word, on purpose.
+            if address::is_platform(address.to_canonical()) {
+                Vec::new()
+            } else {
+                vec![itself]
+            }
+        }
     }
 }
 

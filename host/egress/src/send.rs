@@ -4,19 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use keyward_names::RouteName;
 use keyward_vault::{AttachError, Found, Guard, Ledger, Notes, Target, Vault};
 use tokio_rustls::TlsConnector;
 
-use crate::body::{AnswerBody, Body, BodyError, Progress, RequestBody};
-use crate::connect::{self, SystemRoots};
+use crate::answer;
+use crate::body::{AnswerBody, Body, BodyError, empty};
+use crate::connect::{self, Opener, SystemRoots};
+use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError, Stage};
 use crate::headers;
+use crate::patient::Patient;
 use crate::pool::{Connection, Lease, Pool, Unsent};
+use crate::request_body::{Progress, RequestBody, Trailers};
 use crate::route::{Route, Scheme};
+use crate::timeouts::Timeouts;
 
 /// How old the check of a note may be when the request is written: a withdrawn
 /// grant is dead within a second.
@@ -30,6 +36,7 @@ const PEEK: Duration = Duration::from_millis(10);
 pub struct Egress {
     routes: HashMap<RouteName, Destination>,
     vault: Arc<Vault>,
+    dialer: Dialer,
 }
 
 #[derive(Clone)]
@@ -50,6 +57,9 @@ pub struct Outgoing {
     pub body: Body,
     /// What policies asked to be attached.
     pub notes: Notes,
+    /// The protocol to switch to, such as `websocket`, where the client asked for
+    /// one that it may use.
+    pub upgrade: Option<HeaderValue>,
 }
 
 impl Egress {
@@ -59,10 +69,21 @@ impl Egress {
         routes: impl IntoIterator<Item = Route>,
         vault: Arc<Vault>,
     ) -> Result<Self, SetupError> {
+        Self::with_dialer(routes, vault, Dialer::default())
+    }
+
+    /// Like [`Egress::new`], with names looked up and addresses dialled in another
+    /// way than the system's.
+    pub fn with_dialer(
+        routes: impl IntoIterator<Item = Route>,
+        vault: Arc<Vault>,
+        dialer: Dialer,
+    ) -> Result<Self, SetupError> {
         let none = HashMap::new();
         Self {
             routes: none,
             vault,
+            dialer,
         }
         .with_routes(routes)
     }
@@ -77,7 +98,7 @@ impl Egress {
             let known = self.routes.get(&name);
             let destination = match known.filter(|known| *known.route == route) {
                 Some(known) => known.clone(),
-                None => Destination::new(route, &system)?,
+                None => Destination::new(route, &system, &self.dialer)?,
             };
             if opened.insert(name.clone(), destination).is_some() {
                 return Err(SetupError::DuplicateRoute(name));
@@ -86,6 +107,7 @@ impl Egress {
         Ok(Self {
             routes: opened,
             vault: Arc::clone(&self.vault),
+            dialer: self.dialer.clone(),
         })
     }
 
@@ -110,6 +132,12 @@ impl Egress {
     /// in plain bytes and as a whole, its head is searched for the value before
     /// this returns, its body as it passes, and its trailers are dropped.
     ///
+    /// Where `upgrade` names a protocol, the request goes out over an HTTP/1.1
+    /// connection of its own. If the backend switches, the answer's status is 101
+    /// and its extensions hold a [`hyper::upgrade::OnUpgrade`]; its `connection` and
+    /// `upgrade` headers are for the caller to write. Beside a value of class B or C
+    /// this is denied.
+    ///
     /// Must run inside a tokio runtime with I/O and time.
     ///
     /// Cancel safety: dropped, it breaks the request off. What was used stays in
@@ -124,54 +152,102 @@ impl Egress {
             mut head,
             body,
             notes,
+            upgrade,
         } = outgoing;
         let destination = self.routes.get(&name).ok_or(EgressError::UnknownRoute)?;
         let route = &*destination.route;
-        let pool = destination.pool(&notes);
+        let timeouts = route.timeouts();
+        let credentialed = !notes.is_empty();
+        let pool = destination.pool(credentialed);
 
         // The final head, but for what is attached.
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(EgressError::Invalid);
         }
+        // What comes back after the switch is not HTTP, and nothing searches it.
+        if upgrade.is_some() && notes.carry_a_value() {
+            return Err(EgressError::Denied);
+        }
         head.uri = route.address(&head.uri)?;
         headers::strip_request(&mut head.headers);
-        if !notes.is_empty() {
-            headers::strip_overrides(&mut head.headers);
+        if credentialed {
+            headers::strip_beside_a_credential(&mut head.headers);
         }
 
         // The body, in memory only if it is to be signed: as much of it as takes
         // the client's time comes before the checks.
         let body = match notes.needs_body() {
-            Some(limit) => RequestBody::whole(body, limit, route.response_timeout()).await?,
-            None => RequestBody::stream(body),
+            Some(limit) => RequestBody::whole(body, limit, timeouts.request_body).await?,
+            None if credentialed => RequestBody::stream(body, Trailers::Drop),
+            None => RequestBody::stream(body, Trailers::Pass),
         };
 
         // That a connection is opened may depend on what was used, so the record
         // comes before it too. It may take seconds, so it comes before the checks.
-        let connection = match pool.waiting() {
+        let waiting = if upgrade.is_none() {
+            pool.waiting()
+        } else {
+            None
+        };
+        let connection = match waiting {
             Some(connection) => connection,
             None => {
                 settle(ledger).await?;
-                pool.open().await.map_err(EgressError::Unreachable)?
+                let opened = match upgrade {
+                    None => pool.open().await,
+                    Some(_) => pool.open_for_upgrade().await,
+                };
+                opened.map_err(EgressError::Unreachable)?
             }
         };
 
         let checked_at = Instant::now();
-        let guard = if notes.is_empty() {
-            settle(ledger).await?;
-            None
-        } else {
+        let guard = if credentialed {
             self.attach(&name, notes, &mut head, body.bytes(), ledger, checked_at)
                 .await?
+        } else {
+            settle(ledger).await?;
+            None
         };
+        if let Some(protocol) = &upgrade {
+            let switch = HeaderValue::from_static("upgrade");
+            head.headers.insert(CONNECTION, switch);
+            head.headers.insert(UPGRADE, protocol.clone());
+        }
 
         let progress = body.progress();
         let request = Request::from_parts(head, body);
-        let deadline =
-            Arc::ptr_eq(pool, &destination.credentialed).then(|| checked_at + CHECK_HOLDS);
-        let answer = exchange(connection, pool, request, deadline);
-        let (answer, lease) = in_time(answer, progress, route.response_timeout()).await?;
-        guarded(answer, lease, guard).await
+        let answer = exchange(
+            connection,
+            pool,
+            request,
+            Again {
+                deadline: credentialed.then(|| checked_at + CHECK_HOLDS),
+                retries: if credentialed || upgrade.is_some() {
+                    0
+                } else {
+                    route.retries()
+                },
+                may_reconnect: upgrade.is_none(),
+            },
+        );
+        let (answer, lease) = in_time(answer, progress, timeouts).await?;
+        let (head, incoming) = answer.into_parts();
+        // Dropped with its connection, so that what follows is nobody's answer.
+        if !answer::is_clear(&head) {
+            return Err(EgressError::Protocol);
+        }
+        let answer = Response::from_parts(head, incoming);
+        if let Some(protocol) = upgrade
+            && answer.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            return switched(answer, &protocol, guard.as_ref());
+        }
+        let answer = guarded(answer, Some(lease), guard).await?;
+        if http_body::Body::is_end_stream(answer.body()) {
+            return Ok(answer);
+        }
+        Ok(answer.map(|body| Patient::new(body, timeouts.body).boxed_unsync()))
     }
 
     /// Checks the notes against the final head, waits until the uses are durable,
@@ -230,46 +306,70 @@ async fn settle(ledger: &mut Ledger) -> Result<(), EgressError> {
 }
 
 impl Destination {
-    fn new(route: Route, system: &SystemRoots) -> Result<Self, SetupError> {
+    fn new(route: Route, system: &SystemRoots, dialer: &Dialer) -> Result<Self, SetupError> {
         let route = Arc::new(route);
-        let tls = || match route.scheme() {
-            Scheme::Https => connect::tls(&route, system).map(|tls| Some(TlsConnector::from(tls))),
-            Scheme::Http => Ok(None),
+        // Each pool has a TLS configuration of its own, and so its own tickets.
+        let opener = || {
+            let tls = match route.scheme() {
+                Scheme::Https => Some(TlsConnector::from(connect::tls(&route, system)?)),
+                Scheme::Http => None,
+            };
+            Ok(Opener {
+                route: Arc::clone(&route),
+                tls,
+                dialer: dialer.clone(),
+            })
         };
         Ok(Self {
-            plain: Pool::plain(Arc::clone(&route), tls()?),
-            credentialed: Pool::credentialed(Arc::clone(&route), tls()?),
+            plain: Pool::plain(opener()?),
+            credentialed: Pool::credentialed(opener()?),
             route,
         })
     }
 
-    fn pool(&self, notes: &Notes) -> &Arc<Pool> {
-        if notes.is_empty() {
-            &self.plain
-        } else {
+    fn pool(&self, credentialed: bool) -> &Arc<Pool> {
+        if credentialed {
             &self.credentialed
+        } else {
+            &self.plain
         }
     }
 }
 
+/// When a request may be sent on another connection.
+struct Again {
+    /// After which the check of what was written no longer counts.
+    deadline: Option<Instant>,
+    /// How often, if the connection closed after a byte of the request was written.
+    retries: u32,
+    /// Whether, if it closed before.
+    may_reconnect: bool,
+}
+
 /// Writes the request. A connection that had been waiting may turn out to be
-/// closed before it takes a byte; then the next one is tried, until the deadline,
-/// after which the check of what was written no longer counts.
+/// closed before it takes a byte; then the next one is tried.
 async fn exchange(
     mut connection: Connection,
     pool: &Arc<Pool>,
     mut request: Request<RequestBody>,
-    deadline: Option<Instant>,
-) -> Result<(Response<Incoming>, Option<Lease>), EgressError> {
+    mut again: Again,
+) -> Result<(Response<Incoming>, Lease), EgressError> {
     loop {
-        let reused = connection.is_reused();
-        request = match connection.send(request).await {
-            Ok(answer) => return Ok(answer),
-            Err(Unsent::Untouched(request)) if reused => *request,
-            Err(Unsent::Untouched(_)) => return Err(EgressError::Unreachable(Stage::Closed)),
-            Err(Unsent::Touched) => return Err(EgressError::Protocol),
+        let reused = connection.is_reused() && again.may_reconnect;
+        let copy = (again.retries > 0).then(|| repeatable(&request)).flatten();
+        request = match (connection.send(request).await, copy) {
+            (Ok(answer), _) => return Ok(answer),
+            (Err(Unsent::Untouched(request)), _) if reused => *request,
+            (Err(Unsent::Untouched(_)), _) => {
+                return Err(EgressError::Unreachable(Stage::Closed));
+            }
+            (Err(Unsent::Closed), Some(copy)) => {
+                again.retries -= 1;
+                copy
+            }
+            (Err(Unsent::Closed | Unsent::Malformed), _) => return Err(EgressError::Protocol),
         };
-        connection = match deadline {
+        connection = match again.deadline {
             None => pool.connection().await,
             Some(deadline) => {
                 let next = tokio::time::timeout_at(deadline.into(), pool.connection()).await;
@@ -283,17 +383,43 @@ async fn exchange(
     }
 }
 
-/// Waits for the head of an answer, at most `patience` after the last part of the
-/// request's body was taken.
+/// The same request once more, if it can be sent twice and mean what it means sent
+/// once (RFC 9110, 9.2.2). Only for requests without a credential.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_idempotent() || !matches!(request.body(), RequestBody::Whole(None)) {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::Whole(None));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Waits for the head of an answer. Time counts from the last part of the request's
+/// body: a long upload is not a slow backend.
 async fn in_time<T>(
     answer: impl Future<Output = Result<T, EgressError>>,
     progress: Option<Arc<Progress>>,
-    patience: Duration,
+    timeouts: &Timeouts,
 ) -> Result<T, EgressError> {
+    let start = tokio::time::Instant::now();
+    let due = || match &progress {
+        // The backend would take more, and the client does not give it.
+        Some(progress) if progress.is_waiting() => (
+            progress.last() + timeouts.request_body,
+            EgressError::RequestTimedOut,
+        ),
+        Some(progress) => (progress.last() + timeouts.response, EgressError::TimedOut),
+        None => (start + timeouts.response, EgressError::TimedOut),
+    };
     let mut answer = std::pin::pin!(answer);
-    let mut deadline = tokio::time::Instant::now() + patience;
     loop {
-        match tokio::time::timeout_at(deadline, &mut answer).await {
+        // The shorter one: which of them counts may change while it waits.
+        let soonest = due()
+            .0
+            .min(tokio::time::Instant::now() + timeouts.request_body);
+        match tokio::time::timeout_at(soonest, &mut answer).await {
             Ok(Err(_))
                 if progress
                     .as_ref()
@@ -303,16 +429,37 @@ async fn in_time<T>(
             }
             Ok(answer) => return answer,
             Err(_) => {
-                let next = progress
-                    .as_ref()
-                    .map_or(deadline, |progress| progress.last() + patience);
-                if next <= deadline {
-                    return Err(EgressError::TimedOut);
+                let (deadline, error) = due();
+                if deadline <= tokio::time::Instant::now() {
+                    return Err(error);
                 }
-                deadline = next;
             }
         }
     }
+}
+
+/// An answer that switches protocols, as it was asked to: the connection is found in
+/// its extensions, as a [`hyper::upgrade::OnUpgrade`].
+fn switched(
+    mut answer: Response<Incoming>,
+    protocol: &HeaderValue,
+    guard: Option<&Guard>,
+) -> Result<Response<Body>, EgressError> {
+    if guard.is_some() {
+        return Err(EgressError::Denied);
+    }
+    let mut chosen = answer.headers().get_all(UPGRADE).iter();
+    let is_asked =
+        |chosen: &HeaderValue| chosen.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
+    if !chosen.next().is_some_and(is_asked) || chosen.next().is_some() {
+        return Err(EgressError::Protocol);
+    }
+    let connection = hyper::upgrade::on(&mut answer);
+    let (mut head, _) = answer.into_parts();
+    headers::strip_response(&mut head.headers);
+    head.extensions.clear();
+    head.extensions.insert(connection);
+    Ok(Response::from_parts(head, empty()))
 }
 
 /// Passes an answer through the guard: its head now, its body as it is read. What

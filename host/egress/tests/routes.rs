@@ -11,7 +11,7 @@ use common::{Authority, Backend, World, get, outgoing, read, reply};
 use http::{Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use keyward_egress::{BodyError, Egress, EgressError, Roots, Route, SetupError, Stage};
+use keyward_egress::{BodyError, Egress, EgressError, Roots, Route, SetupError, Stage, Timeouts};
 use keyward_vault::Notes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -312,9 +312,11 @@ async fn a_body_cut_short_is_an_error_and_not_an_end() {
 #[tokio::test]
 async fn a_backend_that_does_not_answer_is_given_up() {
     let world = World::new();
-    let route = raw_backend(b"")
-        .await
-        .with_response_timeout(Duration::from_millis(30));
+    let route = raw_backend(b"").await.with_timeouts(Timeouts {
+        response: Duration::from_millis(30),
+        request_body: Duration::from_millis(30),
+        ..Timeouts::default()
+    });
     let egress = world.egress(route);
     let sent = world.send_plain(&egress, get("/")).await;
     assert_eq!(sent.err(), Some(EgressError::TimedOut));
@@ -325,7 +327,7 @@ async fn a_backend_that_does_not_answer_is_given_up() {
         .body(StreamBody::new(stalled).boxed_unsync())
         .unwrap();
     let sent = world.send_plain(&egress, request).await;
-    assert_eq!(sent.err(), Some(EgressError::TimedOut));
+    assert_eq!(sent.err(), Some(EgressError::RequestTimedOut));
 }
 
 #[tokio::test]
@@ -333,7 +335,10 @@ async fn the_wait_for_an_answer_counts_from_the_last_part_of_the_body() {
     let backend = Backend::plain(|seen| reply(seen.body.clone())).await;
     let world = World::new();
     let patience = Duration::from_millis(400);
-    let egress = world.egress(backend.route().with_response_timeout(patience));
+    let egress = world.egress(backend.route().with_timeouts(Timeouts {
+        response: patience,
+        ..Timeouts::default()
+    }));
     let slow = futures_util::stream::unfold(0, |sent| async move {
         tokio::time::sleep(Duration::from_millis(100)).await;
         (sent < 6).then(|| (Ok::<_, BodyError>(Frame::data(Bytes::from("x"))), sent + 1))
@@ -365,9 +370,15 @@ async fn a_connection_that_does_not_come_about_says_how_far_it_came() {
     let route = Route::new(common::route_name(), &url)
         .unwrap()
         .with_roots(Roots::Pem(Authority::new().pem()))
-        .with_connect_timeout(Duration::from_millis(50));
+        .with_timeouts(Timeouts {
+            tls: Duration::from_millis(50),
+            ..Timeouts::default()
+        });
     let sent = world.send_plain(&world.egress(route), get("/")).await;
-    assert_eq!(sent.err(), Some(EgressError::Unreachable(Stage::Timeout)));
+    assert_eq!(
+        sent.err(),
+        Some(EgressError::Unreachable(Stage::TlsTimeout))
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
 use crate::outside::Outside;
+use crate::tls::ClientTls;
 
 /// A part of an exchange's life in which policies run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,6 +107,7 @@ pub struct Exchange {
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) client_address: IpAddr,
     pub(crate) authority: String,
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// The request as policies see and change it. Client keys have been taken
     /// out; nothing attached is in it.
     pub request: http::request::Parts,
@@ -146,6 +148,7 @@ impl Exchange {
             outside,
             client_address,
             authority,
+            tls: None,
             request,
             request_body,
             response: None,
@@ -158,6 +161,12 @@ impl Exchange {
             logs_dropped: 0,
             responded: false,
         }
+    }
+
+    /// The same exchange, of a client whose TLS connection is known.
+    pub fn with_tls(mut self, tls: Option<Arc<ClientTls>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The exchange's identifier.

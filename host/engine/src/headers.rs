@@ -1,29 +1,15 @@
 //! Which headers a policy may write, and how.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use keyward_vault::{HeaderRole, header_role};
 
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 
 /// Whether the host writes this header itself, so that no policy may: framing and
 /// connection handling (RFC 9110, 7.6.1 and 8.6) and the request's target and way.
-/// A `_` in a name counts as `-`: many backends can't tell them apart.
 fn is_host_owned(name: &HeaderName) -> bool {
-    let name = name.as_str().replace('_', "-");
-    matches!(
-        name.as_str(),
-        "host"
-            | "content-length"
-            | "transfer-encoding"
-            | "connection"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "upgrade"
-            | "expect"
-            | "http2-settings"
-            | "via"
-            | "forwarded"
-    ) || name.starts_with("proxy-")
+    use HeaderRole::{Connection, Framing, Way};
+    matches!(header_role(name), Some(Connection | Framing | Way))
 }
 
 pub(crate) fn parse(

@@ -43,6 +43,7 @@ mod run;
     reason = "the generated bindings re-export the handles"
 )]
 mod state;
+mod tls;
 
 pub use body::{Body, BodyFailure, PolicyBody};
 pub use config::EngineConfig;
@@ -57,3 +58,4 @@ pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
 pub use run::{ErrorSource, Verdict};
+pub use tls::ClientTls;

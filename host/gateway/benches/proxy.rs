@@ -324,6 +324,7 @@ async fn native_attach(
         head,
         body,
         notes,
+        upgrade: None,
     };
     let response = keyward.egress().send(outgoing, &mut ledger).await.unwrap();
     ledger.barrier().await.unwrap();

@@ -34,6 +34,9 @@ pub enum OpenError {
     /// The grants can't be loaded.
     #[error(transparent)]
     Grants(#[from] GrantsFault),
+    /// Clients can't be served over TLS.
+    #[error(transparent)]
+    Tls(#[from] crate::listen::TlsError),
     /// The configuration has errors, now that its named values are known.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
@@ -154,11 +157,8 @@ pub fn assemble_with(
                 loader.document(&read_document(file, &values)?, global.as_ref())?
             }
         };
-        pipelines.push(Pipeline::new(
-            pipeline.path.clone(),
-            pipeline.route.clone(),
-            phases,
-        ));
+        let runs = Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases);
+        pipelines.push(runs.with_limits(pipeline));
     }
     Ok((keyward, Pipelines::new(pipelines)))
 }

@@ -7,8 +7,9 @@ use http::{Request, Response};
 use keyward::egress::Body;
 use keyward::names::ExchangeId;
 use keyward::vault::new_exchange_id;
-use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_unambiguous};
+use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_grpc, is_unambiguous};
 
+use crate::front::{Oversight, Refused, tls_of};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Forwards one request through its pipeline and answers it.
@@ -19,19 +20,25 @@ pub async fn forward(
     keyward: &Keyward,
     pipelines: &Pipelines,
     client: IpAddr,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Response<Body> {
     let started = Instant::now();
     let id = new_exchange_id();
     let (pipeline, forwarded) = match place(pipelines, client, &request) {
-        Ok((pipeline, client)) => (
-            Some(pipeline),
-            keyward::forward(keyward, &pipeline.runs, client, id, request).await,
-        ),
+        Ok((pipeline, client)) => {
+            let is_grpc = is_grpc(request.headers());
+            let oversight = request.extensions_mut().remove::<Oversight>();
+            let exchange = keyward::forward(keyward, &pipeline.runs, client, id, request);
+            let forwarded = match oversight {
+                Some(oversight) => oversight.watch(id, is_grpc, exchange).await,
+                None => exchange.await,
+            };
+            (Some(pipeline), forwarded)
+        }
         Err(failure) => (
             None,
             Forwarded {
-                response: failure.reply(id),
+                response: failure.reply_to(is_grpc(request.headers()), id),
                 failure: Some(failure),
                 report: Report::default(),
             },
@@ -48,13 +55,17 @@ fn place<'a>(
     client: IpAddr,
     request: &Request<Body>,
 ) -> Result<(&'a Pipeline, Client), Failure> {
+    if let Some(Refused(failure)) = request.extensions().get() {
+        return Err(*failure);
+    }
     let path = request.uri().path();
     if !is_unambiguous(path) {
         return Err(Failure::AmbiguousPath);
     }
     let pipeline = pipelines.of(path).ok_or(Failure::NoPipeline)?;
     let authority = authority_of(request)?.to_owned();
-    Ok((pipeline, Client::new(client, authority)))
+    let client = Client::new(client, authority).with_tls(tls_of(request));
+    Ok((pipeline, client))
 }
 
 /// One line for each exchange: names and numbers, never a path, a query or a

@@ -10,11 +10,13 @@
 //! exchange in crate `keyward`.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod assemble;
 pub mod config;
 pub mod control;
 pub mod denials;
 mod forward;
+pub mod front;
 pub mod grants;
 pub mod harden;
 pub mod listen;

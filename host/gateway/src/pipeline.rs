@@ -13,6 +13,10 @@ pub struct Pipeline {
     pub path: PathPrefix,
     /// Its policies and its route.
     pub runs: keyward::Pipeline,
+    /// The most bytes of a request's body, in the place of the gateway's limit.
+    pub max_body_bytes: Option<u64>,
+    /// The protocols that clients may upgrade to.
+    pub upgrades: Vec<String>,
 }
 
 impl Pipeline {
@@ -20,7 +24,19 @@ impl Pipeline {
     /// order of [`Phase::ALL`]; each policy must have the phase it stands in.
     pub fn new(path: PathPrefix, route: RouteName, phases: [Vec<Policy>; 4]) -> Self {
         let runs = keyward::Pipeline::new(route, phases);
-        Pipeline { path, runs }
+        Pipeline {
+            path,
+            runs,
+            max_body_bytes: None,
+            upgrades: Vec::new(),
+        }
+    }
+
+    /// The same pipeline, with what its section says about requests.
+    pub fn with_limits(mut self, section: &crate::config::Pipeline) -> Self {
+        self.max_body_bytes = section.max_body_bytes;
+        self.upgrades.clone_from(&section.upgrades);
+        self
     }
 
     /// Where its requests go.

@@ -8,20 +8,20 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use keyward::Keyward;
-use keyward::egress::BodyError;
 use keyward::names::ValueName;
 use keyward::vault::{Actor, Components, KeySource, Opening, PruneError, Surroundings, Vault};
 use tokio::net::TcpListener;
 
+use crate::admin::{self, Admin, Health};
 use crate::assemble::{OpenError, assemble};
 use crate::config::{Config, Values};
 use crate::control::{BindError, ControlSocket, GrantsReloaded, Node, Status};
-use crate::forward::forward;
+use crate::front::{self, Front};
 use crate::grants::{components, load_grants};
-use crate::listen::{self, Limits, Stopped};
+use crate::listen::{self, Certificates, Peer, Settings, Stopped};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// A gateway: everything that its configuration names, checked and loaded.
@@ -31,6 +31,10 @@ pub struct Gateway {
     pipelines: Pipelines,
     /// The named values that decide where requests go or what runs.
     steering: BTreeSet<String>,
+    /// How clients are treated.
+    front: Front,
+    /// The certificates that clients are shown; none: without TLS.
+    certificates: Option<Arc<Certificates>>,
     /// The address that it is bound to, once it is.
     address: OnceLock<SocketAddr>,
 }
@@ -59,6 +63,7 @@ pub struct Bound {
     gateway: Arc<Gateway>,
     listener: TcpListener,
     address: SocketAddr,
+    admin: Option<TcpListener>,
     control: ControlSocket,
 }
 
@@ -77,8 +82,11 @@ impl Gateway {
         let steering = config.unresolved.iter().filter(|place| place.steers);
         let steering = steering.map(|place| place.name.clone()).collect();
         let config = config.resolve(&Values::of(&vault))?;
+        let certificates = certificates(&config)?;
         let (keyward, pipelines) = assemble(&config, vault, actor)?;
         Ok(Gateway {
+            front: Front::of(&config.gateway.front),
+            certificates,
             config,
             keyward,
             pipelines,
@@ -118,6 +126,15 @@ impl Gateway {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
+        let admin = match self.config.gateway.front.admin {
+            None => None,
+            Some(address) => {
+                let listen = |source| ServeError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(listen)?;
+                admin::warn_if_open(listener.local_addr().map_err(listen)?);
+                Some(listener)
+            }
+        };
         let control = ControlSocket::bind(
             &self.config.control.socket,
             self.config.control.rules.clone(),
@@ -126,6 +143,7 @@ impl Gateway {
             gateway: Arc::new(self),
             listener,
             address,
+            admin,
             control,
         })
     }
@@ -137,14 +155,32 @@ impl Bound {
         self.address
     }
 
+    /// Where administrators read its health; the port is a real one even if 0 was
+    /// asked for. None: nowhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+
     /// Serves until `stop` is ready, then lets running requests end.
     ///
     /// Must run inside a tokio runtime with I/O and time.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
-        let limits = Limits {
-            max_connections: self.gateway.config.gateway.max_connections,
-            ..Limits::default()
+        let settings = Settings {
+            limits: self.gateway.front.limits,
+            certificates: self.gateway.certificates.clone(),
         };
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let health = Arc::new(Health::new({
+            let gateway = Arc::clone(&self.gateway);
+            move || {
+                let failed = gateway.keyward.vault().audit().has_failed();
+                failed.then_some("audit unavailable")
+            }
+        }));
+        let admin = self.admin.map(|listener| {
+            let admin = Admin::new(Arc::clone(&health));
+            tokio::spawn(admin.serve(listener, std::future::pending()))
+        });
         let control = tokio::spawn(self.control.serve(self.gateway.clone()));
         let node: Arc<dyn Node> = self.gateway.clone();
         let kept = self.gateway.config.audit.retention;
@@ -154,19 +190,37 @@ impl Bound {
             }
         });
         let gateway = self.gateway;
-        let handler = move |client: SocketAddr, request: http::Request<hyper::body::Incoming>| {
+        let handler = move |peer: Peer, request: http::Request<hyper::body::Incoming>| {
             let gateway = Arc::clone(&gateway);
             async move {
-                let request =
-                    request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
-                forward(&gateway.keyward, &gateway.pipelines, client.ip(), request).await
+                let Gateway {
+                    keyward,
+                    pipelines,
+                    front,
+                    ..
+                } = &*gateway;
+                front::answer(keyward, pipelines, front, peer, request).await
             }
         };
-        let stopped = listen::serve(self.listener, limits, handler, stop).await;
+        let stop = async {
+            stop.await;
+            health.draining();
+        };
+        health.serving();
+        let stopped = listen::serve(self.listener, settings, handler, stop).await;
+        if let Some(admin) = admin {
+            admin.abort();
+        }
         control.abort();
         retention.abort();
         stopped
     }
+}
+
+/// Reads the certificates that clients are shown. Blocks on files.
+fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, OpenError> {
+    let tls = config.gateway.front.tls.as_ref();
+    Ok(tls.map(Certificates::load).transpose()?)
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyward_egress::{Egress, Route, SetupError};
+use keyward_egress::{Connect, Dialer, Egress, Resolver, Route, SetupError};
 use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
@@ -22,6 +22,7 @@ pub struct Builder {
     vault: Vault,
     engine: EngineConfig,
     routes: Vec<Route>,
+    dialer: Dialer,
     #[cfg(feature = "guest-debug")]
     observer: Option<keyward_engine::MemoryObserver>,
 }
@@ -48,6 +49,7 @@ impl Keyward {
             vault,
             engine: EngineConfig::default(),
             routes: Vec::new(),
+            dialer: Dialer::default(),
             #[cfg(feature = "guest-debug")]
             observer: None,
         }
@@ -106,6 +108,23 @@ impl Builder {
         self
     }
 
+    /// Dials addresses in another way than over TCP: through a proxy, say, or from
+    /// a certain network. It gets an address that was vetted and gives a connection;
+    /// TLS and what is written stay with egress.
+    #[must_use]
+    pub fn connector(mut self, connector: impl Connect + 'static) -> Self {
+        self.dialer.connector = Arc::new(connector);
+        self
+    }
+
+    /// Looks names up in another way than the system's. What it finds is vetted
+    /// against the route's networks.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
+        self.dialer.resolver = Arc::new(resolver);
+        self
+    }
+
     /// Sets up the engine otherwise than by default.
     #[must_use]
     pub fn engine(mut self, config: EngineConfig) -> Self {
@@ -127,7 +146,7 @@ impl Builder {
     /// Errors: see [`BuildError`].
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
-        let egress = Egress::new(self.routes, Arc::clone(&vault))?;
+        let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
         let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {

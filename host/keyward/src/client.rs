@@ -2,9 +2,11 @@
 //! enough to be decided about.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::Request;
 use http::header::HOST;
+use keyward_engine::ClientTls;
 
 use crate::failure::Failure;
 
@@ -16,12 +18,24 @@ pub struct Client {
     pub address: IpAddr,
     /// The host and port that it asked for: see [`authority_of`].
     pub authority: String,
+    /// What is known of its TLS connection; none without TLS.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 impl Client {
     /// A client at `address` that asked for `authority`.
     pub fn new(address: IpAddr, authority: String) -> Self {
-        Client { address, authority }
+        Client {
+            address,
+            authority,
+            tls: None,
+        }
+    }
+
+    /// The same client, over a TLS connection of which this is known.
+    pub fn with_tls(mut self, tls: Option<Arc<ClientTls>>) -> Self {
+        self.tls = tls;
+        self
     }
 }
 

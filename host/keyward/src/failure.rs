@@ -3,8 +3,8 @@
 //! secret; the exchange's identifier leads to the log and the audit trail.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
-use keyward_egress::{Body, EgressError, full};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use keyward_egress::{Body, EgressError, Stage, full};
 use keyward_engine::{ErrorSource, PolicyStop};
 use keyward_names::ExchangeId;
 
@@ -23,6 +23,24 @@ pub enum Failure {
     /// Nobody says which address the client has.
     #[error("the client's address is not known")]
     NoClientAddress,
+    /// The request can't be read in one way only.
+    #[error("the request is malformed")]
+    Malformed,
+    /// The request's method is one that no gateway passes on.
+    #[error("the request's method is not passed on")]
+    MethodNotAllowed,
+    /// The request came over a TLS connection that was opened for another host.
+    #[error("the request came over another host's connection")]
+    Misdirected,
+    /// The request's body is longer than it may be.
+    #[error("the request's body is too large")]
+    BodyTooLarge,
+    /// The request's body came more slowly than it may.
+    #[error("the request's body came too slowly")]
+    BodyTooSlow,
+    /// There was no answer in the time that an exchange has.
+    #[error("the exchange took too long")]
+    TookTooLong,
     /// A policy said `fail`.
     #[error("a policy could not decide")]
     PolicyFailed,
@@ -51,7 +69,13 @@ impl Failure {
             Failure::NoPipeline
             | Failure::AmbiguousPath
             | Failure::NoHost
-            | Failure::NoClientAddress => return None,
+            | Failure::NoClientAddress
+            | Failure::Malformed
+            | Failure::MethodNotAllowed
+            | Failure::Misdirected
+            | Failure::BodyTooLarge
+            | Failure::BodyTooSlow
+            | Failure::TookTooLong => return None,
             Failure::PolicyFailed => ErrorSource::PolicyFailed,
             Failure::PolicyStopped(_) => ErrorSource::PolicyStopped,
             Failure::AuditUnavailable | Failure::Service | Failure::Internal => {
@@ -73,6 +97,12 @@ impl Failure {
             Failure::NoPipeline => (StatusCode::NOT_FOUND, "no such resource"),
             Failure::AmbiguousPath => (StatusCode::BAD_REQUEST, "ambiguous path"),
             Failure::NoHost => (StatusCode::BAD_REQUEST, "no host"),
+            Failure::Malformed => (StatusCode::BAD_REQUEST, "malformed request"),
+            Failure::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+            Failure::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected request"),
+            Failure::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "request body too large"),
+            Failure::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request body too slow"),
+            Failure::TookTooLong => (StatusCode::GATEWAY_TIMEOUT, "exchange took too long"),
             Failure::PolicyFailed => (StatusCode::BAD_GATEWAY, "policy failure"),
             Failure::Internal | Failure::Service | Failure::NoClientAddress => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal failure")
@@ -92,7 +122,13 @@ impl Failure {
                 EgressError::BodyTooLarge { .. } => {
                     (StatusCode::PAYLOAD_TOO_LARGE, "request body too large")
                 }
+                EgressError::RequestTimedOut => {
+                    (StatusCode::REQUEST_TIMEOUT, "request body too slow")
+                }
                 EgressError::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "backend timeout"),
+                EgressError::Unreachable(Stage::Busy) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+                }
                 EgressError::Denied => (StatusCode::BAD_GATEWAY, "policy failure"),
                 EgressError::UnknownRoute
                 | EgressError::Unreachable(_)
@@ -100,6 +136,25 @@ impl Failure {
                 | EgressError::Reflected => (StatusCode::BAD_GATEWAY, "backend failure"),
             },
         }
+    }
+
+    /// The fixed answer, in the form that the client reads: of a call of gRPC
+    /// `grpc-status` and `grpc-message` alone, else as [`reply`](Self::reply).
+    pub fn reply_to(self, is_grpc: bool, exchange: ExchangeId) -> Response<Body> {
+        if !is_grpc {
+            return self.reply(exchange);
+        }
+        let (status, title) = self.answer();
+        let mut response = Response::new(keyward_egress::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(grpc_status(status)));
+        // Both are ASCII without a percent sign, which needs no encoding.
+        let message = format!("{title}; exchange {exchange}");
+        if let Ok(message) = HeaderValue::from_str(&message) {
+            headers.insert("grpc-message", message);
+        }
+        response
     }
 
     /// The fixed answer: `application/problem+json` (RFC 9457) with the
@@ -121,5 +176,62 @@ impl Failure {
         );
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+}
+
+/// Whether a request is a call of gRPC (PROTOCOL-HTTP2, "Requests").
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(media) = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) else {
+        return false;
+    };
+    let rest = media.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// The status of gRPC that says the same (gRPC, "HTTP to gRPC Status Code Mapping",
+/// and for what it doesn't list the code that says what happened).
+fn grpc_status(status: StatusCode) -> u16 {
+    match status {
+        StatusCode::BAD_REQUEST => 13,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => 12,
+        StatusCode::PAYLOAD_TOO_LARGE => 8,
+        StatusCode::REQUEST_TIMEOUT => 4,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            14
+        }
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use http_body::Body as _;
+
+    #[test]
+    fn a_call_of_grpc_is_told_in_the_words_of_grpc() {
+        let id = ExchangeId::from_bytes([7; 16]);
+        let response = Failure::NoPipeline.reply_to(true, id);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["grpc-status"], "12");
+        let message = response.headers()["grpc-message"].to_str().unwrap();
+        assert_eq!(message, format!("no such resource; exchange {id}"));
+        assert!(response.body().is_end_stream());
+        let response = Failure::NoPipeline.reply_to(false, id);
+        assert_eq!(response.status(), 404);
+    }
+
+    #[test]
+    fn a_call_of_grpc_is_known_by_its_media_type() {
+        let is = |media: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, media.parse().unwrap());
+            is_grpc(&headers)
+        };
+        assert!(is("application/grpc") && is("application/grpc+proto"));
+        assert!(!is("application/grpc-web") && !is("application/json"));
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 }

@@ -66,7 +66,7 @@ pub use backend::{AnsweringBackend, Backend, BackendError, BackendFuture, Unknow
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
 pub use client::{Client, authority_of, is_unambiguous};
-pub use failure::Failure;
+pub use failure::{Failure, is_grpc};
 pub use keyward_document as document;
 pub use keyward_egress as egress;
 pub use keyward_engine as engine;
@@ -75,5 +75,5 @@ pub use keyward_vault as vault;
 pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use pipeline::Pipeline;
 pub use report::{BackendCall, Call, Forwarded, Report};
-pub use story::forward;
+pub use story::{UpgradeTo, forward};
 pub use zeroizing_alloc::ZeroAlloc;

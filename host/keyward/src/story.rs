@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
 use keyward_egress::{Body, Outgoing, strip_connection};
 use keyward_engine::{Exchange, Phase, PolicyBody, ResponseHead, Verdict};
 use keyward_names::ExchangeId;
@@ -15,7 +15,7 @@ use keyward_vault::PolicyIdentity;
 use crate::bodies::{to_egress, to_engine};
 use crate::builder::Keyward;
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_grpc};
 use crate::pipeline::Pipeline;
 use crate::report::{BackendCall, Call, Forwarded, Report};
 
@@ -55,12 +55,27 @@ pub(crate) async fn caught(id: ExchangeId, story: impl Future<Output = Forwarded
         })
 }
 
+/// In a request's extensions: the client asks to go on in another protocol, and
+/// whoever forwards the request allows it. In lower case, as `upgrade` names it.
+///
+/// A backend that agrees answers with 101, and the answer's extensions hold a
+/// [`hyper::upgrade::OnUpgrade`] of the connection to it, as
+/// [`keyward_egress::Egress::send`] gives it. Not beside a value of class B or C.
+///
+/// [`hyper::upgrade::OnUpgrade`]: https://docs.rs/hyper/1/hyper/upgrade/struct.OnUpgrade.html
+#[derive(Clone, Debug)]
+pub struct UpgradeTo(pub HeaderValue);
+
 /// An exchange on its way.
 pub(crate) struct Story<'a> {
     keyward: &'a Keyward,
     pipeline: &'a Pipeline,
     pub(crate) exchange: Box<Exchange>,
     report: Report,
+    is_grpc: bool,
+    upgrade: Option<HeaderValue>,
+    /// What came with an answer of 101: the connection that goes on.
+    switched: Option<Extensions>,
 }
 
 /// Where an exchange goes after a phase.
@@ -84,10 +99,12 @@ impl<'a> Story<'a> {
         // Before any policy: else a client could name a header that a policy adds,
         // and have it dropped on the way to the backend.
         strip_connection(&mut head.headers);
+        let is_grpc = is_grpc(&head.headers);
+        let upgrade = head.extensions.remove::<UpgradeTo>();
         let vault = keyward.vault();
         let policies: Vec<&PolicyIdentity> = pipeline.identities().iter().collect();
         let presented = vault.take_client_keys(&policies, &mut head);
-        let exchange = Box::new(Exchange::new(
+        let exchange = Exchange::new(
             client.address,
             client.authority,
             head,
@@ -95,7 +112,8 @@ impl<'a> Story<'a> {
             presented,
             vault.begin(id),
             keyward.outside(),
-        ));
+        );
+        let exchange = Box::new(exchange.with_tls(client.tls));
         let report = Report {
             calls: Vec::with_capacity(2 * pipeline.identities().len()),
             ..Report::default()
@@ -105,6 +123,9 @@ impl<'a> Story<'a> {
             pipeline,
             exchange,
             report,
+            is_grpc,
+            upgrade: upgrade.map(|UpgradeTo(protocol)| protocol),
+            switched: None,
         }
     }
 
@@ -122,6 +143,7 @@ impl<'a> Story<'a> {
             head,
             body,
             notes: std::mem::take(&mut story.exchange.notes),
+            upgrade: story.upgrade.take(),
         };
         let started = Instant::now();
         let egress = story.keyward.egress();
@@ -171,6 +193,9 @@ impl<'a> Story<'a> {
     /// The outbound phase, on this answer.
     pub(crate) async fn outbound(mut self, answer: Response<Body>) -> (Self, Option<Failure>) {
         let (head, body) = answer.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            self.switched = Some(head.extensions);
+        }
         let head = ResponseHead {
             status: head.status,
             headers: head.headers,
@@ -251,6 +276,8 @@ impl<'a> Story<'a> {
         let Story {
             mut exchange,
             mut report,
+            is_grpc,
+            switched,
             ..
         } = match failure {
             None => self,
@@ -269,10 +296,18 @@ impl<'a> Story<'a> {
             tracing::warn!(exchange = %exchange.id(), dropped, "policies wrote too many log lines");
         }
         let response = match (exchange.response.take(), failure) {
-            (Some(head), _) => finish(head, exchange.response_body),
+            (Some(head), _) => {
+                let mut response = finish(head, exchange.response_body);
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    response
+                        .extensions_mut()
+                        .extend(switched.unwrap_or_default());
+                }
+                response
+            }
             (None, failure) => failure
                 .unwrap_or(Failure::PolicyFailed)
-                .reply(exchange.id()),
+                .reply_to(is_grpc, exchange.id()),
         };
         Forwarded {
             response,

@@ -116,6 +116,7 @@ impl Trip {
             head,
             body,
             notes: std::mem::take(&mut self.notes),
+            upgrade: None,
         };
         let started = Instant::now();
         let Some(ledger) = &mut self.ledger else {

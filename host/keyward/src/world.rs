@@ -39,6 +39,7 @@ impl Outside for World {
                 head,
                 body,
                 notes: request.notes,
+                upgrade: None,
             };
             let answer = self
                 .egress
@@ -91,7 +92,9 @@ impl Outside for World {
 fn to_failure(error: EgressError) -> SendFailure {
     match error {
         EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
-        EgressError::Invalid | EgressError::RequestBody => SendFailure::Invalid,
+        EgressError::Invalid | EgressError::RequestBody | EgressError::RequestTimedOut => {
+            SendFailure::Invalid
+        }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
         EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
             SendFailure::Unavailable

@@ -65,6 +65,12 @@ impl Notes {
         self.0.is_empty()
     }
 
+    /// Whether a value, and not only a proof, is to be written (class B or C).
+    pub fn carry_a_value(&self) -> bool {
+        let mut classes = self.0.iter().map(|note| note.grant.use_().class());
+        classes.any(|class| class >= Class::B)
+    }
+
     /// Whether the whole body is needed to write these notes, and if so, the most
     /// bytes that it may have.
     pub fn needs_body(&self) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! Header names that a backend may take for one another.
+//! Header names: which of them are the host's business, and which a backend may
+//! take for one another.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -14,6 +15,79 @@ pub(crate) fn alike(one: &HeaderName, other: &HeaderName) -> bool {
             .iter()
             .zip(other)
             .all(|(a, b)| a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric()))
+}
+
+/// Why a header is the host's business and not a policy's or a grant's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderRole {
+    /// It describes the connection that it came over, and ends with it (RFC 9110,
+    /// 7.6.1).
+    Connection,
+    /// The host writes it from what it sends: where to, and how much.
+    Framing,
+    /// It tells of the way that a request took: `via`, `forwarded`, `proxy-…`.
+    Way,
+    /// It tells what a client is said to have asked for: `x-forwarded-…`.
+    Forwarded,
+    /// Some backends take the method, the path or the host from it.
+    Override,
+    /// It says what the body is, is signed, or is to be answered with, so that no
+    /// credential can stand in it.
+    Content,
+}
+
+/// How long the longest name of [`header_role`]'s table is.
+const LONGEST_KNOWN: usize = 24;
+
+/// Whose business a header is; none if it is anyone's. Every character but a letter
+/// or digit counts as `-`, as in [`alike`].
+pub fn header_role(name: &HeaderName) -> Option<HeaderRole> {
+    let name = name.as_str().as_bytes();
+    let mut folded = [0; LONGEST_KNOWN];
+    let known = name.len().min(LONGEST_KNOWN);
+    for (to, from) in folded.iter_mut().zip(name) {
+        *to = if from.is_ascii_alphanumeric() {
+            *from
+        } else {
+            b'-'
+        };
+    }
+    let folded = &folded[..known];
+    if folded.starts_with(b"x-forwarded-") {
+        return Some(HeaderRole::Forwarded);
+    }
+    if folded.starts_with(b"sec-") {
+        return Some(HeaderRole::Content);
+    }
+    if known < name.len() {
+        return folded.starts_with(b"proxy-").then_some(HeaderRole::Way);
+    }
+    Some(match folded {
+        b"connection"
+        | b"http2-settings"
+        | b"keep-alive"
+        | b"proxy-authenticate"
+        | b"proxy-authorization"
+        | b"proxy-connection"
+        | b"te"
+        | b"trailer"
+        | b"transfer-encoding"
+        | b"upgrade" => HeaderRole::Connection,
+        b"content-length" | b"expect" | b"host" => HeaderRole::Framing,
+        b"forwarded" | b"via" => HeaderRole::Way,
+        b"x-http-method"
+        | b"x-http-method-override"
+        | b"x-method-override"
+        | b"x-original-host"
+        | b"x-original-method"
+        | b"x-original-uri"
+        | b"x-original-url"
+        | b"x-rewrite-url" => HeaderRole::Override,
+        b"accept-encoding" | b"content-digest" | b"content-encoding" | b"content-type"
+        | b"if-range" | b"range" | b"signature" | b"signature-input" => HeaderRole::Content,
+        _ if folded.starts_with(b"proxy-") => HeaderRole::Way,
+        _ => return None,
+    })
 }
 
 /// Removes all headers with a name like this one, and hands their values to `with`.
@@ -63,6 +137,41 @@ mod tests {
             "x--api-key",
         ] {
             assert!(!alike(&name("x-api-key"), &name(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_hosts_is_known_in_every_spelling() {
+        use HeaderRole::*;
+        for (text, role) in [
+            ("Connection", Some(Connection)),
+            ("transfer_encoding", Some(Connection)),
+            ("Keep.Alive", Some(Connection)),
+            ("proxy_authorization", Some(Connection)),
+            ("te", Some(Connection)),
+            ("http2-settings", Some(Connection)),
+            ("host", Some(Framing)),
+            ("content_length", Some(Framing)),
+            ("via", Some(Way)),
+            ("proxy-status", Some(Way)),
+            ("proxy-something-longer-than-any-name", Some(Way)),
+            ("X-Forwarded-For", Some(Forwarded)),
+            ("x_forwarded_client_cert_and_more_of_it", Some(Forwarded)),
+            ("x_http_method_override", Some(Override)),
+            ("x-http_method-override", Some(Override)),
+            ("x-original-url", Some(Override)),
+            ("range", Some(Content)),
+            ("sec-websocket-protocol-of-somebody", Some(Content)),
+            ("x-host", None),
+            ("t", None),
+            ("tee", None),
+            ("hosts", None),
+            ("authorization", None),
+            ("x-http-method-overrides", None),
+            ("x-http-methods", None),
+            ("via-via", None),
+        ] {
+            assert_eq!(header_role(&name(text)), role, "{text}");
         }
     }
 

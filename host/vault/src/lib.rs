@@ -63,6 +63,7 @@
 
 mod attach;
 mod audit;
+mod client_certificate;
 mod client_keys;
 mod clients;
 mod contents;
@@ -106,6 +107,7 @@ pub use audit::{
     check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
     verify_trail_against, who_used, who_used_id,
 };
+pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
@@ -113,6 +115,7 @@ pub use grants::{
     RequestSignature, Surroundings, Terms,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected};
+pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};

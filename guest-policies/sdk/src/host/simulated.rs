@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 
 use crate::testing::{Call, Content, Simulation, State};
-use crate::{Failure, Level, Side};
+use crate::{ClientCertificate, Failure, Level, Side};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 
@@ -92,6 +92,14 @@ pub(crate) fn id(_: &Simulation) -> String {
 
 pub(crate) fn client_address(exchange: &Simulation) -> String {
     exchange.state.borrow().client.clone()
+}
+
+pub(crate) fn server_name(exchange: &Simulation) -> Option<String> {
+    exchange.state.borrow().server_name.clone()
+}
+
+pub(crate) fn client_certificate(exchange: &Simulation) -> Option<ClientCertificate> {
+    exchange.state.borrow().certificate.clone()
 }
 
 pub(crate) fn method(exchange: &Simulation) -> String {

@@ -3,7 +3,7 @@
 use crate::bindings::imports::keyward::policy::{
     clock, counters, egress, exchange, log as lines, random as randomness, secrets, variables,
 };
-use crate::{Failure, Level, Side};
+use crate::{ClientCertificate, Failure, Level, Side};
 
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
@@ -82,6 +82,25 @@ pub(crate) fn id(exchange: &Exchange) -> String {
 
 pub(crate) fn client_address(exchange: &Exchange) -> String {
     exchange.client_address()
+}
+
+pub(crate) fn server_name(exchange: &Exchange) -> Option<String> {
+    exchange.server_name()
+}
+
+pub(crate) fn client_certificate(exchange: &Exchange) -> Option<ClientCertificate> {
+    exchange
+        .client_certificate()
+        .map(|facts| ClientCertificate {
+            subject: facts.subject,
+            issuer: facts.issuer,
+            serial: facts.serial,
+            dns_names: facts.dns_names,
+            uris: facts.uris,
+            sha256: facts.sha256,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+        })
 }
 
 pub(crate) fn method(exchange: &Exchange) -> String {

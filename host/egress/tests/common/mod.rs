@@ -184,6 +184,7 @@ pub fn outgoing(request: Request<Body>, notes: Notes) -> Outgoing {
         head,
         body,
         notes,
+        upgrade: None,
     }
 }
 

@@ -10,7 +10,9 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use wasmtime::component::Resource;
 
-use crate::bindings::keyward::policy::exchange::{ExchangeFailure, Host, HostExchange, Side};
+use crate::bindings::keyward::policy::exchange::{
+    ClientCertificate, ExchangeFailure, Host, HostExchange, Side,
+};
 use crate::body::{PolicyBody, Pulled};
 use crate::exchange::{Phase, ResponseHead};
 use crate::headers;
@@ -69,6 +71,42 @@ impl HostExchange for CallState {
     fn client_address(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {
         self.enter()?;
         Ok(self.exchange.client_address.to_string())
+    }
+
+    fn server_name(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        let tls = self.exchange.tls.as_deref();
+        Ok(tls.and_then(|tls| tls.server_name.clone()))
+    }
+
+    fn client_certificate(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+    ) -> wasmtime::Result<Option<ClientCertificate>> {
+        self.enter()?;
+        let tls = self.exchange.tls.as_deref();
+        Ok(tls.and_then(|tls| tls.certificate.clone()).map(|facts| {
+            let keyward_vault::ClientCertificate {
+                subject,
+                issuer,
+                serial,
+                dns_names,
+                uris,
+                sha256,
+                not_before,
+                not_after,
+            } = facts;
+            ClientCertificate {
+                subject,
+                issuer,
+                serial,
+                dns_names,
+                uris,
+                sha256,
+                not_before,
+                not_after,
+            }
+        }))
     }
 
     fn method(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {

@@ -13,6 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod front;
 mod parse;
 mod pipeline;
 mod reader;
@@ -32,6 +33,7 @@ use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use front::FrontSection;
 pub use pipeline::{PathPrefix, Pipeline, Steps};
 pub use values::{Known, Unresolved, Values};
 pub use vault::{CredentialError, credential};
@@ -76,8 +78,8 @@ pub struct GatewaySection {
     pub listen: SocketAddr,
     /// A policy document that the documents of pipelines refer to with `<base/>`.
     pub document: Option<PathBuf>,
-    /// Client connections at one time; more wait. 4096 unless set.
-    pub max_connections: usize,
+    /// What it says about clients.
+    pub front: FrontSection,
 }
 
 /// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.

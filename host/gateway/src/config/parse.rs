@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keyward::egress::{Roots, Route};
+use keyward::egress::{Network, Roots, Route, Timeouts};
 use keyward::names::{PolicyName, RouteName};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
@@ -18,7 +18,8 @@ use super::reader::{At, Findings, Reader, type_name};
 use super::values::{self, Marks, Values};
 use super::{Config, GatewaySection, PolicySection, SecretSetting};
 
-const MAX_CONNECTIONS: usize = 4096;
+/// The most times that a route may have a request sent again.
+const MAX_RETRIES: u64 = 10;
 
 pub(super) fn parse(
     file: &Path,
@@ -134,16 +135,12 @@ impl<'a> Parser<'a> {
         let later = (Ipv4Addr::UNSPECIFIED, 0).into();
         let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
-        let max_connections = section
-            .count("max-connections")
-            .map_or(MAX_CONNECTIONS, |count| {
-                usize::try_from(count.value).unwrap_or(usize::MAX)
-            });
+        let front = self.front(&section);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
-            max_connections,
+            front,
         })
     }
 
@@ -202,13 +199,10 @@ impl<'a> Parser<'a> {
                 }
             }
         });
-        let millis = |key| {
-            section
-                .count(key)
-                .map(|count| Duration::from_millis(count.value))
-        };
-        let connect_timeout = millis("connect-timeout-ms");
-        let response_timeout = millis("response-timeout-ms");
+        let networks = self.networks(&section);
+        let timeouts = timeouts(&section);
+        let max_connections = section.count("max-connections");
+        let retries = section.whole("retries", 0, MAX_RETRIES);
         section.finish();
 
         names.extend(name.clone());
@@ -217,18 +211,56 @@ impl<'a> Parser<'a> {
             return None;
         }
         let mut route = Route::new(name, url.value)
-            .map_err(|error| self.findings.add(url.span, format!("`url`: {error}")))
-            .ok()?;
+            .map_err(|error| {
+                self.findings
+                    .add(url.span.clone(), format!("`url`: {error}"))
+            })
+            .ok()?
+            .with_timeouts(timeouts);
         if let Some(roots) = roots {
             route = route.with_roots(roots);
         }
-        if let Some(connect_timeout) = connect_timeout {
-            route = route.with_connect_timeout(connect_timeout);
+        if let Some(networks) = networks {
+            route = route.with_networks(networks);
         }
-        if let Some(response_timeout) = response_timeout {
-            route = route.with_response_timeout(response_timeout);
+        if let Some(count) = max_connections {
+            route = route.with_max_connections(usize::try_from(count.value).unwrap_or(usize::MAX));
+        }
+        if let Some(retries) = retries {
+            route = route.with_retries(u32::try_from(retries.value).unwrap_or(u32::MAX));
+        }
+        if route.is_out_of_reach() {
+            self.findings.add_with_help(
+                url.span,
+                "`url`: a platform serves credentials at this address, to whoever asks from this machine",
+                "if this route is for that, say so: add the address to its `networks`, as in networks = [\"169.254.169.254/32\"]",
+            );
         }
         Some(route)
+    }
+
+    /// Where a route may lead.
+    fn networks(&self, section: &Reader<'a, '_>) -> Option<Vec<Network>> {
+        let texts = section.texts("networks")?;
+        if texts.is_empty() {
+            let span = section
+                .key_span("networks")
+                .unwrap_or_else(|| section.span());
+            self.findings.add_with_help(
+                span,
+                "`networks` is empty, so the route would lead nowhere",
+                "name what it may lead to, as in networks = [\"10.20.0.0/16\"]; without the line it is \"public\"",
+            );
+        }
+        let networks = texts.into_iter().filter_map(|text| {
+            text.value
+                .parse()
+                .map_err(|error| {
+                    self.findings.add(text.span, format!("`networks`: {error}"));
+                })
+                .ok()
+        });
+        Some(networks.collect())
     }
 
     fn policy(
@@ -350,11 +382,15 @@ impl<'a> Parser<'a> {
                 Steps::Document(document)
             }
         };
+        let max_body_bytes = section.count("max-body-bytes").map(|count| count.value);
+        let upgrades = self.upgrades(&section);
         section.finish();
         Some(Pipeline {
             path: path?,
             route: route?,
             steps,
+            max_body_bytes,
+            upgrades,
         })
     }
 
@@ -474,6 +510,25 @@ impl AsStr for PolicyName {
     fn as_text(&self) -> &str {
         self.as_str()
     }
+}
+
+/// How long a route's steps may take.
+fn timeouts(section: &Reader<'_, '_>) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    for (key, timeout) in [
+        ("resolve-timeout-ms", &mut timeouts.resolve),
+        ("connect-timeout-ms", &mut timeouts.connect),
+        ("tls-timeout-ms", &mut timeouts.tls),
+        ("request-body-timeout-ms", &mut timeouts.request_body),
+        ("response-timeout-ms", &mut timeouts.response),
+        ("body-timeout-ms", &mut timeouts.body),
+        ("idle-timeout-ms", &mut timeouts.idle),
+    ] {
+        if let Some(count) = section.count(key) {
+            *timeout = Duration::from_millis(count.value);
+        }
+    }
+    timeouts
 }
 
 fn first_line(text: &str) -> &str {

@@ -15,6 +15,10 @@ pub struct Pipeline {
     pub route: RouteName,
     /// What they pass.
     pub steps: Steps,
+    /// The most bytes of a request's body, in the place of the gateway's limit.
+    pub max_body_bytes: Option<u64>,
+    /// The protocols that clients may upgrade to.
+    pub upgrades: Vec<String>,
 }
 
 /// What the requests of a pipeline pass.

@@ -168,19 +168,23 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     /// A whole number from 1 to 2^32.
     pub(super) fn count(&self, key: &'static str) -> Option<At<u64>> {
-        const MAX: u64 = 1 << 32;
+        self.whole(key, 1, 1 << 32)
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(super) fn whole(&self, key: &'static str, least: u64, most: u64) -> Option<At<u64>> {
         let written = self.typed(key, "a whole number", |value| match value {
             DeValue::Integer(number) => Some(u64::from_str_radix(number.as_str(), number.radix())),
             _ => None,
         })?;
         match written.value {
-            Ok(value) if (1..=MAX).contains(&value) => Some(At {
+            Ok(value) if (least..=most).contains(&value) => Some(At {
                 value,
                 span: written.span,
             }),
             _ => {
                 self.findings
-                    .add(written.span, format!("`{key}` must be 1 to {MAX}"));
+                    .add(written.span, format!("`{key}` must be {least} to {most}"));
                 None
             }
         }

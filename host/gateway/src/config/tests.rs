@@ -99,7 +99,7 @@ fn a_whole_file_is_read() {
     assert_eq!(config.routes.len(), 2);
     assert_eq!(config.routes[0].base_path(), "/v1");
     assert_eq!(
-        config.routes[0].response_timeout(),
+        config.routes[0].timeouts().response,
         Duration::from_millis(1500)
     );
     assert_eq!(

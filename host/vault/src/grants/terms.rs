@@ -18,36 +18,6 @@ const DEFAULT_SIGNED_BODY_BYTES: u64 = 1 << 20;
 const MAX_LIFETIME_SECONDS: u64 = 3600;
 const DEFAULT_LIFETIME_SECONDS: u64 = 300;
 
-/// Headers that the host writes or removes itself, so that no grant can name
-/// them. Also every header whose name starts with one of [`HOST_PREFIXES`].
-const HOST_HEADERS: [&str; 24] = [
-    "accept-encoding",
-    "connection",
-    "content-digest",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "if-range",
-    "keep-alive",
-    "range",
-    "signature",
-    "signature-input",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-http-method",
-    "x-http-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-const HOST_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "sec-"];
-
 impl GrantReader<'_, '_, '_> {
     /// The terms of a grant of this use.
     pub(super) fn terms(&mut self, use_: Use, alias: Option<&Found<Alias>>) -> Option<Terms> {
@@ -92,10 +62,7 @@ impl GrantReader<'_, '_, '_> {
             );
             return None;
         };
-        // Some servers read `_` as `-`.
-        let name = header.as_str().replace('_', "-");
-        let by_prefix = HOST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-        if by_prefix || HOST_HEADERS.contains(&name.as_str()) {
+        if crate::headers::header_role(&header).is_some() {
             self.problems.add(
                 found.span,
                 format!("the header {:?} is the host's own", header.as_str()),

@@ -1,0 +1,124 @@
+//! Between a client's connection and the story of an exchange: which requests are
+//! plain enough to begin one, who asks, and what bounds the wait.
+
+mod oversee;
+mod screen;
+mod sender;
+mod tunnel;
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use keyward::egress::Body;
+use keyward::engine::ClientTls;
+use keyward::{Failure, Keyward};
+
+use crate::config::FrontSection;
+use crate::forward::forward;
+use crate::listen::{BodyLimits, LimitedBody, Limits, Peer};
+use crate::pipeline::{Pipeline, Pipelines};
+
+pub(crate) use oversee::Oversight;
+pub use sender::ForwardedHeaders;
+
+/// What the front needs to know of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    /// What clients may take.
+    pub limits: Limits,
+    /// Who may say for whom a request is.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How backends are told for whom a request is.
+    pub forwarded: ForwardedHeaders,
+}
+
+impl Front {
+    /// What the configuration says.
+    pub fn of(section: &FrontSection) -> Self {
+        Self {
+            limits: section.limits,
+            trusted_proxies: section.trusted_proxies.clone(),
+            forwarded: section.forwarded,
+        }
+    }
+}
+
+/// Why a request goes no further, for [`forward`] to answer and to log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) Failure);
+
+/// What the connection tells of the client, for [`forward`].
+pub(crate) fn tls_of<B>(request: &Request<B>) -> Option<Arc<ClientTls>> {
+    request.extensions().get().cloned()
+}
+
+/// Answers one request of a client.
+///
+/// Cancel-safe, as [`forward`].
+pub async fn answer(
+    keyward: &Keyward,
+    pipelines: &Pipelines,
+    front: &Front,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    // Taken first: what is hop by hop is gone after that.
+    let asked = tunnel::Asked::of(&mut request);
+    let screened = screen::screen(&mut request, &peer);
+    let client = sender::settle(&mut request, &peer, front);
+    let pipeline = pipelines.of(request.uri().path());
+    let most = pipeline
+        .and_then(|pipeline| pipeline.max_body_bytes)
+        .or(front.limits.max_body_bytes);
+    let refused = screened
+        .and_then(|()| screen::fits(&request, most))
+        .err()
+        .map(Refused);
+    if let Some(secured) = &peer.secured {
+        request.extensions_mut().insert(Arc::clone(&secured.facts));
+    }
+    if let Some(refused) = refused {
+        request.extensions_mut().insert(refused);
+    }
+    let upgrade = asked.filter(|asked| pipeline.is_some_and(|pipeline| allows(pipeline, asked)));
+    if let Some(asked) = &upgrade {
+        asked.note(&mut request);
+    }
+    let limits = body_limits(&front.limits, most, &request);
+    let (head, incoming) = request.into_parts();
+    let body = LimitedBody::new(incoming, limits);
+    let oversight = Oversight::new(body.broke(), front.limits.request_timeout);
+    let mut request = Request::from_parts(head, keyward::egress::Body::new(body));
+    request.extensions_mut().insert(oversight);
+    let mut response = forward(keyward, pipelines, client, request).await;
+    if let Some(asked) = upgrade {
+        asked.connect(&mut response, peer, front.limits.tunnel_idle_timeout);
+    }
+    response
+}
+
+fn allows(pipeline: &Pipeline, asked: &tunnel::Asked) -> bool {
+    pipeline
+        .upgrades
+        .iter()
+        .any(|protocol| protocol == asked.protocol())
+}
+
+fn body_limits<B>(limits: &Limits, most: Option<u64>, request: &Request<B>) -> BodyLimits {
+    // A call of gRPC may be silent for as long as it likes; a client that has gone
+    // is noticed by the connection.
+    let is_call = keyward::is_grpc(request.headers());
+    BodyLimits {
+        max_bytes: most,
+        idle: match is_call {
+            true => FOR_EVER,
+            false => limits.body_idle_timeout,
+        },
+        min_rate: limits.min_body_rate.filter(|_| !is_call),
+    }
+}
+
+/// Long enough: no connection lasts for a year.
+const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,183 @@
+//! Which requests are plain enough to begin an exchange, of HTTP/1 and HTTP/2
+//! alike. What can be seen only in the bytes of HTTP/1 was judged before.
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
+use http::{Method, Request, Version};
+use keyward::Failure;
+use keyward::egress::strip_connection;
+
+use crate::listen::{Peer, is_authority};
+
+/// Checks a request, and takes out of it what belongs to its connection. Whether
+/// its path is ambiguous, and whether it has a pipeline, is asked later.
+///
+/// Errors: what the client is told.
+pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Failure> {
+    // Before anything is added: a client names what ends with its connection.
+    strip_connection(request.headers_mut());
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Failure::MethodNotAllowed);
+    }
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    if !is_target(target) {
+        return Err(Failure::Malformed);
+    }
+    let host = host_of(request)?;
+    if let Some(secured) = &peer.secured
+        && !secured.covers(&host)
+    {
+        return Err(Failure::Misdirected);
+    }
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request);
+    }
+    Ok(())
+}
+
+/// A path in ASCII, whose percent-encoding is one (RFC 3986, 2.1).
+fn is_target(target: &str) -> bool {
+    let mut bytes = target.bytes();
+    if bytes.next() != Some(b'/') {
+        return false;
+    }
+    while let Some(byte) = bytes.next() {
+        let is_plain = match byte {
+            b'%' => {
+                let mut digit = || bytes.next().is_some_and(|byte| byte.is_ascii_hexdigit());
+                digit() && digit()
+            }
+            byte => byte.is_ascii_graphic() && byte != b'#',
+        };
+        if !is_plain {
+            return false;
+        }
+    }
+    true
+}
+
+/// The host, without port, that the request is for, if it says so once or twice
+/// the same.
+fn host_of<B>(request: &Request<B>) -> Result<String, Failure> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Failure::NoHost);
+    }
+    let authority = request.uri().authority();
+    let named = match (authority, host) {
+        (Some(authority), Some(host)) => {
+            // RFC 9113, 8.3.1: one must not say other than the other.
+            let same = authority
+                .as_str()
+                .as_bytes()
+                .eq_ignore_ascii_case(host.as_bytes());
+            if !same {
+                return Err(Failure::NoHost);
+            }
+            authority.as_str().as_bytes()
+        }
+        (Some(authority), None) => authority.as_str().as_bytes(),
+        (None, Some(host)) => host.as_bytes(),
+        (None, None) => return Err(Failure::NoHost),
+    };
+    if !is_authority(named) {
+        return Err(Failure::NoHost);
+    }
+    let text = std::str::from_utf8(named).map_err(|_| Failure::NoHost)?;
+    let host = match text.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => text,
+    };
+    Ok(host.to_owned())
+}
+
+/// RFC 9113, 8.2.3: HTTP/2 clients may send each cookie in a field of its own, and
+/// HTTP/1 backends read the first.
+fn join_cookies<B>(request: &mut Request<B>) {
+    let cookies = request.headers().get_all(COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let parts: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&parts.join(&b"; "[..])) {
+        request.headers_mut().insert(COOKIE, joined);
+    }
+}
+
+/// Whether a body is announced that is longer than `most` bytes.
+pub(super) fn fits<B>(request: &Request<B>, most: Option<u64>) -> Result<(), Failure> {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    match (announced, most) {
+        (Some(announced), Some(most)) if announced > most => Err(Failure::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_ascii_and_its_percent_encoding_one() {
+        for target in ["/", "/a?b=%20&c={}|\"", "/%e4", "/a/;b"] {
+            assert!(is_target(target), "{target}");
+        }
+        for target in [
+            "", "*", "a", "/%", "/%2", "/%zz", "/ä", "/a b", "/a#b", "/\t",
+        ] {
+            assert!(!is_target(target), "{target}");
+        }
+    }
+
+    #[test]
+    fn cookies_of_several_fields_become_one() {
+        let mut request = Request::builder()
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
+            .body(())
+            .unwrap_or_default();
+        join_cookies(&mut request);
+        let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn a_host_is_named_once_or_twice_the_same() {
+        let host = |uri: &str, hosts: &[&str]| {
+            let request = Request::builder().uri(uri);
+            let request = hosts
+                .iter()
+                .fold(request, |request, host| request.header(HOST, *host));
+            host_of(&request.body(()).unwrap_or_default())
+        };
+        assert_eq!(host("/", &["a.example:80"]), Ok("a.example".to_owned()));
+        assert_eq!(host("/", &["[::1]"]), Ok("[::1]".to_owned()));
+        assert_eq!(host("/", &["[::1]:8080"]), Ok("[::1]".to_owned()));
+        assert_eq!(host("http://a.example/", &[]), Ok("a.example".to_owned()));
+        assert_eq!(
+            host("http://a.example/", &["A.example"]),
+            Ok("a.example".to_owned())
+        );
+        for (uri, hosts) in [
+            ("/", &[][..]),
+            ("/", &[""]),
+            ("/", &["a", "a"]),
+            ("/", &["u@a"]),
+            ("/", &["a b"]),
+            ("/", &["a/b"]),
+            ("/", &["a:"]),
+            ("/", &["a:99999"]),
+            ("/", &["[::1"]),
+            ("http://a.example/", &["b.example"]),
+        ] {
+            assert_eq!(host(uri, hosts), Err(Failure::NoHost), "{uri} {hosts:?}");
+        }
+    }
+}

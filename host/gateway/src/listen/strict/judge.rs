@@ -1,0 +1,184 @@
+//! Follows the bytes of an HTTP/1 connection and says how many of them may pass.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::chunks::Chunks;
+use super::head::{self, Ambiguous, Framing};
+
+/// Says when a connection stops being HTTP/1: the next bytes are another
+/// protocol's, and nobody's to judge here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tunnel(Arc<AtomicBool>);
+
+impl Tunnel {
+    /// From the next head on.
+    pub(crate) fn open(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What a connection's next bytes have to be.
+#[derive(Debug)]
+enum State {
+    Head,
+    /// So many bytes of a body.
+    Body(u64),
+    Chunked(Chunks),
+    /// Nothing is judged any more: it is another protocol, or a head that is too
+    /// long, which hyper answers with 431.
+    Open,
+    /// Nothing passes any more.
+    Refused(Refusal),
+}
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A head, which can be answered.
+    Head,
+    /// A body, whose head is being acted on already.
+    Body,
+}
+
+/// Reads along.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    state: State,
+    /// One empty line was skipped before the head (RFC 9112, 2.2).
+    skipped: bool,
+    /// Bytes of the head that is coming in up to the last line end.
+    scanned: usize,
+    tunnel: Tunnel,
+    max_head: usize,
+}
+
+impl Judge {
+    pub(crate) fn new(tunnel: Tunnel, max_head: usize) -> Self {
+        Self {
+            state: State::Head,
+            skipped: false,
+            scanned: 0,
+            tunnel,
+            max_head,
+        }
+    }
+
+    /// Nothing is judged any more.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// What made it stop, if something did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self.state {
+            State::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// How many of the first bytes may pass. The caller keeps the others and
+    /// brings them again, in front of those that come next, unless there is a
+    /// [refusal](Self::refusal).
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut passing = 0;
+        while let Some(rest) = bytes.get(passing..).filter(|rest| !rest.is_empty()) {
+            let here = match &mut self.state {
+                State::Head => match self.head(rest) {
+                    Some(here) => here,
+                    None => break,
+                },
+                State::Body(missing) => {
+                    let here = usize::try_from(*missing)
+                        .unwrap_or(usize::MAX)
+                        .min(rest.len());
+                    *missing = missing.saturating_sub(u64::try_from(here).unwrap_or(0));
+                    if *missing == 0 {
+                        self.state = State::Head;
+                    }
+                    here
+                }
+                State::Chunked(chunks) => match chunks.take(rest) {
+                    Ok((here, ended)) => {
+                        if ended {
+                            self.state = State::Head;
+                        }
+                        here
+                    }
+                    Err(Ambiguous) => {
+                        self.state = State::Refused(Refusal::Body);
+                        break;
+                    }
+                },
+                State::Open => rest.len(),
+                State::Refused(_) => break,
+            };
+            passing += here;
+        }
+        passing
+    }
+
+    /// Looks for a head's end. None: more has to come, or it is refused.
+    fn head(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.tunnel.is_open() {
+            self.state = State::Open;
+            return Some(0);
+        }
+        while let Some(length) = bytes
+            .get(self.scanned..)
+            .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+        {
+            let end = self.scanned.saturating_add(length);
+            let line = bytes.get(self.scanned..end).unwrap_or_default();
+            let Some(line) = line.strip_suffix(b"\r") else {
+                return self.refuse();
+            };
+            if self.scanned == 0 {
+                if line.is_empty() {
+                    if self.skipped {
+                        return self.refuse();
+                    }
+                    // hyper skips it, too.
+                    self.skipped = true;
+                    return Some(end + 1);
+                }
+                // Who sends HTTP/0.9 waits for the answer and ends no head.
+                if head::check_request_line(line).is_err() {
+                    return self.refuse();
+                }
+            }
+            self.scanned = end + 1;
+            if line.is_empty() {
+                return self.head_ended(bytes.get(..=end)?);
+            }
+        }
+        if bytes.len() > self.max_head {
+            self.state = State::Open;
+            return Some(bytes.len());
+        }
+        None
+    }
+
+    fn head_ended(&mut self, head: &[u8]) -> Option<usize> {
+        let Ok(framing) = head::check(head) else {
+            return self.refuse();
+        };
+        self.state = match framing {
+            Framing::Length(0) => State::Head,
+            Framing::Length(length) => State::Body(length),
+            Framing::Chunked => State::Chunked(Chunks::new()),
+        };
+        self.scanned = 0;
+        self.skipped = false;
+        Some(head.len())
+    }
+
+    fn refuse(&mut self) -> Option<usize> {
+        self.state = State::Refused(Refusal::Head);
+        None
+    }
+}
