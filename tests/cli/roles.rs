@@ -124,6 +124,7 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
         r#","grant":"g""#,
         [false, false, true, false],
     ),
+    ("config.reload", "", [false, false, true, false]),
     ("audit.checkpoint", "", [false, false, false, true]),
     ("audit.query", "", [false, false, false, true]),
     ("audit.who", r#","secret":"a""#, [false, false, false, true]),

@@ -3,15 +3,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keyward::document::{Document, DocumentErrors};
 use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, inspect};
-use keyward::names::PolicyName;
+use keyward::names::{ComponentDigest, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
 use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
 use crate::grants::{GrantsFault, components, load_grants};
+use crate::listen::{Certificates, TlsError};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Why a gateway could not be put together. Each says what to mend.
@@ -36,7 +38,7 @@ pub enum OpenError {
     Grants(#[from] GrantsFault),
     /// Clients can't be served over TLS.
     #[error(transparent)]
-    Tls(#[from] crate::listen::TlsError),
+    Tls(#[from] TlsError),
     /// The configuration has errors, now that its named values are known.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
@@ -104,63 +106,102 @@ pub fn assemble_with(
     actor: &Actor,
     engine: EngineConfig,
 ) -> Result<(Keyward, Pipelines), OpenError> {
-    let values = Values::of(&vault);
-    let resolved;
-    let config = if config.unresolved.is_empty() {
-        config
-    } else {
-        resolved = config.resolve(&values)?;
-        &resolved
-    };
-    let grants = load_grants(config, &vault.list(), &components(config))?;
-    vault.set_grants(grants.clone(), actor)?;
-    let keyward = Keyward::builder(vault)
-        .routes(config.routes.clone())
-        .engine(engine)
-        .build()?;
-    if keyward.engine().is_debuggable() {
-        return Err(OpenError::Debuggable);
+    let assembled = Assembled::new(config, vault, actor, engine)?;
+    let pipelines = Pipelines::new(assembled.pipelines);
+    Ok((assembled.keyward, pipelines))
+}
+
+/// A configuration with all that it names, whole and consistent.
+pub(crate) struct Assembled {
+    /// With its named values.
+    pub(crate) config: Config,
+    pub(crate) grants: Grants,
+    pub(crate) keyward: Keyward,
+    pub(crate) pipelines: Vec<Pipeline>,
+    pub(crate) loaded: Loaded,
+    /// The certificates that clients are shown; none: without TLS.
+    pub(crate) certificates: Option<Arc<Certificates>>,
+}
+
+impl Assembled {
+    pub(crate) fn new(
+        config: &Config,
+        vault: Vault,
+        actor: &Actor,
+        engine: EngineConfig,
+    ) -> Result<Self, OpenError> {
+        let values = Values::of(&vault);
+        let config = config.resolve(&values)?;
+        let grants = load_grants(&config, &vault.list(), &components(&config))?;
+        vault.set_grants(grants.clone(), actor)?;
+        let keyward = Keyward::builder(vault)
+            .routes(config.routes.clone())
+            .engine(engine)
+            .build()?;
+        if keyward.engine().is_debuggable() {
+            return Err(OpenError::Debuggable);
+        }
+        Self::on(keyward, config, grants, &values, Loaded::default())
     }
-    let global = config
-        .gateway
-        .document
-        .as_deref()
-        .map(|file| read_document(file, &values))
-        .transpose()?;
-    let mut loader = Loader {
-        config,
-        keyward: &keyward,
-        grants: &grants,
-        loaded: HashMap::new(),
-    };
-    let mut pipelines = Vec::with_capacity(config.pipelines.len());
-    for pipeline in &config.pipelines {
-        let phases = match &pipeline.steps {
-            Steps::Lists {
-                inbound,
-                backend,
-                outbound,
-                on_error,
-            } => {
-                let place = format!("pipeline {}", pipeline.path);
-                let mut phases: [Vec<Policy>; 4] = Default::default();
-                let lists = [inbound, backend, outbound, on_error];
-                for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases)
-                {
-                    for name in names {
-                        policies.push(loader.load(&place, phase, name, None)?);
-                    }
-                }
-                phases
-            }
-            Steps::Document(file) => {
-                loader.document(&read_document(file, &values)?, global.as_ref())?
-            }
+
+    /// The same vault and engine with another configuration. Nothing that is in
+    /// force changes: not the grants either.
+    pub(crate) fn again(
+        before: &Keyward,
+        config: &Config,
+        loaded: &Loaded,
+    ) -> Result<Self, OpenError> {
+        let vault = before.vault();
+        let values = Values::of(vault);
+        let config = config.resolve(&values)?;
+        let grants = load_grants(&config, &vault.list(), &components(&config))?;
+        let keyward = before
+            .with_routes(config.routes.clone())
+            .map_err(BuildError::Egress)?;
+        Self::on(keyward, config, grants, &values, loaded.clone())
+    }
+
+    fn on(
+        keyward: Keyward,
+        config: Config,
+        grants: Grants,
+        values: &Values,
+        before: Loaded,
+    ) -> Result<Self, OpenError> {
+        let mut loader = Loader {
+            config: &config,
+            keyward: &keyward,
+            grants: &grants,
+            before,
+            loaded: Loaded::default(),
+            read: HashMap::new(),
         };
-        let runs = Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases);
-        pipelines.push(runs.with_limits(pipeline));
+        let pipelines = loader.pipelines(values)?;
+        let loaded = loader.loaded;
+        let tls = config.gateway.front.tls.as_ref();
+        let certificates = tls.map(Certificates::load).transpose()?;
+        Ok(Self {
+            certificates,
+            config,
+            grants,
+            keyward,
+            pipelines,
+            loaded,
+        })
     }
-    Ok((keyward, Pipelines::new(pipelines)))
+}
+
+/// Policies by what they were loaded from: one that is loaded again from the same
+/// is the same.
+pub(crate) type Loaded = HashMap<LoadedFrom, Policy>;
+
+/// All that makes a policy what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LoadedFrom {
+    name: PolicyName,
+    component: ComponentDigest,
+    settings: String,
+    routes: Vec<RouteName>,
 }
 
 fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
@@ -183,10 +224,70 @@ struct Loader<'a> {
     /// As they were loaded, whatever of them is revoked: that a grant is not in
     /// force is no reason not to start.
     grants: &'a Grants,
-    loaded: HashMap<(PolicyName, String), Policy>,
+    /// Those that are there already.
+    before: Loaded,
+    loaded: Loaded,
+    /// Each component is read once, so that it is one and the same throughout.
+    read: HashMap<PathBuf, Arc<[u8]>>,
 }
 
 impl Loader<'_> {
+    fn pipelines(&mut self, values: &Values) -> Result<Vec<Pipeline>, OpenError> {
+        let config = self.config;
+        let global = config.gateway.document.as_deref();
+        let global = global.map(|file| read_document(file, values)).transpose()?;
+        let mut pipelines = Vec::with_capacity(config.pipelines.len());
+        for pipeline in &config.pipelines {
+            let phases = match &pipeline.steps {
+                Steps::Lists {
+                    inbound,
+                    backend,
+                    outbound,
+                    on_error,
+                } => {
+                    let place = format!("pipeline {}", pipeline.path);
+                    let lists = [inbound, backend, outbound, on_error];
+                    self.lists(&place, lists)?
+                }
+                Steps::Document(file) => {
+                    self.document(&read_document(file, values)?, global.as_ref())?
+                }
+            };
+            let runs = Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases);
+            pipelines.push(runs.with_limits(pipeline));
+        }
+        Ok(pipelines)
+    }
+
+    fn lists(
+        &mut self,
+        place: &str,
+        lists: [&Vec<PolicyName>; 4],
+    ) -> Result<[Vec<Policy>; 4], OpenError> {
+        let mut phases: [Vec<Policy>; 4] = Default::default();
+        for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases) {
+            for name in names {
+                policies.push(self.load(place, phase, name, None)?);
+            }
+        }
+        Ok(phases)
+    }
+
+    fn component(&mut self, file: &Path) -> Result<Arc<[u8]>, OpenError> {
+        if let Some(read) = self.read.get(file) {
+            return Ok(Arc::clone(read));
+        }
+        let bytes: Arc<[u8]> = std::fs::read(file)
+            .map_err(|source| OpenError::Unreadable {
+                what: "the component",
+                file: file.to_owned(),
+                source,
+            })?
+            .into();
+        self.read.insert(file.to_owned(), Arc::clone(&bytes));
+        Ok(bytes)
+    }
+
     fn document(
         &mut self,
         document: &Document,
@@ -245,23 +346,22 @@ impl Loader<'_> {
                 policy: name.clone(),
                 config: self.config.file.clone(),
             })?;
-        let read = || {
-            std::fs::read(&section.component).map_err(|source| OpenError::Unreadable {
-                what: "the component",
-                file: section.component.clone(),
-                source,
-            })
-        };
+        let component = self.component(&section.component)?;
         let settings = match settings {
             Some(settings) => settings,
             None if section.secret_settings.is_empty() => section.settings.clone(),
-            None => self.bound(section, &read()?)?,
+            None => self.bound(section, &component)?,
         };
-        let key = (name.clone(), settings.to_string());
-        let policy = match self.loaded.get(&key) {
+        let from = LoadedFrom {
+            name: name.clone(),
+            component: digest_component(&component),
+            settings: settings.to_string(),
+            routes: section.routes.clone(),
+        };
+        let known = self.loaded.get(&from).or_else(|| self.before.get(&from));
+        let policy = match known {
             Some(policy) => policy.clone(),
             None => {
-                let component = read()?;
                 let given = settings.as_object().is_none_or(|object| !object.is_empty());
                 let policy = self.keyward.engine().load(&PolicySource {
                     name: name.clone(),
@@ -274,10 +374,10 @@ impl Loader<'_> {
                     component = %policy.identity().component,
                     "policy loaded"
                 );
-                self.loaded.insert(key, policy.clone());
                 policy
             }
         };
+        self.loaded.insert(from, policy.clone());
         if !policy.phases().contains(&phase) {
             let has: Vec<&str> = policy.phases().iter().map(|phase| phase.as_str()).collect();
             return Err(OpenError::NoSuchPhase {

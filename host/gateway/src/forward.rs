@@ -1,60 +1,70 @@
-//! From a request to its pipeline, and a line in the log when it is answered.
+//! From a request to its pipeline, and to the end of its answer under the eyes of
+//! those who count and log.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response};
-use keyward::egress::Body;
-use keyward::names::ExchangeId;
 use keyward::vault::new_exchange_id;
 use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_grpc, is_unambiguous};
 
 use crate::front::{Oversight, Refused, tls_of};
+use crate::observe::{Answer, OfPipeline, Watch};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Forwards one request through its pipeline and answers it.
 ///
 /// Cancel-safe: dropped because the client went away, it gives up the exchange;
 /// what was used is in the audit trail all the same.
-pub async fn forward(
+pub async fn forward<B>(
     keyward: &Keyward,
     pipelines: &Pipelines,
     client: IpAddr,
-    mut request: Request<Body>,
-) -> Response<Body> {
-    let started = Instant::now();
+    mut request: Request<B>,
+) -> Response<Answer>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+{
     let id = new_exchange_id();
-    let (pipeline, forwarded) = match place(pipelines, client, &request) {
-        Ok((pipeline, client)) => {
+    let placed = place(pipelines, client, &request);
+    let under = match &placed {
+        Ok((_, under, _)) => under,
+        Err(_) => &pipelines.unserved,
+    };
+    let mut watch = Watch::begin(&pipelines.observer, under, id, client, &mut request);
+    let forwarded = match placed {
+        Ok((pipeline, _, client)) => {
+            if let Some(tls) = &client.tls {
+                watch.set_tls(tls.version);
+            }
             let is_grpc = is_grpc(request.headers());
             let oversight = request.extensions_mut().remove::<Oversight>();
+            let request = request.map(|body| watch.count(body));
             let exchange = keyward::forward(keyward, &pipeline.runs, client, id, request);
-            let forwarded = match oversight {
+            match oversight {
                 Some(oversight) => oversight.watch(id, is_grpc, exchange).await,
                 None => exchange.await,
-            };
-            (Some(pipeline), forwarded)
+            }
         }
-        Err(failure) => (
-            None,
-            Forwarded {
-                response: failure.reply_to(is_grpc(request.headers()), id),
-                failure: Some(failure),
-                report: Report::default(),
-            },
-        ),
+        Err(failure) => Forwarded {
+            response: failure.reply_to(is_grpc(request.headers()), id),
+            failure: Some(failure),
+            report: Report::default(),
+        },
     };
     pipelines.told.tell(&forwarded.report.refusals);
-    log(id, pipeline, &forwarded, started);
-    forwarded.response
+    watch.answer(forwarded)
 }
 
+type Placed<'a> = (&'a Pipeline, &'a Arc<OfPipeline>, Client);
+
 /// Which pipeline serves the request, and who asks for which host.
-fn place<'a>(
+fn place<'a, B>(
     pipelines: &'a Pipelines,
     client: IpAddr,
-    request: &Request<Body>,
-) -> Result<(&'a Pipeline, Client), Failure> {
+    request: &Request<B>,
+) -> Result<Placed<'a>, Failure> {
     if let Some(Refused(failure)) = request.extensions().get() {
         return Err(*failure);
     }
@@ -62,26 +72,8 @@ fn place<'a>(
     if !is_unambiguous(path) {
         return Err(Failure::AmbiguousPath);
     }
-    let pipeline = pipelines.of(path).ok_or(Failure::NoPipeline)?;
+    let (pipeline, under) = pipelines.place_of(path).ok_or(Failure::NoPipeline)?;
     let authority = authority_of(request)?.to_owned();
     let client = Client::new(client, authority).with_tls(tls_of(request));
-    Ok((pipeline, client))
-}
-
-/// One line for each exchange: names and numbers, never a path, a query or a
-/// header, which may hold what the client keeps secret.
-fn log(id: ExchangeId, pipeline: Option<&Pipeline>, forwarded: &Forwarded, started: Instant) {
-    let status = forwarded.response.status().as_u16();
-    let elapsed_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let (path, route) = pipeline.map_or(("", ""), |pipeline| {
-        (pipeline.path.as_str(), pipeline.route().as_str())
-    });
-    match forwarded.failure {
-        None => {
-            tracing::info!(exchange = %id, pipeline = path, route, status, elapsed_us, "exchange")
-        }
-        Some(failure) => {
-            tracing::warn!(exchange = %id, pipeline = path, route, status, elapsed_us, "exchange failed: {failure}");
-        }
-    }
+    Ok((pipeline, under, client))
 }

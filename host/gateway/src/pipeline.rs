@@ -1,11 +1,14 @@
 //! Pipelines: which policies run for a path, and where the request goes.
 
+use std::sync::Arc;
+
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
 
 use crate::config::PathPrefix;
 use crate::denials::Told;
+use crate::observe::{Observer, OfPipeline};
 
 /// The pipeline of a path.
 pub struct Pipeline {
@@ -56,20 +59,54 @@ impl Pipeline {
 }
 
 /// All pipelines, the longest path first.
-#[derive(Default)]
 pub struct Pipelines {
     longest_first: Vec<Pipeline>,
+    /// What the exchanges of each are counted under, in the same order.
+    watched: Vec<Arc<OfPipeline>>,
     /// Which denials the log has had.
     pub(crate) told: Told,
+    /// Who is told of each exchange.
+    pub(crate) observer: Arc<Observer>,
+    /// What the exchanges are counted under that no pipeline serves.
+    pub(crate) unserved: Arc<OfPipeline>,
+}
+
+fn watched(
+    observer: &Observer,
+    path: Option<&PathPrefix>,
+    route: Option<&RouteName>,
+) -> Arc<OfPipeline> {
+    let path = path.map(PathPrefix::as_str);
+    Arc::new(OfPipeline {
+        path: path.unwrap_or_default().into(),
+        route: route.cloned(),
+        metrics: observer.metrics().pipeline(path),
+    })
+}
+
+impl Default for Pipelines {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Pipelines {
     /// These pipelines. Of two that serve a path, the longer one counts.
-    pub fn new(mut pipelines: Vec<Pipeline>) -> Self {
+    pub fn new(pipelines: Vec<Pipeline>) -> Self {
+        Self::observed(pipelines, Arc::default())
+    }
+
+    /// The same, with somebody who counts and logs what becomes of each request.
+    pub fn observed(mut pipelines: Vec<Pipeline>, observer: Arc<Observer>) -> Self {
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
+        let watched_one =
+            |pipeline: &Pipeline| watched(&observer, Some(&pipeline.path), Some(pipeline.route()));
         Pipelines {
+            watched: pipelines.iter().map(watched_one).collect(),
             longest_first: pipelines,
             told: Told::default(),
+            unserved: watched(&observer, None, None),
+            observer,
         }
     }
 
@@ -78,6 +115,17 @@ impl Pipelines {
         self.longest_first
             .iter()
             .find(|pipeline| pipeline.path.matches(path))
+    }
+
+    /// The same, with what its exchanges are counted under.
+    pub(crate) fn place_of(&self, path: &str) -> Option<(&Pipeline, &Arc<OfPipeline>)> {
+        let mut both = self.longest_first.iter().zip(&self.watched);
+        both.find(|(pipeline, _)| pipeline.path.matches(path))
+    }
+
+    /// Who is told of each exchange.
+    pub fn observer(&self) -> &Arc<Observer> {
+        &self.observer
     }
 
     /// Every pipeline.

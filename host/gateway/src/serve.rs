@@ -1,40 +1,48 @@
 //! A gateway that serves: clients on its port, operators on its control socket,
 //! until it is told to stop.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use keyward::Keyward;
+use keyward::engine::EngineConfig;
 use keyward::names::ValueName;
-use keyward::vault::{Actor, Components, KeySource, Opening, PruneError, Surroundings, Vault};
+use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
 use tokio::net::TcpListener;
 
-use crate::admin::{self, Admin, Health};
-use crate::assemble::{OpenError, assemble};
-use crate::config::{Config, Values};
-use crate::control::{BindError, ControlSocket, GrantsReloaded, Node, Status};
-use crate::front::{self, Front};
+use crate::admin::{self, Admin, Health, Page};
+use crate::assemble::{Assembled, OpenError};
+use crate::config::Config;
+use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, Node, Status};
+use crate::files;
+use crate::front;
 use crate::grants::{components, load_grants};
-use crate::listen::{self, Certificates, Peer, Settings, Stopped};
-use crate::pipeline::{Pipeline, Pipelines};
+use crate::listen::{self, Peer, Settings, Stopped};
+use crate::observe::{Metrics, Observer};
+use crate::pipeline::Pipeline;
+use crate::reload::Snapshot;
+use crate::retention::{DAY, retain};
 
 /// A gateway: everything that its configuration names, checked and loaded.
 pub struct Gateway {
-    config: Config,
+    /// What it was opened with: its files, sockets and addresses are those to its
+    /// end.
+    pub(crate) opened: Config,
+    /// The vault, behind every snapshot.
     keyward: Keyward,
-    pipelines: Pipelines,
-    /// The named values that decide where requests go or what runs.
-    steering: BTreeSet<String>,
-    /// How clients are treated.
-    front: Front,
-    /// The certificates that clients are shown; none: without TLS.
-    certificates: Option<Arc<Certificates>>,
+    /// What is in force. A request takes it once and keeps it to its end.
+    pub(crate) current: ArcSwap<Snapshot>,
+    /// Held while another snapshot is being made.
+    pub(crate) reloading: Mutex<()>,
+    /// The digest of the grants that were loaded last.
+    pub(crate) grants: Mutex<[u8; 32]>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What connections that come are treated by.
+    pub(crate) settings: Arc<ArcSwap<Settings>>,
     /// The address that it is bound to, once it is.
     address: OnceLock<SocketAddr>,
 }
@@ -79,54 +87,66 @@ impl Gateway {
             durability: config.audit.durability,
         };
         let vault = Vault::open_from(&config.vault_files(), opening)?;
-        let steering = config.unresolved.iter().filter(|place| place.steers);
-        let steering = steering.map(|place| place.name.clone()).collect();
-        let config = config.resolve(&Values::of(&vault))?;
-        let certificates = certificates(&config)?;
-        let (keyward, pipelines) = assemble(&config, vault, actor)?;
+        let assembled = Assembled::new(&config, vault, actor, EngineConfig::default())?;
+        let metrics = Arc::new(Metrics::new());
+        metrics.loaded_now();
+        let observer = Observer::new(
+            Arc::clone(&metrics),
+            &assembled.config.log,
+            &assembled.config.telemetry,
+        );
+        let grants = assembled.grants.digest();
+        let keyward = assembled.keyward.clone();
+        let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {
-            front: Front::of(&config.gateway.front),
-            certificates,
-            config,
+            settings: Arc::new(ArcSwap::new(current.settings())),
+            opened: config,
             keyward,
-            pipelines,
-            steering,
+            current: ArcSwap::from_pointee(current),
+            reloading: Mutex::default(),
+            grants: Mutex::new(grants),
+            metrics,
             address: OnceLock::new(),
         })
     }
 
-    /// Its pipelines.
-    pub fn pipelines(&self) -> &Pipelines {
-        &self.pipelines
+    /// What is in force now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
     }
 
-    /// What the policies are: those that run, and the files of the others.
-    fn components(&self) -> Components {
-        let mut components = components(&self.config);
-        for identity in self.pipelines.iter().flat_map(Pipeline::identities) {
-            components.insert(identity.name.clone(), identity.component);
-        }
-        components
+    /// The vault, the engine and the routes that are in force now.
+    pub fn keyward(&self) -> Keyward {
+        self.snapshot().keyward.clone()
+    }
+
+    /// All that is counted, as OpenMetrics text: see [`Metrics::render`].
+    pub fn metrics(&self) -> String {
+        self.metrics.render(self.vault())
+    }
+
+    /// Where things are counted.
+    pub fn counted(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Where clients connect, or will once it is bound.
     fn address(&self) -> SocketAddr {
-        self.address
-            .get()
-            .copied()
-            .unwrap_or(self.config.gateway.listen)
+        let bound = self.address.get().copied();
+        bound.unwrap_or_else(|| self.snapshot().config.gateway.listen)
     }
 
-    /// Takes the port and the control socket.
+    /// Takes the port and the control socket, and begins to export traces.
     ///
-    /// Must run inside a tokio runtime with I/O. Errors: either is taken.
+    /// Must run inside a tokio runtime with I/O and time. Errors: either is taken.
     pub async fn bind(self) -> Result<Bound, ServeError> {
-        let address = self.config.gateway.listen;
+        let snapshot = self.snapshot();
+        let address = snapshot.config.gateway.listen;
         let listen = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let _ = self.address.set(address);
-        let admin = match self.config.gateway.front.admin {
+        let admin = match snapshot.config.gateway.front.admin {
             None => None,
             Some(address) => {
                 let listen = |source| ServeError::Listen { address, source };
@@ -136,9 +156,10 @@ impl Gateway {
             }
         };
         let control = ControlSocket::bind(
-            &self.config.control.socket,
-            self.config.control.rules.clone(),
+            &self.opened.control.socket,
+            self.opened.control.rules.clone(),
         )?;
+        snapshot.pipelines.observer().export(None);
         Ok(Bound {
             gateway: Arc::new(self),
             listener,
@@ -161,15 +182,16 @@ impl Bound {
         self.admin.as_ref()?.local_addr().ok()
     }
 
+    /// The gateway, to reload its configuration while it serves.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// Serves until `stop` is ready, then lets running requests end.
     ///
     /// Must run inside a tokio runtime with I/O and time.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
-        let settings = Settings {
-            limits: self.gateway.front.limits,
-            certificates: self.gateway.certificates.clone(),
-        };
-        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let settings = Arc::clone(&self.gateway.settings);
         let health = Arc::new(Health::new({
             let gateway = Arc::clone(&self.gateway);
             move || {
@@ -178,27 +200,30 @@ impl Bound {
             }
         }));
         let admin = self.admin.map(|listener| {
-            let admin = Admin::new(Arc::clone(&health));
+            let gateway = Arc::clone(&self.gateway);
+            let admin = Admin::new(Arc::clone(&health))
+                .with_page("/metrics", move || metrics_page(&gateway));
             tokio::spawn(admin.serve(listener, std::future::pending()))
         });
         let control = tokio::spawn(self.control.serve(self.gateway.clone()));
         let node: Arc<dyn Node> = self.gateway.clone();
-        let kept = self.gateway.config.audit.retention;
+        let kept = self.gateway.opened.audit.retention;
         let retention = tokio::spawn(async move {
             if let Some(kept) = kept {
                 retain(node, kept, DAY, Timestamp::now).await;
             }
         });
-        let gateway = self.gateway;
+        let watching = tokio::spawn(files::reload_on_change(Arc::clone(&self.gateway)));
+        let gateway = Arc::clone(&self.gateway);
         let handler = move |peer: Peer, request: http::Request<hyper::body::Incoming>| {
-            let gateway = Arc::clone(&gateway);
+            let snapshot = gateway.snapshot();
             async move {
-                let Gateway {
+                let Snapshot {
                     keyward,
                     pipelines,
                     front,
                     ..
-                } = &*gateway;
+                } = &*snapshot;
                 front::answer(keyward, pipelines, front, peer, request).await
             }
         };
@@ -213,53 +238,30 @@ impl Bound {
         }
         control.abort();
         retention.abort();
+        watching.abort();
+        self.gateway.snapshot().pipelines.observer().flush().await;
         stopped
     }
 }
 
-/// Reads the certificates that clients are shown. Blocks on files.
-fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, OpenError> {
-    let tls = config.gateway.front.tls.as_ref();
-    Ok(tls.map(Certificates::load).transpose()?)
+/// What is counted, for whoever collects it.
+fn metrics_page(gateway: &Gateway) -> Page {
+    Page {
+        status: http::StatusCode::OK,
+        media: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        text: gateway.metrics(),
+    }
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Removes records that are older than `retention`, now and once in each `period`,
-/// for ever.
-async fn retain(
-    node: Arc<dyn Node>,
-    retention: Duration,
-    period: Duration,
-    now: impl Fn() -> Timestamp,
-) {
-    let mut days = tokio::time::interval(period);
-    loop {
-        days.tick().await;
-        let (node, now) = (Arc::clone(&node), now());
-        let work = tokio::task::spawn_blocking(move || prune(node.vault(), retention, now));
-        if let Ok(Err(error)) = work.await {
-            tracing::error!(%error, "old records of the audit trail can't be removed");
+impl Snapshot {
+    /// What the policies are: those that run, and the files of the others.
+    fn components(&self) -> Components {
+        let mut components = components(&self.config);
+        for identity in self.pipelines.iter().flat_map(Pipeline::identities) {
+            components.insert(identity.name.clone(), identity.component);
         }
+        components
     }
-}
-
-fn prune(vault: &Vault, retention: Duration, now: Timestamp) -> Result<(), PruneError> {
-    let Ok(before) = now.checked_sub(retention) else {
-        // Before the calendar begins there are no records.
-        return Ok(());
-    };
-    let actor = Actor {
-        name: "keyward".to_owned(),
-        reason: Some("retention".to_owned()),
-    };
-    if let Some(pruned) = vault.audit().prune(before, &actor)? {
-        tracing::info!(
-            below = pruned.entries,
-            "old records of the audit trail removed"
-        );
-    }
-    Ok(())
 }
 
 impl Node for Gateway {
@@ -268,24 +270,26 @@ impl Node for Gateway {
     }
 
     fn trail(&self) -> &Path {
-        &self.config.audit.directory
+        &self.opened.audit.directory
     }
 
     fn steers(&self, value: &ValueName) -> bool {
-        self.steering.contains(value.as_str())
+        self.snapshot().steering.contains(value.as_str())
     }
 
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String> {
-        let grants = load_grants(&self.config, &self.vault().list(), &self.components())
+        // Neither this nor a reload of the configuration undoes the other.
+        let _alone = self.alone();
+        let snapshot = self.snapshot();
+        let config = &snapshot.config;
+        let grants = load_grants(config, &self.vault().list(), &snapshot.components())
             .map_err(|error| error.to_string())?;
-        let routes: Vec<_> = self
-            .config
+        let routes: Vec<_> = config
             .routes
             .iter()
             .map(|route| route.name().clone())
             .collect();
-        let policies: Vec<_> = self
-            .config
+        let policies: Vec<_> = config
             .policies
             .iter()
             .map(|policy| policy.name.clone())
@@ -298,21 +302,21 @@ impl Node for Gateway {
         });
         let answer = GrantsReloaded {
             grants: count(grants.iter().count()),
-            digest: grants
-                .digest()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            digest: hexadecimal(&grants.digest()),
             findings: findings.iter().map(ToString::to_string).collect(),
         };
-        self.vault()
-            .set_grants(grants, actor)
+        self.put_in_force(grants, actor)
             .map_err(|error| error.to_string())?;
         Ok(answer)
     }
 
+    fn reload(&self, actor: &Actor) -> Result<ConfigReloaded, String> {
+        Gateway::reload(self, actor).map_err(|error| error.to_string())
+    }
+
     fn status(&self) -> Option<Status> {
-        let config = &self.config;
+        let snapshot = self.snapshot();
+        let config = &snapshot.config;
         let vault = self.vault();
         Some(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -340,75 +344,11 @@ impl Node for Gateway {
     }
 }
 
-fn count(number: usize) -> u64 {
+pub(crate) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
-
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
-    use std::sync::Mutex;
-
-    use keyward::vault::{Act, Administrative, Durability, VaultFiles, trail_extent};
-
-    use super::*;
-
-    struct OnlyVault(Vault, PathBuf);
-
-    impl Node for OnlyVault {
-        fn vault(&self) -> &Vault {
-            &self.0
-        }
-
-        fn trail(&self) -> &Path {
-            &self.1
-        }
-
-        fn reload_grants(&self, _: &Actor) -> Result<GrantsReloaded, String> {
-            Err("there are none".to_owned())
-        }
-
-        fn status(&self) -> Option<Status> {
-            None
-        }
-    }
-
-    #[tokio::test]
-    async fn records_go_on_the_day_on_which_they_are_too_old() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
-        let files = VaultFiles::in_directory(folder.path());
-        Vault::create(&files).unwrap();
-        let vault = Vault::open(&files, Durability::Buffered).unwrap();
-        for _ in 0..300 {
-            let act = Administrative::new(Act::Opened, "uid 0", None).vault(4, [0; 32]);
-            vault.audit().append_administrative(act).unwrap();
-        }
-        let trail = files.audit.clone();
-        let first = {
-            let trail = trail.clone();
-            move || trail_extent(&trail).unwrap().first
-        };
-        let node = Arc::new(OnlyVault(vault, trail));
-        // A day passes with each round. The clock is asked when a round begins, so
-        // what it finds is what the rounds before have left.
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let days = Mutex::new(0_i64);
-        let now = move || {
-            let mut days = days.lock().unwrap();
-            let _ = tell.send(first());
-            *days += 1;
-            Timestamp::now() + jiff::SignedDuration::from_hours(24 * (*days - 1))
-        };
-        let work = tokio::spawn(retain(node, DAY + DAY / 2, Duration::from_millis(1), now));
-        let mut left = Vec::new();
-        for _ in 0..4 {
-            left.push(told.recv().await.unwrap());
-        }
-        work.abort();
-        assert_eq!(left, [0, 0, 0, 256]);
-    }
+/// Bytes in hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,7 +17,7 @@ use crate::builder::Keyward;
 use crate::client::Client;
 use crate::failure::{Failure, is_grpc};
 use crate::pipeline::Pipeline;
-use crate::report::{BackendCall, Call, Forwarded, Report};
+use crate::report::{BackendCall, Call, Called, Forwarded, Report};
 
 /// Takes one request through its pipeline, to the route's backend and back.
 ///
@@ -76,6 +76,7 @@ pub(crate) struct Story<'a> {
     upgrade: Option<HeaderValue>,
     /// What came with an answer of 101: the connection that goes on.
     switched: Option<Extensions>,
+    began: Instant,
 }
 
 /// Where an exchange goes after a phase.
@@ -126,6 +127,7 @@ impl<'a> Story<'a> {
             is_grpc,
             upgrade: upgrade.map(|UpgradeTo(protocol)| protocol),
             switched: None,
+            began: Instant::now(),
         }
     }
 
@@ -148,11 +150,12 @@ impl<'a> Story<'a> {
         let started = Instant::now();
         let egress = story.keyward.egress();
         let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
-        story.backend_called(Some(BackendCall {
+        story.backend_called(Some(Called {
             outcome: answer
                 .as_ref()
                 .map(Response::status)
                 .map_err(|error| *error),
+            started,
             took: started.elapsed(),
         }));
         match answer {
@@ -185,8 +188,12 @@ impl<'a> Story<'a> {
     }
 
     /// Notes how the call of the backend went.
-    pub(crate) fn backend_called(&mut self, call: Option<BackendCall>) {
-        self.report.backend = call;
+    pub(crate) fn backend_called(&mut self, call: Option<Called>) {
+        self.report.backend = call.map(|call| BackendCall {
+            outcome: call.outcome,
+            at: call.started.duration_since(self.began),
+            took: call.took,
+        });
         self.exchange.flush_logs();
     }
 
@@ -216,6 +223,7 @@ impl<'a> Story<'a> {
                 policy: policy.name().clone(),
                 phase,
                 verdict,
+                at: started.duration_since(self.began),
                 took: started.elapsed(),
             });
             match verdict {
@@ -252,6 +260,7 @@ impl<'a> Story<'a> {
                 policy: policy.name().clone(),
                 phase,
                 verdict,
+                at: started.duration_since(self.began),
                 took: started.elapsed(),
             });
             match verdict {

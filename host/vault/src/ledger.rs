@@ -161,6 +161,7 @@ impl Ledger {
     /// Counts a refused use with those of other exchanges: it gets no record of
     /// its own, and nobody waits for it.
     pub(crate) fn count_refused(&self, entry: UseEntry) {
+        self.shared.tally.add(&entry.used);
         self.shared.count(entry.grants, entry.used, 1);
     }
 
@@ -168,6 +169,7 @@ impl Ledger {
     pub(crate) fn record(&mut self, entry: UseEntry) -> Position {
         self.recorded = self.recorded.saturating_add(1);
         let UseEntry { grants, mut used } = entry;
+        self.shared.tally.add(&used);
         self.notable |= !used.outcome.is_refusal();
         // A client without a key is no mistake in the grants.
         if used.outcome.is_refusal() && used.outcome != Outcome::Unidentified {

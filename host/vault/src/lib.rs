@@ -102,10 +102,10 @@ pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
-    ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile, TrailFinding,
-    TrailRecord, TrailReport, TrailStorage, UseSummary, VerifierKeyError, VerifyError,
-    check_consistency, prove_entry, query_trail, read_records, trail_extent, verify_trail,
-    verify_trail_against, who_used, who_used_id,
+    Pulse, ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile,
+    TrailFinding, TrailRecord, TrailReport, TrailStorage, UseCount, UseSummary, VerifierKeyError,
+    VerifyError, check_consistency, prove_entry, query_trail, read_records, trail_extent,
+    verify_trail, verify_trail_against, who_used, who_used_id,
 };
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use error::{ExposedFault, VaultError};

@@ -326,6 +326,12 @@ impl Vault {
         self.audit.begin(exchange)
     }
 
+    /// How often each grant was used since the vault was opened, and what came of
+    /// it; in no order. At most one for each grant and outcome.
+    pub fn use_counts(&self) -> Vec<crate::UseCount> {
+        self.audit.use_counts()
+    }
+
     /// The audit trail.
     pub fn audit(&self) -> &AuditTrail {
         &self.audit

@@ -14,9 +14,13 @@ mod bind;
 mod control;
 mod diagnostics;
 mod front;
+mod keys;
+mod observe;
+mod origin;
 mod parse;
 mod pipeline;
 mod reader;
+mod schema;
 mod values;
 mod vault;
 
@@ -34,7 +38,11 @@ use crate::control::Rules;
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
 pub use front::FrontSection;
+pub use keys::{KEYS, Key, Shape, section_of};
+pub use observe::{LogFormat, LogSection, TelemetrySection};
+pub use origin::{Origin, Shown};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
+pub use schema::schema;
 pub use values::{Known, Unresolved, Values};
 pub use vault::{CredentialError, credential};
 
@@ -52,6 +60,10 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[control]`.
     pub control: ControlSection,
+    /// `[log]`.
+    pub log: LogSection,
+    /// `[telemetry]`.
+    pub telemetry: TelemetrySection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
@@ -80,6 +92,9 @@ pub struct GatewaySection {
     pub document: Option<PathBuf>,
     /// What it says about clients.
     pub front: FrontSection,
+    /// Whether the configuration is reloaded when one of its files changes. False
+    /// unless set.
+    pub watch: bool,
 }
 
 /// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.
@@ -162,6 +177,11 @@ impl Config {
     /// Errors: every finding; values that are unknown, secret or references too.
     pub fn resolve(&self, values: &Values) -> Result<Self, ConfigErrors> {
         parse::parse(&self.file, &self.source, Some(values))
+    }
+
+    /// The text that it was read from.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Where the vault is.

@@ -51,6 +51,25 @@ pub(super) fn parse(
     }
 }
 
+/// Every section and key that is asked for while a file is read.
+#[cfg(test)]
+pub(super) fn known_keys(
+    file: &Path,
+    text: &str,
+) -> std::collections::BTreeSet<(&'static str, &'static str)> {
+    let findings = Findings::default();
+    let (mut table, _) = DeTable::parse_recoverable(text);
+    let marks = values::put_in(table.get_mut(), text, None, &findings);
+    let parser = Parser {
+        base: file.parent().unwrap_or(Path::new("")).to_owned(),
+        source: text,
+        findings: &findings,
+        marks,
+    };
+    parser.config(file, &table);
+    findings.asked()
+}
+
 pub(super) struct Parser<'a> {
     /// The folder that relative paths start from.
     pub(super) base: PathBuf,
@@ -71,6 +90,8 @@ impl<'a> Parser<'a> {
         let vault = self.vault(&root);
         let audit = self.audit(&root);
         let control = self.control(&root);
+        let log = self.log(&root);
+        let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
 
         let mut route_names = Defined::new();
@@ -101,6 +122,8 @@ impl<'a> Parser<'a> {
             vault: vault?,
             audit,
             control,
+            log,
+            telemetry,
             grants,
             routes,
             route_names: names,
@@ -136,11 +159,13 @@ impl<'a> Parser<'a> {
         let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
         let front = self.front(&section);
+        let watch = section.flag("watch").unwrap_or(false);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
             front,
+            watch,
         })
     }
 

@@ -19,6 +19,9 @@ pub(super) struct Findings {
     left_out: RefCell<HashSet<usize>>,
     /// Texts that named values brought, by their start, and which values.
     brought: RefCell<HashMap<usize, String>>,
+    /// Every key that the parser knows, for comparing with the list of keys.
+    #[cfg(test)]
+    asked: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl Findings {
@@ -63,6 +66,17 @@ impl Findings {
         help: impl Into<String>,
     ) {
         self.push(span, message.into(), Some(help.into()));
+    }
+
+    #[cfg(test)]
+    fn note_asked(&self, title: &'static str, keys: &[&'static str]) {
+        let mut asked = self.asked.borrow_mut();
+        asked.extend(keys.iter().map(|key| (title, *key)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> std::collections::BTreeSet<(&'static str, &'static str)> {
+        self.asked.borrow().clone()
     }
 
     pub(super) fn into_inner(self) -> Vec<Finding> {
@@ -199,6 +213,21 @@ impl<'a, 'i> Reader<'a, 'i> {
         found.map(|found| found.value)
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn share(&self, key: &'static str) -> Option<f64> {
+        let written = self.typed(key, "a number", |value| match value {
+            DeValue::Float(number) => Some(number.as_str().parse::<f64>().ok()),
+            DeValue::Integer(number) => Some(number.as_str().parse::<f64>().ok()),
+            _ => None,
+        })?;
+        let share = written.value.filter(|share| (0.0..=1.0).contains(share));
+        if share.is_none() {
+            self.findings
+                .add(written.span, format!("`{key}` must be from 0 to 1"));
+        }
+        share
+    }
+
     /// An array of strings; none if the key is missing.
     pub(super) fn texts(&self, key: &'static str) -> Option<Vec<At<&'a str>>> {
         let array = self.typed(key, "an array of strings", |value| match value {
@@ -274,6 +303,8 @@ impl<'a, 'i> Reader<'a, 'i> {
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(self) {
         let known = self.asked.borrow();
+        #[cfg(test)]
+        self.findings.note_asked(self.title, &known);
         for key in self.table.keys() {
             let name = key.get_ref();
             if known.iter().any(|known| known == name) {

@@ -170,6 +170,24 @@ pub struct GrantsReloaded {
     pub findings: Vec<String>,
 }
 
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigReloaded {
+    /// The number of the configuration in force, from 1 at the start.
+    pub generation: u64,
+    /// The digest of its files, hexadecimal, as the audit trail has it.
+    pub digest: String,
+    /// Its routes, policies and pipelines.
+    pub routes: u64,
+    /// See `routes`.
+    pub policies: u64,
+    /// See `routes`.
+    pub pipelines: u64,
+    /// What is odd about it, in words: keys that count from the next start.
+    pub findings: Vec<String>,
+}
+
 /// The newest checkpoint of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

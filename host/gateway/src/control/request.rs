@@ -197,6 +197,9 @@ pub enum Request {
     #[serde(rename = "grants.reinstate")]
     GrantsReinstate { grant: GrantId },
 
+    #[serde(rename = "config.reload")]
+    ConfigReload {},
+
     #[serde(rename = "audit.checkpoint")]
     AuditCheckpoint {},
     /// The records from entry `from` on that the filter takes, at most `limit`
@@ -284,6 +287,7 @@ impl Request {
             Self::ValueRemove { .. } => Verb::ValueRemove,
             Self::GrantsList {} => Verb::GrantsList,
             Self::GrantsReload {} => Verb::GrantsReload,
+            Self::ConfigReload {} => Verb::ConfigReload,
             Self::GrantsRevoke { .. } => Verb::GrantsRevoke,
             Self::GrantsReinstate { .. } => Verb::GrantsReinstate,
             Self::AuditCheckpoint {} => Verb::AuditCheckpoint,
@@ -396,6 +400,7 @@ mod tests {
         r#"{"verb":"grants.reload"}"#,
         r#"{"verb":"grants.revoke","grant":"g"}"#,
         r#"{"verb":"grants.reinstate","grant":"g"}"#,
+        r#"{"verb":"config.reload"}"#,
         r#"{"verb":"audit.checkpoint"}"#,
         r#"{"verb":"audit.query","filter":{"use":"attach","refused-only":true},"from":7,"limit":10}"#,
         r#"{"verb":"audit.who","secret":"a","since":"2027-01-01T00:00:00Z"}"#,

@@ -120,6 +120,9 @@ verbs! {
     /// A revoked grant that holds again.
     GrantsReinstate = "grants.reinstate", APPROVERS, Changes;
 
+    /// The configuration, read again from its files.
+    ConfigReload = "config.reload", APPROVERS, Changes;
+
     /// The trail's newest signed checkpoint.
     AuditCheckpoint = "audit.checkpoint", AUDITORS, Reads;
     /// Records of the trail.

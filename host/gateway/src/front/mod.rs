@@ -11,13 +11,13 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use keyward::egress::Body;
 use keyward::engine::ClientTls;
 use keyward::{Failure, Keyward};
 
 use crate::config::FrontSection;
 use crate::forward::forward;
 use crate::listen::{BodyLimits, LimitedBody, Limits, Peer};
+use crate::observe::Answer;
 use crate::pipeline::{Pipeline, Pipelines};
 
 pub(crate) use oversee::Oversight;
@@ -63,7 +63,7 @@ pub async fn answer(
     front: &Front,
     peer: Peer,
     mut request: Request<Incoming>,
-) -> Response<Body> {
+) -> Response<Answer> {
     // Taken first: what is hop by hop is gone after that.
     let asked = tunnel::Asked::of(&mut request);
     let screened = screen::screen(&mut request, &peer);
@@ -90,7 +90,7 @@ pub async fn answer(
     let (head, incoming) = request.into_parts();
     let body = LimitedBody::new(incoming, limits);
     let oversight = Oversight::new(body.broke(), front.limits.request_timeout);
-    let mut request = Request::from_parts(head, keyward::egress::Body::new(body));
+    let mut request = Request::from_parts(head, body);
     request.extensions_mut().insert(oversight);
     let mut response = forward(keyward, pipelines, client, request).await;
     if let Some(asked) = upgrade {

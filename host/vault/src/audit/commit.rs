@@ -251,6 +251,7 @@ impl Committer {
     /// Commits a batch, and tells who waits for it.
     fn commit(&mut self, bodies: Vec<Body>, waiting: Vec<Done>) {
         let shed = self.parts.shared.take_shed();
+        let queued = waiting.len();
         let is_act = |done: &Done| matches!(done, Done::Thread(_));
         let acts = waiting.iter().any(is_act);
         let strict = acts || matches!(self.parts.durability, Durability::Strict);
@@ -263,6 +264,7 @@ impl Committer {
             this.publish();
             Ok(())
         });
+        self.parts.shared.no_longer_waiting(queued);
         let mut told_later = Vec::new();
         for (place, done) in waiting.into_iter().enumerate() {
             let index = indices.get(place).copied().filter(|_| written);

@@ -174,6 +174,7 @@ fn administrative_keys(act: &Administrative) -> u64 {
         act.value.is_some(),
         act.client.is_some(),
         act.slot.is_some(),
+        act.configuration.is_some(),
     ];
     2 + present.into_iter().map(u64::from).sum::<u64>()
 }
@@ -227,6 +228,9 @@ fn encode_administrative(act: &Administrative, out: &mut Out<'_>) -> Written {
     }
     if let Some(slot) = act.slot {
         out.u8(23)?.u64(slot)?;
+    }
+    if let Some(digest) = &act.configuration {
+        out.u8(26)?.bytes(digest)?;
     }
     Ok(())
 }
@@ -464,6 +468,7 @@ impl<'b> Reader<'b> {
                 Subject::parse(input.str()?).map_err(|_| RecordError::Name)
             })?,
             slot: self.optional(23, number)?,
+            configuration: self.optional(26, hash)?,
         })
     }
 

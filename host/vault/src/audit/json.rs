@@ -128,6 +128,7 @@ fn administrative(act: &Administrative, put: &mut impl FnMut(&str, Value)) {
             act.client.as_ref().map(|subject| json!(subject.as_str())),
         ),
         ("slot", act.slot.map(|slot| json!(slot))),
+        ("configuration", act.configuration.map(hash)),
     ];
     for (key, value) in optional {
         if let Some(value) = value {

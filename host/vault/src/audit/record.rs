@@ -277,6 +277,9 @@ coded! {
         GrantsReinstated = 35, "grants-reinstated";
         /// The oldest entries are being removed; says below which number.
         EntriesPruned = 36, "entries-pruned";
+        /// The gateway's configuration was reloaded: other routes, policies or
+        /// pipelines may be in force.
+        ConfigurationReloaded = 37, "configuration-reloaded";
     }
 }
 
@@ -401,6 +404,8 @@ pub struct Administrative {
     pub(crate) client: Option<Subject>,
     /// The id of the slot of a key that opens the vault.
     pub(crate) slot: Option<u64>,
+    /// The digest of the configuration that is in force from here on.
+    pub(crate) configuration: Option<Hash>,
 }
 
 impl Administrative {
@@ -424,6 +429,7 @@ impl Administrative {
             value: None,
             client: None,
             slot: None,
+            configuration: None,
         }
     }
 
@@ -491,6 +497,13 @@ impl Administrative {
     #[must_use]
     pub fn client(mut self, subject: &Subject) -> Self {
         self.client = Some(subject.clone());
+        self
+    }
+
+    /// The SHA-256 digest of the configuration that is in force from here on.
+    #[must_use]
+    pub fn configuration(mut self, digest: [u8; 32]) -> Self {
+        self.configuration = Some(digest);
         self
     }
 

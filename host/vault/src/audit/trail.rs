@@ -18,6 +18,7 @@ use super::record::{Administrative, Body, Used};
 use super::recover::TrailError;
 use super::seal::SealKey;
 use super::storage::{FileStorage, TrailStorage, open_error};
+use super::tally::Tally;
 use super::tree::{Hash, Tree};
 use crate::Ledger;
 
@@ -208,6 +209,23 @@ impl AuditTrail {
         self.shared.with_head(|head| head.last_epoch)
     }
 
+    pub(crate) fn use_counts(&self) -> Vec<super::UseCount> {
+        self.shared.tally.counts()
+    }
+
+    /// How far the trail is behind.
+    pub fn pulse(&self) -> Pulse {
+        let waiting = self.shared.waiting.load(Ordering::Relaxed);
+        // The second line of a checkpoint is its size.
+        let covered = self
+            .shared
+            .with_head(|head| head.note.lines().nth(1).and_then(|size| size.parse().ok()));
+        Pulse {
+            waiting,
+            uncovered: self.size().saturating_sub(covered.unwrap_or(0)),
+        }
+    }
+
     /// Whether the trail has failed; see [`AuditTrail`].
     pub fn has_failed(&self) -> bool {
         self.shared.has_failed()
@@ -226,6 +244,7 @@ impl AuditTrail {
         let message = Message::Append(body, Done::Thread(sender));
         let sent = self.shared.queue.send(message);
         sent.map_err(|_| AuditUnavailable)?;
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         answer.recv().map_err(|_| AuditUnavailable)?
     }
 
@@ -271,14 +290,26 @@ pub(crate) struct Head {
     pub(crate) last_epoch: Option<u64>,
 }
 
+/// How far a trail is behind what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// Records that wait to be written.
+    pub waiting: u64,
+    /// Entries that no checkpoint covers yet; for at most a second.
+    pub uncovered: u64,
+}
+
 /// What the trail, its ledgers and its thread share.
 pub(crate) struct Shared {
     queue: SyncSender<Message>,
     /// Records that nobody waited for and that were dropped since the last batch.
     shed: AtomicU64,
+    /// Records that were queued and are not committed.
+    waiting: AtomicU64,
     failed: AtomicBool,
     head: Mutex<Head>,
     clock: Clock,
+    pub(crate) tally: Tally,
     /// What is counted until the next record of counts.
     pub(crate) counted: Counted,
     denials: Denials,
@@ -289,9 +320,11 @@ impl Shared {
         Self {
             queue,
             shed: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             head: Mutex::default(),
             clock,
+            tally: Tally::default(),
             counted: Counted::default(),
             denials: Denials::default(),
         }
@@ -324,7 +357,10 @@ impl Shared {
         }
         let unwatched = matches!(done, Done::Nobody);
         match self.queue.try_send(Message::Append(Box::new(body), done)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             Err(error) => {
                 if unwatched && matches!(error, TrySendError::Full(_)) {
                     self.shed.fetch_add(1, Ordering::Relaxed);
@@ -332,6 +368,16 @@ impl Shared {
                 Err(AuditUnavailable)
             }
         }
+    }
+
+    /// That many queued records were committed, or refused.
+    pub(crate) fn no_longer_waiting(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let less = |waiting: u64| Some(waiting.saturating_sub(count));
+        // It always gives a number.
+        let _ = self
+            .waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// How many records were shed since this was last asked.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use keyward_names::SecretName;
 use serde_json::{Value, json};
@@ -151,6 +152,9 @@ fn write_act(act: &Administrative, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     if let Some(value) = &act.value {
         write!(f, " value {value}")?;
+    }
+    if let Some(digest) = &act.configuration {
+        write!(f, " configuration {}", HEXLOWER.encode(digest))?;
     }
     if let Some(slot) = act.slot {
         write!(f, " slot {slot}")?;

@@ -14,7 +14,9 @@ use keyward::vault::{Actor, Secret, Vault};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answers::{Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status};
+use super::answers::{
+    ConfigReloaded, Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status,
+};
 use super::request::{MAX_REASON, Request};
 
 /// The most values that one request brings.
@@ -31,6 +33,12 @@ pub trait Node: Send + Sync {
     /// Reads the file with the grants again and puts it in force if it is good.
     /// May block. The error is for the operator.
     fn reload_grants(&self, actor: &Actor) -> Result<GrantsReloaded, String>;
+
+    /// Reads the configuration again and puts it in force, all of it or nothing.
+    /// May block. The error is for the operator.
+    fn reload(&self, _actor: &Actor) -> Result<ConfigReloaded, String> {
+        Err("no gateway is running".to_owned())
+    }
 
     /// How the gateway is doing; `None` if there is none.
     fn status(&self) -> Option<Status>;
@@ -116,6 +124,7 @@ pub fn execute(
         | Request::ValueRemove { .. } => values::execute(request, vault, actor),
         Request::GrantsList {} => Reply::data(grants(vault)),
         Request::GrantsReload {} => Reply::data(node.reload_grants(actor).map_err(Fault::refused)?),
+        Request::ConfigReload {} => Reply::data(node.reload(actor).map_err(Fault::refused)?),
         Request::GrantsRevoke { grant } => {
             vault.revoke_grant(&grant, actor)?;
             Reply::data(grants(vault))

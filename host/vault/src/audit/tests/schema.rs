@@ -84,6 +84,7 @@ fn any_act() -> impl Strategy<Value = Body> {
         proptest::option::of("[a-z0-9._-]{1,64}"),
         proptest::option::of("[A-Za-z0-9._-]{1,256}"),
         proptest::option::of(NAME),
+        proptest::option::of(any::<[u8; 32]>()),
     );
     (texts, concerns, more).prop_map(|((act, actor, reason), concerns, more)| {
         let (secret, grants, vault, key, numbers) = concerns;
@@ -112,6 +113,9 @@ fn any_act() -> impl Strategy<Value = Body> {
         }
         if let Some(subject) = more.2 {
             act = act.client(&Subject::parse(&subject).unwrap());
+        }
+        if let Some(digest) = more.3 {
+            act = act.configuration(digest);
         }
         [act.previous_time, act.count, act.bytes, act.slot] = numbers;
         Body::Administrative(Box::new(act))
@@ -364,7 +368,8 @@ fn the_largest_records_fit_an_entry() {
         .verb(&text)
         .value(&ValueName::parse(&"V".repeat(256)).unwrap())
         .client(&Subject::parse(&long).unwrap())
-        .slot(u64::MAX);
+        .slot(u64::MAX)
+        .configuration([0; 32]);
     assert_eq!(act.grants.as_ref().unwrap().unlisted, 2 * (1000 - 256));
     let record = Record {
         body: Body::Administrative(Box::new(act)),
@@ -380,7 +385,8 @@ fn an_acts_fields_show_in_the_json() {
         .verb("secret.rotate")
         .value(&ValueName::parse("Billing-Key.1").unwrap())
         .client(&Subject::parse("shop").unwrap())
-        .slot(3);
+        .slot(3)
+        .configuration([7; 32]);
     let record = Record {
         body: Body::Administrative(Box::new(act)),
         ..exchange_of(Vec::new())
@@ -396,6 +402,7 @@ fn an_acts_fields_show_in_the_json() {
         assert_eq!(json[field], value);
     }
     assert_eq!(json["slot"], 3);
+    assert_eq!(json["configuration"], "07".repeat(32));
     let odd = Administrative::new(Act::AccessDenied, "uid 0", None).verb("\u{1b}[2J Rotate");
     assert_eq!(odd.verb.unwrap().as_str(), "__2___otate");
 }

@@ -1,0 +1,187 @@
+//! Every key of `keyward.toml`, in one list: what `keyward config schema` and
+//! `keyward config show` go by, and `CONFIGURATION.md` is written from. A test
+//! compares it with what the parser accepts.
+
+/// A key of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its section, as it is written: `[gateway]`, `[[route]]`.
+    pub section: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// What it holds.
+    pub shape: Shape,
+    /// What counts where it is not set, as it would be written; none if it has to
+    /// be set, or if nothing takes its place.
+    pub default: Option<&'static str>,
+    /// Whether it has to be set.
+    pub required: bool,
+    /// What it says, in one sentence.
+    pub about: &'static str,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// An IP address and a port.
+    Address,
+    /// A file or a folder, relative to the file's own folder.
+    Path,
+    /// An URL.
+    Url,
+    /// A name: 1 to 64 of `a-z 0-9 . _ -`.
+    Name,
+    /// The beginning of a path of a request.
+    Prefix,
+    /// Any text.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A number of days: `"400d"`.
+    Days,
+    /// A whole number between these, both included.
+    Count(u64, u64),
+    /// A number from 0 to 1.
+    Share,
+    /// `true` or `false`.
+    Flag,
+    /// An array of texts.
+    Texts,
+    /// A table that others read: a policy's settings.
+    Table,
+}
+
+/// The most that a count can be.
+const MOST: u64 = 1 << 32;
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    shape: Shape,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        shape,
+        default,
+        required: false,
+        about,
+    }
+}
+
+const fn required(
+    section: &'static str,
+    name: &'static str,
+    shape: Shape,
+    about: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        shape,
+        default: None,
+        required: true,
+        about,
+    }
+}
+
+/// All of them, section by section.
+#[rustfmt::skip] // A list, one key on a line.
+pub const KEYS: &[Key] = &[
+    required("[gateway]", "listen", Shape::Address, "Where clients connect."),
+    key("[gateway]", "document", Shape::Path, None, "A policy document that those of pipelines refer to with `<base/>`."),
+    key("[gateway]", "watch", Shape::Flag, Some("false"), "Reload when a file of the configuration changes."),
+
+    key("[gateway]", "trusted-proxies", Shape::Texts, Some("[]"), "The networks of proxies that may say for whom a request is."),
+    key("[gateway]", "forwarded", Shape::Word(&["none", "x-forwarded", "forwarded"]), Some("\"none\""), "How backends are told for whom a request is."),
+
+    required("[gateway.admin]", "listen", Shape::Address, "Where operators read `/live`, `/ready` and `/metrics`; nowhere without this section."),
+
+    key("[gateway.tls]", "client-ca-file", Shape::Path, None, "Who may vouch for clients' certificates."),
+    key("[gateway.tls]", "client-certificates", Shape::Word(&["none", "optional", "required"]), None, "Whether clients show a certificate; they have to where `client-ca-file` is set."),
+    required("[[gateway.tls.certificate]]", "certificate-file", Shape::Path, "A certificate of the gateway's, with its chain."),
+    required("[[gateway.tls.certificate]]", "key-file", Shape::Path, "Its private key, a file that others can't read."),
+    key("[[gateway.tls.certificate]]", "names", Shape::Texts, Some("[]"), "The names that it is shown for; those in it if none are named."),
+    key("[[gateway.tls.certificate]]", "default", Shape::Flag, Some("false"), "It is shown to clients that name no known server; others are refused."),
+
+    key("[gateway.limits]", "max-connections", Shape::Count(1, MOST), Some("4096"), "Client connections at one time; more wait."),
+    key("[gateway.limits]", "max-connections-per-client", Shape::Count(1, MOST), None, "Connections of one address, or one /64 network; more are closed."),
+    key("[gateway.limits]", "max-headers", Shape::Count(1, MOST), Some("128"), "Header fields of a request over HTTP/1; more are answered with 431."),
+    key("[gateway.limits]", "max-head-bytes", Shape::Count(8192, 1 << 20), Some("65536"), "Bytes of a request's head; more are answered with 431."),
+    key("[gateway.limits]", "max-body-bytes", Shape::Count(1, MOST), None, "Bytes of a request's body; more are answered with 413."),
+    key("[gateway.limits]", "max-requests-per-connection", Shape::Count(1, MOST), None, "Requests of one connection; then it is closed in good order."),
+    key("[gateway.limits]", "max-streams", Shape::Count(1, MOST), Some("128"), "Requests at one time on one HTTP/2 connection."),
+    key("[gateway.limits]", "max-resets", Shape::Count(1, MOST), Some("20"), "Requests of one HTTP/2 connection that were reset at once; more end it."),
+    key("[gateway.limits]", "min-body-rate", Shape::Count(1, MOST), Some("128"), "Bytes of a body for each second of waiting for it; less is answered with 408."),
+    key("[gateway.limits]", "handshake-timeout-ms", Shape::Count(1, MOST), Some("10000"), "How long a TLS handshake may take, in milliseconds."),
+    key("[gateway.limits]", "head-timeout-ms", Shape::Count(1, MOST), Some("30000"), "How long a request's head may take from its first byte, in milliseconds."),
+    key("[gateway.limits]", "keep-alive-ms", Shape::Count(1, MOST), Some("60000"), "How long a connection without a request is kept, in milliseconds."),
+    key("[gateway.limits]", "body-idle-timeout-ms", Shape::Count(1, MOST), Some("30000"), "How long the next part of a body may take, in milliseconds."),
+    key("[gateway.limits]", "write-timeout-ms", Shape::Count(1, MOST), Some("30000"), "How long a client may take nothing of an answer, in milliseconds."),
+    key("[gateway.limits]", "request-timeout-ms", Shape::Count(1, MOST), None, "How long an exchange may take until its answer begins, in milliseconds."),
+    key("[gateway.limits]", "tunnel-idle-timeout-ms", Shape::Count(1, MOST), Some("300000"), "How long an upgraded connection may be silent, in milliseconds."),
+    key("[gateway.limits]", "drain-delay-ms", Shape::Count(1, MOST), None, "How long the port stays open after a stop, while `/ready` says no, in milliseconds."),
+    key("[gateway.limits]", "drain-ms", Shape::Count(1, MOST), Some("30000"), "How long requests may go on after the port has closed, in milliseconds."),
+
+    key("[vault]", "file", Shape::Path, Some("\"vault.keyward\""), "The sealed vault."),
+    key("[vault]", "key-file", Shape::Path, Some("\"vault.key\""), "The file with the key that opens it."),
+    key("[vault]", "credential", Shape::Text, None, "The credential of the service manager that opens it, instead of a file."),
+    key("[vault]", "passphrase", Shape::Flag, Some("false"), "A passphrase opens it, instead of a file; asked for at start."),
+
+    key("[audit]", "directory", Shape::Path, Some("\"audit\""), "Where the audit trail is."),
+    key("[audit]", "durability", Shape::Word(&["strict", "buffered"]), Some("\"strict\""), "Whether a record counts when it is on the disk, or when it is written."),
+    key("[audit]", "retention", Shape::Days, None, "How long records are kept; for ever unless set."),
+
+    key("[control]", "socket", Shape::Path, Some("\"control.sock\""), "The control socket."),
+    key("[control]", "require-reason", Shape::Flag, Some("false"), "Changes need a reason."),
+    key("[control.roles]", "operator", Shape::Texts, Some("[]"), "Who may set, rotate and disable secrets."),
+    key("[control.roles]", "approver", Shape::Texts, Some("[]"), "Who may load and revoke grants, and reload the configuration."),
+    key("[control.roles]", "auditor", Shape::Texts, Some("[]"), "Who may read the audit trail."),
+    key("[control.roles]", "viewer", Shape::Texts, Some("[]"), "Who may see names and states."),
+
+    key("[log]", "level", Shape::Text, Some("\"info\""), "What is logged: a level, or levels by module."),
+    key("[log]", "format", Shape::Word(&["text", "json"]), Some("\"text\""), "Lines for people, or JSON objects."),
+    key("[log]", "access", Shape::Flag, Some("true"), "One line for each exchange."),
+    key("[log]", "path", Shape::Flag, Some("false"), "The request's path stands in that line; never its query."),
+
+    key("[telemetry]", "otlp", Shape::Url, None, "The collector that traces go to; none without it."),
+    key("[telemetry]", "sample", Shape::Share, Some("1"), "Which share of the exchanges is traced."),
+    key("[telemetry]", "trust-trace-context", Shape::Flag, Some("false"), "A client may begin a trace."),
+
+    key("[grants]", "file", Shape::Path, None, "The file with the grants; nothing is granted without it."),
+
+    required("[[route]]", "name", Shape::Name, "What pipelines, policies and grants call it."),
+    required("[[route]]", "url", Shape::Url, "The backend: scheme, host, port and the beginning of each path."),
+    key("[[route]]", "ca-file", Shape::Path, None, "Who may vouch for its certificate; otherwise whom the system trusts."),
+    key("[[route]]", "connect-timeout-ms", Shape::Count(1, MOST), None, "How long a connection may take, in milliseconds."),
+    key("[[route]]", "response-timeout-ms", Shape::Count(1, MOST), None, "How long the head of an answer may take, in milliseconds."),
+
+    required("[[policy]]", "name", Shape::Name, "What pipelines, documents and grants call it."),
+    required("[[policy]]", "component", Shape::Path, "Its component."),
+    key("[[policy]]", "settings", Shape::Table, Some("{}"), "What its `configure` is given."),
+    key("[[policy]]", "routes", Shape::Texts, Some("[]"), "The routes that it may call itself."),
+
+    required("[[pipeline]]", "path", Shape::Prefix, "Which requests: those whose path begins so, by whole segments."),
+    required("[[pipeline]]", "route", Shape::Name, "Where they go."),
+    key("[[pipeline]]", "inbound", Shape::Texts, Some("[]"), "The policies of the inbound phase, in order."),
+    key("[[pipeline]]", "backend", Shape::Texts, Some("[]"), "The policies of the backend phase, in order."),
+    key("[[pipeline]]", "outbound", Shape::Texts, Some("[]"), "The policies of the outbound phase, in order."),
+    key("[[pipeline]]", "on-error", Shape::Texts, Some("[]"), "The policies of the on-error phase, in order."),
+    key("[[pipeline]]", "max-body-bytes", Shape::Count(1, MOST), None, "Bytes of a request's body, instead of the gateway's limit."),
+    key("[[pipeline]]", "upgrades", Shape::Texts, Some("[]"), "The protocols that clients may upgrade to: `websocket`."),
+    key("[[pipeline]]", "document", Shape::Path, None, "A policy document, instead of the lists."),
+];
+
+/// The tables that a section's title leads through, and whether the last one is
+/// an array of tables: `[control.roles]` is `control`, `roles` and no array.
+pub fn section_of(title: &str) -> (Vec<&str>, bool) {
+    let many = title.starts_with("[[");
+    let inner = title.trim_matches(['[', ']']);
+    (inner.split('.').collect(), many)
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

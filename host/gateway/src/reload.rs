@@ -1,0 +1,285 @@
+//! Another configuration in the place of the one in force, all of it or nothing.
+//!
+//! What a request goes by is one [`Snapshot`], which it takes once. A reload makes
+//! a whole new one beside it, of the files and named values of that moment, and
+//! swaps; requests that have begun end as they began. Policies that are loaded
+//! from the same are kept, and so are connections to routes that are the same.
+//!
+//! Grants are the exception: they live in the vault, and what a new file no longer
+//! grants is dead at once, on running requests too.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use keyward::Keyward;
+use keyward::vault::{
+    Act, Actor, Administrative, AuditUnavailable, Grants, VaultError, digest_component,
+};
+
+use crate::assemble::{Assembled, Loaded, OpenError};
+use crate::config::{Config, ConfigErrors};
+use crate::control::{ConfigReloaded, Node};
+use crate::front::Front;
+use crate::listen::Settings;
+use crate::observe::Observer;
+use crate::pipeline::Pipelines;
+use crate::serve::{Gateway, count, hexadecimal};
+
+/// Keys that a running gateway can't change: it holds what they name.
+const HELD: &[(&str, &str)] = &[
+    ("[gateway]", "listen"),
+    ("[gateway.admin]", "listen"),
+    ("[vault]", "file"),
+    ("[vault]", "key-file"),
+    ("[vault]", "credential"),
+    ("[vault]", "passphrase"),
+    ("[audit]", "directory"),
+    ("[audit]", "durability"),
+    ("[control]", "socket"),
+    ("[control]", "require-reason"),
+    ("[control.roles]", "operator"),
+    ("[control.roles]", "approver"),
+    ("[control.roles]", "auditor"),
+    ("[control.roles]", "viewer"),
+];
+
+/// Keys that count from the next start.
+const LATER: &[(&str, &str)] = &[
+    ("[audit]", "retention"),
+    ("[log]", "level"),
+    ("[log]", "format"),
+];
+
+/// All that a request goes by.
+pub struct Snapshot {
+    /// Its number, from 1.
+    pub(crate) generation: u64,
+    /// With its named values.
+    pub(crate) config: Config,
+    pub(crate) keyward: Keyward,
+    pub(crate) pipelines: Pipelines,
+    /// The named values that decide where requests go or what runs.
+    pub(crate) steering: BTreeSet<String>,
+    pub(crate) digest: [u8; 32],
+    pub(crate) front: Front,
+    /// What connections that come are treated by.
+    settings: Arc<Settings>,
+    loaded: Loaded,
+}
+
+/// Why the configuration in force stayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The file has errors.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// What a running gateway holds can't change.
+    #[error(
+        "{} can't change while the gateway runs; put it back, or start the gateway anew",
+        keys.join(", ")
+    )]
+    Held {
+        /// The keys, each with its section.
+        keys: Vec<String>,
+    },
+    /// Something that the file names is not as it should be.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The grants can't come into force.
+    #[error(transparent)]
+    Grants(#[from] VaultError),
+    /// It can't be recorded.
+    #[error(transparent)]
+    Audit(#[from] AuditUnavailable),
+}
+
+impl Snapshot {
+    pub(crate) fn new(
+        generation: u64,
+        as_written: &Config,
+        assembled: Assembled,
+        observer: Observer,
+    ) -> Self {
+        let Assembled {
+            config,
+            keyward,
+            pipelines,
+            loaded,
+            certificates,
+            ..
+        } = assembled;
+        let steering = as_written.unresolved.iter().filter(|place| place.steers);
+        let front = Front::of(&config.gateway.front);
+        Self {
+            generation,
+            settings: Arc::new(Settings {
+                limits: front.limits,
+                certificates,
+            }),
+            front,
+            digest: digest(&config),
+            steering: steering.map(|place| place.name.clone()).collect(),
+            config,
+            keyward,
+            pipelines: Pipelines::observed(pipelines, Arc::new(observer)),
+            loaded,
+        }
+    }
+
+    /// What connections that come are treated by.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
+    /// Its number: 1 at the start, one more with each reload.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The configuration, with its named values.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Vault, engine and routes.
+    pub fn keyward(&self) -> &Keyward {
+        &self.keyward
+    }
+
+    /// The pipelines.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.pipelines
+    }
+}
+
+/// The digest of the files that a configuration is made of, and of their names.
+pub(crate) fn digest(config: &Config) -> [u8; 32] {
+    let mut all = Vec::new();
+    for file in config.files() {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        for part in [file.as_os_str().as_encoded_bytes(), &bytes] {
+            all.extend_from_slice(&part.len().to_be_bytes());
+            all.extend_from_slice(part);
+        }
+    }
+    *digest_component(&all).as_bytes()
+}
+
+impl Gateway {
+    /// Held by whoever puts something else in force.
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the configuration again, puts it in force and records that. Named
+    /// values are those of this moment. On an error nothing has changed and the
+    /// gateway goes on as it is.
+    ///
+    /// Blocks for tens of milliseconds for each policy that is new; must run inside
+    /// a tokio runtime with I/O and time, where blocking is allowed. Errors: see
+    /// [`ReloadError`].
+    pub fn reload(&self, actor: &Actor) -> Result<ConfigReloaded, ReloadError> {
+        let _alone = self.alone();
+        let reloaded = self.reload_alone(actor);
+        self.counted()
+            .reloaded(reloaded.as_ref().ok().map(|reloaded| reloaded.generation));
+        match &reloaded {
+            Ok(reloaded) => {
+                let ConfigReloaded {
+                    generation, digest, ..
+                } = reloaded;
+                tracing::info!(
+                    actor = actor.name,
+                    generation,
+                    digest,
+                    "configuration reloaded"
+                );
+                for finding in &reloaded.findings {
+                    tracing::warn!("{finding}");
+                }
+            }
+            Err(error) => {
+                tracing::error!(actor = actor.name, "configuration not reloaded: {error}");
+            }
+        }
+        reloaded
+    }
+
+    fn reload_alone(&self, actor: &Actor) -> Result<ConfigReloaded, ReloadError> {
+        let before = self.snapshot();
+        let as_written = Config::load(&self.opened.file)?;
+        let changed = |keys| differing(&self.opened, &as_written, keys);
+        let keys = changed(HELD);
+        if !keys.is_empty() {
+            return Err(ReloadError::Held { keys });
+        }
+        let later = changed(LATER);
+        let findings = later
+            .into_iter()
+            .map(|key| format!("{key} counts from the next start of the gateway"))
+            .collect();
+        let assembled = Assembled::again(&before.keyward, &as_written, &before.loaded)?;
+        let grants = assembled.grants.clone();
+        let observer = Observer::new(
+            Arc::clone(&self.metrics),
+            &assembled.config.log,
+            &assembled.config.telemetry,
+        );
+        let generation = before.generation.saturating_add(1);
+        observer.export(Some(before.pipelines.observer()));
+        let next = Snapshot::new(generation, &as_written, assembled, observer);
+
+        // From here on only the audit trail can still say no.
+        self.put_in_force(grants, actor)?;
+        let act = Administrative::new(
+            Act::ConfigurationReloaded,
+            &actor.name,
+            actor.reason.as_deref(),
+        );
+        self.vault()
+            .audit()
+            .append_administrative(act.configuration(next.digest))?;
+        let config = &next.config;
+        let reloaded = ConfigReloaded {
+            generation,
+            digest: hexadecimal(&next.digest),
+            routes: count(config.routes.len()),
+            policies: count(config.policies.len()),
+            pipelines: count(config.pipelines.len()),
+            findings,
+        };
+        self.settings.store(next.settings());
+        self.current.store(Arc::new(next));
+        Ok(reloaded)
+    }
+
+    /// Has the vault go by these grants, unless it does already.
+    pub(crate) fn put_in_force(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
+        let mut loaded = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = grants.digest();
+        if *loaded != digest {
+            self.vault().set_grants(grants, actor)?;
+            *loaded = digest;
+        }
+        Ok(())
+    }
+}
+
+/// Which of these keys say something else in the one configuration than in the
+/// other.
+fn differing(one: &Config, other: &Config, keys: &[(&str, &str)]) -> Vec<String> {
+    let values = |config: &Config| {
+        let shown = config.shown().into_iter();
+        let held = shown.filter(|shown| keys.contains(&(shown.section, shown.key)));
+        held.map(|shown| ((shown.section, shown.key), shown.value))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (one, other) = (values(one), values(other));
+    keys.iter()
+        .filter(|key| one.get(*key) != other.get(*key))
+        .map(|(section, key)| format!("`{key}` in {section}"))
+        .collect()
+}
