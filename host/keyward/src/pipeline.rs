@@ -1,10 +1,24 @@
 //! Pipelines: which policies run in each phase, and where the request goes.
 
 use keyward_engine::{Phase, Policy};
-use keyward_names::RouteName;
+use keyward_names::{PolicyName, RouteName};
 use keyward_vault::PolicyIdentity;
 
 /// The policies of an exchange, and its route.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (who, attach): (keyward::engine::Policy, keyward::engine::Policy) = todo!();
+/// use keyward::Pipeline;
+/// use keyward::engine::Phase;
+/// use keyward::names::RouteName;
+///
+/// let pipeline = Pipeline::to(RouteName::parse("billing")?)
+///     .with(Phase::Inbound, who)?
+///     .with(Phase::Backend, attach)?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pipeline {
     route: RouteName,
     inbound: Vec<Policy>,
@@ -16,7 +30,47 @@ pub struct Pipeline {
     identities: Vec<PolicyIdentity>,
 }
 
+/// A policy has no such phase.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("policy \"{policy}\" has no {phase} phase")]
+pub struct NoSuchPhase {
+    /// Which policy.
+    pub policy: PolicyName,
+    /// Which phase.
+    pub phase: Phase,
+}
+
 impl Pipeline {
+    /// A pipeline to `route` without policies.
+    pub fn to(route: RouteName) -> Self {
+        Self::new(route, Default::default())
+    }
+
+    /// The same pipeline with one more policy at a phase's end.
+    ///
+    /// Errors: the policy does not have that phase.
+    pub fn with(mut self, phase: Phase, policy: Policy) -> Result<Self, NoSuchPhase> {
+        if !policy.phases().contains(&phase) {
+            let policy = policy.name().clone();
+            return Err(NoSuchPhase { policy, phase });
+        }
+        let identity = policy.identity();
+        if self
+            .identities
+            .iter()
+            .all(|known| known.name != identity.name)
+        {
+            self.identities.push(identity.clone());
+        }
+        match phase {
+            Phase::Inbound => self.inbound.push(policy),
+            Phase::Backend => self.backend.push(policy),
+            Phase::Outbound => self.outbound.push(policy),
+            Phase::OnError => self.on_error.push(policy),
+        }
+        Ok(self)
+    }
+
     /// A pipeline to `route`. `phases` holds each phase's policies in the order of
     /// [`Phase::ALL`]; a policy that stands in a phase that it does not have is
     /// stopped there ([`keyward_engine::PolicyStop::NoPhase`]).
