@@ -7,6 +7,7 @@ use wasmparser::{
 
 use crate::exchange::Phase;
 use crate::manifest::{Manifest, ManifestError, SECTION};
+use crate::profile::Profile;
 
 /// Everything that a policy may import, by exact name and version.
 pub(crate) const ALLOWED_IMPORTS: [&str; 8] = [
@@ -24,8 +25,8 @@ pub(crate) const CONFIGURATION: &str = "keyward:policy/configuration@0.1.0";
 
 /// Bytes that a component may have.
 pub(crate) const MOST_BYTES: usize = 16 << 20;
-const MOST_CORE_MODULES: usize = 8;
 const MOST_DEPTH: usize = 4;
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// The name of a phase's export.
 pub(crate) fn export_of(phase: Phase) -> &'static str {
@@ -55,6 +56,82 @@ pub struct Inspection {
     pub forbidden_imports: Vec<String>,
     /// Something about its structure that is not accepted.
     pub shape: Option<&'static str>,
+    /// What it declares that a sandbox must have room for.
+    pub declares: Declares,
+}
+
+/// What a component declares that a sandbox must have room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Declares {
+    /// Bytes that its memories have at the start, together.
+    pub memory_bytes: u64,
+    /// Its memories.
+    pub memories: u32,
+    /// Elements that its tables have at the start, together.
+    pub table_elements: u64,
+    /// Its tables.
+    pub tables: u32,
+    /// Its core modules.
+    pub core_modules: u32,
+    /// Whether it has instructions that only the profile *large* carries out.
+    pub large_instructions: bool,
+}
+
+impl Declares {
+    /// The smallest profile that has room for it: *large* if none has.
+    pub fn profile(&self) -> Profile {
+        let has_room = |profile: &Profile| {
+            self.memory_bytes <= profile.declared_bytes() && self.exceeds(*profile).is_none()
+        };
+        Profile::ALL
+            .into_iter()
+            .find(has_room)
+            .unwrap_or(Profile::Large)
+    }
+
+    /// What that profile can't take; none if it takes everything.
+    pub(crate) fn exceeds(&self, profile: Profile) -> Option<String> {
+        let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let counted = [
+            (
+                "bytes of memory",
+                self.memory_bytes,
+                wide(profile.memory_bytes()),
+            ),
+            (
+                "table elements",
+                self.table_elements,
+                wide(profile.table_elements()),
+            ),
+            (
+                "memories",
+                u64::from(self.memories),
+                u64::from(profile.memories()),
+            ),
+            (
+                "tables",
+                u64::from(self.tables),
+                u64::from(profile.tables()),
+            ),
+            (
+                "core modules",
+                u64::from(self.core_modules),
+                u64::from(profile.core_modules()),
+            ),
+        ];
+        let more = counted
+            .into_iter()
+            .find(|(_, declared, most)| declared > most)
+            .map(|(what, declared, most)| {
+                format!("it declares {declared} {what}, which has {most}")
+            });
+        let instructions = self.large_instructions && profile != Profile::Large;
+        more.or_else(|| {
+            instructions
+                .then(|| "it has SIMD instructions, tail calls or several memories".to_owned())
+        })
+    }
 }
 
 /// Inspects a component.
@@ -69,6 +146,11 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
         ));
     }
     let features = WasmFeatures::default();
+    let small = features
+        .difference(WasmFeatures::SIMD | WasmFeatures::MULTI_MEMORY | WasmFeatures::TAIL_CALL);
+    let large_instructions = Validator::new_with_features(small)
+        .validate_all(component)
+        .is_err();
     Validator::new_with_features(features)
         .validate_all(component)
         .map_err(|error| error.message().to_owned())?;
@@ -81,9 +163,13 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
         manifest: Err(ManifestError::Missing),
         forbidden_imports: Vec::new(),
         shape: None,
+        declares: Declares {
+            large_instructions,
+            ..Declares::default()
+        },
     };
+    let declares = &mut found.declares;
     let mut depth = 0_usize;
-    let mut core_modules = 0_usize;
     let mut manifests = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|error| error.message().to_owned())? {
@@ -92,9 +178,25 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             }
             Payload::ModuleSection { .. } => {
                 depth += 1;
-                core_modules += 1;
+                declares.core_modules = declares.core_modules.saturating_add(1);
             }
             Payload::ComponentSection { .. } => depth += 1,
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    let memory = memory.map_err(|error| error.message().to_owned())?;
+                    let bytes = memory.initial.saturating_mul(PAGE_BYTES);
+                    declares.memories = declares.memories.saturating_add(1);
+                    declares.memory_bytes = declares.memory_bytes.saturating_add(bytes);
+                }
+            }
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    let table = table.map_err(|error| error.message().to_owned())?;
+                    let elements = table.ty.initial;
+                    declares.tables = declares.tables.saturating_add(1);
+                    declares.table_elements = declares.table_elements.saturating_add(elements);
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentTypeSection(types) => {
                 for defined in types {
@@ -148,7 +250,7 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             found.shape = Some("nests components too deeply");
         }
     }
-    if core_modules > MOST_CORE_MODULES {
+    if found.declares.core_modules > Profile::Large.core_modules() {
         found.shape = Some("consists of too many core modules");
     }
     Ok(found)

@@ -18,11 +18,13 @@
 //! someone must call [`Engine::tick`] every millisecond (crate `keyward` does).
 //!
 //! Start at [`Engine::load`] and [`Engine::run`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bindings;
 mod body;
+mod cache;
 mod capabilities;
+mod compile;
 mod config;
 mod counters;
 mod dense;
@@ -36,7 +38,9 @@ mod limits;
 mod load;
 mod manifest;
 mod outside;
+mod profile;
 mod query;
+mod report;
 mod run;
 #[expect(
     unreachable_pub,
@@ -44,18 +48,23 @@ mod run;
 )]
 mod state;
 mod tls;
+mod trusted;
 
 pub use body::{Body, BodyFailure, PolicyBody};
+pub use cache::{CodeCache, CodeKey};
+pub use compile::{CompileFault, Compiler, InProcess, compile};
 pub use config::EngineConfig;
 pub use engine::Engine;
 #[cfg(feature = "guest-debug")]
 pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
 pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
-pub use inspect::{Inspection, inspect};
-pub use limits::Limits;
+pub use inspect::{Declares, Inspection, inspect};
+pub use limits::{LimitFault, Limits};
 pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+pub use profile::{Profile, Sandbox, UnknownProfile};
+pub use report::{Frame, StopReport, Used};
 pub use run::{ErrorSource, Verdict};
 pub use tls::ClientTls;

@@ -53,6 +53,8 @@ mod backend;
 mod bodies;
 mod builder;
 mod client;
+mod code_folder;
+mod compiler;
 mod failure;
 mod layer;
 mod pipeline;
@@ -66,6 +68,8 @@ pub use backend::{AnsweringBackend, Backend, BackendError, BackendFuture, Unknow
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
 pub use client::{Client, authority_of, is_unambiguous};
+pub use code_folder::CodeFolder;
+pub use compiler::{ChildCompiler, compile_as_child};
 pub use failure::{Failure, is_grpc};
 pub use keyward_document as document;
 pub use keyward_egress as egress;
