@@ -126,8 +126,7 @@ impl Encoded {
         for slice in clean.chunks(SLICE) {
             decoding.push(slice, &mut |piece: &[u8]| -> Result<(), BodyError> {
                 *live = copy.search(piece)?;
-                *decoded =
-                    decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                *decoded = decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                 Ok(())
             })?;
             slices.push_back((slice.len(), *decoded));

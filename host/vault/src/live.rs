@@ -15,6 +15,7 @@ use crate::client_keys::ClientKeys;
 use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
+use crate::guard::MIN_SEARCHED_BYTES;
 use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
 use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
@@ -133,8 +134,13 @@ impl LiveSecret {
                 .collect::<Result<_, _>>()?,
             _ => Vec::new(),
         };
+        let current = prepare(stored.current)?;
+        let is_short = current
+            .sent_value()
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
         Ok(Self {
             info: SecretInfo {
+                is_short,
                 name: stored.name.clone(),
                 kind: stored.kind,
                 id,
@@ -144,7 +150,7 @@ impl LiveSecret {
                 created: timestamp(stored.created)?,
                 updated: timestamp(in_use.created)?,
             },
-            current: prepare(stored.current)?,
+            current,
             previous: stored.previous.map(prepare).transpose()?,
             lately,
         })
@@ -196,6 +202,7 @@ impl LiveSecret {
                 state: SecretState::Enabled,
                 version: 1,
                 versions: Vec::new(),
+                is_short: false,
                 created: Timestamp::UNIX_EPOCH,
                 updated: Timestamp::UNIX_EPOCH,
             },
