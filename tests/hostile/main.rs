@@ -1,7 +1,17 @@
-//! P6: a policy can't stop, crash or starve the host beyond its budget. Each
-//! attack runs as a real component; afterwards the same gateway must serve an
-//! honest exchange.
+//! P6
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod attacker;
 mod budgets;
+mod calls;
+mod chance;
+mod fairness;
+mod handles;
+mod lab;
+mod level;
 mod loading;
+mod memory;
+mod names;
+mod nesting;
+mod residue;
+mod time;

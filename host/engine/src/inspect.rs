@@ -1,13 +1,14 @@
 //! Reads a component without running it: what it imports, exports and asks for.
 
+use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{
-    ComponentExternalKind, ComponentType, ComponentTypeRef, Encoding, Parser, Payload, Validator,
-    WasmFeatures,
+    ComponentExternalKind, ComponentTypeRef, Parser, Payload, Validator, WasmFeatures,
 };
 
 use crate::exchange::Phase;
 use crate::manifest::{Manifest, ManifestError, SECTION};
 use crate::profile::Profile;
+use crate::shape;
 
 /// Everything that a policy may import, by exact name and version.
 pub(crate) const ALLOWED_IMPORTS: [&str; 8] = [
@@ -25,7 +26,6 @@ pub(crate) const CONFIGURATION: &str = "keyward:policy/configuration@0.1.0";
 
 /// Bytes that a component may have.
 pub(crate) const MOST_BYTES: usize = 16 << 20;
-const MOST_DEPTH: usize = 4;
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// The name of a phase's export.
@@ -145,13 +145,15 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             component.len()
         ));
     }
+    // First of all: the validator goes down as far as a component is nested.
+    let refused = shape::refused(component)?;
     let features = WasmFeatures::default();
     let small = features
         .difference(WasmFeatures::SIMD | WasmFeatures::MULTI_MEMORY | WasmFeatures::TAIL_CALL);
     let large_instructions = Validator::new_with_features(small)
         .validate_all(component)
         .is_err();
-    Validator::new_with_features(features)
+    let types = Validator::new_with_features(features)
         .validate_all(component)
         .map_err(|error| error.message().to_owned())?;
 
@@ -162,7 +164,7 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
         takes_settings: false,
         manifest: Err(ManifestError::Missing),
         forbidden_imports: Vec::new(),
-        shape: None,
+        shape: refused,
         declares: Declares {
             large_instructions,
             ..Declares::default()
@@ -173,9 +175,6 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
     let mut manifests = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|error| error.message().to_owned())? {
-            Payload::Version { encoding, .. } if depth == 0 && encoding != Encoding::Component => {
-                return Err("it is a core module".to_owned());
-            }
             Payload::ModuleSection { .. } => {
                 depth += 1;
                 declares.core_modules = declares.core_modules.saturating_add(1);
@@ -198,16 +197,6 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentTypeSection(types) => {
-                for defined in types {
-                    let defined = defined.map_err(|error| error.message().to_owned())?;
-                    // A guest's own resources live in tables that no limiter sees.
-                    if matches!(defined, ComponentType::Resource { .. }) {
-                        found.shape =
-                            Some("defines resource types of its own, which policies may not");
-                    }
-                }
-            }
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
                     let import = import.map_err(|error| error.message().to_owned())?;
@@ -246,12 +235,33 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             }
             _ => {}
         }
-        if depth > MOST_DEPTH {
-            found.shape = Some("nests components too deeply");
-        }
     }
-    if found.declares.core_modules > Profile::Large.core_modules() {
-        found.shape = Some("consists of too many core modules");
+    if found.shape.is_none() && !found.exports.iter().all(|name| is_known(&types, name)) {
+        found.shape = Some("exports something that is neither a phase nor its configuration");
     }
     Ok(found)
+}
+
+/// Whether the host knows what is exported under that name, and the export is that
+/// and nothing beside: through anything else, a handle could leave its component.
+fn is_known(types: &wasmparser::types::Types, name: &str) -> bool {
+    let function = if name == CONFIGURATION {
+        "configure"
+    } else if Phase::ALL.into_iter().any(|phase| export_of(phase) == name) {
+        "handle"
+    } else {
+        return false;
+    };
+    let item = types.as_ref().component_item_for_export(name);
+    let Some(ComponentEntityType::Instance(instance)) = item.map(|item| item.ty) else {
+        return false;
+    };
+    types[instance]
+        .exports
+        .iter()
+        .all(|(name, item)| match item.ty {
+            ComponentEntityType::Type { .. } => true,
+            ComponentEntityType::Func(_) => name == function,
+            _ => false,
+        })
 }

@@ -42,6 +42,7 @@ mod profile;
 mod query;
 mod report;
 mod run;
+mod shape;
 #[expect(
     unreachable_pub,
     reason = "the generated bindings re-export the handles"

@@ -26,8 +26,8 @@ pub struct Limits {
     pub handles: usize,
     /// Calls of its own to backends. One more returns `limit`. 0 to 1,000.
     pub egress_requests: u32,
-    /// Bytes of a body that the host holds for policies that read or write it. 0 to
-    /// 64 MiB.
+    /// Bytes of a body that the host holds for policies that read or write it; also,
+    /// of all requests together that a policy makes itself. 0 to 64 MiB.
     pub body_bytes: usize,
     /// Log lines. Further lines are dropped and counted. 0 to 10,000.
     pub log_lines: u32,

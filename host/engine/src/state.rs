@@ -71,6 +71,7 @@ pub(crate) struct Spent {
     pub(crate) host_calls: u32,
     pub(crate) secret_uses: u32,
     pub(crate) egress_requests: u32,
+    pub(crate) request_bytes: usize,
     pub(crate) log_lines: u32,
     pub(crate) random_bytes: u32,
     pub(crate) ticks: u32,
@@ -119,6 +120,17 @@ impl CallState {
             return Err(self.stop(PolicyStop::CallBytes));
         }
         Ok(())
+    }
+
+    /// Counts bytes that the host keeps in requests of the policy's own; false if they
+    /// are too many. A request that is never sent costs as much as one that is.
+    pub(crate) fn takes_request_bytes(&mut self, bytes: usize) -> bool {
+        let total = self.spent.request_bytes.saturating_add(bytes);
+        let fits = total <= self.policy.limits.body_bytes;
+        if fits {
+            self.spent.request_bytes = total;
+        }
+        fits
     }
 
     pub(crate) fn stop(&mut self, why: PolicyStop) -> wasmtime::Error {

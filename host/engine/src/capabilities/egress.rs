@@ -117,9 +117,13 @@ impl HostRequest for CallState {
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let most = self.policy.limits.header_bytes;
+        let fits = self.takes_request_bytes(name.len().saturating_add(value.len()));
         let request = self.table.get_mut(&request)?;
         if name.is_empty() {
             return Ok(Err(EgressFailure::Invalid));
+        }
+        if !fits {
+            return Ok(Err(EgressFailure::Limit));
         }
         query::append(&mut request.query, &name, &value);
         Ok(if request.query.len() <= most {
@@ -137,7 +141,11 @@ impl HostRequest for CallState {
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
         let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
+        let fits = self.takes_request_bytes(name.len().saturating_add(value.len()));
         let request = self.table.get_mut(&request)?;
+        if !fits {
+            return Ok(Err(EgressFailure::Limit));
+        }
         let set = headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
             headers::has_room(&request.headers, most)?;
             request.headers.insert(name, value);
@@ -151,9 +159,9 @@ impl HostRequest for CallState {
 
     fn write_body(&mut self, request: Resource<PolicyRequest>, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.policy.limits.body_bytes;
+        let fits = self.takes_request_bytes(part.len());
         let request = self.table.get_mut(&request)?;
-        if request.body.len().saturating_add(part.len()) > most {
+        if !fits {
             return Ok(Err(EgressFailure::Limit));
         }
         request.body.extend_from_slice(&part);

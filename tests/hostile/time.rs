@@ -1,0 +1,425 @@
+//! Loops (E1), recursion (E4), long instructions (E5) and waiting (E6): whatever a
+//! guest does with its time, it has so many milliseconds of it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use keyward::engine::{Body, LoadError, PolicyBody, PolicyStop, Verdict};
+use keyward_tests::policy_file;
+use serde_json::json;
+
+use crate::attacker::{Attacker, body};
+use crate::lab::{Lab, endless, turn};
+
+/// As fast as a thread can: the places of loops don't depend on how long a tick is.
+const FAST: Duration = Duration::from_micros(20);
+const TICK: Duration = Duration::from_millis(1);
+const SPIN: &str = "(loop $spin (br $spin))";
+
+/// A loop at each place where a guest's code runs, by name.
+fn loops() -> Vec<(&'static str, Attacker)> {
+    let start = format!("(func $begin {SPIN}) (start $begin)");
+    let fetch = "(call $random (i32.const 8) (i32.const 0))";
+    vec![
+        ("the phase", body(SPIN)),
+        (
+            "the start function",
+            Attacker {
+                main: start.clone(),
+                ..Attacker::default()
+            },
+        ),
+        (
+            "the start function of the module below",
+            Attacker {
+                libc: start,
+                ..Attacker::default()
+            },
+        ),
+        (
+            "a constructor, called by the start function",
+            Attacker {
+                main: "(table 1 funcref) (elem (i32.const 0) $construct) (type $f (func))
+                       (func $construct (loop $l (call $nothing) (br $l))) (func $nothing)
+                       (func $begin (call_indirect (type $f) (i32.const 0))) (start $begin)"
+                    .to_owned(),
+                ..Attacker::default()
+            },
+        ),
+        (
+            "the allocator, called by the host",
+            Attacker {
+                realloc: SPIN.to_owned(),
+                ..body(fetch)
+            },
+        ),
+        (
+            "the function after the phase",
+            Attacker {
+                after: Some(SPIN.to_owned()),
+                ..Attacker::default()
+            },
+        ),
+        (
+            "long instructions",
+            Attacker {
+                memory: "256".to_owned(),
+                ..body(
+                    "(loop $spin
+                       (memory.fill (i32.const 0) (i32.const 7) (i32.const 16777216))
+                       (br $spin))",
+                )
+            },
+        ),
+    ]
+}
+
+#[test]
+fn a_loop_at_any_place_ends_with_its_time() {
+    let lab = Lab::new();
+    for (place, attacker) in loops() {
+        let policy = lab.load(&attacker.build()).unwrap();
+        let ended = lab.ticking(FAST, || lab.run(&policy));
+        assert_eq!(ended.verdict, Err(PolicyStop::Deadline(50)), "{place}");
+        // Fifty turns of a millisecond each, and the one in which it is told.
+        assert_eq!(ended.turns, 51, "{place}");
+    }
+    // The host is as it was.
+    assert!(lab.strike(&body("").build()).verdict.is_ok());
+}
+
+#[test]
+fn control_a_loop_runs_for_as_long_as_its_limit_says() {
+    let lab = Lab::with(|engine| engine.limits.cpu_milliseconds = 400);
+    for (place, attacker) in loops() {
+        let policy = lab.load(&attacker.build()).unwrap();
+        let ended = lab.ticking(FAST, || lab.run(&policy));
+        assert_eq!(ended.turns, 401, "{place}");
+    }
+}
+
+#[test]
+fn a_loop_ends_within_its_deadline_and_ten_milliseconds_of_the_clock() {
+    let lab = Lab::new();
+    let policy = lab.load(&body(SPIN).build()).unwrap();
+    // The machine may be busy with other tests: the quickest of some tells.
+    let quickest = lab.ticking(TICK, || {
+        let times = (0..10).map(|_| {
+            let begun = Instant::now();
+            assert_eq!(lab.run(&policy).verdict, Err(PolicyStop::Deadline(50)));
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    });
+    println!("stopped after {quickest:?} of the clock");
+    // A tick of a thread that sleeps for a millisecond takes a little longer.
+    assert!(
+        quickest < Duration::from_millis(50 + 50 / 5 + 10),
+        "{quickest:?}"
+    );
+}
+
+#[test]
+fn a_loop_while_settings_are_read_ends_with_its_time() {
+    let lab = Lab::new();
+    let component = std::fs::read(policy_file("hostile/vandal")).unwrap();
+    let settings = json!({ "attack": "loop", "at": "configure" });
+    let refused = lab.ticking(FAST, || lab.load_with(&component, Some(&settings)));
+    let stop = match refused.map(drop).unwrap_err() {
+        LoadError::Configure { stop, .. } => stop,
+        other => panic!("{other}"),
+    };
+    assert_eq!(stop, PolicyStop::Deadline(50 * 20));
+    // Control: settings that are read quickly are.
+    let settings = json!({ "attack": "loop" });
+    lab.load_with(&component, Some(&settings))
+        .map(drop)
+        .unwrap();
+}
+
+/// Recursion to a depth that the test gives, and something at its end.
+fn recursion(at_the_end: &str) -> Attacker {
+    Attacker {
+        main: format!(
+            "(func $down (param $n i32) (param $x i32) (result i32)
+               (if (i32.eqz (local.get $n)) (then {at_the_end} (return (i32.const 0))))
+               (i32.add (i32.const 1)
+                 (call $down (i32.sub (local.get $n) (i32.const 1)) (local.get $x))))"
+        ),
+        ..body(
+            "(call $random (i32.const 4) (i32.const 0))
+             (call $tell (call $down (i32.load (i32.load (i32.const 0))) (local.get $x)))",
+        )
+    }
+}
+
+#[test]
+fn recursion_ends_the_guest_and_the_host_has_room_at_its_deepest_point() {
+    let lab = Lab::new();
+    let deep = |policy: &keyward::engine::Policy, depth: u32| {
+        lab.world.feed(&depth.to_le_bytes());
+        let mut exchange = lab.exchange();
+        let value = http::HeaderValue::from_static("there");
+        exchange.request.headers.insert("x-something", value);
+        lab.run_on(policy, exchange).verdict
+    };
+    let plain = lab.load(&recursion("").build()).unwrap();
+    // The deepest that the stack takes, to a call.
+    let (mut fits, mut too_deep) = (1, 1 << 20);
+    while too_deep - fits > 1 {
+        let middle = (fits + too_deep) / 2;
+        match deep(&plain, middle) {
+            Ok(_) => fits = middle,
+            stopped => {
+                assert_eq!(stopped, Err(PolicyStop::Trap));
+                too_deep = middle;
+            }
+        }
+    }
+    println!("{fits} calls deep fit the stack");
+    // There, the host takes over: it returns a list, for which it calls the guest's
+    // allocator again.
+    let calling = "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))
+                   (call $log (i32.const 0) (i32.const 0) (i32.const 900))";
+    let calling = lab.load(&recursion(calling).build()).unwrap();
+    let mut outcomes = [0, 0];
+    for depth in fits - 200..=fits {
+        match deep(&calling, depth) {
+            Ok(_) => outcomes[0] += 1,
+            stopped => {
+                assert_eq!(stopped, Err(PolicyStop::Trap));
+                outcomes[1] += 1;
+            }
+        }
+    }
+    // Control: the search was at the place where it matters.
+    assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");
+}
+
+#[test]
+fn recursion_in_the_allocator_ends_the_guest() {
+    let lab = Lab::new();
+    let attacker = Attacker {
+        libc: "(func $down (param i32) (result i32)
+                 (i32.add (call $down (local.get 0)) (i32.const 1)))"
+            .to_owned(),
+        realloc: "(drop (call $down (i32.const 0)))".to_owned(),
+        ..body("(call $random (i32.const 8) (i32.const 0))")
+    };
+    let ended = lab.strike(&attacker.build());
+    assert_eq!(ended.verdict, Err(PolicyStop::Trap));
+    // Control: without the recursion, the allocator serves.
+    let honest = body("(call $random (i32.const 8) (i32.const 0))");
+    assert_eq!(lab.strike(&honest.build()).verdict, Ok(Verdict::Proceed));
+}
+
+/// The longest time for which one instruction over all memory kept its turn.
+fn longest_turn(mebibytes: usize, instruction: &str) -> Duration {
+    let bytes = mebibytes << 20;
+    let lab = Lab::with(|engine| {
+        engine.limits.memory_bytes = bytes;
+        engine.limits.cpu_milliseconds = 10_000;
+    });
+    let attacker = Attacker {
+        memory: (bytes >> 16).to_string(),
+        ..body(&format!(
+            "(loop $again {instruction}
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 20))))"
+        ))
+    };
+    let policy = lab.load(&attacker.build()).unwrap();
+    lab.ticking(TICK, || {
+        let mut call = pin!(lab.call(&policy, lab.exchange()));
+        let mut longest = Duration::ZERO;
+        loop {
+            let begun = Instant::now();
+            let ended = turn(call.as_mut());
+            longest = longest.max(begun.elapsed());
+            if let Poll::Ready((_, verdict)) = ended {
+                assert_eq!(verdict, Ok(Verdict::Proceed));
+                return longest;
+            }
+        }
+    })
+}
+
+#[test]
+fn one_instruction_over_all_memory_is_bounded_by_the_size_of_memory() {
+    // The last thing before the loop's next round looks at the clock is one of these.
+    // The memory's end is where the template's own text ends: nothing of it is needed.
+    let fill = |bytes: usize| {
+        format!(
+            "(memory.fill (i32.const 2048) (i32.const 7) (i32.const {}))",
+            bytes - 2048
+        )
+    };
+    let copy = |bytes: usize| {
+        format!(
+            "(memory.copy (i32.const 2048) (i32.const 4096) (i32.const {}))",
+            bytes - 4096
+        )
+    };
+    for mebibytes in [16, 64] {
+        for (name, instruction) in [
+            ("fill", fill(mebibytes << 20)),
+            ("copy", copy(mebibytes << 20)),
+        ] {
+            let longest = longest_turn(mebibytes, &instruction);
+            println!("memory.{name} of {mebibytes} MiB: {longest:?} at the longest");
+            assert!(longest < Duration::from_millis(500), "{name}: {longest:?}");
+        }
+    }
+}
+
+/// Waits for the request's body, and tells what came of it: 0, or 256 and the failure.
+fn waits_for_the_body() -> Vec<u8> {
+    body(
+        "(call $read-body (local.get $x) (i32.const 0) (i32.const 100) (i32.const 16))
+         (if (i32.load8_u (i32.const 16))
+           (then (call $tell (i32.add (i32.const 256) (i32.load8_u (i32.const 20)))))
+           (else (call $tell (i32.const 0))))",
+    )
+    .build()
+}
+
+/// A body that never comes.
+struct Never;
+
+impl hyper::body::Body for Never {
+    type Data = bytes::Bytes;
+    type Error = keyward::engine::BodyFailure;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        Poll::Pending
+    }
+}
+
+const UNAVAILABLE_BODY: i32 = 256 + 3;
+
+#[test]
+fn a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on() {
+    let lab = Lab::new();
+    let waiting = lab.load(&waits_for_the_body()).unwrap();
+    let honest = lab.load(&body("").build()).unwrap();
+    let exchange = lab.exchange_with(PolicyBody::new(Body::new(Never)));
+    let mut call = pin!(lab.call(&waiting, exchange));
+    assert!(turn(call.as_mut()).is_pending());
+    for _ in 0..1_999 {
+        lab.world.pass(1);
+        lab.engine.tick();
+        assert!(turn(call.as_mut()).is_pending());
+    }
+    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
+    lab.world.pass(1);
+    // The ticks of others went by while it waited, and they cost it one turn.
+    assert!(turn(call.as_mut()).is_pending());
+    let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
+        panic!("it waits for longer than it may");
+    };
+    // Waiting is not computing: the guest goes on, and learns that nothing came.
+    assert_eq!(verdict, Ok(Verdict::Proceed));
+    let told = exchange.variable("guest", "told").unwrap();
+    assert_eq!(told.as_ref(), UNAVAILABLE_BODY.to_le_bytes());
+}
+
+#[test]
+fn control_a_body_that_comes_is_read() {
+    let lab = Lab::new();
+    let waiting = lab.load(&waits_for_the_body()).unwrap();
+    let exchange = lab.exchange_with(endless(10, Arc::new(AtomicU64::new(0))));
+    assert_eq!(lab.run_on(&waiting, exchange).told(), Some(0));
+}
+
+#[test]
+fn many_waits_in_a_row_have_one_time_together() {
+    let lab = Lab::new();
+    // Eight requests to a backend that never answers.
+    let attacker = Attacker {
+        main: r#"(data (i32.const 0) "billingGET/")"#.to_owned(),
+        ..body(
+            "(loop $again
+               (call $request (i32.const 0) (i32.const 7) (i32.const 7) (i32.const 3)
+                 (i32.const 10) (i32.const 1) (i32.const 16))
+               (call $send (i32.load (i32.const 20)) (i32.const 32))
+               (local.set $j (i32.add (local.get $j) (i32.load8_u (i32.const 32))))
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.lt_u (local.get $i) (i32.const 8))))
+             (call $tell (local.get $j))",
+        )
+    };
+    let policy = lab.load(&attacker.build()).unwrap();
+    let mut call = pin!(lab.call(&policy, lab.exchange()));
+    assert!(turn(call.as_mut()).is_pending());
+    lab.world.pass(2_000);
+    let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
+        panic!("it waits for longer than it may");
+    };
+    assert_eq!(verdict, Ok(Verdict::Proceed));
+    let told = exchange.variable("guest", "told").unwrap();
+    assert_eq!(told.as_ref(), 8_i32.to_le_bytes());
+}
+
+#[test]
+fn a_disk_that_hangs_holds_no_guest_for_longer_than_its_time() {
+    let (lab, disk) = Lab::with_disk();
+    // A count that may depend on a use of a secret waits for the audit trail.
+    let attacker = Attacker {
+        main: r#"(data (i32.const 0) "mac")"#.to_owned(),
+        ..body(
+            "(call $open-mac (i32.const 0) (i32.const 3) (i32.const 16))
+             (call $sign (i32.load (i32.const 20)) (i32.const 0) (i32.const 3) (i32.const 32))
+             (call $increment (i32.const 0) (i32.const 3) (i32.const 1) (i32.const 60) (i32.const 48))
+             (call $tell (i32.load8_u (i32.const 48)))",
+        )
+    };
+    let policy = lab.load(&attacker.build()).unwrap();
+    disk.hang();
+    {
+        let mut call = pin!(lab.call(&policy, lab.exchange()));
+        assert!(turn(call.as_mut()).is_pending());
+        disk.wait_until_someone_waits();
+        lab.world.pass(2_000);
+        let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
+            panic!("it waits for longer than it may");
+        };
+        assert_eq!(verdict, Ok(Verdict::Proceed));
+        let told = exchange.variable("guest", "told").unwrap();
+        assert_eq!(told.as_ref(), 1_i32.to_le_bytes());
+    }
+    disk.work();
+    // Control: a disk that works lets it count.
+    assert_eq!(lab.run(&policy).told(), Some(0));
+}
+
+#[test]
+fn a_call_that_is_given_up_leaves_its_sandbox_to_others() {
+    let lab = Lab::with(|engine| engine.concurrent_calls = 1);
+    let waiting = lab.load(&waits_for_the_body()).unwrap();
+    let spinning = lab.load(&body(SPIN).build()).unwrap();
+    let honest = lab.load(&body("").build()).unwrap();
+    let never = || lab.exchange_with(PolicyBody::new(Body::new(Never)));
+    {
+        let mut call = pin!(lab.call(&waiting, never()));
+        assert!(turn(call.as_mut()).is_pending());
+        // Control: while it has the only sandbox, there is none.
+        assert_eq!(lab.run(&honest).verdict, Err(PolicyStop::NoSlot));
+    }
+    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
+    // Given up in the middle of computing, after each number of turns.
+    lab.ticking(FAST, || {
+        for turns in 1..50 {
+            let mut call = pin!(lab.call(&spinning, lab.exchange()));
+            for _ in 0..turns {
+                assert!(turn(call.as_mut()).is_pending());
+            }
+        }
+    });
+    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
+}
