@@ -466,3 +466,18 @@ async fn a_stop_tells_clients_that_a_connection_ends() {
     connection.await.unwrap().unwrap();
     assert_eq!(running.server.await.unwrap(), Stopped::Drained);
 }
+
+#[tokio::test]
+async fn an_http2_connection_without_a_request_is_closed_in_good_order() {
+    let limits = Limits {
+        keep_alive: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let running = start(limits, echo).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (_sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), connection)
+        .await
+        .expect("it is kept")
+        .unwrap();
+}

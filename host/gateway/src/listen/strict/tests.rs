@@ -144,6 +144,10 @@ const REFUSED: &[(&str, &str)] = &[
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n",
     ),
     (
+        "chunked behind a tab",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
         "chunked behind a vertical tab",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
     ),
