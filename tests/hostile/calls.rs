@@ -192,6 +192,9 @@ fn a_body_of_empty_parts_keeps_nobody_busy() {
     };
     assert_eq!(verdict, Ok(Verdict::Proceed));
     assert!(turns >= 1_000, "others had {turns} turns meanwhile");
+    // Control: a source that gives something is read in one turn.
+    let held = lab.exchange_with(endless(1, frames));
+    assert_eq!(lab.run_on(&policy, held).turns, 1);
 }
 
 /// Opens handles until the host refuses, and tells how many.

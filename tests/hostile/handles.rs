@@ -411,7 +411,7 @@ fn a_place_for_an_answer_that_is_no_place_ends_the_guest() {
         let ended = lab.run_on(&policy, headers());
         assert_eq!(ended.verdict, Err(PolicyStop::Trap), "{result}");
     }
-    // Inside its own memory it may hurt itself: over the place of the result.
+    // Control: inside its own memory it may hurt itself: over the place of the result.
     for result in ["0", "16"] {
         let attacker = allocator(&format!("(return (i32.const {result}))"));
         let policy = lab.load(&attacker.build()).unwrap();

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use keyward::engine::{
     Body, Engine, EngineConfig, Exchange, LoadError, LogLine, Outside, OutsideFuture,
-    OutsideRequest, OutsideResponse, Phase, Policy, PolicyBody, PolicySource, PolicyStop,
-    SendFailure, Verdict,
+    OutsideRequest, OutsideResponse, Phase, Policy, PolicyBody, PolicySource, PolicyStop, Profile,
+    Sandbox, SendFailure, Verdict,
 };
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
@@ -149,6 +149,8 @@ pub(crate) struct Lab {
     pub(crate) engine: Arc<Engine>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) world: World,
+    /// Which sandbox the guests get.
+    pub(crate) profile: Profile,
     _directory: TempDir,
 }
 
@@ -178,6 +180,13 @@ impl Lab {
         Self::open(change, |files| {
             Vault::open(files, Durability::Buffered).unwrap()
         })
+    }
+
+    /// One whose guests get that sandbox.
+    pub(crate) fn of(profile: Profile) -> Self {
+        let mut lab = Self::new();
+        lab.profile = profile;
+        lab
     }
 
     /// One whose audit trail has a disk that can be made to hang.
@@ -216,7 +225,7 @@ impl Lab {
         vault.set_grants(grants, &actor()).unwrap();
 
         let mut config = EngineConfig::default();
-        config.concurrent_calls = 128;
+        config.concurrent_calls = 256;
         change(&mut config);
         let world = World::default();
         let engine = Arc::new(Engine::new(&config, Arc::clone(&vault)).unwrap());
@@ -225,6 +234,7 @@ impl Lab {
             engine,
             vault,
             world,
+            profile: Profile::Lean,
             _directory: directory,
         }
     }
@@ -239,12 +249,17 @@ impl Lab {
         component: &[u8],
         settings: Option<&serde_json::Value>,
     ) -> Result<Policy, LoadError> {
-        self.engine.load(&PolicySource {
+        let sandbox = Sandbox {
+            profile: Some(self.profile),
+            ..Sandbox::default()
+        };
+        let source = PolicySource {
             name: PolicyName::parse("guest").unwrap(),
             component,
             settings,
             routes: &[RouteName::parse("billing").unwrap()],
-        })
+        };
+        self.engine.load_in(&sandbox, &source)
     }
 
     /// An exchange: `GET /`, without a body.

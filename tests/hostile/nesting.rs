@@ -76,6 +76,19 @@ fn chained_types(length: usize) -> Vec<u8> {
     component
 }
 
+/// A chain of types of instances, each of which exports the one before.
+fn chained_instances(length: usize) -> Vec<u8> {
+    let mut text = "(component (type $t0 (instance))".to_owned();
+    for n in 1..length {
+        text.push_str(&format!(
+            "(type $t{n} (instance (alias outer 1 $t{} (type $a)) (export \"a\" (instance (type $a)))))",
+            n - 1
+        ));
+    }
+    text.push(')');
+    wat::parse_str(text).unwrap()
+}
+
 #[test]
 fn what_is_nested_too_deeply_is_refused() {
     if !alone("nesting::what_is_nested_too_deeply_is_refused") {
@@ -102,8 +115,19 @@ fn what_is_nested_too_deeply_is_refused() {
     for length in [200, 10_000, 900_000] {
         assert!(inspect(&chained_types(length)).is_err(), "{length}");
     }
+    for length in [200, 10_000] {
+        let component = chained_instances(length);
+        println!("{length}: {:?}", inspect(&component).err());
+        assert!(inspect(&component).is_err(), "{length}");
+        assert!(lab.load(&component).is_err(), "{length}");
+    }
     // Control: what is nested a little is only not a policy.
-    for component in [nested_types(16), nested_components(4), chained_types(50)] {
+    for component in [
+        nested_types(15),
+        nested_components(4),
+        chained_types(50),
+        chained_instances(50),
+    ] {
         assert!(inspect(&component).is_ok());
         let refused = lab.load(&component).map(drop).unwrap_err();
         assert!(matches!(refused, LoadError::NoPhase { .. }), "{refused}");

@@ -54,11 +54,11 @@ fn with_pages(lab: &Lab, policy: &Policy, pages: u32) -> i32 {
     ended.told().unwrap()
 }
 
-/// How often another guest had the place before: 10⁵ times, or as often as the
-/// command for long runs says.
+/// How often another guest had the place before: 10⁵ times, or a hundred times for each
+/// round of the command for long runs.
 fn rounds() -> u32 {
     let rounds = std::env::var("KEYWARD_SOAK_ROUNDS").ok();
-    rounds.map_or(100_000, |rounds| rounds.parse().unwrap())
+    rounds.map_or(100_000, |rounds| 100 * rounds.parse::<u32>().unwrap())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use keyward::ChildCompiler;
 use keyward::vault::KeySource;
 use keyward_gateway::Gateway;
 use keyward_gateway::assemble::OpenError;
@@ -128,10 +129,14 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
     let (mut terminate, mut interrupt, hangup) =
         signals.map_err(|error: std::io::Error| Failure::io(error, "can't wait for signals"))?;
     let actor = actor(Some("start"));
-    let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, key, &actor))
-        .await
-        .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
-        .map_err(open_failure)?;
+    let gateway = tokio::task::spawn_blocking(move || {
+        // This very program, whatever is installed in its place meanwhile.
+        let compiler = Arc::new(ChildCompiler::this_program([crate::COMPILE]));
+        Gateway::open_with(config, key, &actor, compiler)
+    })
+    .await
+    .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
+    .map_err(open_failure)?;
     let bound = gateway
         .bind()
         .await

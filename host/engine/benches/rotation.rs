@@ -67,8 +67,8 @@ fn main() {
     Vault::create(&files).unwrap();
     let vault = Arc::new(Vault::open(&files, Durability::Buffered).unwrap());
     let engine = Engine::new(&EngineConfig::default(), Arc::clone(&vault)).unwrap();
-    let component = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../target/policies/bench-policy.wasm");
+    let component =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies/bench-policy.wasm");
     let component = std::fs::read(component)
         .expect("the policy that is measured is not built; run `cargo xtask guests`");
     let load = |number: usize| {

@@ -1,6 +1,9 @@
 //! Reads a component without running it: what it imports, exports and asks for.
 
+use std::panic::catch_unwind;
+
 use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::Types;
 use wasmparser::{
     ComponentExternalKind, ComponentTypeRef, Parser, Payload, Validator, WasmFeatures,
 };
@@ -150,12 +153,8 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
     let features = WasmFeatures::default();
     let small = features
         .difference(WasmFeatures::SIMD | WasmFeatures::MULTI_MEMORY | WasmFeatures::TAIL_CALL);
-    let large_instructions = Validator::new_with_features(small)
-        .validate_all(component)
-        .is_err();
-    let types = Validator::new_with_features(features)
-        .validate_all(component)
-        .map_err(|error| error.message().to_owned())?;
+    let large_instructions = validated(component, small).is_err();
+    let types = validated(component, features)?;
 
     let mut found = Inspection {
         imports: Vec::new(),
@@ -236,15 +235,28 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, String> {
             _ => {}
         }
     }
+    if found.declares.core_modules > Profile::Large.core_modules() {
+        found.shape = Some("consists of too many core modules");
+    }
     if found.shape.is_none() && !found.exports.iter().all(|name| is_known(&types, name)) {
         found.shape = Some("exports something that is neither a phase nor its configuration");
     }
     Ok(found)
 }
 
+/// The component's types, when it is valid.
+///
+/// The validator takes a few of its own limits for granted: types that hold each other
+/// by name, deeper than it expects, end it with a panic.
+fn validated(component: &[u8], features: WasmFeatures) -> Result<Types, String> {
+    catch_unwind(|| Validator::new_with_features(features).validate_all(component))
+        .map_err(|_| "the validator can't judge it".to_owned())?
+        .map_err(|error| error.message().to_owned())
+}
+
 /// Whether the host knows what is exported under that name, and the export is that
 /// and nothing beside: through anything else, a handle could leave its component.
-fn is_known(types: &wasmparser::types::Types, name: &str) -> bool {
+fn is_known(types: &Types, name: &str) -> bool {
     let function = if name == CONFIGURATION {
         "configure"
     } else if Phase::ALL.into_iter().any(|phase| export_of(phase) == name) {

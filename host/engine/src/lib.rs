@@ -61,7 +61,7 @@ pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
 pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
 pub use inspect::{Declares, Inspection, inspect};
-pub use limits::{LimitFault, Limits};
+pub use limits::{BOUNDS, Bound, LimitFault, Limits};
 pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};

@@ -3,7 +3,7 @@
 use crate::profile::Profile;
 
 /// The budget of one call of a phase. Each call starts with a full one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Limits {
     /// Milliseconds of the guest's own computing. Time spent waiting in a host
@@ -94,67 +94,106 @@ fn of(profile: Option<Profile>) -> String {
     }
 }
 
+/// A limit, as `keyward.toml` spells it, with the least and the most that it can be
+/// in any profile.
+pub type Bound = (&'static str, u64, u64);
+
+/// Every limit.
+pub const BOUNDS: [Bound; 17] = [
+    ("memory-bytes", 64 << 10, 256 << 20),
+    ("table-elements", 0, 100_000),
+    ("cpu-milliseconds", 1, 10_000),
+    ("wall-milliseconds", 1, 600_000),
+    ("host-calls", 1, 1_000_000),
+    ("secret-uses", 0, 1_000),
+    ("handles", 1, 10_000),
+    ("egress-requests", 0, 1_000),
+    ("body-bytes", 0, 64 << 20),
+    ("log-lines", 0, 10_000),
+    ("log-line-bytes", 0, 64 << 10),
+    ("random-bytes", 0, 1 << 20),
+    ("variable-bytes", 0, 16 << 20),
+    ("variables", 0, 10_000),
+    ("headers", 1, 1_000),
+    ("header-bytes", 1, 64 << 10),
+    ("call-bytes", 1 << 10, 64 << 20),
+];
+
 impl Limits {
+    /// Sets a limit by its name in [`BOUNDS`]. Whether it can be that, and in which
+    /// profile, is for [`Limits::check`]; a number beyond all bounds becomes the
+    /// largest there is. Another name changes nothing.
+    pub fn set(&mut self, limit: &str, value: u64) {
+        let narrow = u32::try_from(value).unwrap_or(u32::MAX);
+        let size = usize::try_from(value).unwrap_or(usize::MAX);
+        match limit {
+            "memory-bytes" => self.memory_bytes = Some(size),
+            "table-elements" => self.table_elements = Some(size),
+            "cpu-milliseconds" => self.cpu_milliseconds = narrow,
+            "wall-milliseconds" => self.wall_milliseconds = narrow,
+            "host-calls" => self.host_calls = narrow,
+            "secret-uses" => self.secret_uses = narrow,
+            "handles" => self.handles = size,
+            "egress-requests" => self.egress_requests = narrow,
+            "body-bytes" => self.body_bytes = size,
+            "log-lines" => self.log_lines = narrow,
+            "log-line-bytes" => self.log_line_bytes = size,
+            "random-bytes" => self.random_bytes = narrow,
+            "variable-bytes" => self.variable_bytes = size,
+            "variables" => self.variables = size,
+            "headers" => self.headers = size,
+            "header-bytes" => self.header_bytes = size,
+            "call-bytes" => self.call_bytes = size,
+            _ => {}
+        }
+    }
+
+    fn get(&self, limit: &str) -> Option<u64> {
+        let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        Some(match limit {
+            "memory-bytes" => wide(self.memory_bytes?),
+            "table-elements" => wide(self.table_elements?),
+            "cpu-milliseconds" => u64::from(self.cpu_milliseconds),
+            "wall-milliseconds" => u64::from(self.wall_milliseconds),
+            "host-calls" => u64::from(self.host_calls),
+            "secret-uses" => u64::from(self.secret_uses),
+            "handles" => wide(self.handles),
+            "egress-requests" => u64::from(self.egress_requests),
+            "body-bytes" => wide(self.body_bytes),
+            "log-lines" => u64::from(self.log_lines),
+            "log-line-bytes" => wide(self.log_line_bytes),
+            "random-bytes" => u64::from(self.random_bytes),
+            "variable-bytes" => wide(self.variable_bytes),
+            "variables" => wide(self.variables),
+            "headers" => wide(self.headers),
+            "header-bytes" => wide(self.header_bytes),
+            "call-bytes" => wide(self.call_bytes),
+            _ => return None,
+        })
+    }
+
     /// Whether a policy can have these limits in that profile.
     ///
     /// Errors: the first that is out of its bounds.
     pub fn check(&self, profile: Profile) -> Result<(), LimitFault> {
         let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-        let (memory, elements) = (profile.memory_bytes(), profile.table_elements());
-        let of_profile = [
-            (
-                "memory-bytes",
-                self.memory_bytes.unwrap_or(memory),
-                64 << 10,
-                memory,
-            ),
-            (
-                "table-elements",
-                self.table_elements.unwrap_or(elements),
-                0,
-                elements,
-            ),
-        ];
-        let of_profile = of_profile.map(|(limit, value, least, most)| {
-            (limit, wide(value), least, wide(most), Some(profile))
-        });
-        let of_all = [
-            (
-                "cpu-milliseconds",
-                u64::from(self.cpu_milliseconds),
-                1,
-                10_000,
-            ),
-            (
-                "wall-milliseconds",
-                u64::from(self.wall_milliseconds),
-                1,
-                600_000,
-            ),
-            ("host-calls", u64::from(self.host_calls), 1, 1_000_000),
-            ("secret-uses", u64::from(self.secret_uses), 0, 1_000),
-            ("handles", wide(self.handles), 1, 10_000),
-            ("egress-requests", u64::from(self.egress_requests), 0, 1_000),
-            ("body-bytes", wide(self.body_bytes), 0, 64 << 20),
-            ("log-lines", u64::from(self.log_lines), 0, 10_000),
-            ("log-line-bytes", wide(self.log_line_bytes), 0, 64 << 10),
-            ("random-bytes", u64::from(self.random_bytes), 0, 1 << 20),
-            ("variable-bytes", wide(self.variable_bytes), 0, 16 << 20),
-            ("variables", wide(self.variables), 0, 10_000),
-            ("headers", wide(self.headers), 1, 1_000),
-            ("header-bytes", wide(self.header_bytes), 1, 64 << 10),
-            ("call-bytes", wide(self.call_bytes), 1 << 10, 64 << 20),
-        ];
-        let of_all = of_all.map(|(limit, value, least, most)| (limit, value, least, most, None));
-        for (limit, value, least, most, profile) in of_profile.into_iter().chain(of_all) {
-            if value < least || value > most {
-                return Err(LimitFault {
-                    limit,
-                    value,
-                    least,
-                    most,
-                    profile,
-                });
+        for (limit, least, most) in BOUNDS {
+            let (most, bounded_by) = match limit {
+                "memory-bytes" => (wide(profile.memory_bytes()), Some(profile)),
+                "table-elements" => (wide(profile.table_elements()), Some(profile)),
+                _ => (most, None),
+            };
+            match self.get(limit) {
+                Some(value) if value < least || value > most => {
+                    return Err(LimitFault {
+                        limit,
+                        value,
+                        least,
+                        most,
+                        profile: bounded_by,
+                    });
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -201,5 +240,19 @@ mod tests {
         };
         let said = limits.check(Profile::Large).unwrap_err().to_string();
         assert_eq!(said, "cpu-milliseconds is 0; it can be 1 to 10000");
+    }
+
+    #[test]
+    fn each_limit_can_be_set_by_its_name_and_has_a_default_within_its_bounds() {
+        for (limit, least, most) in BOUNDS {
+            let mut limits = Limits::default();
+            let default = limits.get(limit);
+            assert!(default.is_none_or(|default| least <= default && default <= most));
+            limits.set(limit, most);
+            assert_eq!(limits.get(limit), Some(most), "{limit}");
+            limits.check(Profile::Large).unwrap();
+            limits.set(limit, most + 1);
+            assert_eq!(limits.check(Profile::Large).unwrap_err().limit, limit);
+        }
     }
 }

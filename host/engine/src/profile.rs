@@ -123,7 +123,7 @@ impl FromStr for Profile {
 }
 
 /// What a policy gets, where it isn't what every policy gets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Sandbox {
     /// The profile; none: the smallest that has room for what the component
     /// declares.

@@ -10,8 +10,6 @@ use wasmparser::{
     Payload,
 };
 
-use crate::profile::Profile;
-
 /// Components and modules inside of each other, the outermost not counted.
 const MOST_DEPTH: usize = 4;
 /// Types of components and instances inside of each other.
@@ -24,7 +22,6 @@ pub(crate) fn refused(component: &[u8]) -> Result<Option<&'static str>, String> 
     let mut refused = None;
     // For each level that is open, whether it is a component.
     let mut open = Vec::new();
-    let mut core_modules = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(said)?;
         let inner = open.len() > 1;
@@ -52,7 +49,6 @@ pub(crate) fn refused(component: &[u8]) -> Result<Option<&'static str>, String> 
             {
                 refused = Some("contains a component with code of its own");
             }
-            Payload::ModuleSection { .. } => core_modules += 1,
             Payload::ComponentTypeSection(types) => {
                 let bytes = component.get(types.range()).unwrap_or_default();
                 if !nests_within(bytes, MOST_TYPE_DEPTH).map_err(said)? {
@@ -69,9 +65,6 @@ pub(crate) fn refused(component: &[u8]) -> Result<Option<&'static str>, String> 
             }
             _ => {}
         }
-    }
-    if core_modules > Profile::Large.core_modules() {
-        refused = Some("consists of too many core modules");
     }
     Ok(refused)
 }

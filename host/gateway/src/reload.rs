@@ -45,6 +45,8 @@ const HELD: &[(&str, &str)] = &[
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
     ("[audit]", "retention"),
+    ("[engine]", "cache"),
+    ("[engine]", "reports"),
     ("[log]", "level"),
     ("[log]", "format"),
 ];

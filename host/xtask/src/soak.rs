@@ -1,7 +1,8 @@
-//! `cargo xtask soak`: the vault's storage under crashes, at length.
+//! `cargo xtask soak`: the vault's storage under crashes, and the sandbox under
+//! attackers, at length.
 //!
-//! The tests of every build do the same with some hundreds; see
-//! `host/vault/tests/crash`.
+//! The tests of every build do the same with some hundreds or thousands; see
+//! `host/vault/tests/crash` and `tests/hostile`.
 
 use std::process::ExitCode;
 
@@ -13,7 +14,8 @@ use crate::{steps, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How many processes to kill, and how many states after a loss of power to
-    /// judge, at the least
+    /// judge, at the least; ten times as many hostile calls, and a hundred times as
+    /// many looks for what others left in a sandbox
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
     /// What the random choices start from; the same seed, the same choices
@@ -38,5 +40,23 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .env("KEYWARD_SOAK_SEED", seed.to_string()),
     )
     .context("a crash was not survived")?;
+    steps::doing(format_args!(
+        "{} hostile calls, {} looks at what others left",
+        10 * rounds,
+        100 * rounds
+    ));
+    for test in [
+        "level::memory_returns_to_its_level",
+        "residue::a_guest_finds_nothing_of_those_before_it",
+    ] {
+        steps::run(
+            workspace::cargo()
+                .current_dir(workspace::root())
+                .args(["test", "--quiet", "--package", "keyward-tests"])
+                .args(["--test", "hostile", "--", "--exact", test, "--nocapture"])
+                .env("KEYWARD_SOAK_ROUNDS", rounds.to_string()),
+        )
+        .context("a sandbox kept something")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
