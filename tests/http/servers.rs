@@ -267,9 +267,6 @@ impl Drop for Server {
 
 /// The `keyward` command, beside the folder of this test's own.
 fn keyward() -> PathBuf {
-    if let Some(path) = option_env!("KEYWARD_BINARY") {
-        return path.into();
-    }
     let own = std::env::current_exe().unwrap();
     let binary = own.parent().unwrap().parent().unwrap().join("keyward");
     assert!(
