@@ -210,9 +210,9 @@ async fn requests_for_a_host_that_a_connection_was_not_opened_for_are_sent_away(
         [[gateway.tls.certificate]]\ncertificate-file = \"b.pem\"\nkey-file = \"b.key\"\n";
     let files = [
         ("a.pem", &a.0[..]),
-        ("a.key", &a.1),
+        ("a.key", &a.1[..]),
         ("b.pem", &b.0),
-        ("b.key", &b.1),
+        ("b.key", &b.1[..]),
     ];
     let running = start(gateway, &all_to(&backend.url()), &files).await;
     let mut roots = rustls::RootCertStore::empty();
@@ -271,8 +271,8 @@ async fn policies_see_which_name_was_asked_for_and_with_which_certificate() {
     );
     let files = [
         ("clients.pem", &pem[..]),
-        ("gateway.pem", &gateway_pem),
-        ("gateway.key", &gateway_key),
+        ("gateway.pem", &gateway_pem[..]),
+        ("gateway.key", &gateway_key[..]),
     ];
     let running = start(gateway, &rest, &files).await;
     let ask = async |with: bool| {
