@@ -197,7 +197,11 @@ mod tests {
             of("[[route]]", Some("a"), "url"),
             "\"http://127.0.0.1:2\" 6",
         );
-        assert_eq!(of("[[route]]", Some("a"), "response-timeout-ms"), None);
+        has(
+            of("[[route]]", Some("a"), "response-timeout-ms"),
+            "60000 default",
+        );
+        assert_eq!(of("[[route]]", Some("a"), "ca-file"), None);
         assert_eq!(
             of("[[policy]]", None, "settings"),
             None,
