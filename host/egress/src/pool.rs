@@ -233,7 +233,8 @@ impl Pool {
             .iter_mut()
             .find(|shared| shared.has_streams_left())?;
         shared.used = Instant::now();
-        Some(Line::Http2(shared.sender.clone(), Arc::clone(&shared.room)))
+        let ride = self.ride(Arc::clone(&shared.room));
+        Some(Line::Http2(shared.sender.clone(), ride))
     }
 
     fn take_http1(&self) -> Option<Http1> {

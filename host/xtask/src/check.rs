@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{guests, metadata, setup, steps, workspace};
+use crate::{guests, metadata, servers, setup, steps, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -65,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if parts.contains(&Part::Test) {
         setup::python::ensure()?;
+        servers::ensure(servers::COMPARED)?;
         guests::build(&[])?;
     }
     let outcomes: Vec<Outcome> = parts.into_iter().map(check).collect();
