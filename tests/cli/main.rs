@@ -47,6 +47,7 @@ transcripts! {
     changes_need_a_reason_where_it_is_required;
     clients_have_two_keys_so_that_they_rotate;
     completions_for_each_shell;
+    config_is_checked_shown_and_reloaded;
     doctor_names_what_is_wrong_and_what_mends_it;
     grants_are_revoked_in_a_running_gateway;
     grants_check_shows_grants_in_words;

@@ -236,3 +236,80 @@ async fn requests_for_a_host_that_a_connection_was_not_opened_for_are_sent_away(
     assert_eq!(ask("A.example:8443").await, "200");
     assert_eq!(ask("b.example").await, "421");
 }
+
+#[tokio::test]
+async fn policies_see_which_name_was_asked_for_and_with_which_certificate() {
+    let backend = keyward_tests::Backend::start().await;
+    let named = |name: &str| {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        params
+    };
+    // An authority that vouches for a client, and a gateway that vouches for itself.
+    let mut authority = named("clients");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = authority.self_signed(&key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, key);
+    let client_key = rcgen::KeyPair::generate().unwrap();
+    let client = named("orders.example")
+        .signed_by(&client_key, &issuer)
+        .unwrap();
+    let (gateway_pem, gateway_key, _) = certificate();
+
+    let gateway = "[gateway.tls]\nclient-ca-file = \"clients.pem\"\nclient-certificates = \"optional\"\n\
+        [[gateway.tls.certificate]]\ncertificate-file = \"gateway.pem\"\nkey-file = \"gateway.key\"\n";
+    let rest = format!(
+        "[[route]]\nname = \"backend\"\nurl = \"{}\"\n\
+         [[policy]]\nname = \"thief\"\ncomponent = \"{}\"\n\
+         settings = {{ attacks = [\"read-back\"], respond = true }}\n\
+         [[pipeline]]\npath = \"/\"\nroute = \"backend\"\ninbound = [\"thief\"]\n",
+        backend.url(),
+        policy_file("hostile/thief").display()
+    );
+    let files = [
+        ("clients.pem", &pem[..]),
+        ("gateway.pem", &gateway_pem),
+        ("gateway.key", &gateway_key),
+    ];
+    let running = start(gateway, &rest, &files).await;
+    let ask = async |with: bool| {
+        use rustls::pki_types::pem::PemObject as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut roots = rustls::RootCertStore::empty();
+        let root = rustls::pki_types::CertificateDer::from_pem_slice(gateway_pem.as_bytes());
+        roots.add(root.unwrap()).unwrap();
+        let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
+        let config = if with {
+            let key = client_key.serialize_der().try_into().unwrap();
+            builder
+                .with_client_auth_cert(vec![client.der().clone()], key)
+                .unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        let stream = TcpStream::connect(running.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        // Who says so in a header, only says so.
+        let claim = "X-Forwarded-Client-Cert: Subject=\"CN=admin\"\r\n";
+        stream.write_all(get("/", claim).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = ask(true).await;
+    assert!(answer.contains("server-name=localhost"), "{answer}");
+    assert!(answer.contains("subject: \"CN=orders.example"), "{answer}");
+    assert!(
+        answer.contains("dns_names: [\"orders.example\"]"),
+        "{answer}"
+    );
+    assert!(!answer.contains("admin"), "{answer}");
+    let answer = ask(false).await;
+    assert!(answer.contains("server-name=localhost"), "{answer}");
+    assert!(!answer.contains("certificate="), "{answer}");
+}

@@ -217,7 +217,7 @@ pub(crate) fn actor(reason: Option<&str>) -> Actor {
     }
 }
 
-fn client_failure(error: ClientError) -> Failure {
+pub(crate) fn client_failure(error: ClientError) -> Failure {
     let (exit, help) = match &error {
         ClientError::Fault(problem) => return fault(problem.clone()),
         ClientError::Untrusted { .. } | ClientError::Io(std::io::ErrorKind::PermissionDenied) => (

@@ -12,6 +12,7 @@ mod audit;
 mod client;
 mod command_line;
 mod completions;
+mod config;
 mod confirm;
 mod doctor;
 mod exit;
@@ -55,6 +56,7 @@ Examples:
   keyward grants check                        what is granted to whom, in words
   keyward doctor                              is everything in order?
   keyward serve                               run the gateway
+  keyward config reload                       have it take a changed configuration
   keyward secret rotate billing-key           a new value; grants stay
   keyward client add acme --generate-to k     a consumer of the API, and its key
   keyward audit who billing-key --since 7d    who used it, for what, how often?
@@ -153,6 +155,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    Config(config::Config),
+    #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
     Vault(vault::Vault),
@@ -196,6 +200,7 @@ fn main() -> ExitCode {
         Command::Value(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        Command::Config(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),
         Command::Doctor(command) => command.run(&common),
         Command::Vault(command) => command.run(&common),

@@ -5,14 +5,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use keyward_vault::GuardStream;
 
 use crate::headers;
 use crate::pool::Lease;
+use crate::search::Search;
 
 /// A body on its way, in either direction: pulled part by part, so that whoever
 /// reads slowly slows the sender down.
@@ -53,31 +54,27 @@ pub fn full(bytes: Bytes) -> Body {
         .boxed_unsync()
 }
 
-/// An answer's body: passes the guard if there is one, and gives the connection
-/// back to its pool at the end. Dropped before its end, it closes the connection.
+/// An answer's body: passes the guard, and gives the connection back to its pool at
+/// the end. Dropped before its end, it closes the connection.
 pub(crate) struct AnswerBody {
     incoming: Incoming,
     lease: Option<Lease>,
-    guard: Option<GuardStream>,
-    /// Bytes that the guard holds back, and those of `first`.
-    held: u64,
-    /// What [`AnswerBody::peek`] has read already.
+    search: Search,
+    /// What was read already and not yet asked for.
     first: Option<Bytes>,
+    /// Trailers that were read with it.
+    trailers: Option<HeaderMap>,
     ended: bool,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(
-        incoming: Incoming,
-        lease: Option<Lease>,
-        guard: Option<GuardStream>,
-    ) -> Self {
+    pub(crate) fn new(incoming: Incoming, lease: Option<Lease>, search: Search) -> Self {
         let mut body = Self {
             incoming,
             lease,
-            guard,
-            held: 0,
+            search,
             first: None,
+            trailers: None,
             ended: false,
         };
         if body.incoming.is_end_stream() {
@@ -98,11 +95,27 @@ impl AnswerBody {
         let Ok(Some(frame)) = tokio::time::timeout(patience, first).await else {
             return Ok(());
         };
-        if let Ok(data) = frame?.into_data() {
-            self.held = self.held.saturating_add(length_of(&data));
-            self.first = Some(data);
+        match frame?.into_data() {
+            Ok(data) => self.first = Some(data),
+            Err(frame) => self.trailers = frame.into_trailers().ok(),
         }
         Ok(())
+    }
+
+    /// Reads what is left and drops it, so that the connection can be used again;
+    /// gives up after `bytes` bytes, and then the connection is closed.
+    ///
+    /// Cancel safety: dropped, it closes the connection.
+    pub(crate) async fn drain(mut self, bytes: u64) {
+        let mut left = bytes;
+        while let Some(Ok(frame)) = self.frame().await {
+            if let Ok(data) = frame.into_data() {
+                match left.checked_sub(length_of(&data)) {
+                    Some(less) => left = less,
+                    None => return,
+                }
+            }
+        }
     }
 
     fn release(&mut self) {
@@ -113,10 +126,16 @@ impl AnswerBody {
 
     fn cut(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.ended = true;
-        self.guard = None;
         // The connection carries the rest of that body: it is not used again.
         self.lease = None;
         Poll::Ready(Some(Err(error)))
+    }
+
+    /// Bytes that came from the backend and were not asked for yet.
+    fn held(&self) -> u64 {
+        let first = self.first.as_ref().map_or(0, length_of);
+        let held = if self.ended { 0 } else { self.search.held() };
+        first.saturating_add(u64::try_from(held).unwrap_or(u64::MAX))
     }
 }
 
@@ -134,54 +153,56 @@ impl http_body::Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Some(first) = this.first.take() {
-            this.held = this.held.saturating_sub(length_of(&first));
             return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        if let Some(trailers) = this.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         if this.ended {
             return Poll::Ready(None);
         }
         loop {
             match ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    let chunk = match frame.into_data() {
-                        Ok(chunk) => chunk,
-                        // A secret could come back in a trailer: under guard none
-                        // is passed on.
-                        Err(_) if this.guard.is_some() => continue,
-                        Err(mut frame) => {
-                            if let Some(trailers) = frame.trailers_mut() {
-                                headers::strip_response(trailers);
-                            }
-                            return Poll::Ready(Some(Ok(frame)));
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => {
+                        if this.incoming.is_end_stream() {
+                            this.release();
                         }
-                    };
-                    if this.incoming.is_end_stream() {
-                        this.release();
-                    }
-                    let Some(guard) = &mut this.guard else {
-                        return Poll::Ready(Some(Ok(Frame::data(chunk))));
-                    };
-                    this.held = this.held.saturating_add(length_of(&chunk));
-                    match guard.push(chunk) {
-                        Ok(clean) if clean.is_empty() => {}
-                        Ok(clean) => {
-                            this.held = this.held.saturating_sub(length_of(&clean));
-                            return Poll::Ready(Some(Ok(Frame::data(clean))));
+                        match this.search.push(chunk) {
+                            Ok(clean) if clean.is_empty() => {}
+                            Ok(clean) => return Poll::Ready(Some(Ok(Frame::data(clean)))),
+                            Err(error) => return this.cut(error),
                         }
-                        Err(_) => return this.cut(BodyError::Reflected),
                     }
-                }
+                    Err(frame) => {
+                        let Ok(mut trailers) = frame.into_trailers() else {
+                            continue;
+                        };
+                        headers::strip_trailers(&mut trailers);
+                        let tail = match this.search.finish() {
+                            Ok(tail) => tail,
+                            Err(error) => return this.cut(error),
+                        };
+                        if let Err(error) = this.search.check_trailers(&trailers) {
+                            return this.cut(error);
+                        }
+                        if tail.is_empty() {
+                            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                        }
+                        this.trailers = Some(trailers);
+                        return Poll::Ready(Some(Ok(Frame::data(tail))));
+                    }
+                },
                 Some(Err(_)) => return this.cut(BodyError::Interrupted),
                 None => {
+                    let tail = match this.search.finish() {
+                        Ok(tail) => tail,
+                        Err(error) => return this.cut(error),
+                    };
                     this.ended = true;
                     this.release();
-                    let tail = this.guard.take().map(|mut guard| guard.finish());
-                    this.held = 0;
-                    return Poll::Ready(
-                        tail.filter(|tail| !tail.is_empty())
-                            .map(Frame::data)
-                            .map(Ok),
-                    );
+                    let tail = Some(tail).filter(|tail| !tail.is_empty());
+                    return Poll::Ready(tail.map(Frame::data).map(Ok));
                 }
             }
         }
@@ -189,20 +210,22 @@ impl http_body::Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         self.first.is_none()
-            && (self.ended || (self.guard.is_none() && self.incoming.is_end_stream()))
+            && self.trailers.is_none()
+            && (self.ended || (self.incoming.is_end_stream() && self.search.held() == 0))
     }
 
     fn size_hint(&self) -> SizeHint {
+        let held = self.held();
         if self.ended {
             // Nothing, or what was peeked at.
-            return SizeHint::with_exact(self.held);
+            return SizeHint::with_exact(held);
         }
         let inner = self.incoming.size_hint();
         let mut hint = SizeHint::new();
-        if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(self.held)) {
+        if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(held)) {
             hint.set_upper(upper);
         }
-        hint.set_lower(inner.lower().saturating_add(self.held));
+        hint.set_lower(inner.lower().saturating_add(held));
         hint
     }
 }

@@ -22,6 +22,7 @@ mod address;
 mod answer;
 mod body;
 mod connect;
+mod decode;
 mod dialer;
 mod error;
 mod headers;
@@ -29,6 +30,7 @@ mod patient;
 mod pool;
 mod request_body;
 mod route;
+mod search;
 mod send;
 mod timeouts;
 

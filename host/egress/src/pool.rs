@@ -53,6 +53,8 @@ pub(crate) struct Pool {
     /// one after the other, since one serves many.
     speaks_http2: AtomicBool,
     opening: tokio::sync::Mutex<()>,
+    /// Told when an HTTP/2 connection may have come to take another request.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -102,6 +104,7 @@ impl Pool {
             room,
             speaks_http2: AtomicBool::new(false),
             opening: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
         })
     }
 
@@ -123,18 +126,14 @@ impl Pool {
         let room = match Arc::clone(&self.room).try_acquire_owned() {
             Ok(room) => room,
             Err(_) => {
-                let room = Arc::clone(&self.room).acquire_owned();
                 let patience = self.opener.route.timeouts().connect;
-                let room = match tokio::time::timeout(patience, room).await {
-                    Ok(Ok(room)) => room,
-                    _ => return Err(Stage::Busy),
-                };
-                if let Some(line) = self.take_http2() {
-                    return Ok(self.reuse(line));
-                }
-                match self.take_http1() {
-                    Some(sender) => return Ok(self.reuse(Line::Http1(sender, room))),
-                    None => room,
+                let free = tokio::time::timeout(patience, self.room_or_line()).await;
+                match free.map_err(|_| Stage::Busy)? {
+                    Free::Line(line) => return Ok(self.reuse(line)),
+                    Free::Room(room) => match self.take_http1() {
+                        Some(sender) => return Ok(self.reuse(Line::Http1(sender, room))),
+                        None => room,
+                    },
                 }
             }
         };
@@ -162,7 +161,9 @@ impl Pool {
                     room: Arc::clone(&room),
                 });
                 self.watch(&mut idle);
-                Line::Http2(sender, room)
+                drop(idle);
+                self.changed.notify_waiters();
+                Line::Http2(sender, self.ride(room))
             }
         };
         Ok(Connection {
@@ -170,6 +171,25 @@ impl Pool {
             reused: false,
             pool: Arc::clone(self),
         })
+    }
+
+    /// Waits for room for a connection, or in one that many share.
+    async fn room_or_line(self: &Arc<Self>) -> Free {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(line) = self.take_http2() {
+                return Free::Line(line);
+            }
+            tokio::select! {
+                room = Arc::clone(&self.room).acquire_owned() => {
+                    if let Ok(room) = room {
+                        return Free::Room(room);
+                    }
+                }
+                () = changed => {}
+            }
+        }
     }
 
     /// A new HTTP/1.1 connection for one request that may switch protocols. It does
@@ -198,7 +218,14 @@ impl Pool {
         Some(self.reuse(Line::Http1(sender, room)))
     }
 
-    fn take_http2(&self) -> Option<Line> {
+    fn ride(self: &Arc<Self>, room: Arc<OwnedSemaphorePermit>) -> Ride {
+        Ride {
+            room: Some(room),
+            pool: Arc::clone(self),
+        }
+    }
+
+    fn take_http2(self: &Arc<Self>) -> Option<Line> {
         let mut idle = self.lock();
         idle.http2.retain(|shared| !shared.sender.is_closed());
         let shared = idle
@@ -206,7 +233,8 @@ impl Pool {
             .iter_mut()
             .find(|shared| shared.has_streams_left())?;
         shared.used = Instant::now();
-        Some(Line::Http2(shared.sender.clone(), Arc::clone(&shared.room)))
+        let ride = self.ride(Arc::clone(&shared.room));
+        Some(Line::Http2(shared.sender.clone(), ride))
     }
 
     fn take_http1(&self) -> Option<Http1> {
@@ -316,7 +344,27 @@ enum Line {
     Http1(Http1, OwnedSemaphorePermit),
     /// Not for a second request.
     Upgrade(Http1, OwnedSemaphorePermit),
-    Http2(Http2, Arc<OwnedSemaphorePermit>),
+    Http2(Http2, Ride),
+}
+
+/// What came free for a request that waited.
+enum Free {
+    Room(OwnedSemaphorePermit),
+    Line(Line),
+}
+
+/// One request's place on an HTTP/2 connection.
+pub(crate) struct Ride {
+    /// None while it is being dropped.
+    room: Option<Arc<OwnedSemaphorePermit>>,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Ride {
+    fn drop(&mut self) {
+        self.room = None;
+        self.pool.changed.notify_one();
+    }
 }
 
 /// A connection for one request. Dropped without having sent one, it goes back.
@@ -372,11 +420,11 @@ impl Connection {
                 let held = None;
                 Ok((answer, Lease::Http1 { held, _room: room }))
             }
-            Some(Line::Http2(mut sender, room)) => {
+            Some(Line::Http2(mut sender, ride)) => {
                 request.headers_mut().remove(HOST);
                 *request.version_mut() = Version::HTTP_2;
                 match sender.try_send_request(request).await {
-                    Ok(answer) => Ok((answer, Lease::Http2 { _room: room })),
+                    Ok(answer) => Ok((answer, Lease::Http2 { _ride: ride })),
                     Err(error) => Err(unsent(error, None)),
                 }
             }
@@ -454,7 +502,7 @@ pub(crate) enum Lease {
         _room: OwnedSemaphorePermit,
     },
     Http2 {
-        _room: Arc<OwnedSemaphorePermit>,
+        _ride: Ride,
     },
 }
 

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use keyward_names::RouteName;
-use keyward_vault::{AttachError, Found, Guard, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Found, Guard, Ledger, Notes, Target, Vault, Watch};
 use tokio_rustls::TlsConnector;
 
 use crate::answer;
 use crate::body::{AnswerBody, Body, BodyError, empty};
 use crate::connect::{self, Opener, SystemRoots};
+use crate::decode::Decoding;
 use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError, Stage};
 use crate::headers;
@@ -22,6 +23,7 @@ use crate::patient::Patient;
 use crate::pool::{Connection, Lease, Pool, Unsent};
 use crate::request_body::{Progress, RequestBody, Trailers};
 use crate::route::{Route, Scheme};
+use crate::search::Search;
 use crate::timeouts::Timeouts;
 
 /// How old the check of a note may be when the request is written: a withdrawn
@@ -30,6 +32,10 @@ const CHECK_HOLDS: Duration = Duration::from_millis(900);
 
 /// How long the head of a guarded answer waits for the first part of its body.
 const PEEK: Duration = Duration::from_millis(10);
+
+/// How much of an answer is read that nobody gets, in bytes, and for how long.
+const DRAIN_BYTES: u64 = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The routes, their connections, and the vault whose secrets may be written into
 /// what goes there.
@@ -44,6 +50,8 @@ struct Destination {
     route: Arc<Route>,
     plain: Arc<Pool>,
     credentialed: Arc<Pool>,
+    /// What was sent there of late.
+    watch: Arc<Watch>,
 }
 
 /// A request that is to leave.
@@ -98,7 +106,7 @@ impl Egress {
             let known = self.routes.get(&name);
             let destination = match known.filter(|known| *known.route == route) {
                 Some(known) => known.clone(),
-                None => Destination::new(route, &system, &self.dialer)?,
+                None => Destination::new(route, &system, &self.dialer, &self.vault)?,
             };
             if opened.insert(name.clone(), destination).is_some() {
                 return Err(SetupError::DuplicateRoute(name));
@@ -128,9 +136,12 @@ impl Egress {
     /// exchange has used so far is durable in the audit trail. Notes are checked
     /// against the final request and the grants then in force, once a connection
     /// and, where it is signed, the body are there; a check that is older than
-    /// 0.9 s when the record is durable no longer counts. Where a value of class B or C was written, the answer is asked for
-    /// in plain bytes and as a whole, its head is searched for the value before
-    /// this returns, its body as it passes, and its trailers are dropped.
+    /// 0.9 s when the record is durable no longer counts. Where a value of class B or
+    /// C is written, or was sent to that host within the last 24 hours by whomever,
+    /// the answer is asked for as a whole and in no encoding (or one that the grants
+    /// have decoded), its head is searched before this returns, its body as it passes,
+    /// and its trailers at its end. Where a grant says `status-only`, nothing else of
+    /// the answer is passed on.
     ///
     /// Where `upgrade` names a protocol, the request goes out over an HTTP/1.1
     /// connection of its own. If the backend switches, the answer's status is 101
@@ -207,7 +218,9 @@ impl Egress {
                 .await?
         } else {
             settle(ledger).await?;
-            None
+            let guard = destination.watch.guard(ledger);
+            guard.ask_for_readable(&mut head.headers);
+            guard
         };
         if let Some(protocol) = &upgrade {
             let switch = HeaderValue::from_static("upgrade");
@@ -241,7 +254,7 @@ impl Egress {
         if let Some(protocol) = upgrade
             && answer.status() == StatusCode::SWITCHING_PROTOCOLS
         {
-            return switched(answer, &protocol, guard.as_ref());
+            return switched(answer, &protocol, &guard);
         }
         let answer = guarded(answer, Some(lease), guard).await?;
         if http_body::Body::is_end_stream(answer.body()) {
@@ -251,8 +264,7 @@ impl Egress {
     }
 
     /// Checks the notes against the final head, waits until the uses are durable,
-    /// and writes the values. The guard is none if nothing that was written could
-    /// be reflected.
+    /// and writes the values. Returns what watches the answer for them.
     async fn attach(
         &self,
         route: &RouteName,
@@ -261,7 +273,7 @@ impl Egress {
         body: Option<&[u8]>,
         ledger: &mut Ledger,
         checked_at: Instant,
-    ) -> Result<Option<Guard>, EgressError> {
+    ) -> Result<Guard, EgressError> {
         let (Some(authority), Some(path_and_query)) =
             (head.uri.authority(), head.uri.path_and_query())
         else {
@@ -290,7 +302,7 @@ impl Egress {
                 AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
                 _ => EgressError::Denied,
             })?;
-        Ok((!guard.is_empty()).then_some(guard))
+        Ok(guard)
     }
 }
 
@@ -306,7 +318,12 @@ async fn settle(ledger: &mut Ledger) -> Result<(), EgressError> {
 }
 
 impl Destination {
-    fn new(route: Route, system: &SystemRoots, dialer: &Dialer) -> Result<Self, SetupError> {
+    fn new(
+        route: Route,
+        system: &SystemRoots,
+        dialer: &Dialer,
+        vault: &Vault,
+    ) -> Result<Self, SetupError> {
         let route = Arc::new(route);
         // Each pool has a TLS configuration of its own, and so its own tickets.
         let opener = || {
@@ -323,6 +340,7 @@ impl Destination {
         Ok(Self {
             plain: Pool::plain(opener()?),
             credentialed: Pool::credentialed(opener()?),
+            watch: vault.watch(route.name(), route.authority()),
             route,
         })
     }
@@ -443,11 +461,11 @@ async fn in_time<T>(
 fn switched(
     mut answer: Response<Incoming>,
     protocol: &HeaderValue,
-    guard: Option<&Guard>,
+    guard: &Guard,
 ) -> Result<Response<Body>, EgressError> {
-    if guard.is_some() {
-        return Err(EgressError::Denied);
-    }
+    guard
+        .check_headers(answer.headers())
+        .map_err(|_| EgressError::Reflected)?;
     let mut chosen = answer.headers().get_all(UPGRADE).iter();
     let is_asked =
         |chosen: &HeaderValue| chosen.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
@@ -468,36 +486,68 @@ fn switched(
 async fn guarded(
     answer: Response<Incoming>,
     lease: Option<Lease>,
-    guard: Option<Guard>,
+    mut guard: Guard,
 ) -> Result<Response<Body>, EgressError> {
     let (mut head, incoming) = answer.into_parts();
     // Nothing here asks to switch protocols.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(EgressError::Protocol);
     }
-    let is_guarded = guard.is_some();
-    let stream = match guard {
-        None => None,
-        Some(guard) => {
-            guard
-                .check_head(&head)
-                .map_err(|reflected| match reflected.found {
-                    Found::Value => EgressError::Reflected,
-                    // Not asked for, and nothing can be found in it.
-                    Found::Encoded | Found::Partial => EgressError::Protocol,
-                })?;
-            Some(guard.stream())
+    if guard.is_status_only() {
+        return Ok(status_of(&head, incoming, lease, &guard));
+    }
+    guard
+        .check_head(&head)
+        .map_err(|reflected| match reflected.found {
+            Found::Value => EgressError::Reflected,
+            // Not asked for, and nothing can be found in it.
+            Found::Encoded | Found::Partial => EgressError::Protocol,
+        })?;
+    let search = match Decoding::of(&head.headers) {
+        Ok(Some(decoding)) if !guard.is_empty() => Search::encoded(&guard, decoding),
+        Err(_) if !guard.is_empty() => return Err(EgressError::Protocol),
+        // Nothing is looked for as yet; if that changes while the body comes, it can
+        // only be searched if it is plain and whole.
+        decoding => {
+            let is_whole = head.status != StatusCode::PARTIAL_CONTENT;
+            Search::plain(&guard, is_whole && matches!(decoding, Ok(None)))
         }
     };
     headers::strip_response(&mut head.headers);
     // A reason phrase is the backend's text, in a place that nothing searches.
     head.extensions.clear();
-    let mut body = AnswerBody::new(incoming, lease, stream);
-    if is_guarded {
+    let mut body = AnswerBody::new(incoming, lease, search);
+    if !guard.is_empty() && !is_event_stream(&head.headers) {
         body.peek(PEEK).await.map_err(|error| match error {
             BodyError::Reflected => EgressError::Reflected,
             _ => EgressError::Protocol,
         })?;
     }
     Ok(Response::from_parts(head, body.boxed_unsync()))
+}
+
+/// An answer of which only the status is passed on. The rest is read, if it isn't
+/// much, for the sake of the connection.
+fn status_of(
+    head: &http::response::Parts,
+    incoming: Incoming,
+    lease: Option<Lease>,
+    guard: &Guard,
+) -> Response<Body> {
+    let body = AnswerBody::new(incoming, lease, Search::plain(guard, false));
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN_BYTES)));
+    let mut answer = Response::new(empty());
+    *answer.status_mut() = head.status;
+    answer
+}
+
+/// Whether the parts of a body may be far apart, so that its head does not wait for
+/// the first of them.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let starts_with = |text: &[u8]| {
+        let start = content_type.and_then(|content_type| content_type.get(..text.len()));
+        start.is_some_and(|start| start.eq_ignore_ascii_case(text))
+    };
+    starts_with(b"text/event-stream") || starts_with(b"application/grpc")
 }

@@ -13,7 +13,6 @@ use keyward::{BuildError, Keyward};
 
 use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
 use crate::grants::{GrantsFault, components, load_grants};
-use crate::listen::{Certificates, TlsError};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Why a gateway could not be put together. Each says what to mend.
@@ -38,7 +37,7 @@ pub enum OpenError {
     Grants(#[from] GrantsFault),
     /// Clients can't be served over TLS.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(#[from] crate::listen::TlsError),
     /// The configuration has errors, now that its named values are known.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
@@ -119,8 +118,6 @@ pub(crate) struct Assembled {
     pub(crate) keyward: Keyward,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) loaded: Loaded,
-    /// The certificates that clients are shown; none: without TLS.
-    pub(crate) certificates: Option<Arc<Certificates>>,
 }
 
 impl Assembled {
@@ -178,10 +175,7 @@ impl Assembled {
         };
         let pipelines = loader.pipelines(values)?;
         let loaded = loader.loaded;
-        let tls = config.gateway.front.tls.as_ref();
-        let certificates = tls.map(Certificates::load).transpose()?;
         Ok(Self {
-            certificates,
             config,
             grants,
             keyward,

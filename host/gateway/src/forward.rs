@@ -35,9 +35,6 @@ where
     let mut watch = Watch::begin(&pipelines.observer, under, id, client, &mut request);
     let forwarded = match placed {
         Ok((pipeline, _, client)) => {
-            if let Some(tls) = &client.tls {
-                watch.set_tls(tls.version);
-            }
             let is_grpc = is_grpc(request.headers());
             let oversight = request.extensions_mut().remove::<Oversight>();
             let request = request.map(|body| watch.count(body));

@@ -20,10 +20,9 @@ use crate::assemble::{Assembled, Loaded, OpenError};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{ConfigReloaded, Node};
 use crate::front::Front;
-use crate::listen::Settings;
 use crate::observe::Observer;
 use crate::pipeline::Pipelines;
-use crate::serve::{Gateway, count, hexadecimal};
+use crate::serve::{Gateway, count, hexadecimal, settings};
 
 /// Keys that a running gateway can't change: it holds what they name.
 const HELD: &[(&str, &str)] = &[
@@ -45,6 +44,7 @@ const HELD: &[(&str, &str)] = &[
 
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
+    ("[gateway]", "watch"),
     ("[audit]", "retention"),
     ("[engine]", "cache"),
     ("[engine]", "reports"),
@@ -60,12 +60,11 @@ pub struct Snapshot {
     pub(crate) config: Config,
     pub(crate) keyward: Keyward,
     pub(crate) pipelines: Pipelines,
+    /// How clients are treated.
+    pub(crate) front: Front,
     /// The named values that decide where requests go or what runs.
     pub(crate) steering: BTreeSet<String>,
     pub(crate) digest: [u8; 32],
-    pub(crate) front: Front,
-    /// What connections that come are treated by.
-    settings: Arc<Settings>,
     loaded: Loaded,
 }
 
@@ -108,30 +107,19 @@ impl Snapshot {
             keyward,
             pipelines,
             loaded,
-            certificates,
             ..
         } = assembled;
         let steering = as_written.unresolved.iter().filter(|place| place.steers);
-        let front = Front::of(&config.gateway.front);
         Self {
             generation,
-            settings: Arc::new(Settings {
-                limits: front.limits,
-                certificates,
-            }),
-            front,
             digest: digest(&config),
             steering: steering.map(|place| place.name.clone()).collect(),
+            front: Front::of(&config.gateway.front),
             config,
             keyward,
             pipelines: Pipelines::observed(pipelines, Arc::new(observer)),
             loaded,
         }
-    }
-
-    /// What connections that come are treated by.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.settings)
     }
 
     /// Its number: 1 at the start, one more with each reload.
@@ -224,6 +212,7 @@ impl Gateway {
             .map(|key| format!("{key} counts from the next start of the gateway"))
             .collect();
         let assembled = Assembled::again(&before.keyward, &as_written, &before.loaded)?;
+        let listening = settings(&assembled.config)?;
         let grants = assembled.grants.clone();
         let observer = Observer::new(
             Arc::clone(&self.metrics),
@@ -253,7 +242,7 @@ impl Gateway {
             pipelines: count(config.pipelines.len()),
             findings,
         };
-        self.settings.store(next.settings());
+        self.listening.store(Arc::new(listening));
         self.current.store(Arc::new(next));
         Ok(reloaded)
     }

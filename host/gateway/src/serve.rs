@@ -22,8 +22,8 @@ use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, N
 use crate::files;
 use crate::front;
 use crate::grants::{components, load_grants};
-use crate::listen::{self, Peer, Settings, Stopped};
-use crate::observe::{Metrics, Observer};
+use crate::listen::{self, Certificates, Peer, Settings, Stopped};
+use crate::observe::{CONTENT_TYPE, Metrics, Observer};
 use crate::pipeline::Pipeline;
 use crate::reload::Snapshot;
 use crate::retention::{DAY, retain};
@@ -37,13 +37,13 @@ pub struct Gateway {
     keyward: Keyward,
     /// What is in force. A request takes it once and keeps it to its end.
     pub(crate) current: ArcSwap<Snapshot>,
+    /// What the listener goes by: the same configuration.
+    pub(crate) listening: Arc<ArcSwap<Settings>>,
     /// Held while another snapshot is being made.
     pub(crate) reloading: Mutex<()>,
     /// The digest of the grants that were loaded last.
     pub(crate) grants: Mutex<[u8; 32]>,
     pub(crate) metrics: Arc<Metrics>,
-    /// What connections that come are treated by.
-    pub(crate) settings: Arc<ArcSwap<Settings>>,
     /// The address that it is bound to, once it is.
     address: OnceLock<SocketAddr>,
 }
@@ -114,6 +114,7 @@ impl Gateway {
             }
         }
         let assembled = Assembled::new(&config, vault, actor, engine)?;
+        let listening = settings(&assembled.config)?;
         let metrics = Arc::new(Metrics::new());
         metrics.loaded_now();
         let observer = Observer::new(
@@ -125,10 +126,10 @@ impl Gateway {
         let keyward = assembled.keyward.clone();
         let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {
-            settings: Arc::new(ArcSwap::new(current.settings())),
             opened: config,
             keyward,
             current: ArcSwap::from_pointee(current),
+            listening: Arc::new(ArcSwap::from_pointee(listening)),
             reloading: Mutex::default(),
             grants: Mutex::new(grants),
             metrics,
@@ -202,8 +203,8 @@ impl Bound {
         self.address
     }
 
-    /// Where administrators read its health; the port is a real one even if 0 was
-    /// asked for. None: nowhere.
+    /// Where administrators read its health and its metrics; the port is a real one
+    /// even if 0 was asked for. None: nowhere.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.local_addr().ok()
     }
@@ -217,18 +218,21 @@ impl Bound {
     ///
     /// Must run inside a tokio runtime with I/O and time.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
-        let settings = Arc::clone(&self.gateway.settings);
         let health = Arc::new(Health::new({
             let gateway = Arc::clone(&self.gateway);
             move || {
-                let failed = gateway.keyward.vault().audit().has_failed();
+                let failed = gateway.vault().audit().has_failed();
                 failed.then_some("audit unavailable")
             }
         }));
         let admin = self.admin.map(|listener| {
-            let gateway = Arc::clone(&self.gateway);
-            let admin = Admin::new(Arc::clone(&health))
-                .with_page("/metrics", move || metrics_page(&gateway));
+            let admin = Admin::new(Arc::clone(&health)).with_page("/metrics", {
+                let gateway = Arc::clone(&self.gateway);
+                move || Page {
+                    media: CONTENT_TYPE,
+                    ..Page::plain(http::StatusCode::OK, gateway.metrics())
+                }
+            });
             tokio::spawn(admin.serve(listener, std::future::pending()))
         });
         let control = tokio::spawn(self.control.serve(self.gateway.clone()));
@@ -258,7 +262,8 @@ impl Bound {
             health.draining();
         };
         health.serving();
-        let stopped = listen::serve(self.listener, settings, handler, stop).await;
+        let listening = Arc::clone(&self.gateway.listening);
+        let stopped = listen::serve(self.listener, listening, handler, stop).await;
         if let Some(admin) = admin {
             admin.abort();
         }
@@ -270,13 +275,14 @@ impl Bound {
     }
 }
 
-/// What is counted, for whoever collects it.
-fn metrics_page(gateway: &Gateway) -> Page {
-    Page {
-        status: http::StatusCode::OK,
-        media: "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        text: gateway.metrics(),
-    }
+/// What a configuration asks of the listener. Blocks on the files of certificates.
+pub(crate) fn settings(config: &Config) -> Result<Settings, OpenError> {
+    let front = &config.gateway.front;
+    let certificates = front.tls.as_ref().map(Certificates::load).transpose()?;
+    Ok(Settings {
+        limits: front.limits,
+        certificates,
+    })
 }
 
 impl Snapshot {

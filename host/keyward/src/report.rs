@@ -1,7 +1,7 @@
 //! What an exchange came to, for logs and metrics: names, numbers and closed enums,
 //! nothing of a request, an answer or a secret.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Response, StatusCode};
 use keyward_egress::{Body, EgressError};
@@ -56,16 +56,7 @@ pub struct Call {
 pub struct BackendCall {
     /// The answer's status, or why there is none.
     pub outcome: Result<StatusCode, EgressError>,
-    /// When it began, from the beginning of the exchange.
-    pub at: Duration,
     /// How long the head of the answer took, with the connection and with the wait
     /// for the audit trail.
     pub took: Duration,
-}
-
-/// A call of the backend, as whoever made it knows it.
-pub(crate) struct Called {
-    pub(crate) outcome: Result<StatusCode, EgressError>,
-    pub(crate) started: Instant,
-    pub(crate) took: Duration,
 }

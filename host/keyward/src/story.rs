@@ -17,7 +17,7 @@ use crate::builder::Keyward;
 use crate::client::Client;
 use crate::failure::{Failure, is_grpc};
 use crate::pipeline::Pipeline;
-use crate::report::{BackendCall, Call, Called, Forwarded, Report};
+use crate::report::{BackendCall, Call, Forwarded, Report};
 
 /// Takes one request through its pipeline, to the route's backend and back.
 ///
@@ -72,11 +72,11 @@ pub(crate) struct Story<'a> {
     pipeline: &'a Pipeline,
     pub(crate) exchange: Box<Exchange>,
     report: Report,
+    began: Instant,
     is_grpc: bool,
     upgrade: Option<HeaderValue>,
     /// What came with an answer of 101: the connection that goes on.
     switched: Option<Extensions>,
-    began: Instant,
 }
 
 /// Where an exchange goes after a phase.
@@ -124,10 +124,10 @@ impl<'a> Story<'a> {
             pipeline,
             exchange,
             report,
+            began: Instant::now(),
             is_grpc,
             upgrade: upgrade.map(|UpgradeTo(protocol)| protocol),
             switched: None,
-            began: Instant::now(),
         }
     }
 
@@ -150,12 +150,11 @@ impl<'a> Story<'a> {
         let started = Instant::now();
         let egress = story.keyward.egress();
         let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
-        story.backend_called(Some(Called {
+        story.backend_called(Some(BackendCall {
             outcome: answer
                 .as_ref()
                 .map(Response::status)
                 .map_err(|error| *error),
-            started,
             took: started.elapsed(),
         }));
         match answer {
@@ -188,12 +187,8 @@ impl<'a> Story<'a> {
     }
 
     /// Notes how the call of the backend went.
-    pub(crate) fn backend_called(&mut self, call: Option<Called>) {
-        self.report.backend = call.map(|call| BackendCall {
-            outcome: call.outcome,
-            at: call.started.duration_since(self.began),
-            took: call.took,
-        });
+    pub(crate) fn backend_called(&mut self, call: Option<BackendCall>) {
+        self.report.backend = call;
         self.exchange.flush_logs();
     }
 

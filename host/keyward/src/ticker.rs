@@ -10,6 +10,16 @@ const TICK: Duration = Duration::from_millis(1);
 /// How many ticks lie between two tidyings of the vault's memory.
 const TIDY_EVERY: u32 = 1000;
 
+/// Revokes the grants whose values came back, on a thread that may wait for the
+/// disk. If there is none now, there is one in a second; the grants are suspended.
+fn revoke_reflected(engine: &Arc<Engine>) {
+    let engine = Arc::clone(engine);
+    std::thread::Builder::new()
+        .name("keyward-revoke".to_owned())
+        .spawn(move || engine.vault().revoke_reflected().ok())
+        .ok();
+}
+
 /// Starts the thread. It ends by itself within a tick after the engine is gone.
 ///
 /// Errors: the system gives no thread.
@@ -24,6 +34,9 @@ pub(crate) fn start(engine: &Arc<Engine>) -> std::io::Result<()> {
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(TIDY_EVERY) {
                     engine.vault().shield_idle();
+                    if engine.vault().has_reflected() {
+                        revoke_reflected(&engine);
+                    }
                 }
                 drop(engine);
                 std::thread::sleep(TICK);

@@ -17,7 +17,7 @@ use keyward_names::RouteName;
 use keyward_vault::{Ledger, Notes};
 
 use crate::builder::Keyward;
-use crate::report::Called;
+use crate::report::BackendCall;
 
 /// A handle on an exchange's right to be sent, once.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ enum State {
     /// Egress is sending.
     Used,
     /// Egress has sent, or has tried.
-    Returned(Ledger, Option<Called>),
+    Returned(Ledger, Option<BackendCall>),
     /// The exchange is over.
     Over,
 }
@@ -54,7 +54,7 @@ impl Ticket {
 
     /// Ends it. Gives the ledger back, and how the call of the backend went if
     /// there was one; nothing if egress is still sending.
-    pub(crate) fn redeem(&self) -> Option<(Ledger, Option<Called>)> {
+    pub(crate) fn redeem(&self) -> Option<(Ledger, Option<BackendCall>)> {
         match std::mem::replace(&mut *self.lock(), State::Over) {
             State::Issued(issued) => Some((issued.ledger, None)),
             State::Returned(ledger, call) => Some((ledger, call)),
@@ -100,7 +100,7 @@ pub(crate) struct Trip {
     keyward: Keyward,
     ledger: Option<Ledger>,
     notes: Notes,
-    call: Option<Called>,
+    call: Option<BackendCall>,
 }
 
 impl Trip {
@@ -124,12 +124,11 @@ impl Trip {
             return Err(EgressError::Invalid);
         };
         let answer = self.keyward.egress().send(outgoing, ledger).await;
-        self.call = Some(Called {
+        self.call = Some(BackendCall {
             outcome: answer
                 .as_ref()
                 .map(Response::status)
                 .map_err(|error| *error),
-            started,
             took: started.elapsed(),
         });
         answer

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HOST, HeaderName, HeaderValue, IF_RANGE, RANGE};
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use crate::audit::{Outcome, UseEntry, Used};
-use crate::grants::{Grant, Placement, RequestSignature, Terms};
-use crate::guard::{Guard, Report};
+use crate::grants::{Grant, Placement, RequestSignature, ResponseMode, Terms};
+use crate::guard::{Guard, MIN_SEARCHED_BYTES, OVERRIDES, Watch};
 use crate::headers::remove_alike;
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{ApiKey, Live, LiveSecret, Material};
@@ -102,12 +102,13 @@ impl Notes {
             notes: Vec::with_capacity(self.0.len()),
             exchange: ledger.exchange(),
             afterwards: ledger.afterwards(),
+            watch: vault.watch(target.route, target.authority),
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
         };
         for note in self.0 {
-            let decision = note.decide(&live, ledger.exchange(), target);
+            let decision = note.decide(vault, &live, ledger.exchange(), target);
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
                 Err(outcome) => *outcome,
@@ -139,6 +140,7 @@ impl Notes {
 impl Note {
     fn decide<'a>(
         &self,
+        vault: &Vault,
         live: &'a Live,
         exchange: ExchangeId,
         target: &Target<'_>,
@@ -147,11 +149,29 @@ impl Note {
             return Err(Outcome::Revoked);
         }
         let grant = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        if vault.is_suspended(grant) {
+            return Err(Outcome::Revoked);
+        }
+        if !self.is_searchable(grant) {
+            return Err(Outcome::TooShort);
+        }
         if !is_plain_authority(target.authority) {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
         Ok(grant)
+    }
+
+    /// Whether the value can be searched for in the answer, or nothing of that is
+    /// passed on.
+    fn is_searchable(&self, grant: &Grant) -> bool {
+        match (&grant.terms, self.secret.current.sent_value()) {
+            (Terms::Attach(placement), Some(value)) => {
+                placement.response == ResponseMode::StatusOnly
+                    || value.length() >= MIN_SEARCHED_BYTES
+            }
+            _ => true,
+        }
     }
 
     fn used(&self, route: &RouteName, outcome: Outcome) -> Used {
@@ -181,6 +201,7 @@ pub struct CheckedNotes {
     notes: Vec<Checked>,
     exchange: ExchangeId,
     afterwards: Afterwards,
+    watch: Arc<Watch>,
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
@@ -192,6 +213,15 @@ struct Checked {
     position: Position,
     /// What was recorded.
     entry: UseEntry,
+}
+
+impl Checked {
+    fn is_status_only(&self) -> bool {
+        matches!(
+            &self.grant.terms,
+            Terms::Attach(placement) if placement.response == ResponseMode::StatusOnly
+        )
+    }
 }
 
 crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
@@ -233,18 +263,6 @@ impl From<MissingComponent> for AttachError {
     }
 }
 
-/// Headers by which a client could ask for an answer in which a value is not
-/// found, or have the request taken for another than the one that was checked. No
-/// grant can name one as the place of a value.
-const REMOVED_BESIDE_A_VALUE: [HeaderName; 6] = [
-    RANGE,
-    IF_RANGE,
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-];
-
 impl CheckedNotes {
     /// Writes the secrets and signatures onto a request's head, in place of any
     /// header that a backend may take for the same. To be called just before the
@@ -252,8 +270,9 @@ impl CheckedNotes {
     ///
     /// `durable` is the proof that the uses are in the audit trail. `body` is the
     /// whole body; it is needed where [`Notes::needs_body`] says so. Values are
-    /// marked sensitive. Beside a value (class C), the request is made to ask for
-    /// the whole answer in no encoding, so that the [`Guard`] can read it.
+    /// marked sensitive. Where a value (class B or C) is written or was sent within
+    /// the last 24 hours, the request is made to ask for an answer that the [`Guard`]
+    /// can read.
     ///
     /// Errors: see [`AttachError`]. After one, `head` has no headers, so that it
     /// can't be sent by mistake.
@@ -285,9 +304,24 @@ impl CheckedNotes {
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
-        let mut guard = Guard::none();
-        self.write_values(head, &mut guard)?;
+        let written = self.write_values(head)?;
         self.write_signatures(now, head, body)?;
+        if !written.is_empty() {
+            for name in &OVERRIDES {
+                remove_alike(&mut head.headers, name);
+            }
+        }
+        let own = written.iter().map(|note| {
+            let key = (note.secret.info.id, note.secret.current.number);
+            (key, note.entry.clone())
+        });
+        let guard = Guard::of_written(
+            Arc::clone(&self.watch),
+            own.collect(),
+            self.afterwards.clone(),
+            written.iter().any(|note| note.is_status_only()),
+        );
+        guard.ask_for_readable(&mut head.headers);
         Ok(guard)
     }
 
@@ -309,8 +343,10 @@ impl CheckedNotes {
             && hosts.all(|host| to_same(host.as_bytes()))
     }
 
-    fn write_values(&self, head: &mut Parts, guard: &mut Guard) -> Result<(), AttachError> {
+    /// Writes the values. Returns the notes whose values the backend learns.
+    fn write_values(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
         let mut written: Vec<&HeaderName> = Vec::new();
+        let mut learnt = Vec::new();
         for note in &self.notes {
             let Terms::Attach(placement) = &note.grant.terms else {
                 continue;
@@ -330,22 +366,13 @@ impl CheckedNotes {
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value);
             if note.grant.use_().class() >= Class::B {
-                let report = Report {
-                    grant: note.grant.id.clone(),
-                    sent: Some((note.entry.clone(), self.afterwards.clone())),
-                };
-                guard.watch(&key.matcher(), report);
+                let version = &note.secret.current;
+                self.watch
+                    .sent(&note.secret, version, placement, &note.entry);
+                learnt.push(note);
             }
         }
-        if !guard.is_empty() {
-            for name in &REMOVED_BESIDE_A_VALUE {
-                remove_alike(&mut head.headers, name);
-            }
-            remove_alike(&mut head.headers, &ACCEPT_ENCODING);
-            let identity = HeaderValue::from_static("identity");
-            head.headers.insert(ACCEPT_ENCODING, identity);
-        }
-        Ok(())
+        Ok(learnt)
     }
 
     fn write_signatures(

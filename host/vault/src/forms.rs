@@ -11,14 +11,20 @@ type Form = Zeroizing<Vec<u8>>;
 pub(crate) fn forms(value: &[u8]) -> Vec<Form> {
     let mut forms = vec![
         build(value, |byte, out| out.push(byte)),
+        // As in a header's name, and as in an environment variable's.
+        build(value, |byte, out| out.push(byte.to_ascii_lowercase())),
+        build(value, |byte, out| out.push(byte.to_ascii_uppercase())),
         build(value, |byte, out| hex(byte, DIGITS_LOWER, out)),
         build(value, |byte, out| hex(byte, DIGITS_UPPER, out)),
         build(value, |byte, out| out.extend_from_slice(&[byte, 0])),
         build(value, |byte, out| out.extend_from_slice(&[0, byte])),
-        build(value, html),
-        build(value, |byte, out| json(byte, false, out)),
-        build(value, |byte, out| json(byte, true, out)),
     ];
+    for escapes in MARKUP_ESCAPES {
+        forms.push(build(value, |byte, out| escape(byte, escapes, out)));
+    }
+    for escapes in JSON_ESCAPES {
+        forms.push(build(value, |byte, out| escape(byte, escapes, out)));
+    }
     for digits in [DIGITS_LOWER, DIGITS_UPPER] {
         forms.push(build(value, |byte, out| {
             percent(byte, UNRESERVED, digits, out)
@@ -52,7 +58,7 @@ const FORM_SAFE: &[u8] = b"*-._";
 /// What JavaScript's `encodeURI` leaves as it is, without letters and digits.
 const URI_SAFE: &[u8] = b"-_.!~*'();/?:@&=+$,#";
 
-/// The most bytes that one byte becomes: `&quot;`.
+/// The most bytes that one byte becomes: `&quot;`, `\u0022`.
 const MAX_EXPANSION: usize = 6;
 
 fn build(value: &[u8], write: impl Fn(u8, &mut Vec<u8>)) -> Form {
@@ -80,22 +86,87 @@ fn percent(byte: u8, safe: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
     }
 }
 
-fn html(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        b'&' => out.extend_from_slice(b"&amp;"),
-        b'<' => out.extend_from_slice(b"&lt;"),
-        b'>' => out.extend_from_slice(b"&gt;"),
-        b'"' => out.extend_from_slice(b"&quot;"),
-        b'\'' => out.extend_from_slice(b"&#39;"),
-        _ => out.push(byte),
-    }
-}
+/// What a writer puts in place of some bytes; the others stay as they are.
+type Escapes = &'static [(u8, &'static str)];
 
-fn json(byte: u8, slash: bool, out: &mut Vec<u8>) {
-    match byte {
-        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-        b'/' if slash => out.extend_from_slice(b"\\/"),
-        _ => out.push(byte),
+/// HTML and XML, as common libraries write them.
+const MARKUP_ESCAPES: [Escapes; 5] = [
+    // PHP, Ruby, Jinja, and most others.
+    &[
+        (b'&', "&amp;"),
+        (b'<', "&lt;"),
+        (b'>', "&gt;"),
+        (b'"', "&quot;"),
+        (b'\'', "&#39;"),
+    ],
+    // Go's html/template.
+    &[
+        (b'&', "&amp;"),
+        (b'<', "&lt;"),
+        (b'>', "&gt;"),
+        (b'"', "&#34;"),
+        (b'\'', "&#39;"),
+        (b'+', "&#43;"),
+    ],
+    // Python's html.escape, React.
+    &[
+        (b'&', "&amp;"),
+        (b'<', "&lt;"),
+        (b'>', "&gt;"),
+        (b'"', "&quot;"),
+        (b'\'', "&#x27;"),
+    ],
+    // Mustache and its like.
+    &[
+        (b'&', "&amp;"),
+        (b'<', "&lt;"),
+        (b'>', "&gt;"),
+        (b'"', "&quot;"),
+        (b'\'', "&#39;"),
+        (b'/', "&#x2F;"),
+        (b'`', "&#x60;"),
+        (b'=', "&#x3D;"),
+    ],
+    // XML, with every predefined entity.
+    &[
+        (b'&', "&amp;"),
+        (b'<', "&lt;"),
+        (b'>', "&gt;"),
+        (b'"', "&quot;"),
+        (b'\'', "&apos;"),
+    ],
+];
+
+/// JSON (RFC 8259, section 7), as common libraries write it.
+const JSON_ESCAPES: [Escapes; 4] = [
+    &[(b'"', "\\\""), (b'\\', "\\\\")],
+    // PHP.
+    &[(b'"', "\\\""), (b'\\', "\\\\"), (b'/', "\\/")],
+    // Go, Rails.
+    &[
+        (b'"', "\\\""),
+        (b'\\', "\\\\"),
+        (b'<', "\\u003c"),
+        (b'>', "\\u003e"),
+        (b'&', "\\u0026"),
+    ],
+    // .NET.
+    &[
+        (b'"', "\\u0022"),
+        (b'\\', "\\\\"),
+        (b'<', "\\u003C"),
+        (b'>', "\\u003E"),
+        (b'&', "\\u0026"),
+        (b'\'', "\\u0027"),
+        (b'+', "\\u002B"),
+        (b'`', "\\u0060"),
+    ],
+];
+
+fn escape(byte: u8, escapes: Escapes, out: &mut Vec<u8>) {
+    match escapes.iter().find(|(escaped, _)| *escaped == byte) {
+        Some((_, text)) => out.extend_from_slice(text.as_bytes()),
+        None => out.push(byte),
     }
 }
 
@@ -138,6 +209,11 @@ mod tests {
             "a%22b/c&d%5Ce%3C%C3%A9",
             "%61%22%62%2F%63%26%64%5C%65%3C%C3%A9",
             "a&quot;b/c&amp;d\\e&lt;é",
+            "a&#34;b/c&amp;d\\e&lt;é",
+            "a&quot;b&#x2F;c&amp;d\\e&lt;é",
+            "a\\\"b/c\\u0026d\\\\e\\u003cé",
+            "a\\u0022b/c\\u0026d\\\\e\\u003Cé",
+            "A\"B/C&D\\E<é",
             "a\\\"b/c&d\\\\e<é",
             "a\\\"b\\/c&d\\\\e<é",
             "a\0\"\0b\0/\0",
@@ -174,8 +250,9 @@ mod tests {
         forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
         assert_eq!(forms.len(), count);
         assert!(has("abcdefgh", "abcdefgh"));
-        // Itself, hex (its digits have no letters here), percent twice, UTF-16
-        // twice, and base64, whose core at offset 0 is the same in both alphabets.
-        assert!(count <= 14, "{count}");
+        // Itself, in upper case, hex (its digits have no letters here), percent
+        // twice, UTF-16 twice, and base64, whose core at offset 0 is the same in both
+        // alphabets.
+        assert!(count <= 15, "{count}");
     }
 }

@@ -71,6 +71,9 @@ pub struct SecretInfo {
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionInfo>,
+    /// Whether the version in use is a value for backends that is too short to be
+    /// searched for in their answers: of fewer than 12 bytes.
+    pub is_short: bool,
     /// When it was added.
     pub created: Timestamp,
     /// When the version in use was added.

@@ -15,7 +15,7 @@ use crate::client_keys::ClientKeys;
 use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
-use crate::guard::{KeptMatcher, Matcher};
+use crate::guard::MIN_SEARCHED_BYTES;
 use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
 use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
@@ -31,6 +31,9 @@ pub(crate) struct LiveSecret {
     pub(crate) current: Arc<Version>,
     /// Still accepted where codes are verified.
     pub(crate) previous: Option<Arc<Version>>,
+    /// Of a value that is sent: versions that were in use within the last 24 hours
+    /// before this was prepared, because a backend may still return them.
+    lately: Vec<Arc<Version>>,
 }
 
 /// One version of a secret, in the form in which it is used.
@@ -52,14 +55,6 @@ pub(crate) enum Material {
 /// A value that is written into requests.
 pub(crate) struct ApiKey {
     pub(crate) value: Secret,
-    matcher: KeptMatcher,
-}
-
-impl ApiKey {
-    /// What finds the value in answers.
-    pub(crate) fn matcher(&self) -> Arc<Matcher> {
-        self.matcher.get(&self.value)
-    }
 }
 
 crate::secret::assert_not_implemented!(Version: std::fmt::Debug, Clone, serde::Serialize);
@@ -70,7 +65,6 @@ impl Version {
         let material = match kind {
             Kind::ApiKey => Material::ApiKey(ApiKey {
                 value: Secret::copy_of(stored.value),
-                matcher: KeptMatcher::default(),
             }),
             Kind::HmacKey { algorithm, .. } => {
                 let key = Secret::copy_of(stored.value);
@@ -86,6 +80,14 @@ impl Version {
             validity: stored.validity()?,
             material,
         })
+    }
+
+    /// The value that backends are sent, if it is a version of such a secret.
+    pub(crate) fn sent_value(&self) -> Option<&Secret> {
+        match &self.material {
+            Material::ApiKey(key) => Some(&key.value),
+            _ => None,
+        }
     }
 
     /// Whether it may be used now.
@@ -125,8 +127,20 @@ impl LiveSecret {
             })
         });
         let in_use = stored.version(stored.current).ok_or(Damaged)?;
+        let lately = match stored.kind {
+            Kind::ApiKey => stored
+                .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
+                .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
+                .collect::<Result<_, _>>()?,
+            _ => Vec::new(),
+        };
+        let current = prepare(stored.current)?;
+        let is_short = current
+            .sent_value()
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
         Ok(Self {
             info: SecretInfo {
+                is_short,
                 name: stored.name.clone(),
                 kind: stored.kind,
                 id,
@@ -136,9 +150,67 @@ impl LiveSecret {
                 created: timestamp(stored.created)?,
                 updated: timestamp(in_use.created)?,
             },
-            current: prepare(stored.current)?,
+            current,
             previous: stored.previous.map(prepare).transpose()?,
+            lately,
         })
+    }
+
+    /// The version in use, and those that were within the 24 hours before this was
+    /// prepared.
+    pub(crate) fn versions_in_use_since_a_day(&self) -> impl Iterator<Item = &Arc<Version>> {
+        std::iter::once(&self.current).chain(&self.lately)
+    }
+}
+
+impl<'a> StoredSecret<'a> {
+    /// The versions that are not in use and that another one followed on at this
+    /// time, in seconds since 1970, or later.
+    fn replaced_since(&self, time: i64) -> impl Iterator<Item = &StoredVersion<'a>> {
+        let since = u64::try_from(time).unwrap_or(0);
+        let next = |number| {
+            let later = self.versions.iter().filter(move |one| one.number > number);
+            later.map(|one| one.created).min()
+        };
+        self.versions.iter().filter(move |version| {
+            version.number != self.current
+                && (version.created >= since
+                    || next(version.number).is_none_or(|next| next >= since))
+        })
+    }
+}
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+#[cfg(any(test, feature = "bench"))]
+impl LiveSecret {
+    /// A secret that stands in no vault.
+    pub(crate) fn of_value(index: usize, value: &[u8]) -> (Arc<Self>, Arc<Version>) {
+        let version = Arc::new(Version {
+            number: 1,
+            validity: Validity::default(),
+            material: Material::ApiKey(ApiKey {
+                value: Secret::copy_of(value),
+            }),
+        });
+        let name = SecretName::parse(&format!("value-{index}")).expect("a name");
+        let secret = Self {
+            info: SecretInfo {
+                name,
+                kind: Kind::ApiKey,
+                id: Uuid::from_u128(index as u128),
+                state: SecretState::Enabled,
+                version: 1,
+                versions: Vec::new(),
+                is_short: false,
+                created: Timestamp::UNIX_EPOCH,
+                updated: Timestamp::UNIX_EPOCH,
+            },
+            current: Arc::clone(&version),
+            previous: None,
+            lately: Vec::new(),
+        };
+        (Arc::new(secret), version)
     }
 }
 
@@ -243,6 +315,12 @@ impl Live {
             grants,
             policies,
         }
+    }
+
+    /// Every grant in force, with its secret.
+    pub(crate) fn bounds_of_all(&self) -> impl Iterator<Item = &Bound> {
+        let granted = self.policies.values();
+        granted.flat_map(|granted| granted.by_alias.values().flatten())
     }
 
     /// The grants of a policy under an alias.

@@ -15,7 +15,7 @@ use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Terms};
 use crate::identity::PolicyIdentity;
 use crate::ledger::Ledger;
-use crate::live::{LiveSecret, Material};
+use crate::live::{Live, LiveSecret, Material, Refusal};
 use crate::presented::Presented;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
@@ -110,6 +110,21 @@ impl Permit<uses::Identify> {
 }
 
 impl Vault {
+    /// What [`Live::decide`] says, but for grants that are being revoked.
+    fn decide<'a>(
+        &self,
+        live: &'a Live,
+        policy: &PolicyIdentity,
+        alias: &str,
+        use_: Use,
+    ) -> Result<(&'a Arc<Grant>, &'a Arc<LiveSecret>), Refusal<'a>> {
+        let allowed = live.decide(policy, alias, use_)?;
+        match self.is_suspended(allowed.0) {
+            true => Err((Outcome::Revoked, None)),
+            false => Ok(allowed),
+        }
+    }
+
     /// Allows or denies one use, and enters it into the exchange's ledger.
     ///
     /// This is the only way to a [`Permit`]. A permit to identify is entered when it
@@ -127,7 +142,7 @@ impl Vault {
         ledger: &mut Ledger,
     ) -> Result<Permit<U>, Denied> {
         let live = self.live();
-        let decision = live.decide(policy, alias, U::USE);
+        let decision = self.decide(&live, policy, alias, U::USE);
         let (outcome, grant, secret) = match &decision {
             Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(*secret)),
             Err((outcome, bound)) => (

@@ -121,6 +121,11 @@ impl Secret {
         Self(Shielded::new(value))
     }
 
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> usize {
+        self.0.length()
+    }
+
     /// The bytes, for as long as what is returned is kept: not longer than they are
     /// used. Every caller is listed in `tests/vault/exposure.rs`, with its reason.
     pub(crate) fn expose(&self) -> Exposed {

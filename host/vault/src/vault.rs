@@ -23,6 +23,7 @@ use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
 use crate::format::{Damaged, TrailMark, VaultFile};
 use crate::grants::{Grant, Grants};
+use crate::guard::Watches;
 use crate::identity::Actor;
 use crate::items::{Draft, Held, RootKeyOf};
 use crate::ledger::Ledger;
@@ -54,7 +55,9 @@ pub struct Opening {
 /// One process has a vault open at a time. Everything takes `&self`; share it in
 /// an [`Arc`].
 pub struct Vault {
-    live: ArcSwap<Live>,
+    /// Shared with the watches, which outlive uses but not what the vault holds.
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) watches: Watches,
     // Before `writer`, which has the lock: the trail is closed before another
     // process can open it.
     audit: AuditTrail,
@@ -234,7 +237,8 @@ impl Vault {
             unrecorded: false,
         };
         Ok(Self {
-            live: ArcSwap::from_pointee(live),
+            live: Arc::new(ArcSwap::from_pointee(live)),
+            watches: Watches::new(),
             audit,
             writer: Mutex::new(writer),
         })
@@ -264,8 +268,12 @@ impl Vault {
         let act = actor.did(Act::GrantsLoaded);
         let act = act.grants(next.digest(), &added, &removed);
         self.audit.append_administrative(act)?;
-        self.live
-            .store(Arc::new(Live::new(parts, live.summary.clone())));
+        let first = live.parts.loaded.is_none();
+        let live = Arc::new(Live::new(parts, live.summary.clone()));
+        self.live.store(Arc::clone(&live));
+        if first {
+            self.watches.seed(&live);
+        }
         Ok(())
     }
 

@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-fn actor() -> Actor {
+pub fn actor() -> Actor {
     Actor {
         name: "test".to_owned(),
         reason: None,
@@ -233,6 +233,7 @@ pub struct Seen {
     pub uri: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
     /// Which connection it came on, counted from 0.
     pub connection: usize,
 }
@@ -319,6 +320,7 @@ async fn serve(
                 method: head.method,
                 uri: head.uri.to_string(),
                 headers: head.headers,
+                trailers: body.trailers().cloned(),
                 body: body.to_bytes(),
                 connection,
             };
@@ -357,8 +359,14 @@ impl Authority {
 
     /// A server's end of TLS, with a certificate for `host`.
     pub fn server(&self, host: &str, protocols: &[&str]) -> TlsAcceptor {
+        self.server_of(&[host], protocols)
+    }
+
+    /// The same, with a certificate for several hosts.
+    pub fn server_of(&self, hosts: &[&str], protocols: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)

@@ -253,6 +253,75 @@ fn a_route_trusts_the_certificates_it_names() {
 }
 
 #[test]
+fn a_route_says_where_it_may_lead_and_how_long_it_waits() {
+    let text = r#"
+[gateway]
+listen = "127.0.0.1:1"
+[vault]
+[[route]]
+name = "inside"
+url = "https://billing.internal"
+networks = ["private", "203.0.113.7/32"]
+resolve-timeout-ms = 1
+connect-timeout-ms = 2
+tls-timeout-ms = 3
+request-body-timeout-ms = 4
+response-timeout-ms = 5
+body-timeout-ms = 6
+idle-timeout-ms = 7
+max-connections = 8
+retries = 0
+[[route]]
+name = "metadata"
+url = "https://169.254.169.254"
+networks = ["169.254.169.254/32"]
+"#;
+    let config = parse_text(text).unwrap();
+    let route = &config.routes[0];
+    let networks: Vec<String> = route.networks().iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["private", "203.0.113.7/32"]);
+    let millis = Duration::from_millis;
+    let timeouts = Timeouts {
+        resolve: millis(1),
+        connect: millis(2),
+        tls: millis(3),
+        request_body: millis(4),
+        response: millis(5),
+        body: millis(6),
+        idle: millis(7),
+    };
+    assert_eq!(*route.timeouts(), timeouts);
+    assert_eq!((route.max_connections(), route.retries()), (8, 0));
+    let unsaid = parse_text(WHOLE).unwrap();
+    assert_eq!(unsaid.routes[0].networks(), [Network::Public]);
+    assert_eq!(*unsaid.routes[1].timeouts(), Timeouts::default());
+}
+
+#[test]
+fn a_route_that_could_lead_nowhere_or_anywhere_is_refused() {
+    let route = |lines: &str| {
+        let text = format!(
+            "[gateway]\nlisten = \"127.0.0.1:1\"\n[vault]\n[[route]]\nname = \"a\"\n{lines}\n"
+        );
+        findings(&text).remove(0)
+    };
+    let named = "url = \"https://a.example\"\n";
+    for (networks, message) in [
+        ("[]", "`networks` is empty"),
+        ("[\"inside\"]", "`networks`: not a network"),
+        ("[\"10.1.0.0/8\"]", "the range begins at 10.0.0.0"),
+        ("\"public\"", "`networks` must be an array of strings"),
+    ] {
+        let found = route(&format!("{named}networks = {networks}"));
+        assert!(found.contains(message), "{found}");
+    }
+    let found = route(&format!("{named}retries = 11"));
+    assert!(found.contains("`retries` must be 0 to 10"), "{found}");
+    let found = route("url = \"https://169.254.169.254\"\nnetworks = [\"private\"]");
+    assert!(found.contains("a platform serves credentials"), "{found}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let errors = Config::load(Path::new("/nonexistent/keyward.toml")).unwrap_err();
     assert!(

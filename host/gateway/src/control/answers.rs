@@ -226,6 +226,9 @@ pub struct SecretEntry {
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionEntry>,
+    /// Whether its value is too short to be searched for in answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short: bool,
     /// When it was added (RFC 3339).
     pub created: String,
     /// When the version in use was added (RFC 3339).
@@ -262,6 +265,7 @@ impl From<&SecretInfo> for SecretEntry {
             state: info.state.as_str().to_owned(),
             version: info.version,
             versions: versions.collect(),
+            short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
         }
@@ -281,6 +285,7 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             state: word(states, &entry.state, |state| state.as_str())?,
             version: entry.version,
             versions: versions.collect::<Result<_, _>>()?,
+            is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
         })

@@ -255,7 +255,13 @@ impl Traces {
         }
         if let Some(backend) = &report.backend {
             let status = backend.outcome.map_or(0, |status| status.as_u16());
-            let when = (began + backend.at, backend.took);
+            // It is called when the policies before it have ended.
+            let before = report
+                .calls
+                .iter()
+                .filter(|call| matches!(call.phase, Phase::Inbound | Phase::Backend));
+            let at = before.map(|call| call.at + call.took).max();
+            let when = (began + at.unwrap_or_default(), backend.took);
             let mut span = self.span(
                 trace,
                 trace.backend,

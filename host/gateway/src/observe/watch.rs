@@ -22,6 +22,7 @@ use super::access;
 use super::labels::method_class;
 use super::metrics::{Ended, PipelineMetrics, Running};
 use super::trace_context::TraceContext;
+use crate::front::tls_of;
 
 /// A pipeline as an exchange is counted under.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ impl Watch {
             client,
             method: request.method().clone(),
             version: request.version(),
-            tls: "",
+            tls: tls_of(request).map_or("", |tls| tls.version),
             path: with_path.then(|| request.uri().path().into()),
             began: Instant::now(),
             began_at: trace.map(|_| SystemTime::now()),
@@ -91,11 +92,6 @@ impl Watch {
             _running: observer.metrics().running(),
             observer: Arc::clone(observer),
         })
-    }
-
-    /// The client's connection is in TLS of that version.
-    pub(crate) fn set_tls(&mut self, version: &'static str) {
-        self.tls = version;
     }
 
     /// The request's body, counted.
@@ -187,7 +183,8 @@ impl Watch {
             Some(Failure::NoPipeline | Failure::AmbiguousPath | Failure::NoHost) => "gateway",
             Some(Failure::PolicyFailed | Failure::PolicyStopped(_)) => "policy",
             Some(Failure::Egress(EgressError::Denied)) => "policy",
-            Some(Failure::Egress(EgressError::RequestBody) | Failure::BodyTooSlow) => "client",
+            Some(Failure::BodyTooLarge | Failure::BodyTooSlow) => "client",
+            Some(Failure::Egress(EgressError::RequestBody)) => "client",
             Some(Failure::Egress(EgressError::Reflected)) => "guard",
             Some(Failure::Egress(_)) => "backend",
             Some(_) => "gateway",
@@ -318,16 +315,18 @@ pub(super) fn failure_word(failure: Failure) -> &'static str {
         Failure::NoPipeline => "no-pipeline",
         Failure::AmbiguousPath => "ambiguous-path",
         Failure::NoHost => "no-host",
-        Failure::Malformed => "malformed",
-        Failure::MethodNotAllowed => "method-not-allowed",
-        Failure::Misdirected => "misdirected",
-        Failure::BodyTooLarge => "request-too-large",
-        Failure::BodyTooSlow => "request-too-slow",
-        Failure::TookTooLong => "took-too-long",
         Failure::PolicyFailed => "policy-failed",
         Failure::PolicyStopped(_) => "policy-stopped",
         Failure::AuditUnavailable => "audit-unavailable",
         Failure::Egress(error) => egress_word(error),
+        Failure::NoClientAddress => "no-client-address",
+        Failure::Malformed => "malformed",
+        Failure::MethodNotAllowed => "method-not-allowed",
+        Failure::Misdirected => "misdirected",
+        Failure::Service => "service",
+        Failure::BodyTooLarge => "body-too-large",
+        Failure::BodyTooSlow => "body-too-slow",
+        Failure::TookTooLong => "took-too-long",
         _ => "internal",
     }
 }
@@ -339,6 +338,7 @@ fn egress_word(error: EgressError) -> &'static str {
         EgressError::AuditUnavailable => "audit-unavailable",
         EgressError::Invalid => "request-invalid",
         EgressError::RequestBody => "request-body",
+        EgressError::RequestTimedOut => "request-timed-out",
         EgressError::BodyTooLarge { .. } => "request-too-large",
         EgressError::Unreachable(_) => "backend-unreachable",
         EgressError::TimedOut => "backend-timed-out",
@@ -361,6 +361,7 @@ pub(super) fn outcome_word(verdict: Result<Verdict, PolicyStop>) -> &'static str
         Err(PolicyStop::Deadline(_)) => "deadline",
         Err(PolicyStop::HostCalls(_)) => "host-calls",
         Err(PolicyStop::CallBytes) => "call-bytes",
+        Err(PolicyStop::Memory { .. }) => "memory",
         Err(PolicyStop::Trap) => "trap",
         Err(PolicyStop::NoSlot) => "no-sandbox",
         Err(PolicyStop::NoResponse) => "no-response",

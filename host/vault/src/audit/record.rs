@@ -191,6 +191,9 @@ coded! {
         Disabled = 14, "disabled";
         /// The secret's version is not valid yet, or no longer.
         NotValid = 15, "not-valid";
+        /// The value is too short to be searched for in the answer, and the grant lets
+        /// more of it pass than its status.
+        TooShort = 16, "too-short";
         /// The client presented no key, or one that is nobody's.
         Unidentified = 20, "unidentified";
         /// The backend's answer carried the value, and was stopped.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
-use super::{Grant, Grants};
+use super::{Grant, Grants, ResponseMode, Terms};
 use crate::{Kind, SecretInfo, SecretState};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
@@ -43,6 +43,9 @@ pub enum FindingFault {
         /// What it is.
         kind: Kind,
     },
+    /// The secret is too short to be searched for in answers, and the grant has them
+    /// passed on.
+    SecretTooShort(SecretName),
     /// The secret is disabled.
     SecretDisabled(SecretName),
     /// The version of the secret that is in use may be used from this time on.
@@ -107,6 +110,10 @@ impl fmt::Display for Finding {
                 f,
                 "the secret \"{secret}\" is of kind {}, which does not allow this use",
                 kind.as_str()
+            ),
+            FindingFault::SecretTooShort(name) => write!(
+                f,
+                "the secret \"{name}\" has fewer than 12 bytes, too few to be searched for in answers, so every use is refused; give it a longer value, or the grant response = \"status-only\""
             ),
             FindingFault::SecretDisabled(name) => write!(
                 f,
@@ -224,6 +231,13 @@ fn check_secret(
             secret: name.clone(),
             kind: info.kind,
         });
+    }
+    let passes_answers = matches!(
+        &grant.terms,
+        Terms::Attach(placement) if placement.response == ResponseMode::Full
+    );
+    if info.is_short && passes_answers {
+        find(FindingFault::SecretTooShort(name.clone()));
     }
     if info.state == SecretState::Disabled {
         find(FindingFault::SecretDisabled(name.clone()));

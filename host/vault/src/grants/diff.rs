@@ -14,7 +14,9 @@ use http::Method;
 use keyward_names::{GrantId, RouteName};
 
 use super::Grants;
-use super::grant::{Component, Destination, Grant, RequestSignature, Terms};
+use super::grant::{
+    Component, Destination, Grant, Placement, RequestSignature, ResponseMode, Terms, WhenReflected,
+};
 use super::path::PathTemplate;
 
 /// What a change does to a policy's authority.
@@ -206,14 +208,7 @@ fn compare(old: &Grant, new: &Grant) -> Parts {
 fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
     match (old, new) {
         (old, new) if old == new => {}
-        (Terms::Attach(old), Terms::Attach(new)) => parts.push((
-            Effect::Wider,
-            format!(
-                "the value goes into \"{}\", not \"{}\"",
-                new.to_text(),
-                old.to_text()
-            ),
-        )),
+        (Terms::Attach(old), Terms::Attach(new)) => compare_placements(old, new, parts),
         (Terms::Identify(old), Terms::Identify(new)) => parts.push((
             Effect::Wider,
             format!(
@@ -234,6 +229,41 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
                 format!("it allows {new}, not {old}{classes}"),
             ));
         }
+    }
+}
+
+fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
+    let (before, after) = (old.to_text(), new.to_text());
+    if before != after {
+        parts.push((
+            Effect::Wider,
+            format!("the value goes into \"{after}\", not \"{before}\""),
+        ));
+    }
+    let of = |wider: bool| match wider {
+        true => Effect::Wider,
+        false => Effect::Narrower,
+    };
+    if old.response != new.response {
+        let text = match new.response {
+            ResponseMode::Full => "the whole answer is passed on, not only its status",
+            ResponseMode::StatusOnly => "only the status of the answer is passed on",
+        };
+        parts.push((of(new.response == ResponseMode::Full), text.to_owned()));
+    }
+    if old.decode != new.decode {
+        let text = match new.decode {
+            true => "encoded answers are passed on once a decoded copy was searched",
+            false => "no encoded answers are passed on",
+        };
+        parts.push((of(new.decode), text.to_owned()));
+    }
+    if old.reflected != new.reflected {
+        let text = match new.reflected {
+            WhenReflected::Block => "it is not revoked when its value comes back",
+            WhenReflected::Revoke => "it is revoked when its value comes back three times",
+        };
+        parts.push((of(new.reflected == WhenReflected::Block), text.to_owned()));
     }
 }
 

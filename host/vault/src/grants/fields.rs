@@ -148,6 +148,19 @@ impl<'t, 'i> Fields<'t, 'i> {
         number
     }
 
+    /// `true` or `false`; reported if it is something else.
+    pub(super) fn boolean(&self, name: &str, problems: &mut Problems) -> Option<bool> {
+        let value = self.get(name)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            other => {
+                let message = format!("{name:?} must be true or false, not {}", article(other));
+                problems.add(value.span(), message, "not a boolean", None);
+                None
+            }
+        }
+    }
+
     /// The values of an array; reported if it is something else.
     pub(super) fn array(
         &self,

@@ -114,6 +114,63 @@ pub struct Placement {
     pub prefix: String,
     /// What stands after it.
     pub suffix: String,
+    /// What of the answer is passed on.
+    pub response: ResponseMode,
+    /// Whether an answer in a content encoding (gzip, deflate, br, zstd) is passed
+    /// on after a decoded copy of it was searched; otherwise none is asked for and
+    /// none is accepted.
+    pub decode: bool,
+    /// What happens when the value is found in answers again and again.
+    pub reflected: WhenReflected,
+}
+
+/// What of an answer is passed on to a request that carried a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// All of it, once it was searched for the value.
+    #[default]
+    Full,
+    /// Its status, and nothing else: for values that are too short to be searched
+    /// for, and for backends that are not trusted at all.
+    StatusOnly,
+}
+
+impl ResponseMode {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Full, Self::StatusOnly];
+
+    /// As people write it: `full`, `status-only`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::StatusOnly => "status-only",
+        }
+    }
+}
+
+/// What happens to a grant whose value is found in answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenReflected {
+    /// The answer is stopped and the find recorded. No more, because any client of a
+    /// backend that can be brought to return the value could otherwise end the
+    /// grant for all.
+    #[default]
+    Block,
+    /// Also, the third find within 24 hours revokes the grant.
+    Revoke,
+}
+
+impl WhenReflected {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Block, Self::Revoke];
+
+    /// As people write it: `block`, `revoke`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Revoke => "revoke",
+        }
+    }
 }
 
 /// How a request is signed: RFC 9421 with HMAC-SHA-256.

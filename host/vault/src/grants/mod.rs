@@ -31,7 +31,10 @@ use crate::Use;
 
 pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
-pub use grant::{Component, Destination, Grant, KeyPlace, Placement, RequestSignature, Terms};
+pub use grant::{
+    Component, Destination, Grant, KeyPlace, Placement, RequestSignature, ResponseMode, Terms,
+    WhenReflected,
+};
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;

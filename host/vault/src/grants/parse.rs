@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 16] = [
+const KEYS: [(&str, &[Use]); 19] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -24,6 +24,9 @@ const KEYS: [(&str, &[Use]); 16] = [
     ("not-after", &[]),
     ("header", &[Use::Attach, Use::Identify]),
     ("template", &[Use::Attach]),
+    ("response", &[Use::Attach]),
+    ("decode", &[Use::Attach]),
+    ("reflected", &[Use::Attach]),
     ("query", &[Use::Identify]),
     ("to", &[Use::Attach, Use::SignRequest]),
     ("label", &[Use::SignRequest]),

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Grants;
-use super::grant::{Destination, Grant, KeyPlace, Terms};
+use super::grant::{Destination, Grant, KeyPlace, ResponseMode, Terms, WhenReflected};
 
 impl Grant {
     /// The grant as TOML: what [`Grants::parse`] reads back as an equal grant.
-    /// Every default is written out, except an alias that is the secret's name.
+    /// Every default is written out, except an alias that is the secret's name, and
+    /// what is usual with answers (`response`, `reflected`, `decode`).
     pub fn to_toml(&self) -> String {
         let mut toml = String::from("[[grant]]\n");
         let mut line = |key: &str, value: &str| {
@@ -29,6 +30,15 @@ impl Grant {
                 line("header", placement.header.as_str());
                 let (prefix, suffix) = (&placement.prefix, &placement.suffix);
                 line("template", &format!("{prefix}{{secret}}{suffix}"));
+                if placement.response != ResponseMode::default() {
+                    line("response", placement.response.as_str());
+                }
+                if placement.reflected != WhenReflected::default() {
+                    line("reflected", placement.reflected.as_str());
+                }
+                if placement.decode {
+                    toml.push_str("decode = true\n");
+                }
             }
             Terms::SignRequest(signature) => {
                 line("label", &signature.label);

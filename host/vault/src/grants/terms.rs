@@ -5,7 +5,9 @@ use http::HeaderName;
 use keyward_names::Alias;
 
 use super::fields::{Found, text};
-use super::grant::{Component, KeyPlace, Placement, RequestSignature, Terms};
+use super::grant::{
+    Component, KeyPlace, Placement, RequestSignature, ResponseMode, Terms, WhenReflected,
+};
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
@@ -44,12 +46,43 @@ impl GrantReader<'_, '_, '_> {
                 .text("template", self.problems)
                 .and_then(|found| self.template(found)),
         };
+        let response = self.word("response", ResponseMode::ALL, ResponseMode::as_str);
+        let reflected = self.word("reflected", WhenReflected::ALL, WhenReflected::as_str);
+        let decode = match self.fields.key("decode") {
+            None => Some(false),
+            Some(_) => self.fields.boolean("decode", self.problems),
+        };
         let (prefix, suffix) = template?;
         Some(Placement {
             header: header?,
             prefix,
             suffix,
+            response: response?,
+            decode: decode?,
+            reflected: reflected?,
         })
+    }
+
+    /// One of a few words; the default where there is none.
+    fn word<T: Copy + Default, const N: usize>(
+        &mut self,
+        key: &str,
+        all: [T; N],
+        word: fn(&T) -> &'static str,
+    ) -> Option<T> {
+        if self.fields.key(key).is_none() {
+            return Some(T::default());
+        }
+        let found = self.fields.text(key, self.problems)?;
+        let known = all.into_iter().find(|one| word(one) == found.value);
+        if known.is_none() {
+            let words = all.each_ref().map(word);
+            let near = did_you_mean(found.value, words);
+            let message = format!("unknown {key:?}: {:?}{near}", found.value);
+            let help = format!("one of: {}", words.join(", "));
+            self.problems.add(found.span, message, "not valid", help);
+        }
+        known
     }
 
     fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {

@@ -30,6 +30,7 @@ fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
         state: crate::SecretState::Enabled,
         version: 1,
         versions: Vec::new(),
+        is_short: name == "short",
         created: Timestamp::UNIX_EPOCH,
         updated: Timestamp::UNIX_EPOCH,
         id,
@@ -285,6 +286,60 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
     );
     let early = parsed().check_at(Timestamp::UNIX_EPOCH, &there);
     assert_eq!(early.len(), 5);
+}
+
+#[test]
+fn what_happens_with_answers_is_read_written_and_compared() {
+    let text = |keys: &str| {
+        format!(
+            "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"short\"\nuse = \"attach\"\n\
+             header = \"x-api-key\"\ntemplate = \"{{secret}}\"\n{keys}\
+             to = [{{ route = \"billing\", paths = [\"/a\"] }}]\n"
+        )
+    };
+    let grants = |keys: &str| Grants::parse("grants.toml", &text(keys)).unwrap();
+    let (usual, strict) = (
+        grants(""),
+        grants("response = \"status-only\"\nreflected = \"revoke\"\ndecode = true\n"),
+    );
+    let Terms::Attach(placement) = &strict.iter().next().unwrap().terms else {
+        panic!("an attach grant");
+    };
+    assert_eq!(placement.response, ResponseMode::StatusOnly);
+    assert_eq!(placement.reflected, WhenReflected::Revoke);
+    assert!(placement.decode);
+    for grants in [&usual, &strict] {
+        let again = Grants::parse("grants.toml", &grants.to_toml()).unwrap();
+        assert!(again.diff(grants).is_empty());
+    }
+    let effects = |new: &Grants, old: &Grants| -> Vec<Effect> {
+        let changes = new.diff(old);
+        changes[0].parts.iter().map(|(effect, _)| *effect).collect()
+    };
+    let (wider, narrower) = (Effect::Wider, Effect::Narrower);
+    assert_eq!(effects(&strict, &usual), [narrower, wider, narrower]);
+    assert_eq!(effects(&usual, &strict), [wider, narrower, wider]);
+
+    let secrets = [secret("short", Kind::ApiKey, Uuid::nil())];
+    let there = Surroundings {
+        secrets: Some(&secrets),
+        routes: &[route("billing")],
+        policies: &[PolicyName::parse("p").unwrap()],
+        revoked: &[],
+    };
+    let findings = usual.check_against(&there);
+    let fault = FindingFault::SecretTooShort(SecretName::parse("short").unwrap());
+    assert_eq!(findings[0].fault, fault);
+    assert!(strict.check_against(&there).is_empty());
+
+    for keys in [
+        "response = \"none\"\n",
+        "decode = 1\n",
+        "reflected = \"Block\"\n",
+    ] {
+        let error = Grants::parse("grants.toml", &text(keys)).unwrap_err();
+        assert_eq!(error.problems().count(), 1, "{keys}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Grants in words, as a reviewer reads them.
 
-use super::grant::{Grant, KeyPlace, Placement, Terms};
+use super::grant::{Grant, KeyPlace, Placement, ResponseMode, Terms, WhenReflected};
 
 impl Placement {
     /// The header and what is written into it: `authorization: Bearer {secret}`.
@@ -9,8 +9,26 @@ impl Placement {
             header,
             prefix,
             suffix,
+            ..
         } = self;
         format!("{header}: {prefix}{{secret}}{suffix}")
+    }
+}
+
+impl Placement {
+    /// What is not the usual way with answers.
+    fn answers_in_words(&self) -> String {
+        let mut words = String::new();
+        if self.response == ResponseMode::StatusOnly {
+            words.push_str("; only the status of the answer is passed on");
+        }
+        if self.decode {
+            words.push_str("; encoded answers are passed on once a decoded copy was searched");
+        }
+        if self.reflected == WhenReflected::Revoke {
+            words.push_str("; it is revoked when the value comes back three times");
+        }
+        words
     }
 }
 
@@ -31,8 +49,9 @@ impl Grant {
         let Self { policy, secret, .. } = self;
         match &self.terms {
             Terms::Attach(placement) => format!(
-                "policy {policy} may have the host write secret {secret} into requests, as \"{}\"",
-                placement.to_text()
+                "policy {policy} may have the host write secret {secret} into requests, as \"{}\"{}",
+                placement.to_text(),
+                placement.answers_in_words()
             ),
             Terms::SignRequest(signature) => format!(
                 "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",

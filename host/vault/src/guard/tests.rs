@@ -3,24 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod chunks;
+mod other_text;
+
 use super::*;
 use proptest::prelude::*;
 
 const VALUE: &[u8] = b"sk_live_51HxKeyward/Test+Value==";
 
 fn guard_of(values: &[&[u8]]) -> Guard {
-    let mut guard = Guard::none();
-    for (index, value) in values.iter().enumerate() {
-        let grant = GrantId::parse(&format!("grant-{index}")).unwrap();
-        let matcher = Matcher::new(&Secret::copy_of(value));
-        guard.watch(&Arc::new(matcher), Report { grant, sent: None });
-    }
-    guard
+    Guard::of_values(values)
 }
 
 /// What comes out of a body in these chunks, or that it was stopped.
 fn run(guard: &Guard, chunks: &[&[u8]]) -> Result<Vec<u8>, Reflected> {
-    let mut stream = guard.stream();
+    let mut stream = guard.stream(true);
     let mut out = Vec::new();
     for chunk in chunks {
         out.extend_from_slice(&stream.push(Bytes::copy_from_slice(chunk))?);
@@ -102,7 +99,7 @@ proptest! {
         // value, whose first byte occurs nowhere before it.
         let guard = guard_of(&[VALUE]);
         let body = [b"........".as_slice(), VALUE, b"........"].concat();
-        let (mut stream, mut out) = (guard.stream(), Vec::new());
+        let (mut stream, mut out) = (guard.stream(true), Vec::new());
         for chunk in cut(&body, &cuts) {
             match stream.push(Bytes::copy_from_slice(chunk)) {
                 Ok(released) => out.extend_from_slice(&released),
@@ -126,7 +123,7 @@ fn every_cut_in_two_and_every_byte_alone_is_seen() {
 
 #[test]
 fn nothing_is_held_back_without_a_partial_match() {
-    let mut stream = guard_of(&[VALUE]).stream();
+    let mut stream = guard_of(&[VALUE]).stream(true);
     for chunk in [
         &b"an ordinary answer!"[..],
         b"{\"id\":1}",
@@ -140,7 +137,7 @@ fn nothing_is_held_back_without_a_partial_match() {
 
 #[test]
 fn only_the_partial_match_is_held_back_and_the_end_releases_it() {
-    let mut stream = guard_of(&[VALUE]).stream();
+    let mut stream = guard_of(&[VALUE]).stream(true);
     let released = stream
         .push(Bytes::from_static(b"answer: sk_live_"))
         .unwrap();
@@ -148,7 +145,7 @@ fn only_the_partial_match_is_held_back_and_the_end_releases_it() {
     assert_eq!(stream.finish(), &b"sk_live_"[..]);
     assert!(stream.finish().is_empty());
 
-    let mut stream = guard_of(&[VALUE]).stream();
+    let mut stream = guard_of(&[VALUE]).stream(true);
     assert!(
         stream
             .push(Bytes::from_static(b"sk_li"))
@@ -161,7 +158,7 @@ fn only_the_partial_match_is_held_back_and_the_end_releases_it() {
 
 #[test]
 fn after_a_find_nothing_passes_any_more() {
-    let mut stream = guard_of(&[VALUE]).stream();
+    let mut stream = guard_of(&[VALUE]).stream(true);
     assert!(
         stream
             .push(Bytes::from_static(b"sk_live_"))
@@ -197,7 +194,7 @@ fn values_that_overlap_themselves_and_each_other_are_found() {
 
 #[test]
 fn a_chunk_is_passed_on_without_a_copy() {
-    let mut stream = guard_of(&[VALUE]).stream();
+    let mut stream = guard_of(&[VALUE]).stream(true);
     let chunk = Bytes::from(vec![b'.'; 1000]);
     let address = chunk.as_ptr();
     assert_eq!(stream.push(chunk).unwrap().as_ptr(), address);
@@ -222,7 +219,11 @@ fn head(build: impl FnOnce(http::response::Builder) -> http::response::Builder) 
 fn a_value_in_a_header_is_found() {
     let guard = guard_of(&[VALUE]);
     let text = std::str::from_utf8(VALUE).unwrap();
-    let check = |name: &str, value: &str| guard.check_head(&head(|head| head.header(name, value)));
+    let check = |name: &str, value: &str| {
+        guard
+            .clone()
+            .check_head(&head(|head| head.header(name, value)))
+    };
     assert_eq!(check("server", "nginx"), Ok(()));
     let percent = "sk_live_51HxKeyward%2FTest%2BValue%3D%3D";
     for (name, value) in [
@@ -239,7 +240,7 @@ fn a_value_in_a_header_is_found() {
             "{name}"
         );
     }
-    let guard = guard_of(&[b"A-Key-As-A-Name"]);
+    let mut guard = guard_of(&[b"A-Key-As-A-Name"]);
     let reflected = guard.check_head(&head(|head| head.header("x-a-key-as-a-name", "1")));
     assert_eq!(reflected.unwrap_err().found, Found::Value);
 }
@@ -247,7 +248,8 @@ fn a_value_in_a_header_is_found() {
 #[test]
 fn answers_that_can_not_be_read_are_refused() {
     let guard = guard_of(&[VALUE]);
-    let found = |head: &response::Parts| guard.check_head(head).map_err(|error| error.found);
+    let found =
+        |head: &response::Parts| guard.clone().check_head(head).map_err(|error| error.found);
     for encoding in ["gzip", "br", "identity, gzip", "unheard-of", ""] {
         let head = head(|head| head.header("content-encoding", encoding));
         assert_eq!(found(&head), Err(Found::Encoded), "{encoding}");

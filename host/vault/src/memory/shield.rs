@@ -45,6 +45,11 @@ pub(crate) struct Shielded {
 }
 
 impl Shielded {
+    /// How many bytes the value has.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len().saturating_sub(TAG_BYTES)
+    }
+
     /// Shields a copy of bytes that the caller goes on to wipe.
     pub(crate) fn new(value: &[u8]) -> Self {
         let shield = shield();

@@ -136,7 +136,7 @@ fn the_guard_knows_the_value_that_was_written() {
     let (_test, vault) = attach_vault();
     let going = Going::allowed();
     let (checked, durable) = checked(&vault, &going);
-    let guard = checked.write(&durable, &mut going.head(), None).unwrap();
+    let mut guard = checked.write(&durable, &mut going.head(), None).unwrap();
     let answer = http::Response::builder()
         .header("x-echo", API_KEY)
         .body(())
@@ -147,7 +147,7 @@ fn the_guard_knows_the_value_that_was_written() {
         ("g", Found::Value)
     );
     assert!(!format!("{reflected} {reflected:?}").contains(API_KEY));
-    let mut stream = guard.stream();
+    let mut stream = guard.stream(true);
     let echo = data_encoding::BASE64.encode(format!("key={API_KEY}").as_bytes());
     assert!(stream.push(echo.into()).is_err());
 }
@@ -158,7 +158,7 @@ fn a_value_that_came_back_is_in_the_audit_trail() {
     let going = Going::allowed();
     let (checked, durable) = checked(&vault, &going);
     let guard = checked.write(&durable, &mut going.head(), None).unwrap();
-    let mut stream = guard.stream();
+    let mut stream = guard.stream(true);
     assert!(stream.push(API_KEY.into()).is_err());
     drop((guard, stream, vault));
     verify_trail(&test.files.audit, &test.verifier_key).unwrap();

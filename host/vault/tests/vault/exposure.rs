@@ -18,7 +18,11 @@ const CALLERS: [(&str, usize, &str); 13] = [
         "hashes the keys of an import, and those that clients present",
     ),
     ("clients.rs", 1, "judges and hashes a client's new key"),
-    ("guard.rs", 1, "compiles what finds the value in an answer"),
+    (
+        "guard/matcher.rs",
+        1,
+        "compiles what finds the value in an answer",
+    ),
     ("import.rs", 5, "judges and decodes a new value"),
     ("import/certificate.rs", 1, "judges a new value"),
     ("import/connections.rs", 2, "judges a new value"),

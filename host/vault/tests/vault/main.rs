@@ -14,3 +14,4 @@ mod permits;
 mod pinned;
 mod support;
 mod trail_permissions;
+mod watch;

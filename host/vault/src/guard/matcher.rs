@@ -1,0 +1,174 @@
+//! Finds the forms of one value or of many in a text that comes in chunks.
+//!
+//! An automaton (Aho-Corasick) finds every form and says at each byte how much of
+//! one has been read. It takes some nanoseconds for each byte, so most of a text is
+//! not shown to it: whichever form occurs somewhere, four of its first bytes stand
+//! at one of every few positions, and only where the four bytes at such a position
+//! are among those of the forms (by a filter with few false answers) the automaton
+//! is asked. It reads no byte twice, whatever the text is.
+
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, MatchKind};
+
+use super::sieve::Sieve;
+use crate::forms::forms;
+use crate::secret::Secret;
+
+/// Finds some values. Holds them in plain, in memory that is wiped by the
+/// process's allocator when it is dropped.
+pub(crate) struct Matcher {
+    /// Finds the forms. The automaton is the compact kind: the quicker one takes
+    /// megabytes for a long value.
+    automaton: NFA,
+    /// Where the automaton starts.
+    start: StateID,
+    /// How many bytes of a form each state of the automaton has read, ascending by
+    /// state; states that are not here have read none.
+    depths: Box<[(StateID, u32)]>,
+    /// Which value each form is of.
+    owners: Box<[usize]>,
+    /// `None` where a form is too short for one.
+    sieve: Option<Sieve>,
+}
+
+crate::secret::assert_not_implemented!(Matcher: std::fmt::Debug, Clone, serde::Serialize);
+
+/// A value was found: the index that it had among those of the matcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundValue(pub(crate) usize);
+
+impl Matcher {
+    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut all = Vec::new();
+        let mut owners = Vec::new();
+        for (index, value) in values.into_iter().enumerate() {
+            let forms = forms(&value.expose());
+            owners.extend(std::iter::repeat_n(index, forms.len()));
+            all.extend(forms);
+        }
+        let texts = || all.iter().map(|form| form.as_slice());
+        let automaton = NFA::builder()
+            .match_kind(MatchKind::Standard)
+            .build(texts())
+            .expect("some thousands of forms of at most 24 KiB are far below the limits");
+        let start = automaton
+            .start_state(Anchored::No)
+            .expect("the automaton is built for unanchored searches");
+        let mut depths = Vec::with_capacity(texts().map(<[u8]>::len).sum());
+        for form in texts() {
+            let mut state = start;
+            for (depth, byte) in (1..).zip(form) {
+                state = automaton.next_state(Anchored::No, state, *byte);
+                depths.push((state, depth));
+            }
+        }
+        depths.sort_unstable();
+        depths.dedup();
+        Self {
+            automaton,
+            start,
+            depths: depths.into_boxed_slice(),
+            owners: owners.into_boxed_slice(),
+            sieve: Sieve::new(texts()),
+        }
+    }
+
+    /// Where a text starts.
+    pub(crate) fn start(&self) -> StateID {
+        self.start
+    }
+
+    /// Whether none of the values is in a text that stands alone.
+    pub(crate) fn passes(&self, text: &[u8]) -> Result<(), FoundValue> {
+        self.follow(self.start, text).map(drop)
+    }
+
+    /// Where the automaton stands after a chunk that follows on `state`. Errors: a
+    /// form ends in the chunk.
+    ///
+    /// Takes time in the length of the chunk alone, so that a backend can't make it
+    /// long with many small ones, nor with a text that nearly holds a form.
+    pub(crate) fn follow(&self, mut state: StateID, text: &[u8]) -> Result<StateID, FoundValue> {
+        let Some(sieve) = &self.sieve else {
+            return self.read(state, text);
+        };
+        // The automaton has read the text up to here.
+        let mut at = 0;
+        while at < text.len() {
+            let mut until = at;
+            let depth = self.live_bytes(state);
+            if depth < sieve.stride() {
+                // A form that isn't excluded yet starts `depth` bytes ago or later.
+                let first = at + (sieve.stride() - 1 - depth);
+                let (next, is_candidate) = sieve.next_candidate(text, first);
+                if next > first {
+                    // No form starts at the last position that was looked at, nor
+                    // before it.
+                    at = next - sieve.stride() + 1;
+                    state = self.start;
+                }
+                if !is_candidate {
+                    return self.read(state, text.get(at..).unwrap_or_default());
+                }
+                until = next + 1;
+            }
+            while let Some(byte) = text.get(at) {
+                state = self.step(state, *byte)?;
+                at += 1;
+                if at >= until && self.is_shallow(state, sieve) {
+                    break;
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    fn read(&self, state: StateID, text: &[u8]) -> Result<StateID, FoundValue> {
+        text.iter()
+            .try_fold(state, |state, byte| self.step(state, *byte))
+    }
+
+    fn step(&self, state: StateID, byte: u8) -> Result<StateID, FoundValue> {
+        #[cfg(test)]
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+        let state = self.automaton.next_state(Anchored::No, state, byte);
+        if self.automaton.is_match(state) {
+            let form = self.automaton.match_pattern(state, 0);
+            let owner = self.owners.get(form.as_usize()).copied();
+            return Err(FoundValue(owner.unwrap_or_default()));
+        }
+        Ok(state)
+    }
+
+    /// Whether so little of a form has been read that looking ahead pays.
+    fn is_shallow(&self, state: StateID, sieve: &Sieve) -> bool {
+        state == self.start || self.live_bytes(state) <= sieve.stride() / 2
+    }
+
+    /// How many of the last bytes are the start of a form: the most that can be.
+    pub(crate) fn live_bytes(&self, state: StateID) -> usize {
+        if state == self.start {
+            return 0;
+        }
+        let found = self
+            .depths
+            .binary_search_by_key(&state, |(state, _)| *state);
+        let depth = found.ok().and_then(|index| self.depths.get(index));
+        depth.map_or(0, |(_, depth)| *depth as usize)
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many bytes automata have read in this thread.
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How many bytes automata read while `work` runs.
+#[cfg(test)]
+pub(super) fn steps_of(work: impl FnOnce()) -> u64 {
+    let before = STEPS.get();
+    work();
+    STEPS.get() - before
+}
