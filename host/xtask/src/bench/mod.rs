@@ -27,7 +27,8 @@ pub(crate) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Calls of policies in fresh sandboxes, against plain Rust, on one core and two
+    /// Calls of policies in fresh sandboxes, against plain Rust, on one core and two;
+    /// and of many policies that take turns
     Call,
     /// Proxied requests: plain hyper, and the gateway without and with a policy
     Proxy,
@@ -48,6 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     guests::build(&[])?;
     for (part, package, name) in [
         (Part::Call, "keyward-engine", "call"),
+        (Part::Call, "keyward-engine", "rotation"),
         (Part::Proxy, "keyward-gateway", "proxy"),
         (Part::Guard, "keyward-vault", "guard"),
         (Part::Vault, "keyward-vault", "vault"),
