@@ -6,21 +6,20 @@ use wasm_smith::Config;
 
 use crate::attacker::{Attacker, assemble, body, with_manifest};
 use crate::lab::Lab;
+use crate::nesting::leb;
 
 /// The export that each module must have, and the features that policies have.
 fn config() -> Config {
     Config {
-        exports: Some(
-            wat::parse_str(
-                "(module (func (export \"handle\") (param i32) (result i32) i32.const 0))",
-            )
-            .unwrap(),
-        ),
+        exports: Some(wat::parse_str(format!("(module {PLACEHOLDER})")).unwrap()),
         allow_start_export: true,
         max_imports: 0,
         max_memories: 1,
         max_tables: 4,
         max_instructions: 400,
+        max_memory32_bytes: 1 << 20,
+        max_table_elements: 100,
+        reference_types_enabled: false,
         simd_enabled: false,
         relaxed_simd_enabled: false,
         threads_enabled: false,
@@ -36,11 +35,13 @@ fn config() -> Config {
     }
 }
 
+/// What stands in the place of the module.
+const PLACEHOLDER: &str = "(func (export \"handle\") (param i32) (result i32) i32.const 0)";
+
 /// A module as the code of a phase. It never gives the exchange back, so that it can
 /// only trap, be stopped, or end with a complaint about that.
 fn component(module: &[u8]) -> Vec<u8> {
-    let escaped: String = module.iter().map(|byte| format!("\\{byte:02x}")).collect();
-    with_manifest(&assemble(&format!(
+    let text = format!(
         r#"(component
           (import "keyward:policy/exchange@0.1.0" (instance $exchange
             (export "exchange" (type $e (sub resource)))
@@ -48,13 +49,26 @@ fn component(module: &[u8]) -> Vec<u8> {
             (export "verdict" (type $verdict (eq $verdict')))))
           (alias export $exchange "exchange" (type $ex))
           (alias export $exchange "verdict" (type $vd))
-          (core module $Main binary "{escaped}")
-          (core instance $main (instantiate $Main))
+          (core module {PLACEHOLDER})
+          (core instance $main (instantiate 0))
           (func $handle (param "exchange" (borrow $ex)) (result $vd)
             (canon lift (core func $main "handle")))
           (instance $inbound (export "handle" (func $handle)))
           (export "keyward:policy/inbound@0.1.0" (instance $inbound)))"#
-    )))
+    );
+    let mut component = assemble(&text);
+    let placeholder = wat::parse_str(format!("(module {PLACEHOLDER})")).unwrap();
+    let place = component
+        .windows(placeholder.len())
+        .position(|bytes| bytes == placeholder)
+        .unwrap();
+    // The byte before it is its length.
+    assert_eq!(usize::from(component[place - 1]), placeholder.len());
+    let mut length = Vec::new();
+    leb(&mut length, module.len());
+    let section = length.into_iter().chain(module.iter().copied());
+    component.splice(place - 1..place + placeholder.len(), section);
+    with_manifest(&component)
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_function_that_the_contract_does_not_have_is_not_stubbed() {
 
 /// What WebAssembly has beside what policies need. The last column: whether guests
 /// that bring a language's run-time system have it.
-const FEATURES: [(&str, &str, bool); 14] = [
+const FEATURES: [(&str, &str, bool); 13] = [
     (
         "SIMD",
         "(core module (func (drop (v128.const i32x4 0 0 0 0))))",
@@ -152,11 +152,6 @@ const FEATURES: [(&str, &str, bool); 14] = [
     (
         "collected structures",
         "(core module (type (struct)))",
-        false,
-    ),
-    (
-        "typed references",
-        "(core module (type $f (func)) (func (param (ref $f))))",
         false,
     ),
     (

@@ -17,8 +17,8 @@
 //! | E4 nesting of types and components | nesting::what_is_nested_too_deeply_is_refused | nesting::control_without_the_walk_before_it_the_reader_runs_out_of_stack |
 //! | E4 nesting of text and code | nesting::text_in_the_manifest_that_is_nested_too_deeply_is_refused, nesting::code_that_is_nested_deeply_is_compiled_or_refused | in it |
 //! | E5 long instructions | time::one_instruction_over_all_memory_is_bounded_by_the_size_of_memory | in it |
-//! | E6 waiting in the host | time::a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on, time::many_waits_in_a_row_have_one_time_together | time::control_a_body_that_comes_is_read |
-//! | E6 a disk that hangs, a client that goes away | time::a_disk_that_hangs_holds_no_guest_for_longer_than_its_time, time::a_call_that_is_given_up_leaves_its_sandbox_to_others | in it |
+//! | E6 waiting in the host | waiting::a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on, waiting::many_waits_in_a_row_have_one_time_together | waiting::control_a_body_that_comes_is_read |
+//! | E6 a disk that hangs, a client that goes away | waiting::a_disk_that_hangs_holds_no_guest_for_longer_than_its_time, waiting::a_call_that_is_given_up_leaves_its_sandbox_to_others | in it |
 //! | E7 arguments | calls::arguments_have_so_many_bytes, calls::arguments_that_lie_outside_of_memory_or_are_no_values_end_the_guest, calls::strings_in_other_encodings_are_read_with_the_same_care | in it |
 //! | E7 what the host holds for a guest | calls::requests_of_its_own_that_are_never_sent_have_one_size_together, calls::a_body_is_not_held_beyond_its_limit_however_often_it_is_asked_for | in it |
 //! | E7 a source that gives nothing | calls::a_body_of_empty_parts_keeps_nobody_busy | in it |
@@ -62,9 +62,10 @@ mod names;
 mod nesting;
 mod residue;
 mod time;
+mod waiting;
 
 /// The text of each module that the table names.
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 13] = [
     ("bombs", include_str!("bombs.rs")),
     ("calls", include_str!("calls.rs")),
     ("chance", include_str!("chance.rs")),
@@ -77,6 +78,7 @@ const MODULES: [(&str, &str); 12] = [
     ("nesting", include_str!("nesting.rs")),
     ("residue", include_str!("residue.rs")),
     ("time", include_str!("time.rs")),
+    ("waiting", include_str!("waiting.rs")),
 ];
 
 /// A test's text, from its name to the end of its function.

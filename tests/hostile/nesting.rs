@@ -22,7 +22,8 @@ fn nested_types(depth: usize) -> Vec<u8> {
     component
 }
 
-fn leb(into: &mut Vec<u8>, mut number: usize) {
+/// A number as the binary format writes it: little-endian base 128.
+pub(crate) fn leb(into: &mut Vec<u8>, mut number: usize) {
     loop {
         let low = (number & 0x7f) as u8;
         number >>= 7;
@@ -117,7 +118,6 @@ fn what_is_nested_too_deeply_is_refused() {
     }
     for length in [200, 10_000] {
         let component = chained_instances(length);
-        println!("{length}: {:?}", inspect(&component).err());
         assert!(inspect(&component).is_err(), "{length}");
         assert!(lab.load(&component).is_err(), "{length}");
     }
@@ -199,7 +199,7 @@ fn code_that_is_nested_deeply_is_compiled_or_refused() {
         return;
     }
     let lab = Lab::new();
-    for depth in [1_000, 100_000] {
+    for depth in [1_000, 30_000] {
         let attacker = body(&format!(
             "{} {}",
             "block ".repeat(depth),

@@ -1,13 +1,12 @@
-//! Loops (E1), recursion (E4), long instructions (E5) and waiting (E6): whatever a
-//! guest does with its time, it has so many milliseconds of it.
+//! Loops (E1), recursion (E4) and long instructions (E5): whatever a guest does with
+//! its time, it has so many milliseconds of it.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use keyward::engine::{Body, LoadError, PolicyBody, PolicyStop, Profile, Verdict};
+use keyward::engine::{LoadError, PolicyStop, Profile, Verdict};
 use keyward_tests::policy_file;
 use serde_json::json;
 
@@ -15,9 +14,9 @@ use crate::attacker::{Attacker, body};
 use crate::lab::{Lab, alone, endless, turn};
 
 /// As fast as a thread can: the places of loops don't depend on how long a tick is.
-const FAST: Duration = Duration::from_micros(20);
+pub(crate) const FAST: Duration = Duration::from_micros(20);
 const TICK: Duration = Duration::from_millis(1);
-const SPIN: &str = "(loop $spin (br $spin))";
+pub(crate) const SPIN: &str = "(loop $spin (br $spin))";
 
 /// A loop at each place where a guest's code runs, by name.
 fn loops() -> Vec<(&'static str, Attacker)> {
@@ -170,7 +169,7 @@ fn recursion_ends_the_guest_and_the_host_has_room_at_its_deepest_point() {
         let lab = Lab::of(profile);
         let deep = |policy: &keyward::engine::Policy, depth: u32| {
             lab.world.feed(&depth.to_le_bytes());
-            let mut exchange = lab.exchange();
+            let mut exchange = lab.exchange_with(endless(9, Arc::default()));
             let value = http::HeaderValue::from_static("there");
             exchange.request.headers.insert("x-something", value);
             lab.run_on(policy, exchange).verdict
@@ -190,28 +189,33 @@ fn recursion_ends_the_guest_and_the_host_has_room_at_its_deepest_point() {
         }
         println!("{profile}: {fits} calls deep fit the stack");
         // There, the host takes over: it returns a list, for which it calls the guest's
-        // allocator.
-        let call = "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))
-                    (call $log (i32.const 0) (i32.const 0) (i32.const 900))";
-        let calling = lab.load(&recursion(call).build()).unwrap();
-        // The same, and the allocator goes as deep as it can, once more.
-        let twice = Attacker {
-            libc: ALLOCATOR_DOWN.to_owned(),
-            realloc: "(drop (call $down (i32.const 0)))".to_owned(),
-            ..recursion(call)
-        };
-        let twice = lab.load(&twice.build()).unwrap();
-        for depth in fits - 20..=fits {
-            let ended = deep(&calling, depth);
-            assert!(matches!(ended, Ok(_) | Err(PolicyStop::Trap)), "{ended:?}");
-            assert_eq!(
-                deep(&twice, depth),
-                Err(PolicyStop::Trap),
-                "{profile} {depth}"
-            );
+        // allocator, from a call that is over at once and from one that may wait.
+        let calls = [
+            "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))
+             (call $log (i32.const 0) (i32.const 0) (i32.const 900))",
+            "(call $read-body (local.get $x) (i32.const 0) (i32.const 9) (i32.const 16))",
+        ];
+        for call in calls {
+            let calling = lab.load(&recursion(call).build()).unwrap();
+            // The same, and the allocator goes as deep as it can, once more.
+            let twice = Attacker {
+                libc: ALLOCATOR_DOWN.to_owned(),
+                realloc: "(drop (call $down (i32.const 0)))".to_owned(),
+                ..recursion(call)
+            };
+            let twice = lab.load(&twice.build()).unwrap();
+            for depth in fits - 20..=fits {
+                let ended = deep(&calling, depth);
+                assert!(matches!(ended, Ok(_) | Err(PolicyStop::Trap)), "{ended:?}");
+                assert_eq!(
+                    deep(&twice, depth),
+                    Err(PolicyStop::Trap),
+                    "{profile} {depth}"
+                );
+            }
+            // Control: where there is room, the host returns the list.
+            assert!(deep(&calling, fits / 2).is_ok());
         }
-        // Control: where there is room, the host returns the list.
-        assert!(deep(&calling, fits / 2).is_ok());
     }
 }
 
@@ -291,153 +295,4 @@ fn one_instruction_over_all_memory_is_bounded_by_the_size_of_memory() {
             );
         }
     }
-}
-
-/// Waits for the request's body, and tells what came of it: 0, or 256 and the failure.
-fn waits_for_the_body() -> Vec<u8> {
-    body(
-        "(call $read-body (local.get $x) (i32.const 0) (i32.const 100) (i32.const 16))
-         (if (i32.load8_u (i32.const 16))
-           (then (call $tell (i32.add (i32.const 256) (i32.load8_u (i32.const 20)))))
-           (else (call $tell (i32.const 0))))",
-    )
-    .build()
-}
-
-/// A body that never comes.
-struct Never;
-
-impl hyper::body::Body for Never {
-    type Data = bytes::Bytes;
-    type Error = keyward::engine::BodyFailure;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
-        Poll::Pending
-    }
-}
-
-const UNAVAILABLE_BODY: i32 = 256 + 3;
-
-#[test]
-fn a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on() {
-    let lab = Lab::new();
-    let waiting = lab.load(&waits_for_the_body()).unwrap();
-    let honest = lab.load(&body("").build()).unwrap();
-    let exchange = lab.exchange_with(PolicyBody::new(Body::new(Never)));
-    let mut call = pin!(lab.call(&waiting, exchange));
-    assert!(turn(call.as_mut()).is_pending());
-    for _ in 0..1_999 {
-        lab.world.pass(1);
-        lab.engine.tick();
-        assert!(turn(call.as_mut()).is_pending());
-    }
-    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
-    lab.world.pass(1);
-    // The ticks of others went by while it waited, and they cost it one turn.
-    assert!(turn(call.as_mut()).is_pending());
-    let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
-        panic!("it waits for longer than it may");
-    };
-    // Waiting is not computing: the guest goes on, and learns that nothing came.
-    assert_eq!(verdict, Ok(Verdict::Proceed));
-    let told = exchange.variable("guest", "told").unwrap();
-    assert_eq!(told.as_ref(), UNAVAILABLE_BODY.to_le_bytes());
-}
-
-#[test]
-fn control_a_body_that_comes_is_read() {
-    let lab = Lab::new();
-    let waiting = lab.load(&waits_for_the_body()).unwrap();
-    let exchange = lab.exchange_with(endless(10, Arc::new(AtomicU64::new(0))));
-    assert_eq!(lab.run_on(&waiting, exchange).told(), Some(0));
-}
-
-#[test]
-fn many_waits_in_a_row_have_one_time_together() {
-    let lab = Lab::new();
-    // Eight requests to a backend that never answers.
-    let attacker = Attacker {
-        main: r#"(data (i32.const 0) "billingGET/")"#.to_owned(),
-        ..body(
-            "(loop $again
-               (call $request (i32.const 0) (i32.const 7) (i32.const 7) (i32.const 3)
-                 (i32.const 10) (i32.const 1) (i32.const 16))
-               (call $send (i32.load (i32.const 20)) (i32.const 32))
-               (local.set $j (i32.add (local.get $j) (i32.load8_u (i32.const 32))))
-               (local.set $i (i32.add (local.get $i) (i32.const 1)))
-               (br_if $again (i32.lt_u (local.get $i) (i32.const 8))))
-             (call $tell (local.get $j))",
-        )
-    };
-    let policy = lab.load(&attacker.build()).unwrap();
-    let mut call = pin!(lab.call(&policy, lab.exchange()));
-    assert!(turn(call.as_mut()).is_pending());
-    lab.world.pass(2_000);
-    let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
-        panic!("it waits for longer than it may");
-    };
-    assert_eq!(verdict, Ok(Verdict::Proceed));
-    let told = exchange.variable("guest", "told").unwrap();
-    assert_eq!(told.as_ref(), 8_i32.to_le_bytes());
-}
-
-#[test]
-fn a_disk_that_hangs_holds_no_guest_for_longer_than_its_time() {
-    let (lab, disk) = Lab::with_disk();
-    // A count that may depend on a use of a secret waits for the audit trail.
-    let attacker = Attacker {
-        main: r#"(data (i32.const 0) "mac")"#.to_owned(),
-        ..body(
-            "(call $open-mac (i32.const 0) (i32.const 3) (i32.const 16))
-             (call $sign (i32.load (i32.const 20)) (i32.const 0) (i32.const 3) (i32.const 32))
-             (call $increment (i32.const 0) (i32.const 3) (i32.const 1) (i32.const 60) (i32.const 48))
-             (call $tell (i32.load8_u (i32.const 48)))",
-        )
-    };
-    let policy = lab.load(&attacker.build()).unwrap();
-    disk.hang();
-    {
-        let mut call = pin!(lab.call(&policy, lab.exchange()));
-        assert!(turn(call.as_mut()).is_pending());
-        disk.wait_until_someone_waits();
-        lab.world.pass(2_000);
-        let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
-            panic!("it waits for longer than it may");
-        };
-        assert_eq!(verdict, Ok(Verdict::Proceed));
-        let told = exchange.variable("guest", "told").unwrap();
-        assert_eq!(told.as_ref(), 1_i32.to_le_bytes());
-    }
-    disk.work();
-    // Control: a disk that works lets it count.
-    assert_eq!(lab.run(&policy).told(), Some(0));
-}
-
-#[test]
-fn a_call_that_is_given_up_leaves_its_sandbox_to_others() {
-    let lab = Lab::with(|engine| engine.concurrent_calls = 1);
-    let waiting = lab.load(&waits_for_the_body()).unwrap();
-    let spinning = lab.load(&body(SPIN).build()).unwrap();
-    let honest = lab.load(&body("").build()).unwrap();
-    let never = || lab.exchange_with(PolicyBody::new(Body::new(Never)));
-    {
-        let mut call = pin!(lab.call(&waiting, never()));
-        assert!(turn(call.as_mut()).is_pending());
-        // Control: while it has the only sandbox, there is none.
-        assert_eq!(lab.run(&honest).verdict, Err(PolicyStop::NoSlot));
-    }
-    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
-    // Given up in the middle of computing, after each number of turns.
-    lab.ticking(FAST, || {
-        for turns in 1..50 {
-            let mut call = pin!(lab.call(&spinning, lab.exchange()));
-            for _ in 0..turns {
-                assert!(turn(call.as_mut()).is_pending());
-            }
-        }
-    });
-    assert_eq!(lab.run(&honest).verdict, Ok(Verdict::Proceed));
 }

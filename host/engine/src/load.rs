@@ -247,8 +247,16 @@ impl Engine {
             Ok(code) => code,
             Err(refused) => return Err(refusal(policy, refused)),
         };
-        let component =
-            trusted::load(&tier.wasmtime, code).map_err(|_| fault(CompileFault::Garbled))?;
+        let component = trusted::load(&tier.wasmtime, code).map_err(|error| {
+            // Compiled code that can't be loaded says why: its pool has no room for it.
+            match wasmtime::Engine::detect_precompiled(code) {
+                Some(_) => LoadError::Unfit {
+                    policy: policy.clone(),
+                    detail: format!("{error:#}"),
+                },
+                None => fault(CompileFault::Garbled),
+            }
+        })?;
         if let Some((cache, key)) = &kept
             && let Some(entry) = cache::seal(vault, key, code)
         {
