@@ -10,6 +10,11 @@
 //! - A guest can't stop, crash or starve the host beyond its [`Limits`]: time by
 //!   epochs, memory and tables by a limiter over their sum, host calls, handles,
 //!   uses of secrets, log lines and bytes by budgets.
+//! - Each policy runs in one of three [`Profile`]s, each with slots of its own, and
+//!   no policy can have all of them.
+//! - Compiled code is loaded only as this process's [`Compiler`] made it or as the
+//!   vault's code over it says; the one function that has to be believed for it is
+//!   the only `unsafe` one.
 //! - Uses of secrets go through [`keyward_vault::Vault::permit`] and nowhere
 //!   else. No value of a secret is ever in this crate's hands.
 //!
