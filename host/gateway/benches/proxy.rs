@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::service::service_fn;
@@ -224,7 +224,7 @@ where
     F: Fn(SocketAddr, Request<Incoming>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<B>> + Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let listener = TcpListener::bind(address).await.unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -295,9 +295,12 @@ async fn proxy(mode: &str, backend: SocketAddr, address: &str) {
             let request =
                 request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
             if native {
-                native_attach(&keyward, &identity, route, request).await
+                let answer = native_attach(&keyward, &identity, route, request).await;
+                answer.map(Either::Left)
             } else {
-                keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await
+                let answer =
+                    keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await;
+                answer.map(Either::Right)
             }
         }
     })
