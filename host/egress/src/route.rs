@@ -212,7 +212,8 @@ impl Route {
     }
 
     /// The same route, with at most this many connections (at least 1) for requests
-    /// with a credential, and as many for others. 1024 at first.
+    /// with a credential, and as many for others. 1024 at first. One that has
+    /// switched protocols no longer counts.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         let max_connections = max_connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);

@@ -425,10 +425,13 @@ async fn in_time<T>(
     let due = || match &progress {
         // The backend would take more, and the client does not give it.
         Some(progress) if progress.is_waiting() => (
-            progress.last() + timeouts.request_body,
+            progress.last().max(start) + timeouts.request_body,
             EgressError::RequestTimedOut,
         ),
-        Some(progress) => (progress.last() + timeouts.response, EgressError::TimedOut),
+        Some(progress) => (
+            progress.last().max(start) + timeouts.response,
+            EgressError::TimedOut,
+        ),
         None => (start + timeouts.response, EgressError::TimedOut),
     };
     let mut answer = std::pin::pin!(answer);

@@ -175,7 +175,8 @@ async fn a_value_in_any_place_of_an_answer_is_stopped_or_left_out() {
     let head = "HTTP/1.1 200 OK\r\n";
     let chunked = "transfer-encoding: chunked\r\ntrailer: x-echo\r\n\r\n2";
     // What the answer is, and whether the place is one that is passed on at all.
-    let places: [(&str, Box<dyn Fn(&str) -> String + Send + Sync>, bool); 11] = [
+    type Echo = Box<dyn Fn(&str) -> String + Send + Sync>;
+    let places: [(&str, Echo, bool); 11] = [
         (
             "body",
             Box::new(move |key| format!("{head}content-length: {}\r\n\r\n{key}", key.len())),

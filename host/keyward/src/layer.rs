@@ -273,7 +273,7 @@ where
     S: Service<Request<Body>, Response = Response<R>>,
     R: http_body::Body<Data = Bytes> + Send + 'static,
 {
-    let (mut story, went) = story.to_backend().await;
+    let (mut story, went) = story.until_backend().await;
     match went {
         Ok(Went::On) => {}
         Ok(Went::Answered) => return story.conclude(None).await,

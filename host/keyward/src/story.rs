@@ -133,7 +133,7 @@ impl<'a> Story<'a> {
 
     /// Inbound, backend, the backend itself, outbound.
     async fn through(self) -> (Self, Option<Failure>) {
-        let (mut story, went) = self.to_backend().await;
+        let (mut story, went) = self.until_backend().await;
         match went {
             Ok(Went::On) => {}
             Ok(Went::Answered) => return (story, None),
@@ -164,7 +164,7 @@ impl<'a> Story<'a> {
     }
 
     /// The phases before the backend is called.
-    pub(crate) async fn to_backend(self) -> (Self, Result<Went, Failure>) {
+    pub(crate) async fn until_backend(self) -> (Self, Result<Went, Failure>) {
         let (story, went) = self.phase(Phase::Inbound).await;
         match went {
             Ok(Went::On) => story.phase(Phase::Backend).await,

@@ -104,7 +104,10 @@ fn passing(length: u64, mut change: impl FnMut(u64, &mut Vec<u8>)) -> u64 {
         text.rotate_left(random.usize(..CHUNK));
         change(index, &mut text);
         match stream.push(Bytes::from(text)) {
-            Ok(_) => ControlFlow::Continue(passed += CHUNK as u64),
+            Ok(_) => {
+                passed += CHUNK as u64;
+                ControlFlow::Continue(())
+            }
             Err(_) => ControlFlow::Break(()),
         }
     });
