@@ -3,5 +3,6 @@
 //! there fails closed.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod dialer;
 mod layer;
 mod reload;

@@ -70,7 +70,7 @@ async fn a_policy_that_takes_all_memory_is_stopped_at_its_limit() {
     let (_, ended) = attack("grow").await;
     assert!(matches!(
         ended.unwrap_err(),
-        PolicyStop::Trap | PolicyStop::Deadline(_)
+        PolicyStop::Memory { .. } | PolicyStop::Deadline(_)
     ));
 }
 

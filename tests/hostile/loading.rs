@@ -5,6 +5,8 @@ use keyward::names::PolicyName;
 use keyward_tests::{Backend, TestGateway, policy_file};
 use serde_json::json;
 
+use crate::lab::Lab;
+
 async fn load(component: &[u8], settings: Option<serde_json::Value>) -> Result<(), LoadError> {
     let backend = Backend::start().await;
     let gateway = TestGateway::builder()
@@ -37,28 +39,9 @@ async fn what_is_no_component_is_refused() {
 }
 
 #[tokio::test]
-async fn a_component_that_imports_anything_else_is_refused() {
-    for import in [
-        "wasi:filesystem/types@0.2.0",
-        "keyward:policy/secrets@0.2.0",
-        "env",
-    ] {
-        let text = format!(r#"(component (import "{import}" (instance)))"#);
-        let said = refused(&text.replace("\"env\"", "\"env:env/env\"")).await;
-        assert!(said.contains("which no policy can have"), "{said}");
-    }
-}
-
-#[tokio::test]
 async fn a_component_without_a_phase_is_refused() {
     let said = refused("(component)").await;
     assert!(said.contains("exports no phase"), "{said}");
-}
-
-#[tokio::test]
-async fn a_component_with_resources_of_its_own_is_refused() {
-    let said = refused("(component (type (resource (rep i32))))").await;
-    assert!(said.contains("resource types of its own"), "{said}");
 }
 
 #[tokio::test]
@@ -109,15 +92,17 @@ async fn an_attack_while_settings_are_read_ends_the_loading_and_nothing_else() {
     );
 }
 
-#[tokio::test]
-async fn flipped_bits_in_a_component_never_crash_the_host() {
+#[test]
+fn flipped_bits_in_a_component_never_crash_the_host() {
+    let lab = Lab::new();
     let component = std::fs::read(policy_file("attach-api-key")).unwrap();
+    lab.load(&component).map(drop).unwrap();
     let mut refused = 0;
     // A prime stride visits all parts of the file.
     for place in (0..component.len()).step_by(997) {
         let mut other = component.clone();
         other[place] ^= 0x10;
-        if load(&other, None).await.is_err() {
+        if lab.load(&other).is_err() {
             refused += 1;
         }
     }

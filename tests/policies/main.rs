@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod attach_api_key;
+mod cors;
 mod ip_filter;
 mod named_values;
+mod rate_limit;
 mod require_client_key;
 mod set_headers;
 mod sign_request;
+mod verify_webhook;
 
 #[test]
 fn every_shipped_policy_has_a_file_here() {

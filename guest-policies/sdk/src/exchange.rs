@@ -261,12 +261,14 @@ impl<'a> Exchange<'a> {
         host::set_variable(self.host, name, value.as_ref())
     }
 
-    /// Adds `by` to a counter of this policy and returns its new value. A counter
-    /// lives for a fixed window, 1 to 86400 seconds from its first increment, and
-    /// is shared by all exchanges on this node.
+    /// Adds `by` to a counter of this policy and returns its new value; adding 0
+    /// reads it. A counter lives for a fixed window, 1 to 86400 seconds from its
+    /// first increment, and is shared by all exchanges on this node. A policy has
+    /// room for some 65,000; beyond that a new counter takes the place of one that
+    /// has counted little.
     ///
     /// # Errors
-    /// [`Failure::Invalid`], [`Failure::Limit`], [`Failure::Unavailable`].
+    /// [`Failure::Invalid`], [`Failure::Unavailable`].
     pub fn increment(&self, name: &str, by: u32, window_seconds: u32) -> Result<u64, Failure> {
         host::increment(self.host, name, by, window_seconds)
     }

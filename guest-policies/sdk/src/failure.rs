@@ -16,7 +16,7 @@ pub enum Failure {
     WrongPhase,
     /// A malformed name or value, or one that the host writes itself.
     Invalid,
-    /// A limit is reached: calls, headers, bytes, counters.
+    /// A limit is reached: calls, headers, bytes.
     Limit,
     /// The budget of uses of secrets is spent.
     Exhausted,

@@ -66,7 +66,7 @@ pub struct MacSigner<'a> {
 }
 
 impl MacSigner<'_> {
-    /// The code of a message of at most 64 KiB: 32, 48 or 64 bytes, as fixed when
+    /// The code of a message of at most 512 KiB: 32, 48 or 64 bytes, as fixed when
     /// the key was stored.
     ///
     /// # Errors

@@ -54,7 +54,8 @@ pub(crate) struct State {
     pub(crate) attached: Vec<String>,
     pub(crate) variables: BTreeMap<String, Vec<u8>>,
     pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
-    pub(crate) counters: BTreeMap<String, u64>,
+    /// The value of each, and when it ends.
+    pub(crate) counters: BTreeMap<String, (u64, u64)>,
     pub(crate) log: Vec<(Level, String)>,
     pub(crate) now: u64,
     pub(crate) random: u8,

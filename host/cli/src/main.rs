@@ -165,7 +165,18 @@ enum Command {
     Man(man::Man),
 }
 
+/// With this and nothing else, the command compiles a policy for a gateway that runs:
+/// the gateway starts itself so. It is for nobody's hands, so it has no help.
+const COMPILE: &str = "compile-policy";
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == COMPILE) && arguments.next().is_none() {
+        return match keyward::compile_as_child() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let CommandLine { common, command } = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {

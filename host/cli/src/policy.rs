@@ -245,6 +245,7 @@ fn text(described: &Described, component: &Path, snippets: &[String]) -> String 
         phases,
         takes_settings,
         manifest,
+        declares,
         ..
     } = &described.inspection;
     let mut lines = Vec::new();
@@ -270,6 +271,7 @@ fn text(described: &Described, component: &Path, snippets: &[String]) -> String 
         "can reach",
         list(imports.iter().map(|import| interface(import)), "nothing"),
     );
+    line("profile", declares.profile().to_string());
     line(
         "settings",
         if *takes_settings { "taken" } else { "none" }.to_owned(),
@@ -319,6 +321,7 @@ fn to_json(
         phases,
         takes_settings,
         manifest,
+        declares,
         ..
     } = &described.inspection;
     json!({
@@ -329,6 +332,7 @@ fn to_json(
         "imports": imports,
         "exports": exports,
         "takes-settings": takes_settings,
+        "profile": declares.profile().as_str(),
         "manifest": manifest.as_ref().ok(),
         "not-granted": snippets,
         "problems": problems,

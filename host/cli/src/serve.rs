@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use keyward::ChildCompiler;
 use keyward::vault::KeySource;
 use keyward_gateway::Gateway;
 use keyward_gateway::assemble::OpenError;
@@ -128,15 +129,20 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
     let (mut terminate, mut interrupt, hangup) =
         signals.map_err(|error: std::io::Error| Failure::io(error, "can't wait for signals"))?;
     let actor = actor(Some("start"));
-    let gateway = tokio::task::spawn_blocking(move || Gateway::open(config, key, &actor))
-        .await
-        .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
-        .map_err(open_failure)?;
+    let gateway = tokio::task::spawn_blocking(move || {
+        // This very program, whatever is installed in its place meanwhile.
+        let compiler = Arc::new(ChildCompiler::this_program([crate::COMPILE]));
+        Gateway::open_with(config, key, &actor, compiler)
+    })
+    .await
+    .map_err(|_| Failure::new("the gateway stopped while it was being opened"))?
+    .map_err(open_failure)?;
     let bound = gateway
         .bind()
         .await
         .map_err(|error| Failure::from(anyhow::Error::new(error)))?;
-    tracing::info!(address = %bound.address(), pid = std::process::id(), "serving");
+    let admin = bound.admin_address().map(tracing::field::display);
+    tracing::info!(address = %bound.address(), admin, pid = std::process::id(), "serving");
     let reloading = tokio::spawn(reload_on(hangup, Arc::clone(bound.gateway())));
     tell(&[NotifyState::Ready]);
     let stop = async {

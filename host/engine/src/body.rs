@@ -5,10 +5,14 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
+
+/// Parts that are together no larger than this become one.
+const SMALL_PART: usize = 4 << 10;
+const EMPTY_PARTS_IN_A_TURN: u32 = 64;
 
 /// A body as the engine takes and gives it.
 pub type Body = UnsyncBoxBody<Bytes, BodyFailure>;
@@ -102,20 +106,28 @@ impl PolicyBody {
     }
 
     /// The next part after `cursor`, at most `max` bytes; holds at most `most`
-    /// bytes in all. Cancel-safe: what has been read from the source is held.
+    /// bytes in all, and what one part has beyond. Cancel-safe: what has been read
+    /// from the source is held.
     pub(crate) async fn pull(&mut self, cursor: &mut Cursor, max: usize, most: usize) -> Pulled {
+        let mut empty = 0_u32;
         loop {
+            let last = cursor.chunk.saturating_add(1) >= self.held.len();
+            if last && self.held_bytes > most {
+                return Pulled::Limit;
+            }
             if let Some(chunk) = self.held.get(cursor.chunk) {
                 let left = chunk.len().saturating_sub(cursor.offset);
-                if left == 0 {
+                if left > 0 {
+                    let take = left.min(max.max(1));
+                    let part = chunk.slice(cursor.offset..cursor.offset + take);
+                    cursor.offset += take;
+                    return Pulled::Part(part);
+                }
+                if !last {
                     cursor.chunk += 1;
                     cursor.offset = 0;
                     continue;
                 }
-                let take = left.min(max.max(1));
-                let part = chunk.slice(cursor.offset..cursor.offset + take);
-                cursor.offset += take;
-                return Pulled::Part(part);
             }
             let Some(rest) = self.rest.as_mut() else {
                 return Pulled::End;
@@ -127,13 +139,15 @@ impl PolicyBody {
                     return Pulled::Broken;
                 }
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => {
-                        self.held_bytes = self.held_bytes.saturating_add(data.len());
-                        self.held.push(data);
-                        if self.held_bytes > most {
-                            return Pulled::Limit;
+                    Ok(data) if data.is_empty() => {
+                        // A source that is always ready and gives nothing must not
+                        // keep the thread for itself.
+                        empty = empty.wrapping_add(1);
+                        if empty.is_multiple_of(EMPTY_PARTS_IN_A_TURN) {
+                            let_others_run().await;
                         }
                     }
+                    Ok(data) => self.hold(data),
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
                             self.trailers = Some(trailers);
@@ -141,6 +155,27 @@ impl PolicyBody {
                     }
                 },
             }
+        }
+    }
+
+    /// Keeps a part. Small ones are joined: each part costs memory of its own, and
+    /// the other side decides how small it makes them.
+    fn hold(&mut self, data: Bytes) {
+        self.held_bytes = self.held_bytes.saturating_add(data.len());
+        match self.held.last_mut() {
+            Some(last) if last.len().saturating_add(data.len()) <= SMALL_PART => {
+                let mut joined = match std::mem::take(last).try_into_mut() {
+                    Ok(own) => own,
+                    Err(shared) => {
+                        let mut own = BytesMut::with_capacity(SMALL_PART);
+                        own.extend_from_slice(&shared);
+                        own
+                    }
+                };
+                joined.extend_from_slice(&data);
+                *last = joined.freeze();
+            }
+            _ => self.held.push(data),
         }
     }
 
@@ -164,6 +199,19 @@ impl PolicyBody {
             .boxed_unsync(),
         }
     }
+}
+
+/// Ends the turn of the task under way; it is next in line again at once.
+async fn let_others_run() {
+    let mut had = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut had, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 struct HeldBody {

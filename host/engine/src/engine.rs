@@ -1,25 +1,32 @@
-//! The engine: one wasmtime engine, one linker, what all policies share.
+//! The engine: what all policies share, and one wasmtime engine with its linker for
+//! each profile that is used.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use keyward_names::PolicyName;
 use keyward_vault::Vault;
 use wasmtime::component::Linker;
 
 use crate::bindings::Imports;
+use crate::cache;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
-use crate::limits::Limits;
+use crate::profile::Profile;
 use crate::state::{CallState, HasCallState};
 
 /// Runs policies. Cheap to share behind an `Arc`; all methods take `&self`.
 pub struct Engine {
-    pub(crate) wasmtime: wasmtime::Engine,
-    pub(crate) linker: Linker<CallState>,
+    /// In the order of [`Profile::ALL`]; each is made when the first policy needs it.
+    tiers: [OnceLock<Arc<Tier>>; 3],
+    making: Mutex<()>,
+    admissions: Mutex<HashMap<PolicyName, Weak<Admission>>>,
+    pub(crate) config: EngineConfig,
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "guest-debug")]
     pub(crate) memory_observer: Option<MemoryObserver>,
-    debuggable: bool,
 }
 
 /// What every call needs of the engine. On cache lines of its own: the count of an
@@ -29,7 +36,40 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
     pub(crate) counters: Counters,
-    pub(crate) limits: Limits,
+}
+
+/// A profile in use.
+pub(crate) struct Tier {
+    pub(crate) profile: Profile,
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) linker: Linker<CallState>,
+    /// What compiled code must have been made for.
+    pub(crate) fingerprint: Vec<u8>,
+}
+
+/// How many calls of the policies with one name may be under way, and are.
+#[repr(align(128))]
+pub(crate) struct Admission {
+    most: AtomicU32,
+    under_way: AtomicU32,
+}
+
+/// A call that was let in. Dropping it lets the next one in.
+pub(crate) struct Admitted<'a>(&'a Admission);
+
+impl Admission {
+    /// Lets a call in; none if as many are under way as there may be.
+    pub(crate) fn admit(&self) -> Option<Admitted<'_>> {
+        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(self);
+        (before < self.most.load(Ordering::Relaxed)).then_some(admitted)
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Called with each memory of an instance after its call, before it is dropped.
@@ -42,26 +82,65 @@ impl Engine {
     ///
     /// Errors: the machine can't run it (address space, unsupported CPU).
     pub fn new(config: &EngineConfig, vault: Arc<Vault>) -> Result<Self, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&config.wasmtime())
-            .map_err(|error| EngineError(format!("{error:#}")))?;
-        let mut linker = Linker::new(&wasmtime);
-        Imports::add_to_linker::<CallState, HasCallState>(&mut linker, |state| state)
-            .map_err(|error| EngineError(format!("{error:#}")))?;
-        Ok(Engine {
-            wasmtime,
-            linker,
+        let engine = Engine {
+            tiers: Default::default(),
+            making: Mutex::default(),
+            admissions: Mutex::default(),
+            config: config.clone(),
             shared: Arc::new(Shared {
                 vault,
                 counters: Counters::default(),
-                limits: config.limits.clone(),
             }),
             #[cfg(feature = "guest-debug")]
             memory_observer: None,
-            #[cfg(feature = "guest-debug")]
-            debuggable: config.guest_debug,
-            #[cfg(not(feature = "guest-debug"))]
-            debuggable: false,
-        })
+        };
+        // Whether the machine can run it shows now rather than with a policy.
+        engine.tier(Profile::Lean)?;
+        Ok(engine)
+    }
+
+    /// The engine of a profile, made if there is none yet.
+    pub(crate) fn tier(&self, profile: Profile) -> Result<Arc<Tier>, EngineError> {
+        let place = &self.tiers[profile as usize];
+        if let Some(tier) = place.get() {
+            return Ok(Arc::clone(tier));
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tier) = place.get() {
+            return Ok(Arc::clone(tier));
+        }
+        let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
+        let wasmtime = wasmtime::Engine::new(&self.config.running(profile)).map_err(failed)?;
+        let mut linker = Linker::new(&wasmtime);
+        Imports::add_to_linker::<CallState, HasCallState>(&mut linker, |state| state)
+            .map_err(failed)?;
+        let tier = Tier {
+            profile,
+            fingerprint: cache::fingerprint(&wasmtime),
+            wasmtime,
+            linker,
+        };
+        Ok(Arc::clone(place.get_or_init(|| Arc::new(tier))))
+    }
+
+    /// What counts the calls of the policies with that name, of which `most` may be
+    /// under way from now on.
+    pub(crate) fn admission(&self, policy: &PolicyName, most: u32) -> Arc<Admission> {
+        let mut admissions = self
+            .admissions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(admission) = admissions.get(policy).and_then(Weak::upgrade) {
+            admission.most.store(most, Ordering::Relaxed);
+            return admission;
+        }
+        admissions.retain(|_, admission| admission.strong_count() > 0);
+        let admission = Arc::new(Admission {
+            most: AtomicU32::new(most),
+            under_way: AtomicU32::new(0),
+        });
+        admissions.insert(policy.clone(), Arc::downgrade(&admission));
+        admission
     }
 
     /// Lets a test read each guest's memory after each call. Only with
@@ -76,14 +155,16 @@ impl Engine {
     /// Whether guests are compiled so that a debugger can read their memory.
     /// Whoever serves real traffic must refuse to when this is true.
     pub fn is_debuggable(&self) -> bool {
-        self.debuggable
+        self.config.code(Profile::Lean).debug
     }
 
     /// Advances the engine's clock of computing time by a millisecond. Someone
     /// must call it every millisecond, or runaway guests are not stopped.
     /// Async-signal-safe, lock-free.
     pub fn tick(&self) {
-        self.wasmtime.increment_epoch();
+        for tier in self.tiers.iter().filter_map(OnceLock::get) {
+            tier.wasmtime.increment_epoch();
+        }
     }
 
     /// The vault that permits come from.

@@ -2,7 +2,10 @@
 
 use keyward_names::PolicyName;
 
+use crate::compile::CompileFault;
+use crate::limits::LimitFault;
 use crate::manifest::ManifestError;
+use crate::profile::Profile;
 
 /// The engine itself could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,43 @@ pub enum LoadError {
         /// Why.
         stop: PolicyStop,
     },
+    /// It declares more than its profile has room for.
+    #[error(
+        "policy \"{policy}\" does not fit the profile {profile}: {what}{}",
+        larger(*profile)
+    )]
+    Profile {
+        /// Which policy.
+        policy: PolicyName,
+        /// The profile that it was to run in.
+        profile: Profile,
+        /// What there is no room for.
+        what: String,
+    },
+    /// A limit of its own is out of bounds.
+    #[error("policy \"{policy}\": {source}")]
+    Limit {
+        /// Which policy.
+        policy: PolicyName,
+        /// Which limit.
+        source: LimitFault,
+    },
+    /// The compiler gave no answer.
+    #[error("policy \"{policy}\" could not be compiled: {source}")]
+    Compile {
+        /// Which policy.
+        policy: PolicyName,
+        /// Why.
+        source: CompileFault,
+    },
+    /// The machine has no room for the profile that it needs.
+    #[error("policy \"{policy}\": {source}")]
+    Engine {
+        /// Which policy.
+        policy: PolicyName,
+        /// Why.
+        source: EngineError,
+    },
     /// The sandbox can't take it: too many instances, memories or tables.
     #[error("policy \"{policy}\" does not fit the sandbox: {detail}")]
     Unfit {
@@ -103,6 +143,14 @@ pub enum LoadError {
         /// What does not fit.
         detail: String,
     },
+}
+
+fn larger(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Lean => "; give it the profile standard or large",
+        Profile::Standard => "; give it the profile large",
+        Profile::Large => "",
+    }
 }
 
 /// Why a call of a phase ended without a verdict.
@@ -120,10 +168,19 @@ pub enum PolicyStop {
     /// It handed over more bytes in one call than the host takes.
     #[error("handed over too many bytes in one call")]
     CallBytes,
-    /// It trapped: unreachable code, out of bounds, out of memory, a panic.
+    /// It trapped after it was refused more memory.
+    #[error("wanted more than {bytes} bytes of memory, in the profile {profile}")]
+    Memory {
+        /// What it may have.
+        bytes: usize,
+        /// The profile that it runs in; a larger one may have more.
+        profile: Profile,
+    },
+    /// It trapped: unreachable code, out of bounds, a panic.
     #[error("trapped")]
     Trap,
-    /// No slot for an instance was free.
+    /// No slot for an instance was free, or as many calls of the policy were under
+    /// way as there may be.
     #[error("found no free sandbox")]
     NoSlot,
     /// It said `respond` without having made a response.

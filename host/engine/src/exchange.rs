@@ -10,6 +10,7 @@ use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
 use crate::outside::Outside;
+use crate::report::StopReport;
 use crate::tls::ClientTls;
 
 /// A part of an exchange's life in which policies run.
@@ -125,6 +126,7 @@ pub struct Exchange {
     pub(crate) variables: Vec<Variable>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u64,
+    pub(crate) reports: Vec<StopReport>,
     /// A policy made the response itself.
     pub(crate) responded: bool,
 }
@@ -159,6 +161,7 @@ impl Exchange {
             variables: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
+            reports: Vec::new(),
             responded: false,
         }
     }
@@ -207,18 +210,22 @@ impl Exchange {
             }
             Err(unavailable) => {
                 self.logs.clear();
+                self.reports.clear();
                 Err(unavailable)
             }
         }
     }
 
-    /// Writes the log lines that nothing holds back any more.
+    /// Writes the log lines and reports that nothing holds back any more.
     pub fn flush_logs(&mut self) {
         if !self.ledger.is_settled() {
             return;
         }
         for line in self.logs.drain(..) {
             self.outside.log(&line);
+        }
+        for report in self.reports.drain(..) {
+            self.outside.stopped(&report);
         }
     }
 

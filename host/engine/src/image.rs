@@ -5,144 +5,94 @@
 //! written back into the component's data segments.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use keyward_names::PolicyName;
 use wasmtime::component::{Component, Instance, Lift, Linker};
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use crate::bindings::configured::ConfiguredPolicyIndices;
+use crate::compile::Refused;
 use crate::dense::join_segments;
-use crate::engine::Engine;
-use crate::error::{LoadError, PolicyStop};
 
 /// Times the computing time of an exchange that `configure` may take.
 const PATIENCE: u32 = 20;
+/// Instructions that count as a millisecond of it.
+const INSTRUCTIONS: u64 = 1_000_000;
 
-struct Configuring {
-    limits: StoreLimits,
-    ticks: u32,
+/// What `configure` gets.
+pub(crate) struct Configured<'a> {
+    /// The settings as JSON.
+    pub(crate) settings: &'a str,
+    pub(crate) cpu_milliseconds: u32,
+    pub(crate) memory_bytes: usize,
+    pub(crate) table_elements: usize,
 }
 
-impl Engine {
-    /// The component with its settings read.
-    ///
-    /// Errors: the policy refuses the settings, stops, or can't be snapshotted.
-    pub(crate) fn configured_image(
-        &self,
-        policy: &PolicyName,
-        component: &[u8],
-        settings: Option<&serde_json::Value>,
-    ) -> Result<Vec<u8>, LoadError> {
-        // The library that takes the snapshot was written for components that
-        // their owner trusts. What it does not expect must not end the host.
-        let image = AssertUnwindSafe(|| self.configure(policy, component, settings));
-        catch_unwind(image).unwrap_or_else(|_| {
-            Err(LoadError::Unfit {
-                policy: policy.clone(),
-                detail: "no image can be made of it".to_owned(),
-            })
-        })
-    }
+/// The component with its settings read.
+///
+/// Errors: the policy refuses the settings, stops, or can't be snapshotted.
+/// Panics: perhaps, if the snapshot meets what it does not expect.
+pub(crate) fn configured(
+    engine: &Engine,
+    component: &[u8],
+    with: &Configured<'_>,
+) -> Result<Vec<u8>, Refused> {
+    let unfit = |error: wasmtime::Error| Refused::Unfit(format!("{error:#}"));
+    let wizer = Wizer::new();
+    let (context, instrumented) = wizer.instrument_component(component).map_err(unfit)?;
+    let compiled = Component::new(engine, &instrumented).map_err(unfit)?;
+    let mut linker = Linker::<StoreLimits>::new(engine);
+    // The imports were checked by name; here each of them refuses.
+    linker
+        .define_unknown_imports_as_traps(&compiled)
+        .map_err(unfit)?;
+    let pre = linker.instantiate_pre(&compiled).map_err(unfit)?;
+    let indices = ConfiguredPolicyIndices::new(&pre).map_err(unfit)?;
 
-    fn configure(
-        &self,
-        policy: &PolicyName,
-        component: &[u8],
-        settings: Option<&serde_json::Value>,
-    ) -> Result<Vec<u8>, LoadError> {
-        let empty = serde_json::Value::Object(serde_json::Map::new());
-        let settings = settings.unwrap_or(&empty).to_string();
-        let unfit = |error: wasmtime::Error| LoadError::Unfit {
-            policy: policy.clone(),
-            detail: format!("{error:#}"),
-        };
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(with.memory_bytes)
+        .table_elements(with.table_elements)
+        .build();
+    let mut store = Store::new(engine, limits);
+    store.limiter(|limits| limits);
+    let most = with.cpu_milliseconds.saturating_mul(PATIENCE);
+    let fuel = u64::from(most).saturating_mul(INSTRUCTIONS);
+    store.set_fuel(fuel).map_err(unfit)?;
 
-        let wizer = Wizer::new();
-        let (context, instrumented) = wizer.instrument_component(component).map_err(unfit)?;
-        let compiled = Component::new(&self.wasmtime, &instrumented).map_err(unfit)?;
-        let mut linker = Linker::<Configuring>::new(&self.wasmtime);
-        // The imports were checked by name; here each of them refuses.
-        linker
-            .define_unknown_imports_as_traps(&compiled)
-            .map_err(unfit)?;
-        let pre = linker.instantiate_pre(&compiled).map_err(unfit)?;
-        let indices = ConfiguredPolicyIndices::new(&pre).map_err(unfit)?;
-
-        let most = self.shared.limits.cpu_milliseconds.saturating_mul(PATIENCE);
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(self.shared.limits.memory_bytes)
-            .table_elements(self.shared.limits.table_elements)
-            .build();
-        let mut store = Store::new(&self.wasmtime, Configuring { limits, ticks: 0 });
-        store.limiter(|state| &mut state.limits);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |mut state| {
-            let state = state.data_mut();
-            state.ticks += 1;
-            Ok(if state.ticks > most {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Continue(1)
-            })
-        });
-
-        let ran = finish::<wasmtime::Result<_>>(async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            let guest = indices.load(&mut store, &instance)?;
-            let answer = guest
-                .keyward_policy_configuration()
-                .call_configure(&mut store, &settings)
-                .await?;
-            Ok((instance, answer))
-        });
-        let (instance, answer) = match ran {
-            Some(Ok(ran)) => ran,
-            _ => {
-                let stop = if store.data().ticks > most {
-                    PolicyStop::Deadline(most)
-                } else {
-                    PolicyStop::Trap
-                };
-                return Err(LoadError::Configure {
-                    policy: policy.clone(),
-                    stop,
-                });
-            }
-        };
-        if let Err(reason) = answer {
-            let reason = reason
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(1000)
-                .collect();
-            return Err(LoadError::Settings {
-                policy: policy.clone(),
-                reason,
-            });
+    let ran = finish::<wasmtime::Result<_>>(async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let guest = indices.load(&mut store, &instance)?;
+        let answer = guest
+            .keyward_policy_configuration()
+            .call_configure(&mut store, with.settings)
+            .await?;
+        Ok((instance, answer))
+    });
+    let (instance, answer) = match ran {
+        Some(Ok(ran)) => ran,
+        Some(Err(error)) if error.downcast_ref() == Some(&Trap::OutOfFuel) => {
+            return Err(Refused::Deadline(most));
         }
-        let mut snapshot = Snapshot {
-            store: &mut store,
-            instance,
-        };
-        match finish(wizer.snapshot_component(&context, &mut snapshot)) {
-            Some(image) => {
-                let image = image.map_err(unfit)?;
-                Ok(join_segments(&image).unwrap_or(image))
-            }
-            None => Err(LoadError::Configure {
-                policy: policy.clone(),
-                stop: PolicyStop::Trap,
-            }),
-        }
+        _ => return Err(Refused::Trap),
+    };
+    if let Err(reason) = answer {
+        let shown = reason.chars().filter(|c| !c.is_control());
+        return Err(Refused::Settings(shown.take(1000).collect()));
     }
+    // What reads the memory out is ours.
+    store.set_fuel(u64::MAX).map_err(unfit)?;
+    let mut snapshot = Snapshot {
+        store: &mut store,
+        instance,
+    };
+    let image = finish(wizer.snapshot_component(&context, &mut snapshot)).ok_or(Refused::Trap)?;
+    let image = image.map_err(unfit)?;
+    Ok(join_segments(&image).unwrap_or(image))
 }
 
-/// Polls a future that never waits: every import traps and the epoch callback
-/// never yields. None if it waits all the same.
+/// Polls a future that never waits: every import traps and fuel never yields. None if it waits all the same.
 fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     match future
@@ -155,7 +105,7 @@ fn finish<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 struct Snapshot<'a> {
-    store: &'a mut Store<Configuring>,
+    store: &'a mut Store<StoreLimits>,
     instance: Instance,
 }
 

@@ -10,6 +10,11 @@
 //! - A guest can't stop, crash or starve the host beyond its [`Limits`]: time by
 //!   epochs, memory and tables by a limiter over their sum, host calls, handles,
 //!   uses of secrets, log lines and bytes by budgets.
+//! - Each policy runs in one of three [`Profile`]s, each with slots of its own, and
+//!   no policy can have all of them.
+//! - Compiled code is loaded only as this process's [`Compiler`] made it or as the
+//!   vault's code over it says; the one function that has to be believed for it is
+//!   the only `unsafe` one.
 //! - Uses of secrets go through [`keyward_vault::Vault::permit`] and nowhere
 //!   else. No value of a secret is ever in this crate's hands.
 //!
@@ -18,11 +23,13 @@
 //! someone must call [`Engine::tick`] every millisecond (crate `keyward` does).
 //!
 //! Start at [`Engine::load`] and [`Engine::run`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bindings;
 mod body;
+mod cache;
 mod capabilities;
+mod compile;
 mod config;
 mod counters;
 mod dense;
@@ -36,26 +43,34 @@ mod limits;
 mod load;
 mod manifest;
 mod outside;
+mod profile;
 mod query;
+mod report;
 mod run;
+mod shape;
 #[expect(
     unreachable_pub,
     reason = "the generated bindings re-export the handles"
 )]
 mod state;
 mod tls;
+mod trusted;
 
 pub use body::{Body, BodyFailure, PolicyBody};
+pub use cache::{CodeCache, CodeKey};
+pub use compile::{CompileFault, Compiler, InProcess, compile};
 pub use config::EngineConfig;
 pub use engine::Engine;
 #[cfg(feature = "guest-debug")]
 pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
 pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
-pub use inspect::{Inspection, inspect};
-pub use limits::Limits;
+pub use inspect::{Declares, Inspection, inspect};
+pub use limits::{BOUNDS, Bound, LimitFault, Limits};
 pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+pub use profile::{Profile, Sandbox, UnknownProfile};
+pub use report::{Frame, StopReport, Used};
 pub use run::{ErrorSource, Verdict};
 pub use tls::ClientTls;

@@ -8,12 +8,17 @@ use keyward_vault::{PolicyIdentity, digest_component};
 use wasmtime::component::Component;
 
 use crate::bindings::{backend, inbound, on_error, outbound};
-use crate::engine::Engine;
-use crate::error::LoadError;
+use crate::cache;
+use crate::compile::{self, CompileFault, Refused};
+use crate::engine::{Admission, Engine, Tier};
+use crate::error::{LoadError, PolicyStop};
 use crate::exchange::Phase;
 use crate::inspect::{ALLOWED_IMPORTS, Inspection, MOST_BYTES, inspect};
+use crate::limits::Limits;
 use crate::manifest::Manifest;
+use crate::profile::{Profile, Sandbox};
 use crate::state::CallState;
+use crate::trusted;
 
 /// What to load, as an operator configured it.
 pub struct PolicySource<'a> {
@@ -44,6 +49,12 @@ pub(crate) struct PolicyInner {
     pub(crate) backend: Option<backend::BackendPolicyPre<CallState>>,
     pub(crate) outbound: Option<outbound::OutboundPolicyPre<CallState>>,
     pub(crate) on_error: Option<on_error::OnErrorPolicyPre<CallState>>,
+    pub(crate) tier: Arc<Tier>,
+    pub(crate) limits: Limits,
+    /// What its limits and its profile allow.
+    pub(crate) memory_bytes: usize,
+    pub(crate) table_elements: usize,
+    pub(crate) admission: Arc<Admission>,
 }
 
 impl Policy {
@@ -62,6 +73,16 @@ impl Policy {
         &self.inner.manifest
     }
 
+    /// The sandbox that it runs in.
+    pub fn profile(&self) -> Profile {
+        self.inner.tier.profile
+    }
+
+    /// What each of its calls may use up.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
     /// The phases that it has.
     pub fn phases(&self) -> &[Phase] {
         &self.inner.phases
@@ -69,14 +90,27 @@ impl Policy {
 }
 
 impl Engine {
-    /// Checks, configures, compiles and links a component.
+    /// Checks, configures, compiles and links a component, in the sandbox that its
+    /// declarations ask for.
     ///
-    /// Compiling takes about a millisecond for each KiB of component, on the
-    /// calling thread; don't call it from an async task that others wait for.
+    /// Compiling takes about a millisecond for each KiB of component, unless the
+    /// code is kept from an earlier time; don't call it from an async task that
+    /// others wait for.
     ///
     /// Errors: see [`LoadError`]; nothing of the component runs when its imports
     /// or structure are refused.
     pub fn load(&self, source: &PolicySource<'_>) -> Result<Policy, LoadError> {
+        self.load_in(&Sandbox::default(), source)
+    }
+
+    /// The same in a sandbox of the operator's choice.
+    ///
+    /// Errors: also if the component or the limits don't fit the profile.
+    pub fn load_in(
+        &self,
+        sandbox: &Sandbox,
+        source: &PolicySource<'_>,
+    ) -> Result<Policy, LoadError> {
         let policy = &source.name;
         let inspection = check(policy, source.component)?;
         let manifest = inspection
@@ -95,9 +129,9 @@ impl Engine {
                 policy: policy.clone(),
                 source,
             })?;
-
-        let image = match (inspection.takes_settings, source.settings) {
-            (true, settings) => Some(self.configured_image(policy, source.component, settings)?),
+        let configure = match (inspection.takes_settings, source.settings) {
+            (true, Some(settings)) => Some(settings.to_string()),
+            (true, None) => Some("{}".to_owned()),
             (false, Some(_)) => {
                 return Err(LoadError::NoSettings {
                     policy: policy.clone(),
@@ -105,15 +139,49 @@ impl Engine {
             }
             (false, None) => None,
         };
-        let bytes = image.as_deref().unwrap_or(source.component);
+
+        let profile = sandbox
+            .profile
+            .unwrap_or_else(|| inspection.declares.profile());
+        if let Some(what) = inspection.declares.exceeds(profile) {
+            return Err(LoadError::Profile {
+                policy: policy.clone(),
+                profile,
+                what,
+            });
+        }
+        let limits = match &sandbox.limits {
+            Some(limits) => {
+                limits.check(profile).map_err(|source| LoadError::Limit {
+                    policy: policy.clone(),
+                    source,
+                })?;
+                limits.clone()
+            }
+            None => self.config.limits.clone(),
+        };
+        let tier = self.tier(profile).map_err(|source| LoadError::Engine {
+            policy: policy.clone(),
+            source,
+        })?;
+        let job = compile::job(
+            self.config.code(profile),
+            &limits,
+            configure,
+            source.component,
+        );
+        let component = self.compiled(policy, &tier, &job)?;
 
         let unfit = |error: wasmtime::Error| LoadError::Unfit {
             policy: policy.clone(),
             detail: format!("{error:#}"),
         };
-        let component = Component::new(&self.wasmtime, bytes).map_err(unfit)?;
-        let pre = self.linker.instantiate_pre(&component).map_err(unfit)?;
+        let pre = tier.linker.instantiate_pre(&component).map_err(unfit)?;
         let has = |phase| inspection.phases.contains(&phase);
+        let most = sandbox
+            .concurrent_calls
+            .unwrap_or(self.config.calls(profile).div_ceil(4).saturating_mul(3))
+            .max(1);
         let inner = PolicyInner {
             identity: PolicyIdentity {
                 name: policy.clone(),
@@ -139,10 +207,78 @@ impl Engine {
                 .transpose()
                 .map_err(unfit)?,
             phases: inspection.phases,
+            memory_bytes: limits.memory_in(profile),
+            table_elements: limits.elements_in(profile),
+            limits,
+            admission: self.admission(policy, most),
+            tier,
         };
         Ok(Policy {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The compiled component: what is kept, if that is the vault's, else what the
+    /// compiler makes.
+    fn compiled(
+        &self,
+        policy: &PolicyName,
+        tier: &Tier,
+        job: &[u8],
+    ) -> Result<Component, LoadError> {
+        let vault = &self.shared.vault;
+        let kept = self.config.cache.as_deref().map(|cache| {
+            let code = self.config.code(tier.profile);
+            (cache, cache::key(&tier.fingerprint, code, job))
+        });
+        if let Some((cache, key)) = &kept
+            && let Some(entry) = cache.get(key)
+            && let Some(code) = cache::open(vault, key, &entry)
+            && let Ok(component) = trusted::load(&tier.wasmtime, code)
+        {
+            return Ok(component);
+        }
+        let fault = |source: CompileFault| LoadError::Compile {
+            policy: policy.clone(),
+            source,
+        };
+        let answer = self.config.compiler.compile(job).map_err(fault)?;
+        let code = match compile::code_of(&answer).map_err(fault)? {
+            Ok(code) => code,
+            Err(refused) => return Err(refusal(policy, refused)),
+        };
+        let component = trusted::load(&tier.wasmtime, code).map_err(|error| {
+            // Compiled code that can't be loaded says why: its pool has no room for it.
+            match wasmtime::Engine::detect_precompiled(code) {
+                Some(_) => LoadError::Unfit {
+                    policy: policy.clone(),
+                    detail: format!("{error:#}"),
+                },
+                None => fault(CompileFault::Garbled),
+            }
+        })?;
+        if let Some((cache, key)) = &kept
+            && let Some(entry) = cache::seal(vault, key, code)
+        {
+            cache.put(key, &entry);
+        }
+        Ok(component)
+    }
+}
+
+fn refusal(policy: &PolicyName, refused: Refused) -> LoadError {
+    let policy = policy.clone();
+    match refused {
+        Refused::Unfit(detail) => LoadError::Unfit { policy, detail },
+        Refused::Settings(reason) => LoadError::Settings { policy, reason },
+        Refused::Deadline(milliseconds) => LoadError::Configure {
+            policy,
+            stop: PolicyStop::Deadline(milliseconds),
+        },
+        Refused::Trap | Refused::Garbled => LoadError::Configure {
+            policy,
+            stop: PolicyStop::Trap,
+        },
     }
 }
 

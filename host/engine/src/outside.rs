@@ -10,6 +10,7 @@ use keyward_vault::{Ledger, Notes};
 
 use crate::body::Body;
 use crate::exchange::LogLine;
+use crate::report::StopReport;
 
 /// A boxed future that borrows from the call it serves.
 pub type OutsideFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -87,4 +88,10 @@ pub trait Outside: Send + Sync + 'static {
     /// Writes a log line. It is called only once nothing that the line may
     /// depend on is still missing from the audit trail.
     fn log(&self, line: &LogLine);
+
+    /// Takes the report about a policy that was stopped, for its author: not for a
+    /// client. Called like [`Outside::log`]. By default nobody reads it.
+    fn stopped(&self, report: &StopReport) {
+        let _ = report;
+    }
 }

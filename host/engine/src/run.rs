@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::Policy;
+use crate::report::{self, Frame};
 use crate::state::{CallState, ExchangeHandle, Spent};
 
 /// What becomes of the exchange.
@@ -86,12 +87,16 @@ impl Engine {
             Call::Phase(phase) => phase,
             Call::OnError(_) => Phase::OnError,
         };
-        let mut store = Store::new(&self.wasmtime, self.state(policy, phase, exchange));
+        let Some(_admitted) = policy.inner.admission.admit() else {
+            return (exchange, Err(PolicyStop::NoSlot));
+        };
+        let engine = &policy.inner.tier.wasmtime;
+        let mut store = Store::new(engine, self.state(policy, phase, exchange));
         store.limiter(|state| state);
         // Before instantiation, so that a start function can't run for ever.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_tick);
-        store.set_hostcall_fuel(self.shared.limits.call_bytes);
+        store.set_hostcall_fuel(policy.inner.limits.call_bytes);
 
         let answer = invoke(&mut store, policy, call).await;
         #[cfg(feature = "guest-debug")]
@@ -102,8 +107,8 @@ impl Engine {
             Ok(wit::Verdict::Proceed) => Ok(Verdict::Proceed),
             Ok(wit::Verdict::Fail) => Ok(Verdict::Fail),
             Ok(wit::Verdict::Respond) if state.exchange.response.is_some() => Ok(Verdict::Respond),
-            Ok(wit::Verdict::Respond) => Err(PolicyStop::NoResponse),
-            Err(stop) => Err(state.stop.take().unwrap_or(stop)),
+            Ok(wit::Verdict::Respond) => Err(state.stopped(PolicyStop::NoResponse, Vec::new())),
+            Err((stop, frames)) => Err(state.stopped(stop, frames)),
         };
         state.exchange.flush_logs();
         (state.exchange, verdict)
@@ -111,7 +116,7 @@ impl Engine {
 
     fn state(&self, policy: &Policy, phase: Phase, exchange: Box<Exchange>) -> CallState {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(self.shared.limits.handles);
+        table.set_max_capacity(policy.inner.limits.handles);
         CallState {
             exchange,
             policy: Arc::clone(&policy.inner),
@@ -123,6 +128,8 @@ impl Engine {
             response_cursor: Default::default(),
             now: None,
             deadline: None,
+            outgrew: false,
+            interface: None,
             stop: None,
         }
     }
@@ -149,23 +156,27 @@ impl Engine {
 fn on_tick(mut context: StoreContextMut<'_, CallState>) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data_mut();
     state.spent.ticks += 1;
-    if state.spent.ticks > state.shared.limits.cpu_milliseconds {
-        let most = state.shared.limits.cpu_milliseconds;
+    if state.spent.ticks > state.policy.limits.cpu_milliseconds {
+        let most = state.policy.limits.cpu_milliseconds;
         return Err(state.stop(PolicyStop::Deadline(most)));
     }
     Ok(UpdateDeadline::Yield(1))
 }
 
+/// Why a guest stopped, and where it was.
+type Stopped = (PolicyStop, Vec<Frame>);
+
 async fn invoke(
     store: &mut Store<CallState>,
     policy: &Policy,
     call: Call,
-) -> Result<wit::Verdict, PolicyStop> {
+) -> Result<wit::Verdict, Stopped> {
     let exchange = || Resource::<ExchangeHandle>::new_borrow(0);
+    let no_phase = || (PolicyStop::NoPhase, Vec::new());
     let inner = &policy.inner;
     let answer = match call {
         Call::Phase(Phase::Inbound) => {
-            let pre = inner.inbound.as_ref().ok_or(PolicyStop::NoPhase)?;
+            let pre = inner.inbound.as_ref().ok_or_else(no_phase)?;
             let guest = pre
                 .instantiate_async(&mut *store)
                 .await
@@ -176,7 +187,7 @@ async fn invoke(
                 .await
         }
         Call::Phase(Phase::Backend) => {
-            let pre = inner.backend.as_ref().ok_or(PolicyStop::NoPhase)?;
+            let pre = inner.backend.as_ref().ok_or_else(no_phase)?;
             let guest = pre
                 .instantiate_async(&mut *store)
                 .await
@@ -187,7 +198,7 @@ async fn invoke(
                 .await
         }
         Call::Phase(Phase::Outbound) => {
-            let pre = inner.outbound.as_ref().ok_or(PolicyStop::NoPhase)?;
+            let pre = inner.outbound.as_ref().ok_or_else(no_phase)?;
             let guest = pre
                 .instantiate_async(&mut *store)
                 .await
@@ -197,9 +208,9 @@ async fn invoke(
                 .call_handle(store, exchange())
                 .await
         }
-        Call::Phase(Phase::OnError) => return Err(PolicyStop::NoPhase),
+        Call::Phase(Phase::OnError) => return Err(no_phase()),
         Call::OnError(source) => {
-            let pre = inner.on_error.as_ref().ok_or(PolicyStop::NoPhase)?;
+            let pre = inner.on_error.as_ref().ok_or_else(no_phase)?;
             let guest = pre
                 .instantiate_async(&mut *store)
                 .await
@@ -211,16 +222,17 @@ async fn invoke(
                 .await
         }
     };
-    answer.map_err(|_| PolicyStop::Trap)
+    answer.map_err(|error| (PolicyStop::Trap, report::frames(&error)))
 }
 
 /// Instantiation fails for want of a slot, or because the guest's start traps.
-fn not_started(error: wasmtime::Error) -> PolicyStop {
-    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+fn not_started(error: wasmtime::Error) -> Stopped {
+    let stop = if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         PolicyStop::NoSlot
     } else {
         PolicyStop::Trap
-    }
+    };
+    (stop, report::frames(&error))
 }
 
 fn to_wit(source: ErrorSource) -> wit_error::ErrorSource {

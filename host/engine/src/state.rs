@@ -1,5 +1,8 @@
 //! What a store holds during one call of a policy.
 
+use std::ffi::OsStr;
+use std::panic::Location;
+use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -13,6 +16,7 @@ use crate::engine::Shared;
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::PolicyInner;
+use crate::report::{Frame, StopReport, Used};
 
 /// The exchange has no entry in the handle table: there is one for each call.
 pub struct ExchangeHandle;
@@ -67,6 +71,7 @@ pub(crate) struct Spent {
     pub(crate) host_calls: u32,
     pub(crate) secret_uses: u32,
     pub(crate) egress_requests: u32,
+    pub(crate) request_bytes: usize,
     pub(crate) log_lines: u32,
     pub(crate) random_bytes: u32,
     pub(crate) ticks: u32,
@@ -87,32 +92,76 @@ pub(crate) struct CallState {
     /// The call's time, asked for once.
     pub(crate) now: Option<u64>,
     pub(crate) deadline: Option<u64>,
+    /// It was refused more memory.
+    pub(crate) outgrew: bool,
+    /// Where the host counted its last call: each interface has a file of its name.
+    pub(crate) interface: Option<&'static Location<'static>>,
     /// Why the host stopped the call, when it did.
     pub(crate) stop: Option<PolicyStop>,
 }
 
 impl CallState {
     /// Counts a call into the host. Errors stop the guest.
+    #[track_caller]
     pub(crate) fn enter(&mut self) -> wasmtime::Result<()> {
         self.spent.host_calls += 1;
-        if self.spent.host_calls > self.shared.limits.host_calls {
-            return Err(self.stop(PolicyStop::HostCalls(self.shared.limits.host_calls)));
+        self.interface = Some(Location::caller());
+        if self.spent.host_calls > self.policy.limits.host_calls {
+            return Err(self.stop(PolicyStop::HostCalls(self.policy.limits.host_calls)));
         }
         Ok(())
     }
 
     /// Like `enter`, for calls that copy bytes out of the guest.
+    #[track_caller]
     pub(crate) fn enter_with(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.enter()?;
-        if bytes > self.shared.limits.call_bytes {
+        if bytes > self.policy.limits.call_bytes {
             return Err(self.stop(PolicyStop::CallBytes));
         }
         Ok(())
     }
 
+    /// Counts bytes that the host keeps in requests of the policy's own; false if they
+    /// are too many. A request that is never sent costs as much as one that is.
+    pub(crate) fn takes_request_bytes(&mut self, bytes: usize) -> bool {
+        let total = self.spent.request_bytes.saturating_add(bytes);
+        let fits = total <= self.policy.limits.body_bytes;
+        if fits {
+            self.spent.request_bytes = total;
+        }
+        fits
+    }
+
     pub(crate) fn stop(&mut self, why: PolicyStop) -> wasmtime::Error {
         self.stop = Some(why);
         wasmtime::Error::msg("stopped by the host")
+    }
+
+    /// Ends the call without a verdict: says why, and leaves a report in the exchange.
+    pub(crate) fn stopped(&mut self, stop: PolicyStop, frames: Vec<Frame>) -> PolicyStop {
+        let stop = match self.stop.take().unwrap_or(stop) {
+            PolicyStop::Trap if self.outgrew => PolicyStop::Memory {
+                bytes: self.policy.memory_bytes,
+                profile: self.policy.tier.profile,
+            },
+            stop => stop,
+        };
+        // No author can mend that.
+        if !matches!(stop, PolicyStop::NoSlot | PolicyStop::NoPhase) {
+            let file = self.interface.map(|place| Path::new(place.file()));
+            let interface = file.and_then(Path::file_stem).and_then(OsStr::to_str);
+            self.exchange.reports.push(StopReport {
+                policy: self.policy.identity.name.clone(),
+                phase: self.phase,
+                exchange: self.exchange.id,
+                stop,
+                last_interface: interface,
+                used: Used::from(&self.spent),
+                frames,
+            });
+        }
+        stop
     }
 
     pub(crate) fn now(&mut self) -> u64 {
@@ -129,7 +178,7 @@ impl CallState {
     /// Milliseconds that a host call may still wait.
     pub(crate) fn patience(&mut self) -> u64 {
         let now = self.exchange.outside.now();
-        let wall = u64::from(self.shared.limits.wall_milliseconds);
+        let wall = u64::from(self.policy.limits.wall_milliseconds);
         let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
         deadline.saturating_sub(now)
     }
@@ -152,7 +201,8 @@ impl ResourceLimiter for CallState {
     ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.memory_bytes.saturating_add(growth);
-        if total > self.shared.limits.memory_bytes {
+        if total > self.policy.memory_bytes {
+            self.outgrew = true;
             return Ok(false);
         }
         self.spent.memory_bytes = total;
@@ -167,7 +217,7 @@ impl ResourceLimiter for CallState {
     ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         let total = self.spent.table_elements.saturating_add(growth);
-        if total > self.shared.limits.table_elements {
+        if total > self.policy.table_elements {
             return Ok(false);
         }
         self.spent.table_elements = total;

@@ -4,7 +4,8 @@
 //! Each proxy is a process of its own, pinned to one core together with nothing
 //! else of the bench; backend and load share the other core. The figure is the
 //! proxy's own CPU time for each request, in microseconds: the median of
-//! interleaved rounds. Read the ratios. Start it with `cargo xtask bench`.
+//! interleaved rounds. Read the ratios. Start it with `cargo xtask bench proxy`;
+//! `cargo xtask bench gateway` takes two of its proxies to compare others with.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Either, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::service::service_fn;
@@ -49,6 +50,9 @@ const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
 const REQUESTS: usize = 20_000;
 
+/// A free port of loopback.
+const ANYWHERE: &str = "127.0.0.1:0";
+
 const GRANTS: &str = r#"
 [[grant]]
 id = "attach"
@@ -57,7 +61,7 @@ secret = "key"
 alias = "backend"
 use = "attach"
 header = "x-api-key"
-to = [{ route = "backend", paths = ["/v1/charges"] }]
+to = [{ route = "backend", paths = ["/v1/charges", "/v1/charges/came"] }]
 "#;
 
 const MODES: [(&str, &str); 5] = [
@@ -75,7 +79,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("backend") => block_on(backend()),
-        Some("proxy") => block_on(proxy(&arguments[2], arguments[3].parse().unwrap())),
+        Some("proxy") => {
+            let listen = arguments.get(4).map_or(ANYWHERE, String::as_str);
+            block_on(proxy(&arguments[2], arguments[3].parse().unwrap(), listen));
+        }
         _ => drive(),
     }
 }
@@ -205,21 +212,21 @@ async fn load(address: SocketAddr, requests: usize) {
 
 async fn backend() {
     let body = Bytes::from(vec![b'.'; 200]);
-    listen(move |_, _| {
+    listen(ANYWHERE, move |_, _| {
         let body = body.clone();
         async move { Response::new(Full::new(body)) }
     })
     .await;
 }
 
-async fn listen<F, Fut, B>(serve: F)
+async fn listen<F, Fut, B>(address: &str, serve: F)
 where
     F: Fn(SocketAddr, Request<Incoming>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Response<B>> + Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     loop {
         let (stream, peer) = listener.accept().await.unwrap();
@@ -237,11 +244,11 @@ where
     }
 }
 
-async fn proxy(mode: &str, backend: SocketAddr) {
+async fn proxy(mode: &str, backend: SocketAddr, address: &str) {
     if mode == "hyper" {
         let client: Client<HttpConnector, Incoming> =
             Client::builder(TokioExecutor::new()).build_http();
-        return listen(move |_, mut request| {
+        return listen(address, move |_, mut request| {
             let client = client.clone();
             async move {
                 let path = request.uri().path_and_query().unwrap().clone();
@@ -277,7 +284,7 @@ async fn proxy(mode: &str, backend: SocketAddr) {
     let pipelines = Arc::new(Pipelines::new(vec![pipeline]));
     let identity = Arc::new(identity());
     let native = mode == "native";
-    listen(move |peer, request| {
+    listen(address, move |peer, request| {
         let (keyward, pipelines, identity) = (
             keyward.clone(),
             Arc::clone(&pipelines),
@@ -288,9 +295,12 @@ async fn proxy(mode: &str, backend: SocketAddr) {
             let request =
                 request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
             if native {
-                native_attach(&keyward, &identity, route, request).await
+                let answer = native_attach(&keyward, &identity, route, request).await;
+                answer.map(Either::Left)
             } else {
-                keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await
+                let answer =
+                    keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await;
+                answer.map(Either::Right)
             }
         }
     })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyward::document::{Document, DocumentErrors};
-use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, inspect};
+use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, Sandbox, inspect};
 use keyward::names::{ComponentDigest, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
@@ -196,6 +196,7 @@ pub(crate) struct LoadedFrom {
     component: ComponentDigest,
     settings: String,
     routes: Vec<RouteName>,
+    sandbox: Sandbox,
 }
 
 fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
@@ -351,21 +352,25 @@ impl Loader<'_> {
             component: digest_component(&component),
             settings: settings.to_string(),
             routes: section.routes.clone(),
+            sandbox: section.sandbox.clone(),
         };
         let known = self.loaded.get(&from).or_else(|| self.before.get(&from));
         let policy = match known {
             Some(policy) => policy.clone(),
             None => {
                 let given = settings.as_object().is_none_or(|object| !object.is_empty());
-                let policy = self.keyward.engine().load(&PolicySource {
+                let source = PolicySource {
                     name: name.clone(),
                     component: &component,
                     settings: given.then_some(&settings),
                     routes: &section.routes,
-                })?;
+                };
+                let engine = self.keyward.engine();
+                let policy = engine.load_in(&section.sandbox, &source)?;
                 tracing::info!(
                     policy = name.as_str(),
                     component = %policy.identity().component,
+                    profile = policy.profile().as_str(),
                     "policy loaded"
                 );
                 policy

@@ -44,7 +44,10 @@ const HELD: &[(&str, &str)] = &[
 
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
+    ("[gateway]", "watch"),
     ("[audit]", "retention"),
+    ("[engine]", "cache"),
+    ("[engine]", "reports"),
     ("[log]", "level"),
     ("[log]", "format"),
 ];

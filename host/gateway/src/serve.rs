@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use keyward::CodeFolder;
 use keyward::Keyward;
-use keyward::engine::EngineConfig;
+use keyward::engine::{Compiler, EngineConfig, InProcess};
 use keyward::names::ValueName;
 use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
 use tokio::net::TcpListener;
@@ -80,14 +81,39 @@ impl Gateway {
     /// documents. Blocks for tens of milliseconds for each policy, and for as long
     /// as a passphrase takes.
     ///
+    /// Policies are compiled in this process: see [`Gateway::open_with`].
+    ///
     /// Errors: see [`OpenError`].
     pub fn open(config: Config, key: KeySource, actor: &Actor) -> Result<Self, OpenError> {
+        Self::open_with(config, key, actor, Arc::new(InProcess))
+    }
+
+    /// The same with a compiler of its own for policies whose code is not in the
+    /// folder that `[engine]` names; the folder is made if there is none.
+    ///
+    /// Errors: see [`OpenError`].
+    pub fn open_with(
+        config: Config,
+        key: KeySource,
+        actor: &Actor,
+        compiler: Arc<dyn Compiler>,
+    ) -> Result<Self, OpenError> {
         let opening = Opening {
             key,
             durability: config.audit.durability,
         };
         let vault = Vault::open_from(&config.vault_files(), opening)?;
-        let assembled = Assembled::new(&config, vault, actor, EngineConfig::default())?;
+        let mut engine = EngineConfig::default();
+        engine.compiler = compiler;
+        engine.reports = config.engine.reports;
+        match CodeFolder::open(&config.engine.cache) {
+            Ok(folder) => engine.cache = Some(Arc::new(folder)),
+            Err(error) => {
+                let folder = config.engine.cache.display();
+                tracing::warn!(%folder, %error, "compiled policies are not kept");
+            }
+        }
+        let assembled = Assembled::new(&config, vault, actor, engine)?;
         let listening = settings(&assembled.config)?;
         let metrics = Arc::new(Metrics::new());
         metrics.loaded_now();

@@ -110,7 +110,9 @@ impl Builder {
 
     /// Dials addresses in another way than over TCP: through a proxy, say, or from
     /// a certain network. It gets an address that was vetted and gives a connection;
-    /// TLS and what is written stay with egress.
+    /// TLS and what is written stay with egress. Over an `https` route the connection
+    /// carries TLS; over an `http` one, which stays on this machine, it carries what is
+    /// attached as it is.
     #[must_use]
     pub fn connector(mut self, connector: impl Connect + 'static) -> Self {
         self.dialer.connector = Arc::new(connector);

@@ -40,9 +40,11 @@ impl Client {
 }
 
 /// The host and port that a request is for. RFC 9112, 3.2: exactly one `Host`; an
-/// absolute target's authority wins over it.
+/// absolute target's authority wins over it. In HTTP/2 a `Host` has to say the same
+/// as `:authority` (RFC 9113, 8.3.1).
 ///
-/// Errors: [`Failure::NoHost`] if there is none, or more than one `Host`.
+/// Errors: [`Failure::NoHost`] if there is none, more than one `Host`, one that
+/// contradicts, or a user in it.
 pub fn authority_of<B>(request: &Request<B>) -> Result<&str, Failure> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
@@ -53,18 +55,33 @@ pub fn authority_of<B>(request: &Request<B>) -> Result<&str, Failure> {
         .uri()
         .authority()
         .map(|authority| authority.as_str());
+    if let (http::Version::HTTP_2, Some(authority), Some(host)) =
+        (request.version(), authority, host)
+        && !authority.eq_ignore_ascii_case(host)
+    {
+        return Err(Failure::NoHost);
+    }
     authority
         .or(host)
-        .filter(|host| !host.is_empty())
+        .filter(|host| !host.is_empty() && !host.contains('@'))
         .ok_or(Failure::NoHost)
 }
 
-/// Whether a path means one thing only. Backends differ in what they make of dot
-/// segments, encoded separators and backslashes, so such a path could pass one
-/// pipeline's policies and reach what another one guards.
+/// Whether a path means one thing only. Backends differ in what they make of dot and
+/// empty segments, encoded separators, broken encodings and characters that no path
+/// may have (RFC 3986, 3.3), so such a path could pass one pipeline's policies and
+/// reach what another one guards.
 pub fn is_unambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let plain = !lower.contains('\\')
+    let is_legal =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
+    let is_encoded = |rest: &str| {
+        let mut digits = rest.bytes().map(|byte| byte.is_ascii_hexdigit());
+        digits.next() == Some(true) && digits.next() == Some(true)
+    };
+    let plain = lower.bytes().all(is_legal)
+        && lower.split('%').skip(1).all(is_encoded)
+        && !lower.contains("//")
         && !lower.contains("%2f")
         && !lower.contains("%5c")
         && !lower.contains("%00")
@@ -99,10 +116,18 @@ mod tests {
             "/a%252fb",
             "/a%00",
             "/..",
+            "/a//b",
+            "//a",
+            "/a//",
+            "/a%2",
+            "/a%zz",
+            "/a\"b",
+            "/{a}",
+            "/\u{e4}",
         ] {
             assert!(!is_unambiguous(path), "{path}");
         }
-        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a//b"] {
+        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a/(b)/@c/"] {
             assert!(is_unambiguous(path), "{path}");
         }
     }

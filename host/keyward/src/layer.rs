@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use keyward_egress::Body;
+use keyward_engine::ClientTls;
 use keyward_names::ExchangeId;
 use keyward_vault::new_exchange_id;
 use tower_layer::Layer;
@@ -20,7 +21,7 @@ use tower_service::Service;
 use crate::backend::{Failed, from_outside};
 use crate::builder::Keyward;
 use crate::client::{Client, authority_of, is_unambiguous};
-use crate::failure::Failure;
+use crate::failure::{Failure, is_grpc};
 use crate::pipeline::Pipeline;
 use crate::report::{Forwarded, Report};
 use crate::story::{Story, Went, caught};
@@ -59,6 +60,12 @@ use crate::ticket::Ticket;
 ///
 /// Requests whose path could mean two things ([`is_unambiguous`]) and requests
 /// without a host are answered with `400` before any policy runs.
+///
+/// What the layer takes from a request's extensions: [`ClientAddress`], unless
+/// [`client_address`](KeywardLayer::client_address) is called; an `Arc` of
+/// [`ClientTls`], which policies are told of; and [`UpgradeTo`](crate::UpgradeTo),
+/// which the embedder inserts where a client may go on in another protocol. An
+/// answer of `101` then has the connection in its extensions.
 ///
 /// # Example
 ///
@@ -155,7 +162,8 @@ impl KeywardLayer {
 
     fn client(&self, head: &Parts, authority: String) -> Result<Client, Failure> {
         let address = (self.address)(head).ok_or(Failure::NoClientAddress)?;
-        Ok(Client::new(address, authority))
+        let tls = head.extensions.get::<Arc<ClientTls>>().cloned();
+        Ok(Client::new(address, authority).with_tls(tls))
     }
 }
 
@@ -216,11 +224,12 @@ impl KeywardLayer {
         let started = Instant::now();
         let id = new_exchange_id();
         let setup = self.current.load_full();
+        let is_grpc = is_grpc(request.headers());
         let forwarded = caught(id, async {
             match self.begin(&setup, id, request) {
                 Ok(story) => through(&setup.keyward, story, inner).await,
                 Err(failure) => Forwarded {
-                    response: failure.reply(id),
+                    response: failure.reply_to(is_grpc, id),
                     failure: Some(failure),
                     report: Report::default(),
                 },
@@ -274,13 +283,14 @@ where
     let extensions = std::mem::take(&mut story.exchange.request.extensions);
     let (mut head, body) = story.request_out();
     head.extensions = extensions;
+    let upgrade = story.upgrade.take();
     let exchange = &mut *story.exchange;
     // The ledger travels with the request. What stands in its place is empty and of
     // no exchange, and no policy runs before the real one is back.
     let nobody = keyward.vault().begin(new_exchange_id());
     let ledger = std::mem::replace(&mut exchange.ledger, nobody);
     let notes = std::mem::take(&mut exchange.notes);
-    let ticket = Ticket::issue(keyward.clone(), ledger, notes);
+    let ticket = Ticket::issue(keyward.clone(), ledger, notes, upgrade);
     head.extensions.insert(ticket.clone());
     head.extensions.insert(id);
 

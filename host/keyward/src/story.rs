@@ -74,7 +74,7 @@ pub(crate) struct Story<'a> {
     report: Report,
     began: Instant,
     is_grpc: bool,
-    upgrade: Option<HeaderValue>,
+    pub(crate) upgrade: Option<HeaderValue>,
     /// What came with an answer of 101: the connection that goes on.
     switched: Option<Extensions>,
 }

@@ -10,8 +10,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use http::Response;
 use http::request::Parts;
+use http::{HeaderValue, Response};
 use keyward_egress::{Body, EgressError, Outgoing};
 use keyward_names::RouteName;
 use keyward_vault::{Ledger, Notes};
@@ -38,16 +38,23 @@ struct Issued {
     keyward: Keyward,
     ledger: Ledger,
     notes: Notes,
+    upgrade: Option<HeaderValue>,
 }
 
 impl Ticket {
     /// A ticket for an exchange of `keyward`, whose ledger it keeps until
     /// [`Ticket::redeem`].
-    pub(crate) fn issue(keyward: Keyward, ledger: Ledger, notes: Notes) -> Self {
+    pub(crate) fn issue(
+        keyward: Keyward,
+        ledger: Ledger,
+        notes: Notes,
+        upgrade: Option<HeaderValue>,
+    ) -> Self {
         let issued = Issued {
             keyward,
             ledger,
             notes,
+            upgrade,
         };
         Ticket(Arc::new(Mutex::new(State::Issued(Box::new(issued)))))
     }
@@ -72,12 +79,14 @@ impl Ticket {
                     keyward,
                     ledger,
                     notes,
+                    upgrade,
                 } = *issued;
                 Some(Trip {
                     ticket: self,
                     keyward,
                     ledger: Some(ledger),
                     notes,
+                    upgrade,
                     call: None,
                 })
             }
@@ -100,6 +109,7 @@ pub(crate) struct Trip {
     keyward: Keyward,
     ledger: Option<Ledger>,
     notes: Notes,
+    upgrade: Option<HeaderValue>,
     call: Option<BackendCall>,
 }
 
@@ -116,7 +126,7 @@ impl Trip {
             head,
             body,
             notes: std::mem::take(&mut self.notes),
-            upgrade: None,
+            upgrade: self.upgrade.take(),
         };
         let started = Instant::now();
         let Some(ledger) = &mut self.ledger else {

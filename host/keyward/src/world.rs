@@ -6,6 +6,7 @@ use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
 use keyward_engine::{
     LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure,
+    StopReport,
 };
 use keyward_vault::{Ledger, fill_random};
 
@@ -86,6 +87,11 @@ impl Outside for World {
                 tracing::error!(target: "keyward::policy", policy, %exchange, "{message}")
             }
         }
+    }
+
+    fn stopped(&self, report: &StopReport) {
+        let (policy, exchange) = (report.policy.as_str(), report.exchange);
+        tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
     }
 }
 

@@ -66,6 +66,7 @@ mod audit;
 mod client_certificate;
 mod client_keys;
 mod clients;
+mod compiled;
 mod contents;
 pub mod disk;
 mod error;

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::uses;
 
 /// The longest message, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
+pub const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
 /// Why an operation was not done, although it was permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -267,6 +267,30 @@ impl RootKey {
         verified.map_err(|_| Damaged)
     }
 
+    /// The code over compiled code that was made for `key`, which has one length so
+    /// that the two can't be taken apart otherwise.
+    pub(crate) fn code_tag(&self, key: &[u8; 32], code: &[u8]) -> [u8; 32] {
+        let tag = self.over_code(key, code).sign();
+        burn_stack();
+        tag.as_ref()
+            .try_into()
+            .expect("HMAC-SHA-256 makes 32 bytes")
+    }
+
+    /// Whether `tag` is the code over that compiled code.
+    pub(crate) fn verify_code(&self, key: &[u8; 32], code: &[u8], tag: &[u8; 32]) -> bool {
+        let made = self.code_tag(key, code);
+        constant_time::verify_slices_are_equal(&made, tag).is_ok()
+    }
+
+    fn over_code(&self, key: &[u8; 32], code: &[u8]) -> hmac::Context {
+        let label: [&[u8]; 1] = [b"keyward v1 compiled code"];
+        let mut context = hmac::Context::with_key(&self.key.derive(&self.vault, &label).mac_key());
+        context.update(key);
+        context.update(code);
+        context
+    }
+
     /// The key that wraps data keys while `epoch` lasts.
     pub(crate) fn wrapping(&self, epoch: u64) -> WrappingKey {
         let label: [&[u8]; 2] = [b"keyward v1 wrap", &epoch.to_be_bytes()];

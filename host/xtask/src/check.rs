@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{guests, metadata, setup, steps, workspace};
+use crate::{guests, metadata, servers, setup, steps, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -65,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if parts.contains(&Part::Test) {
         setup::python::ensure()?;
+        servers::ensure(servers::COMPARED)?;
         guests::build(&[])?;
     }
     let outcomes: Vec<Outcome> = parts.into_iter().map(check).collect();
@@ -153,11 +154,27 @@ fn deny() -> Result<()> {
 
 fn test(count: &mut Count) -> Result<()> {
     steps::doing("tests");
-    let mut cargo = workspace::cargo();
-    cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    let sinks = workspace::root().join("target/sinks");
+    if sinks.exists() {
+        std::fs::remove_dir_all(&sinks).context("can't remove what earlier tests wrote")?;
+    }
+    let run = |arguments: &[&str], count: &mut Count| {
+        let mut cargo = workspace::cargo();
+        cargo
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(arguments)
+            .env("KEYWARD_SINKS", &sinks);
+        counted(cargo, count)
+    };
+    let all = run(&[], count);
+    steps::doing("search of all that the tests' gateways wrote");
+    let search = ["--test", "sinks", "--", "--ignored"];
+    all.and(run(&search, count))
+}
+
+/// Runs tests and counts them; what they print is passed on.
+fn counted(mut cargo: Command, count: &mut Count) -> Result<()> {
+    cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = cargo.spawn().context("can't run `cargo test`")?;
     let lines = BufReader::new(child.stdout.take().context("its output is piped")?);
     for line in lines.split(b'\n') {

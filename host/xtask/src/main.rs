@@ -17,6 +17,7 @@ mod demo;
 mod fuzz;
 mod guests;
 mod metadata;
+mod servers;
 mod setup;
 mod soak;
 mod steps;
@@ -44,14 +45,15 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what build and tests need: the WebAssembly target, cargo-deny and
-    /// Python packages.
+    /// Install what build and tests need: the WebAssembly target, cargo-deny, Python
+    /// packages, and nginx and Envoy.
     ///
     /// The target `wasm32-unknown-unknown` comes from rustup. Where rustup can't
     /// fetch it and the system is Debian-like, the standard library's source is
     /// taken from the distribution's package `rust-src` of the same version and
-    /// built here. Nothing is installed system-wide. cargo-deny and the packages with
-    /// which a second implementation reads vaults go into `target/tools`.
+    /// built here. Nothing is installed system-wide. cargo-deny, the packages with
+    /// which a second implementation reads vaults, and the servers with which the
+    /// gateway is compared go into `target/tools`.
     ///
     /// Doing it again does only what is missing.
     Setup(setup::Options),
@@ -76,7 +78,11 @@ enum Command {
     Bench(bench::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
     Fuzz(fuzz::Options),
-    /// Crash the vault's storage over and over: losses of power, and real kills.
+    /// Reload a gateway under load, and crash the vault's storage over and over.
+    ///
+    /// For a minute, a gateway under full load gets another configuration every 100 ms
+    /// and a new version of a secret every second: no request may fail or meet two
+    /// configurations. Then losses of power, and real kills.
     ///
     /// Random changes, uses, rotations and rekeys; after each crash everything that
     /// was reported done has to be there, and nothing may look tampered with.

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: what the build needs and the machine lacks.
 
-mod apt;
+pub(crate) mod apt;
 pub(crate) mod deny;
 pub(crate) mod python;
 pub(crate) mod target;
@@ -8,6 +8,8 @@ pub(crate) mod target;
 use std::process::ExitCode;
 
 use anyhow::Result;
+
+use crate::servers;
 
 pub(crate) use target::Origin;
 
@@ -22,5 +24,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     target::ensure(options.target_from)?;
     deny::ensure()?;
     python::ensure()?;
+    servers::ensure(servers::COMPARED)?;
     Ok(ExitCode::SUCCESS)
 }

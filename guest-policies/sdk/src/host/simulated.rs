@@ -284,9 +284,15 @@ pub(crate) fn increment(
         return Err(Failure::Invalid);
     }
     let mut state = exchange.state.borrow_mut();
-    let counter = state.counters.entry(name.to_owned()).or_default();
-    *counter = counter.saturating_add(u64::from(by));
-    Ok(*counter)
+    let now = state.now;
+    let ends_at = now.saturating_add(u64::from(window_seconds).saturating_mul(1000));
+    let counter = state.counters.entry(name.to_owned());
+    let (value, ends) = counter.or_insert((0, ends_at));
+    if *ends <= now {
+        (*value, *ends) = (0, ends_at);
+    }
+    *value = value.saturating_add(u64::from(by));
+    Ok(*value)
 }
 
 pub(crate) fn log(exchange: &Simulation, level: Level, message: &str) {
@@ -392,7 +398,7 @@ pub(crate) fn sign_mac(
     message: &[u8],
 ) -> Result<Vec<u8>, Failure> {
     check(handle)?;
-    if message.len() > 64 * 1024 {
+    if message.len() > 512 * 1024 {
         return Err(Failure::Invalid);
     }
     Ok(code(handle, message))

@@ -61,7 +61,6 @@ impl From<counters::CounterFailure> for Failure {
         use counters::CounterFailure as F;
         match failure {
             F::Invalid => Self::Invalid,
-            F::Limit => Self::Limit,
             F::Unavailable => Self::Unavailable,
         }
     }

@@ -89,19 +89,19 @@ impl Gzip {
                     _ => {}
                 }
                 match index {
-                    9 => self.from_extra(),
+                    9 => self.at_extra(),
                     _ => Part::Fixed(index + 1),
                 }
             }
             Part::ExtraLow => Part::ExtraHigh(byte),
             Part::ExtraHigh(low) => match u16::from_le_bytes([low, byte]) {
-                0 => self.from_name(),
+                0 => self.at_name(),
                 length => Part::Extra(length),
             },
-            Part::Extra(1) => self.from_name(),
+            Part::Extra(1) => self.at_name(),
             Part::Extra(left) => Part::Extra(left - 1),
-            Part::Name if byte == 0 => self.from_comment(),
-            Part::Comment if byte == 0 => self.from_checksum(),
+            Part::Name if byte == 0 => self.at_comment(),
+            Part::Comment if byte == 0 => self.at_checksum(),
             Part::Name | Part::Comment => self.part,
             Part::Checksum(1) => self.content(),
             Part::Checksum(left) => Part::Checksum(left - 1),
@@ -111,28 +111,28 @@ impl Gzip {
         })
     }
 
-    fn from_extra(&mut self) -> Part {
+    fn at_extra(&mut self) -> Part {
         match self.flags & HAS_EXTRA {
-            0 => self.from_name(),
+            0 => self.at_name(),
             _ => Part::ExtraLow,
         }
     }
 
-    fn from_name(&mut self) -> Part {
+    fn at_name(&mut self) -> Part {
         match self.flags & HAS_NAME {
-            0 => self.from_comment(),
+            0 => self.at_comment(),
             _ => Part::Name,
         }
     }
 
-    fn from_comment(&mut self) -> Part {
+    fn at_comment(&mut self) -> Part {
         match self.flags & HAS_COMMENT {
-            0 => self.from_checksum(),
+            0 => self.at_checksum(),
             _ => Part::Comment,
         }
     }
 
-    fn from_checksum(&mut self) -> Part {
+    fn at_checksum(&mut self) -> Part {
         match self.flags & HAS_CHECKSUM {
             0 => self.content(),
             _ => Part::Checksum(2),

@@ -1,6 +1,7 @@
 //! Counters: shared by all calls of a policy, so a count that may depend on a
 //! secret waits for the audit trail like everything else that leaves.
 
+use super::exchange::within;
 use crate::bindings::keyward::policy::counters::{CounterFailure, Host};
 use crate::state::CallState;
 
@@ -22,16 +23,22 @@ impl Host for CallState {
             return Ok(Err(CounterFailure::Invalid));
         }
         if !self.exchange.ledger.is_settled() {
-            if self.exchange.settle().await.is_err() {
+            let patience = self.patience();
+            let outside = std::sync::Arc::clone(&self.exchange.outside);
+            let settled = within(&*outside, patience, self.exchange.settle()).await;
+            if !matches!(settled, Some(Ok(_))) {
                 return Ok(Err(CounterFailure::Unavailable));
             }
         }
         let now = CallState::now(self);
         let policy = &self.policy.identity.name;
-        Ok(self
-            .shared
-            .counters
-            .increment(policy, name, by, window_seconds, now)
-            .ok_or(CounterFailure::Limit))
+        let counters = &self.shared.counters;
+        Ok(Ok(counters.increment(
+            policy,
+            name,
+            by,
+            window_seconds,
+            now,
+        )))
     }
 }

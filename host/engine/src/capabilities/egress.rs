@@ -25,7 +25,7 @@ impl Host for CallState {
         self.enter()?;
         let request = self.table.delete(request)?;
         self.spent.egress_requests += 1;
-        if self.spent.egress_requests > self.shared.limits.egress_requests {
+        if self.spent.egress_requests > self.policy.limits.egress_requests {
             return Ok(Err(EgressFailure::Limit));
         }
         let target = if request.query.is_empty() {
@@ -92,7 +92,7 @@ impl HostRequest for CallState {
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
         let plain = is_path(&path)
-            && path.len() <= self.shared.limits.header_bytes
+            && path.len() <= self.policy.limits.header_bytes
             && PathAndQuery::try_from(path.as_str()).is_ok();
         let Some(method) = method.filter(|_| plain) else {
             return Ok(Err(EgressFailure::Invalid));
@@ -116,10 +116,14 @@ impl HostRequest for CallState {
         value: String,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let most = self.shared.limits.header_bytes;
+        let most = self.policy.limits.header_bytes;
+        let fits = self.takes_request_bytes(name.len().saturating_add(value.len()));
         let request = self.table.get_mut(&request)?;
         if name.is_empty() {
             return Ok(Err(EgressFailure::Invalid));
+        }
+        if !fits {
+            return Ok(Err(EgressFailure::Limit));
         }
         query::append(&mut request.query, &name, &value);
         Ok(if request.query.len() <= most {
@@ -136,8 +140,12 @@ impl HostRequest for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
+        let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
+        let fits = self.takes_request_bytes(name.len().saturating_add(value.len()));
         let request = self.table.get_mut(&request)?;
+        if !fits {
+            return Ok(Err(EgressFailure::Limit));
+        }
         let set = headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
             headers::has_room(&request.headers, most)?;
             request.headers.insert(name, value);
@@ -151,9 +159,9 @@ impl HostRequest for CallState {
 
     fn write_body(&mut self, request: Resource<PolicyRequest>, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.shared.limits.body_bytes;
+        let fits = self.takes_request_bytes(part.len());
         let request = self.table.get_mut(&request)?;
-        if request.body.len().saturating_add(part.len()) > most {
+        if !fits {
             return Ok(Err(EgressFailure::Limit));
         }
         request.body.extend_from_slice(&part);
@@ -193,10 +201,10 @@ impl HostResponse for CallState {
     ) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
-        let most = self.shared.limits.body_bytes;
+        let most = self.policy.limits.body_bytes;
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
-            .min(self.shared.limits.call_bytes);
+            .min(self.policy.limits.call_bytes);
         let outside = std::sync::Arc::clone(&self.exchange.outside);
         let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
         Ok(

@@ -50,7 +50,7 @@ impl CallState {
             Some(query) if !query.is_empty() => format!("{path}?{query}"),
             _ => path.to_owned(),
         };
-        if text.len() > self.shared.limits.header_bytes {
+        if text.len() > self.policy.limits.header_bytes {
             return Err(ExchangeFailure::Limit);
         }
         let path_and_query = PathAndQuery::try_from(text).map_err(|_| ExchangeFailure::Invalid)?;
@@ -198,7 +198,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
+        let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
         Ok(
             headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
                 let map = self.writable(of)?;
@@ -220,7 +220,7 @@ impl HostExchange for CallState {
         value: Vec<u8>,
     ) -> Outcome<()> {
         self.enter_with(name.len().saturating_add(value.len()))?;
-        let (most, most_bytes) = (self.shared.limits.headers, self.shared.limits.header_bytes);
+        let (most, most_bytes) = (self.policy.limits.headers, self.policy.limits.header_bytes);
         Ok(
             headers::parse(&name, value, most_bytes).and_then(|(name, value)| {
                 let map = self.writable(of)?;
@@ -291,10 +291,10 @@ impl HostExchange for CallState {
     ) -> Outcome<Option<Vec<u8>>> {
         self.enter()?;
         let patience = self.patience();
-        let most = self.shared.limits.body_bytes;
+        let most = self.policy.limits.body_bytes;
         let max = usize::try_from(max)
             .unwrap_or(usize::MAX)
-            .min(self.shared.limits.call_bytes);
+            .min(self.policy.limits.call_bytes);
         let exchange = &mut *self.exchange;
         let (body, cursor) = match of {
             Side::Request => (&mut exchange.request_body, &mut self.request_cursor),
@@ -314,7 +314,7 @@ impl HostExchange for CallState {
 
     fn write_body(&mut self, _: Resource<ExchangeHandle>, of: Side, part: Vec<u8>) -> Outcome<()> {
         self.enter_with(part.len())?;
-        let most = self.shared.limits.body_bytes;
+        let most = self.policy.limits.body_bytes;
         let open = self.response_is_open() && self.exchange.response.is_some();
         let (body, cursor): (&mut PolicyBody, _) = match of {
             Side::Request if self.phase.before_backend() => {

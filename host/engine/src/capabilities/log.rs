@@ -9,7 +9,7 @@ impl Host for CallState {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.enter_with(message.len())?;
         self.spent.log_lines += 1;
-        if self.spent.log_lines > self.shared.limits.log_lines {
+        if self.spent.log_lines > self.policy.limits.log_lines {
             self.exchange.logs_dropped = self.exchange.logs_dropped.saturating_add(1);
             return Ok(());
         }
@@ -22,7 +22,7 @@ impl Host for CallState {
                 Level::Warn => LogLevel::Warn,
                 Level::Error => LogLevel::Error,
             },
-            message: escaped(&message, self.shared.limits.log_line_bytes),
+            message: escaped(&message, self.policy.limits.log_line_bytes),
         };
         self.exchange.logs.push(line);
         Ok(())
@@ -31,7 +31,7 @@ impl Host for CallState {
 
 /// The message in printable ASCII, at most `most` bytes: what is neither is
 /// escaped, so that a line stays one line in every terminal and parser.
-fn escaped(message: &str, most: usize) -> String {
+pub(crate) fn escaped(message: &str, most: usize) -> String {
     let mut text = String::with_capacity(message.len().min(most));
     for character in message.chars() {
         let start = text.len();

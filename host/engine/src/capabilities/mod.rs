@@ -10,3 +10,5 @@ mod log;
 mod random;
 mod secrets;
 mod variables;
+
+pub(crate) use log::escaped;

@@ -7,7 +7,7 @@ impl Host for CallState {
     fn bytes(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
         self.enter()?;
         let left = self
-            .shared
+            .policy
             .limits
             .random_bytes
             .saturating_sub(self.spent.random_bytes);

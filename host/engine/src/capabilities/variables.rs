@@ -45,8 +45,8 @@ impl Host for CallState {
             .filter(|(index, _)| Some(*index) != place)
             .map(|(_, variable)| variable.value.len())
             .sum();
-        if others.saturating_add(value.len()) > self.shared.limits.variable_bytes
-            || (place.is_none() && variables.len() >= self.shared.limits.variables)
+        if others.saturating_add(value.len()) > self.policy.limits.variable_bytes
+            || (place.is_none() && variables.len() >= self.policy.limits.variables)
         {
             return Ok(Err(VariableFailure::Limit));
         }

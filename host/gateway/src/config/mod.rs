@@ -13,6 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod engine;
 mod front;
 mod keys;
 mod observe;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::egress::Route;
+use keyward::engine::Sandbox;
 use keyward::names::{PolicyName, RouteName};
 use keyward::vault::{Durability, VaultFiles};
 
@@ -37,6 +39,7 @@ use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use engine::EngineSection;
 pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
 pub use observe::{LogFormat, LogSection, TelemetrySection};
@@ -60,6 +63,8 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[control]`.
     pub control: ControlSection,
+    /// `[engine]`.
+    pub engine: EngineSection,
     /// `[log]`.
     pub log: LogSection,
     /// `[telemetry]`.
@@ -154,6 +159,8 @@ pub struct PolicySection {
     pub unresolved: bool,
     /// The routes that it may call itself.
     pub routes: Vec<RouteName>,
+    /// What each of its calls gets: `profile`, `concurrent-calls`, `[policy.limits]`.
+    pub sandbox: Sandbox,
 }
 
 impl Config {

@@ -90,6 +90,7 @@ impl<'a> Parser<'a> {
         let vault = self.vault(&root);
         let audit = self.audit(&root);
         let control = self.control(&root);
+        let engine = self.engine(&root);
         let log = self.log(&root);
         let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
@@ -122,6 +123,7 @@ impl<'a> Parser<'a> {
             vault: vault?,
             audit,
             control,
+            engine: engine?,
             log,
             telemetry,
             grants,
@@ -336,6 +338,7 @@ impl<'a> Parser<'a> {
             .into_iter()
             .filter_map(|text| self.known_route(text, routes))
             .collect();
+        let sandbox = self.sandbox(&section);
         section.finish();
         Some(PolicySection {
             name: name?,
@@ -344,6 +347,7 @@ impl<'a> Parser<'a> {
             secret_settings,
             unresolved,
             routes,
+            sandbox,
         })
     }
 

@@ -2,7 +2,8 @@
 //! alike. What can be seen only in the bytes of HTTP/1 was judged before.
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
-use http::{Method, Request, Version};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Uri, Version};
 use keyward::Failure;
 use keyward::egress::strip_connection;
 
@@ -18,11 +19,10 @@ pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Fai
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::MethodNotAllowed);
     }
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("", |target| target.as_str());
-    if !is_target(target) {
+    normalise(request)?;
+    // HTTP/2 lets equal lengths through; who forwards them may not.
+    let lengths = request.headers().get_all(CONTENT_LENGTH);
+    if lengths.iter().nth(1).is_some() {
         return Err(Failure::Malformed);
     }
     let host = host_of(request)?;
@@ -37,17 +37,57 @@ pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Fai
     Ok(())
 }
 
-/// A path in ASCII, whose percent-encoding is one (RFC 3986, 2.1).
+/// Gives a target the form that RFC 3986 allows: what it doesn't, and clients send
+/// all the same, is percent-encoded.
+fn normalise<B>(request: &mut Request<B>) -> Result<(), Failure> {
+    let target = request.uri().path_and_query();
+    let target = target.map_or("", |target| target.as_str());
+    if !is_target(target) {
+        return Err(Failure::Malformed);
+    }
+    if !target.bytes().any(is_unwise) {
+        return Ok(());
+    }
+    let mut written = String::with_capacity(target.len().saturating_add(16));
+    for character in target.chars() {
+        match u8::try_from(character) {
+            Ok(byte) if is_unwise(byte) => written.push_str(&format!("%{byte:02X}")),
+            _ => written.push(character),
+        }
+    }
+    let target = PathAndQuery::try_from(written).map_err(|_| Failure::Malformed)?;
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(target);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Failure::Malformed)?;
+    Ok(())
+}
+
+/// What no target may have unencoded. Backslashes are not among them: what they
+/// mean in a path is not for us to say.
+fn is_unwise(byte: u8) -> bool {
+    b"\"<>^`{|}".contains(&byte)
+}
+
+/// A path in ASCII, whose percent-encoding is one (RFC 3986, 2.1), and is no
+/// control character's in the path.
 fn is_target(target: &str) -> bool {
     let mut bytes = target.bytes();
     if bytes.next() != Some(b'/') {
         return false;
     }
+    let mut in_query = false;
     while let Some(byte) = bytes.next() {
+        in_query |= byte == b'?';
         let is_plain = match byte {
             b'%' => {
-                let mut digit = || bytes.next().is_some_and(|byte| byte.is_ascii_hexdigit());
-                digit() && digit()
+                let mut digit = || bytes.next().filter(u8::is_ascii_hexdigit);
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => {
+                        let is_delete = high == b'7' && low.eq_ignore_ascii_case(&b'f');
+                        in_query || !(matches!(high, b'0' | b'1') || is_delete)
+                    }
+                    _ => false,
+                }
             }
             byte => byte.is_ascii_graphic() && byte != b'#',
         };
@@ -126,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_target_is_ascii_and_its_percent_encoding_one() {
-        for target in ["/", "/a?b=%20&c={}|\"", "/%e4", "/a/;b"] {
+        for target in ["/", "/a?b=%20&c={}|\"&d=%0a", "/%e4%7e", "/a/;b"] {
             assert!(is_target(target), "{target}");
         }
         for target in [
@@ -134,6 +174,17 @@ mod tests {
         ] {
             assert!(!is_target(target), "{target}");
         }
+    }
+
+    #[test]
+    fn what_no_target_may_have_is_encoded() {
+        let mut request = Request::builder()
+            .uri("http://a.example/a{b}?c=d|e%20")
+            .body(())
+            .unwrap_or_default();
+        assert_eq!(normalise(&mut request), Ok(()));
+        let uri = request.uri().to_string();
+        assert_eq!(uri, "http://a.example/a%7Bb%7D?c=d%7Ce%20");
     }
 
     #[test]

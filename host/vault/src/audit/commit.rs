@@ -26,6 +26,10 @@ use super::tree::{FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, subtr
 pub(crate) const CHECKPOINT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a written entry waits for the disk in [`Durability::Buffered`].
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
+/// How long a batch is held open while there are many: as long as the last one took,
+/// within these bounds.
+const GATHER: std::ops::RangeInclusive<Duration> =
+    Duration::from_micros(100)..=Duration::from_millis(1);
 /// A clock that goes back by less than this is taken to stand still.
 const CLOCK_TOLERANCE_MS: u64 = 1000;
 
@@ -104,6 +108,8 @@ pub(crate) struct Committer {
     uncovered_since: Option<Instant>,
     /// Since when there are entries that are not synced.
     unsynced_since: Option<Instant>,
+    /// How long the next batch is held open; none where uses come one at a time.
+    gather: Option<Duration>,
 }
 
 impl Committer {
@@ -120,6 +126,7 @@ impl Committer {
             vault_epoch: found.last.as_ref().map_or(0, |record| record.vault_epoch),
             uncovered_since: None,
             unsynced_since: None,
+            gather: None,
         };
         let closed = found.last.as_ref().is_some_and(Record::is_close);
         this.parts.shared.with_head(|head| {
@@ -167,6 +174,12 @@ impl Committer {
                 None => {}
                 Some(Message::Append(body, done)) => {
                     let mut batch = (vec![*body], vec![done]);
+                    // Whoever sends does not wake a thread that sleeps, and what a
+                    // write and a sync cost is shared by more.
+                    if let Some(gather) = self.gather {
+                        std::thread::sleep(gather);
+                    }
+                    let began = Instant::now();
                     while batch.0.len() < self.room() {
                         match self.parts.queue.try_recv() {
                             Ok(Message::Append(body, done)) => {
@@ -180,7 +193,10 @@ impl Committer {
                             Err(_) => break,
                         }
                     }
+                    let many = batch.0.len() > 1;
                     self.commit(batch.0, batch.1);
+                    self.gather =
+                        many.then(|| began.elapsed().clamp(*GATHER.start(), *GATHER.end()));
                 }
                 Some(Message::RootAt(size, reply)) => {
                     let root = recover::root_at(self.parts.storage.as_mut(), &self.tree, size);

@@ -1,8 +1,8 @@
-//! Fetches one package with apt, without touching the system.
+//! Fetches packages with apt, without touching the system.
 //!
 //! apt gets a state of its own in a temporary folder, with one source: the
 //! machine's own mirror, signed by the key that the machine trusts, in the suite
-//! that has the version. The package is downloaded, never installed.
+//! that has the version. Packages are downloaded, never installed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -39,13 +39,11 @@ pub(crate) fn folder() -> Result<tempfile::TempDir> {
 ///
 /// Errors: the system has no apt or no usable source; no suite has the version.
 pub(crate) fn fetch(work: &Path, package: &str, version: &str) -> Result<PathBuf> {
-    let codename = codename(&fs::read_to_string("/etc/os-release").unwrap_or_default())
-        .context("this is not a Debian-like system")?;
-    let archive = archives(Path::new("/etc/apt"))
-        .into_iter()
-        .find(|archive| archive.suites.contains(&codename))
-        .with_context(|| format!("apt's sources name no archive for `{codename}`"))?;
-    let configuration = prepare(work)?;
+    let (codename, archive) = own_archive()?;
+    fs::create_dir_all(work.join("state"))?;
+    let status = work.join("state/status");
+    fs::write(&status, "")?;
+    let configuration = prepare(work, &status)?;
     for suite in suites(&codename) {
         fs::write(work.join("sources.list"), archive.line(&suite))?;
         let apt = |program: &str| {
@@ -73,6 +71,49 @@ pub(crate) fn fetch(work: &Path, package: &str, version: &str) -> Result<PathBuf
     bail!("no suite has {package} {version}")
 }
 
+/// Downloads packages of the system's own release, and what they need that is not
+/// installed, and unpacks all of it into `place`, as into the root of a file system.
+///
+/// Errors: the system has no apt or no usable source; a package is not to be had.
+pub(crate) fn unpack(work: &Path, packages: &[&str], place: &Path) -> Result<()> {
+    let (codename, archive) = own_archive()?;
+    let configuration = prepare(work, Path::new("/var/lib/dpkg/status"))?;
+    fs::write(work.join("sources.list"), archive.line(&codename))?;
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.arg("-c").arg(&configuration).arg("-q");
+        apt
+    };
+    steps::capture(apt().arg("update"))?;
+    steps::capture(
+        apt()
+            .args(["--yes", "--download-only", "install"])
+            .args(packages),
+    )?;
+    fs::create_dir_all(place)?;
+    for entry in fs::read_dir(work.join("cache/archives"))? {
+        let package = entry?.path();
+        if package
+            .extension()
+            .is_some_and(|extension| extension == "deb")
+        {
+            steps::capture(Command::new("dpkg").arg("-x").arg(&package).arg(place))?;
+        }
+    }
+    Ok(())
+}
+
+/// The system's release, and the archive that it comes from.
+fn own_archive() -> Result<(String, Archive)> {
+    let codename = codename(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+        .context("this is not a Debian-like system")?;
+    let archive = archives(Path::new("/etc/apt"))
+        .into_iter()
+        .find(|archive| archive.suites.contains(&codename))
+        .with_context(|| format!("apt's sources name no archive for `{codename}`"))?;
+    Ok((codename, archive))
+}
+
 /// Suites that may have it: the likeliest first.
 fn suites(codename: &str) -> Vec<String> {
     let mut suites = vec![
@@ -92,18 +133,18 @@ fn suites(codename: &str) -> Vec<String> {
     suites
 }
 
-/// Writes the configuration of an apt with a state of its own.
-fn prepare(work: &Path) -> Result<PathBuf> {
+/// Writes the configuration of an apt with a state of its own, which takes `status`
+/// for what is installed.
+fn prepare(work: &Path, status: &Path) -> Result<PathBuf> {
     for folder in ["state/lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(work.join(folder))?;
     }
-    fs::write(work.join("state/status"), "")?;
     let at = |name: &str| work.join(name).display().to_string();
     let mut text = String::new();
     for (option, value) in [
         ("Dir::State", at("state")),
         ("Dir::State::lists", at("state/lists")),
-        ("Dir::State::status", at("state/status")),
+        ("Dir::State::status", status.display().to_string()),
         ("Dir::Cache", at("cache")),
         ("Dir::Cache::archives", at("cache/archives")),
         ("Dir::Etc::sourcelist", at("sources.list")),
@@ -111,6 +152,9 @@ fn prepare(work: &Path) -> Result<PathBuf> {
         ("Dir::Etc::preferences", "/dev/null".to_owned()),
         ("Dir::Etc::preferencesparts", "/dev/null".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
+        ("APT::Install-Recommends", "false".to_owned()),
+        // Nothing of the system's is changed, so there is nothing to lock.
+        ("Debug::NoLocking", "true".to_owned()),
         ("Acquire::Retries", "2".to_owned()),
         ("Acquire::http::Timeout", "60".to_owned()),
         // A suite that can't be read is a failure, not a warning.

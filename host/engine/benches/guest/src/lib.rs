@@ -13,6 +13,8 @@ pub enum Settings {
     Nothing,
     /// Attach the secret `backend` to the exchange.
     Attach,
+    /// The same, and add a header to the response.
+    AttachAndMark,
     /// Make the code of a message of that many bytes with the secret `mac`.
     Mac {
         /// The message's length.
@@ -27,7 +29,7 @@ pub enum Settings {
 pub fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
     match settings {
         Settings::Nothing => {}
-        Settings::Attach => exchange.credential("backend")?.attach()?,
+        Settings::Attach | Settings::AttachAndMark => exchange.credential("backend")?.attach()?,
         Settings::Mac { bytes } => {
             let message = vec![b'm'; *bytes];
             exchange.mac_signer("mac")?.sign(&message)?;
@@ -36,7 +38,19 @@ pub fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
     Ok(Verdict::Proceed)
 }
 
+/// Marks the response.
+///
+/// # Errors
+/// [`keyward_policy::Failure`], as the host refused it.
+pub fn mark(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
+    if matches!(settings, Settings::AttachAndMark) {
+        exchange.response().append_header("x-policy-1", b"seen")?;
+    }
+    Ok(Verdict::Proceed)
+}
+
 policy! {
     settings: Settings,
     inbound: decide,
+    outbound: mark,
 }

@@ -135,7 +135,8 @@ impl<'a> Fields<'a> {
             }
             17 if is_alike(name, b"transfer-encoding") => {
                 require(name.contains(&b'-') && !self.is_chunked)?;
-                require(value.eq_ignore_ascii_case(b"chunked"))?;
+                // No tab before it either, which some take for a part of the word.
+                require(value.eq_ignore_ascii_case(b"chunked") && !line.contains(&b'\t'))?;
                 self.is_chunked = true;
             }
             _ => {}

@@ -29,8 +29,7 @@ enum State {
     /// So many bytes of a body.
     Body(u64),
     Chunked(Chunks),
-    /// Nothing is judged any more: it is another protocol, or a head that is too
-    /// long, which hyper answers with 431.
+    /// Nothing is judged any more: it is another protocol.
     Open,
     /// Nothing passes any more.
     Refused(Refusal),
@@ -41,6 +40,8 @@ enum State {
 pub(crate) enum Refusal {
     /// A head, which can be answered.
     Head,
+    /// A head for its length, which has an answer of its own.
+    Long,
     /// A body, whose head is being acted on already.
     Body,
 }
@@ -157,13 +158,16 @@ impl Judge {
             }
         }
         if bytes.len() > self.max_head {
-            self.state = State::Open;
-            return Some(bytes.len());
+            self.state = State::Refused(Refusal::Long);
         }
         None
     }
 
     fn head_ended(&mut self, head: &[u8]) -> Option<usize> {
+        if head.len() > self.max_head {
+            self.state = State::Refused(Refusal::Long);
+            return None;
+        }
         let Ok(framing) = head::check(head) else {
             return self.refuse();
         };

@@ -28,6 +28,9 @@ use judge::{Judge, Refusal};
 /// What hyper can't take for a request, and answers with 400.
 const POISON: &[u8] = b"\0\r\n\r\n";
 
+/// The beginning of a head that never ends, which hyper answers with 431.
+const ENDLESS: &[u8] = b"GET / HTTP/1.1\r\nx: ";
+
 /// As many bytes as are read at once behind a head that came in parts.
 const READ: usize = 4 * 1024;
 
@@ -48,8 +51,8 @@ pub(crate) struct Strict<S> {
 
 impl<S> Strict<S> {
     /// Judges what `stream` brings, after `first`, which it has brought already.
-    /// A head that is longer than `max_head` bytes passes: hyper answers it with
-    /// 431. One that takes longer than `head_timeout` from its first byte ends the
+    /// A head that is longer than `max_head` bytes is answered with 431; hyper's
+    /// own limit, which is one of its buffer, must not be lower. One that takes longer than `head_timeout` from its first byte ends the
     /// connection.
     pub(crate) fn new(
         stream: S,
@@ -140,6 +143,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 Some(Refusal::Head) if !this.poisoned => {
                     this.poisoned = true;
                     this.passed.extend_from_slice(POISON);
+                    continue;
+                }
+                Some(Refusal::Long) => {
+                    let more: &[u8] = match this.poisoned {
+                        true => &[b'x'; 1024],
+                        false => ENDLESS,
+                    };
+                    this.poisoned = true;
+                    this.passed.extend_from_slice(more);
                     continue;
                 }
                 Some(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),

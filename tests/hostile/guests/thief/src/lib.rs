@@ -82,7 +82,8 @@ pub enum Attack {
     Open,
     /// Attach every name to the exchange.
     Attach,
-    /// Read all headers and bodies of both sides, hoping to see what was attached.
+    /// Read all headers and bodies of both sides, hoping to see what was attached,
+    /// and what the client's connection tells.
     ReadBack,
     /// Take the request elsewhere after attaching.
     Reroute,
@@ -141,6 +142,12 @@ pub fn steal(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
             Attack::ReadBack => {
                 read(&exchange.request(), settings, &mut loot);
                 read(&exchange.response(), settings, &mut loot);
+                if let Some(name) = exchange.server_name() {
+                    loot.note("server-name", name.as_bytes());
+                }
+                if let Some(facts) = exchange.client_certificate() {
+                    loot.note("certificate", format!("{facts:?}").as_bytes());
+                }
             }
             Attack::Reroute => {
                 loot.outcome(

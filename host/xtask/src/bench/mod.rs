@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what things cost, as ratios measured in one run.
 
+mod gateway;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,18 +12,30 @@ use crate::{guests, setup, steps, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Measure only this
+    #[arg(value_enum, value_name = "PART", conflicts_with = "only")]
+    part: Option<Part>,
+    /// The same
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
+    /// How often the gateway and its peers take turns
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long each turn takes, in seconds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    seconds: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Calls of policies in fresh sandboxes, against plain Rust, on one core and two
+    /// Calls of policies in fresh sandboxes, against plain Rust, on one core and two;
+    /// and of many policies that take turns
     Call,
     /// Proxied requests: plain hyper, and the gateway without and with a policy
     Proxy,
     /// The response guard: how fast it searches, and a gibibyte of other text
     Guard,
+    /// The gateway beside nginx, HAProxy and Envoy, which it installs and starts
+    Gateway,
     /// The vault as it grows: opening, rotating, permits, the file's length
     Vault,
 }
@@ -30,15 +44,17 @@ enum Part {
 ///
 /// Errors: set-up, a build or a benchmark fails.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let only = options.part.or(options.only);
     setup::target::ensure(setup::Origin::Any)?;
     guests::build(&[])?;
     for (part, package, name) in [
         (Part::Call, "keyward-engine", "call"),
+        (Part::Call, "keyward-engine", "rotation"),
         (Part::Proxy, "keyward-gateway", "proxy"),
         (Part::Guard, "keyward-vault", "guard"),
         (Part::Vault, "keyward-vault", "vault"),
     ] {
-        if options.only.is_none_or(|only| only == part) {
+        if only.is_none_or(|only| only == part) {
             steps::doing(format_args!("benchmark {name}"));
             let mut cargo = workspace::cargo();
             cargo.args(["bench", "--package", package, "--bench", name]);
@@ -50,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                 other_text()?;
             }
         }
+    }
+    if only.is_none_or(|only| only == Part::Gateway) {
+        gateway::run(options.rounds, options.seconds)?;
     }
     Ok(ExitCode::SUCCESS)
 }
