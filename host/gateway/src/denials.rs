@@ -88,6 +88,7 @@ impl Denial {
             Outcome::BodyTooLarge => "the body was too large to be signed",
             Outcome::Disabled => "the secret is disabled",
             Outcome::NotValid => "the secret is not valid at this time",
+            Outcome::TooShort => "the secret is too short to be searched for in answers",
             _ => "it was denied",
         }
     }
@@ -139,6 +140,10 @@ impl Denial {
             (Outcome::NotValid, Some(grant)) => {
                 Remedy::Command(format!("keyward secret validity {}", grant.secret))
             }
+            (Outcome::TooShort, Some(grant)) => Remedy::Words(format!(
+                "give {} a value of at least 12 bytes, or the grant response = \"status-only\"",
+                grant.secret
+            )),
             (Outcome::Revoked, Some(grant)) => {
                 Remedy::Command(format!("keyward grants reinstate {}", grant.id))
             }
