@@ -29,8 +29,11 @@ const SWAPPED: &str = "..data";
 /// Reloads whenever a file changes, if the gateway was started with
 /// `[gateway] watch`.
 pub(crate) async fn reload_on_change(gateway: Arc<Gateway>) {
+    if !gateway.opened.gateway.watch {
+        return;
+    }
     let mut files = watched(&gateway);
-    while gateway.opened.gateway.watch {
+    loop {
         let (tell, mut changes) = mpsc::channel(1);
         let watching = match watch(&files, tell) {
             Ok(watching) => watching,

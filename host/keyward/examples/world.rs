@@ -177,7 +177,7 @@ impl Arguments {
         let mut arguments = std::env::args().skip(1);
         while let Some(option) = arguments.next() {
             if matches!(option.as_str(), "--help" | "-h") {
-                println!("{HELP}");
+                std::io::Write::write_all(&mut std::io::stdout(), HELP.as_bytes())?;
                 return Ok(None);
             }
             let value = arguments
