@@ -21,7 +21,8 @@ struct Noting(Arc<Mutex<Vec<SocketAddr>>>);
 impl Connect for Noting {
     fn connect(&self, address: SocketAddr) -> DialFuture<'_, Box<dyn Stream>> {
         self.0.lock().unwrap().push(address);
-        Tcp.connect(address)
+        static SYSTEM: Tcp = Tcp;
+        SYSTEM.connect(address)
     }
 }
 
@@ -76,6 +77,6 @@ async fn a_resolver_can_not_lead_a_route_out_of_its_networks() {
     let elsewhere = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
     let (status, dialled, backend) = dialled(elsewhere).await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
-    assert_eq!(dialled, []);
+    assert!(dialled.is_empty());
     assert!(backend.received().is_empty());
 }
