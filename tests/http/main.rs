@@ -5,7 +5,11 @@
 //! least as strictly as by the stricter of the two. What differs stands in
 //! `differences.rs` with its reason; an entry that no longer holds fails the test.
 //! `COMPARISON.md` is the whole table; `SNAPSHOTS=overwrite` writes it anew.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests may panic, and say what they compared"
+)]
 
 mod backend;
 mod cases;

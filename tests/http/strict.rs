@@ -84,8 +84,8 @@ impl Head {
         let hosts: Vec<&str> = self.all("host").collect();
         let oddity = match hosts.as_slice() {
             [] => Some("no Host"),
-            [host] if host.is_empty() => Some("an empty Host"),
-            [host] if !host.bytes().all(|byte| is_host(byte)) => Some("a Host that is none"),
+            [""] => Some("an empty Host"),
+            [host] if !host.bytes().all(is_host) => Some("a Host that is none"),
             [_] => None,
             _ => Some("several Hosts"),
         };

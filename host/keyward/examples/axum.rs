@@ -5,6 +5,7 @@
 //!
 //! The middleware between the layer and the backend sees each request as the
 //! policies left it, and nothing of the key that the `attach-api-key` policy attached.
+#![expect(clippy::print_stdout, reason = "a program says where it listens")]
 
 use std::net::SocketAddr;
 

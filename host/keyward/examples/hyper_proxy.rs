@@ -3,6 +3,7 @@
 //!
 //! `cargo run -p keyward-examples --bin hyper-proxy` sets itself up with a vault in a
 //! temporary directory and a backend; `--help` says how to give it others.
+#![expect(clippy::print_stdout, reason = "a program says where it listens")]
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};

@@ -6,6 +6,7 @@
 //!
 //! The service builds a request of its own from each that it gets. What ties the two
 //! together are the extensions: it moves them over.
+#![expect(clippy::print_stdout, reason = "a program says where it listens")]
 
 use std::net::SocketAddr;
 
