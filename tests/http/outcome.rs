@@ -4,7 +4,6 @@ use std::fmt;
 
 use crate::backend::Seen;
 use crate::client::Answers;
-use crate::strict::Framing;
 
 /// What became of what a client sent. Each is stricter than those after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +71,6 @@ fn tell(seen: &Seen, watched: &str) -> String {
     let mut told = format!("`{} {}`", seen.head.method, seen.head.target);
     if seen.body > 0 {
         told.push_str(&format!(" {} B", seen.body));
-    }
-    if seen.head.framing == Framing::Chunked {
-        told.push_str(" chunked");
     }
     if !watched.is_empty() {
         let values: Vec<&str> = seen.head.all(watched).collect();

@@ -53,18 +53,16 @@ pub(crate) fn check(rows: &[Row<'_>]) {
         return;
     }
     let (told, expected) = (classes(&actual), classes(&expected));
-    let changed: Vec<&String> = told
+    let changed: Vec<String> = told
         .iter()
-        .filter(|line| !expected.contains(line))
+        .zip(&expected)
+        .filter(|(told, expected)| told != expected)
+        .map(|(told, expected)| format!("now  {told}\nfile {expected}"))
         .collect();
     assert!(
         told == expected,
         "COMPARISON.md is not current; SNAPSHOTS=overwrite writes it anew. New:\n{}",
-        changed
-            .iter()
-            .map(|line| line.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
+        changed.join("\n")
     );
 }
 
