@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use keyward::names::SecretName;
 use keyward::vault::{Actor, Durability, KeySource, Kind, Secret, Vault, VaultFiles};
 use keyward_gateway::Gateway;
 use keyward_gateway::config::Config;
@@ -54,7 +55,12 @@ pub(crate) async fn start_with(
     for (name, value) in keys {
         let value = Secret::read_from(value.as_bytes(), 4096).unwrap();
         vault
-            .add(&name.parse().unwrap(), Kind::ApiKey, value, &actor)
+            .add(
+                &SecretName::parse(name).unwrap(),
+                Kind::ApiKey,
+                value,
+                &actor,
+            )
             .unwrap();
     }
     drop(vault);

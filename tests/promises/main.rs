@@ -10,4 +10,5 @@ mod p3_no_secret_comes_back;
 mod p4_audit_comes_first;
 mod p5_changes_are_found;
 mod p7_revocation_is_quick;
+mod sinks;
 mod story;

@@ -11,7 +11,7 @@
 //! vault stand in the secret pages for as long as it is open.
 
 mod backends;
-mod gateway;
+pub(crate) mod gateway;
 mod search;
 
 use std::collections::BTreeSet;

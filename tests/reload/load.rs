@@ -89,7 +89,7 @@ async fn load(time: Duration) {
     );
     assert!(a > 0 && b > 0, "{a} and {b}");
     // A machine with a slow disk takes longer for each; most of them must be there.
-    assert!(reloads >= seconds * 4, "{reloads} reloads");
+    assert!(reloads >= seconds * 2, "{reloads} reloads");
     assert!(rotations >= seconds / 2, "{rotations} rotations");
 }
 

@@ -3,7 +3,6 @@
 //! answer, and the backend behind the route.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,12 +276,4 @@ outbound = ["mark"]
         component("set-headers"),
         component("attach-api-key"),
     )
-}
-
-/// Whether a file holds a text.
-pub(crate) fn holds(file: &Path, text: &str) -> bool {
-    let bytes = std::fs::read(file).unwrap_or_default();
-    bytes
-        .windows(text.len())
-        .any(|part| part == text.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! Canaries: random values planted as secrets, and the search for them in
 //! whatever a test caught.
 
+use crate::sinks;
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
 /// A random value that stands for a secret.
@@ -13,9 +14,9 @@ impl Canary {
     pub fn new() -> Self {
         let mut bytes = [0_u8; 20];
         keyward::vault::fill_random(&mut bytes);
-        Canary {
-            text: HEXLOWER.encode(&bytes),
-        }
+        let text = HEXLOWER.encode(&bytes);
+        sinks::planted(&text);
+        Canary { text }
     }
 
     /// The value.
@@ -29,6 +30,21 @@ impl Canary {
     /// base32, base64 (all three alignments) and UTF-16 forms. What is asked for is
     /// the part of an encoding that does not depend on what stands around the value.
     pub fn find_in(&self, bytes: &[u8]) -> Option<&'static str> {
+        let mut forms = self.forms().into_iter();
+        forms
+            .find(|(_, form)| contains(bytes, form))
+            .map(|(name, _)| name)
+    }
+
+    /// A canary that another process has planted.
+    pub fn planted(text: &str) -> Self {
+        Canary {
+            text: text.to_owned(),
+        }
+    }
+
+    /// All that is looked for.
+    pub fn forms(&self) -> Vec<(&'static str, Vec<u8>)> {
         let value = self.text.as_bytes();
         let mut forms: Vec<(&'static str, Vec<u8>)> = vec![
             ("raw", value.to_vec()),
@@ -59,9 +75,6 @@ impl Canary {
             }
         }
         forms
-            .into_iter()
-            .find(|(_, form)| contains(bytes, form))
-            .map(|(name, _)| name)
     }
 }
 

@@ -21,6 +21,7 @@ use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tempfile::TempDir;
 
+use crate::sinks;
 use crate::storage::DiskControl;
 
 /// Lets `attach-api-key` attach the API key `billing-key` on `/v1/charges` of the
@@ -65,7 +66,8 @@ pub struct TestGateway {
     pub keyward: Keyward,
     pipelines: Pipelines,
     disk: Option<DiskControl>,
-    directory: TempDir,
+    /// None once it is closed.
+    directory: Option<TempDir>,
 }
 
 /// What a client receives.
@@ -146,7 +148,8 @@ impl TestGateway {
 
     /// The gateway's directory: vault, key and audit trail.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        let directory = self.directory.as_ref();
+        directory.expect("it has not been closed").path()
     }
 
     /// The pipelines.
@@ -179,8 +182,19 @@ impl TestGateway {
     }
 
     /// Stops the gateway and leaves its files.
-    pub fn close(self) -> TempDir {
-        self.directory
+    pub fn close(mut self) -> TempDir {
+        self.keep();
+        self.directory.take().expect("it has not been closed")
+    }
+
+    /// Keeps what it has written, if that is kept.
+    fn keep(&self) {
+        if sinks::are_kept() && self.directory.is_some() {
+            sinks::flush(self.pipelines.observer());
+            let metrics = self.pipelines.observer().metrics();
+            sinks::keep("metrics", metrics.render(self.vault()).as_bytes());
+            sinks::keep("files", &self.files());
+        }
     }
 
     /// Sends a request through and reads the whole answer.
@@ -222,8 +236,14 @@ impl TestGateway {
             }
         }
         let mut all = Vec::new();
-        collect(self.directory.path(), &mut all);
+        collect(self.directory(), &mut all);
         all
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        self.keep();
     }
 }
 
@@ -391,9 +411,9 @@ impl Builder {
         });
         TestGateway {
             keyward,
-            pipelines: Pipelines::new(pipelines.collect()),
+            pipelines: Pipelines::observed(pipelines.collect(), sinks::observer()),
             disk,
-            directory: self.directory,
+            directory: Some(self.directory),
         }
     }
 }

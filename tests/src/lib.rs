@@ -10,6 +10,7 @@ mod backend;
 mod canary;
 mod gateway;
 mod log;
+pub mod sinks;
 mod storage;
 
 pub use backend::{Backend, Received};

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::sinks;
+
 /// Catches what is logged on one thread.
 #[derive(Clone, Default)]
 pub struct Log {
@@ -39,6 +41,8 @@ impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
         caught.extend_from_slice(bytes);
+        // It is in the place of the log that is kept.
+        sinks::keep("log", bytes);
         Ok(bytes.len())
     }
 

@@ -141,7 +141,8 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
         .bind()
         .await
         .map_err(|error| Failure::from(anyhow::Error::new(error)))?;
-    tracing::info!(address = %bound.address(), pid = std::process::id(), "serving");
+    let admin = bound.admin_address().map(tracing::field::display);
+    tracing::info!(address = %bound.address(), admin, pid = std::process::id(), "serving");
     let reloading = tokio::spawn(reload_on(hangup, Arc::clone(bound.gateway())));
     tell(&[NotifyState::Ready]);
     let stop = async {

@@ -273,13 +273,15 @@ impl Deflate {
             };
             let has_frame =
                 first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(second)) % 31 == 0;
-            let mut inflate = Decompress::new(has_frame);
-            // It is given the first byte, which may have come alone.
-            let step = inflate_step(&mut inflate, &[first], piece)?;
-            self.inflate = Some(inflate);
+            let inflate = self.inflate.insert(Decompress::new(has_frame));
+            // The first byte may have come alone. Nothing comes out of it yet.
+            inflate_step(inflate, &[first], piece)?;
+            let rest = encoded.get(read..).unwrap_or_default();
+            let (step, ended) = inflate_step(inflate, rest, piece)?;
+            self.ended = ended;
             return Ok(Step {
-                read,
-                written: step.0.written,
+                read: read + step.read,
+                written: step.written,
             });
         };
         let (step, ended) = inflate_step(inflate, encoded, piece)?;
@@ -304,6 +306,31 @@ fn inflate_step(
         written: (inflate.total_out() - written) as usize,
     };
     Ok((step, status == Status::StreamEnd))
+}
+
+/// Decodes the parts of a body in these codings as an answer is decoded, and gives
+/// what comes out to `sink`. For fuzzing. False if it is refused.
+#[cfg(feature = "fuzz")]
+pub fn decode_for_search<'a>(
+    codings: &str,
+    mut parts: impl Iterator<Item = &'a [u8]>,
+    mut sink: impl FnMut(&[u8]),
+) -> bool {
+    let mut headers = HeaderMap::new();
+    let Ok(codings) = codings.parse() else {
+        return false;
+    };
+    headers.insert(CONTENT_ENCODING, codings);
+    let Ok(Some(mut decoding)) = Decoding::of(&headers) else {
+        return false;
+    };
+    let decoded = parts.try_for_each(|part| {
+        decoding.push(part, &mut |piece: &[u8]| -> Result<(), DecodeError> {
+            sink(piece);
+            Ok(())
+        })
+    });
+    decoded.is_ok() && decoding.is_at_end()
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ mod timeouts;
 
 pub use address::{Network, NetworkError};
 pub use body::{Body, BodyError, empty, full};
+#[cfg(feature = "fuzz")]
+pub use decode::decode_for_search;
 pub use dialer::{Connect, DialFuture, Dialer, Resolver, Stream, SystemResolver, Tcp};
 pub use error::{EgressError, SetupError, Stage};
 pub use headers::strip_connection;

@@ -93,6 +93,7 @@ async fn plaintext_is_not_spoken_where_tls_is_expected() {
 async fn the_route_says_where_and_the_request_what() {
     let backend = Backend::plain(|_| reply("")).await;
     let world = World::new();
+    world.revoke_all();
     let url = format!("http://{}/v1", backend.address);
     let egress = world.egress(Route::new(common::route_name(), &url).unwrap());
     let request = Request::post("http://evil.example:1/charges?a=b")

@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The link that Kubernetes swaps in a volume of a configuration or a secret.
 const SWAPPED: &str = "..data";
 
-/// Reloads whenever a file changes, for as long as `[gateway] watch` says so and
-/// the gateway is there.
+/// Reloads whenever a file changes, if the gateway was started with
+/// `[gateway] watch`.
 pub(crate) async fn reload_on_change(gateway: Arc<Gateway>) {
     let mut files = watched(&gateway);
-    while gateway.snapshot().config.gateway.watch {
+    while gateway.opened.gateway.watch {
         let (tell, mut changes) = mpsc::channel(1);
         let watching = match watch(&files, tell) {
             Ok(watching) => watching,

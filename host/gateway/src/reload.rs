@@ -44,6 +44,7 @@ const HELD: &[(&str, &str)] = &[
 
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
+    ("[gateway]", "watch"),
     ("[audit]", "retention"),
     ("[engine]", "cache"),
     ("[engine]", "reports"),
@@ -223,7 +224,9 @@ impl Gateway {
         let next = Snapshot::new(generation, &as_written, assembled, observer);
 
         // From here on only the audit trail can still say no.
-        self.put_in_force(grants, actor)?;
+        if *self.loaded_grants() != grants.digest() {
+            self.put_in_force(grants, actor)?;
+        }
         let act = Administrative::new(
             Act::ConfigurationReloaded,
             &actor.name,
@@ -246,15 +249,17 @@ impl Gateway {
         Ok(reloaded)
     }
 
-    /// Has the vault go by these grants, unless it does already.
+    /// Has the vault go by these grants, and records that.
     pub(crate) fn put_in_force(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
-        let mut loaded = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = grants.digest();
-        if *loaded != digest {
-            self.vault().set_grants(grants, actor)?;
-            *loaded = digest;
-        }
+        self.vault().set_grants(grants, actor)?;
+        *self.loaded_grants() = digest;
         Ok(())
+    }
+
+    /// The digest of the grants that were loaded last.
+    fn loaded_grants(&self) -> MutexGuard<'_, [u8; 32]> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

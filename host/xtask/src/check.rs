@@ -154,11 +154,27 @@ fn deny() -> Result<()> {
 
 fn test(count: &mut Count) -> Result<()> {
     steps::doing("tests");
-    let mut cargo = workspace::cargo();
-    cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    let sinks = workspace::root().join("target/sinks");
+    if sinks.exists() {
+        std::fs::remove_dir_all(&sinks).context("can't remove what earlier tests wrote")?;
+    }
+    let run = |arguments: &[&str], count: &mut Count| {
+        let mut cargo = workspace::cargo();
+        cargo
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(arguments)
+            .env("KEYWARD_SINKS", &sinks);
+        counted(cargo, count)
+    };
+    let all = run(&[], count);
+    steps::doing("search of all that the tests' gateways wrote");
+    let search = ["--test", "sinks", "--", "--ignored"];
+    all.and(run(&search, count))
+}
+
+/// Runs tests and counts them; what they print is passed on.
+fn counted(mut cargo: Command, count: &mut Count) -> Result<()> {
+    cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = cargo.spawn().context("can't run `cargo test`")?;
     let lines = BufReader::new(child.stdout.take().context("its output is piped")?);
     for line in lines.split(b'\n') {

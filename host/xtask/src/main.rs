@@ -78,7 +78,11 @@ enum Command {
     Bench(bench::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
     Fuzz(fuzz::Options),
-    /// Crash the vault's storage over and over: losses of power, and real kills.
+    /// Reload a gateway under load, and crash the vault's storage over and over.
+    ///
+    /// For a minute, a gateway under full load gets another configuration every 100 ms
+    /// and a new version of a secret every second: no request may fail or meet two
+    /// configurations. Then losses of power, and real kills.
     ///
     /// Random changes, uses, rotations and rekeys; after each crash everything that
     /// was reported done has to be there, and nothing may look tampered with.

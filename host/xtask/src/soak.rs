@@ -1,14 +1,14 @@
-//! `cargo xtask soak`: the vault's storage under crashes, and the sandbox under
-//! attackers, at length.
+//! `cargo xtask soak`: reloads under load, the vault's storage under crashes, and
+//! the sandbox under attackers, at length.
 //!
-//! The tests of every build do the same with some hundreds or thousands; see
-//! `host/vault/tests/crash` and `tests/hostile`.
+//! The tests of every build do the same with some hundreds or thousands, and for
+//! five seconds; see `tests/reload`, `host/vault/tests/crash` and `tests/hostile`.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::{steps, workspace};
+use crate::{guests, steps, workspace};
 
 /// How much, and from where.
 #[derive(clap::Args)]
@@ -18,15 +18,59 @@ pub(crate) struct Options {
     /// many looks for what others left in a sandbox
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
+    /// Do only this
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+    /// How long the gateway is reloaded under load, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u64,
     /// What the random choices start from; the same seed, the same choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
-/// Runs it. Errors: something was lost, damaged, or falsely called so; what was
-/// printed before says which log or directory shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The vault's storage under losses of power and kills
+    Crash,
+    /// The sandbox under attackers
+    Attack,
+    /// A gateway that is reloaded every 100 ms under load, with a secret that rotates
+    Reload,
+}
+
+/// Runs it. Errors: something was lost, damaged, or falsely called so, or a request
+/// failed; what was printed before says which log or directory shows it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let Options { rounds, seed } = options;
+    let does = |part| options.only.is_none_or(|only| only == part);
+    if does(Part::Reload) {
+        reload(options)?;
+    }
+    if does(Part::Crash) {
+        crash(options)?;
+    }
+    if does(Part::Attack) {
+        attack(options)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reload(options: &Options) -> Result<()> {
+    guests::build(&[])?;
+    let seconds = options.seconds;
+    steps::doing(format_args!("reloads under load for {seconds} s"));
+    steps::run(
+        workspace::cargo()
+            .args(["test", "--quiet", "--package", "keyward-tests"])
+            .args(["--test", "reload", "--", "--ignored", "--exact"])
+            .args(["load::soak", "--nocapture"])
+            .env("KEYWARD_SOAK_SECONDS", seconds.to_string()),
+    )
+    .context("a request failed, or met two configurations")
+}
+
+fn crash(options: &Options) -> Result<()> {
+    let Options { rounds, seed, .. } = options;
     steps::doing(format_args!(
         "{rounds} crash states and {rounds} kills, seed {seed}"
     ));
@@ -39,7 +83,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             .env("KEYWARD_SOAK_ROUNDS", rounds.to_string())
             .env("KEYWARD_SOAK_SEED", seed.to_string()),
     )
-    .context("a crash was not survived")?;
+    .context("a crash was not survived")
+}
+
+fn attack(options: &Options) -> Result<()> {
+    let rounds = options.rounds;
     steps::doing(format_args!(
         "{} hostile calls, {} looks at what others left",
         10 * rounds,
@@ -58,5 +106,5 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         )
         .context("a sandbox kept something")?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

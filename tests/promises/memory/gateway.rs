@@ -125,7 +125,7 @@ impl Drop for Gateway {
 
 /// The `keyward` command, beside the folder of this test's own. `cargo test
 /// --workspace` builds it first.
-fn keyward() -> PathBuf {
+pub(crate) fn keyward() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let binary = own.parent().unwrap().parent().unwrap().join("keyward");
     assert!(
@@ -136,7 +136,7 @@ fn keyward() -> PathBuf {
 }
 
 /// Runs `keyward` with a value on its standard input.
-pub(super) fn run(folder: &Path, arguments: &[&str], value: &str) {
+pub(crate) fn run(folder: &Path, arguments: &[&str], value: &str) {
     let mut child = Command::new(keyward())
         .args(arguments)
         .current_dir(folder)

@@ -190,14 +190,18 @@ mod tests {
         let has =
             |found: Option<String>, expected: &str| assert_eq!(found.as_deref(), Some(expected));
         has(of("[gateway]", None, "listen"), "\"127.0.0.1:1\" 2");
-        has(of("[gateway]", None, "max-connections"), "4096 default");
+        has(of("[gateway]", None, "watch"), "false default");
         has(of("[audit]", None, "durability"), "\"strict\" default");
         has(of("[[route]]", Some("b"), "response-timeout-ms"), "5 10");
         has(
             of("[[route]]", Some("a"), "url"),
             "\"http://127.0.0.1:2\" 6",
         );
-        assert_eq!(of("[[route]]", Some("a"), "response-timeout-ms"), None);
+        has(
+            of("[[route]]", Some("a"), "response-timeout-ms"),
+            "60000 default",
+        );
+        assert_eq!(of("[[route]]", Some("a"), "ca-file"), None);
         assert_eq!(
             of("[[policy]]", None, "settings"),
             None,

@@ -126,7 +126,7 @@ mod tests {
         let route = &schema["properties"]["route"]["items"];
         assert_eq!(route["required"], json!(["name", "url"]));
         assert_eq!(route["additionalProperties"], false);
-        let most = &schema["properties"]["gateway"]["properties"]["max-connections"];
-        assert_eq!(most["default"], 4096);
+        let most = &schema["properties"]["gateway"]["properties"]["limits"];
+        assert_eq!(most["properties"]["max-connections"]["default"], 4096);
     }
 }

@@ -155,7 +155,7 @@ fn everything_that_is_wrong_is_found_at_once() {
     let found = findings(
         r#"[gateway]
 listen = "localhost"
-max-connections = 0
+limits = { max-connections = 0 }
 [audit]
 durabilty = "strict"
 [[route]]
@@ -182,7 +182,7 @@ path = "/a"
     );
     let expected = [
         "2:10 `listen` is not an address and a port",
-        "3:19 `max-connections` must be 1 to 4294967296",
+        "3:30 `max-connections` must be 1 to 4294967296",
         "5:1 [audit] has no key `durabilty` | did you mean `durability`? valid keys: directory, durability, retention",
         "7:8 ",
         "11:7 `url`: http:// is for this machine only",
@@ -231,7 +231,7 @@ fn a_finding_shows_its_line_with_a_caret() {
     assert!(shown.contains("listen-backlog = 7"), "{shown}");
     assert!(shown.contains("^^^^^^^^^^^^^^"), "{shown}");
     assert!(
-        shown.contains("valid keys: listen, document, max-connections"),
+        shown.contains("valid keys: listen, document, trusted-proxies"),
         "{shown}"
     );
 }

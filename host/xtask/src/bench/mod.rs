@@ -31,6 +31,8 @@ enum Part {
     Call,
     /// Proxied requests: plain hyper, and the gateway without and with a policy
     Proxy,
+    /// The response guard: how fast it searches, and a gibibyte of other text
+    Guard,
     /// The gateway beside nginx, HAProxy and Envoy, which it installs and starts
     Gateway,
     /// The vault as it grows: opening, rotating, permits, the file's length
@@ -47,20 +49,35 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for (part, package, name) in [
         (Part::Call, "keyward-engine", "call"),
         (Part::Proxy, "keyward-gateway", "proxy"),
+        (Part::Guard, "keyward-vault", "guard"),
         (Part::Vault, "keyward-vault", "vault"),
     ] {
         if only.is_none_or(|only| only == part) {
             steps::doing(format_args!("benchmark {name}"));
             let mut cargo = workspace::cargo();
             cargo.args(["bench", "--package", package, "--bench", name]);
-            if part == Part::Vault {
+            if matches!(part, Part::Guard | Part::Vault) {
                 cargo.args(["--features", "bench"]);
             }
             steps::run(&mut cargo)?;
+            if part == Part::Guard {
+                other_text()?;
+            }
         }
     }
     if only.is_none_or(|only| only == Part::Gateway) {
         gateway::run(options.rounds, options.seconds)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the guard search a gibibyte of text in which there is nothing to find.
+fn other_text() -> Result<()> {
+    steps::doing(format_args!("one gibibyte of other text"));
+    let test = "guard::tests::other_text::one_gibibyte_of_other_text_raises_no_alarm";
+    steps::run(
+        workspace::cargo()
+            .args(["test", "--release", "--package", "keyward-vault", "--lib"])
+            .args(["--features", "bench", "--", "--ignored", "--exact", test]),
+    )
 }
