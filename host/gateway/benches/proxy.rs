@@ -283,25 +283,25 @@ async fn proxy(mode: &str, backend: SocketAddr, address: &str) {
     );
     let pipelines = Arc::new(Pipelines::new(vec![pipeline]));
     let identity = Arc::new(identity());
-    let native = mode == "native";
+    if mode == "native" {
+        return listen(address, move |_, request| {
+            let (keyward, identity) = (keyward.clone(), Arc::clone(&identity));
+            let route = route.clone();
+            async move { native_attach(&keyward, &identity, route, boxed(request)).await }
+        })
+        .await;
+    }
     listen(address, move |peer, request| {
-        let (keyward, pipelines, identity) = (
-            keyward.clone(),
-            Arc::clone(&pipelines),
-            Arc::clone(&identity),
-        );
-        let route = route.clone();
+        let (keyward, pipelines) = (keyward.clone(), Arc::clone(&pipelines));
         async move {
-            let request =
-                request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
-            if native {
-                native_attach(&keyward, &identity, route, request).await
-            } else {
-                keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await
-            }
+            keyward_gateway::forward(&keyward, &pipelines, peer.ip(), boxed(request)).await
         }
     })
     .await;
+}
+
+fn boxed(request: Request<Incoming>) -> Request<Body> {
+    request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync())
 }
 
 /// What the gateway does for a policy that attaches, without the policy.
