@@ -99,7 +99,7 @@ const IMPORTS: &str = r#"
   (export "write" (func (param "level" $level) (param "message" string)))
 ))
 (import "keyward:policy/counters@0.1.0" (instance $counters
-  (type $failure' (enum "invalid" "limit" "unavailable"))
+  (type $failure' (enum "invalid" "unavailable"))
   (export "counter-failure" (type $failure (eq $failure')))
   (export "increment" (func (param "name" string) (param "by" u32) (param "window-seconds" u32)
     (result (result u64 (error $failure)))))

@@ -19,11 +19,13 @@ async fn reflect(
     let canary = Canary::new();
     let mut builder = TestGateway::builder()
         .api_key("billing-key", canary.text())
-        .grants(ATTACH_GRANT)
         .route("billing", &backend.url());
     builder = if guarded {
-        builder.inbound("attach-api-key", json!({}))
+        builder
+            .grants(ATTACH_GRANT)
+            .inbound("attach-api-key", json!({}))
     } else {
+        // Whatever a grant lets go to a host is looked for in all that it answers.
         let header =
             json!({ "name": "x-api-key", "action": "override", "values": [canary.text()] });
         builder.policy(

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Either, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::service::service_fn;
@@ -283,28 +283,25 @@ async fn proxy(mode: &str, backend: SocketAddr, address: &str) {
     );
     let pipelines = Arc::new(Pipelines::new(vec![pipeline]));
     let identity = Arc::new(identity());
-    let native = mode == "native";
+    if mode == "native" {
+        return listen(address, move |_, request| {
+            let (keyward, identity) = (keyward.clone(), Arc::clone(&identity));
+            let route = route.clone();
+            async move { native_attach(&keyward, &identity, route, boxed(request)).await }
+        })
+        .await;
+    }
     listen(address, move |peer, request| {
-        let (keyward, pipelines, identity) = (
-            keyward.clone(),
-            Arc::clone(&pipelines),
-            Arc::clone(&identity),
-        );
-        let route = route.clone();
+        let (keyward, pipelines) = (keyward.clone(), Arc::clone(&pipelines));
         async move {
-            let request =
-                request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync());
-            if native {
-                let answer = native_attach(&keyward, &identity, route, request).await;
-                answer.map(Either::Left)
-            } else {
-                let answer =
-                    keyward_gateway::forward(&keyward, &pipelines, peer.ip(), request).await;
-                answer.map(Either::Right)
-            }
+            keyward_gateway::forward(&keyward, &pipelines, peer.ip(), boxed(request)).await
         }
     })
     .await;
+}
+
+fn boxed(request: Request<Incoming>) -> Request<Body> {
+    request.map(|body| body.map_err(|_| BodyError::Interrupted).boxed_unsync())
 }
 
 /// What the gateway does for a policy that attaches, without the policy.

@@ -16,8 +16,12 @@ const FORTY_MEBIBYTES: &str = "
     (br_if $next (i32.lt_u (local.get $i) (i32.const 41943040))))";
 
 fn within(profile: Profile) -> Sandbox {
+    let mut limits = Limits::default();
+    // Memory is what is tried here, on whatever machine.
+    limits.cpu_milliseconds = 10_000;
     Sandbox {
         profile: Some(profile),
+        limits: Some(limits),
         ..Sandbox::default()
     }
 }
