@@ -188,7 +188,7 @@ impl Egress {
         // The body, in memory only if it is to be signed: as much of it as takes
         // the client's time comes before the checks.
         let body = match notes.needs_body() {
-            Some(limit) => RequestBody::whole(body, limit, timeouts.request_body).await?,
+            Some(limit) => Box::pin(RequestBody::whole(body, limit, timeouts.request_body)).await?,
             None if credentialed => RequestBody::stream(body, Trailers::Drop),
             None => RequestBody::stream(body, Trailers::Pass),
         };
@@ -205,8 +205,9 @@ impl Egress {
             None => {
                 settle(ledger).await?;
                 let opened = match upgrade {
-                    None => pool.open().await,
-                    Some(_) => pool.open_for_upgrade().await,
+                    // Seldom, and large: not a part of every request's future.
+                    None => Box::pin(pool.open()).await,
+                    Some(_) => Box::pin(pool.open_for_upgrade()).await,
                 };
                 opened.map_err(EgressError::Unreachable)?
             }
@@ -388,9 +389,10 @@ async fn exchange(
             (Err(Unsent::Closed | Unsent::Malformed), _) => return Err(EgressError::Protocol),
         };
         connection = match again.deadline {
-            None => pool.connection().await,
+            None => Box::pin(pool.connection()).await,
             Some(deadline) => {
-                let next = tokio::time::timeout_at(deadline.into(), pool.connection()).await;
+                let next =
+                    tokio::time::timeout_at(deadline.into(), Box::pin(pool.connection())).await;
                 // A connection that was there at once comes after the deadline too.
                 next.ok()
                     .filter(|_| Instant::now() < deadline)

@@ -34,11 +34,13 @@ pub async fn forward(
     id: ExchangeId,
     request: Request<Body>,
 ) -> Forwarded {
-    let story = async {
+    // In one piece of memory of its own: a server moves what it is given several
+    // times, and a story is long.
+    let story = Box::pin(async {
         let story = Story::begin(keyward, pipeline, client, id, request);
         let (story, failure) = story.through().await;
         story.conclude(failure).await
-    };
+    });
     caught(id, story).await
 }
 

@@ -122,3 +122,34 @@ fn body_limits<B>(limits: &Limits, most: Option<u64>, request: &Request<B>) -> B
 
 /// Long enough: no connection lasts for a year.
 const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use keyward::egress::{Egress, Outgoing};
+    use keyward::vault::Ledger;
+
+    use super::*;
+
+    fn size_of_answer<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A server moves the future of a request several times; once it was 79 KB.
+    #[test]
+    fn what_a_server_moves_for_each_request_is_small() {
+        type Asked = (
+            &'static Keyward,
+            &'static Pipelines,
+            &'static Front,
+            Peer,
+            Request<Incoming>,
+        );
+        let whole = size_of_answer(|(keyward, pipelines, front, peer, request): Asked| {
+            answer(keyward, pipelines, front, peer, request)
+        });
+        assert!(whole <= 4096, "{whole} bytes");
+        type Sent = (&'static Egress, Outgoing, &'static mut Ledger);
+        let sent = size_of_answer(|(egress, outgoing, ledger): Sent| egress.send(outgoing, ledger));
+        assert!(sent <= 8192, "{sent} bytes");
+    }
+}
