@@ -165,3 +165,35 @@ async fn operators_see_that_it_is_ready_and_that_it_drains() {
     running.server.await.unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
 }
+
+#[tokio::test]
+async fn the_admin_port_tells_how_many_connections_are_open() {
+    let backend = Backend::start().await;
+    let rest = format!(
+        "[gateway.admin]\nlisten = \"127.0.0.1:0\"\n{}",
+        all_to(&backend.url())
+    );
+    let running = start("", &rest, &[]).await;
+    let admin = running.admin.unwrap();
+    let shows = async |line: &str| {
+        let metrics = raw(admin, &get("/metrics", "")).await;
+        metrics.lines().any(|there| there == line)
+    };
+    assert!(shows("keyward_connections 0").await);
+    let mut open = TcpStream::connect(running.address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    open.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    open.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    assert!(shows("keyward_connections 1").await);
+    assert!(shows("keyward_connections_accepted_total 1").await);
+    drop(open);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !shows("keyward_connections 0").await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}

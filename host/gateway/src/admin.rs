@@ -128,6 +128,7 @@ impl Admin {
         let settings = Settings {
             limits,
             certificates: None,
+            metrics: None,
         };
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let handler = move |_, request: Request<hyper::body::Incoming>| {

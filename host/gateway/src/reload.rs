@@ -212,7 +212,7 @@ impl Gateway {
             .map(|key| format!("{key} counts from the next start of the gateway"))
             .collect();
         let assembled = Assembled::again(&before.keyward, &as_written, &before.loaded)?;
-        let listening = settings(&assembled.config)?;
+        let listening = settings(&assembled.config, &self.metrics)?;
         let grants = assembled.grants.clone();
         let observer = Observer::new(
             Arc::clone(&self.metrics),

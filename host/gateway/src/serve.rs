@@ -114,8 +114,8 @@ impl Gateway {
             }
         }
         let assembled = Assembled::new(&config, vault, actor, engine)?;
-        let listening = settings(&assembled.config)?;
         let metrics = Arc::new(Metrics::new());
+        let listening = settings(&assembled.config, &metrics)?;
         metrics.loaded_now();
         let observer = Observer::new(
             Arc::clone(&metrics),
@@ -276,12 +276,13 @@ impl Bound {
 }
 
 /// What a configuration asks of the listener. Blocks on the files of certificates.
-pub(crate) fn settings(config: &Config) -> Result<Settings, OpenError> {
+pub(crate) fn settings(config: &Config, metrics: &Arc<Metrics>) -> Result<Settings, OpenError> {
     let front = &config.gateway.front;
     let certificates = front.tls.as_ref().map(Certificates::load).transpose()?;
     Ok(Settings {
         limits: front.limits,
         certificates,
+        metrics: Some(Arc::clone(metrics)),
     })
 }
 

@@ -26,6 +26,7 @@ use super::stream::{Rewound, Stream, Transport};
 use super::strict::{Strict, Tunnel};
 use super::tls::Secured;
 use super::{BoxError, Limits, Phase, Settings};
+use crate::observe::Running;
 
 /// The HTTP/2 connection preface (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -56,6 +57,7 @@ impl Peer {
                         .take(address.ip(), None)
                         .unwrap_or_else(|| unreachable!()),
                 ),
+                _counted: None,
                 watched,
             },
             tunnel: Tunnel::default(),
@@ -74,13 +76,19 @@ impl Peer {
 #[derive(Clone)]
 pub struct Stay {
     _slot: Arc<Slot>,
+    _counted: Option<Arc<Running>>,
     watched: watch::Receiver<Phase>,
 }
 
 impl Stay {
-    pub(super) fn new(slot: Slot, watched: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(
+        slot: Slot,
+        counted: Option<Running>,
+        watched: watch::Receiver<Phase>,
+    ) -> Self {
         Self {
             _slot: Arc::new(slot),
+            _counted: counted.map(Arc::new),
             watched,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tls::Certificates;
+use crate::observe::Metrics;
 
 /// What clients may take of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +79,12 @@ impl Default for Limits {
 
 /// What a listener is told to do. A new one counts for connections that come after
 /// it; `max_connections` counts at once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// What clients may take.
     pub limits: Limits,
     /// The certificates with which clients are served over TLS; none: without TLS.
     pub certificates: Option<Arc<Certificates>>,
+    /// Where connections are counted; none: nowhere.
+    pub metrics: Option<Arc<Metrics>>,
 }

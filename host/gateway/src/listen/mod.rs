@@ -109,10 +109,14 @@ where
         // Small writes are heads and last parts, which someone waits for. A socket
         // that does not take the option still works.
         let _ = stream.set_nodelay(true);
+        let counted = settings
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.connection());
         let connection = Connection {
             client,
             settings,
-            stay: Stay::new(slot, watched.clone()),
+            stay: Stay::new(slot, counted, watched.clone()),
             watched: watched.clone(),
         };
         tokio::spawn(connection.run(stream, handler.clone()));

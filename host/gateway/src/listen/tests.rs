@@ -27,6 +27,7 @@ where
     let settings = Settings {
         limits,
         certificates: None,
+        metrics: None,
     };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -124,6 +124,7 @@ async fn start(section: &TlsSection) -> std::net::SocketAddr {
             ..Limits::default()
         },
         certificates: Some(Certificates::load(section).unwrap()),
+        metrics: None,
     };
     let settings = Arc::new(ArcSwap::from_pointee(settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
