@@ -11,6 +11,8 @@
     reason = "a benchmark prints and may panic"
 )]
 
+mod nowhere;
+
 use std::future::Future;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,16 +23,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use keyward_engine::{
-    Engine, EngineConfig, Exchange, LogLine, Outside, OutsideFuture, OutsideRequest,
-    OutsideResponse, Phase, Policy, PolicyBody, PolicySource, SendFailure, Verdict,
+    Engine, EngineConfig, Exchange, Phase, Policy, PolicyBody, PolicySource, Verdict,
 };
 use keyward_names::{PolicyName, SecretName};
 use keyward_vault::uses::{Attach, MacSign};
 use keyward_vault::{
     Actor, Durability, Grants, KeyEncoding, Kind, Ledger, MacAlgorithm, Notes, Secret, Vault,
-    VaultFiles, fill_random, new_exchange_id,
+    VaultFiles, new_exchange_id,
 };
 
+use nowhere::Nowhere;
 use rustix::time::{ClockId, clock_gettime};
 
 /// As in the `keyward` command.
@@ -59,33 +61,7 @@ secret = "mac"
 use = "mac-sign"
 "#;
 
-struct Nowhere;
-
 static NOWHERE: LazyLock<Arc<Nowhere>> = LazyLock::new(|| Arc::new(Nowhere));
-
-impl Outside for Nowhere {
-    fn send<'a>(
-        &'a self,
-        _: OutsideRequest,
-        _: &'a mut Ledger,
-    ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>> {
-        Box::pin(async { Err(SendFailure::Unavailable) })
-    }
-
-    fn sleep(&self, _: u64) -> OutsideFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn now(&self) -> u64 {
-        0
-    }
-
-    fn random(&self, into: &mut [u8]) {
-        fill_random(into);
-    }
-
-    fn log(&self, _: &LogLine) {}
-}
 
 /// A row of the table: what it does in a sandbox and in plain Rust.
 struct Case {

@@ -9,6 +9,8 @@
     reason = "a benchmark prints and may panic"
 )]
 
+mod nowhere;
+
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -18,11 +20,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use keyward_engine::{
-    Engine, EngineConfig, Exchange, LogLine, Outside, OutsideFuture, OutsideRequest,
-    OutsideResponse, Phase, Policy, PolicyBody, PolicySource, SendFailure, Verdict,
+    Engine, EngineConfig, Exchange, Phase, Policy, PolicyBody, PolicySource, Verdict,
 };
 use keyward_names::PolicyName;
-use keyward_vault::{Durability, Ledger, Vault, VaultFiles, new_exchange_id};
+use keyward_vault::{Durability, Vault, VaultFiles, new_exchange_id};
+use nowhere::Nowhere;
 use rustix::time::{ClockId, clock_gettime};
 
 /// As in the `keyward` command.
@@ -34,32 +36,6 @@ static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 const NUMBERS: [usize; 5] = [1, 50, 100, 300, 1000];
 const ROUNDS: usize = 9;
 const CALLS: usize = 20_000;
-
-struct Nowhere;
-
-impl Outside for Nowhere {
-    fn send<'a>(
-        &'a self,
-        _: OutsideRequest,
-        _: &'a mut Ledger,
-    ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>> {
-        Box::pin(async { Err(SendFailure::Unavailable) })
-    }
-
-    fn sleep(&self, _: u64) -> OutsideFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn now(&self) -> u64 {
-        0
-    }
-
-    fn random(&self, into: &mut [u8]) {
-        into.fill(0);
-    }
-
-    fn log(&self, _: &LogLine) {}
-}
 
 fn main() {
     let directory = tempfile::tempdir().unwrap();

@@ -72,30 +72,40 @@ pub fn authority_of<B>(request: &Request<B>) -> Result<&str, Failure> {
 /// may have (RFC 3986, 3.3), so such a path could pass one pipeline's policies and
 /// reach what another one guards.
 pub fn is_unambiguous(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
     let is_legal =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
-    let is_encoded = |rest: &str| {
-        let mut digits = rest.bytes().map(|byte| byte.is_ascii_hexdigit());
-        digits.next() == Some(true) && digits.next() == Some(true)
+    let is_harmless = |rest: &str| {
+        let byte = rest.get(..2).filter(|digits| {
+            // The parser of numbers would take a sign.
+            digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        });
+        let byte = byte.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_some_and(|byte| !b"/\\\0%".contains(&byte))
     };
-    let plain = lower.bytes().all(is_legal)
-        && lower.split('%').skip(1).all(is_encoded)
-        && !lower.contains("//")
-        && !lower.contains("%2f")
-        && !lower.contains("%5c")
-        && !lower.contains("%00")
-        && !lower.contains("%25");
-    plain
-        && lower.split('/').all(|segment| {
-            // A path parameter would hide a dot segment: `/..;x/`.
-            let name = segment
-                .split(';')
-                .next()
-                .unwrap_or(segment)
-                .replace("%2e", ".");
-            name != "." && name != ".."
-        })
+    path.bytes().all(is_legal)
+        && !path.contains("//")
+        && path.split('%').skip(1).all(is_harmless)
+        && !path.split('/').any(is_dots)
+}
+
+/// Whether a segment is `.` or `..`, encoded or not. A path parameter would hide
+/// it: `/..;x/`.
+fn is_dots(segment: &str) -> bool {
+    let mut rest = segment.split(';').next().unwrap_or(segment);
+    for dots in 0..=2 {
+        if rest.is_empty() {
+            return dots > 0;
+        }
+        let next = rest.strip_prefix('.').or_else(|| {
+            let rest = rest.strip_prefix("%2")?;
+            rest.strip_prefix(['e', 'E'])
+        });
+        match next {
+            Some(next) => rest = next,
+            None => return false,
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -70,9 +70,9 @@ use crate::ticket::Ticket;
 /// # Example
 ///
 /// ```no_run
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (keyward, pipeline): (keyward::Keyward, keyward::Pipeline) = todo!();
-/// use keyward::{ClientAddress, KeywardLayer};
+/// # use keyward::{Keyward, Pipeline};
+/// # fn serve(keyward: Keyward, pipeline: Pipeline) -> Result<(), Box<dyn std::error::Error>> {
+/// use keyward::KeywardLayer;
 /// use tower_layer::Layer;
 ///
 /// let backend = keyward.backend(pipeline.route())?.answering();

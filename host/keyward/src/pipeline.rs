@@ -7,8 +7,8 @@ use keyward_vault::PolicyIdentity;
 /// The policies of an exchange, and its route.
 ///
 /// ```no_run
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (who, attach): (keyward::engine::Policy, keyward::engine::Policy) = todo!();
+/// # use keyward::engine::Policy;
+/// # fn make(who: Policy, attach: Policy) -> Result<(), Box<dyn std::error::Error>> {
 /// use keyward::Pipeline;
 /// use keyward::engine::Phase;
 /// use keyward::names::RouteName;

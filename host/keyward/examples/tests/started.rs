@@ -20,9 +20,20 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tonic_prost::ProstCodec;
 
+/// A process that ends with its test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has been stopped is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// An example that runs, and its vault.
 struct Running {
-    process: Child,
+    process: Process,
     address: String,
     /// What it says after its address.
     said: BufReader<std::process::ChildStdout>,
@@ -61,7 +72,7 @@ fn start(program: &str, arguments: &[&str]) -> Running {
 fn run(
     mut command: Command,
     arguments: &[&str],
-) -> (Child, BufReader<std::process::ChildStdout>, String) {
+) -> (Process, BufReader<std::process::ChildStdout>, String) {
     let policy =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/policies/attach-api-key.wasm");
     assert!(policy.exists(), "run `cargo xtask guests`");
@@ -71,8 +82,9 @@ fn run(
         .args(arguments)
         .stdout(Stdio::piped())
         .spawn()
+        .map(Process)
         .unwrap();
-    let mut said = BufReader::new(process.stdout.take().unwrap());
+    let mut said = BufReader::new(process.0.stdout.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     let address = line.trim().strip_prefix("listening on http://");
@@ -81,10 +93,10 @@ fn run(
     (process, said, address)
 }
 
-fn stop(process: &mut Child) {
-    let pid = Pid::from_child(process);
+fn stop(process: &mut Process) {
+    let pid = Pid::from_child(&process.0);
     kill_process(pid, Signal::TERM).unwrap();
-    assert!(process.wait().unwrap().success(), "it stops as it should");
+    assert!(process.0.wait().unwrap().success(), "it stops as it should");
 }
 
 impl Running {
