@@ -34,13 +34,14 @@ pub(super) fn settle<B>(request: &mut Request<B>, peer: &Peer, front: &Front) ->
     };
     let (client, scheme) = if is_trusted(near) {
         let headers = request.headers();
-        let client = hops(headers)
-            .into_iter()
-            .rev()
-            // What stands further left was written by who stands here.
-            .map_while(std::convert::identity)
-            .find_or_last(|address| !is_trusted(*address))
-            .unwrap_or(near);
+        let mut client = near;
+        // What stands further left was written by who stands here.
+        for address in hops(headers).into_iter().rev().map_while(|hop| hop) {
+            client = address;
+            if !is_trusted(address) {
+                break;
+            }
+        }
         (client, scheme_of(headers))
     } else {
         (near, None)
@@ -52,24 +53,6 @@ pub(super) fn settle<B>(request: &mut Request<B>, peer: &Peer, front: &Front) ->
     strip(request.headers_mut());
     tell(request, client, scheme, front.forwarded);
     client
-}
-
-trait FindOrLast: Iterator + Sized {
-    /// The first item for which `matches`, else the last one.
-    fn find_or_last(self, matches: impl Fn(&Self::Item) -> bool) -> Option<Self::Item>;
-}
-
-impl<I: Iterator> FindOrLast for I {
-    fn find_or_last(self, matches: impl Fn(&Self::Item) -> bool) -> Option<Self::Item> {
-        let mut last = None;
-        for item in self {
-            if matches(&item) {
-                return Some(item);
-            }
-            last = Some(item);
-        }
-        last
-    }
 }
 
 /// The addresses through which a request came, as proxies wrote them, the nearest
