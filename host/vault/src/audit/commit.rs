@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use futures_channel::oneshot;
-
 use super::checkpoint::{Checkpoint, Signer};
 use super::encoding::encode_unsealed;
+use super::notice::{Herald, Notifier};
 use super::record::{Act, Administrative, Body, BootId, Record};
 use super::recover::{self, TrailError};
 use super::seal::SealKey;
@@ -58,7 +57,7 @@ pub(crate) enum Message {
 /// Who waits for an entry to be durable; gets its index.
 pub(crate) enum Done {
     /// A barrier.
-    Future(oneshot::Sender<Result<u64, AuditUnavailable>>),
+    Future(Notifier),
     /// An administrative act: waits for a checkpoint too.
     Thread(SyncSender<Result<u64, AuditUnavailable>>),
     /// Nobody: the exchange has ended.
@@ -66,12 +65,10 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    fn tell(self, result: Result<u64, AuditUnavailable>) {
+    fn tell(self, result: Result<u64, AuditUnavailable>, herald: &mut Herald) {
         match self {
+            Self::Future(notifier) => herald.tell(notifier, result),
             // Whoever waited may be gone; the record stands all the same.
-            Self::Future(sender) => {
-                sender.send(result).ok();
-            }
             Self::Thread(sender) => {
                 sender.send(result).ok();
             }
@@ -110,6 +107,7 @@ pub(crate) struct Committer {
     unsynced_since: Option<Instant>,
     /// How long the next batch is held open; none where uses come one at a time.
     gather: Option<Duration>,
+    herald: Herald,
 }
 
 impl Committer {
@@ -127,6 +125,7 @@ impl Committer {
             uncovered_since: None,
             unsynced_since: None,
             gather: None,
+            herald: Herald::default(),
         };
         let closed = found.last.as_ref().is_some_and(Record::is_close);
         this.parts.shared.with_head(|head| {
@@ -221,6 +220,9 @@ impl Committer {
                     return;
                 }
             }
+            if self.herald.due().is_some_and(|due| due <= Instant::now()) {
+                self.herald.catch_up();
+            }
             self.attempt(Self::catch_up);
         }
     }
@@ -231,8 +233,9 @@ impl Committer {
         let sync = self.unsynced_since.map(|since| since + SYNC_WITHIN);
         let counted = self.parts.shared.counted.due();
         let due = checkpoint.into_iter().chain(sync).chain(counted).min();
+        let due = due.filter(|_| !self.parts.shared.has_failed());
         let queue = &self.parts.queue;
-        match due.filter(|_| !self.parts.shared.has_failed()) {
+        match due.into_iter().chain(self.herald.due()).min() {
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
         }
@@ -287,14 +290,16 @@ impl Committer {
             if is_act(&done) {
                 told_later.push((index, done));
             } else {
-                done.tell(index.ok_or(AuditUnavailable));
+                done.tell(index.ok_or(AuditUnavailable), &mut self.herald);
             }
         }
+        self.herald.wake();
         self.attempt(|this| this.write_shed(shed));
         // An act is reported done once a checkpoint covers it.
         let covered = !acts || self.attempt(Self::checkpoint);
         for (index, done) in told_later {
-            done.tell(index.filter(|_| covered).ok_or(AuditUnavailable));
+            let result = index.filter(|_| covered).ok_or(AuditUnavailable);
+            done.tell(result, &mut self.herald);
         }
     }
 
