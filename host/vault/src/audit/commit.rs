@@ -25,10 +25,10 @@ use super::tree::{FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, subtr
 pub(crate) const CHECKPOINT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a written entry waits for the disk in [`Durability::Buffered`].
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
-/// How long a batch is held open while there are many: as long as the last one took,
-/// within these bounds.
+/// How long a batch is held open while there are many: twice as long as the last one
+/// took, within these bounds.
 const GATHER: std::ops::RangeInclusive<Duration> =
-    Duration::from_micros(100)..=Duration::from_millis(1);
+    Duration::from_micros(100)..=Duration::from_millis(2);
 /// A clock that goes back by less than this is taken to stand still.
 const CLOCK_TOLERANCE_MS: u64 = 1000;
 
@@ -195,7 +195,7 @@ impl Committer {
                     let many = batch.0.len() > 1;
                     self.commit(batch.0, batch.1);
                     self.gather =
-                        many.then(|| began.elapsed().clamp(*GATHER.start(), *GATHER.end()));
+                        many.then(|| (began.elapsed() * 2).clamp(*GATHER.start(), *GATHER.end()));
                 }
                 Some(Message::RootAt(size, reply)) => {
                     let root = recover::root_at(self.parts.storage.as_mut(), &self.tree, size);
