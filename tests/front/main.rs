@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod calls;
+mod grpc;
 mod http2;
 mod limits;
 mod proxies;
+mod reading;
 mod support;
 mod upgrades;
