@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod calls;
+mod certificates;
 mod grpc;
 mod http2;
 mod limits;
