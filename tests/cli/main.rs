@@ -15,6 +15,7 @@ mod denied_uses;
 mod prompt;
 mod roles;
 mod running;
+mod signals;
 mod transcript;
 
 macro_rules! transcripts {

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod calls;
+mod certificates;
+mod grpc;
 mod http2;
 mod limits;
 mod proxies;
+mod reading;
 mod support;
 mod upgrades;

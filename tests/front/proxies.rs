@@ -18,7 +18,9 @@ async fn backends_can_believe_what_proxies_write() {
         ),
     ] {
         let backend = Backend::start().await;
-        let running = start(gateway, &all_to(&backend.url()), &[]).await;
+        // Fields with `_` are refused otherwise.
+        let gateway = format!("underscores = \"keep\"\n{gateway}");
+        let running = start(&gateway, &all_to(&backend.url()), &[]).await;
         let answer = raw(running.address, &get("/", said)).await;
         assert_eq!(status(&answer), "200", "{answer}");
         let received = &backend.received()[0];

@@ -20,7 +20,39 @@ pub(crate) struct Running {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) server: JoinHandle<()>,
-    _folder: Arc<TempDir>,
+    gateway: Arc<Gateway>,
+    folder: Arc<TempDir>,
+}
+
+impl Running {
+    /// Puts another text in a file's place, which only the owner may read.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        write(self.folder.path(), name, text);
+    }
+
+    /// Has the gateway read its configuration again.
+    pub(crate) async fn reload(&self) {
+        let gateway = Arc::clone(&self.gateway);
+        let reload = tokio::task::spawn_blocking(move || gateway.reload(&actor()).map(drop));
+        reload
+            .await
+            .unwrap()
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+fn actor() -> Actor {
+    Actor {
+        name: "test".to_owned(),
+        reason: None,
+    }
+}
+
+fn write(folder: &std::path::Path, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Starts a gateway. `gateway` is what follows `listen` in `[gateway]`, and `rest`
@@ -38,17 +70,12 @@ pub(crate) async fn start_with(
 ) -> Running {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    let mode = |mode| std::fs::Permissions::from_mode(mode);
-    std::fs::set_permissions(folder.path(), mode(0o700)).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(folder.path(), mode).unwrap();
     for (name, text) in files {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, mode(0o600)).unwrap();
+        write(folder.path(), name, text);
     }
-    let actor = Actor {
-        name: "test".to_owned(),
-        reason: None,
-    };
+    let actor = actor();
     let paths = VaultFiles::in_directory(folder.path());
     Vault::create(&paths).unwrap();
     let vault = Vault::open(&paths, Durability::Buffered).unwrap();
@@ -65,12 +92,14 @@ pub(crate) async fn start_with(
     }
     drop(vault);
     let text = format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{gateway}\n{rest}");
+    write(folder.path(), "keyward.toml", &text);
     let file = folder.path().join("keyward.toml");
     let config = Config::parse(&file, &text).unwrap_or_else(|errors| panic!("{errors}"));
     let key = KeySource::KeyFile(config.vault_files().key);
     let gateway = Gateway::open(config, key, &actor).unwrap_or_else(|error| panic!("{error}"));
     let bound = gateway.bind().await.unwrap();
     let (address, admin) = (bound.address(), bound.admin_address());
+    let gateway = Arc::clone(bound.gateway());
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         bound
@@ -84,7 +113,8 @@ pub(crate) async fn start_with(
         admin,
         stop: Some(stop),
         server,
-        _folder: Arc::new(folder),
+        gateway,
+        folder: Arc::new(folder),
     }
 }
 

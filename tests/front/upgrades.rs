@@ -96,14 +96,25 @@ async fn bytes_flow_both_ways_after_an_upgrade_and_none_of_them_is_read_as_http(
 }
 
 #[tokio::test]
-async fn without_leave_of_its_pipeline_a_request_goes_on_as_any_other() {
+async fn without_leave_of_its_pipeline_a_request_for_another_protocol_is_refused() {
     let (backend, mut told) = echoing().await;
     let running = start("", &pipeline(backend, ""), &[]).await;
     let ask = ASK.replace("keep-alive", "close");
-    let answer = raw(running.address, &ask).await;
-    assert_eq!(status(&answer), "200", "{answer}");
-    let head = told.recv().await.unwrap().to_ascii_lowercase();
-    assert!(!head.contains("upgrade"), "{head}");
+    for protocol in ["WebSocket", "websocket/13", "h2c, websocket", "irc/6.9", ""] {
+        let ask = ask.replace("WebSocket", protocol);
+        let answer = raw(running.address, &ask).await;
+        assert_eq!(status(&answer), "403", "{protocol}: {answer}");
+    }
+    assert!(told.try_recv().is_err());
+    // Control: offers that clients make with any request are not taken up, and
+    // nothing else becomes of them.
+    for offer in ["h2c", "TLS/1.2, HTTP/2.0", "tls/1.0", "HTTP/2.0"] {
+        let ask = ask.replace("WebSocket", offer);
+        let answer = raw(running.address, &ask).await;
+        assert_eq!(status(&answer), "200", "{offer}: {answer}");
+        let head = told.recv().await.unwrap().to_ascii_lowercase();
+        assert!(!head.contains("upgrade"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -4,10 +4,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use keyward::ChildCompiler;
-use keyward::engine::{LoadError, Verdict};
+use keyward::engine::{CompileFault, LoadError, PolicySource, Verdict};
+use keyward::names::PolicyName;
+use keyward_tests::{Backend, TestGateway};
+use serde_json::json;
 
 use crate::attacker::{Attacker, body};
 use crate::lab::Lab;
@@ -97,6 +101,98 @@ fn a_compile_bomb_ends_in_its_child_and_calls_go_on_meanwhile() {
     }
     // The next policy is compiled as before.
     assert_eq!(lab.strike(&body("").build()).verdict, Ok(Verdict::Proceed));
+}
+
+#[test]
+fn requests_are_answered_while_a_gateway_loads_a_bomb() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let backend = Backend::start().await;
+        let compiler = ChildCompiler::new(command(), ["compile-policy"]).within(PATIENCE);
+        let gateway = TestGateway::builder()
+            .engine(|engine| engine.compiler = Arc::new(compiler))
+            .route("billing", &backend.url())
+            .inbound("ip-filter", json!({ "allow": ["192.0.2.0/24"] }))
+            .build();
+        let keyward = gateway.keyward.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            let source = PolicySource {
+                name: PolicyName::parse("bomb").unwrap(),
+                component: &tangle(6_000, 30_000),
+                settings: None,
+                routes: &[],
+            };
+            keyward.engine().load(&source).map(drop)
+        });
+        let (mut served, mut longest) = (0, Duration::ZERO);
+        while !loading.is_finished() {
+            let asked = Instant::now();
+            let answer = gateway.get("/").await;
+            longest = longest.max(asked.elapsed());
+            assert_eq!(answer.status, StatusCode::OK);
+            served += 1;
+        }
+        let refused = loading.await.unwrap().unwrap_err();
+        assert!(matches!(refused, LoadError::Compile { .. }), "{refused}");
+        println!("{served} requests answered meanwhile, each within {longest:?}");
+        assert!(served > 10, "{served}");
+        assert!(longest < PATIENCE / 2, "{longest:?}");
+        assert_eq!(backend.received().len(), served);
+    });
+}
+
+/// How a child ends that compiles a bomb under limits of the kernel's, and has more
+/// time than it needs.
+fn under(limits: &str, bomb: &[u8]) -> Result<(), LoadError> {
+    let script = format!("{limits} && exec \"$0\" compile-policy");
+    let command = command().into_os_string();
+    let arguments = ["-c".into(), script.into(), command];
+    let compiler = ChildCompiler::new("/bin/sh", arguments).within(PATIENCE * 60);
+    let lab = Lab::with(|engine| engine.compiler = Arc::new(compiler));
+    lab.load(bomb).map(drop)
+}
+
+fn ended(outcome: Result<(), LoadError>) -> String {
+    match outcome {
+        Err(LoadError::Compile {
+            source: CompileFault::Ended(how),
+            ..
+        }) => how,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_bomb_ends_at_the_limits_that_the_kernel_holds_its_child_to() {
+    let computing = ended(under("ulimit -t 2", &tangle(6_000, 30_000)));
+    println!("2 s of computing: {computing}");
+    // SIGXCPU or, where the limit can't be passed at all, SIGKILL.
+    assert!(
+        computing.contains("signal: 24") || computing.contains("signal: 9"),
+        "{computing}"
+    );
+    let memory = ended(under("ulimit -v 400000", &swarm(200_000)));
+    println!("400 MB of memory: {memory}");
+    // Control: under the same limits another component is compiled.
+    for limits in ["ulimit -t 2", "ulimit -v 400000"] {
+        under(limits, &body("").build()).unwrap();
+    }
+}
+
+/// Takes a minute of one processor.
+#[test]
+#[ignore = "takes a minute; `cargo test -p keyward-tests --test hostile -- --ignored`"]
+fn a_bomb_ends_at_the_childs_own_limits() {
+    let begun = Instant::now();
+    let computing = ended(under("true", &tangle(6_000, 30_000)));
+    println!("{computing} after {:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(30));
+    let begun = Instant::now();
+    let memory = ended(under("true", &swarm(2_000_000)));
+    println!("{memory} after {:?}", begun.elapsed());
 }
 
 #[test]

@@ -24,7 +24,7 @@
 //! | E7 a source that gives nothing | calls::a_body_of_empty_parts_keeps_nobody_busy | in it |
 //! | E8 handles | calls::handles_are_so_many_at_once | in it |
 //! | E8 resources of its own | calls::a_component_with_resources_of_its_own_is_refused_wherever_they_are | in it |
-//! | E9 compile bombs | bombs::a_compile_bomb_ends_in_its_child_and_calls_go_on_meanwhile, nesting::a_type_that_doubles_with_each_line_is_refused_before_it_is_large | bombs::control_smaller_ones_are_compiled |
+//! | E9 compile bombs | bombs::a_compile_bomb_ends_in_its_child_and_calls_go_on_meanwhile, bombs::requests_are_answered_while_a_gateway_loads_a_bomb, bombs::a_bomb_ends_at_the_limits_that_the_kernel_holds_its_child_to, nesting::a_type_that_doubles_with_each_line_is_refused_before_it_is_large | bombs::control_smaller_ones_are_compiled |
 //! | E10 imports | imports::an_import_is_one_of_ours_to_the_letter_or_refused, imports::a_function_that_the_contract_does_not_have_is_not_stubbed | in it |
 //! | E10 features | imports::what_no_policy_needs_is_refused | in it |
 //! | E11 what others leave behind | residue::a_guest_finds_nothing_of_those_before_it | residue::control_what_is_left_in_ones_own_memory_is_found |

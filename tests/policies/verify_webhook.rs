@@ -111,6 +111,57 @@ async fn every_refusal_has_the_same_answer() {
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
 }
 
+/// How many codes the host compared in the exchange of each answer, by the audit
+/// trail.
+fn comparisons(gateway: TestGateway, answers: &[Answer]) -> Vec<u64> {
+    let directory = gateway.close();
+    let records: Vec<_> = keyward::vault::read_records(&directory.path().join("audit"))
+        .map(Result::unwrap)
+        .collect();
+    let of = |answer: &Answer| {
+        let problem: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+        let mut uses = records
+            .iter()
+            .filter(|record| record["exchange"] == problem["exchange"])
+            .flat_map(|record| record["uses"].as_array().unwrap());
+        let compared = |one: &&serde_json::Value| one["use"] == "mac-verify";
+        uses.by_ref()
+            .filter(compared)
+            .map(|one| one["count"].as_u64().unwrap())
+            .sum()
+    };
+    answers.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn every_refusal_takes_the_same_work_with_the_key() {
+    let world = world(json!({ "scheme": "stripe" })).await;
+    let passed = world.stripe(now(), b"{}", b"{}").await;
+    assert_eq!(passed.status, StatusCode::OK);
+    let message = format!("{}.{{}}", now());
+    let code = sign(world.key.text(), message.as_bytes());
+    let two = format!("t={},v1={code},v1={code}", now() - 301);
+    let answers = [
+        // Another body, too old, seen before, malformed, none.
+        world.stripe(now(), b"{}", b"[]").await,
+        world.stripe(now() - 301, b"{}", b"{}").await,
+        world.stripe(now(), b"{}", b"{}").await,
+        world.send("stripe-signature", "v1=zz", b"{}").await,
+        world.send("stripe-signature", "t=1", b"{}").await,
+        world.send("stripe-signature", "", b"{}").await,
+        world.send("x-other", "", b"{}").await,
+        // Control: who sends two codes has two compared, and is seen to.
+        world.send("stripe-signature", &two, b"{}").await,
+    ];
+    for answer in &answers {
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    let compared = comparisons(world.gateway, &answers);
+    let (control, refusals) = compared.split_last().unwrap();
+    assert_eq!(refusals, [1; 7]);
+    assert_eq!(*control, 2);
+}
+
 #[tokio::test]
 async fn a_replay_passes_where_that_is_set_and_only_there() {
     let body = b"{\"paid\":true}";

@@ -271,7 +271,9 @@ pub(crate) fn vault_failure(error: VaultError) -> Failure {
             Exit::Failed,
             Some("`keyward doctor` checks all files at once"),
         ),
-        VaultError::RolledBack { .. } | VaultError::TrailDiffers { .. } => (
+        VaultError::RolledBack { .. }
+        | VaultError::FileDiffers { .. }
+        | VaultError::TrailDiffers { .. } => (
             Exit::Failed,
             Some(
                 "otherwise restore vault and trail together; `keyward audit verify` checks the trail",

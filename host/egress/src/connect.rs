@@ -102,6 +102,7 @@ impl Opener {
     /// Cancel safety: dropped, it closes what it had opened.
     pub(crate) async fn open(&self) -> Result<Sender, Stage> {
         match &self.tls {
+            None if self.route.knows_http2() => http2(self.plaintext().await?).await,
             None => http1(self.plaintext().await?).await,
             Some(tls) => {
                 let stream = self.encrypted(tls).await?;

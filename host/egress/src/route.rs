@@ -82,6 +82,7 @@ pub struct Route {
     timeouts: Timeouts,
     retries: u32,
     max_connections: usize,
+    knows_http2: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +172,7 @@ impl Route {
             timeouts: Timeouts::default(),
             retries: 0,
             max_connections: MAX_CONNECTIONS,
+            knows_http2: false,
         })
     }
 
@@ -223,6 +225,16 @@ impl Route {
         }
     }
 
+    /// The same route, whose backend is known to speak HTTP/2 without TLS (RFC 9113,
+    /// 3.3). Over TLS the two sides negotiate, and this changes nothing.
+    #[must_use]
+    pub fn with_http2(self) -> Self {
+        Self {
+            knows_http2: true,
+            ..self
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name
@@ -267,6 +279,11 @@ impl Route {
     /// How long each step may take.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// Whether its backend is known to speak HTTP/2 without TLS.
+    pub fn knows_http2(&self) -> bool {
+        self.knows_http2
     }
 
     /// How often a request may be sent again.

@@ -101,4 +101,68 @@ mod tests {
             assert!(parse_name(name).is_ok(), "{name}");
         }
     }
+
+    /// Bytes of which many are what splits, colours or ends a header.
+    fn hostile(random: &mut fastrand::Rng) -> Vec<u8> {
+        const PIECES: [&[u8]; 12] = [
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\0",
+            b"\x1b[31m",
+            b"\x7f",
+            b": ",
+            b"<script>",
+            b"\xc4\x8d\xc4\x8a",
+            b"\t",
+            b"x-more: 1",
+            b"\r\n\r\nHTTP/1.1 200 OK",
+        ];
+        let mut bytes = Vec::new();
+        for _ in 0..random.usize(1..6) {
+            match random.bool() {
+                true => bytes.extend_from_slice(PIECES[random.usize(..PIECES.len())]),
+                false => bytes.extend(std::iter::repeat_with(|| random.u8(..)).take(4)),
+            }
+        }
+        bytes
+    }
+
+    /// Whether a head with this field has one field and no more.
+    fn is_one_field(name: &[u8], value: &[u8]) -> bool {
+        let token = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
+        let plain = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+        !name.is_empty() && name.iter().all(token) && value.iter().all(plain)
+    }
+
+    #[test]
+    fn whatever_a_policy_writes_is_one_field_in_one_line() {
+        let mut random = fastrand::Rng::with_seed(13);
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..200_000 {
+            let value = hostile(&mut random);
+            let name = match random.bool() {
+                true => "x-policy".to_owned(),
+                false => String::from_utf8_lossy(&hostile(&mut random)).into_owned(),
+            };
+            let would_be = is_one_field(name.as_bytes(), &value);
+            match parse(&name, value.clone(), 4096) {
+                Ok((name, written)) => {
+                    assert!(is_one_field(name.as_str().as_bytes(), written.as_bytes()));
+                    assert_eq!(written.as_bytes(), value);
+                    taken += 1;
+                }
+                // Control: what is refused is not one field, but for names that no
+                // policy may write.
+                Err(_) => {
+                    assert!(
+                        !would_be || parse_name(&name).is_err(),
+                        "{name:?} {value:?}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+        assert!(taken > 1_000 && refused > 100_000, "{taken} {refused}");
+    }
 }

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use keyward::vault::new_exchange_id;
 use keyward::{Client, Failure, Forwarded, Keyward, Report, authority_of, is_grpc, is_unambiguous};
 
-use crate::front::{Oversight, Refused, tls_of};
+use crate::front::Oversight;
 use crate::observe::{Answer, OfPipeline, Watch};
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -21,22 +21,68 @@ pub async fn forward<B>(
     keyward: &Keyward,
     pipelines: &Pipelines,
     client: IpAddr,
+    request: Request<B>,
+) -> Response<Answer>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+{
+    let placed = find(pipelines, &request).and_then(|(pipeline, under)| {
+        let authority = authority_of(&request)?.to_owned();
+        let client = Client::new(client, authority);
+        Ok(Placed {
+            pipeline,
+            under,
+            client,
+        })
+    });
+    carry(keyward, pipelines, client, placed, None, request).await
+}
+
+/// A request's pipeline, and who asks for which host.
+pub(crate) struct Placed<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) under: &'a Arc<OfPipeline>,
+    pub(crate) client: Client,
+}
+
+/// Which pipeline serves a request, and what its exchanges are counted under.
+pub(crate) fn find<'a, B>(
+    pipelines: &'a Pipelines,
+    request: &Request<B>,
+) -> Result<(&'a Pipeline, &'a Arc<OfPipeline>), Failure> {
+    let path = request.uri().path();
+    if !is_unambiguous(path) {
+        return Err(Failure::AmbiguousPath);
+    }
+    pipelines.place_of(path).ok_or(Failure::NoPipeline)
+}
+
+/// Carries a request to the end of its answer, from where it was placed, or answers
+/// why it was not.
+///
+/// Cancel-safe, as [`forward`].
+pub(crate) async fn carry<B>(
+    keyward: &Keyward,
+    pipelines: &Pipelines,
+    address: IpAddr,
+    placed: Result<Placed<'_>, Failure>,
+    oversight: Option<Oversight>,
     mut request: Request<B>,
 ) -> Response<Answer>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
 {
     let id = new_exchange_id();
-    let placed = place(pipelines, client, &request);
     let under = match &placed {
-        Ok((_, under, _)) => under,
+        Ok(placed) => placed.under,
         Err(_) => &pipelines.unserved,
     };
-    let mut watch = Watch::begin(&pipelines.observer, under, id, client, &mut request);
+    let mut watch = Watch::begin(&pipelines.observer, under, id, address, &mut request);
     let forwarded = match placed {
-        Ok((pipeline, _, client)) => {
+        Ok(Placed {
+            pipeline, client, ..
+        }) => {
             let is_grpc = is_grpc(request.headers());
-            let oversight = request.extensions_mut().remove::<Oversight>();
             let request = request.map(|body| watch.count(body));
             let exchange = keyward::forward(keyward, &pipeline.runs, client, id, request);
             match oversight {
@@ -52,25 +98,4 @@ where
     };
     pipelines.told.tell(&forwarded.report.refusals);
     watch.answer(forwarded)
-}
-
-type Placed<'a> = (&'a Pipeline, &'a Arc<OfPipeline>, Client);
-
-/// Which pipeline serves the request, and who asks for which host.
-fn place<'a, B>(
-    pipelines: &'a Pipelines,
-    client: IpAddr,
-    request: &Request<B>,
-) -> Result<Placed<'a>, Failure> {
-    if let Some(Refused(failure)) = request.extensions().get() {
-        return Err(*failure);
-    }
-    let path = request.uri().path();
-    if !is_unambiguous(path) {
-        return Err(Failure::AmbiguousPath);
-    }
-    let (pipeline, under) = pipelines.place_of(path).ok_or(Failure::NoPipeline)?;
-    let authority = authority_of(request)?.to_owned();
-    let client = Client::new(client, authority).with_tls(tls_of(request));
-    Ok((pipeline, under, client))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
@@ -9,6 +10,18 @@ use keyward::vault::PolicyIdentity;
 use crate::config::PathPrefix;
 use crate::denials::Told;
 use crate::observe::{Observer, OfPipeline};
+
+/// The methods that pipelines take which don't say otherwise: those of RFC 9110, 9.3
+/// that a gateway can pass on, and PATCH (RFC 5789).
+pub const USUAL_METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
 
 /// The pipeline of a path.
 pub struct Pipeline {
@@ -20,6 +33,8 @@ pub struct Pipeline {
     pub max_body_bytes: Option<u64>,
     /// The protocols that clients may upgrade to.
     pub upgrades: Vec<String>,
+    /// The methods that it takes.
+    pub methods: Vec<Method>,
 }
 
 impl Pipeline {
@@ -32,6 +47,7 @@ impl Pipeline {
             runs,
             max_body_bytes: None,
             upgrades: Vec::new(),
+            methods: USUAL_METHODS.to_vec(),
         }
     }
 
@@ -39,6 +55,7 @@ impl Pipeline {
     pub fn with_limits(mut self, section: &crate::config::Pipeline) -> Self {
         self.max_body_bytes = section.max_body_bytes;
         self.upgrades.clone_from(&section.upgrades);
+        self.methods.clone_from(&section.methods);
         self
     }
 
@@ -110,14 +127,7 @@ impl Pipelines {
         }
     }
 
-    /// The pipeline that serves a path.
-    pub fn of(&self, path: &str) -> Option<&Pipeline> {
-        self.longest_first
-            .iter()
-            .find(|pipeline| pipeline.path.matches(path))
-    }
-
-    /// The same, with what its exchanges are counted under.
+    /// The pipeline that serves a path, and what its exchanges are counted under.
     pub(crate) fn place_of(&self, path: &str) -> Option<(&Pipeline, &Arc<OfPipeline>)> {
         let mut both = self.longest_first.iter().zip(&self.watched);
         both.find(|(pipeline, _)| pipeline.path.matches(path))
@@ -154,7 +164,11 @@ mod tests {
     #[test]
     fn the_longest_path_on_a_segment_border_wins() {
         let pipelines = pipelines(&["/", "/a", "/a/b"]);
-        let of = |path| pipelines.of(path).map(|pipeline| pipeline.path.as_str());
+        let of = |path| {
+            pipelines
+                .place_of(path)
+                .map(|(pipeline, _)| pipeline.path.as_str())
+        };
         assert_eq!(of("/a/b/c"), Some("/a/b"));
         assert_eq!(of("/a/bc"), Some("/a"));
         assert_eq!(of("/ab"), Some("/"));
@@ -163,7 +177,7 @@ mod tests {
 
     #[test]
     fn nothing_serves_a_path_outside_of_every_pipeline() {
-        assert!(pipelines(&["/a"]).of("/b").is_none());
-        assert!(pipelines(&["/a"]).of("/abc").is_none());
+        assert!(pipelines(&["/a"]).place_of("/b").is_none());
+        assert!(pipelines(&["/a"]).place_of("/abc").is_none());
     }
 }

@@ -18,7 +18,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyward_engine::{CompileFault, Compiler, compile};
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 /// Bytes of address space that a child has.
 const MEMORY_BYTES: u64 = 2 << 30;
@@ -186,7 +186,11 @@ fn close_others() -> io::Result<()> {
 }
 
 fn limit() -> io::Result<()> {
-    let most = |resource, most| {
+    let most = |resource, most: u64| {
+        // What whoever started this one allows is never widened.
+        let most = getrlimit(resource)
+            .maximum
+            .map_or(most, |allowed| allowed.min(most));
         let limit = Rlimit {
             current: Some(most),
             maximum: Some(most),

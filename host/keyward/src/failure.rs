@@ -26,9 +26,15 @@ pub enum Failure {
     /// The request can't be read in one way only.
     #[error("the request is malformed")]
     Malformed,
-    /// The request's method is one that no gateway passes on.
+    /// The request's method is one that is not passed on.
     #[error("the request's method is not passed on")]
     MethodNotAllowed,
+    /// The request is of HTTP/1.0, which is not served.
+    #[error("the request is of HTTP/1.0")]
+    OldVersion,
+    /// The request asks for another protocol, which its path does not allow.
+    #[error("the request asks for another protocol")]
+    UpgradeRefused,
     /// The request came over a TLS connection that was opened for another host.
     #[error("the request came over another host's connection")]
     Misdirected,
@@ -72,6 +78,8 @@ impl Failure {
             | Failure::NoClientAddress
             | Failure::Malformed
             | Failure::MethodNotAllowed
+            | Failure::OldVersion
+            | Failure::UpgradeRefused
             | Failure::Misdirected
             | Failure::BodyTooLarge
             | Failure::BodyTooSlow
@@ -99,6 +107,8 @@ impl Failure {
             Failure::NoHost => (StatusCode::BAD_REQUEST, "no host"),
             Failure::Malformed => (StatusCode::BAD_REQUEST, "malformed request"),
             Failure::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+            Failure::OldVersion => (StatusCode::UPGRADE_REQUIRED, "HTTP/1.0 is not served"),
+            Failure::UpgradeRefused => (StatusCode::FORBIDDEN, "upgrade not allowed"),
             Failure::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected request"),
             Failure::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "request body too large"),
             Failure::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request body too slow"),

@@ -115,7 +115,7 @@ mod world;
 pub use backend::{AnsweringBackend, Backend, BackendError, BackendFuture, UnknownRoute};
 pub use bodies::{to_egress, to_engine};
 pub use builder::{BuildError, Builder, Keyward};
-pub use client::{Client, authority_of, is_unambiguous};
+pub use client::{Client, authority_of, is_authority, is_unambiguous};
 pub use code_folder::CodeFolder;
 pub use compiler::{ChildCompiler, compile_as_child};
 pub use failure::{Failure, is_grpc};

@@ -82,6 +82,19 @@ pub enum VaultError {
         /// The newest epoch in the audit trail.
         trail: u64,
     },
+    /// The vault file is not the one that the audit trail says was there at that
+    /// epoch, nor the one after it: a backup or another copy was put in its place.
+    #[error(
+        "the vault file is not the one that its audit trail speaks of: at epoch {file} it is \
+         another than the trail has seen at epoch {trail}; if you put it there on purpose, accept \
+         it with `keyward vault accept-rollback`"
+    )]
+    FileDiffers {
+        /// The epoch of the vault file.
+        file: u64,
+        /// The newest epoch in the audit trail.
+        trail: u64,
+    },
     /// The audit trail lacks records that were there when the vault file was
     /// written, or has others in their place.
     #[error(

@@ -19,7 +19,7 @@ use crate::items::Held;
 use crate::seal::Key;
 use crate::slots::{self, KeySource, NewKey, Opener};
 use crate::store::{Store, VaultFiles};
-use crate::vault::{Vault, file_system, has_trail, open_trail, trail_storage};
+use crate::vault::{Vault, check_newest, file_system, has_trail, open_trail, trail_storage};
 
 /// What comes of restoring a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub struct Accepted {
 
 impl Vault {
     /// Accepts a vault file that is older than its audit trail
-    /// ([`VaultError::RolledBack`]), or a trail that is not the one that the file
+    /// ([`VaultError::RolledBack`]), or another one than the trail speaks of
+    /// ([`VaultError::FileDiffers`]), or a trail that is not the one that the file
     /// speaks of ([`VaultError::TrailDiffers`]), and brings the two together. The
     /// act is in the trail before the file is written.
     ///
@@ -84,7 +85,7 @@ impl Vault {
 
         let trail_differed = audit.root_at(file.trail.size) != Some(file.trail.root);
         let trail_epoch = audit.last_vault_epoch();
-        if !trail_differed && trail_epoch.is_none_or(|trail| trail <= file.epoch) {
+        if !trail_differed && check_newest(&audit, &file, mac).is_ok() {
             return Err(VaultError::NothingToAccept);
         }
         let file_epoch = file.epoch;

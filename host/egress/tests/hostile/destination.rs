@@ -5,7 +5,8 @@ use keyward_egress::{EgressError, Network, Roots, Route, Stage};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::common::{Authority, World, get, read, route_name};
+use crate::careless;
+use crate::common::{Authority, KEY, World, get, read, route_name};
 use crate::wire::{Answer, Answers, Collaborator, Diverted, Wire, diverted, last, ok};
 
 /// A request that names the attacker in every place where a request can name a host.
@@ -290,13 +291,10 @@ async fn a_platforms_own_address_takes_a_word_of_the_operator() {
 
 #[tokio::test]
 async fn no_redirect_is_followed() {
-    let mut attacker = Collaborator::start().await;
-    let there = attacker.address;
+    let attacker = Collaborator::start().await;
     let world = World::new();
-    for status in [300, 301, 302, 303, 307, 308, 401, 407, 421] {
-        let answer = format!(
-            "HTTP/1.1 {status} Elsewhere\r\nlocation: http://{there}/charges\r\nrefresh: 0; url=http://{there}/\r\nalt-svc: h2=\"{there}\"\r\nwww-authenticate: Basic realm=\"x\", Negotiate\r\nproxy-authenticate: NTLM\r\nlink: <http://{there}/>; rel=preload\r\ncontent-location: http://{there}/\r\ncontent-length: 0\r\n\r\n"
-        );
+    for status in ELSEWHERE {
+        let answer = elsewhere(status, attacker.address, &WAYS);
         let backend = Wire::start(move |_| Answer::Bytes(answer.clone().into_bytes())).await;
         // To another host, to this one, to this one in the clear: an answer like any.
         let egress = world.egress(backend.route());
@@ -317,10 +315,41 @@ async fn no_redirect_is_followed() {
         );
     }
     assert_eq!(attacker.saw(), (0, 0));
-    // Control: whoever follows is seen.
-    let mut follower = TcpStream::connect(there).await.unwrap();
-    follower.write_all(b"GET /charges").await.unwrap();
-    attacker.first_byte().await;
+}
+
+#[tokio::test]
+async fn control_a_client_that_follows_takes_the_key_along() {
+    for status in ELSEWHERE {
+        for way in WAYS {
+            let mut attacker = Collaborator::start().await;
+            let answer = elsewhere(status, attacker.address, &[way]);
+            let backend = Wire::start(move |_| Answer::Bytes(answer.clone().into_bytes())).await;
+            let host = backend.address.to_string();
+            let headers = careless::with_key(KEY);
+            tokio::select! {
+                // The attacker doesn't answer.
+                _ = careless::get(&host, "/charges", &headers) => panic!("{status} {way}: not followed"),
+                () = attacker.got(KEY) => {}
+            }
+        }
+    }
+}
+
+const ELSEWHERE: [u16; 9] = [300, 301, 302, 303, 307, 308, 401, 407, 421];
+
+/// The headers by which an answer leads elsewhere.
+const WAYS: [&str; 3] = [
+    "location: http://THERE/charges",
+    "refresh: 0; url=http://THERE/",
+    "alt-svc: h2=\"THERE\"",
+];
+
+/// An answer that leads to an address in these ways, and asks for a login.
+fn elsewhere(status: u16, there: std::net::SocketAddr, ways: &[&str]) -> String {
+    let ways = ways.join("\r\n").replace("THERE", &there.to_string());
+    format!(
+        "HTTP/1.1 {status} Elsewhere\r\n{ways}\r\nwww-authenticate: Basic realm=\"x\", Negotiate\r\nproxy-authenticate: NTLM\r\nlink: <http://{there}/>; rel=preload\r\ncontent-location: http://{there}/\r\ncontent-length: 0\r\n\r\n"
+    )
 }
 
 /// Environment variables that HTTP clients take for a way out.
@@ -335,28 +364,40 @@ const PROXIES: [&str; 8] = [
     "SSL_CERT_FILE_PROXY",
 ];
 
-#[tokio::test]
-async fn nothing_in_the_environment_is_a_way_out() {
-    let mut proxy = Collaborator::start().await;
-    let backend = Wire::start(|_| ok("")).await;
-    let home = tempfile::tempdir().unwrap();
+/// A test of this file as a process of its own, whose environment names a proxy and
+/// a login for every host.
+fn another_process(
+    test: &str,
+    backend: &Wire,
+    proxy: Option<&Collaborator>,
+    home: &std::path::Path,
+) -> tokio::process::Command {
     let netrc = "machine 127.0.0.1 login a password b\ndefault login a password b\n";
-    std::fs::write(home.path().join(".netrc"), netrc).unwrap();
-    let url = format!("http://{}", proxy.address);
+    std::fs::write(home.join(".netrc"), netrc).unwrap();
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
     command
-        .args([
-            "--exact",
-            "destination::sends_from_another_process",
-            "--ignored",
-        ])
+        .args(["--exact", test, "--ignored"])
         .env("BACKEND", backend.address.to_string())
         .env("NO_PROXY", "")
-        .env("NETRC", home.path().join(".netrc"))
-        .env("HOME", home.path());
+        .env("NETRC", home.join(".netrc"))
+        .env("HOME", home)
+        .kill_on_drop(true);
     for name in PROXIES {
-        command.env(name, &url);
+        match proxy {
+            Some(proxy) => command.env(name, format!("http://{}", proxy.address)),
+            None => command.env_remove(name),
+        };
     }
+    command
+}
+
+#[tokio::test]
+async fn nothing_in_the_environment_is_a_way_out() {
+    let proxy = Collaborator::start().await;
+    let backend = Wire::start(|_| ok("")).await;
+    let home = tempfile::tempdir().unwrap();
+    let test = "destination::sends_from_another_process";
+    let mut command = another_process(test, &backend, Some(&proxy), home.path());
     let output = command.output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
     let seen = backend.captured();
@@ -364,10 +405,37 @@ async fn nothing_in_the_environment_is_a_way_out() {
     assert_eq!(seen[0].line(), "GET /charges HTTP/1.1");
     assert!(seen[0].values("authorization").is_empty());
     assert_eq!(proxy.saw(), (0, 0));
-    // Control: who asks the proxy is seen.
-    let mut client = TcpStream::connect(proxy.address).await.unwrap();
-    client.write_all(b"GET http://x/").await.unwrap();
-    proxy.first_byte().await;
+}
+
+#[tokio::test]
+async fn control_a_client_that_asks_the_environment_gives_the_proxy_the_key_and_backends_a_login() {
+    let home = tempfile::tempdir().unwrap();
+    let test = "destination::sends_carelessly_from_another_process";
+    let mut proxy = Collaborator::start().await;
+    let backend = Wire::start(|_| ok("")).await;
+    let mut command = another_process(test, &backend, Some(&proxy), home.path());
+    tokio::select! {
+        // The proxy doesn't answer.
+        output = command.output() => panic!("{output:?}"),
+        () = proxy.got(KEY) => {}
+    }
+    assert!(proxy.text().starts_with("GET http://"), "{}", proxy.text());
+    let challenge =
+        b"HTTP/1.1 401 Who\r\nwww-authenticate: Basic realm=\"x\"\r\ncontent-length: 0\r\n\r\n";
+    let backend = Wire::start(|_| Answer::Bytes(challenge.to_vec())).await;
+    let mut command = another_process(test, &backend, None, home.path());
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let seen = backend.captured();
+    assert!(seen[0].values("authorization").is_empty());
+    assert_eq!(seen[1].values("authorization"), ["Basic YTpi"]);
+}
+
+#[tokio::test]
+#[ignore = "a process that another test starts"]
+async fn sends_carelessly_from_another_process() {
+    let backend = std::env::var("BACKEND").unwrap();
+    careless::get(&backend, "/charges", &careless::with_key(KEY)).await;
 }
 
 #[tokio::test]

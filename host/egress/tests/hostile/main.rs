@@ -1,5 +1,7 @@
 //! Attacks on the way out, by whoever writes a request, answers it, or answers for
-//! a name: each with a control that sees what the defence prevents.
+//! a name: each with a control that sees what the defence prevents. Where the
+//! defence is that something was never built, the control has a client that does it
+//! (`careless`).
 //!
 //! | | Attack | Shown by |
 //! |---|---|---|
@@ -33,6 +35,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod answers;
+mod careless;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;

@@ -12,8 +12,9 @@ use keyward_vault::{Kind, Notes, Secret};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::careless;
 use crate::common::{KEY, World, actor, get, outgoing, read};
-use crate::wire::{Answer, Wire, ok};
+use crate::wire::{Answer, Captured, Wire, ok};
 
 const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\nhello";
 
@@ -203,6 +204,21 @@ fn a_value_with_a_line_break_is_no_credential() {
     assert!(add("good", "sk-live-0123456789x-evil:1").is_ok());
     for value in [&b"a\r\nb: c"[..], b"a\nb", b"a\rb", b"a\0b", b"a\x7fb"] {
         assert!(HeaderValue::from_bytes(value).is_err());
+    }
+}
+
+#[tokio::test]
+async fn control_a_client_that_writes_values_as_they_stand_sends_a_header_more() {
+    let backend = Wire::start(|_| ok("")).await;
+    for value in [
+        "sk-live-0123456789\r\nx-evil: 1",
+        "sk-live-0123456789\nx-evil: 1",
+    ] {
+        let headers = careless::with_key(value);
+        careless::get(&backend.address.to_string(), "/charges", &headers).await;
+        let seen = backend.captured().pop().unwrap();
+        assert_eq!(seen.values("x-api-key"), ["sk-live-0123456789"]);
+        assert_eq!(seen.values("x-evil"), ["1"]);
     }
 }
 
@@ -442,15 +458,40 @@ async fn the_body_that_arrives_is_the_one_that_was_signed() {
 
         let seen = backend.captured().remove(round);
         assert_eq!(seen.body, bytes);
-        let digest = |body: &[u8]| {
-            let hash = Sha256::digest(body);
-            format!("sha-256=:{}:", data_encoding::BASE64.encode(&hash))
-        };
-        assert_eq!(seen.values("content-digest"), [digest(&seen.body)]);
+        assert!(is_what_was_signed(&seen));
         assert_eq!(seen.values("signature").len(), 1);
         assert!(seen.values("transfer-encoding").is_empty());
-        // Control: another body has another digest.
-        let other = [&seen.body[..], b"x"].concat();
-        assert_ne!(seen.values("content-digest"), [digest(&other)]);
+    }
+}
+
+/// Whether the body has the digest that the signature covers.
+fn is_what_was_signed(seen: &Captured) -> bool {
+    let hash = Sha256::digest(&seen.body);
+    let digest = format!("sha-256=:{}:", data_encoding::BASE64.encode(&hash));
+    seen.values("content-digest") == [digest]
+}
+
+#[tokio::test]
+async fn control_a_body_that_changes_after_it_was_signed_is_seen() {
+    let backend = Wire::start(|_| ok("")).await;
+    let world = World::new();
+    let egress = world.egress(backend.route());
+    let mut ledger = world.ledger();
+    let notes = world.sign(&mut ledger);
+    let body = keyward_egress::full("amount=5".into());
+    let request = Request::post("/charges").body(body).unwrap();
+    let sent = egress.send(outgoing(request, notes), &mut ledger).await;
+    read(sent.unwrap()).await;
+    let signed = backend.captured().remove(0);
+    assert!(is_what_was_signed(&signed));
+    // By whoever sends what was signed before a part of the body was there.
+    for (body, length) in [("amount=50", 9), ("amount=6", 8), ("amount=", 7)] {
+        let length = format!("content-length: {length}");
+        let head = signed.head.replace("content-length: 8", &length);
+        careless::raw(backend.address, format!("{head}{body}").as_bytes()).await;
+        let seen = backend.captured().pop().unwrap();
+        assert_eq!(seen.body, body.as_bytes());
+        assert_eq!(seen.values("signature"), signed.values("signature"));
+        assert!(!is_what_was_signed(&seen), "{body}");
     }
 }

@@ -20,6 +20,7 @@ pub struct Collaborator {
     pub address: SocketAddr,
     bytes: watch::Receiver<usize>,
     connections: Arc<AtomicUsize>,
+    text: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Collaborator {
@@ -30,14 +31,17 @@ impl Collaborator {
         let (count, bytes) = watch::channel(0);
         let count = Arc::new(count);
         let accepted = Arc::clone(&connections);
+        let text: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = Arc::clone(&text);
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::SeqCst);
-                let count = Arc::clone(&count);
+                let (count, kept) = (Arc::clone(&count), Arc::clone(&kept));
                 tokio::spawn(async move {
                     let mut buffer = [0; 4096];
                     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                        kept.lock().unwrap().extend_from_slice(&buffer[..read]);
                         count.send_modify(|bytes| *bytes += read);
                     }
                 });
@@ -47,7 +51,26 @@ impl Collaborator {
             address,
             bytes,
             connections,
+            text,
         }
+    }
+
+    /// All that came.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until that text has come.
+    pub async fn got(&mut self, part: &str) {
+        let text = Arc::clone(&self.text);
+        let came = self.bytes.wait_for(|_| {
+            let text = text.lock().unwrap();
+            String::from_utf8_lossy(&text).contains(part)
+        });
+        let patience = std::time::Duration::from_secs(5);
+        let came = tokio::time::timeout(patience, came).await;
+        came.unwrap_or_else(|_| panic!("{part} never came"))
+            .unwrap();
     }
 
     /// How many connections and bytes came.

@@ -446,37 +446,86 @@ async fn a_stored_value_is_found_in_a_later_answer() {
     assert!(!control.stopped && holds(&control.bytes, KEY));
 }
 
-#[tokio::test]
-async fn nothing_is_answered_from_a_cache() {
-    let backend = Backend::plain(|seen: &Seen| {
+/// A backend whose answers are each client's own, and that says anyone may keep them.
+async fn cacheable() -> Backend {
+    Backend::plain(|seen: &Seen| {
         let mut response = reply(format!("to {}", seen.headers["x-client"].to_str().unwrap()));
         let headers = response.headers_mut();
         headers.insert("cache-control", "public, max-age=3600".parse().unwrap());
         response
     })
-    .await;
+    .await
+}
+
+async fn of_client(world: &World, egress: &Egress, client: &str) -> Vec<u8> {
+    let request = Request::get("/charges").header("x-client", client);
+    let request = request.body(keyward_egress::empty()).unwrap();
+    let response = world.send_attached(egress, request).await.unwrap();
+    read(response).await.0
+}
+
+#[tokio::test]
+async fn nothing_is_answered_from_a_cache() {
+    let backend = cacheable().await;
     let world = World::new();
     let egress = world.egress(backend.route());
     for client in ["one", "two", "one"] {
-        let request = Request::get("/charges").header("x-client", client);
-        let request = request.body(keyward_egress::empty()).unwrap();
-        let response = world.send_attached(&egress, request).await.unwrap();
-        assert_eq!(read(response).await.0, format!("to {client}").into_bytes());
+        let answer = of_client(&world, &egress, client).await;
+        assert_eq!(answer, format!("to {client}").into_bytes());
     }
     assert_eq!(backend.seen().len(), 3);
 }
 
 #[tokio::test]
+async fn control_behind_a_cache_that_goes_by_the_path_one_client_gets_anothers_answer() {
+    let backend = cacheable().await;
+    let world = World::new();
+    let egress = world.egress(backend.route());
+    let mut kept = std::collections::HashMap::new();
+    let mut answers = Vec::new();
+    for client in ["one", "two"] {
+        if !kept.contains_key("/charges") {
+            kept.insert("/charges", of_client(&world, &egress, client).await);
+        }
+        answers.push(kept["/charges"].clone());
+    }
+    assert_eq!(answers, [b"to one", b"to one"], "what two got is one's");
+    assert_eq!(backend.seen().len(), 1);
+}
+
+/// Answers with a value where a reader that fails would quote it.
+const FAILING: [fn(&str) -> String; 6] = [
+    |key| format!("HTTP/1.1 {key}\r\n\r\n"),
+    |key| format!("{key}\r\n\r\n"),
+    |key| format!("HTTP/1.1 200 OK\r\n{key}\r\n\r\n"),
+    |key| format!("HTTP/1.1 200 OK\r\ncontent-length: {key}\r\n\r\n"),
+    |key| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {key}\r\n\r\n"),
+    |key| format!("HTTP/1.1 200 OK\r\nx-echo: {key}\r\n\r\n"),
+];
+
+#[tokio::test]
+async fn control_a_reader_that_quotes_what_it_can_not_read_says_the_value() {
+    for answer in FAILING {
+        let route = wire(move |key| answer(key).into_bytes()).await;
+        let mut stream = tokio::net::TcpStream::connect(route.authority())
+            .await
+            .unwrap();
+        let request = format!("GET /charges HTTP/1.1\r\nx-api-key: {KEY}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        // As parsers do that tell where they stopped.
+        let error = match answer.split_once("x-echo: ") {
+            Some((_, value)) => format!("a header that must not be there: {value:?}"),
+            None => format!("malformed answer: {answer:?}"),
+        };
+        assert!(holds(error.as_bytes(), KEY), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn no_failure_says_what_a_backend_sent() {
-    let answers: [fn(&str) -> String; 6] = [
-        |key| format!("HTTP/1.1 {key}\r\n\r\n"),
-        |key| format!("{key}\r\n\r\n"),
-        |key| format!("HTTP/1.1 200 OK\r\n{key}\r\n\r\n"),
-        |key| format!("HTTP/1.1 200 OK\r\ncontent-length: {key}\r\n\r\n"),
-        |key| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {key}\r\n\r\n"),
-        |key| format!("HTTP/1.1 200 OK\r\nx-echo: {key}\r\n\r\n"),
-    ];
-    for answer in answers {
+    for answer in FAILING {
         let route = wire(move |key| answer(key).into_bytes()).await;
         let world = World::new();
         let egress = world.egress(route);

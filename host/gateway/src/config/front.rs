@@ -4,12 +4,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use http::Method;
 use ipnet::IpNet;
 
 use super::parse::Parser;
 use super::reader::{At, Reader};
-use crate::front::ForwardedHeaders;
+use crate::front::{ForwardedHeaders, Reading, Underscores};
 use crate::listen::{CertificateSection, ClientCertificates, Limits, TlsSection};
+use crate::pipeline::USUAL_METHODS;
 
 /// What `[gateway]` says about clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub struct FrontSection {
     pub trusted_proxies: Vec<IpNet>,
     /// `forwarded`: how backends are told for whom a request is.
     pub forwarded: ForwardedHeaders,
+    /// `http-1-0` and `underscores`: what is made of requests that servers read
+    /// differently.
+    pub reading: Reading,
 }
 
 /// Protocols that a pipeline may let clients upgrade to.
@@ -51,6 +56,20 @@ impl<'a> Parser<'a> {
                     ],
                 )
                 .unwrap_or_default(),
+            reading: Reading {
+                http10: gateway.flag("http-1-0").unwrap_or(false),
+                underscores: self
+                    .word(
+                        gateway,
+                        "underscores",
+                        &[
+                            ("refuse", Underscores::Refuse),
+                            ("drop", Underscores::Drop),
+                            ("keep", Underscores::Keep),
+                        ],
+                    )
+                    .unwrap_or_default(),
+            },
         }
     }
 
@@ -235,6 +254,48 @@ impl<'a> Parser<'a> {
         limits.request_timeout = time("request-timeout-ms");
         section.finish();
         limits
+    }
+
+    /// `methods` of a pipeline.
+    pub(super) fn methods(&self, pipeline: &Reader<'a, '_>) -> Vec<Method> {
+        let Some(texts) = pipeline.texts("methods") else {
+            return USUAL_METHODS.to_vec();
+        };
+        if texts.is_empty() {
+            let span = pipeline
+                .key_span("methods")
+                .unwrap_or_else(|| pipeline.span());
+            self.findings.add_with_help(
+                span,
+                "`methods` is empty, so the pipeline would take nothing",
+                "name the methods that it takes, as in methods = [\"GET\", \"POST\"]",
+            );
+        }
+        let method = |text: At<&str>| {
+            let method = Method::from_bytes(text.value.as_bytes()).ok();
+            // What the reader of HTTP/1 lets through.
+            let is_plain = |byte: u8| {
+                byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte)
+            };
+            let method = method.filter(|_| {
+                text.value
+                    .starts_with(|first: char| first.is_ascii_uppercase())
+                    && text.value.bytes().all(is_plain)
+                    && text.value.len() <= 32
+            });
+            let can_pass = method
+                .as_ref()
+                .is_some_and(|method| !matches!(*method, Method::CONNECT | Method::TRACE));
+            if !can_pass {
+                self.findings.add_with_help(
+                    text.span,
+                    format!("no pipeline can take the method \"{}\"", text.value.escape_debug()),
+                    "methods are words of capitals, such as \"GET\" or \"PROPFIND\"; CONNECT and TRACE are never passed on",
+                );
+            }
+            method.filter(|_| can_pass)
+        };
+        texts.into_iter().filter_map(method).collect()
     }
 
     /// `upgrades` of a pipeline.

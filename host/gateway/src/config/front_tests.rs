@@ -30,6 +30,8 @@ fn each_key_about_clients_is_read() {
         r#"
 trusted-proxies = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]
 forwarded = "x-forwarded"
+http-1-0 = true
+underscores = "drop"
 [gateway.admin]
 listen = "127.0.0.1:9901"
 [gateway.tls]
@@ -70,6 +72,11 @@ drain-ms = 18
         .collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(front.forwarded, ForwardedHeaders::XForwarded);
+    let reading = Reading {
+        http10: true,
+        underscores: Underscores::Drop,
+    };
+    assert_eq!(front.reading, reading);
     assert_eq!(front.admin, Some("127.0.0.1:9901".parse().unwrap()));
     assert_eq!(
         front.tls.unwrap(),

@@ -95,6 +95,8 @@ pub const KEYS: &[Key] = &[
     key("[gateway]", "watch", Shape::Flag, Some("false"), "Reload when a file of the configuration changes."),
     key("[gateway]", "trusted-proxies", Shape::Texts, Some("[]"), "Addresses and networks that may say for whom a request is."),
     key("[gateway]", "forwarded", Shape::Word(&["none", "x-forwarded", "forwarded"]), Some("\"none\""), "How backends are told for whom a request is."),
+    key("[gateway]", "http-1-0", Shape::Flag, Some("false"), "HTTP/1.0 is served; otherwise it is answered with 426."),
+    key("[gateway]", "underscores", Shape::Word(&["refuse", "drop", "keep"]), Some("\"refuse\""), "What becomes of a request with fields that have `_` in their names, which backends can't tell from `-`: it is refused, or goes on without them, or with them."),
     key("[gateway.tls]", "client-ca-file", Shape::Path, None, "Who may vouch for the certificates of clients."),
     key("[gateway.tls]", "client-certificates", Shape::Word(&["none", "optional", "required"]), None, "Whether clients show certificates; `required` where `client-ca-file` is set, else `none`."),
     required("[[gateway.tls.certificate]]", "certificate-file", Shape::Path, "A certificate and its chain, PEM."),
@@ -157,6 +159,7 @@ pub const KEYS: &[Key] = &[
     key("[[route]]", "networks", Shape::Texts, None, "The networks that its addresses may be in; public ones unless set."),
     key("[[route]]", "max-connections", Shape::Count(1, MOST), Some("1024"), "Connections to the backend at one time for requests with a credential, and as many for others."),
     key("[[route]]", "retries", Shape::Count(0, 10), Some("0"), "How often a request without a credential or a body, of a method that may be repeated, is sent again where the connection closed without an answer."),
+    key("[[route]]", "http2", Shape::Word(&["negotiated", "prior-knowledge"]), Some("\"negotiated\""), "Whether HTTP/2 is spoken where TLS negotiates it, or to an `http://` backend without asking, as gRPC without TLS needs it."),
     key("[[route]]", "resolve-timeout-ms", Shape::Count(1, MOST), Some("5000"), "Time to find its addresses, in milliseconds."),
     key("[[route]]", "connect-timeout-ms", Shape::Count(1, MOST), Some("5000"), "Time for a connection."),
     key("[[route]]", "tls-timeout-ms", Shape::Count(1, MOST), Some("5000"), "Time for a TLS handshake."),
@@ -196,7 +199,8 @@ pub const KEYS: &[Key] = &[
     key("[[pipeline]]", "outbound", Shape::Texts, Some("[]"), "The policies of the outbound phase, in order."),
     key("[[pipeline]]", "on-error", Shape::Texts, Some("[]"), "The policies of the on-error phase, in order."),
     key("[[pipeline]]", "max-body-bytes", Shape::Count(1, MOST), None, "Bytes of a request's body, in the place of the gateway's limit."),
-    key("[[pipeline]]", "upgrades", Shape::Texts, Some("[]"), "The protocols that clients may upgrade to: `websocket`."),
+    key("[[pipeline]]", "upgrades", Shape::Texts, Some("[]"), "The protocols that clients may upgrade to: `websocket`; who asks for another one is answered with 403."),
+    key("[[pipeline]]", "methods", Shape::Texts, Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]"#), "The methods that it takes; others are answered with 405."),
     key("[[pipeline]]", "document", Shape::Path, None, "A policy document, instead of the lists."),
 ];
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keyward::egress::{Network, Roots, Route, Timeouts};
+use keyward::egress::{Network, Roots, Route, Scheme, Timeouts};
 use keyward::names::{PolicyName, RouteName};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
@@ -230,6 +230,7 @@ impl<'a> Parser<'a> {
         let timeouts = timeouts(&section);
         let max_connections = section.count("max-connections");
         let retries = section.whole("retries", 0, MAX_RETRIES);
+        let http2 = section.text("http2");
         section.finish();
 
         names.extend(name.clone());
@@ -255,6 +256,22 @@ impl<'a> Parser<'a> {
         }
         if let Some(retries) = retries {
             route = route.with_retries(u32::try_from(retries.value).unwrap_or(u32::MAX));
+        }
+        if let Some(http2) = http2 {
+            match (http2.value, route.scheme()) {
+                ("negotiated", _) => {}
+                ("prior-knowledge", Scheme::Http) => route = route.with_http2(),
+                ("prior-knowledge", Scheme::Https) => self.findings.add_with_help(
+                    http2.span,
+                    "`http2`: over TLS the two sides negotiate",
+                    "leave it out: HTTP/2 is spoken where the backend can",
+                ),
+                (other, _) => self.findings.add_with_help(
+                    http2.span,
+                    format!("`http2` can't be \"{}\"", other.escape_debug()),
+                    "write one of: \"negotiated\", \"prior-knowledge\"",
+                ),
+            }
         }
         if route.is_out_of_reach() {
             self.findings.add_with_help(
@@ -413,6 +430,7 @@ impl<'a> Parser<'a> {
         };
         let max_body_bytes = section.count("max-body-bytes").map(|count| count.value);
         let upgrades = self.upgrades(&section);
+        let methods = self.methods(&section);
         section.finish();
         Some(Pipeline {
             path: path?,
@@ -420,6 +438,7 @@ impl<'a> Parser<'a> {
             steps,
             max_body_bytes,
             upgrades,
+            methods,
         })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use http::Method;
 use keyward::names::{PolicyName, RouteName};
 
 /// `[[pipeline]]`: the policies of the requests under a path, and the route that
@@ -19,6 +20,8 @@ pub struct Pipeline {
     pub max_body_bytes: Option<u64>,
     /// The protocols that clients may upgrade to.
     pub upgrades: Vec<String>,
+    /// The methods that it takes.
+    pub methods: Vec<Method>,
 }
 
 /// What the requests of a pipeline pass.

@@ -8,19 +8,21 @@ mod tunnel;
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use keyward::engine::ClientTls;
-use keyward::{Failure, Keyward};
+use keyward::{Client, Failure, Keyward};
 
 use crate::config::FrontSection;
-use crate::forward::forward;
+use crate::forward::{Placed, carry, find};
 use crate::listen::{BodyLimits, LimitedBody, Limits, Peer};
 use crate::observe::Answer;
-use crate::pipeline::{Pipeline, Pipelines};
+use crate::pipeline::{Pipeline, Pipelines, USUAL_METHODS};
 
 pub(crate) use oversee::Oversight;
+pub use screen::{Reading, Underscores};
 pub use sender::ForwardedHeaders;
 
 /// What the front needs to know of the configuration.
@@ -32,6 +34,8 @@ pub struct Front {
     pub trusted_proxies: Vec<IpNet>,
     /// How backends are told for whom a request is.
     pub forwarded: ForwardedHeaders,
+    /// What is made of requests that servers read differently.
+    pub reading: Reading,
 }
 
 impl Front {
@@ -41,22 +45,19 @@ impl Front {
             limits: section.limits,
             trusted_proxies: section.trusted_proxies.clone(),
             forwarded: section.forwarded,
+            reading: section.reading,
         }
     }
 }
 
-/// Why a request goes no further, for [`forward`] to answer and to log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused(pub(crate) Failure);
-
-/// What the connection tells of the client, for [`forward`].
+/// What the connection tells of the client, where this front has noted it.
 pub(crate) fn tls_of<B>(request: &Request<B>) -> Option<Arc<ClientTls>> {
     request.extensions().get().cloned()
 }
 
 /// Answers one request of a client.
 ///
-/// Cancel-safe, as [`forward`].
+/// Cancel-safe, as [`forward`](crate::forward).
 pub async fn answer(
     keyward: &Keyward,
     pipelines: &Pipelines,
@@ -65,24 +66,35 @@ pub async fn answer(
     mut request: Request<Incoming>,
 ) -> Response<Answer> {
     // Taken first: what is hop by hop is gone after that.
+    let insists = tunnel::insists(request.headers());
     let asked = tunnel::Asked::of(&mut request);
-    let screened = screen::screen(&mut request, &peer);
-    let client = sender::settle(&mut request, &peer, front);
-    let pipeline = pipelines.of(request.uri().path());
+    let screened = screen::screen(&mut request, &peer, front.reading);
+    let address = sender::settle(&mut request, &peer, front);
+    let found = find(pipelines, &request);
+    let pipeline = found.ok().map(|(pipeline, _)| pipeline);
     let most = pipeline
         .and_then(|pipeline| pipeline.max_body_bytes)
         .or(front.limits.max_body_bytes);
-    let refused = screened
-        .and_then(|()| screen::fits(&request, most))
-        .err()
-        .map(Refused);
     if let Some(secured) = &peer.secured {
         request.extensions_mut().insert(Arc::clone(&secured.facts));
     }
-    if let Some(refused) = refused {
-        request.extensions_mut().insert(refused);
-    }
     let upgrade = asked.filter(|asked| pipeline.is_some_and(|pipeline| allows(pipeline, asked)));
+    let placed = screened.and_then(|authority| {
+        screen::fits(&request, most)?;
+        let (pipeline, under) = found?;
+        if !pipeline.methods.contains(request.method()) {
+            return Err(Failure::MethodNotAllowed);
+        }
+        if insists && upgrade.is_none() {
+            return Err(Failure::UpgradeRefused);
+        }
+        Ok(Placed {
+            pipeline,
+            under,
+            client: Client::new(address, authority).with_tls(tls_of(&request)),
+        })
+    });
+    let refusal = placed.as_ref().err().copied();
     if let Some(asked) = &upgrade {
         asked.note(&mut request);
     }
@@ -90,13 +102,43 @@ pub async fn answer(
     let (head, incoming) = request.into_parts();
     let body = LimitedBody::new(incoming, limits);
     let oversight = Oversight::new(body.broke(), front.limits.request_timeout);
-    let mut request = Request::from_parts(head, body);
-    request.extensions_mut().insert(oversight);
-    let mut response = forward(keyward, pipelines, client, request).await;
+    let request = Request::from_parts(head, body);
+    let carried = carry(
+        keyward,
+        pipelines,
+        address,
+        placed,
+        Some(oversight),
+        request,
+    );
+    let mut response = carried.await;
+    if let Some(failure) = refusal {
+        say_what_would_do(&mut response, failure, pipeline);
+    }
     if let Some(asked) = upgrade {
         asked.connect(&mut response, peer, front.limits.tunnel_idle_timeout);
     }
     response
+}
+
+/// Adds to a refusal what would not have been refused (RFC 9110, 15.5.6, 15.5.22).
+fn say_what_would_do<B>(response: &mut Response<B>, failure: Failure, pipeline: Option<&Pipeline>) {
+    let status = response.status();
+    let headers = response.headers_mut();
+    match failure {
+        Failure::MethodNotAllowed if status == StatusCode::METHOD_NOT_ALLOWED => {
+            let methods = pipeline.map_or(&USUAL_METHODS[..], |pipeline| &pipeline.methods);
+            let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
+                headers.insert(ALLOW, allowed);
+            }
+        }
+        Failure::OldVersion if status == StatusCode::UPGRADE_REQUIRED => {
+            headers.insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+        _ => {}
+    }
 }
 
 fn allows(pipeline: &Pipeline, asked: &tunnel::Asked) -> bool {

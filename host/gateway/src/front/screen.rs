@@ -1,19 +1,49 @@
 //! Which requests are plain enough to begin an exchange, of HTTP/1 and HTTP/2
 //! alike. What can be seen only in the bytes of HTTP/1 was judged before.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
-use keyward::Failure;
 use keyward::egress::strip_connection;
+use keyward::{Failure, authority_of};
 
-use crate::listen::{Peer, is_authority};
+use crate::listen::Peer;
+
+/// What the gateway makes of requests that HTTP allows and that servers read
+/// differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether HTTP/1.0 is served; otherwise it is answered with 426.
+    pub http10: bool,
+    /// What becomes of fields whose names have `_`.
+    pub underscores: Underscores,
+}
+
+/// What becomes of fields whose names have `_`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// The fields are left out.
+    Drop,
+    /// They go on as they are.
+    Keep,
+}
 
 /// Checks a request, and takes out of it what belongs to its connection. Whether
-/// its path is ambiguous, and whether it has a pipeline, is asked later.
+/// its path is ambiguous, and whether it has a pipeline, is asked later. Returns
+/// the host and port that it is for.
 ///
 /// Errors: what the client is told.
-pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Failure> {
+pub(super) fn screen<B>(
+    request: &mut Request<B>,
+    peer: &Peer,
+    reading: Reading,
+) -> Result<String, Failure> {
+    if request.version() == Version::HTTP_10 && !reading.http10 {
+        return Err(Failure::OldVersion);
+    }
     // Before anything is added: a client names what ends with its connection.
     strip_connection(request.headers_mut());
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -25,16 +55,17 @@ pub(super) fn screen<B>(request: &mut Request<B>, peer: &Peer) -> Result<(), Fai
     if lengths.iter().nth(1).is_some() {
         return Err(Failure::Malformed);
     }
-    let host = host_of(request)?;
+    underscores(request.headers_mut(), reading.underscores)?;
+    let authority = authority_of(request)?.to_owned();
     if let Some(secured) = &peer.secured
-        && !secured.covers(&host)
+        && !secured.covers(host_of(&authority))
     {
         return Err(Failure::Misdirected);
     }
     if request.version() == Version::HTTP_2 {
         join_cookies(request);
     }
-    Ok(())
+    Ok(authority)
 }
 
 /// Gives a target the form that RFC 3986 allows: what it doesn't, and clients send
@@ -98,41 +129,33 @@ fn is_target(target: &str) -> bool {
     true
 }
 
-/// The host, without port, that the request is for, if it says so once or twice
-/// the same.
-fn host_of<B>(request: &Request<B>) -> Result<String, Failure> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Failure::NoHost);
-    }
-    let authority = request.uri().authority();
-    let named = match (authority, host) {
-        (Some(authority), Some(host)) => {
-            // RFC 9113, 8.3.1: one must not say other than the other.
-            let same = authority
-                .as_str()
-                .as_bytes()
-                .eq_ignore_ascii_case(host.as_bytes());
-            if !same {
-                return Err(Failure::NoHost);
-            }
-            authority.as_str().as_bytes()
-        }
-        (Some(authority), None) => authority.as_str().as_bytes(),
-        (None, Some(host)) => host.as_bytes(),
-        (None, None) => return Err(Failure::NoHost),
-    };
-    if !is_authority(named) {
-        return Err(Failure::NoHost);
-    }
-    let text = std::str::from_utf8(named).map_err(|_| Failure::NoHost)?;
-    let host = match text.rsplit_once(':') {
-        // The colons of an IPv6 address stand in brackets.
+/// An authority without its port. The colons of an IPv6 address stand in brackets.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => host,
-        _ => text,
-    };
-    Ok(host.to_owned())
+        _ => authority,
+    }
+}
+
+/// Deals with fields whose names have `_`. Many backends can't tell `x_user` from
+/// `x-user` (RFC 3875, 4.1.18), so that one may pass for the other.
+fn underscores(headers: &mut HeaderMap, rule: Underscores) -> Result<(), Failure> {
+    let is_odd = |name: &HeaderName| name.as_str().contains('_');
+    if rule == Underscores::Keep || !headers.keys().any(is_odd) {
+        return Ok(());
+    }
+    if rule == Underscores::Refuse {
+        return Err(Failure::Malformed);
+    }
+    let odd: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_odd(name))
+        .cloned()
+        .collect();
+    for name in odd {
+        headers.remove(name);
+    }
+    Ok(())
 }
 
 /// RFC 9113, 8.2.3: HTTP/2 clients may send each cookie in a field of its own, and
@@ -200,35 +223,29 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_named_once_or_twice_the_same() {
-        let host = |uri: &str, hosts: &[&str]| {
-            let request = Request::builder().uri(uri);
-            let request = hosts
-                .iter()
-                .fold(request, |request, host| request.header(HOST, *host));
-            host_of(&request.body(()).unwrap_or_default())
-        };
-        assert_eq!(host("/", &["a.example:80"]), Ok("a.example".to_owned()));
-        assert_eq!(host("/", &["[::1]"]), Ok("[::1]".to_owned()));
-        assert_eq!(host("/", &["[::1]:8080"]), Ok("[::1]".to_owned()));
-        assert_eq!(host("http://a.example/", &[]), Ok("a.example".to_owned()));
-        assert_eq!(
-            host("http://a.example/", &["A.example"]),
-            Ok("a.example".to_owned())
-        );
-        for (uri, hosts) in [
-            ("/", &[][..]),
-            ("/", &[""]),
-            ("/", &["a", "a"]),
-            ("/", &["u@a"]),
-            ("/", &["a b"]),
-            ("/", &["a/b"]),
-            ("/", &["a:"]),
-            ("/", &["a:99999"]),
-            ("/", &["[::1"]),
-            ("http://a.example/", &["b.example"]),
+    fn a_host_is_what_stands_before_the_port() {
+        for (authority, host) in [
+            ("a.example", "a.example"),
+            ("a.example:80", "a.example"),
+            ("[::1]", "[::1]"),
+            ("[::1]:8080", "[::1]"),
         ] {
-            assert_eq!(host(uri, hosts), Err(Failure::NoHost), "{uri} {hosts:?}");
+            assert_eq!(host_of(authority), host);
         }
+    }
+
+    #[test]
+    fn names_with_an_underscore_are_refused_dropped_or_kept() {
+        let after = |rule| {
+            let mut request = Request::builder()
+                .header("x_user", "1")
+                .header("x-user", "2")
+                .body(())
+                .unwrap_or_default();
+            underscores(request.headers_mut(), rule).map(|()| request.headers().len())
+        };
+        assert_eq!(after(Underscores::Refuse), Err(Failure::Malformed));
+        assert_eq!(after(Underscores::Drop), Ok(1));
+        assert_eq!(after(Underscores::Keep), Ok(2));
     }
 }

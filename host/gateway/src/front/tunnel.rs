@@ -82,6 +82,24 @@ impl Asked {
     }
 }
 
+/// Whether a request asks for a protocol that its sender may go on with before it
+/// is answered, as some do who write WebSocket. Who offers a newer HTTP, or TLS, does
+/// so with any request, and goes on as it began unless it is taken up.
+pub(super) fn insists(headers: &HeaderMap) -> bool {
+    let is_offer = |protocol: &[u8]| {
+        let name = protocol.split(|byte| *byte == b'/').next();
+        let name = name.unwrap_or_default().trim_ascii();
+        [&b"h2c"[..], b"http", b"tls"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
+    let mut protocols = headers
+        .get_all(UPGRADE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names_upgrade(headers) && protocols.any(|protocol| !is_offer(protocol))
+}
+
 /// Whether `connection` names `upgrade`.
 fn names_upgrade(headers: &HeaderMap) -> bool {
     headers

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, TE, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use keyward::egress::BodyError;
@@ -92,6 +93,14 @@ impl LimitedBody {
     }
 }
 
+/// Whether trailers say how the message is to be read, or where it goes, when that
+/// has been done (RFC 9110, 6.5.1).
+fn misleads(trailers: &HeaderMap) -> bool {
+    [CONTENT_LENGTH, TRANSFER_ENCODING, HOST, TE]
+        .iter()
+        .any(|name| trailers.contains_key(name))
+}
+
 impl Body for LimitedBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -122,6 +131,9 @@ impl Body for LimitedBody {
                 }
                 Poll::Ready(frame.map(|frame| {
                     let frame = frame.map_err(|_| BodyError::Interrupted)?;
+                    if frame.trailers_ref().is_some_and(misleads) {
+                        return Err(BodyError::Interrupted);
+                    }
                     let length = frame.data_ref().map_or(0, Bytes::len);
                     let length = u64::try_from(length).unwrap_or(u64::MAX);
                     this.received = this.received.saturating_add(length);

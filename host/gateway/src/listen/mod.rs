@@ -27,7 +27,6 @@ use tokio::sync::watch;
 pub use body::{BodyLimits, Broke, LimitedBody};
 pub use connection::{Peer, Stay};
 pub use limits::{Limits, Settings};
-pub(crate) use strict::is_authority;
 pub use tls::{
     CertificateSection, Certificates, ClientCertificates, Secured, TlsError, TlsSection,
 };

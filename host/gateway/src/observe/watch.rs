@@ -322,6 +322,8 @@ pub(super) fn failure_word(failure: Failure) -> &'static str {
         Failure::NoClientAddress => "no-client-address",
         Failure::Malformed => "malformed",
         Failure::MethodNotAllowed => "method-not-allowed",
+        Failure::OldVersion => "old-version",
+        Failure::UpgradeRefused => "upgrade-refused",
         Failure::Misdirected => "misdirected",
         Failure::Service => "service",
         Failure::BodyTooLarge => "body-too-large",

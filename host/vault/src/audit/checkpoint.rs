@@ -3,12 +3,13 @@
 //! A checkpoint (C2SP tlog-checkpoint) is a text of three lines, the trail's
 //! origin, its size and its root, in a signed note (C2SP signed-note) with an
 //! Ed25519 signature. Notes are read strictly: what the formats don't allow is
-//! refused, and so is every extension line but one, `reopened`.
+//! refused, and so is every extension line but two, `vault` and `reopened`.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
 use zeroize::Zeroizing;
 
+use super::record::VaultMark;
 use super::tree::{Hash, sha256};
 use crate::memory::burn_stack;
 use crate::secret::Secret;
@@ -222,10 +223,16 @@ fn pair(seed: &Secret) -> Option<Ed25519KeyPair> {
 pub(crate) struct Checkpoint {
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    /// The vault file that the entries speak of, if one does.
+    pub(crate) vault: Option<VaultMark>,
     /// Whether a trail that was closed at this size has been opened since. Says
     /// that entries after the closing one are to be expected.
     pub(crate) reopened: bool,
 }
+
+/// Begins the extension line that says which vault file there was: then its epoch,
+/// and its MAC in base64.
+const VAULT: &str = "vault ";
 
 /// The extension line of a checkpoint that was signed when a closed trail was
 /// opened.
@@ -236,6 +243,9 @@ impl Checkpoint {
     pub(crate) fn sign(&self, signer: &Signer) -> String {
         let (origin, root) = (signer.verifier.name(), BASE64.encode(&self.root));
         let mut text = format!("{origin}\n{}\n{root}\n", self.size);
+        if let Some(VaultMark { epoch, mac }) = self.vault {
+            text.push_str(&format!("{VAULT}{epoch} {}\n", BASE64.encode(&mac)));
+        }
         if self.reopened {
             text.push_str(REOPENED);
             text.push('\n');
@@ -267,25 +277,48 @@ impl Checkpoint {
         else {
             return Err(malformed);
         };
+        let mut lines = lines.peekable();
+        let vault = match lines.next_if(|line| line.starts_with(VAULT)) {
+            None => None,
+            Some(line) => {
+                let said = line
+                    .strip_prefix(VAULT)
+                    .and_then(|said| said.split_once(' '));
+                let (epoch, mac) = said.ok_or(malformed)?;
+                Some(VaultMark {
+                    epoch: number(epoch)?,
+                    mac: hash(mac)?,
+                })
+            }
+        };
         let reopened = match (lines.next(), lines.next()) {
             (None, None) => false,
             (Some(REOPENED), None) => true,
             _ => return Err(malformed),
         };
-        let number: u64 = size.parse().map_err(|_| malformed)?;
-        let root = BASE64.decode(root.as_bytes()).map_err(|_| malformed)?;
-        let root = root.try_into().map_err(|_| malformed)?;
-        // `parse` takes "+7" and "007", which are not the number's one spelling.
-        if number.to_string() != size {
-            return Err(malformed);
-        }
         let checkpoint = Self {
-            size: number,
-            root,
+            size: number(size)?,
+            root: hash(root)?,
+            vault,
             reopened,
         };
         Ok((origin, checkpoint))
     }
+}
+
+/// A number in its one spelling, which "+7" and "007" are not.
+fn number(text: &str) -> Result<u64, CheckpointError> {
+    let number: Option<u64> = text.parse().ok();
+    number
+        .filter(|number| number.to_string() == text)
+        .ok_or(CheckpointError::Malformed)
+}
+
+fn hash(text: &str) -> Result<Hash, CheckpointError> {
+    let bytes = BASE64.decode(text.as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(CheckpointError::Malformed)
 }
 
 #[cfg(test)]
@@ -353,14 +386,25 @@ mod tests {
     #[test]
     fn a_checkpoint_reads_back() {
         let signer = signer();
-        for reopened in [false, true] {
+        let mark = VaultMark {
+            epoch: 7,
+            mac: [5; 32],
+        };
+        for (vault, reopened) in [
+            (None, false),
+            (None, true),
+            (Some(mark), false),
+            (Some(mark), true),
+        ] {
             let checkpoint = Checkpoint {
                 size: 20_852_163,
                 root: [9; 32],
+                vault,
                 reopened,
             };
             let note = checkpoint.sign(&signer);
             assert!(note.starts_with("keyward.test/audit\n20852163\nCQkJ"));
+            assert_eq!(note.contains("=\nvault 7 BQUF"), vault.is_some());
             assert_eq!(note.contains("=\nreopened\n\n"), reopened);
             let read = Checkpoint::open(note.as_bytes(), signer.verifier());
             assert_eq!(read, Ok(checkpoint));
@@ -380,6 +424,11 @@ mod tests {
             format!("{origin}\n7\n{}\n", BASE64.encode(&[9; 31])),
             format!("{origin}\n7\n{root}\nextension\n"),
             format!("{origin}\n7\n{root}\nreopened\nreopened\n"),
+            format!("{origin}\n7\n{root}\nvault 1\n"),
+            format!("{origin}\n7\n{root}\nvault 01 {root}\n"),
+            format!("{origin}\n7\n{root}\nvault 1 {root} \n"),
+            format!("{origin}\n7\n{root}\nvault 1 {root}\nvault 1 {root}\n"),
+            format!("{origin}\n7\n{root}\nreopened\nvault 1 {root}\n"),
             format!("{origin}\n7\n{root}\n\n"),
             format!("{origin}\n7\n"),
         ] {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint::{Checkpoint, Signer};
 use super::encoding::encode_unsealed;
 use super::notice::{Herald, Notifier};
-use super::record::{Act, Administrative, Body, BootId, Record};
+use super::record::{Act, Administrative, Body, BootId, Record, VaultMark};
 use super::recover::{self, TrailError};
 use super::seal::SealKey;
 use super::storage::TrailStorage;
@@ -101,6 +101,8 @@ pub(crate) struct Committer {
     full: Vec<FullTile>,
     last_time: u64,
     vault_epoch: u64,
+    /// The vault file that the newest act speaks of which names one.
+    vault: Option<VaultMark>,
     /// Since when there are entries that no checkpoint covers.
     uncovered_since: Option<Instant>,
     /// Since when there are entries that are not synced.
@@ -122,6 +124,7 @@ impl Committer {
             full: found.full,
             last_time: found.last.as_ref().map_or(0, |record| record.time),
             vault_epoch: found.last.as_ref().map_or(0, |record| record.vault_epoch),
+            vault: found.vault,
             uncovered_since: None,
             unsynced_since: None,
             gather: None,
@@ -131,6 +134,7 @@ impl Committer {
         this.parts.shared.with_head(|head| {
             head.note = found.note;
             head.last_epoch = found.last.map(|record| record.vault_epoch);
+            head.vault = found.vault;
         });
         let file = this.tail();
         let clean = adopted == 0 && found.dropped_bytes == 0;
@@ -330,6 +334,7 @@ impl Committer {
         }
         if let Body::Administrative(act) = &body {
             self.vault_epoch = act.epoch.unwrap_or(self.vault_epoch);
+            self.vault = act.vault_mark().or(self.vault);
         }
         let index = self.tree.size();
         let mut entry = encode_unsealed(&Record {
@@ -385,6 +390,7 @@ impl Committer {
             head.tree.clone_from(&self.tree);
             if self.tree.size() > 0 {
                 head.last_epoch = Some(self.vault_epoch);
+                head.vault = self.vault;
             }
         });
     }
@@ -435,6 +441,7 @@ impl Committer {
         let checkpoint = Checkpoint {
             size: self.tree.size(),
             root: self.tree.root(),
+            vault: self.vault,
             reopened,
         };
         let note = checkpoint.sign(&self.parts.signer);

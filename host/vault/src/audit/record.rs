@@ -38,7 +38,23 @@ pub(crate) struct Record {
     pub(crate) body: Body,
 }
 
+/// Which vault file there was: its epoch, and its MAC, since a backup has the epoch
+/// of the file that it was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VaultMark {
+    pub(crate) epoch: u64,
+    pub(crate) mac: Hash,
+}
+
 impl Record {
+    /// The vault file after this record's act, if it says.
+    pub(crate) fn vault_mark(&self) -> Option<VaultMark> {
+        match &self.body {
+            Body::Administrative(act) => act.vault_mark(),
+            _ => None,
+        }
+    }
+
     /// Whether this is what a trail ends with when it is closed in order.
     pub(crate) fn is_close(&self) -> bool {
         matches!(&self.body, Body::Administrative(act) if act.act == Act::Closed)
@@ -434,6 +450,13 @@ impl Administrative {
             slot: None,
             configuration: None,
         }
+    }
+
+    /// The vault file after the act, if it says. Of a backup the act says the
+    /// backup's.
+    pub(crate) fn vault_mark(&self) -> Option<VaultMark> {
+        let (epoch, mac) = (self.epoch?, self.manifest?);
+        (self.act != Act::BackedUp).then_some(VaultMark { epoch, mac })
     }
 
     /// An act of the trail itself.

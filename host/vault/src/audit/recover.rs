@@ -8,7 +8,7 @@
 
 use super::checkpoint::{Checkpoint, CheckpointError, Signer};
 use super::encoding::{self, RecordError};
-use super::record::Record;
+use super::record::{Record, VaultMark};
 use super::seal::SealKey;
 use super::storage::TrailStorage;
 use super::tiles::{TrailFile, entries, tile_hashes};
@@ -110,6 +110,8 @@ pub(crate) struct Recovered {
     pub(crate) note: String,
     /// The newest record.
     pub(crate) last: Option<Record>,
+    /// The vault file that the newest act speaks of which names one.
+    pub(crate) vault: Option<VaultMark>,
     /// How many bytes after the last whole entry were cut off.
     pub(crate) dropped_bytes: u64,
 }
@@ -126,7 +128,8 @@ pub(crate) fn recover(
     let checkpoint = Checkpoint::open(&note, signer.verifier()).map_err(TrailError::Checkpoint)?;
 
     let bundles = count_bundles(storage, checkpoint.size)?;
-    check_uncovered_bundles(storage, seals, checkpoint.size, bundles)?;
+    let mut vault = checkpoint.vault;
+    check_uncovered_bundles(storage, seals, checkpoint.size, bundles, &mut vault)?;
     let mut tree = edge_of_bundles(storage, bundles)?;
     let tail = TrailFile::Tail { index: bundles };
     let bytes = read(storage, tail)?.unwrap_or_default();
@@ -142,6 +145,9 @@ pub(crate) fn recover(
         let index = tree.size();
         match encoding::decode(entry) {
             Ok(record) if index < checkpoint.size || seals.fits(index, entry) => {
+                if index >= checkpoint.size {
+                    vault = record.vault_mark().or(vault);
+                }
                 last = Some(record);
             }
             Err(reason) if index < checkpoint.size => {
@@ -185,6 +191,7 @@ pub(crate) fn recover(
         // It was UTF-8 when it was opened as a note.
         note: String::from_utf8(note).unwrap_or_default(),
         last,
+        vault,
         dropped_bytes,
     })
 }
@@ -212,6 +219,7 @@ fn start(storage: &dyn TrailStorage) -> Result<Recovered, TrailError> {
         covered: None,
         note: String::new(),
         last: None,
+        vault: None,
         dropped_bytes: 0,
     })
 }
@@ -261,22 +269,31 @@ pub(crate) fn is_followed(storage: &dyn TrailStorage, index: u64) -> Result<bool
 }
 
 /// Checks the entries of full bundles that no checkpoint covers: they were synced
-/// before their bundle got its name, so each must be ours, and its hash stored.
+/// before their bundle got its name, so each must be ours, and its hash stored. What
+/// they say of the vault file counts.
 fn check_uncovered_bundles(
     storage: &mut dyn TrailStorage,
     seals: &SealKey,
     covered: u64,
     bundles: u64,
+    vault: &mut Option<VaultMark>,
 ) -> Result<(), TrailError> {
     for index in covered / TILE_WIDTH..bundles {
         let hashes = full_tile(storage, 0, index)?;
         let bytes = bundle(storage, index)?;
         let start = index.saturating_mul(TILE_WIDTH);
         for ((at, entry), hash) in (start..).zip(entries(&bytes)).zip(hashes) {
-            let ours = at < covered || encoding::decode(entry).is_ok() && seals.fits(at, entry);
+            let record = match at < covered {
+                true => None,
+                false => encoding::decode(entry)
+                    .ok()
+                    .filter(|_| seals.fits(at, entry)),
+            };
+            let ours = at < covered || record.is_some();
             if !ours || leaf_hash(entry) != hash {
                 return Err(TrailError::damaged(TrailFile::Bundle { index }));
             }
+            *vault = record.and_then(|record| record.vault_mark()).or(*vault);
         }
     }
     Ok(())

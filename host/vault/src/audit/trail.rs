@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::checkpoint::{Signer, VerifierKey};
 use super::commit::{Clock, Committer, Done, Message, Parts};
 use super::counted::{Counted, Denials};
-use super::record::{Administrative, Body, Used};
+use super::record::{Administrative, Body, Used, VaultMark};
 use super::recover::TrailError;
 use super::seal::SealKey;
 use super::storage::{FileStorage, TrailStorage, open_error};
@@ -209,6 +209,11 @@ impl AuditTrail {
         self.shared.with_head(|head| head.last_epoch)
     }
 
+    /// The vault file that the newest act speaks of which names one.
+    pub(crate) fn last_vault(&self) -> Option<VaultMark> {
+        self.shared.with_head(|head| head.vault)
+    }
+
     pub(crate) fn use_counts(&self) -> Vec<super::UseCount> {
         self.shared.tally.counts()
     }
@@ -288,6 +293,7 @@ pub(crate) struct Head {
     pub(crate) tree: Tree,
     pub(crate) note: String,
     pub(crate) last_epoch: Option<u64>,
+    pub(crate) vault: Option<VaultMark>,
 }
 
 /// How far a trail is behind what happens.

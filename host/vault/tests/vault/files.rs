@@ -187,6 +187,48 @@ fn an_older_vault_file_put_back_is_noticed() {
     test.open();
 }
 
+/// Whoever puts a backup in the vault file's place, with the key that opens it.
+fn with_backup(test: &TestVault, backup: &[u8], key: &std::path::Path) -> VaultFiles {
+    fs::write(&test.files.vault, backup).unwrap();
+    VaultFiles {
+        key: key.to_owned(),
+        ..test.files.clone()
+    }
+}
+
+#[test]
+fn a_backup_of_the_same_epoch_in_the_vault_files_place_is_noticed() {
+    let (test, vault) = TestVault::with_secrets();
+    let key = test.directory.path().join("backup.key");
+    let backup = vault
+        .backup(NewKey::KeyFile(key.clone()), &actor())
+        .unwrap();
+    drop(vault);
+    let kept = fs::read(&test.files.vault).unwrap();
+    let files = with_backup(&test, &backup, &key);
+    let error = error_of(&files);
+    assert!(
+        matches!(error, VaultError::FileDiffers { file: 4, trail: 4 }),
+        "{error}"
+    );
+    // The same after the trail was opened again and has another checkpoint.
+    fs::write(&test.files.vault, &kept).unwrap();
+    drop(test.open());
+    with_backup(&test, &backup, &key);
+    assert!(matches!(error_of(&files), VaultError::FileDiffers { .. }));
+    // Control: the file itself is whole and of the trail's epoch; accepted, it opens.
+    let source = KeySource::KeyFile(key.clone());
+    Vault::accept_rollback(&files, source, &actor()).unwrap();
+    drop(Vault::open(&files, Durability::Strict).unwrap());
+    verify_trail(&test.files.audit, &test.verifier_key).unwrap();
+    // What was there before is now the one that nobody speaks of.
+    fs::write(&test.files.vault, &kept).unwrap();
+    assert!(matches!(
+        error_of(&test.files),
+        VaultError::RolledBack { .. }
+    ));
+}
+
 #[test]
 fn a_trail_that_was_replaced_is_noticed() {
     let (test, vault) = TestVault::with_secrets();

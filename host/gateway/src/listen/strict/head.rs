@@ -2,6 +2,8 @@
 //! body is framed. At least as strict as RFC 9112 and the proxies that stand
 //! before or behind: where two servers could disagree, the request is refused.
 
+use keyward::is_authority;
+
 /// How a request's body is framed (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -178,44 +180,6 @@ fn decimal(value: &[u8]) -> Checked<u64> {
     Ok(value
         .iter()
         .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
-}
-
-/// Whether a text is a host with or without a port (RFC 9110, 7.2), without user
-/// information.
-pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let (host, port) = match text.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else {
-                return false;
-            };
-            let (address, rest) = rest.split_at(end);
-            let is_address = std::str::from_utf8(address)
-                .is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-            if !is_address {
-                return false;
-            }
-            (&b"v6"[..], rest.get(1..).unwrap_or_default())
-        }
-        None => {
-            let end = text
-                .iter()
-                .position(|byte| *byte == b':')
-                .unwrap_or(text.len());
-            text.split_at(end)
-        }
-    };
-    // Host names and IPv4 addresses; nothing that would have to be decoded first.
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let is_port = match port.split_first() {
-        None => true,
-        Some((b':', digits)) => {
-            let digits_only = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-            let number = std::str::from_utf8(digits).ok();
-            digits_only && number.is_some_and(|number| number.parse::<u16>().is_ok())
-        }
-        Some(_) => false,
-    };
-    !host.is_empty() && host.len() <= 255 && host.iter().all(is_name) && is_port
 }
 
 /// Checks a line of a trailer section (RFC 9110, 6.5): a field, and none that says

@@ -21,7 +21,6 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-pub(crate) use head::is_authority;
 pub(crate) use judge::Tunnel;
 use judge::{Judge, Refusal};
 
