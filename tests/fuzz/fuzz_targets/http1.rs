@@ -8,14 +8,65 @@ use libfuzzer_sys::fuzz_target;
 
 const MAX_HEAD: usize = 4096;
 
-/// The first byte says how the bytes are cut.
+/// What requests are made of, and what they are broken with.
+const PIECES: [&[u8]; 40] = [
+    b"GET / HTTP/1.1\r\n",
+    b"POST /x HTTP/1.1\r\nHost: a\r\n",
+    b"POST /x HTTP/1.0\r\n",
+    b"Host: a\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\r",
+    b"\n\n",
+    b" ",
+    b"\t",
+    b"\0",
+    b":",
+    b",",
+    b";",
+    b"_",
+    b"\"",
+    b"Content-Length: ",
+    b"content_length: ",
+    b"Content-Length : ",
+    b"Transfer-Encoding: ",
+    b"Transfer-Encoding:",
+    b"transfer_encoding: ",
+    b"chunked",
+    b"chunked\r\n\r\n",
+    b"identity",
+    b"0",
+    b"5\r\n",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nX: y\r\n\r\n",
+    b"hello",
+    b";a=b\r\n",
+    b"ffffffffffffffff",
+    b"18446744073709551616",
+    b"+",
+    b"-",
+    b"0x",
+    b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"X-Test: y\r\n",
+];
+
+/// The first byte says how the bytes are cut; an even one, that each that follows may
+/// stand for a piece.
 fuzz_target!(|bytes: &[u8]| {
     let Some((how, bytes)) = bytes.split_first() else {
         return;
     };
+    let pieces = |byte: &u8| match PIECES.get(usize::from(*byte)) {
+        Some(piece) if how % 2 == 0 => piece.to_vec(),
+        _ => vec![*byte],
+    };
+    let bytes: Vec<u8> = bytes.iter().flat_map(pieces).collect();
+    let bytes = &bytes[..];
     let (whole, refused) = passing([bytes], MAX_HEAD);
     assert!(bytes.starts_with(&whole), "what passes is what came");
-    let size = usize::from(*how).max(1);
+    let size = usize::from(*how / 2).max(1);
     let (parts, refused_in_parts) = passing(bytes.chunks(size), MAX_HEAD);
     // A body that is refused may have been let through up to its fault, part by part.
     assert_eq!(refused, refused_in_parts, "cut by {size}");
