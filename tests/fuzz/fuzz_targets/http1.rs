@@ -52,8 +52,8 @@ const PIECES: [&[u8]; 40] = [
     b"X-Test: y\r\n",
 ];
 
-/// The first byte says how the bytes are cut; an even one, that each that follows may
-/// stand for a piece.
+// The first byte says how the bytes are cut; an even one, that each that follows may
+// stand for a piece.
 fuzz_target!(|bytes: &[u8]| {
     let Some((how, bytes)) = bytes.split_first() else {
         return;
