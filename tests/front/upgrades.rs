@@ -101,7 +101,7 @@ async fn without_leave_of_its_pipeline_a_request_for_another_protocol_is_refused
     let running = start("", &pipeline(backend, ""), &[]).await;
     let ask = ASK.replace("keep-alive", "close");
     for protocol in ["WebSocket", "websocket/13", "h2c, websocket", "irc/6.9", ""] {
-        let ask = ask.replace("WebSocket", protocol);
+        let ask = ask.replace("Upgrade: WebSocket", &format!("Upgrade: {protocol}"));
         let answer = raw(running.address, &ask).await;
         assert_eq!(status(&answer), "403", "{protocol}: {answer}");
     }
@@ -109,7 +109,7 @@ async fn without_leave_of_its_pipeline_a_request_for_another_protocol_is_refused
     // Control: offers that clients make with any request are not taken up, and
     // nothing else becomes of them.
     for offer in ["h2c", "TLS/1.2, HTTP/2.0", "tls/1.0", "HTTP/2.0"] {
-        let ask = ask.replace("WebSocket", offer);
+        let ask = ask.replace("Upgrade: WebSocket", &format!("Upgrade: {offer}"));
         let answer = raw(running.address, &ask).await;
         assert_eq!(status(&answer), "200", "{offer}: {answer}");
         let head = told.recv().await.unwrap().to_ascii_lowercase();

@@ -124,6 +124,69 @@ async fn whatever_is_withdrawn_is_dead_for_the_next_request() {
     drop(directory);
 }
 
+/// A gateway whose backend returns the key that it is sent, and what its grant says
+/// about that.
+async fn reflecting(when: &str) -> (Backend, TestGateway) {
+    let backend = Backend::reflecting().await;
+    let grants = ATTACH_GRANT.replace("header =", &format!("{when}header ="));
+    let gateway = attaching(&backend, &grants);
+    (backend, gateway)
+}
+
+#[tokio::test]
+async fn a_grant_whose_value_comes_back_three_times_is_revoked_by_the_gateway_itself() {
+    let (backend, gateway) = reflecting("reflected = \"revoke\"\n").await;
+    for find in 1..=3 {
+        let answer = gateway.get("/v1/charges").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+        assert_eq!(backend.received().len(), find);
+    }
+    // From the third find on nothing leaves, before the vault file has it.
+    let answer = gateway.get("/v1/charges").await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(backend.received().len(), 3);
+    let begun = std::time::Instant::now();
+    while gateway.vault().revoked().is_empty() {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(10),
+            "not revoked"
+        );
+        tokio::task::yield_now().await;
+    }
+    let revoked: Vec<_> = gateway.vault().revoked();
+    assert_eq!(
+        revoked.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+        ["attach"]
+    );
+    gateway.get("/v1/charges").await;
+    assert_eq!(backend.received().len(), 3);
+    let trail = gateway.directory().join("audit");
+    let directory = gateway.close();
+    let acts: Vec<_> = keyward::vault::read_records(&trail)
+        .map(Result::unwrap)
+        .filter(|record| record["act"] == "grants-revoked")
+        .collect();
+    let [act] = &acts[..] else {
+        panic!("{acts:?}");
+    };
+    assert_eq!(
+        (&act["actor"], &act["reason"]),
+        (&json!("keyward"), &json!("reflected"))
+    );
+    drop(directory);
+}
+
+#[tokio::test]
+async fn control_a_grant_that_does_not_say_so_stays_and_the_value_goes_out_each_time() {
+    let (backend, gateway) = reflecting("").await;
+    for find in 1..=6 {
+        let answer = gateway.get("/v1/charges").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+        assert_eq!(backend.received().len(), find);
+    }
+    assert!(gateway.vault().revoked().is_empty());
+}
+
 #[tokio::test]
 async fn a_secret_that_is_gone_denies_as_one_that_never_was() {
     let backend = Backend::start().await;

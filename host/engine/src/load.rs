@@ -252,7 +252,12 @@ impl Engine {
             match wasmtime::Engine::detect_precompiled(code) {
                 Some(_) => LoadError::Unfit {
                     policy: policy.clone(),
-                    detail: format!("{error:#}"),
+                    detail: match tier.profile {
+                        Profile::Large => format!("{error:#}"),
+                        smaller => format!(
+                            "the profile {smaller} has no room for it, `profile = \"large\"` may have: {error:#}"
+                        ),
+                    },
                 },
                 None => fault(CompileFault::Garbled),
             }

@@ -127,7 +127,12 @@ impl Pipelines {
         }
     }
 
-    /// The pipeline that serves a path, and what its exchanges are counted under.
+    /// The pipeline that serves a path.
+    pub fn of(&self, path: &str) -> Option<&Pipeline> {
+        self.place_of(path).map(|(pipeline, _)| pipeline)
+    }
+
+    /// The same, and what its exchanges are counted under.
     pub(crate) fn place_of(&self, path: &str) -> Option<(&Pipeline, &Arc<OfPipeline>)> {
         let mut both = self.longest_first.iter().zip(&self.watched);
         both.find(|(pipeline, _)| pipeline.path.matches(path))
@@ -164,11 +169,7 @@ mod tests {
     #[test]
     fn the_longest_path_on_a_segment_border_wins() {
         let pipelines = pipelines(&["/", "/a", "/a/b"]);
-        let of = |path| {
-            pipelines
-                .place_of(path)
-                .map(|(pipeline, _)| pipeline.path.as_str())
-        };
+        let of = |path| pipelines.of(path).map(|pipeline| pipeline.path.as_str());
         assert_eq!(of("/a/b/c"), Some("/a/b"));
         assert_eq!(of("/a/bc"), Some("/a"));
         assert_eq!(of("/ab"), Some("/"));
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn nothing_serves_a_path_outside_of_every_pipeline() {
-        assert!(pipelines(&["/a"]).place_of("/b").is_none());
-        assert!(pipelines(&["/a"]).place_of("/abc").is_none());
+        assert!(pipelines(&["/a"]).of("/b").is_none());
+        assert!(pipelines(&["/a"]).of("/abc").is_none());
     }
 }

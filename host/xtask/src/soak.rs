@@ -15,7 +15,7 @@ use crate::{guests, steps, workspace};
 pub(crate) struct Options {
     /// How many processes to kill, and how many states after a loss of power to
     /// judge, at the least; ten times as many hostile calls, and a hundred times as
-    /// many looks for what others left in a sandbox
+    /// many looks for what others left in a sandbox, and guesses at a secret
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
     /// Do only this
@@ -89,22 +89,36 @@ fn crash(options: &Options) -> Result<()> {
 fn attack(options: &Options) -> Result<()> {
     let rounds = options.rounds;
     steps::doing(format_args!(
-        "{} hostile calls, {} looks at what others left",
+        "{} hostile calls, {} looks at what others left, {} guesses",
         10 * rounds,
+        100 * rounds,
         100 * rounds
     ));
-    for test in [
-        "level::memory_returns_to_its_level",
-        "residue::a_guest_finds_nothing_of_those_before_it",
+    for (package, file, test) in [
+        (
+            "keyward-tests",
+            "hostile",
+            "level::memory_returns_to_its_level",
+        ),
+        (
+            "keyward-tests",
+            "hostile",
+            "residue::a_guest_finds_nothing_of_those_before_it",
+        ),
+        (
+            "keyward-vault",
+            "vault",
+            "watch::guesses_tell_nothing_and_three_finds_end_the_grant",
+        ),
     ] {
         steps::run(
             workspace::cargo()
                 .current_dir(workspace::root())
-                .args(["test", "--quiet", "--package", "keyward-tests"])
-                .args(["--test", "hostile", "--", "--exact", test, "--nocapture"])
+                .args(["test", "--quiet", "--package", package])
+                .args(["--test", file, "--", "--exact", test, "--nocapture"])
                 .env("KEYWARD_SOAK_ROUNDS", rounds.to_string()),
         )
-        .context("a sandbox kept something")?;
+        .with_context(|| format!("{test} failed"))?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@
 use keyward_vault::Guard;
 use libfuzzer_sys::fuzz_target;
 
-/// The first byte says how long the value is and how chunks are cut; then comes the
-/// value, then the text.
+// The first byte says how long the value is and how chunks are cut; then comes the
+// value, then the text.
 fuzz_target!(|bytes: &[u8]| {
     let Some((length, rest)) = bytes.split_first() else {
         return;

@@ -30,7 +30,7 @@ mod encodings;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{Backend, KEY, Seen, World, get, parts, read, reply, route_name};
+use common::{Backend, KEY, Seen, World, get, read, reply, route_name};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;

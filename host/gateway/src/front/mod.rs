@@ -121,7 +121,8 @@ pub async fn answer(
     response
 }
 
-/// Adds to a refusal what would not have been refused (RFC 9110, 15.5.6, 15.5.22).
+/// Adds to a refusal what would not have been refused (RFC 9110, 15.5.6, 15.5.22), or
+/// that nothing more is read.
 fn say_what_would_do<B>(response: &mut Response<B>, failure: Failure, pipeline: Option<&Pipeline>) {
     let status = response.status();
     let headers = response.headers_mut();
@@ -132,6 +133,11 @@ fn say_what_would_do<B>(response: &mut Response<B>, failure: Failure, pipeline: 
             if let Ok(allowed) = HeaderValue::from_str(&methods.join(", ")) {
                 headers.insert(ALLOW, allowed);
             }
+        }
+        // Who doesn't wait for the answer goes on in the other protocol, and what it
+        // writes is no request.
+        Failure::UpgradeRefused => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Failure::OldVersion if status == StatusCode::UPGRADE_REQUIRED => {
             headers.insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));

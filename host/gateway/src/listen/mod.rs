@@ -27,6 +27,8 @@ use tokio::sync::watch;
 pub use body::{BodyLimits, Broke, LimitedBody};
 pub use connection::{Peer, Stay};
 pub use limits::{Limits, Settings};
+#[cfg(feature = "fuzz")]
+pub use strict::passing;
 pub use tls::{
     CertificateSection, Certificates, ClientCertificates, Secured, TlsError, TlsSection,
 };

@@ -209,6 +209,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 }
 
+/// What of these parts of a connection passes the reader, and whether it refused
+/// one of them: for fuzzing.
+#[cfg(feature = "fuzz")]
+pub fn passing<'a>(parts: impl IntoIterator<Item = &'a [u8]>, max_head: usize) -> (Vec<u8>, bool) {
+    let mut judge = Judge::new(Tunnel::default(), max_head);
+    let (mut held, mut passed) = (BytesMut::new(), Vec::new());
+    for part in parts {
+        if judge.refusal().is_some() {
+            break;
+        }
+        held.extend_from_slice(part);
+        let passing = judge.take(&held);
+        passed.extend_from_slice(&held.split_to(passing));
+    }
+    (passed, judge.refusal().is_some())
+}
+
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
