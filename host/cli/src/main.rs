@@ -31,7 +31,6 @@ mod vault;
 mod when;
 mod words;
 
-use std::alloc::System;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,7 +41,7 @@ use crate::output::{Format, Output};
 
 /// Wipes what it frees: the buffers of HTTP and of parsers hold values for a while.
 #[global_allocator]
-static ALLOCATOR: keyward::ZeroAlloc<System> = keyward::ZeroAlloc(System);
+static ALLOCATOR: keyward::ZeroAlloc<mimalloc::MiMalloc> = keyward::ZeroAlloc(mimalloc::MiMalloc);
 
 /// The heading of the options that every command has.
 const COMMON: &str = "Common options";

@@ -44,7 +44,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// As in the `keyward` command; the plain proxy has it, too.
 #[global_allocator]
-static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: keyward::ZeroAlloc<mimalloc::MiMalloc> = keyward::ZeroAlloc(mimalloc::MiMalloc);
 
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;

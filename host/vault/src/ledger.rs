@@ -9,11 +9,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_channel::oneshot;
 use keyward_names::{ExchangeId, PolicyName};
 
 use crate::audit::{AuditUnavailable, Body, CountedUse, Done, ExchangePart, Hash, MAX_USES};
-use crate::audit::{Outcome, Shared, UseEntry};
+use crate::audit::{Notice, Outcome, Shared, UseEntry, notice};
 use crate::uses::Use;
 
 /// From this many different pending uses on, refusals under aliases that no grant
@@ -38,7 +37,7 @@ pub struct Ledger {
     /// How many of them are durable: all or those before some barrier.
     durable: u64,
     /// The newest record that is on its way, and what `durable` will be.
-    in_flight: Option<(u64, oneshot::Receiver<Result<u64, AuditUnavailable>>)>,
+    in_flight: Option<(u64, Notice)>,
     /// Whether it has held anything but denials.
     notable: bool,
     refusals: Vec<Refusal>,
@@ -132,10 +131,10 @@ impl Ledger {
     /// way, and the next barrier waits for it. Needs no particular runtime.
     pub async fn barrier(&mut self) -> Result<Durable, AuditUnavailable> {
         self.submit()?;
-        if let Some((position, receiver)) = &mut self.in_flight {
-            let (position, result) = (*position, receiver.await);
+        if let Some((position, notice)) = &mut self.in_flight {
+            let (position, result) = (*position, notice.await);
             self.in_flight = None;
-            if matches!(result, Ok(Ok(_))) {
+            if result.is_ok() {
                 self.durable = position;
             }
         }
@@ -262,12 +261,12 @@ impl Ledger {
         while let Some(length) = self.next_part() {
             let last = length == self.pending.len();
             let body = self.part_of(length);
-            let (sender, receiver) = oneshot::channel();
-            self.shared.send(body, Done::Future(sender))?;
+            let (notifier, notice) = notice();
+            self.shared.send(body, Done::Future(notifier))?;
             self.pending.drain(..length);
             // Records are committed in order: the last one speaks for all.
             let position = if last { self.recorded } else { self.durable };
-            self.in_flight = Some((position, receiver));
+            self.in_flight = Some((position, notice));
         }
         Ok(())
     }

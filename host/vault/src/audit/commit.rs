@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use futures_channel::oneshot;
-
 use super::checkpoint::{Checkpoint, Signer};
 use super::encoding::encode_unsealed;
+use super::notice::{Herald, Notifier};
 use super::record::{Act, Administrative, Body, BootId, Record, VaultMark};
 use super::recover::{self, TrailError};
 use super::seal::SealKey;
@@ -26,10 +25,10 @@ use super::tree::{FullTile, Hash, MAX_LEVELS, TILE_WIDTH, Tree, leaf_hash, subtr
 pub(crate) const CHECKPOINT_WITHIN: Duration = Duration::from_secs(1);
 /// How long a written entry waits for the disk in [`Durability::Buffered`].
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
-/// How long a batch is held open while there are many: as long as the last one took,
-/// within these bounds.
+/// How long a batch is held open while there are many: twice as long as the last one
+/// took, within these bounds.
 const GATHER: std::ops::RangeInclusive<Duration> =
-    Duration::from_micros(100)..=Duration::from_millis(1);
+    Duration::from_micros(100)..=Duration::from_millis(2);
 /// A clock that goes back by less than this is taken to stand still.
 const CLOCK_TOLERANCE_MS: u64 = 1000;
 
@@ -58,7 +57,7 @@ pub(crate) enum Message {
 /// Who waits for an entry to be durable; gets its index.
 pub(crate) enum Done {
     /// A barrier.
-    Future(oneshot::Sender<Result<u64, AuditUnavailable>>),
+    Future(Notifier),
     /// An administrative act: waits for a checkpoint too.
     Thread(SyncSender<Result<u64, AuditUnavailable>>),
     /// Nobody: the exchange has ended.
@@ -66,12 +65,10 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    fn tell(self, result: Result<u64, AuditUnavailable>) {
+    fn tell(self, result: Result<u64, AuditUnavailable>, herald: &mut Herald) {
         match self {
+            Self::Future(notifier) => herald.tell(notifier, result),
             // Whoever waited may be gone; the record stands all the same.
-            Self::Future(sender) => {
-                sender.send(result).ok();
-            }
             Self::Thread(sender) => {
                 sender.send(result).ok();
             }
@@ -112,6 +109,7 @@ pub(crate) struct Committer {
     unsynced_since: Option<Instant>,
     /// How long the next batch is held open; none where uses come one at a time.
     gather: Option<Duration>,
+    herald: Herald,
 }
 
 impl Committer {
@@ -130,6 +128,7 @@ impl Committer {
             uncovered_since: None,
             unsynced_since: None,
             gather: None,
+            herald: Herald::default(),
         };
         let closed = found.last.as_ref().is_some_and(Record::is_close);
         this.parts.shared.with_head(|head| {
@@ -200,7 +199,7 @@ impl Committer {
                     let many = batch.0.len() > 1;
                     self.commit(batch.0, batch.1);
                     self.gather =
-                        many.then(|| began.elapsed().clamp(*GATHER.start(), *GATHER.end()));
+                        many.then(|| (began.elapsed() * 2).clamp(*GATHER.start(), *GATHER.end()));
                 }
                 Some(Message::RootAt(size, reply)) => {
                     let root = recover::root_at(self.parts.storage.as_mut(), &self.tree, size);
@@ -225,6 +224,9 @@ impl Committer {
                     return;
                 }
             }
+            if self.herald.due().is_some_and(|due| due <= Instant::now()) {
+                self.herald.catch_up();
+            }
             self.attempt(Self::catch_up);
         }
     }
@@ -235,8 +237,9 @@ impl Committer {
         let sync = self.unsynced_since.map(|since| since + SYNC_WITHIN);
         let counted = self.parts.shared.counted.due();
         let due = checkpoint.into_iter().chain(sync).chain(counted).min();
+        let due = due.filter(|_| !self.parts.shared.has_failed());
         let queue = &self.parts.queue;
-        match due.filter(|_| !self.parts.shared.has_failed()) {
+        match due.into_iter().chain(self.herald.due()).min() {
             None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
         }
@@ -291,14 +294,16 @@ impl Committer {
             if is_act(&done) {
                 told_later.push((index, done));
             } else {
-                done.tell(index.ok_or(AuditUnavailable));
+                done.tell(index.ok_or(AuditUnavailable), &mut self.herald);
             }
         }
+        self.herald.wake();
         self.attempt(|this| this.write_shed(shed));
         // An act is reported done once a checkpoint covers it.
         let covered = !acts || self.attempt(Self::checkpoint);
         for (index, done) in told_later {
-            done.tell(index.filter(|_| covered).ok_or(AuditUnavailable));
+            let result = index.filter(|_| covered).ok_or(AuditUnavailable);
+            done.tell(result, &mut self.herald);
         }
     }
 

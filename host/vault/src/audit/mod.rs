@@ -19,6 +19,7 @@ mod follow;
 mod hashes;
 mod json;
 mod names;
+mod notice;
 mod prove;
 mod query;
 mod read;
@@ -55,6 +56,7 @@ pub use verify::{verify_trail, verify_trail_against};
 pub use view::TrailRecord;
 
 pub(crate) use commit::Done;
+pub(crate) use notice::{Notice, notice};
 pub(crate) use record::{Body, CountedUse, ExchangePart, MAX_USES, UseEntry, Used};
 pub(crate) use recover::FIRST_FILES;
 pub(crate) use storage::open_error;
