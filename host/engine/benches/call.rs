@@ -28,8 +28,8 @@ use keyward_engine::{
 use keyward_names::{PolicyName, SecretName};
 use keyward_vault::uses::{Attach, MacSign};
 use keyward_vault::{
-    Actor, Durability, Grants, KeyEncoding, Kind, Ledger, MacAlgorithm, Notes, Secret, Vault,
-    VaultFiles, new_exchange_id,
+    Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Notes, Secret, Vault, VaultFiles,
+    new_exchange_id,
 };
 
 use nowhere::Nowhere;

@@ -215,8 +215,9 @@ impl Gateway {
                     let request = Request::post(uri).header("x-client-key", &key);
                     let request = request.body(Full::new(Bytes::from("amount=5"))).unwrap();
                     let answer = client.request(request).await.unwrap();
-                    assert_eq!(answer.status(), StatusCode::OK);
-                    answer.into_body().collect().await.unwrap();
+                    let status = answer.status();
+                    let body = answer.into_body().collect().await.unwrap().to_bytes();
+                    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
                 }
             });
         }
