@@ -91,15 +91,27 @@ impl Echo {
             names.push(coding.name());
         }
         if !names.is_empty() {
-            set(&mut answer.headers, b"content-encoding", names.join(", ").as_bytes());
+            set(
+                &mut answer.headers,
+                b"content-encoding",
+                names.join(", ").as_bytes(),
+            );
         }
         if self.status == 206 {
-            let range = format!("bytes 0-{}/{}", body.len().saturating_sub(1), body.len() + 1);
+            let range = format!(
+                "bytes 0-{}/{}",
+                body.len().saturating_sub(1),
+                body.len() + 1
+            );
             set(&mut answer.headers, b"content-range", range.as_bytes());
         }
         set(&mut answer.headers, b"content-type", b"text/plain");
         let body = Bytes::from(body);
-        let part = if self.part == 0 { body.len() } else { self.part };
+        let part = if self.part == 0 {
+            body.len()
+        } else {
+            self.part
+        };
         let mut at = 0;
         while at < body.len() {
             let end = (at + part).min(body.len());

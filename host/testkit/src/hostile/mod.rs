@@ -7,13 +7,15 @@
 //! backends.
 
 mod answer;
+mod replay;
 mod write;
 
 pub use answer::{Answer, Sent};
+pub use replay::{Replay, Replays, replaced};
 pub use write::Writing;
 
 /// One way to return a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Echo {
     /// Its name, in suites and in reports.
     pub name: &'static str,
@@ -30,7 +32,7 @@ pub struct Echo {
 }
 
 /// Where in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The body.
     Body,
@@ -51,7 +53,7 @@ pub enum Place {
 }
 
 /// A content encoding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 1952.
     Gzip,
@@ -159,6 +161,16 @@ pub const ECHOES: &[Echo] = &[
         ..BODY
     },
 ];
+
+impl Echo {
+    /// All of them.
+    pub const ALL: &[Self] = ECHOES;
+
+    /// Its name in a suite.
+    pub const fn as_str(self) -> &'static str {
+        self.name
+    }
+}
 
 /// The way of that name.
 pub fn echo(name: &str) -> Option<Echo> {

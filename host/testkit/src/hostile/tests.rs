@@ -51,7 +51,8 @@ fn each_echo_returns_the_key_where_it_says_so() {
             (
                 Place::Body | Place::LateBody | Place::NextBody,
                 Writing::Plain | Writing::Lower | Writing::Json | Writing::Html | Writing::Percent,
-                [] | [Coding::Brotli]
+                // These two keep short texts as they are.
+                [] | [Coding::Brotli | Coding::Zstd]
             )
         );
         assert_eq!(body_holds_it, plain_body, "{}", echo.name);

@@ -5,7 +5,7 @@ use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use super::Coding;
 
 /// A form in which an echo writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writing {
     /// As it came.
     Plain,

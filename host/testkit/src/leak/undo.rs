@@ -39,7 +39,11 @@ pub(crate) fn escapes(layer: Layer, text: &[u8]) -> Option<Undone> {
     };
     let (mut at, mut changed) = (0, false);
     while let Some(&byte) = text.get(at) {
-        let escape = if byte == sign { read(&text[at..]) } else { None };
+        let escape = if byte == sign {
+            read(&text[at..])
+        } else {
+            None
+        };
         let length = match escape {
             None => {
                 undone.bytes.push(byte);
@@ -248,9 +252,17 @@ mod tests {
 
     #[test]
     fn what_is_no_compressed_text_gives_nothing() {
-        for bytes in [&b""[..], b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd!", b"\x78\x9cxx"] {
+        for bytes in [
+            &b""[..],
+            b"\x1f\x8b\x08",
+            b"\x28\xb5\x2f\xfd!",
+            b"\x78\x9cxx",
+        ] {
             assert!(compressed(bytes).iter().all(|(_, out)| out.is_empty()));
         }
-        assert_eq!(content_encodings("gzip, br, quite-new"), [Layer::Brotli, Layer::Gzip]);
+        assert_eq!(
+            content_encodings("gzip, br, quite-new"),
+            [Layer::Brotli, Layer::Gzip]
+        );
     }
 }
