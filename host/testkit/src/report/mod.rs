@@ -4,8 +4,8 @@
 //! is redacted before it gets here. Nothing here depends on the clock of the machine
 //! but the durations, which no format compares.
 //!
-//! Every format is made from [`Report`] alone: [`pretty`] for people, [`json`],
-//! [`junit`], [`tap`] and [`github`] for programs.
+//! Every format is made from [`Report`] alone: [`pretty`] for people, [`trace`] for one exchange,
+//! [`json`], [`junit`], [`tap`] and [`github`] for programs.
 
 mod case;
 mod diff;
@@ -19,6 +19,7 @@ pub mod tap;
 #[cfg(test)]
 mod tests;
 mod timeline;
+pub mod trace;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

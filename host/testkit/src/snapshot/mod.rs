@@ -5,12 +5,17 @@
 //! section for each case, in the order of their names. What is kept is redacted and
 //! has no random parts, so that it changes only when the policy's doing does.
 
+mod keeper;
+mod shown;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::report::Finding;
+
+pub use keeper::Keeper;
 
 const HEADING: &str = "\
 # What clients and backends received. Checked by `keyward test`; after a change that
@@ -41,6 +46,11 @@ impl Snapshots {
             kept: parse(&text),
             now: BTreeMap::new(),
         })
+    }
+
+    /// Where they are kept.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Compares what a case shows now with what is kept of it. `None`: it is the
