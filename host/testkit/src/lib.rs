@@ -9,8 +9,10 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
+pub mod record;
 pub mod report;
 pub mod run;
+pub mod snapshot;
 pub mod suite;
 
 pub use run::{Listener, Options};
