@@ -46,6 +46,7 @@ mod observe;
 mod outside;
 mod profile;
 mod query;
+mod replay;
 mod report;
 mod run;
 mod shape;

@@ -20,6 +20,7 @@ use crate::bindings::keyward::policy::{
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::Policy;
+use crate::replay::Given;
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
@@ -40,6 +41,20 @@ pub trait Observer: Send + Sync + 'static {
     /// The guest calls the host.
     fn entered(&self, exchange: ExchangeId) {
         let _ = exchange;
+    }
+
+    /// What the guest is answered in place of what the host would; `None`: the host
+    /// answers. A value of another type than the function's counts as none, and
+    /// [`GuestValue::Stopped`] stops the guest. Handles that guests open themselves are
+    /// always the host's.
+    fn instead(
+        &self,
+        exchange: ExchangeId,
+        function: &'static str,
+        arguments: &[(&'static str, GuestValue)],
+    ) -> Option<GuestValue> {
+        let _ = (exchange, function, arguments);
+        None
     }
 
     /// The host has answered.
@@ -117,6 +132,18 @@ impl Watched<'_> {
     fn entered(&self) {
         if let Some(observer) = &self.0.shared.observer {
             observer.entered(self.0.exchange.id);
+        }
+    }
+
+    fn instead<T: Given>(
+        &mut self,
+        function: &'static str,
+        arguments: &[(&'static str, GuestValue)],
+    ) -> Option<wasmtime::Result<T>> {
+        let observer = self.0.shared.observer.clone()?;
+        match observer.instead(self.0.exchange.id, function, arguments)? {
+            GuestValue::Stopped => Some(Err(wasmtime::Error::msg("stopped by the observer"))),
+            value => T::given(&value, self.0).map(Ok),
         }
     }
 
@@ -286,9 +313,12 @@ macro_rules! watched {
             ) -> wasmtime::Result<$answer> {
                 let arguments = vec![$((stringify!($argument), $argument.shown(self.0))),*];
                 self.entered();
-                let answer = <CallState as $host>::$name(
-                    self.0, $($hidden,)? $($argument),*
-                );
+                let answer = match self.instead(concat!($interface, ".", $wit), &arguments) {
+                    Some(answer) => answer,
+                    None => <CallState as $host>::$name(
+                        self.0, $($hidden,)? $($argument),*
+                    ),
+                };
                 self.answered(concat!($interface, ".", $wit), arguments, &answer);
                 answer
             })*
@@ -301,9 +331,13 @@ macro_rules! watched {
                     $((stringify!($async_argument), $async_argument.shown(self.0))),*
                 ];
                 self.entered();
-                let answer = <CallState as $host>::$async_name(
-                    self.0, $($async_hidden,)? $($async_argument),*
-                ).await;
+                let instead = self.instead(concat!($interface, ".", $async_wit), &arguments);
+                let answer = match instead {
+                    Some(answer) => answer,
+                    None => <CallState as $host>::$async_name(
+                        self.0, $($async_hidden,)? $($async_argument),*
+                    ).await,
+                };
                 self.answered(concat!($interface, ".", $async_wit), arguments, &answer);
                 answer
             })*

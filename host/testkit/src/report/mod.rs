@@ -3,10 +3,23 @@
 //! There is no secret in a report: secrets are named, and text that a case received
 //! is redacted before it gets here. Nothing here depends on the clock of the machine
 //! but the durations, which no format compares.
+//!
+//! Every format is made from [`Report`] alone: [`pretty`] for people, [`trace`] for one exchange,
+//! [`json`], [`junit`], [`tap`] and [`github`] for programs.
 
 mod case;
+mod diff;
+pub mod github;
+pub mod json;
+pub mod junit;
 mod leak;
+pub mod pretty;
+mod style;
+pub mod tap;
+#[cfg(test)]
+mod tests;
 mod timeline;
+pub mod trace;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +28,7 @@ use serde::Serialize;
 
 pub use case::{CaseReport, Finding, Outcome, Position, StepReport};
 pub use leak::Leak;
+pub use style::Style;
 pub use timeline::{
     BackendTried, Decision, Event, HostCall, PolicyCall, Refusal, Stopped, Timeline,
 };
