@@ -9,6 +9,9 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
+pub mod hostile;
+pub mod leak;
+pub mod property;
 pub mod record;
 pub mod report;
 pub mod run;
