@@ -9,8 +9,13 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
+pub mod hostile;
+pub mod leak;
+pub mod property;
+pub mod record;
 pub mod report;
 pub mod run;
+pub mod snapshot;
 pub mod suite;
 
 pub use run::{Listener, Options};

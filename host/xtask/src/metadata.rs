@@ -112,7 +112,7 @@ fn guest(package: Package, root: &Path) -> Result<Option<Guest>> {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     // Hostile guests are called by their folder: `loop` can't be a crate's name.
-    let is_hostile = folder.starts_with(root.join("tests/hostile"));
+    let is_hostile = folder.starts_with(root.join("tests"));
     let name = if is_hostile {
         folder_name.clone()
     } else {

@@ -22,9 +22,7 @@ pub struct LeakExpected {
 impl LeakExpected {
     fn is(&self, leak: &Leak) -> bool {
         let fits = |expected: &Option<String>, actual: &str| {
-            expected
-                .as_ref()
-                .is_none_or(|expected| expected == actual)
+            expected.as_ref().is_none_or(|expected| expected == actual)
         };
         self.secret == leak.secret
             && fits(&self.form, &leak.form)

@@ -10,8 +10,6 @@
 mod render;
 mod request;
 mod schema;
-#[cfg(test)]
-mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,9 +18,7 @@ use keyward::engine::PolicyStop;
 use keyward::names::PolicyName;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{
-    Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
-};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use serde_json::Value;
 
 use crate::report::{CaseReport, Finding, Leak};

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use keyward::names::{GrantId, PolicyName, SecretName, Subject};
 
 use super::{Backend, Expected, Span};
+use crate::leak::LeakExpected;
 
 /// One case: some requests, one after the other, and what is expected.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Case {
     pub backends: Vec<Backend>,
     /// Whether what came of it is compared with what is kept beside the suite.
     pub snapshot: bool,
+    /// Leaks that it shows on purpose.
+    pub leaks: Vec<LeakExpected>,
     /// Its requests, at least one.
     pub steps: Vec<Step>,
 }

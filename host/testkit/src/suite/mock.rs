@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use keyward::names::RouteName;
 
 use super::{Matcher, Span};
+use crate::hostile::Echo;
 
 /// One answer of a backend: to which requests, which answer. The first that matches a
 /// request counts; a request that none matches gets 200 without a body.
@@ -82,84 +83,6 @@ pub enum Fault {
     Timeout,
     /// The answer ends in the middle of its body.
     Cut,
-}
-
-/// What of a request a backend sends back, and how it writes it. `Headers` to `Json`
-/// are for suites; the others serve the search for leaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Echo {
-    /// Each header as a header of the answer, `echo-NAME`.
-    Headers,
-    /// All of the request in the body, as it was sent.
-    Body,
-    /// The same as the strings of a JSON object.
-    Json,
-    /// As `Body`, three bytes a part.
-    Chunks,
-    /// As `Body`, each header's value in base64.
-    Base64,
-    /// The same in base64url.
-    Base64Url,
-    /// The same in hexadecimal.
-    Hex,
-    /// The same percent-encoded, each byte of it.
-    Percent,
-    /// The same with each character as a JSON escape, `\u0041`.
-    JsonEscapes,
-    /// The same with each character as an HTML escape, `&#65;`.
-    HtmlEscapes,
-    /// As `Body`, in UTF-16, low bytes first.
-    Utf16,
-    /// As `Body`, in gzip.
-    Gzip,
-    /// As headers of a redirect: in the query of `location`.
-    Location,
-    /// In trailers after the body.
-    Trailers,
-    /// As `Body`, of a 500.
-    Error,
-}
-
-impl Echo {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Headers,
-        Self::Body,
-        Self::Json,
-        Self::Chunks,
-        Self::Base64,
-        Self::Base64Url,
-        Self::Hex,
-        Self::Percent,
-        Self::JsonEscapes,
-        Self::HtmlEscapes,
-        Self::Utf16,
-        Self::Gzip,
-        Self::Location,
-        Self::Trailers,
-        Self::Error,
-    ];
-
-    /// Its name in a suite.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Headers => "headers",
-            Self::Body => "body",
-            Self::Json => "json",
-            Self::Chunks => "chunks",
-            Self::Base64 => "base64",
-            Self::Base64Url => "base64url",
-            Self::Hex => "hex",
-            Self::Percent => "percent",
-            Self::JsonEscapes => "json-escapes",
-            Self::HtmlEscapes => "html-escapes",
-            Self::Utf16 => "utf-16",
-            Self::Gzip => "gzip",
-            Self::Location => "location",
-            Self::Trailers => "trailers",
-            Self::Error => "error",
-        }
-    }
 }
 
 impl Fault {

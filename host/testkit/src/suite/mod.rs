@@ -18,13 +18,16 @@ use keyward::engine::{Limits, Phase};
 use keyward::names::{PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, Kind, Validity};
 
+use crate::property::Property;
 pub use case::{Case, Certificate, ClientKey, Request, Step};
 pub use errors::{SuiteErrors, Wrong};
 pub use expected::{
     AuditExpected, BodyExpected, CallExpected, Expected, HeaderExpected, LogExpected, Matcher,
     SignatureExpected, VariableExpected, VerdictExpected,
 };
-pub use mock::{Answer, Backend, Echo, Fault, RequestMatch};
+
+pub use crate::hostile::Echo;
+pub use mock::{Answer, Backend, Fault, RequestMatch};
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;
@@ -67,6 +70,8 @@ pub struct Suite {
     pub backends: Vec<Backend>,
     /// The cases, each table's rows as cases of their own.
     pub cases: Vec<Case>,
+    /// What is tried beside them by chance.
+    pub property: Option<Property>,
 }
 
 /// A policy that a suite tests.
