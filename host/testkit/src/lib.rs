@@ -9,6 +9,7 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod hostile;
 pub mod leak;
 pub mod property;

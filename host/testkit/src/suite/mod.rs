@@ -23,7 +23,7 @@ pub use case::{Case, Certificate, ClientKey, Request, Step};
 pub use errors::{SuiteErrors, Wrong};
 pub use expected::{
     AuditExpected, BodyExpected, CallExpected, Expected, HeaderExpected, LogExpected, Matcher,
-    SignatureExpected, VariableExpected, VerdictExpected,
+    MatcherForm, SignatureExpected, VariableExpected, VerdictExpected,
 };
 
 pub use crate::hostile::Echo;
