@@ -13,8 +13,10 @@ pub mod backend;
 pub mod hostile;
 pub mod leak;
 pub mod property;
+pub mod record;
 pub mod report;
 pub mod run;
+pub mod snapshot;
 pub mod suite;
 
 pub use run::{Listener, Options};

@@ -96,8 +96,8 @@ struct Player {
 impl Player {
     fn new(suite: &Suite) -> Result<Self, String> {
         let cannot = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let folder = tempfile::tempdir()
-            .map_err(|error| cannot("can't make a temporary folder", &error))?;
+        let folder =
+            tempfile::tempdir().map_err(|error| cannot("can't make a temporary folder", &error))?;
         // The engine wants one; there is nothing in it.
         let files = VaultFiles::in_directory(folder.path());
         let vault = Vault::create(&files)
@@ -177,7 +177,10 @@ impl Player {
             Ok(policy) => policy,
             Err(error) => return Some(Finding::new(place, "a policy", error)),
         };
-        let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.as_str() == run.phase) else {
+        let Some(phase) = Phase::ALL
+            .into_iter()
+            .find(|phase| phase.as_str() == run.phase)
+        else {
             return Some(Finding::new("record", "a phase", run.phase));
         };
         self.host.begin(run.calls);

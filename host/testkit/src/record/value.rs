@@ -48,9 +48,7 @@ impl Value {
     }
 
     fn with(value: &GuestValue, redact: &dyn Fn(&[u8]) -> Vec<u8>) -> Self {
-        let text = |text: &String| {
-            String::from_utf8_lossy(&redact(text.as_bytes())).into_owned()
-        };
+        let text = |text: &String| String::from_utf8_lossy(&redact(text.as_bytes())).into_owned();
         match value {
             GuestValue::Nothing => Self::Nothing,
             GuestValue::Flag(flag) => Self::Flag(*flag),
@@ -62,9 +60,12 @@ impl Value {
                 Err(other) => Self::Base64(BASE64.encode(other.as_bytes())),
             },
             GuestValue::Handle(_, of) => Self::Handle(of.as_ref().map(text)),
-            GuestValue::List(values) => {
-                Self::List(values.iter().map(|value| Self::with(value, redact)).collect())
-            }
+            GuestValue::List(values) => Self::List(
+                values
+                    .iter()
+                    .map(|value| Self::with(value, redact))
+                    .collect(),
+            ),
             GuestValue::Record(fields) => Self::Record(
                 fields
                     .iter()

@@ -1,5 +1,6 @@
 //! All that came to light in a case: every sink that a canary could be in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,39 @@ pub struct Observed {
     pub steps: Vec<ObservedStep>,
     /// The hostile backend that was in place of the suite's, if one was.
     pub echo: Option<Echo>,
+    /// What takes the suite's values out of bytes.
+    pub redactor: Redactor,
+}
+
+impl Observed {
+    /// Bytes that came to light, as a report or a file may hold them: each value
+    /// replaced by `{{secret NAME}}`.
+    pub fn redact(&self, bytes: &[u8]) -> Vec<u8> {
+        (self.redactor.0)(bytes)
+    }
+}
+
+/// What takes values out of bytes. By default nothing of them stays.
+#[derive(Clone)]
+pub struct Redactor(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>);
+
+impl Redactor {
+    /// `redact` gives bytes back with each value replaced.
+    pub fn new(redact: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(redact))
+    }
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        Self::new(|_| b"{{redacted}}".to_vec())
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redactor")
+    }
 }
 
 /// What came to light in one exchange.

@@ -84,7 +84,9 @@ impl<L: Listener> Listener for Keeper<L> {
         if case.snapshot {
             let at = Position::of(&suite.text, case.span.clone());
             let finding = self.check(suite, case, observed);
-            report.findings.extend(finding.map(|finding| finding.at(Some(at))));
+            report
+                .findings
+                .extend(finding.map(|finding| finding.at(Some(at))));
         }
         self.inner.case_ended(suite, case, observed, report);
     }

@@ -22,9 +22,8 @@ pub(crate) fn of(observed: &Observed, redact: &dyn Fn(&[u8]) -> Vec<u8>) -> Stri
 
 fn write_step(out: &mut String, step: &ObservedStep, redact: &dyn Fn(&[u8]) -> Vec<u8>) {
     let exchange = step.exchange.to_string();
-    let text = |bytes: &[u8]| {
-        String::from_utf8_lossy(&redact(bytes)).replace(&exchange, "{{exchange}}")
-    };
+    let text =
+        |bytes: &[u8]| String::from_utf8_lossy(&redact(bytes)).replace(&exchange, "{{exchange}}");
     for call in &step.calls {
         let version = if call.http2 { "HTTP/2" } else { "HTTP/1.1" };
         let _ = writeln!(out, "{} got, over {version}", call.route);
