@@ -114,7 +114,9 @@ impl Given for ClientCertificate {
         };
         let field = |name: &str| {
             let mut known = fields.iter();
-            known.find(|(known, _)| known == name).map(|(_, value)| value)
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value)
         };
         Some(ClientCertificate {
             subject: Given::given(field("subject")?, state)?,

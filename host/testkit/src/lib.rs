@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+mod expect;
 pub mod hostile;
 pub mod leak;
 pub mod property;

@@ -1,9 +1,8 @@
 //! Which requests an answer is for.
 
-use http::HeaderMap;
-
+use crate::expect::{holds, joined};
 use crate::run::ObservedCall;
-use crate::suite::{Matcher, MatcherForm, RequestMatch};
+use crate::suite::RequestMatch;
 
 /// Whether a request is one of those.
 pub(super) fn matches(wanted: &RequestMatch, call: &ObservedCall) -> bool {
@@ -23,31 +22,6 @@ pub(super) fn matches(wanted: &RequestMatch, call: &ObservedCall) -> bool {
             .body
             .as_ref()
             .is_none_or(|it| holds(it, Some(&String::from_utf8_lossy(&call.body))))
-}
-
-/// All values of a header, as one.
-fn joined(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    (!values.is_empty()).then(|| values.join(", "))
-}
-
-fn holds(matcher: &Matcher, text: Option<&str>) -> bool {
-    match (&matcher.form, text) {
-        (MatcherForm::Absent, text) => text.is_none(),
-        (_, None) => false,
-        (MatcherForm::Present, Some(_)) => true,
-        (MatcherForm::Is(wanted), Some(text)) => text == wanted,
-        (MatcherForm::Contains(wanted), Some(text)) => text.contains(wanted),
-        (MatcherForm::Lacks(wanted), Some(text)) => !text.contains(wanted),
-        (MatcherForm::Begins(wanted), Some(text)) => text.starts_with(wanted),
-        (MatcherForm::Matches(pattern), Some(text)) => pattern
-            .find(text)
-            .is_some_and(|found| found.range() == (0..text.len())),
-    }
 }
 
 /// Whether a path is as a pattern says: `*` stands for any text without `/`, `**` for
