@@ -10,6 +10,7 @@ mod words;
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderName};
+use keyward::names::PolicyName;
 use serde_json::Value;
 
 pub(crate) use matcher::holds;
@@ -101,7 +102,7 @@ impl Judge<'_> {
     fn verdicts(&self, expected: &Expected, step: &ObservedStep, findings: &mut Vec<Finding>) {
         for wanted in &expected.verdicts {
             let said = step.policies.iter().rfind(|policy| {
-                let is_it = |name| policy.policy == *name;
+                let is_it = |name: &PolicyName| policy.policy == *name;
                 policy.phase == wanted.phase && wanted.policy.as_ref().is_none_or(is_it)
             });
             let said = said.map_or("none", |policy| verdict(policy.verdict));

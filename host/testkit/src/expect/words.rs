@@ -23,6 +23,7 @@ pub(super) fn stop(stop: PolicyStop) -> &'static str {
         PolicyStop::NoSlot => "no-slot",
         PolicyStop::NoResponse => "no-response",
         PolicyStop::NoPhase => "no-phase",
+        _ => "stopped",
     }
 }
 
