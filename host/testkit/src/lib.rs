@@ -9,7 +9,6 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
-pub mod backend;
 mod expect;
 pub mod hostile;
 pub mod leak;
