@@ -9,7 +9,10 @@ fn targets(document: &str) -> Vec<&str> {
     let mut targets = Vec::new();
     for (at, _) in document.match_indices("](") {
         let rest = &document[at + 2..];
-        if let Some(end) = rest.find([')', '\n', ' ']).filter(|end| rest[*end..].starts_with(')')) {
+        if let Some(end) = rest
+            .find([')', '\n', ' '])
+            .filter(|end| rest[*end..].starts_with(')'))
+        {
             targets.push(&rest[..end]);
         }
     }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+#[expect(dead_code, reason = "the command's own tests use all of it")]
 #[path = "../cli/binary.rs"]
 mod binary;
 mod block;
@@ -12,6 +13,7 @@ mod links;
 mod normal;
 mod play;
 mod recipes;
+mod settings;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -76,9 +76,7 @@ impl World {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, self.inward(&block.text)).unwrap();
         } else if let Some(file) = block.said("append") {
-            let file = OpenOptions::new()
-                .append(true)
-                .open(self.folder.join(file));
+            let file = OpenOptions::new().append(true).open(self.folder.join(file));
             let text = self.inward(&block.text);
             file.unwrap().write_all(text.as_bytes()).unwrap();
         }
@@ -114,11 +112,7 @@ impl World {
             "{{ {command}\n}} 2>&1; code=$?; pwd > '{}'; exit $code",
             state.display()
         );
-        let output = self
-            .shell(&command)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.shell(&command).stdin(Stdio::null()).output().unwrap();
         if let Ok(folder) = fs::read_to_string(&state) {
             self.folder = PathBuf::from(folder.trim_end_matches('\n'));
         }

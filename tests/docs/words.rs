@@ -64,7 +64,9 @@ fn commands(document: &str) -> BTreeSet<String> {
 /// The words of a command, without what a shell makes of the rest; none where it stands
 /// for several.
 fn words(command: &str) -> Option<Vec<String>> {
-    let end = command.find(['#', '<', '>', ';', '&']).unwrap_or(command.len());
+    let end = command
+        .find(['#', '<', '>', ';', '&'])
+        .unwrap_or(command.len());
     let command = command[..end].trim();
     // `a|b` and `[OPTIONS]` are ways to write several at once; a pipe has blanks.
     let command = command.split(" | ").next()?;
