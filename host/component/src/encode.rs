@@ -62,6 +62,9 @@ pub enum EncodeError {
     /// It has the settings of two policies.
     #[error("it has the settings of two policies: a crate has one `policy!`")]
     TwoSchemas,
+    /// There is no core module in a component.
+    #[error("it has no code")]
+    NoCode,
     /// The manifest can't be written.
     #[error("its manifest can't be written: {0}")]
     Manifest(#[from] serde_json::Error),

@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod code;
 mod compile;
 mod encode;
 mod manifest;
@@ -27,6 +28,7 @@ mod module;
 mod project;
 mod write;
 
+pub use code::Code;
 pub use compile::{CompileError, Profile, TARGET, Toolchain};
 pub use encode::{Component, EncodeError, encode};
 pub use manifest::{Ask, Manifest};

@@ -83,6 +83,10 @@ pub(crate) fn take_schema(module: &[u8]) -> Result<(Vec<u8>, Option<Value>), Enc
         if let Payload::CustomSection(section) = &payload
             && section.name() == SETTINGS
         {
+            // Settings of a type without a schema.
+            if section.data().is_empty() {
+                continue;
+            }
             let read: Value = serde_json::from_slice(section.data())
                 .map_err(|error| EncodeError::Schema(error.to_string()))?;
             if schema.replace(read).is_some() {

@@ -82,7 +82,6 @@ pub enum ProjectError {
 struct Written {
     #[serde(default)]
     asks: Vec<Ask>,
-    settings: Option<serde_json::Value>,
     /// A package of several: its examples, by name.
     policies: Option<BTreeMap<String, Several>>,
 }
@@ -251,9 +250,8 @@ fn policies_of(package: Package) -> Result<Vec<Policy>, String> {
             .description
             .clone()
             .ok_or("a policy needs a `description` under [package]")?;
-        let mut policy = policy(library, package.name.clone(), description, written.asks);
-        policy.manifest.settings = written.settings;
-        return Ok(vec![policy]);
+        let name = package.name.clone();
+        return Ok(vec![policy(library, name, description, written.asks)]);
     };
     if !written.asks.is_empty() {
         return Err("where there are `policies`, each has `asks` of its own".to_owned());
