@@ -5,16 +5,15 @@
 //! it from `x-variant`; what a client writes there itself is replaced. Stands after
 //! `require-client-key`, which says who is calling.
 
-use keyward_policy::{Decision, Exchange, Level, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Level, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Settings {
     /// The experiment's name: another one deals the consumers anew.
     experiment: String,
     /// How many in a hundred get variant `b`.
+    #[setting(max = 100)]
     percent: u8,
 }
 

@@ -5,19 +5,18 @@
 //! that servers could read in two ways (`/a/../b`, an encoded `/`) does not get this
 //! far, the gateway refuses it.
 
-use keyward_policy::{Decision, Exchange, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Settings {
     /// What may pass.
+    #[setting(min = 1)]
     allow: Vec<Rule>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A path, and what may be done there.
+#[settings]
 struct Rule {
     /// `/orders/{id}`: what stands in braces is one segment, whichever it is.
     path: String,

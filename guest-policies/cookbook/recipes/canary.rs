@@ -5,29 +5,20 @@
 //! out of this: a key that is granted for `/v1/charges` alone does not follow to
 //! `/next/v1/charges`.
 
-use keyward_policy::{Decision, Exchange, HeaderName, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, HeaderName, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[settings]
 struct Settings {
     /// The header that asks for the next version.
+    #[setting(default = "x-canary")]
     header: HeaderName,
     /// What it has to say.
+    #[setting(default = "yes")]
     value: String,
     /// What the path then begins with.
+    #[setting(default = "/next")]
     prefix: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            header: HeaderName::new("x-canary").expect("a name"),
-            value: "yes".to_owned(),
-            prefix: "/next".to_owned(),
-        }
-    }
 }
 
 fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {

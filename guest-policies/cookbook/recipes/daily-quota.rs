@@ -4,14 +4,12 @@
 //! client can tell when. Counted on each node; a quota that a contract depends on
 //! belongs where requests of all nodes meet. Stands after `require-client-key`.
 
-use keyward_policy::{Decision, Exchange, Level, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Level, Problem, Verdict, policy, settings};
 
 const DAY: u64 = 86_400;
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Settings {
     /// How many requests a consumer has in a day.
     requests: u32,

@@ -6,14 +6,13 @@
 //! for one of them that takes less than the others. The body is read before the
 //! backend is called, up to 1 MiB, which is what the gateway holds for policies.
 
-use keyward_policy::{Decision, Exchange, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[settings]
 struct Settings {
     /// The longest body that passes, in bytes.
+    #[setting(max = 1_000_000)]
     max_bytes: u32,
 }
 

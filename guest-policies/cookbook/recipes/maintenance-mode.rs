@@ -4,32 +4,29 @@
 //! it is a command with a record and not an edit: `on = "{{maintenance}}"`, then
 //! `keyward value set maintenance --plain yes` and `keyward config reload`.
 
-use keyward_policy::{Decision, Exchange, Network, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Network, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[settings]
 struct Settings {
     /// Whether the service is being worked on.
     on: Switch,
     /// Who may use it all the same.
-    #[serde(default)]
+    #[setting(default = [])]
     let_pass: Vec<Network>,
     /// After how many seconds it is worth trying again.
-    #[serde(default = "ten_minutes")]
+    #[setting(default = 600)]
     retry_after: u32,
 }
 
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "kebab-case")]
+/// Whether.
+#[settings]
+#[derive(PartialEq)]
 enum Switch {
+    /// It is.
     Yes,
+    /// It is not.
     No,
-}
-
-fn ten_minutes() -> u32 {
-    600
 }
 
 fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {

@@ -4,18 +4,17 @@
 //! and then nothing is passed on: an answer that is too long, compressed or not
 //! JSON although it says so fails the exchange.
 
-use keyward_policy::{Decision, Exchange, Failure, Level, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Failure, Level, Verdict, policy, settings};
 use serde_json::Value;
 
 /// The longest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Settings {
     /// The names of the fields.
+    #[setting(min = 1)]
     fields: Vec<String>,
 }
 

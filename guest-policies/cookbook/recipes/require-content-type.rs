@@ -3,20 +3,14 @@
 //! Browsers send some types of body to any site without asking first; a backend
 //! that takes JSON alone, and says so here, can't be reached by such a form.
 
-use keyward_policy::{Decision, Exchange, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Settings {
     /// Media types in lower case, without parameters.
-    #[serde(default = "json")]
+    #[setting(default = ["application/json"], min = 1)]
     types: Vec<String>,
-}
-
-fn json() -> Vec<String> {
-    vec!["application/json".to_owned()]
 }
 
 fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
