@@ -80,6 +80,11 @@ fn words(command: &str) -> Option<Vec<String>> {
             _ => words.push(part.to_owned()),
         }
     }
+    // What stands for a name of the reader's is in capitals, which names have not.
+    let is_placeholder = |word: &String| word.bytes().all(|byte| byte.is_ascii_uppercase());
+    for word in words.iter_mut().filter(|word| is_placeholder(word)) {
+        word.make_ascii_lowercase();
+    }
     Some(words)
 }
 
