@@ -63,7 +63,9 @@ const REFUSED: &str = "refused.test.toml";
 const CAUGHT: &str = "caught.test.toml";
 
 fn here(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("leaky").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("leaky")
+        .join(file)
 }
 
 fn text_of(file: &str) -> String {
@@ -255,7 +257,9 @@ fn each_row_of_the_catalogue_is_attempted_and_controlled_or_says_why_not() {
         let has = |cases: &[String]| cases.iter().any(|case| names(case, &row));
         assert!(has(&refused) || line.contains(": a leak"), "{row} refused");
         // What ends in the same refusal for all of them has one control.
-        let shared = ["A15", "A16", "A17", "A13", "C3", "C4", "C5", "C7", "C8", "C13"];
+        let shared = [
+            "A15", "A16", "A17", "A13", "C3", "C4", "C5", "C7", "C8", "C13",
+        ];
         assert!(has(&caught) || shared.contains(&&*row), "{row} caught");
     }
 }
@@ -277,6 +281,8 @@ fn names(case: &str, row: &str) -> bool {
     }
     words
         .iter()
-        .take_while(|word| word.is_empty() || word.get(1..).is_some_and(|it| it.parse::<u32>().is_ok()))
+        .take_while(|word| {
+            word.is_empty() || word.get(1..).is_some_and(|it| it.parse::<u32>().is_ok())
+        })
         .any(|word| *word == row)
 }

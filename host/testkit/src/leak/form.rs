@@ -103,6 +103,17 @@ pub struct Shape {
     pub layers: Vec<Layer>,
 }
 
+impl Shape {
+    /// The form in one word: `percent`, `base64`; that of the innermost layer where
+    /// the value stands in it as it is.
+    pub fn name(&self) -> &'static str {
+        match (self.form, self.layers.first()) {
+            (Form::Raw, Some(layer)) => layer.name(),
+            (form, _) => form.name(),
+        }
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.layers.iter().map(|layer| layer.name());

@@ -18,4 +18,5 @@ mod undo;
 pub use canaries::{Canaries, Found};
 pub use expected::{LeakExpected, judge};
 pub use form::{Form, Layer, Shape};
+pub use patterns::patterns;
 pub use search::{Search, sink};

@@ -31,9 +31,10 @@ pub(crate) fn pieces(value: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// What a piece looks like in each form. All are matched without regard to case;
-/// those that [`Form::is_exact`] says are looked at again.
-pub(crate) fn patterns(piece: &[u8]) -> Vec<(Form, Vec<u8>)> {
+/// What a value looks like in each form that stands still, for searches through much
+/// more than [`Canaries`](super::Canaries) is made for. All are to be matched without
+/// regard to case; base64 that differs in it is no find.
+pub fn patterns(piece: &[u8]) -> Vec<(Form, Vec<u8>)> {
     let mut patterns = vec![(Form::Raw, piece.to_vec())];
     if piece.len() < LEAST_PATTERN {
         return patterns;

@@ -35,20 +35,17 @@ pub(super) fn case(name: &str, base: &Case, input: &Input) -> String {
     }
     case.insert("request".to_owned(), Value::Object(written));
     if let Some(answer) = &input.answer {
-        case.insert(
-            "backend".to_owned(),
-            json!([{ "respond": respond(answer) }]),
-        );
+        case.insert("backend".to_owned(), json!([backend(answer)]));
     }
     // What JSON can say, TOML can, but for nulls.
     toml::to_string(&json!({ "case": [case] })).unwrap_or_default()
 }
 
-fn respond(answer: &Answer) -> Value {
-    let mut written = Map::new();
+fn backend(answer: &Answer) -> Value {
     if let Some(fault) = answer.fault {
         return json!({ "fail": fault.as_str() });
     }
+    let mut written = Map::new();
     written.insert("status".to_owned(), json!(answer.status.as_u16()));
     if !answer.headers.is_empty() {
         let headers = answer.headers.iter();
@@ -56,11 +53,12 @@ fn respond(answer: &Answer) -> Value {
         written.insert("headers".to_owned(), headers_of(headers));
     }
     if let Some(echo) = answer.echo {
-        written.insert("echo".to_owned(), json!(echo.name));
-    } else if !answer.body.is_empty() {
+        return json!({ "echo": echo.name, "respond": written });
+    }
+    if !answer.body.is_empty() {
         insert_body(&mut written, &answer.body);
     }
-    Value::Object(written)
+    json!({ "respond": written })
 }
 
 /// Headers as a table; those that come several times as a list.
