@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aho_corasick::AhoCorasick;
-use keyward_tests::Canary;
+use keyward_testkit::leak::patterns;
 
 /// The canaries that are listed in a folder, each with the test that planted it.
 fn planted(folder: &Path) -> BTreeMap<String, String> {
@@ -38,12 +38,15 @@ fn found(folder: &Path) -> Vec<String> {
     let mut forms = Vec::new();
     let mut of = Vec::new();
     for (text, test) in &canaries {
-        for (form, bytes) in Canary::planted(text).forms() {
+        for (form, bytes) in patterns(text.as_bytes()) {
             forms.push(bytes);
-            of.push(format!("{form} canary of {test}"));
+            of.push(format!("{} canary of {test}", form.name()));
         }
     }
-    let search = AhoCorasick::new(&forms).unwrap();
+    let search = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(&forms)
+        .unwrap();
     let mut found = Vec::new();
     for file in files(folder, "") {
         let name = file.file_name().unwrap().to_str().unwrap();

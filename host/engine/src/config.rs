@@ -11,6 +11,7 @@ use wasmtime::{
 use crate::cache::CodeCache;
 use crate::compile::{Compiler, InProcess};
 use crate::limits::Limits;
+use crate::observe::Observer;
 use crate::profile::Profile;
 use crate::report::MOST_FRAMES;
 
@@ -18,7 +19,7 @@ use crate::report::MOST_FRAMES;
 const RESIDENT_TABLE_BYTES: usize = 16 << 10;
 
 /// How an engine is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct EngineConfig {
     /// Calls of policies in the profile *lean* that may be under way at once; one
@@ -38,10 +39,27 @@ pub struct EngineConfig {
     pub compiler: Arc<dyn Compiler>,
     /// Where compiled code is kept, if anywhere.
     pub cache: Option<Arc<dyn CodeCache>>,
+    /// Who watches guests and all that crosses between them and the host: for tests and
+    /// for authors of policies. The gateway refuses to serve with one.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Compile guests so that a debugger can read their memory. Tests use it to
     /// prove that no secret is there; the gateway refuses to serve with it on.
     #[cfg(feature = "guest-debug")]
     pub guest_debug: bool,
+}
+
+impl std::fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("concurrent_calls", &self.concurrent_calls)
+            .field("standard_calls", &self.standard_calls)
+            .field("large_calls", &self.large_calls)
+            .field("limits", &self.limits)
+            .field("reports", &self.reports)
+            .field("compiler", &self.compiler)
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for EngineConfig {
@@ -54,6 +72,7 @@ impl Default for EngineConfig {
             reports: false,
             compiler: Arc::new(InProcess),
             cache: None,
+            observer: None,
             #[cfg(feature = "guest-debug")]
             guest_debug: false,
         }

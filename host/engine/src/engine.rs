@@ -14,6 +14,7 @@ use crate::cache;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
+use crate::observe::{HasWatched, Observer, Watched};
 use crate::profile::Profile;
 use crate::state::{CallState, HasCallState};
 
@@ -36,6 +37,7 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
     pub(crate) counters: Counters,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// A profile in use.
@@ -90,6 +92,7 @@ impl Engine {
             shared: Arc::new(Shared {
                 vault,
                 counters: Counters::default(),
+                observer: config.observer.clone(),
             }),
             #[cfg(feature = "guest-debug")]
             memory_observer: None,
@@ -97,6 +100,29 @@ impl Engine {
         // Whether the machine can run it shows now rather than with a policy.
         engine.tier(Profile::Lean)?;
         Ok(engine)
+    }
+
+    /// Another engine for the same policies: what was loaded by this one runs in it, and
+    /// its guests compute by this one's clock. It has a vault and counters of its own,
+    /// and `observer` in place of this one's, whose guests are watched only if this
+    /// one has one too. Where a profile was never used here, it has nothing of it.
+    pub fn beside(&self, vault: Arc<Vault>, observer: Option<Arc<dyn Observer>>) -> Self {
+        Engine {
+            tiers: self.tiers.clone(),
+            making: Mutex::default(),
+            admissions: Mutex::default(),
+            config: EngineConfig {
+                observer: observer.clone(),
+                ..self.config.clone()
+            },
+            shared: Arc::new(Shared {
+                vault,
+                counters: Counters::default(),
+                observer,
+            }),
+            #[cfg(feature = "guest-debug")]
+            memory_observer: self.memory_observer.clone(),
+        }
     }
 
     /// The engine of a profile, made if there is none yet.
@@ -112,8 +138,11 @@ impl Engine {
         let failed = |error: wasmtime::Error| EngineError(format!("{error:#}"));
         let wasmtime = wasmtime::Engine::new(&self.config.running(profile)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
-        Imports::add_to_linker::<CallState, HasCallState>(&mut linker, |state| state)
-            .map_err(failed)?;
+        match self.config.observer {
+            None => Imports::add_to_linker::<_, HasCallState>(&mut linker, |state| state),
+            Some(_) => Imports::add_to_linker::<_, HasWatched>(&mut linker, |state| Watched(state)),
+        }
+        .map_err(failed)?;
         let tier = Tier {
             profile,
             fingerprint: cache::fingerprint(&wasmtime),
@@ -152,10 +181,10 @@ impl Engine {
         self
     }
 
-    /// Whether guests are compiled so that a debugger can read their memory.
+    /// Whether guests are watched, or compiled so that a debugger can read their memory.
     /// Whoever serves real traffic must refuse to when this is true.
     pub fn is_debuggable(&self) -> bool {
-        self.config.code(Profile::Lean).debug
+        self.config.observer.is_some() || self.config.code(Profile::Lean).debug
     }
 
     /// Advances the engine's clock of computing time by a millisecond. Someone

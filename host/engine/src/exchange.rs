@@ -196,6 +196,12 @@ impl Exchange {
             .map(|variable| &variable.value)
     }
 
+    /// Every variable: whose it is, its name and its value.
+    pub fn variables(&self) -> impl Iterator<Item = (&PolicyName, &VariableName, &Bytes)> {
+        let variables = self.variables.iter();
+        variables.map(|variable| (&variable.policy, &variable.name, &variable.value))
+    }
+
     /// Waits until everything that was used is in the audit trail, then lets go
     /// of what waited for that: the policies' log lines. Call it before anything
     /// of this exchange leaves the host.

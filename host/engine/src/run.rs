@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::Policy;
-use crate::report::{self, Frame};
+use crate::report::{self, Frame, Used};
 use crate::state::{CallState, ExchangeHandle, Spent};
 
 /// What becomes of the exchange.
@@ -90,6 +90,9 @@ impl Engine {
         let Some(_admitted) = policy.inner.admission.admit() else {
             return (exchange, Err(PolicyStop::NoSlot));
         };
+        if let Some(observer) = &self.shared.observer {
+            observer.began(policy, phase, exchange.id);
+        }
         let engine = &policy.inner.tier.wasmtime;
         let mut store = Store::new(engine, self.state(policy, phase, exchange));
         store.limiter(|state| state);
@@ -110,6 +113,9 @@ impl Engine {
             Ok(wit::Verdict::Respond) => Err(state.stopped(PolicyStop::NoResponse, Vec::new())),
             Err((stop, frames)) => Err(state.stopped(stop, frames)),
         };
+        if let Some(observer) = &self.shared.observer {
+            observer.ended(&state.exchange, verdict, Used::from(&state.spent));
+        }
         state.exchange.flush_logs();
         (state.exchange, verdict)
     }
@@ -136,15 +142,22 @@ impl Engine {
 
     #[cfg(feature = "guest-debug")]
     fn observe(&self, store: &mut Store<CallState>) {
-        let Some(observer) = &self.memory_observer else {
+        if self.memory_observer.is_none() && self.shared.observer.is_none() {
             return;
-        };
+        }
+        let exchange = store.data().exchange.id;
         for instance in store.debug_all_instances() {
             for index in 0.. {
                 let Some(memory) = instance.debug_memory(&mut *store, index) else {
                     break;
                 };
-                observer(memory.data(&*store));
+                let memory = memory.data(&*store);
+                if let Some(observer) = &self.memory_observer {
+                    observer(memory);
+                }
+                if let Some(observer) = &self.shared.observer {
+                    observer.memory(exchange, memory);
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
 use crate::ticker;
-use crate::world::World;
+use crate::world::{Senses, World};
 
 /// A vault, an engine and an egress that work together. Cheap to clone; an exchange
 /// keeps what it began with to its end.
@@ -15,6 +15,8 @@ use crate::world::World;
 pub struct Keyward {
     engine: Arc<Engine>,
     world: Arc<World>,
+    /// The one whose clock of computing time this one's guests go by.
+    _beside: Option<Arc<Engine>>,
 }
 
 /// What goes into a [`Keyward`].
@@ -23,6 +25,7 @@ pub struct Builder {
     engine: EngineConfig,
     routes: Vec<Route>,
     dialer: Dialer,
+    senses: Option<Arc<dyn Senses>>,
     #[cfg(feature = "guest-debug")]
     observer: Option<keyward_engine::MemoryObserver>,
 }
@@ -50,6 +53,7 @@ impl Keyward {
             engine: EngineConfig::default(),
             routes: Vec::new(),
             dialer: Dialer::default(),
+            senses: None,
             #[cfg(feature = "guest-debug")]
             observer: None,
         }
@@ -88,7 +92,11 @@ impl Keyward {
         let egress = self.world.egress.with_routes(routes)?;
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
-            world: Arc::new(World { egress }),
+            world: Arc::new(World {
+                egress,
+                senses: self.world.senses.clone(),
+            }),
+            _beside: self._beside.clone(),
         })
     }
 }
@@ -134,6 +142,14 @@ impl Builder {
         self
     }
 
+    /// Gives policies another clock, other randomness and another log than the
+    /// system's: for tests.
+    #[must_use]
+    pub fn senses(mut self, senses: Arc<dyn Senses>) -> Self {
+        self.senses = Some(senses);
+        self
+    }
+
     /// Lets a test read each guest's memory after each call.
     #[cfg(feature = "guest-debug")]
     #[must_use]
@@ -157,7 +173,35 @@ impl Builder {
         };
         let engine = Arc::new(engine);
         ticker::start(&engine).map_err(BuildError::Ticker)?;
-        let world = Arc::new(World { egress });
-        Ok(Keyward { engine, world })
+        let world = Arc::new(World {
+            egress,
+            senses: self.senses,
+        });
+        Ok(Keyward {
+            engine,
+            world,
+            _beside: None,
+        })
+    }
+
+    /// Puts the parts together with the engine of another `Keyward`, whose policies run
+    /// here too: another vault, other routes, counters of its own, and of the engine's
+    /// configuration the observer alone. It takes no thread and compiles nothing, so a
+    /// test can have one for each case.
+    ///
+    /// Errors: see [`BuildError`].
+    pub fn build_beside(self, other: &Keyward) -> Result<Keyward, BuildError> {
+        let vault = Arc::new(self.vault);
+        let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let engine = Arc::new(other.engine.beside(vault, self.engine.observer));
+        let world = Arc::new(World {
+            egress,
+            senses: self.senses,
+        });
+        Ok(Keyward {
+            engine,
+            world,
+            _beside: Some(Arc::clone(&other.engine)),
+        })
     }
 }

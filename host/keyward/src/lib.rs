@@ -128,4 +128,5 @@ pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use pipeline::{NoSuchPhase, Pipeline};
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::{UpgradeTo, forward};
+pub use world::Senses;
 pub use zeroizing_alloc::ZeroAlloc;

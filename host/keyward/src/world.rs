@@ -1,5 +1,6 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
@@ -17,6 +18,26 @@ use crate::bodies::to_engine;
 #[repr(align(128))]
 pub(crate) struct World {
     pub(crate) egress: Egress,
+    /// None: the system's, and `tracing`.
+    pub(crate) senses: Option<Arc<dyn Senses>>,
+}
+
+/// Clock, randomness and log, as policies have them: of a test, in place of the
+/// system's. What a policy waits for is counted by tokio's clock all the same.
+///
+/// Implementations must not panic.
+pub trait Senses: Send + Sync + 'static {
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> u64;
+
+    /// Fills `into` with random bytes.
+    fn random(&self, into: &mut [u8]);
+
+    /// Takes a line that a policy wrote.
+    fn log(&self, line: &LogLine);
+
+    /// Takes the report about a policy that was stopped.
+    fn stopped(&self, report: &StopReport);
 }
 
 impl Outside for World {
@@ -61,6 +82,9 @@ impl Outside for World {
     }
 
     fn now(&self) -> u64 {
+        if let Some(senses) = &self.senses {
+            return senses.now();
+        }
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -68,10 +92,16 @@ impl Outside for World {
     }
 
     fn random(&self, into: &mut [u8]) {
-        fill_random(into);
+        match &self.senses {
+            Some(senses) => senses.random(into),
+            None => fill_random(into),
+        }
     }
 
     fn log(&self, line: &LogLine) {
+        if let Some(senses) = &self.senses {
+            return senses.log(line);
+        }
         let (policy, exchange, message) = (line.policy.as_str(), line.exchange, &line.message);
         match line.level {
             LogLevel::Debug => {
@@ -90,6 +120,9 @@ impl Outside for World {
     }
 
     fn stopped(&self, report: &StopReport) {
+        if let Some(senses) = &self.senses {
+            return senses.stopped(report);
+        }
         let (policy, exchange) = (report.policy.as_str(), report.exchange);
         tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
     }

@@ -12,10 +12,10 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
-use jiff::Timestamp;
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use crate::audit::{Outcome, UseEntry, Used};
+use crate::clock::Clock;
 use crate::grants::{Grant, Placement, RequestSignature, ResponseMode, Terms};
 use crate::guard::{Guard, MIN_SEARCHED_BYTES, OVERRIDES, Watch};
 use crate::headers::remove_alike;
@@ -103,6 +103,7 @@ impl Notes {
             exchange: ledger.exchange(),
             afterwards: ledger.afterwards(),
             watch: vault.watch(target.route, target.authority),
+            clock: live.parts.clock.clone(),
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
@@ -202,6 +203,7 @@ pub struct CheckedNotes {
     exchange: ExchangeId,
     afterwards: Afterwards,
     watch: Arc<Watch>,
+    clock: Clock,
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
@@ -282,7 +284,7 @@ impl CheckedNotes {
         head: &mut Parts,
         body: Option<&[u8]>,
     ) -> Result<Guard, AttachError> {
-        let now = Timestamp::now().as_second();
+        let now = self.clock.now().as_second();
         let written = self.write_at(now, durable, head, body);
         if written.is_err() {
             head.headers.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use keyward_names::SecretName;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::contents::{self, Item};
 use crate::error::VaultError;
 use crate::format::{Damaged, VaultFile};
@@ -197,6 +198,7 @@ impl Held {
                 values: Arc::new(values),
                 revoked: Arc::new(revoked),
                 loaded: None,
+                clock: Clock::system(),
             },
             revocations,
             seed_item,

@@ -66,6 +66,7 @@ mod audit;
 mod client_certificate;
 mod client_keys;
 mod clients;
+mod clock;
 mod compiled;
 mod contents;
 pub mod disk;
@@ -98,6 +99,7 @@ mod store;
 pub mod uses;
 mod values;
 mod vault;
+mod verification;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
 pub use audit::{
@@ -105,10 +107,11 @@ pub use audit::{
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
     Pulse, ReadError, RecordError, Records, TrailError, TrailExtent, TrailFault, TrailFile,
     TrailFinding, TrailRecord, TrailReport, TrailStorage, UseCount, UseSummary, VerifierKeyError,
-    VerifyError, check_consistency, prove_entry, query_trail, read_records, trail_extent,
-    verify_trail, verify_trail_against, who_used, who_used_id,
+    VerifyError, check_consistency, prove_entry, query_trail, read_records, records_in_bundle,
+    trail_extent, verify_trail, verify_trail_against, who_used, who_used_id,
 };
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
+pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
@@ -134,3 +137,4 @@ pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};
+pub use verification::NotSigned;

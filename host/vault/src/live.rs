@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::audit::{Hash, Outcome};
 use crate::client_keys::ClientKeys;
+use crate::clock::Clock;
 use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
@@ -91,10 +92,10 @@ impl Version {
     }
 
     /// Whether it may be used now.
-    pub(crate) fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self, clock: &Clock) -> bool {
         // Most versions have no bounds, and asking for the time takes longer than
         // all else here.
-        !self.validity.is_bounded() || self.validity.contains(Timestamp::now())
+        !self.validity.is_bounded() || self.validity.contains(clock.now())
     }
 }
 
@@ -247,6 +248,7 @@ pub(crate) struct Parts {
     pub(crate) revoked: Arc<Revocations>,
     /// `None` until grants are loaded.
     pub(crate) loaded: Option<Grants>,
+    pub(crate) clock: Clock,
 }
 
 impl Parts {
@@ -346,7 +348,7 @@ impl Live {
             if bound.grant.use_() != use_ {
                 continue;
             }
-            let in_force = bound.in_force(&policy.component, use_);
+            let in_force = bound.in_force(&policy.component, use_, &self.parts.clock);
             match in_force {
                 Ok(secret) if asked => return Ok((&bound.grant, secret)),
                 Ok(_) => refusal = (Outcome::NotAsked, Some(bound)),
@@ -370,7 +372,8 @@ impl Live {
             .iter()
             .find(|bound| bound.grant.id == grant.id && bound.grant.use_() == use_)
             .ok_or(Outcome::Revoked)?;
-        if bound.in_force(component, use_)?.info.id != secret.info.id {
+        let bound_now = bound.in_force(component, use_, &self.parts.clock)?;
+        if bound_now.info.id != secret.info.id {
             return Err(Outcome::Revoked);
         }
         Ok(&bound.grant)
@@ -389,13 +392,14 @@ impl Bound {
         &self,
         component: &ComponentDigest,
         use_: Use,
+        clock: &Clock,
     ) -> Result<&Arc<LiveSecret>, Outcome> {
         if !self.grant.is_for(component) {
             return Err(Outcome::OtherComponent);
         }
         // Most grants have no end, and asking for the time takes longer than all
         // else here.
-        if self.grant.not_after.is_some() && self.grant.is_expired(Timestamp::now()) {
+        if self.grant.not_after.is_some() && self.grant.is_expired(clock.now()) {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
@@ -405,7 +409,7 @@ impl Bound {
         if secret.info.state == SecretState::Disabled {
             return Err(Outcome::Disabled);
         }
-        if !secret.current.is_valid() {
+        if !secret.current.is_valid(clock) {
             return Err(Outcome::NotValid);
         }
         Ok(secret)

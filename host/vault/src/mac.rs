@@ -3,6 +3,7 @@
 
 use aws_lc_rs::hmac;
 
+use crate::clock::Clock;
 use crate::kind::MacAlgorithm;
 use crate::live::Material;
 use crate::memory::burn_stack;
@@ -65,7 +66,7 @@ impl MacKey {
     }
 
     /// Takes the same time for all codes of one length.
-    fn verify(&self, message: &[u8], code: &[u8]) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], code: &[u8]) -> bool {
         self.using(|key| hmac::verify(key, message, code).is_ok())
     }
 }
@@ -101,7 +102,7 @@ impl Permit<uses::MacVerify> {
         let previous = secret
             .previous
             .as_ref()
-            .filter(|version| version.is_valid());
+            .filter(|version| version.is_valid(&Clock::system()));
         let by_previous = match previous.map(|version| &version.material) {
             Some(Material::Mac(previous)) => previous.verify(message, code),
             _ => false,

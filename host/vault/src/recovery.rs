@@ -10,6 +10,7 @@ use std::sync::Arc;
 use keyward_names::SecretName;
 
 use crate::audit::{Act, Durability};
+use crate::clock::Clock;
 use crate::contents::Item;
 use crate::disk::Disk;
 use crate::error::VaultError;
@@ -80,7 +81,13 @@ impl Vault {
         drop((bytes, key));
         let held = Held::open(&file, &root)?;
         let storage = trail_storage(disk, &files.audit)?;
-        let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
+        let audit = open_trail(
+            storage,
+            &held.seed,
+            file.vault,
+            Durability::Strict,
+            Clock::system(),
+        )?;
 
         let trail_differed = audit.root_at(file.trail.size) != Some(file.trail.root);
         let trail_epoch = audit.last_vault_epoch();
@@ -164,11 +171,23 @@ impl Vault {
             // The vault file first: it alone has the new trail's key. If this ends
             // in between, opening the vault starts the trail.
             store.replace(&bytes)?;
-            let audit = open_trail(storage, &seed, file.vault, Durability::Strict)?;
+            let audit = open_trail(
+                storage,
+                &seed,
+                file.vault,
+                Durability::Strict,
+                Clock::system(),
+            )?;
             audit.append_administrative(actor.did(Act::Restored).vault(file.epoch, mac))?;
             audit
         } else {
-            let audit = open_trail(storage, &held.seed, file.vault, Durability::Strict)?;
+            let audit = open_trail(
+                storage,
+                &held.seed,
+                file.vault,
+                Durability::Strict,
+                Clock::system(),
+            )?;
             if audit.root_at(file.trail.size) != Some(file.trail.root) {
                 return Err(VaultError::TrailDiffers {
                     expected: file.trail.size,

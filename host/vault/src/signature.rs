@@ -51,22 +51,40 @@ pub(crate) fn sign(
     head: &Parts,
     now: i64,
 ) -> Result<(HeaderValue, HeaderValue), MissingComponent> {
-    let components = || terms.components.iter().map(|component| component.as_str());
-    let lifetime = i64::try_from(terms.lifetime_seconds).unwrap_or(i64::MAX);
-    let expires = now.saturating_add(lifetime);
-    let params = signature_params(
-        components(),
-        &format!(";created={now};expires={expires}"),
-        &terms.key_id,
-        ";alg=\"hmac-sha256\"",
-    );
-    let base = signature_base(components(), &params, target, head)?;
+    let params = params_at(terms, now);
+    let components = terms.components.iter().map(|component| component.as_str());
+    let base = signature_base(components, &params, target, head)?;
     let code = key.sign(&base);
     let input = format!("{}={params}", terms.label);
     let signature = format!("{}=:{}:", terms.label, BASE64.encode(code.as_ref()));
     // The label and the key's id are visible ASCII, or the grant would not be there.
     let value = |text: String| HeaderValue::try_from(text).map_err(|_| MissingComponent);
     Ok((value(input)?, value(signature)?))
+}
+
+/// The parameters of a signature that is made at that time, in seconds since 1970.
+pub(crate) fn params_at(terms: &RequestSignature, now: i64) -> String {
+    let components = terms.components.iter().map(|component| component.as_str());
+    let lifetime = i64::try_from(terms.lifetime_seconds).unwrap_or(i64::MAX);
+    let expires = now.saturating_add(lifetime);
+    signature_params(
+        components,
+        &format!(";created={now};expires={expires}"),
+        &terms.key_id,
+        ";alg=\"hmac-sha256\"",
+    )
+}
+
+/// The text that is signed by a signature with these parameters; none if the request
+/// lacks a part that is covered.
+pub(crate) fn base_of(
+    terms: &RequestSignature,
+    params: &str,
+    target: &Target<'_>,
+    head: &Parts,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let components = terms.components.iter().map(|component| component.as_str());
+    signature_base(components, params, target, head).ok()
 }
 
 /// The inner list with its parameters (RFC 9421, section 2.3).

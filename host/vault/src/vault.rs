@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{self, AuditUnavailable, TrailError, TrailFile};
 use crate::audit::{Act, Administrative, AuditTrail, Durability, FileStorage, TrailStorage};
+use crate::clock::Clock;
 use crate::contents::Item;
 use crate::disk::{Disk, FileSystem};
 use crate::error::VaultError;
@@ -146,7 +147,8 @@ impl Vault {
         // opening the vault starts the trail.
         let (bytes, mac) = file.encode(&root);
         store.replace(&bytes)?;
-        let trail = open_trail(storage, &seed, vault, Durability::Strict)?;
+        let clock = Clock::system();
+        let trail = open_trail(storage, &seed, vault, Durability::Strict, clock)?;
         let act = Administrative::new(Act::VaultCreated, "keyward", None).vault(1, mac);
         trail.append_administrative(act)?;
         Ok(Created {
@@ -181,7 +183,19 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         // The trail's directory is touched only once the vault file is believed.
         let storage = || trail_storage(disk, &files.audit);
-        Self::open_storage(disk, files, opening, storage)
+        Self::open_storage(disk, files, opening, storage, Clock::system())
+    }
+
+    /// The same with the caller's storage for the audit trail, and another clock: a
+    /// vault of a test, which touches no file. `files.audit` is not used.
+    pub fn open_apart(
+        disk: &Arc<dyn Disk>,
+        files: &VaultFiles,
+        opening: Opening,
+        storage: Box<dyn TrailStorage>,
+        clock: Clock,
+    ) -> Result<Self, VaultError> {
+        Self::open_storage(disk, files, opening, || Ok(storage), clock)
     }
 
     /// Opens it with its key file, and with the caller's storage for the audit
@@ -193,7 +207,8 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let key = KeySource::KeyFile(files.key.clone());
         let opening = Opening { key, durability };
-        Self::open_storage(&file_system(), files, opening, || Ok(storage))
+        let clock = Clock::system();
+        Self::open_storage(&file_system(), files, opening, || Ok(storage), clock)
     }
 
     fn open_storage(
@@ -201,6 +216,7 @@ impl Vault {
         files: &VaultFiles,
         opening: Opening,
         storage: impl FnOnce() -> Result<Box<dyn TrailStorage>, VaultError>,
+        clock: Clock,
     ) -> Result<Self, VaultError> {
         let store = Store::lock(disk, &files.vault)?;
         let bytes = store.read()?;
@@ -210,9 +226,16 @@ impl Vault {
         drop(opening.key);
         let size = bytes.len() as u64;
         drop(bytes);
-        let held = Held::open(&file, &root)?;
+        let mut held = Held::open(&file, &root)?;
+        held.parts.clock = clock.clone();
 
-        let audit = open_trail(storage()?, &held.seed, file.vault, opening.durability)?;
+        let audit = open_trail(
+            storage()?,
+            &held.seed,
+            file.vault,
+            opening.durability,
+            clock,
+        )?;
         if audit.root_at(file.trail.size) != Some(file.trail.root) {
             return Err(VaultError::TrailDiffers {
                 expected: file.trail.size,
@@ -462,6 +485,7 @@ pub(crate) fn open_trail(
     seed: &Key,
     vault: [u8; 16],
     durability: Durability,
+    clock: Clock,
 ) -> Result<AuditTrail, VaultError> {
     /// Has the copies of the seed on a part of the stack that is wiped after it.
     #[inline(never)]
@@ -470,13 +494,15 @@ pub(crate) fn open_trail(
         seed: &Key,
         origin: &str,
         durability: Durability,
+        clock: Clock,
     ) -> Result<AuditTrail, TrailError> {
         let mut copy = Zeroizing::new([0; 32]);
         copy.copy_from_slice(seed.bytes());
-        AuditTrail::open_with(storage, copy, origin, durability)
+        let now = move || u64::try_from(clock.now().as_millisecond()).unwrap_or(0);
+        AuditTrail::open_at(storage, copy, origin, durability, Box::new(now))
     }
     let origin = format!("keyward/{}", Uuid::from_bytes(vault));
-    let opened = open(storage, seed, &origin, durability);
+    let opened = open(storage, seed, &origin, durability, clock);
     burn_stack();
     Ok(opened?)
 }

@@ -49,7 +49,7 @@ pub(crate) fn project() -> Result<Project> {
 }
 
 fn is_hostile(folder: &Path) -> bool {
-    folder.starts_with(workspace::root().join("tests/hostile"))
+    folder.starts_with(workspace::root().join("tests"))
 }
 
 /// Where a guest's component goes, within `target/policies`.

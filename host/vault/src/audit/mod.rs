@@ -42,7 +42,7 @@ pub use encoding::RecordError;
 pub use follow::Follower;
 pub use prove::{ConsistencyProof, EntryProof, check_consistency, prove_entry};
 pub use query::{Filter, Page, UseSummary, query_trail, who_used, who_used_id};
-pub use read::{ReadError, Records, TrailExtent, read_records, trail_extent};
+pub use read::{ReadError, Records, TrailExtent, read_records, records_in_bundle, trail_extent};
 pub use record::{Act, Administrative, Outcome};
 pub use recover::TrailError;
 pub use retention::{PruneError, Pruned};

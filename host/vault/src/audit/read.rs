@@ -246,3 +246,25 @@ pub(crate) fn load_bundle(directory: &Path, index: u64) -> Result<Loaded, (Trail
     }
     Ok(None)
 }
+
+/// The records in the bytes of a bundle or of the growing one, as JSON objects, from an
+/// entry on: for who keeps a trail elsewhere than in a directory. `index` is the
+/// bundle's place. An incomplete entry at the end is left out.
+///
+/// Errors: a record can't be read.
+pub fn records_in_bundle(index: u64, bytes: &[u8], from: u64) -> Result<Vec<Value>, ReadError> {
+    let start = index.saturating_mul(TILE_WIDTH);
+    let file = TrailFile::Tail { index };
+    (start..)
+        .zip(entries(bytes))
+        .filter(|(entry, _)| *entry >= from)
+        .map(|(entry, bytes)| {
+            let record = encoding::decode(bytes).map_err(|reason| ReadError::Record {
+                file,
+                entry,
+                reason,
+            })?;
+            Ok(json::view(entry, &record))
+        })
+        .collect()
+}

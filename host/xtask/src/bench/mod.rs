@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what things cost, as ratios measured in one run.
 
 mod gateway;
+mod testkit;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Part {
     Gateway,
     /// The vault as it grows: opening, rotating, permits, the file's length
     Vault,
+    /// Tests of policies: a thousand cases of one policy, the command's start included
+    Testkit,
 }
 
 /// Builds for release and measures.
@@ -69,6 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if only.is_none_or(|only| only == Part::Gateway) {
         gateway::run(options.rounds, options.seconds)?;
+    }
+    if only.is_none_or(|only| only == Part::Testkit) {
+        testkit::run()?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,483 @@
+//! Watching what guests do: each call into the host with what was given and answered,
+//! and each guest's memory after a call. For tests of policies and their authors.
+//!
+//! An engine without an observer has none of this on its way: which functions guests
+//! are linked with is decided when a profile's linker is made.
+
+use keyward_names::ExchangeId;
+use keyward_vault::{Refusal, Use};
+use wasmtime::component::Resource;
+
+use crate::bindings::keyward::policy::counters::CounterFailure;
+use crate::bindings::keyward::policy::egress::EgressFailure;
+use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
+use crate::bindings::keyward::policy::log::Level;
+use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::variables::VariableFailure;
+use crate::bindings::keyward::policy::{
+    clock, counters, egress, exchange, log, random, secrets, variables,
+};
+use crate::error::PolicyStop;
+use crate::exchange::{Exchange, Phase};
+use crate::load::Policy;
+use crate::replay::Given;
+use crate::report::Used;
+use crate::run::Verdict;
+use crate::state::{
+    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, MacSignerHandle,
+    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+};
+
+/// Watches policies run. It gets all that guests get and give, so it is for tests and
+/// for authors, and never for an engine that serves.
+///
+/// Called on the thread that runs the policy. Implementations must not panic.
+pub trait Observer: Send + Sync + 'static {
+    /// A policy's call of a phase begins.
+    fn began(&self, policy: &Policy, phase: Phase, exchange: ExchangeId) {
+        let _ = (policy, phase, exchange);
+    }
+
+    /// The guest calls the host.
+    fn entered(&self, exchange: ExchangeId) {
+        let _ = exchange;
+    }
+
+    /// What the guest is answered in place of what the host would; `None`: the host
+    /// answers. A value of another type than the function's counts as none, and
+    /// [`GuestValue::Stopped`] stops the guest. Handles that guests open themselves are
+    /// always the host's.
+    fn instead(
+        &self,
+        exchange: ExchangeId,
+        function: &'static str,
+        arguments: &[(&'static str, GuestValue)],
+    ) -> Option<GuestValue> {
+        let _ = (exchange, function, arguments);
+        None
+    }
+
+    /// The host has answered.
+    fn answered(&self, exchange: ExchangeId, call: GuestCall) {
+        let _ = (exchange, call);
+    }
+
+    /// A memory of the guest's as the call left it. Only with `guest_debug` set in the
+    /// configuration is there anything to see.
+    #[cfg(feature = "guest-debug")]
+    fn memory(&self, exchange: ExchangeId, memory: &[u8]) {
+        let _ = (exchange, memory);
+    }
+
+    /// The policy's call is over.
+    fn ended(&self, exchange: &Exchange, verdict: Result<Verdict, PolicyStop>, used: Used) {
+        let _ = (exchange, verdict, used);
+    }
+}
+
+/// A call of a guest into the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestCall {
+    /// The interface, the resource if there is one, and the function, as `wit/` calls
+    /// them: `secrets.credential.attach`.
+    pub function: &'static str,
+    /// What was given, by the names of the parameters; the exchange is left out.
+    pub arguments: Vec<(&'static str, GuestValue)>,
+    /// What was answered.
+    pub answer: GuestValue,
+    /// Why a use of a secret was denied; the guest is told only that it was.
+    pub refusal: Option<Refusal>,
+}
+
+/// A value that crossed between a guest and the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GuestValue {
+    /// Nothing: of a function without a result, or an option without a value.
+    Nothing,
+    /// A truth.
+    Flag(bool),
+    /// A number.
+    Number(u64),
+    /// A case of an enum, as `wit/` calls it.
+    Word(String),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A handle: its number, and what it is of: a secret's alias, a request's route.
+    Handle(u32, Option<String>),
+    /// A list.
+    List(Vec<GuestValue>),
+    /// A record.
+    Record(Vec<(&'static str, GuestValue)>),
+    /// The error of a result, as `wit/` calls it.
+    Failure(String),
+    /// None: the host stopped the guest.
+    Stopped,
+}
+
+/// The store's data, watched.
+pub(crate) struct Watched<'a>(pub(crate) &'a mut CallState);
+
+/// Tells the generated code that the store's data, watched, implements the imports.
+pub(crate) struct HasWatched;
+
+impl wasmtime::component::HasData for HasWatched {
+    type Data<'a> = Watched<'a>;
+}
+
+impl Watched<'_> {
+    fn entered(&self) {
+        if let Some(observer) = &self.0.shared.observer {
+            observer.entered(self.0.exchange.id);
+        }
+    }
+
+    fn instead<T: Given>(
+        &mut self,
+        function: &'static str,
+        arguments: &[(&'static str, GuestValue)],
+    ) -> Option<wasmtime::Result<T>> {
+        let observer = self.0.shared.observer.clone()?;
+        match observer.instead(self.0.exchange.id, function, arguments)? {
+            GuestValue::Stopped => Some(Err(wasmtime::Error::msg("stopped by the observer"))),
+            value => T::given(&value, self.0).map(Ok),
+        }
+    }
+
+    fn answered<T: Shown>(
+        &self,
+        function: &'static str,
+        arguments: Vec<(&'static str, GuestValue)>,
+        answer: &wasmtime::Result<T>,
+    ) {
+        let Some(observer) = &self.0.shared.observer else {
+            return;
+        };
+        let answer = match answer {
+            Ok(answer) => answer.shown(self.0),
+            Err(_) => GuestValue::Stopped,
+        };
+        let denied = answer == GuestValue::Failure("denied".to_owned());
+        let use_ = use_of(function).filter(|_| denied);
+        let refusal = use_.and_then(|use_| {
+            let mut known = self.0.exchange.ledger.refusals().iter().rev();
+            let own = &self.0.policy.identity.name;
+            known.find(|known| known.use_ == use_ && known.policy == *own)
+        });
+        let call = GuestCall {
+            function,
+            arguments,
+            answer,
+            refusal: refusal.cloned(),
+        };
+        observer.answered(self.0.exchange.id, call);
+    }
+}
+
+/// What a function uses a secret for.
+fn use_of(function: &str) -> Option<Use> {
+    let resource = function.strip_prefix("secrets.")?.split('.').next()?;
+    Some(match resource {
+        "credential" => Use::Attach,
+        "signer" => Use::SignRequest,
+        "mac-signer" => Use::MacSign,
+        "mac-verifier" => Use::MacVerify,
+        "client-keys" => Use::Identify,
+        _ => return None,
+    })
+}
+
+/// What crosses, as a value to look at.
+trait Shown {
+    fn shown(&self, state: &CallState) -> GuestValue;
+}
+
+macro_rules! shown {
+    ($($type:ty: |$it:ident, $state:ident| $shown:expr;)+) => {$(
+        impl Shown for $type {
+            fn shown(&self, $state: &CallState) -> GuestValue {
+                let $it = self;
+                $shown
+            }
+        }
+    )+};
+}
+
+shown! {
+    (): |_it, _state| GuestValue::Nothing;
+    bool: |it, _state| GuestValue::Flag(*it);
+    u16: |it, _state| GuestValue::Number(u64::from(*it));
+    u32: |it, _state| GuestValue::Number(u64::from(*it));
+    u64: |it, _state| GuestValue::Number(*it);
+    String: |it, _state| GuestValue::Text(it.clone());
+    Vec<u8>: |it, _state| GuestValue::Bytes(it.clone());
+    Vec<String>: |it, _state| {
+        GuestValue::List(it.iter().cloned().map(GuestValue::Text).collect())
+    };
+    Side: |it, _state| GuestValue::Word(word(it));
+    Level: |it, _state| GuestValue::Word(word(it));
+    ClientCertificate: |it, state| GuestValue::Record(vec![
+        ("subject", it.subject.shown(state)),
+        ("issuer", it.issuer.shown(state)),
+        ("serial", it.serial.shown(state)),
+        ("dns-names", it.dns_names.shown(state)),
+        ("uris", it.uris.shown(state)),
+        ("sha256", it.sha256.shown(state)),
+        ("not-before", it.not_before.shown(state)),
+        ("not-after", it.not_after.shown(state)),
+    ]);
+    ExchangeFailure: |it, _state| GuestValue::Failure(word(it));
+    EgressFailure: |it, _state| GuestValue::Failure(word(it));
+    SecretFailure: |it, _state| GuestValue::Failure(word(it));
+    CounterFailure: |it, _state| GuestValue::Failure(word(it));
+    VariableFailure: |it, _state| GuestValue::Failure(word(it));
+    Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
+    Resource<PolicyRequest>: |it, state| {
+        let request = state.table.get(it).ok();
+        GuestValue::Handle(it.rep(), request.map(|request| request.route.to_string()))
+    };
+}
+
+macro_rules! shown_aliases {
+    ($($handle:ident),+) => {$(
+        impl Shown for Resource<$handle> {
+            fn shown(&self, state: &CallState) -> GuestValue {
+                let alias = state.table.get(self).ok();
+                GuestValue::Handle(self.rep(), alias.map(|handle| handle.0.0.to_string()))
+            }
+        }
+    )+};
+}
+
+shown_aliases!(
+    CredentialHandle,
+    SignerHandle,
+    MacSignerHandle,
+    MacVerifierHandle,
+    ClientKeysHandle
+);
+
+impl<T: Shown> Shown for Option<T> {
+    fn shown(&self, state: &CallState) -> GuestValue {
+        match self {
+            Some(value) => value.shown(state),
+            None => GuestValue::Nothing,
+        }
+    }
+}
+
+impl<T: Shown, E: Shown> Shown for Result<T, E> {
+    fn shown(&self, state: &CallState) -> GuestValue {
+        match self {
+            Ok(value) => value.shown(state),
+            Err(failure) => failure.shown(state),
+        }
+    }
+}
+
+/// `wrong-phase` of `ExchangeFailure::WrongPhase`.
+fn word(value: &impl std::fmt::Debug) -> String {
+    let written = format!("{value:?}");
+    let case = written.rsplit("::").next().unwrap_or_default();
+    let mut text = String::with_capacity(case.len() + 2);
+    for letter in case.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+/// Writes functions of the imports that say to the observer what they were given and
+/// what they answered, and leave the work to the store's data. The exchange, which
+/// every function of its interface gets, is no argument worth showing.
+macro_rules! watched {
+    ($host:path, $interface:literal {
+        $(fn $name:ident as $wit:literal (
+            $($hidden:ident: $hidden_type:ty,)? ; $($argument:ident: $type:ty),*
+        ) -> $answer:ty;)*
+        $(async fn $async_name:ident as $async_wit:literal (
+            $($async_hidden:ident: $async_hidden_type:ty,)? ;
+            $($async_argument:ident: $async_type:ty),*
+        ) -> $async_answer:ty;)*
+    }) => {
+        impl $host for Watched<'_> {
+            $(fn $name(
+                &mut self,
+                $($hidden: $hidden_type,)?
+                $($argument: $type),*
+            ) -> wasmtime::Result<$answer> {
+                let arguments = vec![$((stringify!($argument), $argument.shown(self.0))),*];
+                self.entered();
+                let answer = match self.instead(concat!($interface, ".", $wit), &arguments) {
+                    Some(answer) => answer,
+                    None => <CallState as $host>::$name(
+                        self.0, $($hidden,)? $($argument),*
+                    ),
+                };
+                self.answered(concat!($interface, ".", $wit), arguments, &answer);
+                answer
+            })*
+            $(async fn $async_name(
+                &mut self,
+                $($async_hidden: $async_hidden_type,)?
+                $($async_argument: $async_type),*
+            ) -> wasmtime::Result<$async_answer> {
+                let arguments = vec![
+                    $((stringify!($async_argument), $async_argument.shown(self.0))),*
+                ];
+                self.entered();
+                let instead = self.instead(concat!($interface, ".", $async_wit), &arguments);
+                let answer = match instead {
+                    Some(answer) => answer,
+                    None => <CallState as $host>::$async_name(
+                        self.0, $($async_hidden,)? $($async_argument),*
+                    ).await,
+                };
+                self.answered(concat!($interface, ".", $async_wit), arguments, &answer);
+                answer
+            })*
+        }
+    };
+}
+
+type Exchanged<T> = Result<T, ExchangeFailure>;
+type Sent<T> = Result<T, EgressFailure>;
+type UsedSecret<T> = Result<T, SecretFailure>;
+
+impl exchange::Host for Watched<'_> {}
+impl secrets::Host for Watched<'_> {}
+
+watched!(exchange::HostExchange, "exchange" {
+    fn id as "id" (this: Resource<ExchangeHandle>,;) -> String;
+    fn client_address as "client-address" (this: Resource<ExchangeHandle>,;) -> String;
+    fn server_name as "server-name" (this: Resource<ExchangeHandle>,;) -> Option<String>;
+    fn client_certificate as "client-certificate" (this: Resource<ExchangeHandle>,;)
+        -> Option<ClientCertificate>;
+    fn method as "method" (this: Resource<ExchangeHandle>,;) -> String;
+    fn authority as "authority" (this: Resource<ExchangeHandle>,;) -> String;
+    fn path as "path" (this: Resource<ExchangeHandle>,;) -> String;
+    fn query as "query" (this: Resource<ExchangeHandle>,; name: String) -> Option<String>;
+    fn set_path as "set-path" (this: Resource<ExchangeHandle>,; path: String) -> Exchanged<()>;
+    fn set_query as "set-query" (this: Resource<ExchangeHandle>,; name: String, value: String)
+        -> Exchanged<()>;
+    fn header as "header" (this: Resource<ExchangeHandle>,; of: Side, name: String, index: u32)
+        -> Option<Vec<u8>>;
+    fn header_names as "header-names" (this: Resource<ExchangeHandle>,; of: Side) -> Vec<String>;
+    fn set_header as "set-header" (
+        this: Resource<ExchangeHandle>,; of: Side, name: String, value: Vec<u8>
+    ) -> Exchanged<()>;
+    fn append_header as "append-header" (
+        this: Resource<ExchangeHandle>,; of: Side, name: String, value: Vec<u8>
+    ) -> Exchanged<()>;
+    fn remove_header as "remove-header" (
+        this: Resource<ExchangeHandle>,; of: Side, name: String
+    ) -> Exchanged<()>;
+    fn status as "status" (this: Resource<ExchangeHandle>,;) -> Option<u16>;
+    fn set_status as "set-status" (this: Resource<ExchangeHandle>,; status: u16) -> Exchanged<()>;
+    fn respond as "respond" (this: Resource<ExchangeHandle>,; status: u16) -> Exchanged<()>;
+    fn write_body as "write-body" (this: Resource<ExchangeHandle>,; of: Side, part: Vec<u8>)
+        -> Exchanged<()>;
+    fn drop as "drop" (this: Resource<ExchangeHandle>,;) -> ();
+    async fn read_body as "read-body" (this: Resource<ExchangeHandle>,; of: Side, max: u32)
+        -> Exchanged<Option<Vec<u8>>>;
+});
+
+watched!(variables::Host, "variables" {
+    fn get as "get" (; name: String) -> Option<Vec<u8>>;
+    fn get_of as "get-of" (; policy: String, name: String) -> Option<Vec<u8>>;
+    fn set as "set" (; name: String, value: Vec<u8>) -> Result<(), VariableFailure>;
+});
+
+watched!(egress::Host, "egress" {
+    async fn send as "send" (; request: Resource<PolicyRequest>) -> Sent<Resource<PolicyResponse>>;
+});
+
+watched!(egress::HostRequest, "egress.request" {
+    fn new as "new" (; route: String, method: String, path: String)
+        -> Sent<Resource<PolicyRequest>>;
+    fn add_query as "add-query" (; request: Resource<PolicyRequest>, name: String, value: String)
+        -> Sent<()>;
+    fn set_header as "set-header" (; request: Resource<PolicyRequest>, name: String, value: Vec<u8>)
+        -> Sent<()>;
+    fn write_body as "write-body" (; request: Resource<PolicyRequest>, part: Vec<u8>) -> Sent<()>;
+    fn drop as "drop" (; request: Resource<PolicyRequest>) -> ();
+});
+
+watched!(egress::HostResponse, "egress.response" {
+    fn status as "status" (; response: Resource<PolicyResponse>) -> u16;
+    fn header as "header" (; response: Resource<PolicyResponse>, name: String, index: u32)
+        -> Option<Vec<u8>>;
+    fn drop as "drop" (; response: Resource<PolicyResponse>) -> ();
+    async fn read_body as "read-body" (; response: Resource<PolicyResponse>, max: u32)
+        -> Sent<Option<Vec<u8>>>;
+});
+
+watched!(secrets::HostCredential, "secrets.credential" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<CredentialHandle>>;
+    fn attach as "attach" (
+        ; credential: Resource<CredentialHandle>, to: Resource<ExchangeHandle>
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; credential: Resource<CredentialHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; credential: Resource<CredentialHandle>) -> ();
+});
+
+watched!(secrets::HostSigner, "secrets.signer" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<SignerHandle>>;
+    fn attach as "attach" (; signer: Resource<SignerHandle>, to: Resource<ExchangeHandle>)
+        -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; signer: Resource<SignerHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; signer: Resource<SignerHandle>) -> ();
+});
+
+watched!(secrets::HostMacSigner, "secrets.mac-signer" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<MacSignerHandle>>;
+    fn sign as "sign" (; signer: Resource<MacSignerHandle>, message: Vec<u8>)
+        -> UsedSecret<Vec<u8>>;
+    fn drop as "drop" (; signer: Resource<MacSignerHandle>) -> ();
+});
+
+watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<MacVerifierHandle>>;
+    fn verify as "verify" (
+        ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
+    ) -> UsedSecret<bool>;
+    fn drop as "drop" (; verifier: Resource<MacVerifierHandle>) -> ();
+});
+
+watched!(secrets::HostClientKeys, "secrets.client-keys" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<ClientKeysHandle>>;
+    fn identify as "identify" (
+        ; keys: Resource<ClientKeysHandle>, exchange: Resource<ExchangeHandle>
+    ) -> UsedSecret<Option<String>>;
+    fn drop as "drop" (; keys: Resource<ClientKeysHandle>) -> ();
+});
+
+watched!(counters::Host, "counters" {
+    async fn increment as "increment" (; name: String, by: u32, window_seconds: u32)
+        -> Result<u64, CounterFailure>;
+});
+
+watched!(log::Host, "log" {
+    fn write as "write" (; level: Level, message: String) -> ();
+});
+
+watched!(clock::Host, "clock" {
+    fn now as "now" (;) -> u64;
+});
+
+watched!(random::Host, "random" {
+    fn bytes as "bytes" (; length: u32) -> Vec<u8>;
+});
+
+shown! {
+    Resource<ExchangeHandle>: |_it, _state| GuestValue::Word("exchange".to_owned());
+}

@@ -1,0 +1,162 @@
+//! Answers from a record in place of the host's: what an observer says instead, as the
+//! values that a guest gets.
+
+use wasmtime::component::Resource;
+
+use crate::bindings::keyward::policy::counters::CounterFailure;
+use crate::bindings::keyward::policy::egress::EgressFailure;
+use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure};
+use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::variables::VariableFailure;
+use crate::body::{Cursor, PolicyBody};
+use crate::observe::GuestValue;
+use crate::state::{
+    CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
+    PolicyRequest, PolicyResponse, SignerHandle,
+};
+
+/// A type that a recorded value can be given as.
+pub(crate) trait Given: Sized {
+    /// `None`: the value is of another type.
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self>;
+}
+
+macro_rules! given {
+    ($($type:ty: $pattern:pat => $given:expr;)+) => {$(
+        impl Given for $type {
+            fn given(value: &GuestValue, _state: &mut CallState) -> Option<Self> {
+                match value {
+                    $pattern => $given,
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+given! {
+    (): GuestValue::Nothing => Some(());
+    bool: GuestValue::Flag(flag) => Some(*flag);
+    u16: GuestValue::Number(number) => u16::try_from(*number).ok();
+    u64: GuestValue::Number(number) => Some(*number);
+    String: GuestValue::Text(text) => Some(text.clone());
+    Vec<u8>: GuestValue::Bytes(bytes) => Some(bytes.clone());
+    Vec<String>: GuestValue::List(texts) => texts
+        .iter()
+        .map(|text| match text {
+            GuestValue::Text(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect();
+}
+
+impl<T: Given> Given for Option<T> {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        match value {
+            GuestValue::Nothing => Some(None),
+            value => T::given(value, state).map(Some),
+        }
+    }
+}
+
+impl<T: Given, E: Failed> Given for Result<T, E> {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        match value {
+            GuestValue::Failure(word) => {
+                let failure = E::ALL.iter().find(|(known, _)| *known == word);
+                failure.map(|(_, failure)| Err(*failure))
+            }
+            value => T::given(value, state).map(Ok),
+        }
+    }
+}
+
+macro_rules! never_given {
+    ($($handle:ty),+) => {$(
+        /// Guests open these themselves; the host's are as good.
+        impl Given for Resource<$handle> {
+            fn given(_value: &GuestValue, _state: &mut CallState) -> Option<Self> {
+                None
+            }
+        }
+    )+};
+}
+
+never_given!(
+    PolicyRequest,
+    CredentialHandle,
+    SignerHandle,
+    MacSignerHandle,
+    MacVerifierHandle,
+    ClientKeysHandle
+);
+
+/// The answer to a request that was never sent: what it holds is recorded, too.
+impl Given for Resource<PolicyResponse> {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        let GuestValue::Handle(..) = value else {
+            return None;
+        };
+        let response = PolicyResponse {
+            status: 0,
+            headers: http::HeaderMap::new(),
+            body: PolicyBody::empty(),
+            cursor: Cursor::default(),
+        };
+        state.table.push(response).ok()
+    }
+}
+
+impl Given for ClientCertificate {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        let GuestValue::Record(fields) = value else {
+            return None;
+        };
+        let field = |name: &str| {
+            let mut known = fields.iter();
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value)
+        };
+        Some(ClientCertificate {
+            subject: Given::given(field("subject")?, state)?,
+            issuer: Given::given(field("issuer")?, state)?,
+            serial: Given::given(field("serial")?, state)?,
+            dns_names: Given::given(field("dns-names")?, state)?,
+            uris: Given::given(field("uris")?, state)?,
+            sha256: Given::given(field("sha256")?, state)?,
+            not_before: Given::given(field("not-before")?, state)?,
+            not_after: Given::given(field("not-after")?, state)?,
+        })
+    }
+}
+
+/// An enum of failures, by its words in `wit/`.
+pub(crate) trait Failed: Copy + 'static {
+    const ALL: &'static [(&'static str, Self)];
+}
+
+macro_rules! failed {
+    ($($type:ident { $($word:literal = $case:ident),+ })+) => {$(
+        impl Failed for $type {
+            const ALL: &'static [(&'static str, Self)] = &[$(($word, $type::$case)),+];
+        }
+    )+};
+}
+
+failed! {
+    ExchangeFailure {
+        "wrong-phase" = WrongPhase, "invalid" = Invalid, "limit" = Limit,
+        "unavailable" = Unavailable
+    }
+    EgressFailure {
+        "denied" = Denied, "invalid" = Invalid, "limit" = Limit,
+        "unavailable" = Unavailable, "upstream" = Upstream
+    }
+    SecretFailure {
+        "denied" = Denied, "invalid" = Invalid, "exhausted" = Exhausted,
+        "unavailable" = Unavailable
+    }
+    CounterFailure { "invalid" = Invalid, "unavailable" = Unavailable }
+    VariableFailure { "invalid" = Invalid, "limit" = Limit }
+}

@@ -1,0 +1,82 @@
+use http::HeaderMap;
+
+use super::*;
+use crate::leak::Canaries;
+
+const KEY: &str = "kw-0a1b2c3d4e5f60718293a4b5c6d7e8f9abcde";
+
+fn answered(echo: &Echo, kept: &mut Vec<u8>) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-api-key", KEY.parse().expect("a value"));
+    let sent = Sent {
+        method: "POST",
+        target: "/v1/charges?a=b",
+        headers: &headers,
+        body: b"some <body> & \"more\"",
+    };
+    echo.answer(sent, kept)
+}
+
+/// What anybody could look at.
+fn found(answer: &Answer) -> Vec<String> {
+    let canaries = Canaries::new([("key", KEY.as_bytes())]);
+    let mut head = answer.reason.clone().unwrap_or_default().to_vec();
+    for (name, value) in answer.headers.iter().chain(&answer.trailers) {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.push(b'\n');
+        head.extend_from_slice(value.as_bytes());
+    }
+    let coding = answer.headers.get("content-encoding");
+    let coding = coding.map_or("", |coding| coding.to_str().expect("a text"));
+    let mut found = canaries.find(&head);
+    found.extend(canaries.find_encoded(&answer.body.concat(), coding));
+    found.iter().map(|found| found.shape.to_string()).collect()
+}
+
+#[test]
+fn each_echo_returns_the_key_where_it_says_so() {
+    for echo in ECHOES {
+        let mut kept = Vec::new();
+        let mut answer = answered(echo, &mut kept);
+        if echo.place == Place::NextBody {
+            assert_eq!(found(&answer), [""; 0]);
+            answer = answered(echo, &mut kept);
+        }
+        let found = found(&answer);
+        assert!(!found.is_empty(), "{}", echo.name);
+        let in_body = answer.body.concat();
+        let body_holds_it = in_body.windows(KEY.len()).any(|it| it == KEY.as_bytes());
+        let plain_body = matches!(
+            (echo.place, echo.writing, echo.codings),
+            (
+                Place::Body | Place::LateBody | Place::NextBody,
+                Writing::Plain | Writing::Lower | Writing::Json | Writing::Html | Writing::Percent,
+                // These two keep short texts as they are.
+                [] | [Coding::Brotli | Coding::Zstd]
+            )
+        );
+        assert_eq!(body_holds_it, plain_body, "{}", echo.name);
+        assert_eq!(answer.status, echo.status);
+    }
+}
+
+#[test]
+fn names_are_unique_and_known() {
+    for echo in ECHOES {
+        assert_eq!(super::echo(echo.name), Some(*echo));
+    }
+    assert_eq!(super::echo("quietly"), None);
+}
+
+#[test]
+fn parts_make_the_whole() {
+    let by_one = super::echo("body-by-1").expect("an echo");
+    let body = super::echo("body").expect("an echo");
+    let (parts, whole) = (
+        answered(&by_one, &mut Vec::new()),
+        answered(&body, &mut Vec::new()),
+    );
+    assert_eq!(parts.body.concat(), whole.body.concat());
+    assert!(parts.body.iter().all(|part| part.len() == 1));
+    assert_eq!(whole.body.len(), 1);
+}

@@ -1,0 +1,189 @@
+//! What a suite says, read and checked.
+//!
+//! [`Suite::parse`] reports everything that is wrong with a text at once, each with its
+//! place. What it returns is consistent: every name that is used is defined, tables are
+//! filled in, one case a row. It opens no file; [`Suite::load`] opens the suite's own.
+
+mod case;
+mod errors;
+mod expected;
+mod mock;
+mod node;
+mod parse;
+mod parse_case;
+mod parse_mock;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keyward::engine::{Limits, Phase};
+use keyward::names::{PolicyName, RouteName, SecretName, Subject, ValueName};
+use keyward::vault::{Grants, Kind, Validity};
+
+use crate::property::Property;
+pub use case::{Case, Certificate, ClientKey, Request, Step};
+pub use errors::{SuiteErrors, Wrong};
+pub use expected::{
+    AuditExpected, BodyExpected, CallExpected, Expected, HeaderExpected, LogExpected, Matcher,
+    MatcherForm, SignatureExpected, VariableExpected, VerdictExpected,
+};
+
+pub use crate::hostile::Echo;
+pub use mock::{Answer, Backend, Fault, RequestMatch};
+
+/// Bytes of a suite's text.
+pub type Span = Range<usize>;
+
+/// Something and where it stands in the suite's text.
+#[derive(Clone, Debug)]
+pub struct At<T> {
+    /// It.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A suite: what its cases have in common, and the cases.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// The file's name without `.test.toml`.
+    pub name: String,
+    /// The text of the file: what spans are about.
+    pub text: String,
+    /// The policies, and where they run.
+    pub policies: Vec<PolicyUnderTest>,
+    /// The document that says which policies run, in place of their phases.
+    pub document: Option<At<PathBuf>>,
+    /// The document of the outer scope, where `document` says `<base/>`.
+    pub global_document: Option<At<PathBuf>>,
+    /// The secrets.
+    pub secrets: Vec<SecretSection>,
+    /// The sets of client keys.
+    pub clients: Vec<ClientsSection>,
+    /// The named values.
+    pub values: Vec<ValueSection>,
+    /// The routes; the first is the pipeline's.
+    pub routes: Vec<RouteSection>,
+    /// The grants.
+    pub grants: Grants,
+    /// What backends answer, after what a case says itself.
+    pub backends: Vec<Backend>,
+    /// The cases, each table's rows as cases of their own.
+    pub cases: Vec<Case>,
+    /// What is tried beside them by chance.
+    pub property: Option<Property>,
+}
+
+/// A policy that a suite tests.
+#[derive(Clone, Debug)]
+pub struct PolicyUnderTest {
+    /// What grants, documents and expectations call it.
+    pub name: PolicyName,
+    /// The component's file.
+    pub component: At<PathBuf>,
+    /// Its settings, named values filled in; `None` where none are given.
+    pub settings: Option<serde_json::Value>,
+    /// The phases that it runs in; `None`: all that it has.
+    pub phases: Option<Vec<Phase>>,
+    /// The routes that it may call itself.
+    pub routes: Vec<RouteName>,
+    /// What each call of it may use up; `None`: the engine's defaults.
+    pub limits: Option<Limits>,
+}
+
+/// A secret of a suite.
+#[derive(Clone, Debug)]
+pub struct SecretSection {
+    /// Its name.
+    pub name: SecretName,
+    /// What it is.
+    pub kind: Kind,
+    /// Its value; `None`: a canary of that kind.
+    pub value: Option<SecretValue>,
+    /// When it may be used.
+    pub validity: Validity,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A value that a suite gives itself. It is no secret, but it is searched for like one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretValue(pub(crate) Vec<u8>);
+
+impl std::fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretValue")
+    }
+}
+
+/// A set of client keys.
+#[derive(Clone, Debug)]
+pub struct ClientsSection {
+    /// Its name: that of the secret.
+    pub name: SecretName,
+    /// The subjects; each gets a canary as its key.
+    pub subjects: Vec<Subject>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A named value.
+#[derive(Clone, Debug)]
+pub struct ValueSection {
+    /// Its name.
+    pub name: ValueName,
+    /// What it stands for.
+    pub value: ValueText,
+}
+
+/// What a named value stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueText {
+    /// A text.
+    Plain(String),
+    /// A secret of the suite.
+    Secret(SecretName),
+}
+
+/// A route: a backend's place, though nobody is there but the kit.
+#[derive(Clone, Debug)]
+pub struct RouteSection {
+    /// Its name.
+    pub name: RouteName,
+    /// Its URL.
+    pub url: String,
+    /// Whether its backend speaks HTTP/2.
+    pub http2: bool,
+    /// How long an answer may take; `None`: the egress's default.
+    pub timeout: Option<Duration>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The address that a client has where a case says nothing.
+pub const DEFAULT_CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+/// The host that a client asks for where a case says nothing.
+pub const DEFAULT_HOST: &str = "gateway.example";
+/// When a case begins where it says nothing: 2026-01-01T00:00:00Z, in milliseconds.
+pub const DEFAULT_TIME: i64 = 1_767_225_600_000;
+
+impl Suite {
+    /// Reads a suite's file.
+    ///
+    /// Errors: it can't be read, or everything that is wrong with it.
+    pub fn load(file: impl AsRef<Path>) -> Result<Self, SuiteErrors> {
+        let file = file.as_ref();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| SuiteErrors::unreadable(file, error.kind()))?;
+        Self::parse(file, &text)
+    }
+}
