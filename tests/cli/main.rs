@@ -12,6 +12,7 @@ mod components;
 mod coverage;
 mod denied;
 mod denied_uses;
+mod normal;
 mod prompt;
 mod roles;
 mod running;

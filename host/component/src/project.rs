@@ -238,10 +238,7 @@ fn policies_of(package: Package) -> Result<Vec<Policy>, String> {
         folder: folder.clone().unwrap_or_default(),
         example: target.is_example().then(|| target.name.clone()),
         features: target.features.clone(),
-        artifact: match target.is_example() {
-            true => target.name.clone(),
-            false => target.name.replace('-', "_"),
-        },
+        artifact: target.name.replace('-', "_"),
     };
     let Some(several) = written.policies else {
         let library = package
@@ -333,7 +330,7 @@ mod tests {
         assert_eq!(found[0].example.as_deref(), Some("one-way"));
         assert_eq!(found[0].manifest.name, "one-way");
         assert_eq!(found[0].manifest.description, "It turns.");
-        assert_eq!(found[0].artifact, "one-way");
+        assert_eq!(found[0].artifact, "one_way");
         assert_eq!(found[0].features, ["component"]);
     }
 

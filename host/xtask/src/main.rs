@@ -13,6 +13,7 @@
 mod bench;
 mod check;
 mod demo;
+mod docs;
 mod fuzz;
 mod guests;
 mod servers;
@@ -72,6 +73,8 @@ enum Command {
     /// Sets up and builds first. Starts a gateway, a backend and an attacker's host
     /// on loopback, and ends by itself. The exit status is 0 only if all held.
     Demo(demo::Options),
+    /// Write the reference of the contract: a page for each interface of `wit/`.
+    Docs(docs::Options),
     /// Measure what things cost, as ratios in one run. Builds for release first.
     Bench(bench::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Guests(options) => guests::run(&options),
         Command::Test(options) => check::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Docs(options) => docs::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),

@@ -86,7 +86,10 @@ fn respond(table: Table<'_>) -> Answer {
     answer
 }
 
-/// A body: `body`, `body-base64` or `json`.
+/// The longest body that is made by repeating a text.
+const MOST_BODY_BYTES: u64 = 16 << 20;
+
+/// A body: `body`, as often as `body-times` says, `body-base64` or `json`.
 pub(crate) fn body(table: &Table<'_>) -> Vec<u8> {
     let text = table.text("body");
     let encoded = table.text("body-base64");
@@ -111,8 +114,19 @@ pub(crate) fn body(table: &Table<'_>) -> Vec<u8> {
     if let Some(json) = json {
         return json_of(json).to_string().into_bytes();
     }
-    text.map(|text| text.value.as_bytes().to_vec())
-        .unwrap_or_default()
+    let times = table.whole("body-times", 1, MOST_BODY_BYTES);
+    let text = text.map(|text| text.value).unwrap_or_default();
+    let Some(times) = times else {
+        return text.as_bytes().to_vec();
+    };
+    let length = times.value.saturating_mul(text.len() as u64);
+    if length > MOST_BODY_BYTES {
+        let message = format!("a body of {length} bytes is more than {MOST_BODY_BYTES}");
+        table.wrongs.add(&times.span, message);
+        return Vec::new();
+    }
+    text.as_bytes()
+        .repeat(usize::try_from(times.value).unwrap_or(0))
 }
 
 /// A node as JSON, as it is written.

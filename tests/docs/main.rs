@@ -1,0 +1,29 @@
+//! What the documents say is done: each command is run, each file that they write is
+//! used, each example compiles, each link leads somewhere.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+#[expect(dead_code, reason = "the command's own tests use all of it")]
+#[path = "../cli/binary.rs"]
+mod binary;
+mod block;
+mod components;
+mod links;
+#[path = "../cli/normal.rs"]
+mod normal;
+mod play;
+mod recipes;
+mod settings;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+/// Where the documents for authors of policies are.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-policies/docs")
+}
+
+#[test]
+fn a_policy_is_written_tested_and_served_as_the_guide_says() {
+    play::check(&folder().join("guide.md"));
+}
