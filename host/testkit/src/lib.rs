@@ -9,7 +9,6 @@
 //! suite says so.
 #![forbid(unsafe_code)]
 
-mod expect;
 pub mod hostile;
 pub mod leak;
 pub mod property;
