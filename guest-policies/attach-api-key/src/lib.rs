@@ -6,23 +6,15 @@
 
 #![forbid(unsafe_code)]
 
-use keyward_policy::{Decision, Exchange, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[settings]
+#[derive(Debug)]
 pub struct Settings {
     /// The grant's alias for the key.
+    #[setting(default = "backend")]
     pub alias: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            alias: "backend".to_owned(),
-        }
-    }
 }
 
 /// Attaches the key, or fails the exchange where that is not granted.

@@ -12,7 +12,10 @@
 
 #![forbid(unsafe_code)]
 
-use keyward_policy::{Decision, Exchange, Failure, HeaderName, Message, Problem, Verdict, policy};
+use keyward_policy::{
+    Decision, Exchange, Failure, HeaderName, Message, Problem, Schema, Setting, Verdict, policy,
+    settings,
+};
 use serde::Deserialize;
 
 /// What the operator sets.
@@ -33,18 +36,29 @@ enum Origins {
     These(Vec<String>),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[settings]
 struct Written {
+    /// The origins that may: "https://app.example.com", or "*" alone for all.
     allow_origins: Vec<String>,
-    allow_methods: Option<Vec<String>>,
-    #[serde(default)]
+    /// The methods that they may use.
+    #[setting(default = ["GET", "HEAD", "POST"])]
+    allow_methods: Vec<String>,
+    /// The headers that they may send beyond those that every script may.
+    #[setting(default = [])]
     allow_headers: Vec<HeaderName>,
-    #[serde(default)]
+    /// The headers of an answer that they may read beyond those that every script may.
+    #[setting(default = [])]
     expose_headers: Vec<HeaderName>,
-    #[serde(default)]
+    /// Whether browsers send cookies and client certificates along. Not with "*".
+    #[setting(default = false)]
     allow_credentials: bool,
-    max_age: Option<u32>,
+    /// For how many seconds a browser may remember what it was told.
+    #[setting(default = 600, max = 86_400)]
+    max_age: u32,
+}
+
+impl Setting for Settings {
+    const SCHEMA: Schema = Written::SCHEMA;
 }
 
 impl TryFrom<Written> for Settings {
@@ -67,27 +81,20 @@ impl TryFrom<Written> for Settings {
                     .to_owned(),
             );
         }
-        let methods = written
-            .allow_methods
-            .unwrap_or_else(|| ["GET", "HEAD", "POST"].map(str::to_owned).to_vec());
-        for method in &methods {
+        for method in &written.allow_methods {
             // A token (RFC 9110, 9.1), and not the wildcard.
             let is_method = HeaderName::new(method).is_some() && method != "*";
             if !is_method || method.bytes().any(|byte| byte.is_ascii_lowercase()) {
                 return Err(format!("{method:?} is no method; methods are upper-case"));
             }
         }
-        let max_age = written.max_age.unwrap_or(600);
-        if max_age > 86_400 {
-            return Err("`max-age` is 0 to 86400".to_owned());
-        }
         Ok(Self {
             origins,
-            methods,
+            methods: written.allow_methods,
             headers: written.allow_headers,
             exposed: written.expose_headers,
             credentials: written.allow_credentials,
-            max_age,
+            max_age: written.max_age,
         })
     }
 }

@@ -6,38 +6,24 @@
 
 #![forbid(unsafe_code)]
 
-use keyward_policy::{Decision, Exchange, Network, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Network, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Written")]
+#[settings(check = has_rules)]
+#[derive(Debug)]
 pub struct Settings {
-    /// Who may not pass, whatever `allow` says.
-    deny: Vec<Network>,
-    /// Who may pass; none: everyone else.
-    allow: Option<Vec<Network>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
+    /// Addresses and ranges that may not pass, whatever `allow` says: 192.0.2.7,
+    /// 2001:db8::/32.
     deny: Option<Vec<Network>>,
+    /// Addresses and ranges that may pass. Without it, all but those in `deny` may.
     allow: Option<Vec<Network>>,
 }
 
-impl TryFrom<Written> for Settings {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        if written.deny.is_none() && written.allow.is_none() {
-            return Err("a filter without rules lets everyone pass: set `deny`, `allow` or both");
-        }
-        Ok(Self {
-            deny: written.deny.unwrap_or_default(),
-            allow: written.allow,
-        })
+fn has_rules(settings: &Settings) -> Result<(), &'static str> {
+    if settings.deny.is_none() && settings.allow.is_none() {
+        return Err("a filter without rules lets everyone pass: set `deny`, `allow` or both");
     }
+    Ok(())
 }
 
 /// Answers 403 to a client that may not pass.
@@ -47,7 +33,7 @@ impl TryFrom<Written> for Settings {
 pub fn decide(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
     let client = exchange.client_ip()?;
     let is_in = |networks: &Vec<Network>| networks.iter().any(|network| network.contains(client));
-    if is_in(&settings.deny) || !settings.allow.as_ref().is_none_or(is_in) {
+    if settings.deny.as_ref().is_some_and(is_in) || !settings.allow.as_ref().is_none_or(is_in) {
         return exchange.reject(
             Problem::new(403, "Forbidden").detail("This address may not use this interface."),
         );

@@ -16,93 +16,63 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
-use keyward_policy::{Decision, Exchange, Failure, Level, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, Failure, Level, Problem, Verdict, policy, settings};
 
 /// The variable that carries the state of the limits from the request to the
 /// response.
 const STATE: &str = "ratelimit";
 
 /// What the operator sets.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Written")]
+#[settings(check = fits_together)]
+#[derive(Debug)]
 pub struct Settings {
+    /// At most `requests` in each window of `seconds`. All of them hold.
+    #[setting(min = 1, max = 4)]
     limits: Vec<Limit>,
+    /// Whose requests are counted together.
+    #[setting(default = "address")]
     by: By,
-    subject_from: String,
-    ipv6_prefix: u8,
+    /// The policy whose variable `subject` says who is calling; without it,
+    /// `require-client-key`. For `by = "subject"`.
+    subject_from: Option<String>,
+    /// The bits of an IPv6 address that count; without it 64, since one customer has
+    /// at least a /64. For `by = "address"`.
+    #[setting(min = 32, max = 128)]
+    ipv6_prefix: Option<u8>,
 }
 
 /// At most `requests` in each window of `seconds`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
+#[derive(Debug)]
 pub struct Limit {
+    /// How many requests.
+    #[setting(min = 1, max = 1_000_000_000)]
     requests: u32,
+    /// How long a window is.
+    #[setting(min = 1, max = 86_400)]
     seconds: u32,
 }
 
 /// Whose requests are counted together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[settings]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// Those of one address.
-    #[default]
+    /// Those of a client's address.
     Address,
-    /// Those of one subject.
+    /// Those of the subject that a policy before this one identified.
     Subject,
     /// All.
     Everyone,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Written {
-    limits: Vec<Limit>,
-    #[serde(default)]
-    by: By,
-    subject_from: Option<String>,
-    ipv6_prefix: Option<u8>,
-}
-
-impl TryFrom<Written> for Settings {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let limits = written.limits;
-        if !(1..=4).contains(&limits.len()) {
-            return Err("`limits` holds one to four limits: [{ requests = 100, seconds = 60 }]");
-        }
-        if limits
-            .iter()
-            .any(|limit| !(1..=1_000_000_000).contains(&limit.requests))
-        {
-            return Err("`requests` is 1 to 1000000000");
-        }
-        if limits
-            .iter()
-            .any(|limit| !(1..=86_400).contains(&limit.seconds))
-        {
-            return Err("`seconds` is 1 to 86400");
-        }
-        if written.subject_from.is_some() && written.by != By::Subject {
-            return Err("`subject-from` is for `by = \"subject\"`");
-        }
-        if written.ipv6_prefix.is_some() && written.by != By::Address {
-            return Err("`ipv6-prefix` is for `by = \"address\"`");
-        }
-        let ipv6_prefix = written.ipv6_prefix.unwrap_or(64);
-        if !(32..=128).contains(&ipv6_prefix) {
-            return Err("`ipv6-prefix` is 32 to 128");
-        }
-        Ok(Self {
-            limits,
-            by: written.by,
-            subject_from: written
-                .subject_from
-                .unwrap_or_else(|| "require-client-key".to_owned()),
-            ipv6_prefix,
-        })
+fn fits_together(settings: &Settings) -> Result<(), &'static str> {
+    if settings.subject_from.is_some() && settings.by != By::Subject {
+        return Err("`subject-from` is for `by = \"subject\"`");
     }
+    if settings.ipv6_prefix.is_some() && settings.by != By::Address {
+        return Err("`ipv6-prefix` is for `by = \"address\"`");
+    }
+    Ok(())
 }
 
 /// Counts the request, and answers 429 where it is one too many.
@@ -226,13 +196,14 @@ fn who(settings: &Settings, exchange: &Exchange<'_>) -> Result<String, Failure> 
         By::Address => Ok(match exchange.client_ip()? {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => {
-                let shift = u32::from(128_u8.saturating_sub(settings.ipv6_prefix));
+                let shift = u32::from(128_u8.saturating_sub(settings.ipv6_prefix.unwrap_or(64)));
                 let bits = address.to_bits() >> shift << shift;
                 Ipv6Addr::from_bits(bits).to_string()
             }
         }),
         By::Subject => {
-            let subject = exchange.variable_of(&settings.subject_from, "subject");
+            let from = settings.subject_from.as_deref();
+            let subject = exchange.variable_of(from.unwrap_or("require-client-key"), "subject");
             let Some(subject) = subject.and_then(|subject| String::from_utf8(subject).ok()) else {
                 exchange.log(
                     Level::Error,

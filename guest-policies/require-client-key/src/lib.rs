@@ -6,26 +6,18 @@
 
 #![forbid(unsafe_code)]
 
-use keyward_policy::{Decision, Exchange, HeaderName, Problem, Verdict, policy};
-use serde::Deserialize;
+use keyward_policy::{Decision, Exchange, HeaderName, Problem, Verdict, policy, settings};
 
 /// What the operator sets.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[settings]
+#[derive(Debug)]
 pub struct Settings {
     /// The grant's alias for the client keys.
+    #[setting(default = "consumers")]
     pub alias: String,
-    /// A header in which the backend is told who is calling.
+    /// A header in which the backend is told who is calling. What the client sent in
+    /// it is replaced.
     pub subject_header: Option<HeaderName>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            alias: "consumers".to_owned(),
-            subject_header: None,
-        }
-    }
 }
 
 /// Finds out who is calling; answers 401 where nobody is.

@@ -69,7 +69,7 @@ pub use component::*;
 ///
 /// ```
 /// # use keyward_policy::{Decision, ErrorSource, Exchange, Verdict, policy};
-/// # #[derive(serde::Deserialize)]
+/// # #[keyward_policy::settings]
 /// # struct Settings {}
 /// # fn on_request(_: &Settings, _: &Exchange) -> Decision { Ok(Verdict::Proceed) }
 /// # fn on_response(_: &Settings, _: &Exchange) -> Decision { Ok(Verdict::Proceed) }
@@ -83,11 +83,10 @@ pub use component::*;
 /// # fn main() {}
 /// ```
 ///
-/// `settings`, if there is one, comes first: a type that implements
-/// `serde::Deserialize`. A mistake in the settings stops the policy from being
-/// loaded, and its text is shown to the operator, so reject what is unknown
-/// (`#[serde(deny_unknown_fields)]`) and check values while reading them
-/// (`#[serde(try_from = "…")]`).
+/// `settings`, if there is one, comes first: a type with the attribute
+/// [`settings`](macro@crate::settings). A mistake in the settings stops the policy
+/// from being loaded, and its text is shown to the operator. (Any type that
+/// implements `serde::Deserialize` does as well, without a schema.)
 ///
 /// Then one or more of the phases `inbound`, `backend`, `outbound` and
 /// `on_error`, in any order. Each names a function `fn(&Settings, &Exchange) ->
@@ -102,6 +101,17 @@ macro_rules! policy {
 
             #[cfg(target_arch = "wasm32")]
             static SETTINGS: ::std::sync::OnceLock<$settings> = ::std::sync::OnceLock::new();
+
+            // A section of the module, which goes into the manifest.
+            #[cfg(target_arch = "wasm32")]
+            const SCHEMA: ::core::option::Option<$crate::Schema> = {
+                use $crate::__settings::NoSchema as _;
+                <$crate::__settings::Of<$settings>>::SCHEMA
+            };
+            #[cfg(target_arch = "wasm32")]
+            #[unsafe(link_section = "keyward:settings")]
+            static SECTION: [u8; $crate::__settings::length(SCHEMA)] =
+                $crate::__settings::written(SCHEMA);
 
             #[cfg(target_arch = "wasm32")]
             impl $crate::__glue::bindings::configured::exports::keyward::policy::configuration::Guest
@@ -128,6 +138,12 @@ macro_rules! policy {
 
             $($crate::__phase!($phase, [], $decide);)+
         };
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "a policy is written `policy! { settings: Settings, inbound: decide }`: first the type \
+             of its settings, if it has any, then one or more phases, each with its function"
+        );
     };
 }
 

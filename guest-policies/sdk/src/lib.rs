@@ -5,20 +5,14 @@
 //! never *have* them.
 //!
 //! ```
-//! use keyward_policy::{Decision, Exchange, Verdict, policy};
-//! use serde::Deserialize;
+//! use keyward_policy::{Decision, Exchange, Verdict, policy, settings};
 //!
 //! /// What the operator sets.
-//! #[derive(Deserialize)]
-//! #[serde(deny_unknown_fields, default)]
+//! #[settings]
 //! struct Settings {
+//!     /// The grant's alias for the key.
+//!     #[setting(default = "backend")]
 //!     alias: String,
-//! }
-//!
-//! impl Default for Settings {
-//!     fn default() -> Self {
-//!         Self { alias: "backend".to_owned() }
-//!     }
 //! }
 //!
 //! /// Has the host write the backend's key into the request.
@@ -36,7 +30,7 @@
 //!
 //! The crate is a `cdylib` (and an `rlib`, for its tests), built for
 //! `wasm32-unknown-unknown` and made into a component; its manifest stands under
-//! `[package.metadata.keyward]` in its `Cargo.toml`. `cargo xtask guests` does
+//! `[package.metadata.keyward]` in its `Cargo.toml`. `keyward policy build` does
 //! all of it.
 //!
 //! # Tests
@@ -75,6 +69,9 @@
 
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 
+// What `settings` makes names the crate as policies do.
+extern crate self as keyward_policy;
+
 #[cfg(all(target_arch = "wasm32", feature = "arena"))]
 mod arena;
 #[cfg(target_arch = "wasm32")]
@@ -88,6 +85,7 @@ mod header;
 mod host;
 mod network;
 mod problem;
+mod schema;
 mod secrets;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
@@ -101,7 +99,73 @@ pub use failure::Failure;
 pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;
+pub use schema::{Field, Schema, Setting};
 pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+
+/// Makes a struct, or an enum of names, something that operators set.
+///
+/// ```
+/// use keyward_policy::{HeaderName, settings, testing};
+///
+/// /// What the operator sets.
+/// #[settings(check = has_a_place)]
+/// struct Settings {
+///     /// How often at most.
+///     #[setting(default = 3, min = 1, max = 100)]
+///     times: u32,
+///     /// What to do then.
+///     #[setting(default = "turn-away")]
+///     then: Then,
+///     /// A header that tells how often.
+///     header: Option<HeaderName>,
+///     /// A variable that tells how often.
+///     variable: Option<String>,
+/// }
+///
+/// /// What to do.
+/// #[settings]
+/// enum Then {
+///     /// Answer 429.
+///     TurnAway,
+///     /// Write a line into the log.
+///     Log,
+/// }
+///
+/// fn has_a_place(settings: &Settings) -> Result<(), &'static str> {
+///     match (&settings.header, &settings.variable) {
+///         (None, None) => Err("set `header`, `variable` or both"),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// let settings: Settings = testing::settings(r#"{"header": "x-times"}"#).unwrap();
+/// assert_eq!(settings.times, 3);
+/// let refused = testing::settings::<Settings>(r#"{"times": 0}"#).err();
+/// assert_eq!(refused.as_deref(), Some("`times` is 1 to 100"));
+/// ```
+///
+/// Operators write names in kebab-case (`allow_origins` is `allow-origins`), and a
+/// name that does not exist is a mistake. What a setting means is its documentation
+/// comment: it stands in the schema that `keyward policy inspect` shows.
+///
+/// A setting is of a type that implements [`Setting`]: `bool`, `String`, whole
+/// numbers, `f64`, `IpAddr`, [`Network`], [`HeaderName`], [`HeaderValue`], another
+/// type with this attribute, and `Vec`, `BTreeMap<String, _>` and `Option` of these.
+/// One that is no `Option` and has no default has to be there. `min` and `max` bound
+/// a number, the items of a list or the characters of a text. Where every setting
+/// has a default, the type implements `Default`.
+///
+/// `check` names a function `fn(&Settings) -> Result<(), impl Display>` for what
+/// concerns several settings; its words are shown to the operator.
+pub use keyward_policy_macros::settings;
+
+/// What the attribute [`macro@settings`] is made of. Not for policies to call.
+#[doc(hidden)]
+pub mod __settings {
+    pub use serde::{self, Deserialize};
+
+    pub use crate::schema::{Field, NoSchema, Of, Schema, Setting, length, text, within, written};
+}
 
 /// What the macro [`policy!`] is made of. Not for policies to call.
 #[doc(hidden)]

@@ -20,6 +20,12 @@ pub fn settings<'de, S: Deserialize<'de>>(text: &'de str) -> Result<S, String> {
     crate::settings::read(text)
 }
 
+/// The schema of a setting, as it stands in the manifest.
+#[must_use]
+pub fn schema<S: crate::Setting>() -> String {
+    crate::schema::text_of::<S>()
+}
+
 /// One exchange, as a test describes it.
 ///
 /// ```

@@ -6,14 +6,18 @@
 
 #![forbid(unsafe_code)]
 
-use keyward_policy::{Decision, Exchange, HeaderName, HeaderValue, Message, Verdict, policy};
+use keyward_policy::{
+    Decision, Exchange, HeaderName, HeaderValue, Message, Schema, Setting, Verdict, policy,
+    settings,
+};
 use serde::Deserialize;
 
 /// What the operator sets.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
+#[derive(Debug)]
 pub struct Settings {
-    /// What to do, in this order.
+    /// What to do, in this order: to the request in the inbound and backend phases, to
+    /// the response in the outbound and on-error phases.
     pub headers: Vec<Header>,
 }
 
@@ -27,11 +31,10 @@ pub struct Header {
 }
 
 /// What to do where a header of that name may exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[settings]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Put the values in place of what is there.
-    #[default]
     Override,
     /// Put the values only if there is none.
     Skip,
@@ -41,14 +44,20 @@ pub enum Action {
     Delete,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[settings]
 struct Written {
+    /// The header's name.
     name: HeaderName,
-    #[serde(default)]
+    /// What to do.
+    #[setting(default = "override")]
     action: Action,
-    #[serde(default)]
+    /// The values: none for `delete`, else one or more.
+    #[setting(default = [])]
     values: Vec<HeaderValue>,
+}
+
+impl Setting for Header {
+    const SCHEMA: Schema = Written::SCHEMA;
 }
 
 impl TryFrom<Written> for Header {

@@ -10,7 +10,7 @@
 //! | `custom` | as set | the body, or `SECONDS.BODY` |
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use keyward_policy::{HeaderName, Message};
+use keyward_policy::{HeaderName, Message, Schema, Setting, settings};
 use serde::Deserialize;
 
 /// Signatures of one request that are looked at: a sender that rotates its key
@@ -48,30 +48,34 @@ pub enum Scheme {
 }
 
 /// Another sender's way.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[settings]
+#[derive(Debug)]
 pub struct Custom {
+    /// The header with the signature.
     signature_header: HeaderName,
-    #[serde(default)]
+    /// What stands before the signature: "sha256=".
+    #[setting(default = "")]
     prefix: String,
-    #[serde(default)]
+    /// How the signature is written.
+    #[setting(default = "hex")]
     encoding: Encoding,
+    /// The header with the sender's time, in seconds since 1970. It is signed, followed
+    /// by a full stop, before the body.
     time_header: Option<HeaderName>,
 }
 
 /// How a signature is written.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[settings]
+#[derive(Clone, Copy, Debug)]
 pub enum Encoding {
     /// Hexadecimal, in either case.
-    #[default]
     Hex,
     /// Base64 (RFC 4648, section 4), padded.
     Base64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[settings]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     Github,
     Stripe,
@@ -81,14 +85,26 @@ enum Name {
     Custom,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[settings]
 struct Written {
+    /// How the sender signs.
     scheme: Name,
-    alias: Option<String>,
+    /// The grant's alias for the key.
+    #[setting(default = "webhook-key")]
+    alias: String,
+    /// By how many seconds the sender's time may differ; without it, by 300. For
+    /// schemes with a time.
+    #[setting(min = 1, max = 3600)]
     tolerance: Option<u32>,
+    /// Whether a signature is accepted only once, on this node; without it, it is. For
+    /// schemes with a time.
     refuse_replays: Option<bool>,
+    /// The sender's way, for `scheme = "custom"`.
     custom: Option<Custom>,
+}
+
+impl Setting for Settings {
+    const SCHEMA: Schema = Written::SCHEMA;
 }
 
 impl TryFrom<Written> for Settings {
@@ -112,14 +128,10 @@ impl TryFrom<Written> for Settings {
                 "this sender signs no time, so `tolerance` and `refuse-replays` can't be kept",
             );
         }
-        let tolerance = written.tolerance.unwrap_or(300);
-        if !(1..=3600).contains(&tolerance) {
-            return Err("`tolerance` is 1 to 3600 seconds");
-        }
         Ok(Self {
             scheme,
-            alias: written.alias.unwrap_or_else(|| "webhook-key".to_owned()),
-            tolerance,
+            alias: written.alias,
+            tolerance: written.tolerance.unwrap_or(300),
             refuse_replays: written.refuse_replays.unwrap_or(true),
         })
     }

@@ -7,8 +7,16 @@
 //! grants, the permits and the egress are the real ones, TLS and HTTP included. There
 //! are no sockets, and no files but those that a suite names. Time passes only where a
 //! suite says so.
+//!
+//! In a test of cargo's:
+//!
+//! ```no_run
+//! keyward_testkit::check("attach-api-key.test.toml");
+//! ```
 #![forbid(unsafe_code)]
 
+mod backend;
+mod expect;
 pub mod hostile;
 pub mod leak;
 pub mod property;
@@ -17,6 +25,7 @@ pub mod report;
 pub mod run;
 pub mod snapshot;
 pub mod suite;
+mod world;
 
-pub use run::{Listener, Options};
+pub use run::{Listener, Options, check, run};
 pub use suite::{Suite, SuiteErrors};

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{guests, metadata, servers, setup, steps, workspace};
+use keyward_component::{Profile, TARGET};
+
+use crate::{guests, servers, setup, steps, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -109,22 +111,11 @@ fn lint() -> Result<()> {
         "--",
         "-Dwarnings",
     ]));
-    steps::doing(format_args!("lints of the guests for {}", workspace::WASM));
-    let mut cargo = workspace::cargo();
-    cargo
-        .args([
-            "clippy",
-            "--package=keyward-policy",
-            "--profile=guest",
-            "--target",
-            workspace::WASM,
-        ])
-        .arg("--target-dir")
-        .arg(workspace::guests_target())
-        .env("CARGO_ENCODED_RUSTFLAGS", guests::rust_flags()?);
-    for guest in metadata::guests()? {
-        cargo.args(["--package", &guest.package]);
-    }
+    steps::doing(format_args!("lints of the guests for {TARGET}"));
+    let project = guests::project()?;
+    let all: Vec<_> = project.policies.iter().collect();
+    let mut cargo = project.cargo("clippy", &all, Profile::Release)?;
+    cargo.arg("--package=keyward-policy");
     let guests = steps::run(cargo.args(["--", "-Dwarnings"]));
     host.and(guests)
 }

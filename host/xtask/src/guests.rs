@@ -1,19 +1,14 @@
 //! `cargo xtask guests`: builds the policies.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use keyward_component::{Component, Policy, Profile, Project, TARGET, encode, write};
 
-use crate::component::{self, Built};
-use crate::metadata::{self, Guest};
 use crate::{setup, steps, workspace};
 
-/// The stack of a policy, in bytes. It lies first in memory, so that running out
-/// of it traps instead of overwriting data.
-const STACK_BYTES: u32 = 16 * 1024;
 /// Less arena than this and most calls would have to grow the memory.
 const LEAST_ARENA_BYTES: u64 = 8 * 1024;
 
@@ -24,28 +19,55 @@ pub(crate) struct Options {
     policies: Vec<String>,
 }
 
-/// Flags for everything that is compiled for the guests' target.
-///
-/// A component is known by its digest, which must not depend on where it was
-/// built; and where that was is nobody's business.
-pub(crate) fn rust_flags() -> Result<String> {
-    let mut flags = workspace::remapped_paths()?;
-    flags.push(format!("-Clink-arg=-zstack-size={STACK_BYTES}"));
-    // The separator of CARGO_ENCODED_RUSTFLAGS.
-    Ok(flags.join("\x1f"))
-}
-
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::target::ensure(setup::Origin::Any)?;
     build(&options.policies)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// All guests of the workspace, by name.
+///
+/// Errors: a guest's `Cargo.toml` is not as it must be; the error says where.
+pub(crate) fn project() -> Result<Project> {
+    let root = workspace::root();
+    let mut project = Project::of(&root)?;
+    for guest in &mut project.policies {
+        let folder = guest.folder.file_name().unwrap_or_default();
+        let folder = folder.to_string_lossy().into_owned();
+        // Hostile guests are called by their folder: `loop` can't be a crate's name.
+        if is_hostile(&guest.folder) {
+            guest.manifest.name = folder;
+        } else if guest.folder.starts_with(root.join("guest-policies"))
+            && guest.example.is_none()
+            && folder != guest.manifest.name
+        {
+            let name = &guest.manifest.name;
+            bail!("the folder `{folder}` and the crate `{name}` must share their name");
+        }
+    }
+    Ok(project)
+}
+
+fn is_hostile(folder: &Path) -> bool {
+    folder.starts_with(workspace::root().join("tests"))
+}
+
+/// Where a guest's component goes, within `target/policies`.
+fn output(guest: &Policy) -> PathBuf {
+    let file = PathBuf::from(format!("{}.wasm", guest.manifest.name));
+    if is_hostile(&guest.folder) {
+        Path::new("hostile").join(file)
+    } else {
+        file
+    }
+}
+
 /// Builds the named policies, or all.
 ///
 /// Errors: a name that no policy has; a policy that can't be built.
 pub(crate) fn build(names: &[String]) -> Result<()> {
-    let mut guests = metadata::guests()?;
+    let project = project()?;
+    let mut guests: Vec<&Policy> = project.policies.iter().collect();
     for name in names {
         if !guests.iter().any(|guest| guest.manifest.name == *name) {
             let known: Vec<_> = guests
@@ -62,34 +84,13 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
         guests.retain(|guest| names.contains(&guest.manifest.name));
     }
     steps::doing(format_args!(
-        "building {} policies for {}",
-        guests.len(),
-        workspace::WASM
+        "building {} policies for {TARGET}",
+        guests.len()
     ));
-    let mut cargo = workspace::cargo();
-    cargo
-        .args([
-            "build",
-            "--quiet",
-            "--profile=guest",
-            "--target",
-            workspace::WASM,
-            "--target-dir",
-        ])
-        .arg(workspace::guests_target())
-        // Set whole, so that flags meant for the host do not reach the guests.
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?);
-    for guest in &guests {
-        cargo.args(["--package", &guest.package]);
-    }
-    steps::run(&mut cargo)?;
-
-    let modules = workspace::guests_target()
-        .join(workspace::WASM)
-        .join("guest");
-    for guest in &guests {
+    let modules = project.compile(&guests, Profile::Release)?;
+    for (guest, module) in guests.iter().zip(modules) {
         let built =
-            finish(guest, &modules).with_context(|| format!("policy `{}`", guest.manifest.name))?;
+            finish(guest, &module).with_context(|| format!("policy `{}`", guest.manifest.name))?;
         report(guest, &built);
     }
     steps::done(format_args!(
@@ -99,43 +100,18 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn finish(guest: &Guest, modules: &Path) -> Result<Built> {
-    let module = modules.join(&guest.artifact).with_extension("wasm");
-    let module = fs::read(&module).with_context(|| format!("can't read {}", shown(&module)))?;
-    let manifest = serde_json::to_vec(&guest.manifest)?;
-    let built = component::build(&module, &manifest)?;
-    write(&workspace::policies().join(&guest.output), &built.bytes)?;
+fn finish(guest: &Policy, module: &Path) -> Result<Component> {
+    let module = fs::read(module).with_context(|| format!("can't read {}", shown(module)))?;
+    let built = encode(&module, &guest.manifest)?;
+    let path = workspace::policies().join(output(guest));
+    write(&path, &built.bytes).with_context(|| format!("can't write {}", shown(&path)))?;
     Ok(built)
 }
 
-/// Replaces a file as a whole, and not at all if it holds the same: a running
-/// host never reads half a component, and nothing that watches it starts for
-/// nothing.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    let folder = path.parent().context("a file in a folder")?;
-    let cant = || format!("can't write {}", shown(path));
-    fs::create_dir_all(folder).with_context(cant)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(cant)?;
-    file.write_all(bytes).with_context(cant)?;
-    // A temporary file is its owner's alone; a component is for everyone.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))
-            .with_context(cant)?;
-    }
-    file.persist(path).with_context(cant)?;
-    Ok(())
-}
-
-fn report(guest: &Guest, built: &Built) {
+fn report(guest: &Policy, built: &Component) {
     steps::note(format_args!(
         "{:<26} {:>7} B  {}",
-        guest.output.with_extension("").display(),
+        output(guest).with_extension("").display(),
         built.bytes.len(),
         built.exports.join(" "),
     ));
@@ -145,10 +121,7 @@ fn report(guest: &Guest, built: &Built) {
         built.imports.join(" "),
         built.memory.total / 1024,
         kib(built.memory.stack),
-        kib(built
-            .memory
-            .total
-            .saturating_sub(built.memory.stack + built.memory.arena)),
+        kib(built.memory.data()),
         kib(built.memory.arena),
     ));
     if built.memory.arena < LEAST_ARENA_BYTES {

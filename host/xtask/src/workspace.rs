@@ -80,24 +80,3 @@ pub(crate) fn compiler(field: &str) -> Result<String> {
         .map(|(_, value)| value.to_owned())
         .with_context(|| format!("rustc does not say its {field}"))
 }
-
-/// Flags that make the places where things are built the same everywhere: those
-/// of the compiler's release, of cargo and of the workspace.
-pub(crate) fn remapped_paths() -> Result<Vec<String>> {
-    let library = sysroot()?.join(LIBRARY);
-    let mut flags = vec![
-        format!("--remap-path-prefix={}=", root().display()),
-        format!(
-            "--remap-path-prefix={}=/rustc/{}/library",
-            library.display(),
-            compiler("commit-hash")?
-        ),
-    ];
-    let home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
-    if let Some(home) = home {
-        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
-    }
-    Ok(flags)
-}

@@ -1,18 +1,35 @@
 //! Runs suites.
 
+mod exchange;
 mod observed;
+mod observer;
+mod timeline;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use crate::report::{CaseReport, SuiteReport};
+use crate::expect::{self, Looking};
+use crate::hostile::{Replay, Replays, replaced};
+use crate::leak::judge;
+use crate::property::{self, Property, Tried};
+use crate::report::{
+    CaseReport, Finding, Position, Report, StepReport, Style, SuiteReport, pretty,
+};
 use crate::suite::{Case, Suite};
+use crate::world::Prepared;
 
+use exchange::Still;
+pub(crate) use exchange::not_signed;
 pub use observed::{
     Attached, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
-    ObservedVariable,
+    ObservedVariable, Redactor,
 };
 
 /// How suites are run.
+#[non_exhaustive]
 pub struct Options {
     /// Which cases run, by the suite's name and the case's; the others are skipped.
     pub select: Box<dyn Fn(&str, &str) -> bool + Send + Sync>,
@@ -20,6 +37,15 @@ pub struct Options {
     pub jobs: NonZeroUsize,
     /// Whether nothing is begun any more after a case that failed.
     pub fail_fast: bool,
+    /// How thoroughly cases are run again with backends that return what they get.
+    pub replay: Replay,
+    /// What is tried by chance, in place of what suites say.
+    pub property: Option<Property>,
+    /// How often each case runs; the report is of the last time, the listener hears of
+    /// each.
+    pub rounds: NonZeroUsize,
+    /// Whether guests' memories are searched. It makes guests slower.
+    pub memories: bool,
 }
 
 impl Default for Options {
@@ -28,6 +54,24 @@ impl Default for Options {
             select: Box::new(|_, _| true),
             jobs: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             fail_fast: false,
+            replay: Replay::default(),
+            property: None,
+            rounds: NonZeroUsize::MIN,
+            memories: true,
+        }
+    }
+}
+
+impl Options {
+    /// For measuring: each case so often, one by one, with nothing on the way that
+    /// makes policies slower than they are when they serve.
+    pub fn benchmark(rounds: NonZeroUsize) -> Self {
+        Self {
+            jobs: NonZeroUsize::MIN,
+            replay: Replay::Off,
+            rounds,
+            memories: false,
+            ..Self::default()
         }
     }
 }
@@ -59,3 +103,295 @@ pub trait Listener: Send {
 
 /// Hears nothing.
 impl Listener for () {}
+
+/// Runs suites and reports what they showed, in their order. Blocks; must not be called
+/// within a runtime.
+///
+/// A suite of which nothing can run, because its policy does not load, say, has the
+/// reason in its report.
+pub fn run(suites: &[Suite], options: &Options, listener: &mut dyn Listener) -> Report {
+    let began = Instant::now();
+    let running = Running {
+        options,
+        listener: Mutex::new(listener),
+        over: AtomicBool::new(false),
+    };
+    let jobs = options.jobs.get();
+    // Loading a policy takes the most, so suites are what threads share; a single one
+    // they share by cases.
+    let across = jobs.min(suites.len()).max(1);
+    let within = if suites.len() == 1 { jobs } else { 1 };
+    let next = AtomicUsize::new(0);
+    let reports: Mutex<Vec<Option<SuiteReport>>> = Mutex::new(vec![None; suites.len()]);
+    let work = || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(suite) = suites.get(place) else {
+                break;
+            };
+            let report = running.suite(suite, within);
+            let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(free) = reports.get_mut(place) {
+                *free = Some(report);
+            }
+        }
+    };
+    if across == 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..across {
+                scope.spawn(work);
+            }
+        });
+    }
+    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Report {
+        suites: reports.into_iter().flatten().collect(),
+        took: began.elapsed(),
+    }
+}
+
+/// Runs a suite's file in a test of cargo's.
+///
+/// # Panics
+///
+/// With the report, if the file can't be read, or anything in it does not hold.
+#[track_caller]
+pub fn check(file: impl AsRef<Path>) {
+    let suite = match Suite::load(&file) {
+        Ok(suite) => suite,
+        Err(errors) => panic!("\n{errors}"),
+    };
+    let report = run(&[suite], &Options::default(), &mut ());
+    if !report.holds() {
+        panic!("\n{}", pretty::report(&report, Style::default()));
+    }
+}
+
+struct Running<'a> {
+    options: &'a Options,
+    listener: Mutex<&'a mut dyn Listener>,
+    /// Nothing more is begun.
+    over: AtomicBool,
+}
+
+impl Running<'_> {
+    fn tell(&self, say: impl FnOnce(&mut dyn Listener)) {
+        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        say(&mut **listener);
+    }
+
+    fn suite(&self, suite: &Suite, jobs: usize) -> SuiteReport {
+        let began = Instant::now();
+        let selected: Vec<&Case> = suite
+            .cases
+            .iter()
+            .filter(|case| (self.options.select)(&suite.name, &case.name))
+            .collect();
+        self.tell(|listener| listener.suite_began(suite, selected.len()));
+        let mut report = SuiteReport {
+            file: suite.file.clone(),
+            name: suite.name.clone(),
+            ..SuiteReport::default()
+        };
+        let property = self.options.property.or(suite.property);
+        if selected.is_empty() || self.over.load(Ordering::Relaxed) {
+            report.cases = suite
+                .cases
+                .iter()
+                .map(|case| skipped(suite, case))
+                .collect();
+        } else {
+            match Prepared::new(suite, self.options.memories) {
+                Ok(prepared) => {
+                    report.cases = self.cases(&prepared, &selected, jobs);
+                    if let Some(property) = property {
+                        report.cases.extend(self.property(&prepared, property));
+                    }
+                }
+                Err(error) => {
+                    report.error = Some(error.0);
+                    self.over
+                        .fetch_or(self.options.fail_fast, Ordering::Relaxed);
+                }
+            }
+        }
+        report.took = began.elapsed();
+        self.tell(|listener| listener.suite_ended(suite, &report));
+        report
+    }
+
+    fn cases(&self, prepared: &Prepared<'_>, selected: &[&Case], jobs: usize) -> Vec<CaseReport> {
+        let suite = prepared.suite;
+        let replays = Replays::default();
+        let next = AtomicUsize::new(0);
+        let mut reports: Vec<CaseReport> = suite
+            .cases
+            .iter()
+            .map(|case| skipped(suite, case))
+            .collect();
+        let done = Mutex::new(&mut reports);
+        let work = || {
+            let still = Still::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(case) = suite.cases.get(place) else {
+                    break;
+                };
+                let is_selected = selected.iter().any(|one| std::ptr::eq(*one, case));
+                if !is_selected || self.over.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let report = match &still {
+                    Ok(still) => self.case(prepared, still, &replays, case),
+                    Err(error) => {
+                        let words = format!("no runtime: {error}");
+                        impossible(suite, case, &words)
+                    }
+                };
+                if self.options.fail_fast && report.outcome() == crate::report::Outcome::Failed {
+                    self.over.store(true, Ordering::Relaxed);
+                }
+                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(free) = done.get_mut(place) {
+                    *free = report;
+                }
+            }
+        };
+        if jobs == 1 {
+            work();
+        } else {
+            std::thread::scope(|scope| {
+                for _ in 0..jobs {
+                    scope.spawn(work);
+                }
+            });
+        }
+        drop(done);
+        reports
+    }
+
+    fn case(
+        &self,
+        prepared: &Prepared<'_>,
+        still: &Still,
+        replays: &Replays,
+        case: &Case,
+    ) -> CaseReport {
+        let mut report = CaseReport::default();
+        for _ in 0..self.options.rounds.get() {
+            report = self.round(prepared, still, replays, case);
+        }
+        report
+    }
+
+    fn round(
+        &self,
+        prepared: &Prepared<'_>,
+        still: &Still,
+        replays: &Replays,
+        case: &Case,
+    ) -> CaseReport {
+        let began = Instant::now();
+        let suite = prepared.suite;
+        let judged = still.case(prepared, case, None, |observed, world| {
+            let steps = case.steps.iter().zip(&observed.steps);
+            steps
+                .map(|(step, seen)| {
+                    let looking = Looking {
+                        step: seen,
+                        text: &suite.text,
+                        redactor: &observed.redactor,
+                        prepared,
+                        world,
+                    };
+                    expect::judge(&step.expected, &looking)
+                })
+                .collect::<Vec<Vec<Finding>>>()
+        });
+        let (observed, findings) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                let mut report = impossible(suite, case, &error.0);
+                report.took = began.elapsed();
+                let nothing = Observed::default();
+                self.tell(|listener| listener.case_ended(suite, case, &nothing, &mut report));
+                return report;
+            }
+        };
+        let mut report = CaseReport {
+            name: case.name.clone(),
+            at: Some(Position::of(&suite.text, case.span.clone())),
+            ..CaseReport::default()
+        };
+        for ((step, seen), findings) in case.steps.iter().zip(&observed.steps).zip(findings) {
+            let request = format!("{} {}", step.request.method, step.request.path);
+            report.steps.push(StepReport {
+                request: expect::shown(request.as_bytes(), seen, &observed.redactor),
+                status: Some(seen.response.status),
+                findings,
+                timeline: timeline::timeline(seen, &suite.grants, &observed.redactor),
+                took: seen.took,
+            });
+        }
+        let mut leaks = prepared.search.search(&observed);
+        for echo in replays.ways(self.options.replay, &observed) {
+            let hostile = replaced(case, echo);
+            if let Ok((observed, ())) = still.case(prepared, &hostile, Some(echo), |_, _| ()) {
+                let more = prepared.search.search(&observed);
+                // What leaks anyway is said once.
+                let known = |leak: &crate::report::Leak| {
+                    leaks.iter().any(|known| {
+                        (&known.secret, &known.form, &known.sink)
+                            == (&leak.secret, &leak.form, &leak.sink)
+                    })
+                };
+                let new: Vec<_> = more.into_iter().filter(|leak| !known(leak)).collect();
+                leaks.extend(new);
+            }
+        }
+        let (leaks, missed) = judge(&case.leaks, leaks, &suite.text);
+        report.leaks = leaks;
+        report.findings = missed;
+        report.took = began.elapsed();
+        self.tell(|listener| listener.case_ended(suite, case, &observed, &mut report));
+        report
+    }
+
+    fn property(&self, prepared: &Prepared<'_>, property: Property) -> Option<CaseReport> {
+        let still = Still::new().ok()?;
+        let schemas = prepared.schemas();
+        let began = Instant::now();
+        let mut report = property::check(prepared.suite, property, &schemas, |case| {
+            let (observed, ()) = still
+                .case(prepared, case, None, |_, _| ())
+                .map_err(|error| error.0)?;
+            let leaks = prepared.search.search(&observed);
+            let (leaks, _) = judge(&case.leaks, leaks, &prepared.suite.text);
+            Ok(Tried { observed, leaks })
+        });
+        report.took = began.elapsed();
+        Some(report)
+    }
+}
+
+fn skipped(suite: &Suite, case: &Case) -> CaseReport {
+    CaseReport {
+        name: case.name.clone(),
+        at: Some(Position::of(&suite.text, case.span.clone())),
+        skipped: true,
+        ..CaseReport::default()
+    }
+}
+
+/// A case that could not be run.
+fn impossible(suite: &Suite, case: &Case, why: &str) -> CaseReport {
+    let at = Some(Position::of(&suite.text, case.span.clone()));
+    CaseReport {
+        name: case.name.clone(),
+        at: at.clone(),
+        findings: vec![Finding::new("case", "it can run", why).at(at)],
+        ..CaseReport::default()
+    }
+}

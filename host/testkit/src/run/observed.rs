@@ -27,7 +27,7 @@ impl Observed {
     /// Bytes that came to light, as a report or a file may hold them: each value
     /// replaced by `{{secret NAME}}`.
     pub fn redact(&self, bytes: &[u8]) -> Vec<u8> {
-        (self.redactor.0)(bytes)
+        self.redactor.redact(bytes)
     }
 }
 
@@ -39,6 +39,11 @@ impl Redactor {
     /// `redact` gives bytes back with each value replaced.
     pub fn new(redact: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
+    }
+
+    /// The bytes, each value replaced.
+    pub fn redact(&self, bytes: &[u8]) -> Vec<u8> {
+        (self.0)(bytes)
     }
 }
 
@@ -108,6 +113,9 @@ pub struct ObservedPolicy {
     pub used: Used,
     /// Its calls into the host, in order.
     pub calls: Vec<GuestCall>,
+    /// When each of them began, from the beginning of the exchange, and how long it
+    /// took; real time.
+    pub times: Vec<(Duration, Duration)>,
     /// Its memories after the call.
     pub memories: Vec<Vec<u8>>,
     /// When it began, from the beginning of the exchange; real time.

@@ -8,10 +8,17 @@ mod case;
 mod errors;
 mod expected;
 mod mock;
+mod node;
+mod parse;
+mod parse_case;
+mod parse_mock;
+mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::engine::{Limits, Phase};
@@ -168,3 +175,15 @@ pub const DEFAULT_CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2,
 pub const DEFAULT_HOST: &str = "gateway.example";
 /// When a case begins where it says nothing: 2026-01-01T00:00:00Z, in milliseconds.
 pub const DEFAULT_TIME: i64 = 1_767_225_600_000;
+
+impl Suite {
+    /// Reads a suite's file.
+    ///
+    /// Errors: it can't be read, or everything that is wrong with it.
+    pub fn load(file: impl AsRef<Path>) -> Result<Self, SuiteErrors> {
+        let file = file.as_ref();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| SuiteErrors::unreadable(file, error.kind()))?;
+        Self::parse(file, &text)
+    }
+}

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use keyward_component::Toolchain;
 
 use super::apt;
 use crate::{steps, workspace};
@@ -249,8 +250,9 @@ fn build(work: &Path) -> Result<Vec<PathBuf>> {
     let target = work.join("target");
     // Bitcode lets a policy's link-time optimisation reach into it. Paths are those
     // of the released standard library, and not this machine's.
-    let mut flags = workspace::remapped_paths()?;
-    flags.push("-Cembed-bitcode=yes".to_owned());
+    let root = workspace::root();
+    let mut flags = Toolchain::of(&root).remapped_paths(&root, &[])?;
+    flags.push("-Cembed-bitcode=yes".into());
     steps::run(
         workspace::cargo()
             .current_dir(work)
@@ -265,7 +267,7 @@ fn build(work: &Path) -> Result<Vec<PathBuf>> {
             .arg(&target)
             // A stable compiler builds its own standard library with this only.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f".as_ref()))
             // The toolchain file is out of sight from the temporary folder.
             .envs(env::var_os("RUSTUP_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name))),
     )?;

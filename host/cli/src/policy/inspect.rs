@@ -1,20 +1,19 @@
-//! `keyward policy`: what a policy is, learnt without running it.
+//! `keyward policy inspect`: what a policy is and what it asks for.
 
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
-use keyward::engine::{Inspection, ManifestAsk, Phase};
-use keyward::names::{Alias, ComponentDigest, PolicyName};
+use keyward::engine::{Inspection, Phase};
+use keyward::names::PolicyName;
 use keyward::vault::{Grants, Use};
-use keyward_gateway::config::{Config, PolicySection};
+use keyward_gateway::config::Config;
 use serde_json::{Value, json};
 
-use crate::Common;
+use super::described::Described;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::words::{grant_for, one_line};
-use crate::{grants, place};
+use crate::{Common, grants, place};
 
-const INSPECT: &str = "\
+pub(super) const INSPECT: &str = "\
 Reads the component without running it: its phases, all that it can reach, what its
 manifest asks for, the schema of its settings and its digest. What it asks for and
 is not granted is printed as TOML, ready for grants.toml.
@@ -25,143 +24,7 @@ Examples:
   keyward policy inspect attach-api-key               by its name in keyward.toml
   keyward policy inspect policies/attach-api-key.wasm";
 
-/// What a policy is and what it asks for.
-#[derive(Subcommand)]
-pub(crate) enum Policy {
-    /// Show what a policy is and what it asks for.
-    #[command(after_help = INSPECT)]
-    Inspect {
-        /// A component's file, or a policy's name in the configuration.
-        #[arg(value_name = "FILE|NAME")]
-        policy: PathBuf,
-    },
-}
-
-impl Policy {
-    pub(crate) fn run(self, common: &Common) -> Outcome {
-        let Self::Inspect { policy } = self;
-        inspect(common, &policy)
-    }
-}
-
-/// A component that was read.
-pub(crate) struct Described {
-    pub(crate) name: PolicyName,
-    pub(crate) digest: ComponentDigest,
-    pub(crate) inspection: Inspection,
-}
-
-impl Described {
-    /// Reads and inspects a component.
-    pub(crate) fn read(
-        name: PolicyName,
-        component: &Path,
-        settings: &serde_json::Value,
-    ) -> Result<Self, Failure> {
-        let bytes = std::fs::read(component).map_err(|error| {
-            Failure::io(
-                error,
-                format!("can't read the policy {name} from {}", component.display()),
-            )
-        })?;
-        let mut inspection = keyward::engine::inspect(&bytes).map_err(|reason| {
-            Failure::new(format!(
-                "{} is not a component that can be a policy: {}",
-                component.display(),
-                one_line(&reason)
-            ))
-        })?;
-        inspection.manifest = inspection
-            .manifest
-            .and_then(|manifest| manifest.with_settings(settings));
-        Ok(Self {
-            name,
-            digest: keyward::vault::digest_component(&bytes),
-            inspection,
-        })
-    }
-
-    /// Reads and inspects the component of a configured policy. Settings that hold
-    /// named values nobody has looked up are not applied.
-    pub(crate) fn of(policy: &PolicySection) -> Result<Self, Failure> {
-        let settings = match policy.unresolved {
-            true => &Value::Null,
-            false => &policy.settings,
-        };
-        Self::read(policy.name.clone(), &policy.component, settings)
-    }
-
-    /// The same, with its secret named values as the aliases that the grants give
-    /// them.
-    pub(crate) fn bound(
-        config: &Config,
-        policy: &PolicySection,
-        grants: &Grants,
-    ) -> Result<Self, Failure> {
-        let described = Self::of(policy)?;
-        if policy.secret_settings.is_empty() {
-            return Ok(described);
-        }
-        let settings = config
-            .bind(policy, &described.digest, described.asks(), grants)
-            .map_err(|errors| Failure {
-                exit: Exit::Findings,
-                ..Failure::new(errors)
-            })?;
-        Self::read(policy.name.clone(), &policy.component, &settings)
-    }
-
-    fn asks(&self) -> &[ManifestAsk] {
-        self.inspection
-            .manifest
-            .as_ref()
-            .map(|manifest| manifest.asks.as_slice())
-            .unwrap_or_default()
-    }
-
-    /// Whether its manifest asks for that use.
-    pub(crate) fn asks_for(&self, alias: &Alias, use_: Use) -> bool {
-        self.asks()
-            .iter()
-            .any(|ask| ask.alias == *alias && ask.use_ == use_.as_str())
-    }
-
-    /// What it asks for and has no grant for.
-    pub(crate) fn not_granted(&self, grants: &Grants) -> Vec<&ManifestAsk> {
-        let granted = |ask: &&ManifestAsk| {
-            grants.iter().any(|grant| {
-                grant.policy == self.name
-                    && grant.alias == ask.alias
-                    && grant.use_().as_str() == ask.use_
-                    && grant.is_for(&self.digest)
-            })
-        };
-        self.asks().iter().filter(|ask| !granted(ask)).collect()
-    }
-
-    /// Why the gateway would refuse it.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for import in &self.inspection.forbidden_imports {
-            problems.push(format!(
-                "it imports {}, which no policy can have",
-                one_line(import)
-            ));
-        }
-        if let Some(shape) = self.inspection.shape {
-            problems.push(format!("it {shape}"));
-        }
-        if self.inspection.phases.is_empty() {
-            problems.push("it exports no phase: inbound, backend, outbound or on-error".to_owned());
-        }
-        if let Err(error) = &self.inspection.manifest {
-            problems.push(one_line(&error.to_string()));
-        }
-        problems
-    }
-}
-
-fn inspect(common: &Common, policy: &Path) -> Outcome {
+pub(super) fn inspect(common: &Common, policy: &Path) -> Outcome {
     let output = common.output();
     // A component can be looked at where there is no gateway.
     let config = match (common.config(), place::find(None)) {
@@ -355,7 +218,7 @@ fn interface(import: &str) -> &str {
         .unwrap_or(import)
 }
 
-fn list<'a>(items: impl Iterator<Item = &'a str>, none: &str) -> String {
+pub(super) fn list<'a>(items: impl Iterator<Item = &'a str>, none: &str) -> String {
     let items: Vec<String> = items.map(one_line).collect();
     if items.is_empty() {
         none.to_owned()

@@ -1,0 +1,38 @@
+//! `keyward policy`: from an idea to a component, and what a component is.
+
+mod build;
+mod described;
+mod inspect;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+pub(crate) use described::Described;
+
+use crate::Common;
+use crate::exit::Outcome;
+
+/// Write policies, and see what they are and ask for.
+#[derive(Subcommand)]
+pub(crate) enum Policy {
+    /// Build a policy's component.
+    #[command(after_help = build::HELP)]
+    Build(build::Build),
+    /// Show what a policy is and what it asks for.
+    #[command(after_help = inspect::INSPECT)]
+    Inspect {
+        /// A component's file, or a policy's name in the configuration.
+        #[arg(value_name = "FILE|NAME")]
+        policy: PathBuf,
+    },
+}
+
+impl Policy {
+    pub(crate) fn run(self, common: &Common) -> Outcome {
+        match self {
+            Self::Build(build) => build.run(common),
+            Self::Inspect { policy } => inspect::inspect(common, &policy),
+        }
+    }
+}

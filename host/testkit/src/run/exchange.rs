@@ -1,0 +1,352 @@
+//! Runs the requests of a case, one after the other, in a world of its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Uri};
+use http_body_util::BodyExt as _;
+use keyward::egress::full;
+use keyward::engine::{ClientTls, Observer};
+use keyward::names::ExchangeId;
+use keyward::vault::{ClientCertificate, KeyPlace, Terms, new_exchange_id};
+use keyward::{Client, Failure, authority_of, forward, is_unambiguous};
+use tokio::runtime::Runtime;
+
+use super::observed::{Attached, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
+use super::observer::Watching;
+use crate::hostile::Echo;
+use crate::suite::{Case, Request, SignatureExpected};
+use crate::world::{NotPrepared, Prepared, World};
+
+/// A thread's runtime, whose time stands still until it is moved.
+pub(crate) struct Still {
+    runtime: Runtime,
+    /// While something blocks, tokio doesn't move its clock by itself; dropped, it ends.
+    _hold: std::sync::mpsc::Sender<()>,
+}
+
+impl Still {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()?;
+        let (hold, held) = std::sync::mpsc::channel();
+        runtime.spawn_blocking(move || held.recv().ok());
+        Ok(Self {
+            runtime,
+            _hold: hold,
+        })
+    }
+
+    /// Runs a case, and `judge` on what came to light while its world is there. No
+    /// connection outlives it.
+    pub(crate) fn case<T>(
+        &self,
+        prepared: &Prepared<'_>,
+        case: &Case,
+        echo: Option<Echo>,
+        judge: impl FnOnce(&Observed, &World) -> T,
+    ) -> Result<(Observed, T), NotPrepared> {
+        let watching = Arc::new(Watching::default());
+        self.runtime.block_on(async {
+            let observer = Arc::clone(&watching) as Arc<dyn Observer>;
+            let world = prepared.world(case, observer)?;
+            let mut steps = Vec::with_capacity(case.steps.len());
+            for step in &case.steps {
+                world.clock.pass(step.advance);
+                steps.push(self::step(prepared, case, &world, &watching, &step.request).await);
+            }
+            let search = Arc::clone(&prepared.search);
+            let redact = move |bytes: &[u8]| search.canaries().redact(bytes).into_owned();
+            let observed = Observed {
+                steps,
+                echo,
+                redactor: Redactor::new(redact),
+            };
+            let judged = judge(&observed, &world);
+            drop(world);
+            // The ends of its connections notice.
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+            Ok((observed, judged))
+        })
+    }
+}
+
+async fn step(
+    prepared: &Prepared<'_>,
+    case: &Case,
+    world: &World,
+    watching: &Watching,
+    request: &Request,
+) -> ObservedStep {
+    let id = new_exchange_id();
+    let vault = world.keyward.vault();
+    let first_entry = vault.audit().size();
+    let began = Instant::now();
+    watching.begin(began);
+    let since = began.saturating_duration_since(world.backends.began());
+    let written = write(prepared, request);
+    let (response, failure) = match place(request, &written) {
+        Ok(client) => {
+            let keyward = &world.keyward;
+            let forwarded = forward(keyward, &world.pipeline, client, id, written).await;
+            (forwarded.response, forwarded.failure)
+        }
+        Err(failure) => (failure.reply(id), Some(failure)),
+    };
+    let response = read(response).await;
+    let took = began.elapsed();
+    // What nobody waited for is on record after this.
+    vault.audit().cover();
+    let (policies, variables) = watching.take();
+    let mut calls = world.backends.take_calls();
+    for call in &mut calls {
+        call.at = call.at.saturating_sub(since);
+        call.attached = attached(prepared, case, call);
+    }
+    let said = world.senses.take();
+    ObservedStep {
+        exchange: id,
+        response,
+        failure,
+        policies,
+        calls,
+        logs: said.logs,
+        stops: said.stops,
+        variables,
+        audit: audit(world, id, first_entry),
+        took,
+    }
+}
+
+/// The request as a client sends it, its key at the place that a grant names.
+fn write(prepared: &Prepared<'_>, request: &Request) -> http::Request<keyward::egress::Body> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    if let (false, Ok(host)) = (
+        headers.contains_key(HOST),
+        HeaderValue::from_str(&request.host),
+    ) {
+        headers.insert(HOST, host);
+    }
+    let mut path = request.path.clone();
+    if let Some(key) = &request.key {
+        let canaries = prepared.canaries.iter();
+        let value = canaries
+            .filter(|canary| canary.secret == key.clients.as_str())
+            .flat_map(|canary| &canary.keys)
+            .find(|(subject, _)| subject == key.subject.as_str())
+            .map(|(_, value)| value.clone());
+        let place = prepared
+            .suite
+            .grants
+            .iter()
+            .find_map(|grant| match &grant.terms {
+                Terms::Identify(place) if grant.secret == key.clients => Some(place),
+                _ => None,
+            });
+        match (place, value) {
+            (Some(KeyPlace::Header(name)), Some(value)) => {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    headers.insert(name.clone(), value);
+                }
+            }
+            (Some(KeyPlace::Query(name)), Some(value)) => {
+                let mark = if path.contains('?') { '&' } else { '?' };
+                path.push_str(&format!("{mark}{name}={value}"));
+            }
+            _ => {}
+        }
+    }
+    let mut written = http::Request::new(full(Bytes::from(request.body.clone())));
+    *written.method_mut() = request.method.clone();
+    *written.uri_mut() = path.parse::<Uri>().unwrap_or_default();
+    *written.headers_mut() = headers;
+    written
+}
+
+/// What is known of the client; or why a gateway doesn't let the request in.
+fn place<B>(request: &Request, written: &http::Request<B>) -> Result<Client, Failure> {
+    let authority = authority_of(written)?.to_owned();
+    if !is_unambiguous(written.uri().path()) {
+        return Err(Failure::AmbiguousPath);
+    }
+    let client = Client::new(request.client, authority);
+    if request.server_name.is_none() && request.certificate.is_none() {
+        return Ok(client);
+    }
+    let certificate = request.certificate.as_ref().map(|facts| ClientCertificate {
+        subject: facts.subject.clone(),
+        issuer: facts.issuer.clone(),
+        serial: facts.serial.clone(),
+        dns_names: facts.dns_names.clone(),
+        uris: facts.uris.clone(),
+        sha256: facts.sha256.clone(),
+        not_before: 0,
+        not_after: 253_402_300_799_000,
+    });
+    Ok(client.with_tls(Some(Arc::new(ClientTls {
+        version: "TLSv1.3",
+        server_name: request.server_name.clone(),
+        alpn: Some("http/1.1"),
+        certificate,
+    }))))
+}
+
+async fn read(response: http::Response<keyward::egress::Body>) -> ObservedResponse {
+    let (head, mut body) = response.into_parts();
+    let mut bytes = Vec::new();
+    let mut trailers = HeaderMap::new();
+    let mut broken = false;
+    while let Some(frame) = body.frame().await {
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => bytes.extend_from_slice(&data),
+            Ok(Err(frame)) => {
+                if let Ok(more) = frame.into_trailers() {
+                    trailers.extend(more);
+                }
+            }
+            Err(_) => {
+                broken = true;
+                break;
+            }
+        }
+    }
+    ObservedResponse {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: bytes.into(),
+        broken,
+        trailers,
+    }
+}
+
+/// What stands in a call where a grant has the host put it.
+fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<Attached> {
+    let path = call.path.split('?').next().unwrap_or_default();
+    let mut attached = Vec::new();
+    for grant in prepared.suite.grants.iter() {
+        let Terms::Attach(placement) = &grant.terms else {
+            continue;
+        };
+        let mut to = grant.to.iter();
+        if case.without.contains(&grant.id)
+            || !to.any(|to| to.allows(&call.route, &call.method, path))
+        {
+            continue;
+        }
+        let canaries = prepared.canaries.iter();
+        let values = canaries.filter(|canary| canary.secret == grant.secret.as_str());
+        let is_there = values.into_iter().any(|canary| {
+            let written = [
+                placement.prefix.as_bytes(),
+                &canary.import,
+                placement.suffix.as_bytes(),
+            ]
+            .concat();
+            let mut values = call.headers.get_all(&placement.header).iter();
+            values.any(|value| value.as_bytes() == written)
+        });
+        if is_there {
+            attached.push(Attached {
+                secret: grant.secret.clone(),
+                grant: grant.id.to_string(),
+                header: placement.header.to_string(),
+            });
+        }
+    }
+    attached
+}
+
+/// The exchange's records, with the names of its secrets.
+fn audit(world: &World, id: ExchangeId, from: u64) -> Vec<serde_json::Value> {
+    let id = id.to_string();
+    let infos = world.keyward.vault().list();
+    let mut records = world.trail.records(from);
+    records.retain(|record| record.get("exchange").and_then(|of| of.as_str()) == Some(&id));
+    for record in &mut records {
+        let uses = record.get_mut("uses").and_then(|uses| uses.as_array_mut());
+        for one in uses.into_iter().flatten() {
+            let name = one.get("secret").and_then(|id| id.as_str()).and_then(|id| {
+                let info = infos.iter().find(|info| info.id.to_string() == id)?;
+                Some(info.name.to_string())
+            });
+            if let (Some(name), Some(one)) = (name, one.as_object_mut()) {
+                one.insert("secret-name".to_owned(), name.into());
+            }
+        }
+    }
+    records
+}
+
+/// Why a call does not carry a signature that is expected of it; none if it does.
+pub(crate) fn not_signed(
+    prepared: &Prepared<'_>,
+    world: &World,
+    call: &ObservedCall,
+    expected: &SignatureExpected,
+) -> Option<String> {
+    let vault = world.keyward.vault();
+    if let Some(header) = &expected.header {
+        let Some(value) = crate::backend::joined(&call.headers, header.as_str()) else {
+            return Some(format!("there is no header {header}"));
+        };
+        let verified = codes_in(&value)
+            .into_iter()
+            .any(|code| vault.verify_code(&expected.secret, &call.body, &code));
+        return (!verified).then(|| "it holds no code of the key's over the body".to_owned());
+    }
+    let route = prepared
+        .suite
+        .routes
+        .iter()
+        .find(|route| route.name == call.route)?;
+    let uri: Uri = route.url.parse().unwrap_or_default();
+    let mut head = http::Request::new(()).into_parts().0;
+    head.method = call.method.clone();
+    head.uri = call.path.parse().unwrap_or_default();
+    head.headers = call.headers.clone();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let scheme = uri.scheme_str().unwrap_or("https");
+    let mut why = Some("no grant signs requests with it".to_owned());
+    for grant in prepared.suite.grants.iter() {
+        if grant.secret != expected.secret || !matches!(grant.terms, Terms::SignRequest(_)) {
+            continue;
+        }
+        match vault.verify_signed(&grant.id, &head, scheme, authority, &call.body) {
+            Ok(()) => return None,
+            Err(not) => why = Some(not.to_string()),
+        }
+    }
+    why
+}
+
+/// What in a header's value could be a code: the whole, or what follows a mark, in
+/// hexadecimal or base64.
+fn codes_in(value: &str) -> Vec<Vec<u8>> {
+    let mut texts = vec![value];
+    for (place, mark) in value.char_indices() {
+        if matches!(mark, '=' | ' ' | ':' | ',') {
+            texts.extend(value.get(place + mark.len_utf8()..));
+        }
+    }
+    let mut codes = Vec::new();
+    for text in texts {
+        let text = text.trim().trim_matches(':');
+        codes.extend(
+            data_encoding::HEXLOWER_PERMISSIVE
+                .decode(text.as_bytes())
+                .ok(),
+        );
+        codes.extend(data_encoding::BASE64.decode(text.as_bytes()).ok());
+        codes.extend(data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok());
+    }
+    codes
+}

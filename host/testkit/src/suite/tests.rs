@@ -1,0 +1,130 @@
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use std::path::Path;
+
+use super::reader::Wrongs;
+use super::{Suite, parse};
+
+const FORMAT: &str = include_str!("../../FORMAT.md");
+
+/// The examples of the format's description.
+fn examples() -> Vec<&'static str> {
+    let parts = FORMAT.split("```toml\n").skip(1);
+    parts
+        .map(|part| part.split("```").next().unwrap())
+        .collect()
+}
+
+fn errors(text: &str) -> String {
+    Suite::parse(Path::new("x.test.toml"), text)
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn every_example_of_the_format_is_a_suite() {
+    assert_eq!(examples().len(), 3);
+    for example in examples() {
+        let suite = Suite::parse(Path::new("x.test.toml"), example);
+        let suite = suite.unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(!suite.cases.is_empty());
+    }
+}
+
+#[test]
+fn every_key_is_described_in_the_section_of_its_table() {
+    let wrongs = Wrongs::default();
+    for example in examples() {
+        parse::parse(Path::new("x.test.toml"), example, &wrongs);
+    }
+    let asked = wrongs.asked();
+    assert!(asked.len() > 120, "{}", asked.len());
+    for (title, key) in asked {
+        let heading = format!("### {title}\n");
+        let section = FORMAT.split_once(heading.as_str());
+        let (_, section) = section.unwrap_or_else(|| panic!("no section {title:?}"));
+        let section = section.split("\n### ").next().unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        assert!(section.contains(&format!("`{key}`")), "{key} of {title}");
+    }
+}
+
+#[test]
+fn all_errors_are_shown_at_once_each_in_its_place() {
+    let text = r#"
+policy = "p.wasm"
+[secrets.stripe]
+kind = "api-kee"
+[[grant]]
+id = "g"
+policy = "p"
+secret = "strip"
+alias = "a"
+use = "attach"
+header = "x-a"
+to = [{ route = "backend", paths = ["/a"] }]
+[[case]]
+name = "one"
+requst = { path = "/" }
+expect = { status = 99, verdict.inbound = "proced", headers.x.begin = "a" }
+[[case]]
+name = "one"
+request = { path = "no", key = "acme" }
+"#;
+    let errors = errors(text);
+    for part in [
+        "x.test.toml:4:8",
+        "unknown kind",
+        "x.test.toml:15:1",
+        "did you mean `request`?",
+        "a status is 100 to 599",
+        "no such verdict",
+        "no way to expect a text: `begin`",
+        "there are two cases called \"one\"",
+        "no path that a request can have",
+        "no set of client keys has a subject \"acme\"",
+    ] {
+        assert!(errors.contains(part), "{part}\n{errors}");
+    }
+}
+
+#[test]
+fn errors_in_grants_stand_where_the_suite_has_them() {
+    let text = r#"policy = "p.wasm"
+[secrets.stripe]
+kind = "api-key"
+[[case]]
+name = "before"
+[[grant]]
+id = "g"
+policy = "p"
+secret = "strip"
+alias = "a"
+use = "mac-verify"
+[[case]]
+name = "after"
+"#;
+    let errors = errors(text);
+    assert!(errors.contains("x.test.toml:9:10"), "{errors}");
+    assert!(errors.contains("did you mean \"stripe\"?"), "{errors}");
+    let errors = self::errors(&text.replace("mac-verify", "mac-verif"));
+    assert!(errors.contains("x.test.toml:11:"), "{errors}");
+}
+
+#[test]
+fn rows_are_cases_of_their_own() {
+    let text = r#"policy = "p.wasm"
+[[case]]
+name = "{path} gets {status}"
+request = { path = "{path}", headers = { "{header}" = "v" } }
+expect = { status = "{status}" }
+table = [{ path = "/a", status = 200, header = "x-a" }, { path = "/b", status = 404, header = "x-b" }]
+"#;
+    let suite = Suite::parse(Path::new("x.test.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+    let names: Vec<&str> = suite.cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(names, ["/a gets 200", "/b gets 404"]);
+    let step = &suite.cases[1].steps[0];
+    assert_eq!(step.request.path, "/b");
+    assert_eq!(step.request.headers[0].0, "x-b");
+    assert_eq!(step.expected.status.as_ref().unwrap().value, [404]);
+}

@@ -1,0 +1,196 @@
+//! Canaries: values that stand for secrets. The same suite has the same ones each
+//! time, so that signatures made with them can be compared; no two secrets have one.
+
+use data_encoding::{BASE64, HEXLOWER};
+use keyward::vault::{KeyEncoding, Kind};
+
+use crate::suite::Suite;
+
+/// What stands for a secret, as it is imported and as it is searched for.
+pub(crate) struct Canary {
+    /// The secret's name.
+    pub(crate) secret: String,
+    /// What is searched for: the text that was imported, and what was made of it, each
+    /// with the name that a report says.
+    pub(crate) values: Vec<(String, Vec<u8>)>,
+    /// What is imported.
+    pub(crate) import: Vec<u8>,
+    /// The keys of clients, by subject.
+    pub(crate) keys: Vec<(String, String)>,
+}
+
+/// The canaries of a suite: those of its secrets, then those of its client keys.
+pub(crate) fn canaries(suite: &Suite) -> Vec<Canary> {
+    let mut all = Vec::new();
+    for secret in &suite.secrets {
+        let name = secret.name.to_string();
+        let seed = |part: &str| Letters::new(&[&suite.name, &name, part]);
+        let (import, values) = match &secret.value {
+            Some(value) => (value.0.clone(), parts_of(secret.kind, &value.0)),
+            None => made(secret.kind, seed),
+        };
+        let values = values
+            .into_iter()
+            .map(|(field, value)| (named(&name, field), value))
+            .collect();
+        all.push(Canary {
+            secret: name,
+            values,
+            import,
+            keys: Vec::new(),
+        });
+    }
+    for clients in &suite.clients {
+        let name = clients.name.to_string();
+        let mut keys = Vec::new();
+        let mut values = Vec::new();
+        let mut import = String::new();
+        for subject in &clients.subjects {
+            let key = Letters::new(&[&suite.name, &name, subject.as_str()]).take(40);
+            import.push_str(&format!("{subject} = {key}\n"));
+            values.push((
+                named(&name, Some(subject.as_str())),
+                key.clone().into_bytes(),
+            ));
+            keys.push((subject.to_string(), key));
+        }
+        all.push(Canary {
+            secret: name,
+            values,
+            import: import.into_bytes(),
+            keys,
+        });
+    }
+    all
+}
+
+fn named(secret: &str, field: Option<&str>) -> String {
+    match field {
+        Some(field) => format!("{secret} ({field})"),
+        None => secret.to_owned(),
+    }
+}
+
+type Values = Vec<(Option<&'static str>, Vec<u8>)>;
+
+/// What of a given value is searched for.
+fn parts_of(kind: Kind, value: &[u8]) -> Values {
+    let mut values: Values = vec![(None, value.to_vec())];
+    match kind {
+        Kind::HmacKey { encoding, .. } | Kind::DataKey { encoding } => {
+            let bytes = match encoding {
+                KeyEncoding::Raw => None,
+                KeyEncoding::Hex => data_encoding::HEXLOWER_PERMISSIVE.decode(value).ok(),
+                KeyEncoding::Base64 => BASE64.decode(value).ok(),
+            };
+            values.extend(bytes.map(|bytes| (None, bytes)));
+        }
+        Kind::Basic => {
+            let password = value.iter().position(|byte| *byte == b':');
+            let password = password.and_then(|colon| value.get(colon + 1..));
+            values.extend(password.map(|password| (Some("password"), password.to_vec())));
+        }
+        _ => {}
+    }
+    values
+}
+
+/// A canary of a kind, and what of it is searched for.
+fn made(kind: Kind, letters: impl Fn(&str) -> Letters) -> (Vec<u8>, Values) {
+    let text = || letters("value").take(40);
+    match kind {
+        Kind::HmacKey { encoding, .. } => key(encoding, letters("key").bytes(32), text()),
+        Kind::DataKey { encoding } => {
+            let raw = letters("value").take(32);
+            key(encoding, letters("key").bytes(32), raw)
+        }
+        Kind::Basic => {
+            let password = text();
+            let import = format!("canary:{password}");
+            (
+                import.into_bytes(),
+                vec![(Some("password"), password.into_bytes())],
+            )
+        }
+        Kind::OauthClient => {
+            let secret = text();
+            let import = format!(r#"{{"client_id":"canary","client_secret":"{secret}"}}"#);
+            (
+                import.into_bytes(),
+                vec![(Some("client_secret"), secret.into_bytes())],
+            )
+        }
+        Kind::StorageAccount => {
+            let bytes = letters("key").bytes(64);
+            let key = BASE64.encode(&bytes);
+            let import = format!(
+                "DefaultEndpointsProtocol=https;AccountName=canary;AccountKey={key};EndpointSuffix=core.windows.net"
+            );
+            let values = vec![
+                (Some("AccountKey"), key.into_bytes()),
+                (Some("AccountKey"), bytes),
+            ];
+            (import.into_bytes(), values)
+        }
+        Kind::Database => {
+            let password = text();
+            let import = format!("postgres://canary:{password}@database.example:5432/canary");
+            (
+                import.into_bytes(),
+                vec![(Some("password"), password.into_bytes())],
+            )
+        }
+        Kind::AwsKey => {
+            let secret = text();
+            let id = letters("id").take(16).to_ascii_uppercase();
+            let import =
+                format!("aws_access_key_id = AKIA{id}\naws_secret_access_key = {secret}\n");
+            (
+                import.into_bytes(),
+                vec![(Some("aws_secret_access_key"), secret.into_bytes())],
+            )
+        }
+        _ => {
+            let value = text().into_bytes();
+            (value.clone(), vec![(None, value)])
+        }
+    }
+}
+
+fn key(encoding: KeyEncoding, bytes: Vec<u8>, raw: String) -> (Vec<u8>, Values) {
+    let text = match encoding {
+        KeyEncoding::Raw => return (raw.clone().into_bytes(), vec![(None, raw.into_bytes())]),
+        KeyEncoding::Hex => HEXLOWER.encode(&bytes),
+        KeyEncoding::Base64 => BASE64.encode(&bytes),
+    };
+    (
+        text.clone().into_bytes(),
+        vec![(None, text.into_bytes()), (None, bytes)],
+    )
+}
+
+/// Letters and digits that depend on what they are for, and on nothing else.
+struct Letters(fastrand::Rng);
+
+impl Letters {
+    fn new(parts: &[&str]) -> Self {
+        // FNV-1a: any hash that stays the same will do.
+        let mut seed = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
+            seed = (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    fn take(mut self, length: usize) -> String {
+        std::iter::repeat_with(|| self.0.alphanumeric())
+            .take(length)
+            .collect()
+    }
+
+    fn bytes(mut self, length: usize) -> Vec<u8> {
+        std::iter::repeat_with(|| self.0.u8(..))
+            .take(length)
+            .collect()
+    }
+}

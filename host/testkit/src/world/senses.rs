@@ -1,0 +1,83 @@
+//! Clock, randomness and log of a case.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keyward::engine::{LogLine, StopReport};
+
+/// The time of a case, which passes only when it is told to.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    pub(crate) fn at(time: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(time.as_millisecond())))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn milliseconds(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.milliseconds()).unwrap_or_default()
+    }
+
+    pub(crate) fn pass(&self, duration: Duration) {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2);
+        self.0.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+}
+
+/// What policies perceive, and what they say.
+pub(crate) struct Senses {
+    clock: Clock,
+    random: Mutex<fastrand::Rng>,
+    said: Mutex<Said>,
+}
+
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) stops: Vec<StopReport>,
+}
+
+impl Senses {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            said: Mutex::default(),
+        }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was said since this was last asked.
+    pub(crate) fn take(&self) -> Said {
+        std::mem::take(&mut *self.said())
+    }
+}
+
+impl keyward::Senses for Senses {
+    fn now(&self) -> u64 {
+        u64::try_from(self.clock.milliseconds()).unwrap_or(0)
+    }
+
+    fn random(&self, into: &mut [u8]) {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.fill(into);
+    }
+
+    fn log(&self, line: &LogLine) {
+        self.said().logs.push(line.clone());
+    }
+
+    fn stopped(&self, report: &StopReport) {
+        self.said().stops.push(report.clone());
+    }
+}
