@@ -152,14 +152,14 @@ fn file(folder: &Path, suite: &str, case: &str) -> PathBuf {
 /// Records each case that holds, and passes on all that it hears.
 pub struct Recorder<L> {
     inner: L,
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     written: usize,
     failure: Option<io::Error>,
 }
 
 impl<L: Listener> Recorder<L> {
-    /// Records into a folder, which is made if it isn't there.
-    pub fn new(inner: L, folder: PathBuf) -> Self {
+    /// Records into a folder, which is made if it isn't there; without one, nothing.
+    pub fn new(inner: L, folder: Option<PathBuf>) -> Self {
         Self {
             inner,
             folder,
@@ -192,8 +192,9 @@ impl<L: Listener> Listener for Recorder<L> {
         report: &mut CaseReport,
     ) {
         // What a hostile backend made of it is another story.
-        if report.outcome() == Outcome::Passed && observed.echo.is_none() {
-            match Record::of(suite, case, observed).write(&self.folder) {
+        let whole = report.outcome() == Outcome::Passed && observed.echo.is_none();
+        if let Some(folder) = self.folder.as_deref().filter(|_| whole) {
+            match Record::of(suite, case, observed).write(folder) {
                 Ok(()) => self.written += 1,
                 Err(error) => self.failure = Some(error),
             }

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::Request;
 use keyward::Keyward;
 use keyward::engine::{
@@ -28,7 +27,7 @@ pub fn replay(
     select: &(dyn Fn(&str, &str) -> bool + Send + Sync),
 ) -> SuiteReport {
     let began = Instant::now();
-    let mut report = match Player::new(suite) {
+    let mut report = match Player::new() {
         Ok(mut player) => SuiteReport {
             file: suite.file.clone(),
             name: suite.name.clone(),
@@ -94,7 +93,7 @@ struct Player {
 }
 
 impl Player {
-    fn new(suite: &Suite) -> Result<Self, String> {
+    fn new() -> Result<Self, String> {
         let cannot = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         let folder =
             tempfile::tempdir().map_err(|error| cannot("can't make a temporary folder", &error))?;
@@ -117,7 +116,6 @@ impl Player {
             .enable_all()
             .build()
             .map_err(|error| cannot("can't start a runtime", &error))?;
-        let _ = suite;
         Ok(Self {
             keyward,
             host,
@@ -144,7 +142,7 @@ impl Player {
         if let Some((_, _, policy)) = known {
             return Ok(policy.clone());
         }
-        let loaded = self.load(suite, policy, settings.as_ref())?;
+        let loaded = self.load(policy, settings.as_ref())?;
         self.loaded
             .push((name.to_owned(), settings, loaded.clone()));
         Ok(loaded)
@@ -152,18 +150,16 @@ impl Player {
 
     fn load(
         &self,
-        suite: &Suite,
         policy: &PolicyUnderTest,
         settings: Option<&serde_json::Value>,
     ) -> Result<Policy, String> {
-        let file = suite.path_of(&policy.component.value);
-        let component = std::fs::read(&file)
+        let file = &policy.component.value;
+        let component = std::fs::read(file)
             .map_err(|error| format!("can't read {}: {error}", file.display()))?;
-        let settings = settings.map(ToString::to_string);
         let source = PolicySource {
             name: policy.name.clone(),
             component: &component,
-            settings: settings.as_deref(),
+            settings,
             routes: &policy.routes,
         };
         let loaded = self.keyward.engine().load(&source);
@@ -216,7 +212,7 @@ impl Player {
             head,
             PolicyBody::empty(),
             presented,
-            vault.begin(ExchangeId::random()),
+            vault.begin(ExchangeId::from_bytes([0; 16])),
             self.keyward.outside(),
         );
         Box::new(exchange)

@@ -172,6 +172,11 @@ fn leak_text(leak: &Leak, case: &CaseReport, file: &Path, several: bool, style: 
 }
 
 /// A leak in one sentence.
+pub fn leak(leak: &Leak) -> String {
+    visible(&leak_in_words(leak, false))
+}
+
+/// A leak in one sentence, with its step if there are several.
 pub(crate) fn leak_in_words(leak: &Leak, several: bool) -> String {
     let Leak {
         secret,

@@ -16,7 +16,6 @@ pub(crate) enum Colour {
     Red,
     Green,
     Yellow,
-    Cyan,
     Dim,
 }
 
@@ -27,7 +26,6 @@ impl Style {
             Colour::Red => "1;31",
             Colour::Green => "32",
             Colour::Yellow => "1;33",
-            Colour::Cyan => "36",
             Colour::Dim => "2",
         };
         match self.colours {

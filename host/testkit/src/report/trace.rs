@@ -116,7 +116,7 @@ fn backend(out: &mut String, call: &BackendTried, style: Style) {
 
 fn took(duration: std::time::Duration, style: Style) -> String {
     match style.times {
-        true => style.paint(Colour::Dim, &format!("  {}", in_words(duration))),
+        true => style.paint(Colour::Dim, &format!(" ({})", in_words(duration))),
         false => String::new(),
     }
 }
