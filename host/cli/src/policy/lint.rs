@@ -59,13 +59,10 @@ pub(super) fn lint(common: &Common, policy: &Path) -> Outcome {
     let bytes = std::fs::read(&file)
         .map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
     let mut findings = refused(&described);
-    match &described.inspection.manifest {
-        Ok(manifest) => {
-            findings.extend(said(manifest));
-            findings.extend(settings(manifest, described.inspection.takes_settings));
-        }
-        // That there is none is among the reasons to refuse it.
-        Err(_) => {}
+    // That there is none is among the reasons to refuse it.
+    if let Ok(manifest) = &described.inspection.manifest {
+        findings.extend(said(manifest));
+        findings.extend(settings(manifest, described.inspection.takes_settings));
     }
     findings.extend(memory(&described));
     if let Ok(code) = Code::of(&bytes) {
