@@ -61,7 +61,10 @@ pub(super) fn inspect(common: &Common, policy: &Path) -> Outcome {
 }
 
 /// Reads a policy of the configuration by its name, or else a file.
-fn resolve(policy: &Path, config: Option<&Config>) -> Result<(Described, PathBuf), Failure> {
+pub(super) fn resolve(
+    policy: &Path,
+    config: Option<&Config>,
+) -> Result<(Described, PathBuf), Failure> {
     let named = policy
         .to_str()
         .and_then(|text| PolicyName::parse(text).ok());

@@ -3,6 +3,7 @@
 mod build;
 mod described;
 mod inspect;
+mod run;
 
 use std::path::PathBuf;
 
@@ -26,12 +27,14 @@ pub(crate) enum Policy {
         #[arg(value_name = "FILE|NAME")]
         policy: PathBuf,
     },
+    Run(run::Run),
 }
 
 impl Policy {
     pub(crate) fn run(self, common: &Common) -> Outcome {
         match self {
             Self::Build(build) => build.run(common),
+            Self::Run(run) => run.run(common),
             Self::Inspect { policy } => inspect::inspect(common, &policy),
         }
     }

@@ -9,7 +9,6 @@ mod prepared;
 mod senses;
 mod trail;
 
-
 pub(crate) use names::address_of;
 pub(crate) use prepared::{NotPrepared, Prepared, World};
 pub(crate) use senses::Clock;
