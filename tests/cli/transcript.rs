@@ -11,7 +11,7 @@
 //! & stop                         which is told to stop, and has stopped
 //! ```
 //!
-//! `[..]` stands for anything on a line and `...` for any lines. Times, digests,
+//! `[..]` stands for anything on a line and `...` for any lines. Times, durations, digests,
 //! keys and the user who runs the test are replaced by what they are. `SNAPSHOTS=overwrite` writes the files
 //! anew; read the difference.
 
@@ -146,7 +146,10 @@ fn text(output: Vec<u8>, root: &Path) -> String {
 
 /// `0` is a digit, `x` a hexadecimal digit, `*` any number of base64 characters
 /// and dots, the rest is itself.
-const PATTERNS: [(&str, &str); 6] = [
+const PATTERNS: [(&str, &str); 9] = [
+    ("(0* µs)", "(<took>)"),
+    ("(0* ms)", "(<took>)"),
+    ("(0* s)", "(<took>)"),
     ("0000-00-00T00:00:00*", "<time>"),
     ("0000-00-00 00:00Z", "<time>"),
     (
