@@ -128,3 +128,28 @@ table = [{ path = "/a", status = 200, header = "x-a" }, { path = "/b", status = 
     assert_eq!(step.request.headers[0].0, "x-b");
     assert_eq!(step.expected.status.as_ref().unwrap().value, [404]);
 }
+
+proptest::proptest! {
+    /// Examples with a piece cut out and another one put in: whatever they are then, the
+    /// parser says what is wrong with them and doesn't panic.
+    #[test]
+    fn no_text_makes_the_parser_panic(
+        example in 0_usize..3,
+        from in 0.0..1.0_f64,
+        length in 0_usize..60,
+        piece in "[a-z\"'{}=\\[\\]\n.,0-9 é-]{0,12}",
+    ) {
+        let text = examples()[example];
+        let at = |share: f64| {
+            let place = (text.len() as f64 * share) as usize;
+            (0..=place).rev().find(|place| text.is_char_boundary(*place)).unwrap()
+        };
+        let start = at(from);
+        let end = (start + length..=text.len()).find(|end| text.is_char_boundary(*end));
+        let text = format!("{}{piece}{}", &text[..start], &text[end.unwrap_or(text.len())..]);
+        if let Err(errors) = Suite::parse(Path::new("x.test.toml"), &text) {
+            proptest::prop_assert!(!errors.wrong().is_empty());
+            errors.to_string();
+        }
+    }
+}
