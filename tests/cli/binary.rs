@@ -17,7 +17,7 @@ pub(crate) fn path() -> PathBuf {
     binary
 }
 
-/// A command that finds `keyward` on its path and components in `$POLICIES`, runs in
+/// A command that finds `keyward` on its path and components in `$POLICIES` and `$BUILT`, runs in
 /// `folder` and knows nothing else of this process.
 pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
@@ -33,6 +33,9 @@ pub(crate) fn clean(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Comm
         .env("LC_ALL", "C.UTF-8")
         .current_dir(folder);
     command.env("POLICIES", crate::components::folder());
+    // What `cargo xtask guests` built: components that run.
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies");
+    command.env("BUILT", built.canonicalize().unwrap_or(built));
     command
 }
 

@@ -18,6 +18,7 @@ mod roles;
 mod running;
 mod signals;
 mod transcript;
+mod watching;
 
 macro_rules! transcripts {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -64,8 +65,14 @@ transcripts! {
     named_values_stand_in_the_configuration;
     policies_are_made_built_and_looked_over;
     policy_inspect_shows_what_a_policy_wants;
+    policy_run_shows_what_a_policy_does;
     secrets_are_disabled_rolled_back_and_removed;
     secrets_are_stored_listed_and_rotated_but_never_shown;
+    test_keeps_snapshots_that_are_accepted;
+    test_measures_decisions;
+    test_records_calls_and_replays_them;
+    test_runs_the_suites_of_policies;
+    test_writes_reports_for_programs;
     usage_errors_end_with_2;
     vault_slots_backups_and_rollbacks;
     where_the_configuration_is_found;

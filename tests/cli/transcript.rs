@@ -11,7 +11,7 @@
 //! & stop                         which is told to stop, and has stopped
 //! ```
 //!
-//! `[..]` stands for anything on a line and `...` for any lines. Times, digests,
+//! `[..]` stands for anything on a line and `...` for any lines. Times, durations, digests,
 //! keys and the user who runs the test are replaced by what they are. `SNAPSHOTS=overwrite` writes the files
 //! anew; read the difference.
 

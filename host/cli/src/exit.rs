@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// A test of a policy did not hold.
+    TestsFailed = 3,
     /// It worked, and found something that is not in order.
     Findings = 4,
     /// You, or the policy, may not do that.

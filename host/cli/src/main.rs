@@ -26,6 +26,7 @@ mod policy;
 mod reason;
 mod secret;
 mod serve;
+mod test;
 mod value;
 mod vault;
 mod when;
@@ -52,6 +53,7 @@ Examples:
   keyward secret set billing-key --kind api-key
                                               store a secret; asks for its value
   keyward policy inspect attach-api-key       what a policy wants, and the grant for it
+  keyward test                                does each policy do what its suite says?
   keyward grants check                        what is granted to whom, in words
   keyward doctor                              is everything in order?
   keyward serve                               run the gateway
@@ -62,9 +64,9 @@ Examples:
   keyward audit verify                        has anyone changed the audit trail?
 
 Exit codes:
-  0  done                      4  it worked, and found something not in order
-  1  it did not work           5  not allowed
-  2  wrong command line
+  0  done                      3  a test of a policy did not hold
+  1  it did not work           4  it worked, and found something not in order
+  2  wrong command line        5  not allowed
 
 Environment:
   KEYWARD_CONFIG               like --config
@@ -153,6 +155,7 @@ enum Command {
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
+    Test(test::Test),
     #[command(subcommand)]
     Config(config::Config),
     #[command(subcommand)]
@@ -199,6 +202,7 @@ fn main() -> ExitCode {
         Command::Value(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        Command::Test(command) => command.run(&common),
         Command::Config(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),
         Command::Doctor(command) => command.run(&common),

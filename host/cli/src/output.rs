@@ -37,6 +37,11 @@ impl Output {
         Self { format }
     }
 
+    /// How data is written.
+    pub(crate) fn format(self) -> Format {
+        self.format
+    }
+
     /// Writes the command's data. A reader that has gone away is no error: what
     /// it wanted to read it has read.
     pub(crate) fn data(self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
@@ -138,13 +143,22 @@ impl Output {
 
     /// Whether standard error takes colours.
     pub(crate) fn colours(self) -> bool {
+        self.colours_of(std::io::stderr().is_terminal())
+    }
+
+    /// Whether standard output takes colours.
+    pub(crate) fn data_colours(self) -> bool {
+        self.colours_of(std::io::stdout().is_terminal())
+    }
+
+    fn colours_of(self, terminal: bool) -> bool {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if set("NO_COLOR") {
             return false;
         }
         let forced = std::env::var_os("CLICOLOR_FORCE")
             .is_some_and(|value| !value.is_empty() && value != "0");
-        forced || std::io::stderr().is_terminal()
+        forced || terminal
     }
 
     /// For messages on standard error.

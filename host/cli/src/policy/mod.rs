@@ -5,6 +5,7 @@ mod described;
 mod inspect;
 mod lint;
 mod new;
+mod run;
 mod schema;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(crate) enum Policy {
         #[arg(value_name = "FILE|NAME")]
         policy: PathBuf,
     },
+    Run(run::Run),
 }
 
 impl Policy {
@@ -46,6 +48,7 @@ impl Policy {
         match self {
             Self::New(new) => new.run(common),
             Self::Build(build) => build.run(common),
+            Self::Run(run) => run.run(common),
             Self::Inspect { policy } => inspect::inspect(common, &policy),
             Self::Lint { policy } => lint::lint(common, &policy),
         }

@@ -155,6 +155,8 @@ impl std::fmt::Display for Value {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
     use super::*;
 
     #[test]

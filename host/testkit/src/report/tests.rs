@@ -1,5 +1,7 @@
 //! Each format is read again by somebody else's reader, or by its specification.
 
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ fn counted_others(count: usize) -> String {
 fn host(out: &mut String, call: &HostCall, style: Style) {
     let arguments: Vec<String> = call.arguments.iter().map(|text| visible(text)).collect();
     let _ = write!(out, "          {}({})", call.function, arguments.join(", "));
-    if !call.result.is_empty() {
+    if !matches!(call.result.as_str(), "" | "nothing") {
         let _ = write!(out, " = {}", visible(&call.result));
     }
     let _ = writeln!(out, "{}", took(call.took, style));
@@ -101,13 +101,12 @@ fn backend(out: &mut String, call: &BackendTried, style: Style) {
         (None, Some(failure)) => style.paint(Colour::Red, failure),
         (None, None) => "nothing".to_owned(),
     };
-    let _ = write!(
-        out,
-        "call      {}: {} {}",
-        call.route,
-        call.method,
-        visible(&call.path)
-    );
+    let _ = write!(out, "call      {}:", call.route);
+    for part in [&call.method, &call.path] {
+        if !part.is_empty() {
+            let _ = write!(out, " {}", visible(part));
+        }
+    }
     if !call.attached.is_empty() {
         let _ = write!(out, ", with {}", call.attached.join(", "));
     }
@@ -115,7 +114,7 @@ fn backend(out: &mut String, call: &BackendTried, style: Style) {
 }
 
 fn took(duration: std::time::Duration, style: Style) -> String {
-    match style.times {
+    match style.times && !duration.is_zero() {
         true => style.paint(Colour::Dim, &format!(" ({})", in_words(duration))),
         false => String::new(),
     }

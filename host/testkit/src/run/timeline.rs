@@ -27,6 +27,13 @@ pub(crate) fn timeline(step: &ObservedStep, grants: &Grants, redactor: &Redactor
         )
         .collect();
     events.sort_by_key(|(at, _)| *at);
+    // What a grant refused when the final request was known, after the last policy.
+    let last = events.last().map_or_else(Default::default, |(at, _)| *at);
+    events.extend(
+        telling
+            .refused_at_the_end()
+            .map(|tried| (last, Event::Backend(tried))),
+    );
     Timeline {
         events: events.into_iter().map(|(_, event)| event).collect(),
     }
@@ -114,6 +121,35 @@ impl Telling<'_> {
             at: call.at,
             took: Default::default(),
         }
+    }
+
+    /// The call that was not made, because a grant is for another route, method or path
+    /// than the final request's.
+    fn refused_at_the_end(&self) -> Option<BackendTried> {
+        let records = self.step.audit.iter();
+        let uses = records.filter_map(|record| record.get("uses")?.as_array());
+        let word = |used: &serde_json::Value, key: &str| {
+            let word = used.get(key).and_then(|word| word.as_str());
+            word.unwrap_or_default().to_owned()
+        };
+        uses.flatten().find_map(|used| {
+            let outcome = word(used, "outcome");
+            let at_the_end = [
+                "other-route",
+                "other-method",
+                "other-path",
+                "other-authority",
+            ];
+            at_the_end.contains(&outcome.as_str()).then(|| {
+                let why = outcome.replace('-', " ");
+                let (use_, grant) = (word(used, "use"), word(used, "grant"));
+                BackendTried {
+                    route: word(used, "route"),
+                    failure: Some(format!("not sent: {why} than {grant} allows for {use_}")),
+                    ..BackendTried::default()
+                }
+            })
+        })
     }
 
     fn value(&self, value: &GuestValue) -> String {

@@ -187,6 +187,8 @@ fn one_line(case: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
     use super::*;
 
     fn suite() -> (tempfile::TempDir, PathBuf) {
