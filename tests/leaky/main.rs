@@ -73,10 +73,8 @@ fn text_of(file: &str) -> String {
 }
 
 fn report_of(suite: Suite) -> Report {
-    let options = Options {
-        replay: Replay::All,
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.replay = Replay::All;
     run(&[suite], &options, &mut ())
 }
 

@@ -188,7 +188,10 @@ fn a_backend_speaks_http2_where_its_route_says_so() {
         }
     }
     let text = attach("[[case]]\nname = \"a\"\nrequest = { path = \"/v1/charges\" }\n");
-    let both = [text.clone(), text.replace("timeout = \"5s\"", "http2 = true")];
+    let both = [
+        text.clone(),
+        text.replace("timeout = \"5s\"", "http2 = true"),
+    ];
     let mut versions = Version(Vec::new());
     for text in both {
         assert!(run(&[suite(&text)], &Options::default(), &mut versions).holds());
@@ -263,9 +266,17 @@ request = { path = "/v1/charges" }
 #[test]
 fn a_component_that_is_not_there_breaks_its_suite_alone() {
     let other = suite("policy = \"nowhere.wasm\"\n[[case]]\nname = \"a\"\n");
-    let this = suite(&attach("[[case]]\nname = \"a\"\nrequest = { path = \"/v1/charges\" }\n"));
+    let this = suite(&attach(
+        "[[case]]\nname = \"a\"\nrequest = { path = \"/v1/charges\" }\n",
+    ));
     let report = run(&[other, this], &Options::default(), &mut ());
-    assert!(report.suites[0].error.as_ref().unwrap().contains("nowhere.wasm"));
+    assert!(
+        report.suites[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("nowhere.wasm")
+    );
     assert_eq!(report.totals().passed, 1);
 }
 

@@ -10,6 +10,8 @@
 mod render;
 mod request;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -22,9 +22,10 @@ use crate::world::{NotPrepared, Prepared, World};
 
 /// A thread's runtime, whose time stands still until it is moved.
 pub(crate) struct Still {
-    runtime: Runtime,
-    /// While something blocks, tokio doesn't move its clock by itself; dropped, it ends.
+    /// While something blocks, tokio doesn't move its clock by itself. Dropped first, it
+    /// ends that, for which the runtime would wait.
     _hold: std::sync::mpsc::Sender<()>,
+    runtime: Runtime,
 }
 
 impl Still {
@@ -36,8 +37,8 @@ impl Still {
         let (hold, held) = std::sync::mpsc::channel();
         runtime.spawn_blocking(move || held.recv().ok());
         Ok(Self {
-            runtime,
             _hold: hold,
+            runtime,
         })
     }
 

@@ -78,7 +78,10 @@ fn note<T>(loot: &mut Vec<u8>, result: &Result<T, Failure>) {
 fn use_all(exchange: &Exchange<'_>, name: &str, loot: &mut Vec<u8>) {
     note(loot, &exchange.credential(name).and_then(|it| it.attach()));
     note(loot, &exchange.signer(name).and_then(|it| it.attach()));
-    note(loot, &exchange.mac_signer(name).and_then(|it| it.sign(b"m")));
+    note(
+        loot,
+        &exchange.mac_signer(name).and_then(|it| it.sign(b"m")),
+    );
     let verified = exchange
         .mac_verifier(name)
         .and_then(|it| it.verify(b"m", &[0; 32]));
@@ -129,7 +132,10 @@ pub(crate) fn carry_out(
         }
         Attack::OtherUses => {
             for name in ["backend", "signing-key", "consumers"] {
-                note(loot, &exchange.mac_signer(name).and_then(|it| it.sign(b"m")));
+                note(
+                    loot,
+                    &exchange.mac_signer(name).and_then(|it| it.sign(b"m")),
+                );
             }
             for name in ["mac", "consumers", "signing-key"] {
                 note(loot, &exchange.credential(name).and_then(|it| it.attach()));
@@ -177,7 +183,7 @@ pub(crate) fn carry_out(
             let before = exchange.now();
             let key = exchange.mac_verifier("mac")?;
             for length in [0, 1, 31, 32, 33] {
-                let _ = key.verify(b"m", &vec![0; length])?;
+                let _ = key.verify(b"m", &vec![0; length]);
             }
             let passed = exchange.now() - before;
             loot.extend_from_slice(format!("{passed} ms passed\n").as_bytes());
@@ -202,21 +208,24 @@ pub(crate) fn carry_out(
             for value in ["x\r\nauthorization: y", "x\ny", "x\0y"] {
                 note(loot, &exchange.request().set_header("x-signed", value));
             }
-            note(loot, &exchange.set_path("/v1/charges\n\"@authority\": evil"));
+            note(
+                loot,
+                &exchange.set_path("/v1/charges\n\"@authority\": evil"),
+            );
             exchange.signer("signing-key")?.attach()?;
         }
         Attack::OwnSignature => {
             let request = exchange.request();
             let input = "sig=();alg=\"none\";keyid=\"../../x\"";
-            request.set_header("signature-input", input)?;
-            request.set_header("signature", "sig=:AAAA:")?;
+            let _ = request.set_header("signature-input", input);
+            let _ = request.set_header("signature", "sig=:AAAA:");
             exchange.signer("signing-key")?.attach()?;
         }
         Attack::Truncated => {
             let tag = exchange.mac_signer("mac")?.sign(b"m")?;
             let key = exchange.mac_verifier("mac")?;
             for length in (0..tag.len()).step_by(2) {
-                if key.verify(b"m", &tag[..length])? {
+                if key.verify(b"m", &tag[..length]) == Ok(true) {
                     loot.extend_from_slice(format!("{length} are enough\n").as_bytes());
                 }
             }
@@ -233,12 +242,19 @@ pub(crate) fn carry_out(
         Attack::Compressed => {
             exchange.credential("backend")?.attach()?;
             let request = exchange.request();
-            request.set_header("content-encoding", "gzip")?;
-            request.set_header("accept-encoding", "gzip")?;
+            let _ = request.set_header("content-encoding", "gzip");
+            let _ = request.set_header("accept-encoding", "gzip");
             request.write_body("x-api-key: kw-".repeat(20))?;
         }
         Attack::LookAlikes => {
-            for name in ["Backend", "BACKEND", "backend ", "backend\0", "bаckend", "back_end"] {
+            for name in [
+                "Backend",
+                "BACKEND",
+                "backend ",
+                "backend\0",
+                "bаckend",
+                "back_end",
+            ] {
                 use_all(exchange, name, loot);
             }
         }
@@ -280,7 +296,7 @@ pub(crate) fn carry_out(
         Attack::Trace => {
             exchange.credential("backend")?.attach()?;
             for name in ["traceparent", "tracestate", "baggage"] {
-                exchange.request().set_header(name, "a-policy-wrote-this")?;
+                let _ = exchange.request().set_header(name, "a-policy-wrote-this");
             }
         }
     }

@@ -119,7 +119,8 @@ pub(crate) fn carry(
         Place::BackendQuery => exchange.set_query("loot", &text)?,
         Place::BackendPath => {
             let mut path = "/v1/charges/".to_owned();
-            path.extend(text.chars().filter(char::is_ascii_alphanumeric));
+            let fits = |it: &char| it.is_ascii_alphanumeric() || *it == '-';
+            path.extend(text.chars().filter(fits));
             exchange.set_path(&path)?;
         }
         Place::BackendBody => exchange.request().write_body(&loot)?,
@@ -133,7 +134,10 @@ pub(crate) fn carry(
                 .body(&loot)?
                 .send()?;
         }
-        #[expect(clippy::panic, reason = "what a panic says is a place to carry loot to")]
+        #[expect(
+            clippy::panic,
+            reason = "what a panic says is a place to carry loot to"
+        )]
         Place::Panic => panic!("{text}"),
     }
     Ok(())
