@@ -22,7 +22,7 @@ const ADDED: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
 ];
 
-const DROPPED: [&str; 4] = ["server", "x-powered-by", "x-aspnet-version", "via"];
+const DROPPED: [&str; 3] = ["server", "x-powered-by", "x-aspnet-version"];
 
 fn decide(exchange: &Exchange<'_>) -> Decision {
     let response = exchange.response();

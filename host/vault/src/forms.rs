@@ -1,5 +1,7 @@
 //! The forms in which a value could come back.
 
+use std::io::Write as _;
+
 use zeroize::Zeroizing;
 
 type Form = Zeroizing<Vec<u8>>;
@@ -36,7 +38,21 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Form> {
             percent(byte, URI_SAFE, digits, out)
         }));
         forms.push(build(value, |byte, out| percent(byte, b"", digits, out)));
+        // Every character, as nobody writes but who wants to hide it.
+        forms.push(build(value, |byte, out| {
+            out.extend_from_slice(b"\\u00");
+            hex(byte, digits, out);
+        }));
+        forms.push(build(value, |byte, out| {
+            out.extend_from_slice(b"&#x");
+            hex(byte, digits, out);
+            out.push(b';');
+        }));
     }
+    forms.push(build(value, |byte, out| {
+        // To a vector, which takes it all.
+        let _ = write!(out, "&#{byte};");
+    }));
     for offset in 0..3 {
         forms.push(base64_core(value, offset, data_encoding::BASE64_NOPAD));
         forms.push(base64_core(value, offset, data_encoding::BASE64URL_NOPAD));
@@ -216,6 +232,11 @@ mod tests {
             "A\"B/C&D\\E<é",
             "a\\\"b/c&d\\\\e<é",
             "a\\\"b\\/c&d\\\\e<é",
+            "\\u0061\\u0022\\u0062\\u002f\\u0063",
+            "\\u0061\\u0022\\u0062\\u002F\\u0063",
+            "&#97;&#34;&#98;&#47;&#99;",
+            "&#x61;&#x22;&#x62;&#x2f;&#x63;",
+            "&#x61;&#x22;&#x62;&#x2F;&#x63;",
             "a\0\"\0b\0/\0",
             "\0a\0\"\0b\0/",
         ] {
@@ -251,8 +272,8 @@ mod tests {
         assert_eq!(forms.len(), count);
         assert!(has("abcdefgh", "abcdefgh"));
         // Itself, in upper case, hex (its digits have no letters here), percent
-        // twice, UTF-16 twice, and base64, whose core at offset 0 is the same in both
-        // alphabets.
-        assert!(count <= 15, "{count}");
+        // twice, each character escaped three times twice, UTF-16 twice, and base64, whose
+        // core at offset 0 is the same in both alphabets.
+        assert!(count <= 21, "{count}");
     }
 }
