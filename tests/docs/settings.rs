@@ -14,7 +14,11 @@ use crate::words::documents;
 #[test]
 fn each_configuration_grant_and_manifest_in_a_document_is_one() {
     let mut read = 0;
-    for document in documents() {
+    // Its own test reads its examples.
+    let others = documents()
+        .into_iter()
+        .filter(|document| !document.ends_with("host/testkit/FORMAT.md"));
+    for document in others {
         let text = fs::read_to_string(&document).unwrap();
         for block in blocks(&text) {
             // Written to a file, it is read by what the document runs.
