@@ -11,11 +11,11 @@ use crate::binary;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const SUITE: &str = r#"
-policy = "set-headers.wasm"
+policy = "attach-api-key.wasm"
 [[case]]
-name = "it answers"
+name = "nothing is granted"
 request = { path = "/" }
-expect = { status = 200 }
+expect = { status = 502 }
 "#;
 
 struct Watching {
@@ -71,22 +71,19 @@ impl Drop for Watching {
 fn a_changed_suite_and_a_changed_component_run_again() {
     let folder = tempfile::tempdir().unwrap();
     let built = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies");
-    let component = folder.path().join("set-headers.wasm");
+    let component = folder.path().join("attach-api-key.wasm");
     let suite = folder.path().join("watched.test.toml");
-    std::fs::copy(built.join("set-headers.wasm"), &component).unwrap();
+    std::fs::copy(built.join("attach-api-key.wasm"), &component).unwrap();
     std::fs::write(&suite, SUITE).unwrap();
 
     let watching = Watching::start(folder.path());
     watching.until("1 passed");
-    watching.until("watching");
 
-    std::fs::write(&suite, SUITE.replace("200", "201")).unwrap();
+    std::fs::write(&suite, SUITE.replace("502", "200")).unwrap();
     watching.until("1 failed");
-    watching.until("watching");
 
     std::fs::write(&suite, SUITE).unwrap();
     watching.until("1 passed");
-    watching.until("watching");
 
     std::fs::write(&component, "no component any more").unwrap();
     watching.until("1 suite broken");

@@ -20,7 +20,7 @@ use crate::bindings::keyward::policy::{
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::Policy;
-use crate::replay::Given;
+use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
@@ -229,11 +229,11 @@ shown! {
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
     ]);
-    ExchangeFailure: |it, _state| GuestValue::Failure(word(it));
-    EgressFailure: |it, _state| GuestValue::Failure(word(it));
-    SecretFailure: |it, _state| GuestValue::Failure(word(it));
-    CounterFailure: |it, _state| GuestValue::Failure(word(it));
-    VariableFailure: |it, _state| GuestValue::Failure(word(it));
+    ExchangeFailure: |it, _state| failure(it);
+    EgressFailure: |it, _state| failure(it);
+    SecretFailure: |it, _state| failure(it);
+    CounterFailure: |it, _state| failure(it);
+    VariableFailure: |it, _state| failure(it);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
     Resource<PolicyRequest>: |it, state| {
         let request = state.table.get(it).ok();
@@ -278,7 +278,13 @@ impl<T: Shown, E: Shown> Shown for Result<T, E> {
     }
 }
 
-/// `wrong-phase` of `ExchangeFailure::WrongPhase`.
+/// A failure, as `wit/` calls it.
+fn failure<F: Failed>(failure: &F) -> GuestValue {
+    let known = F::ALL.iter().find(|(_, known)| known == failure);
+    GuestValue::Failure(known.map_or("unknown", |(word, _)| word).to_owned())
+}
+
+/// `request` of `Side::Request`.
 fn word(value: &impl std::fmt::Debug) -> String {
     let written = format!("{value:?}");
     let case = written.rsplit("::").next().unwrap_or_default();

@@ -132,7 +132,7 @@ impl Given for ClientCertificate {
 }
 
 /// An enum of failures, by its words in `wit/`.
-pub(crate) trait Failed: Copy + 'static {
+pub(crate) trait Failed: Copy + PartialEq + 'static {
     const ALL: &'static [(&'static str, Self)];
 }
 

@@ -190,7 +190,8 @@ impl Test {
                 .say(format!("recorded {cases} in {}", folder.display()));
         }
         for file in kept {
-            common.output().say(format!("wrote {}", file.display()));
+            let done = if file.exists() { "wrote" } else { "removed" };
+            common.output().say(format!("{done} {}", file.display()));
         }
         Ok(report)
     }

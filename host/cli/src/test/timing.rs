@@ -97,7 +97,7 @@ mod tests {
         let timing = Timing::of((1..=1000).rev().collect()).unwrap();
         assert_eq!((timing.p50_ns, timing.p99_ns), (501, 990));
         // 1.96 · √1000 / 2 is 31.
-        assert_eq!((timing.p50_low_ns, timing.p50_high_ns), (469, 533));
+        assert_eq!((timing.p50_low_ns, timing.p50_high_ns), (470, 532));
         let one = Timing::of(vec![7]).unwrap();
         assert_eq!((one.p50_low_ns, one.p50_high_ns, one.p99_ns), (7, 7, 7));
         assert_eq!(Timing::of(Vec::new()), None);

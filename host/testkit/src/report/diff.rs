@@ -61,7 +61,8 @@ pub(crate) fn lines(expected: &str, actual: &str) -> Vec<Line> {
         lines.truncate(MOST_LINES);
         lines.push(Line::Left(left));
     }
-    if expected.ends_with('\n') != actual.ends_with('\n') {
+    let neither_is_empty = !expected.is_empty() && !actual.is_empty();
+    if neither_is_empty && expected.ends_with('\n') != actual.ends_with('\n') {
         lines.push(Line::Note("only one of them ends with a newline"));
     }
     lines

@@ -110,7 +110,8 @@ fn backend(out: &mut String, call: &BackendTried, style: Style) {
     if !call.attached.is_empty() {
         let _ = write!(out, ", with {}", call.attached.join(", "));
     }
-    let _ = writeln!(out, " = {answer}{}", took(call.took, style));
+    let equals = if call.method.is_empty() { "" } else { " =" };
+    let _ = writeln!(out, "{equals} {answer}{}", took(call.took, style));
 }
 
 fn took(duration: std::time::Duration, style: Style) -> String {
