@@ -24,7 +24,7 @@ use crate::world::{NotPrepared, Prepared, World};
 pub(crate) struct Still {
     /// While something blocks, tokio doesn't move its clock by itself. Dropped first, it
     /// ends that, for which the runtime would wait.
-    _hold: std::sync::mpsc::Sender<()>,
+    _hold: std::sync::mpsc::SyncSender<()>,
     runtime: Runtime,
 }
 
@@ -34,7 +34,7 @@ impl Still {
             .enable_time()
             .start_paused(true)
             .build()?;
-        let (hold, held) = std::sync::mpsc::channel();
+        let (hold, held) = std::sync::mpsc::sync_channel(0);
         runtime.spawn_blocking(move || held.recv().ok());
         Ok(Self {
             _hold: hold,

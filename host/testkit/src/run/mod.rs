@@ -28,11 +28,14 @@ pub use observed::{
     ObservedVariable, Redactor,
 };
 
+/// Whether a case runs, by the names of its suite and of itself.
+pub type Select = dyn Fn(&str, &str) -> bool + Send + Sync;
+
 /// How suites are run.
 #[non_exhaustive]
 pub struct Options {
     /// Which cases run, by the suite's name and the case's; the others are skipped.
-    pub select: Box<dyn Fn(&str, &str) -> bool + Send + Sync>,
+    pub select: Box<Select>,
     /// Threads.
     pub jobs: NonZeroUsize,
     /// Whether nothing is begun any more after a case that failed.
@@ -268,7 +271,6 @@ impl Running<'_> {
                 }
             });
         }
-        drop(done);
         reports
     }
 

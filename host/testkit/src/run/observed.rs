@@ -33,7 +33,9 @@ impl Observed {
 
 /// What takes values out of bytes. By default nothing of them stays.
 #[derive(Clone)]
-pub struct Redactor(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>);
+pub struct Redactor(Arc<Redact>);
+
+type Redact = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 impl Redactor {
     /// `redact` gives bytes back with each value replaced.

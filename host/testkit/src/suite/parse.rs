@@ -609,10 +609,10 @@ fn grant_regions(text: &str, top: &[Entry]) -> Vec<Span> {
     };
     let after = text.get(grant.span.end..).unwrap_or_default().trim_start();
     if after.starts_with('=') {
-        return vec![grant.span.start..grant.node.span.end];
+        return std::iter::once(grant.span.start..grant.node.span.end).collect();
     }
     let Value::List(items) = &grant.node.value else {
-        return vec![grant.span.start..grant.node.span.end];
+        return std::iter::once(grant.span.start..grant.node.span.end).collect();
     };
     let mut regions = Vec::new();
     for item in items {
