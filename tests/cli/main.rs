@@ -61,6 +61,7 @@ transcripts! {
     man_pages_for_each_command;
     named_values_stand_for_texts_secrets_and_references;
     named_values_stand_in_the_configuration;
+    policies_are_made_built_and_looked_over;
     policy_inspect_shows_what_a_policy_wants;
     policy_run_shows_what_a_policy_does;
     secrets_are_disabled_rolled_back_and_removed;

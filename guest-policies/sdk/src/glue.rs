@@ -99,6 +99,8 @@ macro_rules! policy {
         const _: () = {
             struct Policy;
 
+            const _: fn() = $crate::__settings::readable::<$settings>;
+
             #[cfg(target_arch = "wasm32")]
             static SETTINGS: ::std::sync::OnceLock<$settings> = ::std::sync::OnceLock::new();
 

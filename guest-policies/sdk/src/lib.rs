@@ -164,7 +164,9 @@ pub use keyward_policy_macros::settings;
 pub mod __settings {
     pub use serde::{self, Deserialize};
 
-    pub use crate::schema::{Field, NoSchema, Of, Schema, Setting, length, text, within, written};
+    pub use crate::schema::{
+        Field, NoSchema, Of, Schema, Setting, length, readable, text, within, written,
+    };
 }
 
 /// What the macro [`policy!`] is made of. Not for policies to call.

@@ -161,26 +161,23 @@ impl Toolchain {
     ///
     /// # Errors
     /// The compiler can't be asked.
-    pub fn flags(&self, root: &Path, others: &[PathBuf]) -> Result<OsString, CompileError> {
-        let mut flags = self.remapped_paths(root, others)?;
+    pub fn flags(&self, others: &[PathBuf]) -> Result<OsString, CompileError> {
+        let mut flags = self.remapped_paths(others)?;
         flags.push(format!("-Clink-arg=-zstack-size={STACK_BYTES}").into());
         // The separator of CARGO_ENCODED_RUSTFLAGS.
         Ok(flags.join("\x1f".as_ref()))
     }
 
     /// Flags that make the places where things are built the same everywhere: those
-    /// of the workspace, of `others`, of the compiler's release and of Cargo.
+    /// of `others`, local packages outside of the workspace, of the compiler's release
+    /// and of Cargo. What lies in the workspace is compiled by its path there.
     ///
     /// A component is known by its digest, which must not depend on where it was
     /// built; and where that was is nobody's business.
     ///
     /// # Errors
     /// The compiler can't be asked.
-    pub fn remapped_paths(
-        &self,
-        root: &Path,
-        others: &[PathBuf],
-    ) -> Result<Vec<OsString>, CompileError> {
+    pub fn remapped_paths(&self, others: &[PathBuf]) -> Result<Vec<OsString>, CompileError> {
         let sysroot = PathBuf::from(self.rustc("--print sysroot")?);
         let version = self.rustc("-vV")?;
         let commit = version
@@ -195,7 +192,6 @@ impl Toolchain {
             flag.push(to);
             flags.push(flag);
         };
-        remap(root, "");
         for other in others {
             remap(
                 other,
@@ -253,7 +249,7 @@ impl Project {
             }
         }
         // Set whole, so that flags meant for the host do not reach the guests.
-        let flags = self.toolchain.flags(&self.root, &self.neighbours)?;
+        let flags = self.toolchain.flags(&self.neighbours)?;
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
         Ok(cargo)
     }

@@ -36,6 +36,8 @@ pub struct Policy {
     pub folder: PathBuf,
     /// The example that it is; none if it is the package's library.
     pub example: Option<String>,
+    /// The file that its code begins with.
+    pub source: PathBuf,
     /// The features without which Cargo does not build it.
     pub(crate) features: Vec<String>,
     /// The file that Cargo makes, without its extension.
@@ -118,6 +120,7 @@ struct Target {
     name: String,
     kind: Vec<String>,
     crate_types: Vec<String>,
+    src_path: PathBuf,
     #[serde(default, rename = "required-features")]
     features: Vec<String>,
 }
@@ -237,6 +240,7 @@ fn policies_of(package: Package) -> Result<Vec<Policy>, String> {
         package: package.name.clone(),
         folder: folder.clone().unwrap_or_default(),
         example: target.is_example().then(|| target.name.clone()),
+        source: target.src_path.clone(),
         features: target.features.clone(),
         artifact: match target.is_example() {
             true => target.name.clone(),
@@ -300,7 +304,8 @@ mod tests {
         let mut whole = json!({
             "name": "some-policy", "version": "1.2.3", "description": "It decides.",
             "manifest_path": "/p/Cargo.toml", "dependencies": [],
-            "targets": [{"name": "some_policy", "kind": ["cdylib", "rlib"], "crate_types": ["cdylib", "rlib"]}],
+            "targets": [{"name": "some_policy", "kind": ["cdylib", "rlib"], "crate_types": ["cdylib", "rlib"],
+                "src_path": "/p/src/lib.rs"}],
         });
         for (key, value) in package.as_object().unwrap() {
             whole[key] = value.clone();
@@ -318,6 +323,7 @@ mod tests {
         assert_eq!(policy.manifest.name, "some-policy");
         assert_eq!(policy.manifest.version, "1.2.3");
         assert_eq!(policy.manifest.asks[0].alias, "backend");
+        assert_eq!(policy.source, Path::new("/p/src/lib.rs"));
         assert_eq!(policy.artifact, "some_policy");
         assert_eq!(policy.example, None);
     }
@@ -326,6 +332,7 @@ mod tests {
     fn examples_are_policies_each_with_its_own_description() {
         let found = policies(json!({
             "targets": [{"name": "one-way", "kind": ["example"], "crate_types": ["cdylib"],
+                "src_path": "/p/recipes/one-way.rs",
                 "required-features": ["component"]}],
             "metadata": {"keyward": {"policies": {"one-way": {"description": "It turns."}}}},
         }));

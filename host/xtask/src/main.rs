@@ -12,6 +12,7 @@
 
 mod bench;
 mod check;
+mod coverage;
 mod demo;
 mod fuzz;
 mod guests;
@@ -74,6 +75,11 @@ enum Command {
     Demo(demo::Options),
     /// Measure what things cost, as ratios in one run. Builds for release first.
     Bench(bench::Options),
+    /// Show how much of each policy's code its native tests reach.
+    ///
+    /// Fails below what `guest-policies/coverage.toml` demands. The numbers leave the
+    /// tests' own code out.
+    Coverage(coverage::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
     Fuzz(fuzz::Options),
     /// Reload a gateway under load, and crash the vault's storage over and over.
@@ -101,6 +107,7 @@ fn main() -> ExitCode {
         Command::Test(options) => check::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Coverage(options) => coverage::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),

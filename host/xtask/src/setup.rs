@@ -2,6 +2,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod deny;
+pub(crate) mod llvm;
 pub(crate) mod python;
 pub(crate) mod target;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::servers;
+use crate::{servers, steps};
 
 pub(crate) use target::Origin;
 
@@ -23,6 +24,10 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     target::ensure(options.target_from)?;
     deny::ensure()?;
+    // Nothing but `cargo xtask coverage` needs them.
+    if let Err(error) = llvm::ensure() {
+        steps::note(format_args!("no coverage: {error:#}"));
+    }
     python::ensure()?;
     servers::ensure(servers::COMPARED)?;
     Ok(ExitCode::SUCCESS)

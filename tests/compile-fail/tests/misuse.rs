@@ -10,3 +10,14 @@ fn misuses_do_not_compile() {
     cases.compile_fail("cases/notes_*.rs");
     cases.compile_fail("cases/durable_*.rs");
 }
+
+/// What authors of policies get wrong is said in their words.
+#[test]
+fn mistakes_in_policies_are_explained() {
+    let cases = trybuild::TestCases::new();
+    // The control: a policy as it should be.
+    cases.pass("cases/policy_good.rs");
+    cases.compile_fail("cases/policy_s*.rs");
+    cases.compile_fail("cases/policy_u*.rs");
+    cases.compile_fail("cases/policy_w*.rs");
+}

@@ -31,6 +31,7 @@ pub(crate) fn expand(options: &Whole, item: ItemEnum) -> Result<TokenStream> {
         const _: () = {
             use ::keyward_policy::__settings as __keyward;
 
+            #[automatically_derived]
             impl __keyward::Setting for #ident {
                 const SCHEMA: __keyward::Schema = __keyward::Schema::choice(&[#(#names),*]);
             }

@@ -61,6 +61,7 @@ pub(crate) fn expand(options: Whole, mut item: ItemStruct) -> Result<TokenStream
         const _: () = {
             use ::keyward_policy::__settings as __keyward;
 
+            #[automatically_derived]
             impl<'de> __keyward::serde::Deserialize<'de> for #ident {
                 fn deserialize<__D: __keyward::serde::Deserializer<'de>>(
                     deserializer: __D,
@@ -73,6 +74,7 @@ pub(crate) fn expand(options: Whole, mut item: ItemStruct) -> Result<TokenStream
                 }
             }
 
+            #[automatically_derived]
             impl __keyward::Setting for #ident {
                 const SCHEMA: __keyward::Schema =
                     __keyward::Schema::table(#about, &[#(#entries),*]);
@@ -113,6 +115,7 @@ fn defaults(ident: &Ident, known: &[Known]) -> Result<TokenStream> {
             }
         });
         quote! {
+            #[automatically_derived]
             impl ::core::default::Default for #ident {
                 fn default() -> Self {
                     Self { #(#fields),* }
@@ -121,6 +124,7 @@ fn defaults(ident: &Ident, known: &[Known]) -> Result<TokenStream> {
         }
     });
     Ok(quote! {
+        #[automatically_derived]
         impl #ident {
             #(#functions)*
         }

@@ -178,6 +178,9 @@ pub(crate) fn text_of<S: Setting>() -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// Settings can be read.
+pub const fn readable<S: DeserializeOwned>() {}
+
 /// The schema of a type, if it has one: what stands in [`Of`] comes first, what
 /// stands in this trait only where the type is no [`Setting`].
 pub trait NoSchema {

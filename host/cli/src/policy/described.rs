@@ -16,6 +16,8 @@ pub(crate) struct Described {
     pub(crate) name: PolicyName,
     pub(crate) digest: ComponentDigest,
     pub(crate) inspection: Inspection,
+    /// Its size.
+    pub(crate) bytes: usize,
 }
 
 impl Described {
@@ -45,6 +47,7 @@ impl Described {
             name,
             digest: keyward::vault::digest_component(&bytes),
             inspection,
+            bytes: bytes.len(),
         })
     }
 

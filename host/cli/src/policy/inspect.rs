@@ -13,9 +13,12 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::words::{grant_for, one_line};
 use crate::{Common, grants, place};
 
+/// A page of WebAssembly memory.
+const PAGE_BYTES: u64 = 64 * 1024;
+
 pub(super) const INSPECT: &str = "\
 Reads the component without running it: its phases, all that it can reach, what its
-manifest asks for, the schema of its settings and its digest. What it asks for and
+manifest asks for, its settings, its size and its digest. What it asks for and
 is not granted is printed as TOML, ready for grants.toml.
 
 Ends with 4 if the component is one that the gateway would refuse.
@@ -132,20 +135,25 @@ fn text(described: &Described, component: &Path, snippets: &[String]) -> String 
     }
     line("file", component.display().to_string());
     line("digest", described.digest.to_string());
+    line("size", format!("{} B", described.bytes));
     line("phases", list(in_order(phases), "none"));
     line(
         "can reach",
         list(imports.iter().map(|import| interface(import)), "nothing"),
     );
-    line("profile", declares.profile().to_string());
+    let pages = declares.memory_bytes.div_ceil(PAGE_BYTES);
+    let plural = if pages == 1 { "" } else { "s" };
+    line(
+        "profile",
+        format!("{}, {pages} page{plural} of memory", declares.profile()),
+    );
     line(
         "settings",
         if *takes_settings { "taken" } else { "none" }.to_owned(),
     );
     if let Ok(manifest) = manifest {
         if let Some(schema) = &manifest.settings {
-            let schema = serde_json::to_string_pretty(schema).unwrap_or_default();
-            lines.extend(schema.lines().map(|row| format!("  {row}")));
+            lines.extend(super::schema::lines(schema));
         }
         let asks = manifest.asks.iter().map(|ask| {
             let why = one_line(&ask.why);
@@ -194,6 +202,8 @@ fn to_json(
         "policy": described.name.as_str(),
         "file": component,
         "digest": described.digest.to_string(),
+        "bytes": described.bytes,
+        "memory-bytes": declares.memory_bytes,
         "phases": in_order(phases).collect::<Vec<_>>(),
         "imports": imports,
         "exports": exports,

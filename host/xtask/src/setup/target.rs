@@ -250,8 +250,7 @@ fn build(work: &Path) -> Result<Vec<PathBuf>> {
     let target = work.join("target");
     // Bitcode lets a policy's link-time optimisation reach into it. Paths are those
     // of the released standard library, and not this machine's.
-    let root = workspace::root();
-    let mut flags = Toolchain::of(&root).remapped_paths(&root, &[])?;
+    let mut flags = Toolchain::of(&workspace::root()).remapped_paths(&[])?;
     flags.push("-Cembed-bitcode=yes".into());
     steps::run(
         workspace::cargo()
