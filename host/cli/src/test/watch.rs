@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use keyward_testkit::Suite;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// run is shown, and the next change starts another.
 pub(crate) fn run(test: &Test, filter: &Filter, common: &Common) -> Outcome {
     let output = common.output();
-    let (tell, changes) = channel();
+    let (tell, changes) = sync_channel(1);
     loop {
         let files = find::suites(&test.paths)?;
         let watched = Watched::of(&files, &test.paths);
@@ -81,7 +81,7 @@ impl Watched {
         Self { files, folders }
     }
 
-    fn begin(&self, tell: Sender<()>) -> Result<RecommendedWatcher, Failure> {
+    fn begin(&self, tell: SyncSender<()>) -> Result<RecommendedWatcher, Failure> {
         let cannot = |error: notify::Error| Failure::new(format!("can't watch: {error}"));
         let files = self.files.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -91,8 +91,8 @@ impl Watched {
                 || event
                     .is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(concerns));
             if look {
-                // Nobody listens any more only when the process ends.
-                let _ = tell.send(());
+                // One that waits already speaks for this one.
+                let _ = tell.try_send(());
             }
         })
         .map_err(cannot)?;
