@@ -49,7 +49,6 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 #[path = "../hostile/attacker.rs"]
-#[expect(dead_code, reason = "the attacks in `hostile` use all of it")]
 mod attacker;
 
 use std::path::{Path, PathBuf};

@@ -66,6 +66,10 @@ pub(crate) struct World {
 /// Watches nothing: it has the guests linked so that they can be watched.
 struct Nobody;
 
+/// For each phase, which policies run, by their places, and with which settings of
+/// their own.
+type OfPhases = [Vec<(usize, Option<serde_json::Value>)>; 4];
+
 impl Observer for Nobody {}
 
 fn failed(doing: &str) -> impl Fn(&dyn std::fmt::Display) -> NotPrepared + '_ {
@@ -148,7 +152,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Each policy in each phase that it has, or in those that the suite says.
-    fn of_phases(&self) -> Result<[Vec<(usize, Option<serde_json::Value>)>; 4], NotPrepared> {
+    fn of_phases(&self) -> Result<OfPhases, NotPrepared> {
         let mut steps: [Vec<_>; 4] = Default::default();
         for (place, component) in self.components.iter().enumerate() {
             let policy = self.load(place, component.under_test.settings.as_ref())?;
@@ -166,10 +170,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The policies that a document calls, as the gateway has them.
-    fn of_document(
-        &self,
-        file: &std::path::Path,
-    ) -> Result<[Vec<(usize, Option<serde_json::Value>)>; 4], NotPrepared> {
+    fn of_document(&self, file: &std::path::Path) -> Result<OfPhases, NotPrepared> {
         use keyward::document::Phase as Section;
         let read = |file: &PathBuf| {
             let text = std::fs::read_to_string(file)
