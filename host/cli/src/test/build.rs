@@ -30,7 +30,7 @@ pub(super) fn components(suites: &[PathBuf], common: &Common) -> Result<(), Fail
             continue;
         };
         let wanted = |policy: &&Policy| {
-            let component = plain(&project.component(policy));
+            let component = plain(project.component(policy));
             named.contains(&component) && !built.contains(&component)
         };
         let policies: Vec<&Policy> = project.policies.iter().filter(wanted).collect();
