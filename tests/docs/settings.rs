@@ -6,6 +6,7 @@ use std::path::Path;
 
 use keyward::vault::Grants;
 use keyward_gateway::config::Config;
+use keyward_testkit::Suite;
 use toml::{Table, Value};
 
 use crate::block::{Block, blocks};
@@ -41,6 +42,10 @@ fn check(block: &Block, place: &str) {
         .unwrap_or_else(|error| panic!("{place}: {error}"));
     if table.contains_key("package") {
         manifest(&table, place);
+    } else if table.contains_key("case") {
+        if let Err(error) = Suite::parse(Path::new(place), &block.text) {
+            panic!("{error}");
+        }
     } else if table.contains_key("grant") && !table.contains_key("version") {
         if let Err(error) = Grants::parse(place, &block.text) {
             panic!("{error}");
