@@ -16,7 +16,7 @@ use crate::hostile::{Replay, Replays, replaced};
 use crate::leak::judge;
 use crate::property::{self, Property, Tried};
 use crate::report::{
-    CaseReport, Finding, Position, Report, StepReport, Style, SuiteReport, pretty,
+    CaseReport, Finding, Leak, Outcome, Position, Report, StepReport, Style, SuiteReport, pretty,
 };
 use crate::suite::{Case, Suite};
 use crate::world::Prepared;
@@ -124,31 +124,12 @@ pub fn run(suites: &[Suite], options: &Options, listener: &mut dyn Listener) -> 
     // they share by cases.
     let across = jobs.min(suites.len()).max(1);
     let within = if suites.len() == 1 { jobs } else { 1 };
-    let next = AtomicUsize::new(0);
-    let reports: Mutex<Vec<Option<SuiteReport>>> = Mutex::new(vec![None; suites.len()]);
-    let work = || {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(suite) = suites.get(place) else {
-                break;
-            };
-            let report = running.suite(suite, within);
-            let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(free) = reports.get_mut(place) {
-                *free = Some(report);
-            }
-        }
-    };
-    if across == 1 {
-        work();
-    } else {
-        std::thread::scope(|scope| {
-            for _ in 0..across {
-                scope.spawn(work);
-            }
-        });
-    }
-    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let reports = in_threads(
+        across,
+        suites,
+        || Ok(()),
+        |_, suite| Some(running.suite(suite, within)),
+    );
     Report {
         suites: reports.into_iter().flatten().collect(),
         took: began.elapsed(),
@@ -228,50 +209,24 @@ impl Running<'_> {
     fn cases(&self, prepared: &Prepared<'_>, selected: &[&Case], jobs: usize) -> Vec<CaseReport> {
         let suite = prepared.suite;
         let replays = Replays::default();
-        let next = AtomicUsize::new(0);
-        let mut reports: Vec<CaseReport> = suite
-            .cases
-            .iter()
-            .map(|case| skipped(suite, case))
-            .collect();
-        let done = Mutex::new(&mut reports);
-        let work = || {
-            let still = Still::new();
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(case) = suite.cases.get(place) else {
-                    break;
-                };
-                let is_selected = selected.iter().any(|one| std::ptr::eq(*one, case));
-                if !is_selected || self.over.load(Ordering::Relaxed) {
-                    continue;
-                }
-                let report = match &still {
-                    Ok(still) => self.case(prepared, still, &replays, case),
-                    Err(error) => {
-                        let words = format!("no runtime: {error}");
-                        impossible(suite, case, &words)
-                    }
-                };
-                if self.options.fail_fast && report.outcome() == crate::report::Outcome::Failed {
-                    self.over.store(true, Ordering::Relaxed);
-                }
-                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(free) = done.get_mut(place) {
-                    *free = report;
-                }
+        let reports = in_threads(jobs, &suite.cases, Still::new, |still, case| {
+            let is_selected = selected.iter().any(|one| std::ptr::eq(*one, case));
+            if !is_selected || self.over.load(Ordering::Relaxed) {
+                return None;
             }
-        };
-        if jobs == 1 {
-            work();
-        } else {
-            std::thread::scope(|scope| {
-                for _ in 0..jobs {
-                    scope.spawn(work);
-                }
-            });
-        }
-        reports
+            let report = match still {
+                Ok(still) => self.case(prepared, still, &replays, case),
+                Err(error) => impossible(suite, case, &format!("no runtime: {error}")),
+            };
+            if self.options.fail_fast && report.outcome() == Outcome::Failed {
+                self.over.store(true, Ordering::Relaxed);
+            }
+            Some(report)
+        });
+        let cases = suite.cases.iter().zip(reports);
+        cases
+            .map(|(case, report)| report.unwrap_or_else(|| skipped(suite, case)))
+            .collect()
     }
 
     fn case(
@@ -340,22 +295,29 @@ impl Running<'_> {
         let mut leaks = prepared.search.search(&observed);
         for echo in replays.ways(self.options.replay, &observed) {
             let hostile = replaced(case, echo);
-            if let Ok((observed, ())) = still.case(prepared, &hostile, Some(echo), |_, _| ()) {
-                let more = prepared.search.search(&observed);
-                // What leaks anyway is said once.
-                let known = |leak: &crate::report::Leak| {
-                    leaks.iter().any(|known| {
-                        (&known.secret, &known.form, &known.sink)
-                            == (&leak.secret, &leak.form, &leak.sink)
-                    })
-                };
-                let new: Vec<_> = more.into_iter().filter(|leak| !known(leak)).collect();
-                leaks.extend(new);
-            }
+            let more = match still.case(prepared, &hostile, Some(echo), |_, _| ()) {
+                Ok((observed, ())) => prepared.search.search(&observed),
+                // What was not tried is not known to be sound.
+                Err(error) => {
+                    let again = format!("it can run again with backends that echo {}", echo.name);
+                    let finding = Finding::new("case", again, error.0);
+                    report.findings.push(finding.at(report.at.clone()));
+                    continue;
+                }
+            };
+            // What leaks anyway is said once.
+            let known = |leak: &Leak| {
+                leaks.iter().any(|known: &Leak| {
+                    (&known.secret, &known.form, &known.sink)
+                        == (&leak.secret, &leak.form, &leak.sink)
+                })
+            };
+            let new: Vec<_> = more.into_iter().filter(|leak| !known(leak)).collect();
+            leaks.extend(new);
         }
         let (leaks, missed) = judge(&case.leaks, leaks, &suite.text);
         report.leaks = leaks;
-        report.findings = missed;
+        report.findings.extend(missed);
         report.took = began.elapsed();
         self.tell(|listener| listener.case_ended(suite, case, &observed, &mut report));
         report
@@ -376,6 +338,41 @@ impl Running<'_> {
         report.took = began.elapsed();
         Some(report)
     }
+}
+
+/// Does `work` on each item, spread over so many threads, each of which has what `tools`
+/// makes for it. What comes of it is in the order of the items.
+fn in_threads<T: Sync, S, R: Send>(
+    threads: usize,
+    items: &[T],
+    tools: impl Fn() -> std::io::Result<S> + Sync,
+    work: impl Fn(&std::io::Result<S>, &T) -> Option<R> + Sync,
+) -> Vec<Option<R>> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let thread = || {
+        let tools = tools();
+        while let Some((place, item)) = {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            items.get(place).map(|item| (place, item))
+        } {
+            let result = work(&tools, item);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(free) = done.get_mut(place) {
+                *free = result;
+            }
+        }
+    };
+    if threads <= 1 {
+        thread();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(thread);
+            }
+        });
+    }
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn skipped(suite: &Suite, case: &Case) -> CaseReport {
