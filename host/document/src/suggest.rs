@@ -8,30 +8,10 @@ pub(crate) fn closest<'a>(found: &str, valid: &[&'a str]) -> Option<&'a str> {
     }
     valid
         .iter()
-        .map(|name| (distance(&found.to_lowercase(), name), *name))
+        .map(|name| (strsim::levenshtein(&found.to_lowercase(), name), *name))
         .filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
-}
-
-/// How many characters have to be inserted, removed or replaced (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, have) in from.chars().enumerate() {
-        let mut diagonal = line;
-        let mut left = line + 1;
-        for (cell, want) in row.iter_mut().skip(1).zip(&to) {
-            let cost = diagonal + usize::from(have != *want);
-            diagonal = *cell;
-            *cell = cost.min(diagonal + 1).min(left + 1);
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Whether Azure API Management has a policy of that name.

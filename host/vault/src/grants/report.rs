@@ -109,33 +109,14 @@ pub(super) fn did_you_mean<'a>(
 ) -> String {
     // Half of a short word may be mistyped; of a long one, three characters.
     let limit = (given.chars().count() / 2).clamp(1, 3);
+    // Far apart in length is far apart; this also bounds the work.
+    let near = |candidate: &&str| candidate.len().abs_diff(given.len()) <= 4 * limit;
     candidates
         .into_iter()
-        .map(|candidate| (distance(given, candidate), candidate))
+        .filter(near)
+        .map(|candidate| (strsim::levenshtein(given, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| format!("; did you mean {candidate:?}?"))
         .unwrap_or_default()
-}
-
-/// How many characters have to be inserted, removed or replaced. Long texts are
-/// as far from everything as they are long.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().max(b.len()) > 128 {
-        return a.len().max(b.len());
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (pair, to) in row.windows(2).zip(&b) {
-            let (diagonal, above) = (pair.first(), pair.get(1));
-            let left = next.last();
-            let cost = |from: Option<&usize>, step: usize| from.map_or(usize::MAX, |n| n + step);
-            let replaced = cost(diagonal, usize::from(from != to));
-            next.push(replaced.min(cost(above, 1)).min(cost(left, 1)));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
