@@ -11,7 +11,10 @@ mod mock;
 mod node;
 mod parse;
 mod parse_case;
+mod parse_expected;
+mod parse_grants;
 mod parse_mock;
+mod parse_policies;
 mod reader;
 #[cfg(test)]
 mod tests;

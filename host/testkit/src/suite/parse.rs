@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyward::egress::Route;
-use keyward::engine::{BOUNDS, Limits, Phase};
 use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, KeyEncoding, Kind, MacAlgorithm, Validity};
 use toml::de::DeTable;
 
 use super::errors::{SuiteErrors, nearest};
-use super::node::{Entry, Node, Value, entries};
+use super::node::{Entry, Value, entries};
 use super::parse_case;
+use super::parse_grants::{check_grants, grants};
 use super::parse_mock;
+use super::parse_policies::policies;
 use super::reader::{Table, Wrongs};
 use super::{
-    At, ClientsSection, PolicyUnderTest, RouteSection, SecretSection, SecretValue, Span, Suite,
-    ValueSection, ValueText,
+    At, ClientsSection, RouteSection, SecretSection, SecretValue, Span, Suite, ValueSection,
+    ValueText,
 };
 use crate::property::Property;
 use crate::report::suite_name;
@@ -122,7 +123,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
 }
 
 /// A file, relative to the suite's.
-fn path(table: &Table<'_>, key: &'static str, file: &Path) -> Option<At<PathBuf>> {
+pub(crate) fn path(table: &Table<'_>, key: &'static str, file: &Path) -> Option<At<PathBuf>> {
     let text = table.text(key)?;
     Some(At {
         value: beside(file, Path::new(text.value)),
@@ -130,237 +131,11 @@ fn path(table: &Table<'_>, key: &'static str, file: &Path) -> Option<At<PathBuf>
     })
 }
 
-fn beside(file: &Path, path: &Path) -> PathBuf {
+pub(crate) fn beside(file: &Path, path: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) => folder.join(path),
         None => path.to_owned(),
     }
-}
-
-fn policies(
-    table: &Table<'_>,
-    file: &Path,
-    has_document: bool,
-    known: &Known<'_>,
-) -> Vec<PolicyUnderTest> {
-    let wrongs = known.wrongs;
-    let component = path(table, "policy", file);
-    let sections = table.tables("policies", "[[policies]]");
-    if !sections.is_empty() {
-        if let Some(component) = &component {
-            let message = "a suite has `policy` or [[policies]], not both";
-            wrongs.add(&component.span, message);
-        }
-        let mut policies: Vec<PolicyUnderTest> = Vec::new();
-        for section in sections {
-            let Some(policy) = listed(section, file, known) else {
-                continue;
-            };
-            if policies.iter().any(|other| other.name == policy.name) {
-                let message = format!("there are two policies \"{}\"", policy.name);
-                wrongs.add(&policy.component.span, message);
-            }
-            policies.push(policy);
-        }
-        return policies;
-    }
-    let component = match component {
-        Some(component) => component,
-        None => match of_package(file) {
-            Some(component) => At {
-                value: component,
-                span: 0..0,
-            },
-            None if has_document => return Vec::new(),
-            None => {
-                wrongs.add_help(
-                    &(0..0),
-                    "the suite names no policy, and there is none of a package around it",
-                    "add: policy = \"NAME.wasm\", the component relative to this file; or build the package's with `keyward policy build`",
-                );
-                return Vec::new();
-            }
-        },
-    };
-    let stem = component.value.file_stem().unwrap_or_default();
-    let name = match PolicyName::parse(&stem.to_string_lossy()) {
-        Ok(name) => name,
-        Err(error) => {
-            let help =
-                "a policy is called like its component's file; name it otherwise with [[policies]]";
-            wrongs.add_help(&component.span, error.to_string(), help);
-            return Vec::new();
-        }
-    };
-    vec![PolicyUnderTest {
-        settings: settings(table, &name, known),
-        phases: phases(table),
-        routes: callable(table, "calls", known),
-        limits: limits(table),
-        name,
-        component,
-    }]
-}
-
-/// One of `[[policies]]`.
-fn listed(section: Table<'_>, file: &Path, known: &Known<'_>) -> Option<PolicyUnderTest> {
-    let name = section.parsed::<PolicyName>("name");
-    let component = path(&section, "component", file);
-    if component.is_none() {
-        section.missing("component", "\"NAME.wasm\"");
-    }
-    let stem = |component: &At<PathBuf>| {
-        let stem = component.value.file_stem()?.to_str()?;
-        PolicyName::parse(stem).ok()
-    };
-    let name = match (name, &component) {
-        (Some(name), _) => Some(name.value),
-        (None, Some(component)) => {
-            let name = stem(component);
-            if name.is_none() {
-                section.missing("name", "\"rate-limit\"");
-            }
-            name
-        }
-        (None, None) => None,
-    };
-    let settings = name
-        .as_ref()
-        .and_then(|name| settings(&section, name, known));
-    let policy = PolicyUnderTest {
-        settings,
-        phases: phases(&section),
-        routes: callable(&section, "routes", known),
-        limits: limits(&section),
-        name: name?,
-        component: component?,
-    };
-    section.finish();
-    Some(policy)
-}
-
-/// The component of the package that a file lies in, if it is built.
-fn of_package(file: &Path) -> Option<PathBuf> {
-    let folder = std::path::absolute(file).ok()?;
-    let mut above = folder.ancestors().skip(1);
-    let name = above.find_map(|folder| {
-        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
-        let table: toml::Table = manifest.parse().ok()?;
-        let name = table.get("package")?.get("name")?.as_str()?;
-        Some(name.to_owned())
-    })?;
-    let above = folder.ancestors().skip(1);
-    above
-        .map(|folder| folder.join("target/policies").join(format!("{name}.wasm")))
-        .find(|component| component.exists())
-}
-
-fn settings(
-    table: &Table<'_>,
-    policy: &PolicyName,
-    known: &Known<'_>,
-) -> Option<serde_json::Value> {
-    let node = table.get("settings")?;
-    Some(settings_of(node, policy, known))
-}
-
-/// Settings, their named values filled in: a plain one by its text, a secret one by the
-/// alias under which a grant gives it to the policy.
-pub(crate) fn settings_of(
-    node: &Node,
-    policy: &PolicyName,
-    known: &Known<'_>,
-) -> serde_json::Value {
-    if !matches!(node.value, Value::Table(_)) {
-        let message = format!("`settings` is a table, not {}", node.what());
-        known.wrongs.add(&node.span, message);
-    }
-    node.json(&mut |text, span| named_values(text, span, policy, known))
-}
-
-fn named_values(text: &str, span: &Span, policy: &PolicyName, known: &Known<'_>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let Some((name, after)) = after.split_once("}}") else {
-            break;
-        };
-        out.push_str(before);
-        let name = name.trim();
-        match known
-            .values
-            .iter()
-            .find(|value| value.name.as_str() == name)
-        {
-            Some(value) => match &value.value {
-                ValueText::Plain(plain) => out.push_str(plain),
-                ValueText::Secret(secret) => {
-                    let mut grants = known.grants.iter();
-                    let grant =
-                        grants.find(|grant| grant.policy == *policy && grant.secret == *secret);
-                    match grant {
-                        Some(grant) => out.push_str(grant.alias.as_str()),
-                        None => known.wrongs.add_help(
-                            span,
-                            format!("the named value \"{name}\" is secret, and no grant gives it to \"{policy}\""),
-                            "add a [[grant]] of it; the setting becomes its alias",
-                        ),
-                    }
-                }
-            },
-            None => {
-                let names = known.values.iter().map(|value| value.name.as_str());
-                let meant = nearest(name, names)
-                    .map(|meant| format!("did you mean \"{meant}\"?"))
-                    .unwrap_or_else(|| "add it to [named-values]".to_owned());
-                let message = format!("there is no named value \"{}\"", name.escape_debug());
-                known.wrongs.add_help(span, message, meant);
-            }
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-fn phases(table: &Table<'_>) -> Option<Vec<Phase>> {
-    let words: Vec<At<String>> = table.parsed_list("phases")?;
-    let phases = words.into_iter().filter_map(|word| {
-        let found = phase(&word.value);
-        if found.is_none() {
-            let help = "phases are inbound, backend, outbound and on-error";
-            table.wrongs.add_help(&word.span, "no such phase", help);
-        }
-        found
-    });
-    Some(phases.collect())
-}
-
-pub(crate) fn phase(word: &str) -> Option<Phase> {
-    Phase::ALL.into_iter().find(|phase| phase.as_str() == word)
-}
-
-fn callable(table: &Table<'_>, key: &'static str, known: &Known<'_>) -> Vec<RouteName> {
-    let names: Vec<At<RouteName>> = table.parsed_list(key).unwrap_or_default();
-    names
-        .into_iter()
-        .map(|name| {
-            known.check_route(&name);
-            name.value
-        })
-        .collect()
-}
-
-fn limits(table: &Table<'_>) -> Option<Limits> {
-    let section = table.table("limits", "limits")?;
-    let mut limits = Limits::default();
-    for (name, least, most) in BOUNDS {
-        if let Some(value) = section.whole(name, least, most) {
-            limits.set(name, value.value);
-        }
-    }
-    section.finish();
-    Some(limits)
 }
 
 fn secrets(table: &Table<'_>) -> Vec<SecretSection> {
@@ -559,118 +334,6 @@ fn routes(table: &Table<'_>) -> Vec<RouteSection> {
         }
     }
     routes
-}
-
-/// The grants, read by the parser of grants files from a text in which all else is
-/// blank: so places are right.
-fn grants(file: &Path, text: &str, top: &[Entry], wrongs: &Wrongs) -> Grants {
-    let mut blank: Vec<u8> = text
-        .bytes()
-        .map(|byte| if byte == b'\n' { b'\n' } else { b' ' })
-        .collect();
-    for region in grant_regions(text, top) {
-        if let (Some(to), Some(from)) = (
-            blank.get_mut(region.clone()),
-            text.as_bytes().get(region.clone()),
-        ) {
-            to.copy_from_slice(from);
-        }
-    }
-    let blank = String::from_utf8_lossy(&blank).into_owned();
-    match Grants::parse(&file.display().to_string(), &blank) {
-        Ok(grants) => grants,
-        Err(error) => {
-            for (line, column, message) in error.problems() {
-                wrongs.add(&place(text, line, column), message);
-            }
-            Grants::none()
-        }
-    }
-}
-
-/// From a place to the end of what stands there.
-fn place(text: &str, line: usize, column: usize) -> Span {
-    let mut start = 0;
-    for (number, written) in text.split_inclusive('\n').enumerate() {
-        if number + 1 == line {
-            let within: usize = written.chars().take(column - 1).map(char::len_utf8).sum();
-            let rest = written.get(within..).unwrap_or_default().trim_end();
-            return start + within..start + within + rest.len();
-        }
-        start += written.len();
-    }
-    text.len()..text.len()
-}
-
-/// Which bytes of a text are about grants.
-fn grant_regions(text: &str, top: &[Entry]) -> Vec<Span> {
-    let Some(grant) = top.iter().find(|entry| entry.key == "grant") else {
-        return Vec::new();
-    };
-    let after = text.get(grant.span.end..).unwrap_or_default().trim_start();
-    if after.starts_with('=') {
-        return std::iter::once(grant.span.start..grant.node.span.end).collect();
-    }
-    let Value::List(items) = &grant.node.value else {
-        return std::iter::once(grant.span.start..grant.node.span.end).collect();
-    };
-    let mut regions = Vec::new();
-    for item in items {
-        let mut inner = item.span.clone();
-        extent(item, &mut inner);
-        // From the header's line on, which its span may or may not have.
-        let before = text.get(..inner.start).unwrap_or_default();
-        let start = if text
-            .get(inner.clone())
-            .is_some_and(|own| own.starts_with("[["))
-        {
-            inner.start
-        } else {
-            before.rfind("[[").unwrap_or(inner.start)
-        };
-        regions.push(start..inner.end);
-    }
-    regions
-}
-
-/// Widens a span to all that is in a node.
-fn extent(node: &Node, span: &mut Span) {
-    span.start = span.start.min(node.span.start);
-    span.end = span.end.max(node.span.end);
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|item| extent(item, span)),
-        Value::Table(entries) => {
-            for entry in entries {
-                span.start = span.start.min(entry.span.start);
-                span.end = span.end.max(entry.span.end);
-                extent(&entry.node, span);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Names in grants that the suite does not have: a slip there would only show as a use
-/// that is denied.
-fn check_grants(known: &Known<'_>, text: &str, top: &[Entry]) {
-    for (grant, region) in known.grants.iter().zip(grant_regions(text, top)) {
-        let find = |name: &str| {
-            let written = text.get(region.clone()).unwrap_or_default();
-            let quoted = format!("\"{name}\"");
-            let at = written
-                .find(&quoted)
-                .map_or(region.start, |at| region.start + at);
-            at..at + quoted.len()
-        };
-        if !known.secrets.contains(&grant.secret) {
-            let name = grant.secret.as_str();
-            let help = nearest(name, known.secrets.iter().map(|name| name.as_str()))
-                .map(|meant| format!("did you mean \"{meant}\"?"))
-                .unwrap_or_else(|| format!("add [secrets.{name}] or [clients.{name}]"));
-            let message = format!("there is no secret \"{name}\"");
-            known.wrongs.add_help(&find(name), message, help);
-        }
-    }
 }
 
 impl Known<'_> {
