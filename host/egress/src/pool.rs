@@ -31,8 +31,8 @@ use crate::request_body::RequestBody;
 const MAX_IDLE: usize = 256;
 /// An idle connection that carried a value is closed after this time.
 const MAX_IDLE_TIME_CREDENTIALED: Duration = Duration::from_secs(10);
-/// How many requests share an HTTP/2 connection, before another one is opened.
-/// Servers allow 100 or more (RFC 9113, 6.5.2).
+/// How many requests share an HTTP/2 connection at most, before another one is
+/// opened; fewer where the backend allows fewer (RFC 9113, 6.5.2).
 const MAX_STREAMS: usize = 100;
 /// A connection whose request is still being written when the answer has ended
 /// gets this long before it is closed.
@@ -69,15 +69,22 @@ struct Idle {
 
 /// An HTTP/2 connection, with requests on it or not.
 struct Shared {
-    sender: Http2,
+    http2: Http2,
     used: Instant,
     /// One clone here and one for each request on it.
     room: Arc<OwnedSemaphorePermit>,
 }
 
 impl Shared {
+    /// A request beyond what the backend allows would wait inside the connection,
+    /// after its check, for as long as the backend likes.
     fn has_streams_left(&self) -> bool {
-        Arc::strong_count(&self.room) <= MAX_STREAMS
+        let allowed = self.http2.max_streams().min(MAX_STREAMS);
+        Arc::strong_count(&self.room) <= allowed
+    }
+
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.room) > 1
     }
 }
 
@@ -137,33 +144,35 @@ impl Pool {
                 }
             }
         };
-        let _turn = if self.speaks_http2.load(Ordering::Relaxed) {
-            let turn = self.opening.lock().await;
-            if let Some(line) = self.take_http2() {
-                return Ok(self.reuse(line));
-            }
-            Some(turn)
-        } else {
-            None
+        // Held until others find what was opened.
+        let _turn = match self.turn().await? {
+            Turn::Line(line) => return Ok(self.reuse(line)),
+            Turn::Open(turn) => turn,
         };
-        let line = match self.opener.open().await? {
+        self.make_room();
+        let opened = self.opener.open().await;
+        if opened.is_err() {
+            // Those who wait for their turn try at once, each for itself.
+            self.speaks_http2.store(false, Ordering::Relaxed);
+        }
+        let line = match opened? {
             Sender::Http1(sender) => {
                 self.speaks_http2.store(false, Ordering::Relaxed);
                 Line::Http1(sender, room)
             }
-            Sender::Http2(sender) => {
+            Sender::Http2(http2) => {
                 self.speaks_http2.store(true, Ordering::Relaxed);
                 let room = Arc::new(room);
                 let mut idle = self.lock();
                 idle.http2.push(Shared {
-                    sender: sender.clone(),
+                    http2: http2.clone(),
                     used: Instant::now(),
                     room: Arc::clone(&room),
                 });
                 self.watch(&mut idle);
                 drop(idle);
                 self.changed.notify_waiters();
-                Line::Http2(sender, self.ride(room))
+                Line::Http2(http2, self.ride(room))
             }
         };
         Ok(Connection {
@@ -171,6 +180,31 @@ impl Pool {
             reused: false,
             pool: Arc::clone(self),
         })
+    }
+
+    /// Waits until nobody else opens a connection that this request could share.
+    async fn turn(self: &Arc<Self>) -> Result<Turn<'_>, Stage> {
+        if !self.speaks_http2.load(Ordering::Relaxed) {
+            return Ok(Turn::Open(None));
+        }
+        let patience = self.opener.route.timeouts().connect;
+        let turn = tokio::time::timeout(patience, self.opening.lock()).await;
+        let turn = turn.map_err(|_| Stage::Busy)?;
+        if let Some(line) = self.take_http2() {
+            return Ok(Turn::Line(line));
+        }
+        let alone = self.speaks_http2.load(Ordering::Relaxed);
+        Ok(Turn::Open(alone.then_some(turn)))
+    }
+
+    /// Closes idle connections for which there is no room beside the one that is
+    /// about to be opened: their permits are taken.
+    fn make_room(&self) {
+        let free = self.room.available_permits();
+        let mut idle = self.lock();
+        while idle.http1.len() > free {
+            idle.http1.pop_front();
+        }
     }
 
     /// Waits for room for a connection, or in one that many share.
@@ -227,14 +261,17 @@ impl Pool {
 
     fn take_http2(self: &Arc<Self>) -> Option<Line> {
         let mut idle = self.lock();
-        idle.http2.retain(|shared| !shared.sender.is_closed());
+        idle.http2.retain(|shared| {
+            let rests = !shared.is_in_use() && shared.used.elapsed() > self.max_idle_time;
+            !shared.http2.sender.is_closed() && !rests
+        });
         let shared = idle
             .http2
             .iter_mut()
             .find(|shared| shared.has_streams_left())?;
         shared.used = Instant::now();
         let ride = self.ride(Arc::clone(&shared.room));
-        Some(Line::Http2(shared.sender.clone(), ride))
+        Some(Line::Http2(shared.http2.clone(), ride))
     }
 
     fn take_http1(&self) -> Option<Http1> {
@@ -347,6 +384,14 @@ enum Line {
     Http2(Http2, Ride),
 }
 
+/// What a request may do after others have opened connections.
+enum Turn<'a> {
+    /// Take this.
+    Line(Line),
+    /// Open one, alone or beside others.
+    Open(Option<tokio::sync::MutexGuard<'a, ()>>),
+}
+
 /// What came free for a request that waited.
 enum Free {
     Room(OwnedSemaphorePermit),
@@ -420,10 +465,10 @@ impl Connection {
                 let held = None;
                 Ok((answer, Lease::Http1 { held, _room: room }))
             }
-            Some(Line::Http2(mut sender, ride)) => {
+            Some(Line::Http2(mut http2, ride)) => {
                 request.headers_mut().remove(HOST);
                 *request.version_mut() = Version::HTTP_2;
-                match sender.try_send_request(request).await {
+                match http2.sender.try_send_request(request).await {
                     Ok(answer) => Ok((answer, Lease::Http2 { _ride: ride })),
                     Err(error) => Err(unsent(error, None)),
                 }

@@ -384,8 +384,9 @@ fn parse_host(text: &str) -> Result<Host, RouteError> {
     Ok(Host::Name(text.to_owned()))
 }
 
-/// Whether a path has a `.` or `..` segment, plain or percent-encoded. Such a
-/// path means another one to the backend than to whoever matched it.
+/// Whether a path has a `.` or `..` segment, plain or percent-encoded, behind an
+/// encoded separator or before a path parameter (`..%2fx`, `..;x`). Such a path means
+/// another one to the backend than to whoever matched it.
 fn has_dot_segment(path: &str) -> bool {
     fn is_dots(segment: &str) -> bool {
         let mut rest = segment.as_bytes();
@@ -402,7 +403,18 @@ fn has_dot_segment(path: &str) -> bool {
             }
         }
     }
-    path.split(['/', '\\']).any(is_dots)
+    let any = |path: &str| {
+        let mut segments = path.split(['/', '\\']);
+        segments.any(|segment| is_dots(segment.split(';').next().unwrap_or_default()))
+    };
+    if path.contains('%') {
+        let path = path.to_ascii_lowercase();
+        return any(&path
+            .replace("%2f", "/")
+            .replace("%5c", "/")
+            .replace("%3b", ";"));
+    }
+    any(path)
 }
 
 #[cfg(test)]

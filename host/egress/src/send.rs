@@ -172,7 +172,8 @@ impl Egress {
         let pool = destination.pool(credentialed);
 
         // The final head, but for what is attached.
-        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        let is = |name: &Method| head.method.as_str().eq_ignore_ascii_case(name.as_str());
+        if is(&Method::CONNECT) || is(&Method::TRACE) {
             return Err(EgressError::Invalid);
         }
         // What comes back after the switch is not HTTP, and nothing searches it.

@@ -196,13 +196,11 @@ fn features(profile: Profile) -> Config {
 fn pool(profile: Profile, calls: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
-    let (instances, tables) = match profile {
-        Profile::Lean | Profile::Standard => (4, 2),
-        Profile::Large => (24, 8),
-    };
-    pool.total_core_instances(calls.saturating_mul(instances));
-    pool.total_memories(calls.saturating_mul(if profile == Profile::Large { 2 } else { 1 }));
-    pool.total_tables(calls.saturating_mul(tables));
+    // As much for each call as a component may have: one policy's calls, which are
+    // counted, must not use up what others' need.
+    pool.total_core_instances(calls.saturating_mul(profile.core_modules()));
+    pool.total_memories(calls.saturating_mul(profile.memories()));
+    pool.total_tables(calls.saturating_mul(profile.tables()));
     pool.total_stacks(calls);
     let instance_bytes = if profile == Profile::Large {
         1 << 20
