@@ -22,6 +22,7 @@ mod address;
 mod answer;
 mod body;
 mod connect;
+mod connection;
 mod decode;
 mod dialer;
 mod error;
