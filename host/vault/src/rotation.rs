@@ -94,6 +94,7 @@ impl Vault {
                 if stored.kind != kind {
                     return Err(VaultError::NoSuchSecret(name.clone()));
                 }
+                stored.is_own()?;
                 if every.is_some() {
                     stored.rotation.every = every;
                 }
@@ -101,7 +102,7 @@ impl Vault {
                 if let Some(after) = retire_after {
                     stored.retire_previous(Some(after), now);
                 }
-                Ok(number)
+                Ok(Some(number))
             },
         )
     }
@@ -144,10 +145,13 @@ impl Vault {
                 }
             }
             if let Some(every) = every {
+                if every.is_some() {
+                    stored.is_own()?;
+                }
                 stored.rotation.every = every;
-                stored.rotation.next = every.map(|every| now.saturating_add(every));
+                stored.restart_schedule(now);
             }
-            Ok(stored.current)
+            Ok(None)
         })
     }
 
@@ -234,7 +238,12 @@ impl StoredSecret<'_> {
     /// from `now` on, or until the next rotation.
     pub(crate) fn retire_previous(&mut self, after: Option<u64>, now: u64) {
         let until = after.map(|after| now.saturating_add(after));
-        self.rotation.previous_until = until.filter(|_| self.previous.is_some());
+        self.rotation.previous_until = until.filter(|_| self.may_have_previous());
+    }
+
+    /// Makes no more values by itself.
+    pub(crate) fn end_schedule(&mut self) {
+        (self.rotation.every, self.rotation.next) = (None, None);
     }
 
     /// Notes that there is a new value since `now`: the next one is made when its
