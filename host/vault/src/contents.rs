@@ -148,26 +148,13 @@ impl<'a> StoredSecret<'a> {
             None => self.current.is_some(),
             Some(origin) => origin.is_consistent(self.current.is_some()),
         };
+        let rotation = self.rotation;
+        let retirement = self.previous.is_some() || rotation.previous_until.is_none();
+        // Who gets values from elsewhere makes none.
+        let schedule = rotation.every.is_some() == rotation.next.is_some()
+            && (self.origin.is_none() || rotation.every.is_none());
         let numbered = self.versions.iter().all(|version| version.number > 0);
-        ascending && last && versions && previous && origin && numbered && self.is_rotated_well()
-    }
-}
-
-impl StoredSecret<'_> {
-    /// An end is of a version that is there, if only in memory; and a schedule has a
-    /// next time, and is of a secret whose values are made here.
-    fn is_rotated_well(&self) -> bool {
-        let rotation = &self.rotation;
-        let is_scheduled = rotation.every.is_some();
-        (rotation.previous_until.is_none() || self.may_have_previous())
-            && is_scheduled == rotation.next.is_some()
-            && !(is_scheduled && self.origin.is_some())
-    }
-
-    /// Whether there is a version before the one in use, or may be one in memory.
-    pub(crate) fn may_have_previous(&self) -> bool {
-        let origin = self.origin.as_ref();
-        self.previous.is_some() || origin.is_some_and(|origin| origin.cache == Cache::Memory)
+        ascending && last && versions && previous && origin && retirement && schedule && numbered
     }
 }
 

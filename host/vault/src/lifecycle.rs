@@ -339,11 +339,8 @@ impl Vault {
             let id = draft.secret(name)?.info.id;
             let plaintext = draft.open(id)?;
             let mut stored = stored_in(&plaintext)?;
-            let version = make(
-                &mut stored,
-                value.unwrap_or_default(),
-                seconds_by(&draft.parts.clock),
-            )?;
+            let now = seconds_by(&draft.parts.clock);
+            let version = make(&mut stored, value.unwrap_or_default(), now)?;
             let info = draft.put_secret(id, stored)?;
             let version = version.unwrap_or(info.version);
             Ok((actor.did(act).secret(id, name, version), info))
@@ -359,7 +356,10 @@ impl Draft<'_> {
         stored: StoredSecret<'_>,
     ) -> Result<SecretInfo, VaultError> {
         let before = self.parts.secrets.get(&stored.name).map(Arc::as_ref);
-        let secret = LiveSecret::prepare(id, &stored, before)?;
+        let mut secret = LiveSecret::prepare(id, &stored, before)?;
+        if before.is_some_and(|before| before.info.rotation != secret.info.rotation) {
+            secret.retire_held(self.parts.clock.now());
+        }
         self.put_prepared(id, stored, secret)
     }
 
@@ -500,7 +500,7 @@ impl<'a> StoredSecret<'a> {
         self.versions.retain(|version| version.number != number);
         self.previous = self.previous.filter(|previous| *previous != number);
         let until = self.rotation.previous_until;
-        self.rotation.previous_until = until.filter(|_| self.may_have_previous());
+        self.rotation.previous_until = until.filter(|_| self.previous.is_some());
     }
 
     /// Errors: there is no such version, or it is the one in use.

@@ -279,8 +279,8 @@ impl Vault {
             let origin = stored.origin.as_mut();
             let origin = origin.ok_or_else(|| VaultError::NoOrigin(name.clone()))?;
             origin.unavailable = None;
-            let now = seconds_by(&draft.parts.clock);
             let memory = origin.cache == Cache::Memory;
+            let now = seconds_by(&draft.parts.clock);
             if !memory {
                 origin.source_version = Some(source_version.clone());
                 if !same {
@@ -289,10 +289,7 @@ impl Vault {
             }
             let number = match (same, memory) {
                 (false, false) => stored.push(&bounds, &value, now),
-                (false, true) => {
-                    stored.retire_previous(stored.rotation.retire_after, now);
-                    stored.reserve()
-                }
+                (false, true) => stored.reserve(),
                 (true, false) => {
                     let number = secret.info.version;
                     stored.set_bounds(number, &bounds)?;
@@ -304,7 +301,7 @@ impl Vault {
             if memory {
                 match same {
                     true => next.set_validity(&bounds, &value)?,
-                    false => next.hold(number, &bounds, &value)?,
+                    false => next.hold(number, &bounds, &value, now)?,
                 }
             }
             next.info.source_version = Some(source_version);
@@ -426,12 +423,9 @@ impl Vault {
             if origin.cache != Cache::Sealed {
                 stored.versions.clear();
                 (stored.current, stored.previous) = (None, None);
+                stored.rotation.previous_until = None;
             }
-            // Values come from there and are made here no more.
-            stored.end_schedule();
-            if origin.cache == Cache::Remote {
-                stored.retire_previous(None, 0);
-            }
+            (stored.rotation.every, stored.rotation.next) = (None, None);
             if origin.cache == Cache::Remote {
                 stored.reserve();
             }

@@ -78,14 +78,14 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
-    /// The version before it, if codes under that one are accepted.
-    pub(crate) fn previous(&self) -> Option<&Version> {
-        self.secret.previous.as_deref().filter(|_| self.previous)
-    }
-
     /// What is on record of it, if a source carries it out.
     pub(crate) fn into_recorded(self) -> Option<(UseEntry, Position)> {
         Some((self.entry?, self.position))
+    }
+
+    /// The version before it, if codes under that one are accepted.
+    pub(crate) fn previous(&self) -> Option<&Version> {
+        self.secret.previous.as_deref().filter(|_| self.previous)
     }
 
     fn into_note(self) -> Note {

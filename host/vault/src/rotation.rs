@@ -133,6 +133,9 @@ impl Vault {
             has_schedule(name, self.kind_of(name)?)?;
         }
         self.edit(Act::RotationSet, name, None, actor, |stored, _, now| {
+            if matches!(every, Some(Some(_))) {
+                stored.is_own()?;
+            }
             if let Some(after) = retire_after {
                 stored.rotation.retire_after = after;
                 // One whose time is over stays so.
@@ -145,11 +148,8 @@ impl Vault {
                 }
             }
             if let Some(every) = every {
-                if every.is_some() {
-                    stored.is_own()?;
-                }
                 stored.rotation.every = every;
-                stored.restart_schedule(now);
+                stored.rotation.next = every.map(|every| now.saturating_add(every));
             }
             Ok(None)
         })
@@ -238,12 +238,7 @@ impl StoredSecret<'_> {
     /// from `now` on, or until the next rotation.
     pub(crate) fn retire_previous(&mut self, after: Option<u64>, now: u64) {
         let until = after.map(|after| now.saturating_add(after));
-        self.rotation.previous_until = until.filter(|_| self.may_have_previous());
-    }
-
-    /// Makes no more values by itself.
-    pub(crate) fn end_schedule(&mut self) {
-        (self.rotation.every, self.rotation.next) = (None, None);
+        self.rotation.previous_until = until.filter(|_| self.previous.is_some());
     }
 
     /// Notes that there is a new value since `now`: the next one is made when its
