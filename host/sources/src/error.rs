@@ -91,6 +91,9 @@ pub enum SourceError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// No source of that name is configured.
+    #[error("no source of that name is configured")]
+    NotConfigured,
     /// Asked for something that this kind of source doesn't do.
     #[error("the source can't do this: {what}")]
     Unsupported {
@@ -230,7 +233,8 @@ impl SourceError {
             | Self::Standby
             | Self::Identity(_)
             | Self::Challenge(_)
-            | Self::Unauthenticated => true,
+            | Self::Unauthenticated
+            | Self::NotConfigured => true,
             Self::Denied { firewall } => *firewall,
             _ => false,
         }
@@ -259,6 +263,7 @@ impl SourceError {
             Self::Malformed { .. } => "malformed",
             Self::File(_) => "file",
             Self::Unsafe { .. } => "unsafe",
+            Self::NotConfigured => "not-configured",
             Self::Unsupported { .. } => "unsupported",
         }
     }
@@ -335,6 +340,10 @@ impl SourceError {
             Self::Unsafe { .. } => {
                 "Let only root or the user that Keyward runs as write to the file and its folder, \
                  and nobody else read it."
+            }
+            Self::NotConfigured => {
+                "Add [sources.NAME] with its `kind` to keyward.toml and reload, or let the secret \
+                 have another origin."
             }
             Self::Unsupported { .. } => "Use a source of a kind that can.",
         };

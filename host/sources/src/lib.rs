@@ -22,6 +22,7 @@ pub mod files;
 pub mod key_vault;
 #[cfg(feature = "azure")]
 pub mod managed_identity;
+mod missing;
 pub mod openbao;
 pub mod refresh;
 mod source;
