@@ -1,0 +1,1 @@
+//! Secrets that stand in a folder, one in each file.

@@ -1,0 +1,1 @@
+//! Tokens for what runs in Azure: managed identities and workload identity.
