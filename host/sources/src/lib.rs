@@ -25,6 +25,8 @@ pub mod managed_identity;
 pub mod openbao;
 pub mod refresh;
 mod source;
+#[cfg(feature = "azure")]
+mod wiped;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use source::{
