@@ -26,6 +26,8 @@ mod missing;
 pub mod openbao;
 pub mod refresh;
 mod source;
+#[cfg(feature = "azure")]
+mod wiped;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use source::{
