@@ -66,6 +66,14 @@ pub(crate) fn in_words(seconds: u64) -> String {
     format!("{}{letter}", seconds / unit)
 }
 
+/// For tables of what changes often: to the second, UTC.
+pub(crate) fn second(moment: &str) -> String {
+    match moment.parse::<Timestamp>() {
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => moment.to_owned(),
+    }
+}
+
 /// For tables: to the minute, UTC.
 pub(crate) fn short(moment: &str) -> String {
     match moment.parse::<Timestamp>() {

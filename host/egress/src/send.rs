@@ -1,7 +1,7 @@
 //! Sending a request to a route: the one function in which secrets are written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
@@ -45,7 +45,7 @@ pub struct Egress {
     vault: Arc<Vault>,
     dialer: Dialer,
     /// Shared with those that are made from this one.
-    refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
+    refresh: Arc<OnceLock<Weak<dyn Refresh>>>,
 }
 
 #[derive(Clone)]
@@ -128,8 +128,10 @@ impl Egress {
     /// says `retry-on-401`. Counts for those that were made from this one, too, and
     /// for good: only the first call has an effect. Without it, a request is sent
     /// again if the vault has another version by then.
-    pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
-        self.refresh.get_or_init(|| refresh);
+    ///
+    /// It is held weakly, since it will hold the vault: the caller keeps it.
+    pub fn refresh_with(&self, refresh: &Arc<dyn Refresh>) {
+        self.refresh.get_or_init(|| Arc::downgrade(refresh));
     }
 
     /// The routes, in no particular order.
@@ -228,8 +230,8 @@ impl Egress {
         if let Some(again) = again
             && Again::is_for(answer.status())
         {
-            let refresh = self.refresh.get().map(Arc::as_ref);
-            let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
+            let refresh = self.refresh.get().and_then(Weak::upgrade);
+            let renewed = Box::pin(again.renew(&self.vault, refresh.as_deref(), ledger)).await;
             if let Some(parts) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
@@ -414,7 +416,7 @@ impl Destination {
 }
 
 /// When a request may be sent on another connection.
-struct Another {
+pub(crate) struct Another {
     /// After which the check of what was written no longer counts.
     deadline: Option<Instant>,
     /// How often, if the connection closed after a byte of the request was written.
@@ -423,9 +425,20 @@ struct Another {
     may_reconnect: bool,
 }
 
+impl Another {
+    /// Where no byte of it was written, and else never.
+    pub(crate) fn if_untouched() -> Self {
+        Self {
+            deadline: None,
+            retries: 0,
+            may_reconnect: true,
+        }
+    }
+}
+
 /// Writes the request. A connection that had been waiting may turn out to be
 /// closed before it takes a byte; then the next one is tried.
-async fn exchange(
+pub(crate) async fn exchange(
     mut connection: Connection,
     pool: &Arc<Pool>,
     mut request: Request<RequestBody>,
@@ -476,7 +489,7 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 /// Waits for the head of an answer. Time counts from the last part of the request's
 /// body: a long upload is not a slow backend.
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     answer: impl Future<Output = Result<T, EgressError>>,
     progress: Option<Arc<Progress>>,
     timeouts: &Timeouts,

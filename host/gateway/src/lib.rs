@@ -23,12 +23,15 @@ pub mod harden;
 pub mod listen;
 pub mod observe;
 pub mod pipeline;
+mod refused;
 mod reload;
 mod retention;
 pub mod rotation;
 mod serve;
+mod sources;
 pub mod suggest;
 
 pub use forward::forward;
 pub use reload::{ReloadError, Snapshot};
 pub use serve::{Bound, Gateway, ServeError};
+pub use sources::SourceFault;
