@@ -25,6 +25,7 @@ pub mod managed_identity;
 pub mod openbao;
 pub mod refresh;
 mod source;
+mod transport;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use source::{
