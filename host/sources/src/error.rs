@@ -4,6 +4,9 @@
 use std::io;
 use std::time::Duration;
 
+use keyward_egress::Stage;
+use keyward_egress::source::SourceTransportError;
+
 /// Why a source gave no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -91,6 +94,9 @@ pub enum SourceError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// No source of that name is configured.
+    #[error("no source of that name is configured")]
+    NotConfigured,
     /// Asked for something that this kind of source doesn't do.
     #[error("the source can't do this: {what}")]
     Unsupported {
@@ -163,6 +169,24 @@ pub enum IdentityError {
     /// The answer is not what the protocol says.
     #[error("the identity endpoint's answer is malformed")]
     Malformed,
+    /// The authority that logs in can't be reached.
+    #[error("the authority can't be reached: {0}")]
+    Authority(Unreachable),
+    /// The resource that the token is for is not known where it was asked for.
+    #[error("the tenant does not know the resource")]
+    Resource,
+    /// Microsoft Entra refused the login, with this number.
+    #[error("the login was refused (AADSTS{code})")]
+    Entra {
+        /// The number in Microsoft's list of error codes.
+        code: u32,
+    },
+    /// This platform, or this use of it, is not supported.
+    #[error("{what} is not supported")]
+    Platform {
+        /// What is not.
+        what: &'static str,
+    },
 }
 
 /// What is wrong with a challenge (RFC 9110, 11.6.1).
@@ -211,7 +235,10 @@ impl SourceError {
             | Self::Standby => true,
             Self::Identity(error) => matches!(
                 error,
-                IdentityError::Throttled | IdentityError::Failing { .. } | IdentityError::TimedOut
+                IdentityError::Throttled
+                    | IdentityError::Failing { .. }
+                    | IdentityError::TimedOut
+                    | IdentityError::Authority(_)
             ),
             _ => false,
         }
@@ -230,7 +257,8 @@ impl SourceError {
             | Self::Standby
             | Self::Identity(_)
             | Self::Challenge(_)
-            | Self::Unauthenticated => true,
+            | Self::Unauthenticated
+            | Self::NotConfigured => true,
             Self::Denied { firewall } => *firewall,
             _ => false,
         }
@@ -259,6 +287,7 @@ impl SourceError {
             Self::Malformed { .. } => "malformed",
             Self::File(_) => "file",
             Self::Unsafe { .. } => "unsafe",
+            Self::NotConfigured => "not-configured",
             Self::Unsupported { .. } => "unsupported",
         }
     }
@@ -336,13 +365,45 @@ impl SourceError {
                 "Let only root or the user that Keyward runs as write to the file and its folder, \
                  and nobody else read it."
             }
+            Self::NotConfigured => {
+                "Add [sources.NAME] with its `kind` to keyward.toml and reload, or let the secret \
+                 have another origin."
+            }
             Self::Unsupported { .. } => "Use a source of a kind that can.",
         };
         text.to_owned()
     }
 }
 
+impl From<SourceTransportError> for SourceError {
+    fn from(error: SourceTransportError) -> Self {
+        match error {
+            SourceTransportError::Unreachable(Stage::ResolveTimeout | Stage::Busy)
+            | SourceTransportError::TimedOut => Self::TimedOut,
+            SourceTransportError::Unreachable(stage) => {
+                Self::Unreachable(Unreachable::from_stage(stage))
+            }
+            SourceTransportError::TooLarge { limit } => Self::TooLarge { max: limit },
+            SourceTransportError::NotPinned | SourceTransportError::Invalid => Self::Unsupported {
+                what: "this request",
+            },
+            SourceTransportError::Protocol => Self::Protocol,
+        }
+    }
+}
+
 impl Unreachable {
+    /// From how far a connection came.
+    pub(crate) fn from_stage(stage: Stage) -> Self {
+        match stage {
+            Stage::Resolve | Stage::ResolveTimeout => Self::Resolve,
+            Stage::Network => Self::Address,
+            Stage::Tls => Self::Certificate,
+            Stage::TlsTimeout => Self::Tls,
+            Stage::Busy | Stage::Connect | Stage::ConnectTimeout | Stage::Closed => Self::Connect,
+        }
+    }
+
     fn advice(self) -> &'static str {
         match self {
             Self::Resolve => {
@@ -365,9 +426,58 @@ impl Unreachable {
     }
 }
 
-impl IdentityError {
-    fn advice(self) -> &'static str {
+impl ChallengeError {
+    /// The error in one word of a closed list, for logs and the audit trail.
+    pub fn word(self) -> &'static str {
         match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::Authority => "authority",
+            Self::Tenant => "tenant",
+            Self::Resource => "resource",
+            Self::Scheme => "scheme",
+            Self::UserInfo => "userinfo",
+            Self::Port => "port",
+            Self::Redirect => "redirect",
+        }
+    }
+}
+
+impl IdentityError {
+    /// What an operator does about it: one or two sentences.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Authority(fault) => fault.advice(),
+            Self::Resource => {
+                "See whether `resource` of the source is written as its documentation has it, such \
+                 as https://vault.azure.net."
+            }
+            // Microsoft, "Microsoft Entra authentication and authorization error codes".
+            Self::Entra { code } => match code {
+                700_016 => "See whether `client-id` is an application or identity of `tenant`.",
+                90_002 | 900_023 => "See whether `tenant` is the tenant's id.",
+                70_021 | 700_211 | 700_212 | 700_213 => {
+                    "Let the identity trust this service account: a federated credential with its \
+                     issuer, subject and audience, exactly as they are in the token's file."
+                }
+                700_024 | 700_027 => {
+                    "The federated token has ended or is not signed by its issuer's current key; \
+                     see whether the platform still renews its file, and whether this machine's \
+                     clock is right."
+                }
+                50_001 | 500_011 => {
+                    "See whether `resource` of the source is written as its documentation has it, \
+                     such as https://vault.azure.net, and known in `tenant`."
+                }
+                7_000_112 | 7_000_215 | 7_000_222 => {
+                    "The application is disabled, or its credential is wrong or has ended; see it \
+                     in the tenant."
+                }
+                _ => "Look the number up in Microsoft's list of Entra error codes.",
+            },
+            Self::Platform { .. } => {
+                "Use IMDS, App Service or workload identity, and a client id with the latter."
+            }
             Self::NoEndpoint => {
                 "Run on a machine, app or pod of Azure that has an identity, or name another \
                  `platform` of the source."

@@ -22,10 +22,12 @@ pub mod files;
 pub mod key_vault;
 #[cfg(feature = "azure")]
 pub mod managed_identity;
+mod missing;
 pub mod openbao;
 pub mod refresh;
 mod source;
-mod transport;
+#[cfg(feature = "azure")]
+mod wiped;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use source::{
