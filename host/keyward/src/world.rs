@@ -11,6 +11,7 @@ use keyward_engine::{
     SendFailure, StopReport,
 };
 use keyward_names::SourceName;
+use keyward_sources::refresh::Refresher;
 use keyward_sources::{Source, SourceError};
 use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, fill_random};
 
@@ -59,14 +60,20 @@ impl SourceDirectory for BTreeMap<SourceName, Arc<dyn Source>> {
     }
 }
 
+impl SourceDirectory for Refresher {
+    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
+        Refresher::source(self, name).ok()
+    }
+}
+
 impl World {
     async fn ask_source(&self, call: &RemoteCall) -> Result<RemoteCode, SourceError> {
         let reference = &call.reference;
-        let missing = SourceError::Unsupported {
-            what: "be asked: it is not configured",
-        };
-        let sources = self.sources.as_ref().ok_or(missing.clone())?;
-        let source = sources.source(reference.source()).ok_or(missing)?;
+        let source = self
+            .sources
+            .as_ref()
+            .and_then(|sources| sources.source(reference.source()))
+            .ok_or(SourceError::NotConfigured)?;
         let keys = source.remote_keys().ok_or(SourceError::Unsupported {
             what: "keep keys that never leave it",
         })?;

@@ -167,10 +167,14 @@ impl Login {
         match &held.token {
             // Somebody else has had another one meanwhile.
             Some(token) if token.header != *refused => return Ok(Some(token.header.clone())),
-            Some(token) if self.can_log_in() && token.since.elapsed() < NEW => return Ok(None),
             _ => {}
         }
         if self.info(refused).await?.is_some() {
+            return Ok(None);
+        }
+        // It may be one that may not ask about itself.
+        let since = held.token.as_ref().map(|token| token.since.elapsed());
+        if self.can_log_in() && since.is_some_and(|since| since < NEW) {
             return Ok(None);
         }
         held.token = None;
