@@ -10,6 +10,7 @@ mod backend;
 mod canary;
 mod gateway;
 mod log;
+mod openbao;
 pub mod sinks;
 mod storage;
 
@@ -17,4 +18,5 @@ pub use backend::{Backend, Received};
 pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
 pub use log::Log;
+pub use openbao::OpenBaoServer;
 pub use storage::DiskControl;
