@@ -94,6 +94,9 @@ pub enum SourceError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// No source of that name is configured.
+    #[error("no source of that name is configured")]
+    NotConfigured,
     /// Asked for something that this kind of source doesn't do.
     #[error("the source can't do this: {what}")]
     Unsupported {
@@ -254,7 +257,8 @@ impl SourceError {
             | Self::Standby
             | Self::Identity(_)
             | Self::Challenge(_)
-            | Self::Unauthenticated => true,
+            | Self::Unauthenticated
+            | Self::NotConfigured => true,
             Self::Denied { firewall } => *firewall,
             _ => false,
         }
@@ -283,6 +287,7 @@ impl SourceError {
             Self::Malformed { .. } => "malformed",
             Self::File(_) => "file",
             Self::Unsafe { .. } => "unsafe",
+            Self::NotConfigured => "not-configured",
             Self::Unsupported { .. } => "unsupported",
         }
     }
@@ -359,6 +364,10 @@ impl SourceError {
             Self::Unsafe { .. } => {
                 "Let only root or the user that Keyward runs as write to the file and its folder, \
                  and nobody else read it."
+            }
+            Self::NotConfigured => {
+                "Add [sources.NAME] with its `kind` to keyward.toml and reload, or let the secret \
+                 have another origin."
             }
             Self::Unsupported { .. } => "Use a source of a kind that can.",
         };
@@ -477,7 +486,7 @@ impl IdentityError {
                 "Assign the identity to this machine or app; `client-id` is the client id, not \
                  the object id of its principal."
             }
-            Self::Ambiguous => "Name one with `identity = { client-id = \"…\" }`.",
+            Self::Ambiguous => "Name one with `client-id` of the source.",
             Self::Throttled | Self::TimedOut | Self::Failing { .. } => {
                 "It is asked again later. Seen right after a start, it often passes by itself."
             }
