@@ -148,6 +148,11 @@ impl Ledger {
         }
     }
 
+    /// Where its newest use is.
+    pub(crate) const fn position(&self) -> Position {
+        Position(self.recorded)
+    }
+
     /// What stays able to record for this exchange when the ledger is gone.
     pub(crate) fn afterwards(&self) -> Afterwards {
         Afterwards {

@@ -13,28 +13,37 @@ use uuid::Uuid;
 use crate::audit::{Hash, Outcome};
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
-use crate::contents::{StoredSecret, StoredVersion};
+use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
+use crate::error::VaultError;
+use crate::fingerprint::Fingerprint;
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
 use crate::guard::MIN_SEARCHED_BYTES;
 use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
 use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
+use crate::lifecycle::Bounds;
 use crate::mac::MacKey;
+use crate::origin::{Cache, Unavailability};
+use crate::remote::RemoteKey;
 use crate::secret::Secret;
 use crate::slots::SlotInfo;
 use crate::uses::Use;
-use crate::values::ValueInfo;
+use crate::values::{Reference, ValueInfo};
+use crate::vault::seconds_now;
 
 /// A secret, ready to be used.
 pub(crate) struct LiveSecret {
     pub(crate) info: SecretInfo,
-    pub(crate) current: Arc<Version>,
+    /// `None` while its source has given none.
+    pub(crate) current: Option<Arc<Version>>,
     /// Still accepted where codes are verified.
     pub(crate) previous: Option<Arc<Version>>,
     /// Of a value that is sent: versions that were in use within the last 24 hours
     /// before this was prepared, because a backend may still return them.
     lately: Vec<Arc<Version>>,
+    /// The version in use as its source gave it.
+    pub(crate) received: Option<Arc<Fingerprint>>,
 }
 
 /// One version of a secret, in the form in which it is used.
@@ -49,6 +58,8 @@ pub(crate) enum Material {
     ApiKey(ApiKey),
     Mac(MacKey),
     ClientKeys(ClientKeys),
+    /// A key that its source keeps.
+    Remote(RemoteKey),
     /// Of a kind that no use fits yet: its value stays sealed.
     Sealed,
 }
@@ -61,25 +72,39 @@ pub(crate) struct ApiKey {
 crate::secret::assert_not_implemented!(Version: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(LiveSecret: std::fmt::Debug, Clone, serde::Serialize);
 
-impl Version {
-    fn prepare(kind: Kind, stored: &StoredVersion<'_>) -> Result<Self, Damaged> {
-        let material = match kind {
-            Kind::ApiKey => Material::ApiKey(ApiKey {
-                value: Secret::copy_of(stored.value),
+impl Material {
+    fn prepare(kind: Kind, value: &[u8]) -> Result<Self, Damaged> {
+        Ok(match kind {
+            Kind::ApiKey => Self::ApiKey(ApiKey {
+                value: Secret::copy_of(value),
             }),
             Kind::HmacKey { algorithm, .. } => {
-                let key = Secret::copy_of(stored.value);
-                Material::Mac(MacKey::prepare(algorithm, key))
+                Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
-            Kind::ClientKeys => {
-                Material::ClientKeys(ClientKeys::prepare(stored.value).ok_or(Damaged)?)
-            }
-            _ => Material::Sealed,
-        };
+            Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            _ => Self::Sealed,
+        })
+    }
+}
+
+impl Version {
+    fn prepare(kind: Kind, stored: &StoredVersion<'_>) -> Result<Self, Damaged> {
         Ok(Self {
             number: stored.number,
             validity: stored.validity()?,
-            material,
+            material: Material::prepare(kind, stored.value)?,
+        })
+    }
+
+    /// A key that its source keeps. Its versions there are for the source to know.
+    fn remote(kind: Kind, number: u64, reference: &Reference) -> Result<Self, Damaged> {
+        let Kind::HmacKey { algorithm, .. } = kind else {
+            return Err(Damaged);
+        };
+        Ok(Self {
+            number,
+            validity: Validity::default(),
+            material: Material::Remote(RemoteKey::new(reference.clone(), algorithm)),
         })
     }
 
@@ -109,62 +134,244 @@ impl StoredVersion<'_> {
 }
 
 impl LiveSecret {
-    /// Prepares the versions in use; the others stay sealed.
-    pub(crate) fn prepare(id: Uuid, stored: &StoredSecret<'_>) -> Result<Self, Damaged> {
-        let prepare = |number: u64| {
-            let version = stored.version(number).ok_or(Damaged)?;
-            Version::prepare(stored.kind, version).map(Arc::new)
+    /// Prepares the versions in use; the others stay sealed. Versions that are held
+    /// in memory only are taken over from `before`.
+    pub(crate) fn prepare(
+        id: Uuid,
+        stored: &StoredSecret<'_>,
+        before: Option<&Self>,
+    ) -> Result<Self, Damaged> {
+        let in_use = match stored.current {
+            Some(current) => Some(stored.version(current).ok_or(Damaged)?),
+            None => None,
         };
-        let versions = stored.versions.iter().map(|version| {
-            Ok(VersionInfo {
-                number: version.number,
-                created: timestamp(version.created)?,
-                validity: version.validity()?,
-                state: match version.number {
-                    number if number == stored.current => VersionState::Current,
-                    number if Some(number) == stored.previous => VersionState::Previous,
-                    _ => VersionState::Kept,
-                },
-            })
-        });
-        let in_use = stored.version(stored.current).ok_or(Damaged)?;
-        let lately = match stored.kind {
-            Kind::ApiKey => stored
-                .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
-                .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
-                .collect::<Result<_, _>>()?,
-            _ => Vec::new(),
-        };
-        let current = prepare(stored.current)?;
-        let is_short = current
-            .sent_value()
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
-        Ok(Self {
+        let origin = stored.origin.as_ref();
+        let mut secret = Self {
             info: SecretInfo {
-                is_short,
+                is_short: false,
                 name: stored.name.clone(),
                 kind: stored.kind,
                 id,
                 state: stored.state,
-                version: stored.current,
-                versions: versions.collect::<Result<_, Damaged>>()?,
+                version: stored.current.unwrap_or(0),
+                versions: stored.version_infos()?,
+                origin: origin.map(StoredOrigin::origin),
+                source_version: origin.and_then(|origin| origin.source_version.clone()),
+                unavailable: origin.and_then(|origin| origin.unavailable),
                 created: timestamp(stored.created)?,
-                updated: timestamp(in_use.created)?,
+                updated: timestamp(in_use.map_or(stored.created, |version| version.created))?,
             },
-            current,
-            previous: stored.previous.map(prepare).transpose()?,
-            lately,
-        })
+            current: stored.prepared(stored.current)?,
+            previous: stored.prepared(stored.previous)?,
+            lately: match stored.kind {
+                Kind::ApiKey => stored
+                    .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
+                    .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
+                    .collect::<Result<_, _>>()?,
+                _ => Vec::new(),
+            },
+            received: match origin.map_or(&[][..], |origin| origin.received) {
+                [] => None,
+                bytes => Some(Arc::new(Fingerprint::stored(bytes)?)),
+            },
+        };
+        match origin {
+            Some(origin) if origin.cache == Cache::Remote => {
+                let version = Version::remote(stored.kind, stored.last, &origin.reference)?;
+                secret.info.version = version.number;
+                secret.current = Some(Arc::new(version));
+            }
+            Some(origin) if stored.current.is_none() => {
+                if let Some(before) = before {
+                    secret.take_over(before, origin);
+                }
+            }
+            _ => {}
+        }
+        if secret.current.is_none() {
+            let why = &mut secret.info.unavailable;
+            *why = why.or(Some(Unavailability::NotFetched));
+        }
+        secret.info.is_short = secret
+            .current
+            .as_ref()
+            .and_then(|version| version.sent_value())
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        Ok(secret)
+    }
+
+    /// Takes the versions of what was in force before this.
+    fn take_over(&mut self, before: &Self, origin: &StoredOrigin<'_>) {
+        if before.is_remote() {
+            return;
+        }
+        self.current.clone_from(&before.current);
+        self.previous.clone_from(&before.previous);
+        self.lately.clone_from(&before.lately);
+        self.info.version = before.info.version;
+        self.info.updated = before.info.updated;
+        let held = |version: &&VersionInfo| self.holds(version.number);
+        let versions = before.info.versions.iter().filter(held).copied();
+        self.info.versions = versions.collect();
+        // What another source gave says nothing about what this one will.
+        if before.info.origin.as_ref() == Some(&origin.origin()) {
+            self.received.clone_from(&before.received);
+            let source_version = &before.info.source_version;
+            self.info.source_version.clone_from(source_version);
+        }
+    }
+
+    /// Puts a version in use that is held in memory only.
+    pub(crate) fn hold(
+        &mut self,
+        number: u64,
+        bounds: &Bounds,
+        value: &[u8],
+    ) -> Result<(), Damaged> {
+        let kind = self.info.kind;
+        let version = Arc::new(Version {
+            number,
+            validity: bounds.validity()?,
+            material: Material::prepare(kind, value)?,
+        });
+        let now = timestamp(seconds_now())?;
+        let before = self.current.replace(Arc::clone(&version));
+        match kind {
+            Kind::ApiKey => self.lately.extend(before),
+            _ if kind.keeps_previous() => self.previous = before,
+            _ => {}
+        }
+        let surplus = self.lately.len().saturating_sub(kind.max_old_versions());
+        self.lately.drain(..surplus);
+        self.info.version = number;
+        self.info.updated = now;
+        self.info.versions.push(VersionInfo {
+            number,
+            created: now,
+            validity: version.validity,
+            state: VersionState::Current,
+        });
+        self.name_states();
+        self.info.is_short = version
+            .sent_value()
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        Ok(())
+    }
+
+    /// Drops a version that is held in memory only and not in use. Whether there
+    /// was one.
+    pub(crate) fn drop_held(&mut self, number: u64) -> bool {
+        let count = self.info.versions.len();
+        self.previous.take_if(|version| version.number == number);
+        self.lately.retain(|version| version.number != number);
+        self.name_states();
+        self.info.versions.len() != count
+    }
+
+    /// Says when the version in use may be used, whose value this is, if that is held
+    /// in memory only.
+    pub(crate) fn set_validity(&mut self, bounds: &Bounds, value: &[u8]) -> Result<(), Damaged> {
+        let (number, validity) = (self.info.version, bounds.validity()?);
+        let versions = self.info.versions.iter_mut();
+        for version in versions.filter(|version| version.number == number) {
+            version.validity = validity;
+        }
+        self.current = Some(Arc::new(Version {
+            number,
+            validity,
+            material: Material::prepare(self.info.kind, value)?,
+        }));
+        Ok(())
+    }
+
+    /// Lists the versions that are held, each with what it is used for.
+    fn name_states(&mut self) {
+        let mut versions = std::mem::take(&mut self.info.versions);
+        versions.retain(|version| self.holds(version.number));
+        for version in &mut versions {
+            let is = |other: &Option<Arc<Version>>| {
+                other
+                    .as_ref()
+                    .is_some_and(|other| other.number == version.number)
+            };
+            version.state = match (is(&self.current), is(&self.previous)) {
+                (true, _) => VersionState::Current,
+                (false, true) => VersionState::Previous,
+                (false, false) => VersionState::Kept,
+            };
+        }
+        self.info.versions = versions;
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        let held = self
+            .current
+            .iter()
+            .chain(&self.previous)
+            .chain(&self.lately);
+        held.map(|version| version.number)
+            .any(|held| held == number)
+    }
+
+    /// Whether its key stays in its source.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.material(), Some(Material::Remote(_)))
+    }
+
+    /// Whether its versions are in memory only.
+    pub(crate) fn is_held_in_memory(&self) -> bool {
+        let origin = self.info.origin.as_ref();
+        origin.is_some_and(|origin| origin.cache == Cache::Memory)
+    }
+
+    /// The same, to be changed: the versions are shared.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            info: self.info.clone(),
+            current: self.current.clone(),
+            previous: self.previous.clone(),
+            lately: self.lately.clone(),
+            received: self.received.clone(),
+        }
+    }
+
+    /// What the version in use is used as.
+    pub(crate) fn material(&self) -> Option<&Material> {
+        self.current.as_ref().map(|version| &version.material)
     }
 
     /// The version in use, and those that were within the 24 hours before this was
     /// prepared.
     pub(crate) fn versions_in_use_since_a_day(&self) -> impl Iterator<Item = &Arc<Version>> {
-        std::iter::once(&self.current).chain(&self.lately)
+        self.current.iter().chain(&self.lately)
     }
 }
 
 impl<'a> StoredSecret<'a> {
+    fn prepared(&self, number: Option<u64>) -> Result<Option<Arc<Version>>, Damaged> {
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        let version = self.version(number).ok_or(Damaged)?;
+        Ok(Some(Arc::new(Version::prepare(self.kind, version)?)))
+    }
+
+    fn version_infos(&self) -> Result<Vec<VersionInfo>, Damaged> {
+        let infos = self.versions.iter().map(|version| {
+            Ok(VersionInfo {
+                number: version.number,
+                created: timestamp(version.created)?,
+                validity: version.validity()?,
+                state: match Some(version.number) {
+                    number if number == self.current => VersionState::Current,
+                    number if number == self.previous => VersionState::Previous,
+                    _ => VersionState::Kept,
+                },
+            })
+        });
+        infos.collect()
+    }
+
     /// The versions that are not in use and that another one followed on at this
     /// time, in seconds since 1970, or later.
     fn replaced_since(&self, time: i64) -> impl Iterator<Item = &StoredVersion<'a>> {
@@ -174,7 +381,7 @@ impl<'a> StoredSecret<'a> {
             later.map(|one| one.created).min()
         };
         self.versions.iter().filter(move |version| {
-            version.number != self.current
+            Some(version.number) != self.current
                 && (version.created >= since
                     || next(version.number).is_none_or(|next| next >= since))
         })
@@ -203,13 +410,17 @@ impl LiveSecret {
                 state: SecretState::Enabled,
                 version: 1,
                 versions: Vec::new(),
+                origin: None,
+                source_version: None,
+                unavailable: None,
                 is_short: false,
                 created: Timestamp::UNIX_EPOCH,
                 updated: Timestamp::UNIX_EPOCH,
             },
-            current: Arc::clone(&version),
+            current: Some(Arc::clone(&version)),
             previous: None,
             lately: Vec::new(),
+            received: None,
         };
         (Arc::new(secret), version)
     }
@@ -319,6 +530,12 @@ impl Live {
         }
     }
 
+    /// A secret that is there.
+    pub(crate) fn secret(&self, name: &SecretName) -> Result<Arc<LiveSecret>, VaultError> {
+        let found = self.parts.secrets.get(name).cloned();
+        found.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
+    }
+
     /// Every grant in force, with its secret.
     pub(crate) fn bounds_of_all(&self) -> impl Iterator<Item = &Bound> {
         let granted = self.policies.values();
@@ -350,8 +567,11 @@ impl Live {
             }
             let in_force = bound.in_force(&policy.component, use_, &self.parts.clock);
             match in_force {
-                Ok(secret) if asked => return Ok((&bound.grant, secret)),
-                Ok(_) => refusal = (Outcome::NotAsked, Some(bound)),
+                // Whether there is a value for now is told to who asks only.
+                Ok(_) | Err(Outcome::Unavailable) if !asked => {
+                    refusal = (Outcome::NotAsked, Some(bound));
+                }
+                Ok(secret) => return Ok((&bound.grant, secret)),
                 Err(outcome) => refusal = (outcome, Some(bound)),
             }
         }
@@ -409,9 +629,12 @@ impl Bound {
         if secret.info.state == SecretState::Disabled {
             return Err(Outcome::Disabled);
         }
-        if !secret.current.is_valid(clock) {
-            return Err(Outcome::NotValid);
+        match &secret.current {
+            Some(current) if secret.info.unavailable.is_none() => match current.is_valid(clock) {
+                true => Ok(secret),
+                false => Err(Outcome::NotValid),
+            },
+            _ => Err(Outcome::Unavailable),
         }
-        Ok(secret)
     }
 }

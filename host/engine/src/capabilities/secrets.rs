@@ -3,7 +3,7 @@
 //! the use or the denial, and only then gives a permit to spend.
 
 use keyward_vault::uses::{Attach, Identify, MacSign, MacVerify, SignRequest};
-use keyward_vault::{Note, OperationError, Permit, UseType};
+use keyward_vault::{Denied, Note, OperationError, Permit, UseType};
 use wasmtime::component::Resource;
 
 use crate::bindings::keyward::policy::secrets::{
@@ -28,7 +28,10 @@ impl CallState {
         self.shared
             .vault
             .permit::<U>(&self.policy.identity, &alias.0, &mut self.exchange.ledger)
-            .map_err(|_| SecretFailure::Denied)
+            .map_err(|denied| match denied {
+                Denied::Denied => SecretFailure::Denied,
+                Denied::Unavailable => SecretFailure::Unavailable,
+            })
     }
 
     fn attach_to_exchange<U: UseType>(
