@@ -17,6 +17,7 @@ mod confirm;
 mod doctor;
 mod exit;
 mod grants;
+mod import;
 mod init;
 mod input;
 mod man;
@@ -152,6 +153,8 @@ enum Command {
     #[command(subcommand)]
     Value(value::Value),
     #[command(subcommand)]
+    Import(import::Import),
+    #[command(subcommand)]
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -200,6 +203,7 @@ fn main() -> ExitCode {
         Command::Secret(command) => command.run(&common),
         Command::Client(command) => command.run(&common),
         Command::Value(command) => command.run(&common),
+        Command::Import(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
         Command::Test(command) => command.run(&common),
