@@ -123,6 +123,7 @@ pub use keyward_document as document;
 pub use keyward_egress as egress;
 pub use keyward_engine as engine;
 pub use keyward_names as names;
+pub use keyward_sources as sources;
 pub use keyward_vault as vault;
 pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use pipeline::{NoSuchPhase, Pipeline};
