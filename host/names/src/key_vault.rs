@@ -205,7 +205,7 @@ impl NoKeyVaultSource {
                     }
                 };
                 format!(
-                    "if it may be, add to keyward.toml:\n\n[sources.{name}]\nkind = \"key-vault\"\nvault = \"https://{url}\"\n"
+                    "if it may be, add to keyward.toml:\n\n[sources.{name}]\nkind = \"key-vault\"\nvault = \"https://{url}\"\ntenant = \"00000000-0000-0000-0000-000000000000\"  # the tenant that it trusts\n"
                 )
             }
             Self::Several { sources, key, .. } => {
@@ -236,17 +236,14 @@ impl KeyVaultReference {
     /// Whether someone meant a text, or a part of it, as a reference. Such a text
     /// must not be used as it is: it would reach where the secret was meant to.
     pub fn is_meant_by(text: &str) -> bool {
-        Self::found_in(text).is_some()
+        Self::is_in(text.as_bytes())
     }
 
-    /// Where the first reference in a text begins, whatever its form and whether
-    /// or not it is one.
-    pub fn found_in(text: &str) -> Option<Range<usize>> {
-        let at = text
-            .as_bytes()
+    /// The same of bytes that need not be a text.
+    pub fn is_in(bytes: &[u8]) -> bool {
+        bytes
             .windows(START.len())
-            .position(|window| window.eq_ignore_ascii_case(START.as_bytes()))?;
-        Some(at..at.saturating_add(START.len()))
+            .any(|window| window.eq_ignore_ascii_case(START.as_bytes()))
     }
 
     /// Reads a reference. Space around it and around its parts is left out, the

@@ -344,10 +344,7 @@ fn what_is_meant_as_a_reference_is_found_wherever_it_stands() {
     ] {
         assert!(!KeyVaultReference::is_meant_by(text), "{text}");
     }
-    assert_eq!(
-        KeyVaultReference::found_in("ä @Microsoft.KeyVault("),
-        Some(3..22)
-    );
+    assert!(KeyVaultReference::is_in(b"\xff@Microsoft.KeyVault\xff"));
 }
 
 #[test]

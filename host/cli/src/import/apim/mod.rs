@@ -64,6 +64,9 @@ pub(crate) struct Apim {
     /// Which of Azure's clouds it is for, where the template asks.
     #[arg(long, value_enum)]
     cloud: Option<Cloud>,
+    /// The tenant that its key vaults trust.
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
     /// Write what it becomes into this folder.
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
@@ -115,7 +118,20 @@ impl Apim {
         };
         let file = json::read(&self.file)?;
         let found = template::resources(&file, &parameters, &steps, self.cloud)?;
-        resources::plan(&found).map_err(Failure::new)
+        let mut plan = resources::plan(&found).map_err(Failure::new)?;
+        plan.tenant.clone_from(&self.tenant);
+        if let (Some(source), None) = (plan.sources.first(), &plan.tenant) {
+            let what = format!(
+                "which tenant the vault {} trusts is not in templates",
+                source.vault
+            );
+            plan.open(
+                "",
+                what,
+                "give it with --tenant: az account show --query tenantId",
+            );
+        }
+        Ok(plan)
     }
 
     fn apply(&self, common: &Common, plan: &Plan) -> Result<(), Failure> {

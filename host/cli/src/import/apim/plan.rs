@@ -14,6 +14,9 @@ use serde::Serialize;
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Plan {
+    /// The tenant that the vaults trust, if it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tenant: Option<String>,
     /// `[sources]` of `keyward.toml`.
     pub(super) sources: Vec<SourcePlan>,
     /// `[[route]]` of `keyward.toml`.

@@ -325,7 +325,7 @@ fn identifier(plan: &mut Plan, part: &Part<'_>) -> Option<(KeyVaultReference, Op
             plan.open(
                 &client.at,
                 "the identity is no client id",
-                "write it into the source by hand: identity = { client-id = \"…\" }",
+                "write it into the source by hand: client-id = \"…\"",
             );
             None
         }
@@ -333,7 +333,7 @@ fn identifier(plan: &mut Plan, part: &Part<'_>) -> Option<(KeyVaultReference, Op
             plan.open(
                 &client.at,
                 format!("which identity asks is not known: {unknown}"),
-                "the system's own is taken; write another into the source: identity = { client-id = \"…\" }",
+                "the system's own is taken; write another into the source: client-id = \"…\"",
             );
             None
         }

@@ -111,12 +111,13 @@ fn an_exported_template_becomes_a_gateway() {
 [sources.shop]
 kind = "key-vault"
 vault = "https://shop.vault.azure.net"
-identity = "system"
+# tenant = "…"  # that the vault trusts: az account show --query tenantId
 
 [sources.shop-2]
 kind = "key-vault"
 vault = "https://shop.vault.azure.net"
-identity = { client-id = "11111111-2222-3333-4444-555555555555" }
+# tenant = "…"  # that the vault trusts: az account show --query tenantId
+client-id = "11111111-2222-3333-4444-555555555555"
 
 [[route]]
 name = "billing"

@@ -82,13 +82,18 @@ fn text(text: &str) -> String {
 fn configured(plan: &Plan) -> String {
     let mut toml = String::from("# To be added to keyward.toml, once it has been read.\n");
     for source in &plan.sources {
-        let identity = match &source.client_id {
-            Some(client_id) => format!("{{ client-id = {} }}", text(client_id)),
-            None => text("system"),
+        let tenant = match &plan.tenant {
+            Some(tenant) => format!("tenant = {}", text(tenant)),
+            None => "# tenant = \"…\"  # that the vault trusts: az account show --query tenantId"
+                .to_owned(),
+        };
+        let client_id = match &source.client_id {
+            Some(client_id) => format!("client-id = {}\n", text(client_id)),
+            None => String::new(),
         };
         let _ = write!(
             toml,
-            "\n[sources.{}]\nkind = \"key-vault\"\nvault = {}\nidentity = {identity}\n",
+            "\n[sources.{}]\nkind = \"key-vault\"\nvault = {}\n{tenant}\n{client_id}",
             key(source.name.as_str()),
             text(&source.vault)
         );
