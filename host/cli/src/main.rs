@@ -27,6 +27,7 @@ mod policy;
 mod reason;
 mod secret;
 mod serve;
+mod source;
 mod test;
 mod value;
 mod vault;
@@ -53,6 +54,7 @@ Examples:
   keyward init                                make a gateway in this folder
   keyward secret set billing-key --kind api-key
                                               store a secret; asks for its value
+  keyward source check azure billing-key      can a secret be fetched, and if not, why?
   keyward policy inspect attach-api-key       what a policy wants, and the grant for it
   keyward test                                does each policy do what its suite says?
   keyward grants check                        what is granted to whom, in words
@@ -149,6 +151,8 @@ enum Command {
     #[command(subcommand)]
     Secret(secret::Secret),
     #[command(subcommand)]
+    Source(source::Source),
+    #[command(subcommand)]
     Client(client::Client),
     #[command(subcommand)]
     Value(value::Value),
@@ -201,6 +205,7 @@ fn main() -> ExitCode {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),
         Command::Secret(command) => command.run(&common),
+        Command::Source(command) => command.run(&common),
         Command::Client(command) => command.run(&common),
         Command::Value(command) => command.run(&common),
         Command::Import(command) => command.run(&common),

@@ -40,6 +40,14 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     }
 }
 
+/// For tables of what changes often: to the second, UTC.
+pub(crate) fn second(moment: &str) -> String {
+    match moment.parse::<Timestamp>() {
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => moment.to_owned(),
+    }
+}
+
 /// For tables: to the minute, UTC.
 pub(crate) fn short(moment: &str) -> String {
     match moment.parse::<Timestamp>() {

@@ -26,8 +26,10 @@ pub mod pipeline;
 mod reload;
 mod retention;
 mod serve;
+mod sources;
 pub mod suggest;
 
 pub use forward::forward;
 pub use reload::{ReloadError, Snapshot};
 pub use serve::{Bound, Gateway, ServeError};
+pub use sources::SourceFault;

@@ -22,6 +22,7 @@ mod parse;
 mod pipeline;
 mod reader;
 mod schema;
+mod sources;
 mod values;
 mod vault;
 
@@ -46,6 +47,7 @@ pub use observe::{LogFormat, LogSection, TelemetrySection};
 pub use origin::{Origin, Shown};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
 pub use schema::schema;
+pub use sources::{SourceKind, SourceSection};
 pub use values::{Known, ListedVault, Unresolved, Values};
 pub use vault::{CredentialError, credential};
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub telemetry: TelemetrySection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
+    /// `[sources.NAME]`, by name.
+    pub sources: Vec<SourceSection>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
     /// missing until it is resolved.
     pub routes: Vec<Route>,
@@ -102,6 +106,9 @@ pub struct GatewaySection {
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
+    /// How long the gateway waits at its start for first values of secrets that come
+    /// from sources and that it has not. 10 seconds unless set.
+    pub start_wait: Duration,
 }
 
 /// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.

@@ -1,7 +1,8 @@
 //! Named values in `keyward.toml`: `{{name}}` in the texts of a parsed file.
 //!
 //! What is read before the vault is open (`[vault]`, `[audit]`, `[control]`,
-//! `[grants]`) and what others refer to (`name`) can't hold one. A secret value
+//! `[grants]`), where secrets come from (`[sources]`) and what others refer to
+//! (`name`) can't hold one. A secret value
 //! stands only as the whole of a policy's setting, and is bound later, see
 //! [`super::bind`].
 
@@ -191,6 +192,7 @@ pub(super) fn put_in(
                 let why = format!("[{section}] is read before the vault is open");
                 writer.refuse(value, &why);
             }
+            "sources" => writer.refuse(value, "what secrets come from is written out"),
             "route" | "policy" => writer.definitions(value),
             _ => writer.value(value),
         }

@@ -55,9 +55,10 @@ mod texts;
 mod verbs;
 
 pub use answers::{
-    Checkpoint, ClientEntry, ClientList, ConfigReloaded, EntryError, Fault, FaultCode, GrantEntry,
-    GrantList, GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed,
-    SecretEntry, SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
+    CheckEntry, Checkpoint, ClientEntry, ClientList, ConfigReloaded, EntryError, Fault, FaultCode,
+    FetchEntry, FetchFault, GrantEntry, GrantList, GrantsReloaded, Pong, ProofEntry, PrunedEntry,
+    RecordEntry, RecordPage, RefreshEntry, Removed, SecretEntry, SecretPage, SlotEntry,
+    SourceEntry, Status, ValueEntry, VaultEntry, VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
 pub use execute::{Node, Reply, check_reason, check_reason_of, execute};
@@ -65,7 +66,8 @@ pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
 pub use socket::{BindError, ControlSocket, Rules};
 pub use texts::{
-    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, ValidityText, ValueText,
+    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, OriginText, ValidityText,
+    ValueText,
 };
 pub use verbs::{UnknownVerb, Verb};
 
