@@ -25,6 +25,7 @@ mod output;
 mod place;
 mod policy;
 mod reason;
+mod reference;
 mod secret;
 mod serve;
 mod source;

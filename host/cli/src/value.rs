@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::table;
 use crate::place;
 use crate::reason::Reason;
+use crate::reference;
 use crate::when;
 
 const SET: &str = "\
@@ -142,20 +143,8 @@ impl Set {
         }
         match (&self.of_secret, &self.reference) {
             (Some(name), _) => Ok(ValueText::Secret(name.clone())),
-            (None, Some(text)) => self.reference(text, config).map(ValueText::Reference),
+            (None, Some(text)) => reference::resolve(text, config).map(ValueText::Reference),
             (None, None) => Err(Failure::usage("say what the name stands for")),
-        }
-    }
-
-    /// `SOURCE:KEY` of a reference in either form.
-    fn reference(&self, text: &str, config: &Config) -> Result<String, Failure> {
-        if !KeyVaultReference::is_meant_by(text) {
-            return Ok(text.to_owned());
-        }
-        let reference = KeyVaultReference::parse(text).map_err(Failure::usage)?;
-        match config.listed(&reference) {
-            Ok(reference) => Ok(reference.to_string()),
-            Err((message, help)) => Err(Failure::new(message).help(help)),
         }
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use keyward::names::Tag;
-use keyward_gateway::control::{Request, ValueEntry, ValueText};
+use keyward::vault::{KeyEncoding, Kind, MacAlgorithm};
+use keyward_gateway::control::{
+    OriginText, Request, SecretEntry, ValidityText, ValueEntry, ValueText,
+};
 use serde::Serialize;
 
 use super::plan::{Plan, SecretValue, StandsFor};
@@ -39,7 +42,7 @@ impl Steps {
     pub(super) fn of(plan: &Plan, access: &Access) -> Result<Self, Failure> {
         let secrets = access.secrets()?;
         let values: Vec<ValueEntry> = access.ask(Request::ValueList { tag: None }, None)?;
-        let there: BTreeSet<_> = secrets.iter().map(|entry| entry.name.clone()).collect();
+        let mut there: BTreeSet<_> = secrets.iter().map(|entry| entry.name.clone()).collect();
         let mut steps = Self {
             requests: Vec::new(),
             left: Vec::new(),
@@ -53,9 +56,22 @@ impl Steps {
                 continue;
             }
             match &secret.value {
-                SecretValue::From(reference) => steps
-                    .left
-                    .push(format!("{name}: it comes from {reference}")),
+                SecretValue::From(reference) => {
+                    there.insert(name.clone());
+                    let request = Request::SecretSet {
+                        name: name.clone(),
+                        kind: kind(secret.kind).into(),
+                        validity: ValidityText::default(),
+                        generate: false,
+                        from: Some(OriginText {
+                            reference: reference.clone(),
+                            cache: None,
+                        }),
+                    };
+                    steps
+                        .requests
+                        .push((format!("secret {name} from {reference}"), request));
+                }
                 _ => steps
                     .left
                     .push(format!("{name}: its value has to be brought")),
@@ -107,7 +123,10 @@ impl Steps {
             left: self.left,
         };
         for (what, request) in self.requests {
-            let done = access.ask::<ValueEntry>(request, reason);
+            let done = match &request {
+                Request::ValueSet { .. } => access.ask::<ValueEntry>(request, reason).map(drop),
+                _ => access.ask::<SecretEntry>(request, reason).map(drop),
+            };
             if let Err(mut failure) = done {
                 failure.help.get_or_insert_with(|| match applied.set.len() {
                     0 => format!("nothing was set; it failed at {what}"),
@@ -120,5 +139,22 @@ impl Steps {
             applied.set.push(what);
         }
         Ok(applied)
+    }
+}
+
+/// A guessed kind, with what `secret set` takes unless told otherwise.
+fn kind(word: &str) -> Kind {
+    match word {
+        "basic" => Kind::Basic,
+        "hmac-key" => Kind::HmacKey {
+            algorithm: MacAlgorithm::Sha256,
+            encoding: KeyEncoding::Raw,
+        },
+        "oauth-client" => Kind::OauthClient,
+        "certificate" => Kind::Certificate,
+        "storage-account" => Kind::StorageAccount,
+        "database" => Kind::Database,
+        "aws-key" => Kind::AwsKey,
+        _ => Kind::ApiKey,
     }
 }
