@@ -43,7 +43,6 @@ struct World {
     backend: Backend,
     keys: [Canary; 2],
     asked: Arc<AtomicU32>,
-    source: Arc<dyn Refresh>,
 }
 
 /// A gateway that has the first of two keys, before a backend that takes the second.
@@ -69,18 +68,17 @@ async fn world(grants: &str, answer: fn(&str) -> Response<Full<Bytes>>) -> World
         .inbound("attach-api-key", json!({}))
         .build();
     let asked = Arc::<AtomicU32>::default();
-    let source: Arc<dyn Refresh> = Arc::new(Source {
+    let source = Arc::new(Source {
         keyward: gateway.keyward.clone(),
         value: texts[1].clone(),
         asked: Arc::clone(&asked),
     });
-    gateway.keyward.egress().refresh_with(&source);
+    gateway.keyward.egress().refresh_with(source);
     World {
         gateway,
         backend,
         keys,
         asked,
-        source,
     }
 }
 
@@ -95,7 +93,6 @@ async fn a_request_is_sent_once_more_with_the_new_version_and_both_are_on_record
         backend,
         keys,
         asked,
-        source,
     } = world(&with_retry(), |_| Response::new(Full::from("ok"))).await;
     let answer = gateway.get("/v1/charges").await;
     assert_eq!(
@@ -112,8 +109,6 @@ async fn a_request_is_sent_once_more_with_the_new_version_and_both_are_on_record
     assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
     assert_eq!(backend.received().len(), 3);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    // It holds the vault.
-    drop(source);
     let trail = gateway.directory().join("audit");
     let directory = gateway.close();
     let mut versions = Vec::new();

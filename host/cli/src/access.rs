@@ -155,7 +155,8 @@ impl Access {
             let known = Known::try_from(&entry.value);
             known.map(|known| (entry.name, known)).map_err(Failure::new)
         });
-        known.collect()
+        let values: Values = known.collect::<Result<_, Failure>>()?;
+        Ok(values.with_secrets(&self.list()?))
     }
 
     /// All secrets, by name.

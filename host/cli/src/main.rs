@@ -17,6 +17,7 @@ mod confirm;
 mod doctor;
 mod exit;
 mod grants;
+mod import;
 mod init;
 mod input;
 mod man;
@@ -24,6 +25,7 @@ mod output;
 mod place;
 mod policy;
 mod reason;
+mod reference;
 mod secret;
 mod serve;
 mod source;
@@ -156,6 +158,8 @@ enum Command {
     #[command(subcommand)]
     Value(value::Value),
     #[command(subcommand)]
+    Import(import::Import),
+    #[command(subcommand)]
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -205,6 +209,7 @@ fn main() -> ExitCode {
         Command::Source(command) => command.run(&common),
         Command::Client(command) => command.run(&common),
         Command::Value(command) => command.run(&common),
+        Command::Import(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
         Command::Test(command) => command.run(&common),

@@ -26,6 +26,14 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     }
 }
 
+/// For tables of what changes often: to the second, UTC.
+pub(crate) fn second(moment: &str) -> String {
+    match moment.parse::<Timestamp>() {
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => moment.to_owned(),
+    }
+}
+
 /// A length of time in seconds: `30d`, `12h`, `30m`.
 pub(crate) fn length(text: &str) -> Result<u64, String> {
     let seconds = seconds(text).filter(|seconds| *seconds > 0);
@@ -64,14 +72,6 @@ pub(crate) fn in_words(seconds: u64) -> String {
     let fits = |(_, unit): &(char, u64)| seconds > 0 && seconds % unit == 0;
     let (letter, unit) = units.find(fits).unwrap_or(('s', 1));
     format!("{}{letter}", seconds / unit)
-}
-
-/// For tables of what changes often: to the second, UTC.
-pub(crate) fn second(moment: &str) -> String {
-    match moment.parse::<Timestamp>() {
-        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        Err(_) => moment.to_owned(),
-    }
 }
 
 /// For tables: to the minute, UTC.

@@ -1,7 +1,7 @@
 //! Sending a request to a route: the one function in which secrets are written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
@@ -45,7 +45,7 @@ pub struct Egress {
     vault: Arc<Vault>,
     dialer: Dialer,
     /// Shared with those that are made from this one.
-    refresh: Arc<OnceLock<Weak<dyn Refresh>>>,
+    refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
 }
 
 #[derive(Clone)]
@@ -129,9 +129,9 @@ impl Egress {
     /// for good: only the first call has an effect. Without it, a request is sent
     /// again if the vault has another version by then.
     ///
-    /// It is held weakly, since it will hold the vault: the caller keeps it.
-    pub fn refresh_with(&self, refresh: &Arc<dyn Refresh>) {
-        self.refresh.get_or_init(|| Arc::downgrade(refresh));
+    /// What it holds of the vault it should hold weakly, since it is held here.
+    pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
+        self.refresh.get_or_init(|| refresh);
     }
 
     /// The routes, in no particular order.
@@ -230,8 +230,8 @@ impl Egress {
         if let Some(again) = again
             && Again::is_for(answer.status())
         {
-            let refresh = self.refresh.get().and_then(Weak::upgrade);
-            let renewed = Box::pin(again.renew(&self.vault, refresh.as_deref(), ledger)).await;
+            let refresh = self.refresh.get().map(Arc::as_ref);
+            let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
             if let Some(parts) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =

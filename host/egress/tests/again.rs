@@ -133,8 +133,7 @@ async fn a_request_is_sent_twice_exactly_where_all_allows_it_and_never_with_one_
         .await;
         let egress = world.egress(backend.route());
         let source = Source::new(&world, brings);
-        let refresh: Arc<dyn Refresh> = source.clone();
-        egress.refresh_with(&refresh);
+        egress.refresh_with(source.clone());
         let request = Request::builder().method(&method).uri("/charges");
         let request = request.body(body.body()).unwrap();
         let answer = world.send_attached(&egress, request).await.unwrap();
@@ -211,8 +210,8 @@ async fn other_refusals_are_passed_on() {
         })
         .await;
         let egress = world.egress(backend.route());
-        let source: Arc<dyn Refresh> = Source::new(&world, true);
-        egress.refresh_with(&source);
+        let source = Source::new(&world, true);
+        egress.refresh_with(source);
         let answer = world.send_attached(&egress, get("/charges")).await.unwrap();
         assert_eq!(answer.status(), status);
         assert_eq!(backend.seen().len(), 1);
@@ -239,8 +238,7 @@ async fn a_grant_that_is_withdrawn_while_the_source_is_asked_sends_nothing_more(
     let world = world("retry-on-401 = true\n");
     let backend = Backend::plain(|_| unauthorized()).await;
     let egress = world.egress(backend.route());
-    let source: Arc<dyn Refresh> = Arc::new(Withdraws(Arc::clone(&world.vault)));
-    egress.refresh_with(&source);
+    egress.refresh_with(Arc::new(Withdraws(Arc::clone(&world.vault))));
     let answer = world.send_attached(&egress, get("/charges")).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(keys(&backend.seen()), [KEY]);
@@ -262,8 +260,7 @@ async fn a_source_that_does_not_answer_holds_the_401_for_three_seconds() {
     let world = world("retry-on-401 = true\n");
     let backend = Backend::plain(|_| unauthorized()).await;
     let egress = world.egress(backend.route());
-    let source: Arc<dyn Refresh> = Arc::new(Hangs);
-    egress.refresh_with(&source);
+    egress.refresh_with(Arc::new(Hangs));
     let mut ledger = world.ledger();
     let notes = world.attach(&mut ledger);
     let began = tokio::time::Instant::now();
@@ -291,8 +288,8 @@ async fn a_second_request_that_fails_is_a_failure() {
         stream.write_all(answer).await.unwrap();
     });
     let egress = world.egress(Route::new(common::route_name(), &url).unwrap());
-    let source: Arc<dyn Refresh> = Source::new(&world, true);
-    egress.refresh_with(&source);
+    let source = Source::new(&world, true);
+    egress.refresh_with(source);
     let failed = world.send_attached(&egress, get("/charges")).await;
     assert!(
         matches!(failed, Err(EgressError::Unreachable(_))),

@@ -23,7 +23,6 @@ pub mod harden;
 pub mod listen;
 pub mod observe;
 pub mod pipeline;
-mod refused;
 mod reload;
 mod retention;
 pub mod rotation;

@@ -14,6 +14,7 @@ use crate::exit::{Failure, Outcome};
 use crate::input::Value;
 use crate::place;
 use crate::reason::Reason;
+use crate::reference;
 use crate::when;
 
 const SET: &str = "\
@@ -263,7 +264,11 @@ impl Set {
                 )),
             );
         }
-        let from = self.from.as_deref().map(|from| origin(from, self.cache));
+        let from = self.from.as_deref();
+        let from = from
+            .map(|from| reference::resolve(from, &config))
+            .transpose()?;
+        let from = from.map(|from| origin(&from, self.cache));
         let values = match &from {
             Some(_) => Vec::new(),
             None => self.source.values(common, &kind)?,

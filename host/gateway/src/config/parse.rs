@@ -134,6 +134,7 @@ impl<'a> Parser<'a> {
             policies,
             pipelines,
             unresolved: self.marks.unresolved.clone(),
+            vaults: self.marks.vaults.clone(),
             source: self.source.into(),
         })
     }
@@ -341,10 +342,10 @@ impl<'a> Parser<'a> {
             let mut places = self.marks.unresolved.iter();
             unresolved |= places.any(|place| within(&place.span));
             for (key, value) in table.value.iter() {
-                if let Some((name, secret)) = self.marks.secrets.get(&value.span().start) {
+                if let Some((written, secret)) = self.marks.secrets.get(&value.span().start) {
                     secret_settings.push(SecretSetting {
                         setting: key.get_ref().to_string(),
-                        value: name.clone(),
+                        written: written.clone(),
                         secret: secret.clone(),
                         span: value.span(),
                     });

@@ -9,7 +9,8 @@ use keyward::vault::{
     Actor, Cache, Kind, Origin, Reference, Replacement, RotationChange, Secret, SecretInfo, Vault,
 };
 
-use super::super::answers::{Fault, FetchEntry, Removed, SecretEntry, SecretPage};
+use super::super::answers::{Fault, Removed, SecretEntry, SecretPage};
+use super::super::fetched::FetchEntry;
 use super::super::request::Request;
 use super::super::texts::OriginText;
 use super::{Node, Reply, Values, misrouted};
