@@ -40,6 +40,11 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
         [false, true, false, false],
     ),
     (
+        "secret.rotation",
+        r#","name":"a","every":86400"#,
+        [false, true, false, false],
+    ),
+    (
         "secret.roll-back",
         r#","name":"a""#,
         [false, true, false, false],
@@ -67,6 +72,22 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
     (
         "secret.validity",
         r#","name":"a""#,
+        [false, true, false, false],
+    ),
+    (
+        "secret.refresh",
+        r#","names":["a"]"#,
+        [false, true, false, false],
+    ),
+    (
+        "secret.origin",
+        r#","name":"a""#,
+        [false, true, false, false],
+    ),
+    ("source.list", "", [true, true, true, true]),
+    (
+        "source.check",
+        r#","source":"azure""#,
         [false, true, false, false],
     ),
     ("client.list", r#","keys":"c""#, [true, true, true, true]),

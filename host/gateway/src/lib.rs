@@ -25,9 +25,12 @@ pub mod observe;
 pub mod pipeline;
 mod reload;
 mod retention;
+pub mod rotation;
 mod serve;
+mod sources;
 pub mod suggest;
 
 pub use forward::forward;
 pub use reload::{ReloadError, Snapshot};
 pub use serve::{Bound, Gateway, ServeError};
+pub use sources::SourceFault;

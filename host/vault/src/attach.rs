@@ -12,7 +12,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
-use keyward_names::{ComponentDigest, ExchangeId, RouteName};
+use keyward_names::{ComponentDigest, ExchangeId, RouteName, SecretName};
 
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::clock::Clock;
@@ -87,7 +87,8 @@ impl Notes {
     /// in force now, and enters what will be written into the ledger.
     ///
     /// A grant that was changed since the permit counts as it is now. The secret's
-    /// version stays the one of the permit.
+    /// version stays the one of the permit, unless that was destroyed since or is no
+    /// longer valid: then it is the one in use.
     ///
     /// Errors: [`Denied`] for the first note that no grant allows there; the
     /// request must not be sent.
@@ -108,7 +109,8 @@ impl Notes {
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
         };
-        for note in self.0 {
+        for mut note in self.0 {
+            note.renew_if_gone(&live, ledger);
             let decision = note.decide(vault, &live, ledger.exchange(), target);
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
@@ -119,10 +121,12 @@ impl Notes {
                 used: note.used(target.route, outcome),
             };
             let position = ledger.record(entry.clone());
-            let grant = Arc::clone(decision.map_err(|_| Denied)?);
+            let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
-                other.grant.id == grant.id && Arc::ptr_eq(&other.secret, &note.secret)
+                let (other_secret, secret) = (&other.secret.info, &note.secret.info);
+                other.grant.id == grant.id
+                    && (other_secret.id, other_secret.version) == (secret.id, secret.version)
             };
             match checked.notes.iter_mut().find(|other| same(other)) {
                 Some(other) => other.position = position,
@@ -139,6 +143,18 @@ impl Notes {
 }
 
 impl Note {
+    /// Takes the version in use, if the vault no longer has the one of the permit or
+    /// that is no longer valid.
+    fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
+        let clock = &live.parts.clock;
+        let granted = live.still_granted(&self.grant, &self.component, &self.secret);
+        if let Ok((_, now)) = granted
+            && !now.allows(self.secret.info.version, clock)
+        {
+            self.secret = ledger.pinned(now, clock);
+        }
+    }
+
     fn decide<'a>(
         &self,
         vault: &Vault,
@@ -149,7 +165,7 @@ impl Note {
         if self.exchange != exchange {
             return Err(Outcome::Revoked);
         }
-        let grant = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        let (grant, _) = live.still_granted(&self.grant, &self.component, &self.secret)?;
         if vault.is_suspended(grant) {
             return Err(Outcome::Revoked);
         }
@@ -166,7 +182,11 @@ impl Note {
     /// Whether the value can be searched for in the answer, or nothing of that is
     /// passed on.
     fn is_searchable(&self, grant: &Grant) -> bool {
-        match (&grant.terms, self.secret.current.sent_value()) {
+        let version = self.secret.current.as_ref();
+        match (
+            &grant.terms,
+            version.and_then(|version| version.sent_value()),
+        ) {
             (Terms::Attach(placement), Some(value)) => {
                 placement.response == ResponseMode::StatusOnly
                     || value.length() >= MIN_SEARCHED_BYTES
@@ -182,10 +202,63 @@ impl Note {
             use_: self.grant.use_(),
             alias: Some(self.grant.alias.clone()),
             grant: Some(self.grant.id.clone()),
-            secret: Some((self.secret.info.id, self.secret.current.number)),
+            secret: Some((self.secret.info.id, self.secret.info.version)),
             route: Some(route.clone()),
             outcome,
         }
+    }
+}
+
+/// What it takes to attach the same things once more, to a request that a backend
+/// has refused: names, no values.
+///
+/// Only [`Notes::replay`] makes one, and [`Replay::renew`] consumes it: there is one
+/// more try and no other.
+pub struct Replay(Vec<Note>);
+
+impl Notes {
+    /// What is kept for one more try, should the backend answer 401 to a request of
+    /// this method; `None` if no grant allows that (`retry-on-401`).
+    pub fn replay(&self, method: &Method) -> Option<Replay> {
+        let mut notes = self.0.iter();
+        let kept = |note: &Note| Note {
+            grant: Arc::clone(&note.grant),
+            secret: Arc::clone(&note.secret),
+            component: note.component,
+            exchange: note.exchange,
+        };
+        notes
+            .any(|note| note.grant.retries(method))
+            .then(|| Replay(self.0.iter().map(kept).collect()))
+    }
+}
+
+impl Replay {
+    /// The secrets whose grants allow one more try: a newer version of one of them
+    /// is what it takes.
+    pub fn secrets(&self, method: &Method) -> impl Iterator<Item = &SecretName> {
+        let notes = self.0.iter().filter(|note| note.grant.retries(method));
+        notes.map(|note| &note.secret.info.name)
+    }
+
+    /// The notes for the second request: those whose grants, as they are now, allow
+    /// it, in the version in use, and the others in the one that was sent. From now
+    /// on the exchange uses those versions.
+    ///
+    /// `None` if a grant is gone, or if no version is another one than was sent.
+    pub fn renew(self, vault: &Vault, ledger: &mut Ledger, method: &Method) -> Option<Notes> {
+        let live = vault.live();
+        let (mut notes, mut is_other) = (self.0, false);
+        for note in &mut notes {
+            let granted = live.still_granted(&note.grant, &note.component, &note.secret);
+            let (grant, now) = granted.ok()?;
+            if grant.retries(method) && now.info.version != note.secret.info.version {
+                is_other = true;
+                note.secret = Arc::clone(now);
+                ledger.pin(now);
+            }
+        }
+        is_other.then_some(Notes(notes))
     }
 }
 
@@ -227,6 +300,7 @@ impl Checked {
 }
 
 crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(Replay: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(CheckedNotes: std::fmt::Debug, Clone, serde::Serialize);
 
 /// Why a request was not written to. It must not be sent.
@@ -314,7 +388,7 @@ impl CheckedNotes {
             }
         }
         let own = written.iter().map(|note| {
-            let key = (note.secret.info.id, note.secret.current.number);
+            let key = (note.secret.info.id, note.secret.info.version);
             (key, note.entry.clone())
         });
         let guard = Guard::of_written(
@@ -353,7 +427,9 @@ impl CheckedNotes {
             let Terms::Attach(placement) = &note.grant.terms else {
                 continue;
             };
-            let Material::ApiKey(key) = &note.secret.current.material else {
+            let version = note.secret.current.as_ref();
+            let version = version.ok_or(AttachError::Unavailable)?;
+            let Material::ApiKey(key) = &version.material else {
                 return Err(AttachError::Unavailable);
             };
             let name = &placement.header;
@@ -368,7 +444,6 @@ impl CheckedNotes {
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value);
             if note.grant.use_().class() >= Class::B {
-                let version = &note.secret.current;
                 self.watch
                     .sent(&note.secret, version, placement, &note.entry);
                 learnt.push(note);
@@ -388,7 +463,7 @@ impl CheckedNotes {
             let Terms::SignRequest(terms) = &note.grant.terms else {
                 continue;
             };
-            let Material::Mac(key) = &note.secret.current.material else {
+            let Some(Material::Mac(key)) = note.secret.material() else {
                 return Err(AttachError::Unavailable);
             };
             if signers.iter().any(|(other, _)| other.label == terms.label) {

@@ -1,10 +1,13 @@
 //! Who acts: the policy that uses a secret, the person who administers one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
 
 use crate::audit::{Act, Administrative};
+use crate::origin::{Origin, SourceVersion, Unavailability};
 use crate::{Kind, Use};
 
 /// A policy as the vault knows it: its name, its code and what its manifest asks
@@ -66,18 +69,55 @@ pub struct SecretInfo {
     pub id: Uuid,
     /// Whether it may be used at all.
     pub state: SecretState,
-    /// The number of the version in use. A number is given once: the next version
-    /// has the highest that ever was, and one more.
+    /// The number of the version in use; 0 while its source has given none. A number
+    /// is given once: the next version has the highest that ever was, and one more.
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionInfo>,
+    /// Where its values come from, if they come from a source.
+    pub origin: Option<Origin>,
+    /// What the source calls the version in use.
+    pub source_version: Option<SourceVersion>,
+    /// Why it can't be used, if its source is the reason.
+    pub unavailable: Option<Unavailability>,
     /// Whether the version in use is a value for backends that is too short to be
     /// searched for in their answers: of fewer than 12 bytes.
     pub is_short: bool,
     /// When it was added.
     pub created: Timestamp,
-    /// When the version in use was added.
+    /// When the version in use was added; when the secret was, if there is none.
     pub updated: Timestamp,
+    /// How one version follows another.
+    pub rotation: Rotation,
+}
+
+/// How one version of a secret follows another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long the version before stays accepted where codes are verified, in
+    /// whole seconds from each rotation on; `None`: until the next one.
+    pub retire_previous_after: Option<Duration>,
+    /// When a new value is made; `None`: when somebody says so.
+    pub schedule: Option<Schedule>,
+}
+
+/// When new values of a secret are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often, in whole seconds.
+    pub every: Duration,
+    /// When the next time is.
+    pub next: Timestamp,
+}
+
+/// What of a secret's [`Rotation`] is to change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RotationChange {
+    /// `Some(None)`: the version before stays accepted until the next rotation.
+    pub retire_previous_after: Option<Option<Duration>>,
+    /// `Some(None)`: no more by itself. Otherwise the first time is that long from
+    /// now.
+    pub every: Option<Option<Duration>>,
 }
 
 /// Whether a secret may be used.
@@ -110,6 +150,9 @@ pub struct VersionInfo {
     pub validity: Validity,
     /// What it is used for.
     pub state: VersionState,
+    /// Of the version before the one in use: until when it is accepted where codes
+    /// are verified; `None`: until the next rotation.
+    pub accepted_until: Option<Timestamp>,
 }
 
 /// What a version of a secret is used for.

@@ -71,6 +71,7 @@ mod compiled;
 mod contents;
 pub mod disk;
 mod error;
+mod fingerprint;
 mod format;
 mod forms;
 mod grants;
@@ -86,11 +87,14 @@ mod live;
 mod mac;
 mod master;
 mod memory;
+mod origin;
 mod permit;
 mod plaintext;
 mod presented;
 mod primitives;
 mod recovery;
+mod remote;
+mod rotation;
 mod seal;
 mod secret;
 mod signature;
@@ -101,7 +105,7 @@ mod values;
 mod vault;
 mod verification;
 
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
@@ -116,23 +120,31 @@ pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, Surroundings, Terms, WhenReflected,
+    RequestSignature, ResponseMode, RetryOn401, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
-pub use identity::{VersionInfo, VersionState};
+pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use master::VaultStatus;
 pub use memory::{MemoryProtection, memory_protection};
+pub use origin::{
+    Cache, NotASourceVersion, Origin, Receipt, Received, SourceVersion, Unavailability,
+};
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use recovery::{Accepted, Restored};
+pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
+pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use secret::{ClientKeyFault, ImportError, Secret};
-pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
+pub use slots::{
+    KeySource, MAX_WRAPPED_SLOT_KEY_BYTES, NewKey, PassphraseCost, SLOT_KEY_BYTES, SlotInfo,
+    SlotKind,
+};
 pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};

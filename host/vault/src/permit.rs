@@ -14,17 +14,33 @@ use crate::attach::Note;
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Terms};
 use crate::identity::PolicyIdentity;
-use crate::ledger::Ledger;
-use crate::live::{Live, LiveSecret, Material, Refusal};
+use crate::ledger::{Ledger, Position};
+use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
 /// The use is not allowed. There is no more to it: the reason is in the audit
-/// trail, and a secret that doesn't exist answers like one that isn't granted.
+/// trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("denied")]
-pub struct Denied;
+pub enum Denied {
+    /// No grant in force allows it. A secret that doesn't exist answers so, too.
+    #[error("denied")]
+    Denied,
+    /// A grant allows it, and the secret comes from a source that gives no value
+    /// that may be used now.
+    #[error("unavailable")]
+    Unavailable,
+}
+
+impl From<Outcome> for Denied {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Unavailable => Self::Unavailable,
+            _ => Self::Denied,
+        }
+    }
+}
 
 /// The proof that a use was allowed and recorded. Good for one use. One to
 /// identify a client is recorded when it is used; that is all it can be used for.
@@ -41,9 +57,13 @@ pub struct Permit<U: UseType> {
     secret: Arc<LiveSecret>,
     component: ComponentDigest,
     exchange: ExchangeId,
-    /// What goes on record once it is known whether a client was found; of other
-    /// uses it is on record already.
-    found: Option<UseEntry>,
+    /// Whether the version before is accepted, too: to verify codes only.
+    previous: bool,
+    /// What goes on record once it is known whether a client was found, or what is
+    /// on record of a use that a source carries out; else nothing.
+    entry: Option<UseEntry>,
+    /// Where in the ledger it is.
+    position: Position,
     use_: PhantomData<fn() -> U>,
 }
 
@@ -52,9 +72,20 @@ crate::secret::assert_not_implemented!(
 );
 
 impl<U: UseType> Permit<U> {
-    /// The secret, in the version that was current when the permit was given.
+    /// The secret, in the version that was current when the permit was given; to
+    /// sign and to attach, when the exchange first had a permit to do so.
     pub(crate) fn secret(&self) -> &LiveSecret {
         &self.secret
+    }
+
+    /// What is on record of it, if a source carries it out.
+    pub(crate) fn into_recorded(self) -> Option<(UseEntry, Position)> {
+        Some((self.entry?, self.position))
+    }
+
+    /// The version before it, if codes under that one are accepted.
+    pub(crate) fn previous(&self) -> Option<&Version> {
+        self.secret.previous.as_deref().filter(|_| self.previous)
     }
 
     fn into_note(self) -> Note {
@@ -91,13 +122,13 @@ impl Permit<uses::Identify> {
     /// use does. That none was found is counted with others of its kind instead:
     /// any client can present wrong keys, as many as it likes.
     pub fn identify(self, presented: &Presented, ledger: &mut Ledger) -> Option<Subject> {
-        let subject = match (&self.grant.terms, &self.secret.current.material) {
-            (Terms::Identify(place), Material::ClientKeys(keys)) => presented
+        let subject = match (&self.grant.terms, self.secret.material()) {
+            (Terms::Identify(place), Some(Material::ClientKeys(keys))) => presented
                 .key(place)
                 .and_then(|key| keys.subject(&key).cloned()),
             _ => None,
         };
-        if let Some(mut entry) = self.found {
+        if let Some(mut entry) = self.entry {
             if subject.is_some() {
                 ledger.record(entry);
             } else {
@@ -134,6 +165,11 @@ impl Vault {
     /// notice a grant that is withdrawn after it, but what is attached is checked
     /// again by [`Notes::check`](crate::Notes::check).
     ///
+    /// What an exchange signs and attaches, it does with one version of each secret:
+    /// the one that was current at its first such permit, for as long as the vault
+    /// has that version and it is valid. What it verifies, it does with the versions
+    /// of the moment.
+    ///
     /// Errors: [`Denied`], for whatever reason.
     pub fn permit<U: UseType>(
         &self,
@@ -143,8 +179,13 @@ impl Vault {
     ) -> Result<Permit<U>, Denied> {
         let live = self.live();
         let decision = self.decide(&live, policy, alias, U::USE);
+        let clock = &live.parts.clock;
+        let decision = decision.map(|(grant, secret)| match U::USE.keeps_version() {
+            true => (grant, ledger.pinned(secret, clock)),
+            false => (grant, Arc::clone(secret)),
+        });
         let (outcome, grant, secret) = match &decision {
-            Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(*secret)),
+            Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(secret)),
             Err((outcome, bound)) => (
                 *outcome,
                 bound.map(|bound| &bound.grant),
@@ -162,25 +203,29 @@ impl Vault {
                     None => Alias::parse(alias).ok(),
                 },
                 grant: grant.map(|grant| grant.id.clone()),
-                secret: secret.map(|secret| (secret.info.id, secret.current.number)),
+                secret: secret.map(|secret| (secret.info.id, secret.info.version)),
                 route: None,
                 outcome,
             },
         };
-        // Whether a client is identified is known only when its key is looked up.
-        let found = if U::USE == Use::Identify && decision.is_ok() {
-            Some(entry)
-        } else {
-            ledger.record(entry);
-            None
+        // Whether a client is identified is known only when its key is looked up;
+        // what a source does may fail there.
+        let identifies = U::USE == Use::Identify && decision.is_ok();
+        let later = identifies || secret.is_some_and(|secret| secret.is_remote());
+        let kept = later.then(|| entry.clone());
+        let position = match identifies {
+            true => ledger.position(),
+            false => ledger.record(entry),
         };
-        let (grant, secret) = decision.map_err(|_| Denied)?;
+        let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            secret: Arc::clone(secret),
+            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            secret,
             component: policy.component,
             exchange: ledger.exchange(),
-            found,
+            entry: kept,
+            position,
             use_: PhantomData,
         })
     }

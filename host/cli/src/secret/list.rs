@@ -3,8 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 use keyward::names::SecretName;
-use keyward_gateway::control::{SecretEntry, ValidityText};
+use keyward_gateway::control::{SecretEntry, ValidityText, VersionEntry};
 
+use super::rotation;
 use crate::Common;
 use crate::access::Access;
 use crate::exit::{Exit, Outcome};
@@ -13,7 +14,9 @@ use crate::place;
 use crate::when;
 
 const LIST: &str = "\
-Names, kinds, versions, states and times. There is no command that shows a value.
+Names, kinds, versions, states and times. There is no command that shows a value. Of
+secrets that come from a source also which, what it calls the version, when it answered
+last, when it is asked next, and what went wrong.
 
 Examples:
   keyward secret list
@@ -25,7 +28,8 @@ no command that shows one.
 
 Versions:
   current   in use
-  previous  still accepted where codes are verified
+  previous  still accepted where codes are verified: until the next rotation, or until
+            the time under ACCEPTED UNTIL (see `keyward secret rotation`)
   kept      sealed, so that it can be rolled back to
 
 Examples:
@@ -53,11 +57,39 @@ impl List {
             if secrets.is_empty() {
                 return "No secrets. Store one: keyward secret set NAME --kind api-key".to_owned();
             }
-            let rows: Vec<_> = secrets.iter().map(row).collect();
-            table(
-                ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"],
-                &rows,
-            )
+            if secrets.iter().any(|entry| entry.origin.is_some()) {
+                let rows: Vec<_> = secrets.iter().map(sourced).collect();
+                let heading = [
+                    "NAME",
+                    "KIND",
+                    "VERSION",
+                    "STATE",
+                    "SOURCE",
+                    "ITS VERSION",
+                    "LAST SUCCESS",
+                    "NEXT TRY",
+                    "LAST ERROR",
+                ];
+                return table(heading, &rows);
+            }
+            let [name, kind, version, state, created, rotated] =
+                ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"];
+            let rows = secrets.iter().map(row);
+            // Few have a schedule.
+            if secrets.iter().all(|entry| entry.rotation.next.is_none()) {
+                let heading = [name, kind, version, state, created, rotated];
+                return table(heading, &rows.collect::<Vec<_>>());
+            }
+            let next = |entry: &SecretEntry| {
+                let next = entry.rotation.next.as_deref();
+                next.map(when::short).unwrap_or_default()
+            };
+            let rows = rows.zip(secrets).map(|(row, entry)| {
+                let [name, kind, version, state, created, rotated] = row;
+                [name, kind, version, state, created, rotated, next(entry)]
+            });
+            let heading = [name, kind, version, state, created, rotated, "NEXT"];
+            table(heading, &rows.collect::<Vec<_>>())
         })?;
         Ok(Exit::Success)
     }
@@ -83,6 +115,73 @@ fn row(entry: &SecretEntry) -> [String; 6] {
     ]
 }
 
+/// Where some come from sources, that is what is looked for.
+fn sourced(entry: &SecretEntry) -> [String; 9] {
+    let fetch = entry.fetch.as_ref();
+    let time = |time: Option<&String>| time.map(|time| when::second(time)).unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    [
+        entry.name.to_string(),
+        kind(entry),
+        version(entry),
+        state(entry),
+        text(&entry.origin),
+        text(&entry.source_version),
+        time(fetch.and_then(|fetch| fetch.last_success.as_ref())),
+        time(fetch.and_then(|fetch| fetch.next_try.as_ref())),
+        fetch
+            .and_then(|fetch| fetch.last_error.as_ref())
+            .map(|error| error.code.clone())
+            .unwrap_or_default(),
+    ]
+}
+
+/// The version in use, if there is one.
+fn version(entry: &SecretEntry) -> String {
+    match entry.version {
+        0 => "none".to_owned(),
+        version => version.to_string(),
+    }
+}
+
+/// How the secret is fetched, line by line.
+fn origin(entry: &SecretEntry) -> String {
+    let Some(origin) = &entry.origin else {
+        return String::new();
+    };
+    let cache = entry.cache.as_deref().unwrap_or_default();
+    let mut out = format!("source   {origin}, kept {}\n", kept(cache));
+    if let Some(version) = &entry.source_version {
+        out.push_str(&format!("         its version {version}\n"));
+    }
+    let Some(fetch) = &entry.fetch else {
+        return out;
+    };
+    let never = "never since the gateway started";
+    let last = fetch.last_success.as_deref().unwrap_or(never);
+    out.push_str(&format!("fetched  {last}\n"));
+    if let Some(next) = &fetch.next_try {
+        out.push_str(&format!("next     {next}\n"));
+    }
+    if let Some(error) = &fetch.last_error {
+        let times = fetch.failures;
+        out.push_str(&format!("failed   {}, {times} in a row\n", error.message));
+        out.push_str(&format!("         {}\n", error.advice));
+        if let Some(left) = fetch.stale_in {
+            out.push_str(&format!("         its value is used for {left} s more\n"));
+        }
+    }
+    out
+}
+
+fn kept(cache: &str) -> &str {
+    match cache {
+        "memory" => "in memory",
+        "sealed" => "sealed in the vault",
+        _ => "there: the key never leaves it",
+    }
+}
+
 fn kind(entry: &SecretEntry) -> String {
     match &entry.kind.algorithm {
         Some(algorithm) => format!("{} ({algorithm})", entry.kind.kind),
@@ -97,9 +196,16 @@ fn state(entry: &SecretEntry) -> String {
         .iter()
         .find(|version| version.version == entry.version);
     let outside = current.and_then(|version| outside(&version.validity, Timestamp::now()));
-    match outside {
-        Some(word) if entry.state == "enabled" => word.to_owned(),
-        _ => entry.state.clone(),
+    let stale = entry
+        .fetch
+        .as_ref()
+        .is_some_and(|fetch| fetch.state == "stale");
+    match (outside, &entry.unavailable) {
+        _ if entry.state != "enabled" => entry.state.clone(),
+        (_, Some(why)) => why.clone(),
+        (Some(word), None) => word.to_owned(),
+        (None, None) if stale => "enabled, stale".to_owned(),
+        (None, None) => entry.state.clone(),
     }
 }
 
@@ -115,31 +221,42 @@ fn outside(validity: &ValidityText, now: Timestamp) -> Option<&'static str> {
 
 fn words(entry: &SecretEntry) -> String {
     let mut out = format!(
-        "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n\n",
+        "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n{}\n",
         entry.name,
         kind(entry),
         state(entry),
         entry.id,
         entry.created,
-        entry.updated
+        entry.updated,
+        origin(entry)
     );
-    let rows: Vec<_> = entry
-        .versions
-        .iter()
-        .map(|version| {
-            let end = |end: &Option<String>| end.as_deref().map(when::short).unwrap_or_default();
-            [
-                version.version.to_string(),
-                version.state.clone(),
-                when::short(&version.created),
-                end(&version.validity.not_before),
-                end(&version.validity.not_after),
-            ]
-        })
-        .collect();
-    out.push_str(&table(
-        ["VERSION", "STATE", "ADDED", "NOT BEFORE", "NOT AFTER"],
-        &rows,
-    ));
+    if !entry.rotation.is_nothing() {
+        out.truncate(out.trim_end().len());
+        out.push_str(&format!("\nrotation {}\n\n", rotation::words(entry)));
+    }
+    let is_ended = |version: &VersionEntry| version.accepted_until.is_some();
+    let rows = entry.versions.iter().map(|version| {
+        let end = |end: &Option<String>| end.as_deref().map(when::short).unwrap_or_default();
+        [
+            version.version.to_string(),
+            version.state.clone(),
+            when::short(&version.created),
+            end(&version.validity.not_before),
+            end(&version.validity.not_after),
+            end(&version.accepted_until),
+        ]
+    });
+    let [number, state, added, from, until] =
+        ["VERSION", "STATE", "ADDED", "NOT BEFORE", "NOT AFTER"];
+    // Few have such an end.
+    out.push_str(&if entry.versions.iter().any(is_ended) {
+        let heading = [number, state, added, from, until, "ACCEPTED UNTIL"];
+        table(heading, &rows.collect::<Vec<_>>())
+    } else {
+        let rows =
+            rows.map(|[number, state, added, from, until, _]| [number, state, added, from, until]);
+        let heading = [number, state, added, from, until];
+        table(heading, &rows.collect::<Vec<_>>())
+    });
     out
 }

@@ -2,6 +2,8 @@
 
 mod change;
 mod list;
+mod refresh;
+mod rotation;
 mod set;
 
 use clap::Subcommand;
@@ -18,6 +20,7 @@ use crate::place;
 pub(crate) enum Secret {
     Set(set::Set),
     Rotate(set::Rotate),
+    Rotation(rotation::Rotation),
     List(list::List),
     Show(list::Show),
     RollBack(change::RollBack),
@@ -27,6 +30,8 @@ pub(crate) enum Secret {
     #[command(alias = "rm")]
     Remove(change::Remove),
     Validity(change::Validity),
+    Refresh(refresh::Refresh),
+    Origin(refresh::Origin),
 }
 
 impl Secret {
@@ -34,6 +39,7 @@ impl Secret {
         match self {
             Self::Set(command) => command.run(common),
             Self::Rotate(command) => command.run(common),
+            Self::Rotation(command) => command.run(common),
             Self::List(command) => command.run(common),
             Self::Show(command) => command.run(common),
             Self::RollBack(command) => command.run(common),
@@ -42,6 +48,8 @@ impl Secret {
             Self::Retire(command) => command.run(common),
             Self::Remove(command) => command.run(common),
             Self::Validity(command) => command.run(common),
+            Self::Refresh(command) => command.run(common),
+            Self::Origin(command) => command.run(common),
         }
     }
 }

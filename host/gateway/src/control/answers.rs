@@ -1,15 +1,17 @@
 //! What comes back: data of each verb, or why there is none.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, Kind, SecretInfo, SecretState, SlotInfo, SlotKind, TrailRecord, ValueInfo,
-    VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
+    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetched::FetchEntry;
 use super::roles::{Role, in_words};
 use super::texts::{CostText, KindText, ValidityText, ValueText};
 use super::verbs::Verb;
@@ -226,6 +228,21 @@ pub struct SecretEntry {
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionEntry>,
+    /// Where its values come from: `SOURCE:KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Where they are kept: `sealed`, `memory` or `remote`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// What the source calls the version in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+    /// Why it can't be used, if its source is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+    /// How its values are fetched, at a gateway that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<FetchEntry>,
     /// Whether its value is too short to be searched for in answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short: bool,
@@ -233,6 +250,60 @@ pub struct SecretEntry {
     pub created: String,
     /// When the version in use was added (RFC 3339).
     pub updated: String,
+    /// How one version follows another.
+    #[serde(default, skip_serializing_if = "RotationEntry::is_nothing")]
+    pub rotation: RotationEntry,
+}
+
+/// How one version of a secret follows another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RotationEntry {
+    /// For how many seconds the version before stays accepted where codes are
+    /// verified; none: until the next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_previous_after: Option<u64>,
+    /// Each how many seconds a new value is made; none: when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// When the next one is made (RFC 3339); some if `every` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl RotationEntry {
+    /// Whether it says nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<&Rotation> for RotationEntry {
+    fn from(rotation: &Rotation) -> Self {
+        Self {
+            retire_previous_after: rotation.retire_previous_after.map(|time| time.as_secs()),
+            every: rotation.schedule.map(|schedule| schedule.every.as_secs()),
+            next: rotation.schedule.map(|schedule| schedule.next.to_string()),
+        }
+    }
+}
+
+impl TryFrom<&RotationEntry> for Rotation {
+    type Error = EntryError;
+
+    fn try_from(entry: &RotationEntry) -> Result<Self, EntryError> {
+        let schedule = entry.every.zip(entry.next.as_ref());
+        let schedule = schedule.map(|(every, next)| {
+            Ok(Schedule {
+                every: Duration::from_secs(every),
+                next: next.parse().map_err(|_| EntryError)?,
+            })
+        });
+        Ok(Self {
+            retire_previous_after: entry.retire_previous_after.map(Duration::from_secs),
+            schedule: schedule.transpose()?,
+        })
+    }
 }
 
 /// A version of a secret.
@@ -248,6 +319,10 @@ pub struct VersionEntry {
     /// When it may be used.
     #[serde(flatten)]
     pub validity: ValidityText,
+    /// Of a `previous` version: until when it is accepted (RFC 3339); none: until the
+    /// next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_until: Option<String>,
 }
 
 impl From<&SecretInfo> for SecretEntry {
@@ -257,6 +332,7 @@ impl From<&SecretInfo> for SecretEntry {
             state: version.state.as_str().to_owned(),
             created: version.created.to_string(),
             validity: ValidityText::from(&version.validity),
+            accepted_until: version.accepted_until.as_ref().map(ToString::to_string),
         });
         Self {
             name: info.name.clone(),
@@ -265,9 +341,15 @@ impl From<&SecretInfo> for SecretEntry {
             state: info.state.as_str().to_owned(),
             version: info.version,
             versions: versions.collect(),
+            origin: info.origin.as_ref().map(|from| from.reference.to_string()),
+            cache: info.origin.as_ref().map(|from| from.cache.to_string()),
+            source_version: info.source_version.as_ref().map(ToString::to_string),
+            unavailable: info.unavailable.map(|why| why.to_string()),
+            fetch: None,
             short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
+            rotation: RotationEntry::from(&info.rotation),
         }
     }
 }
@@ -285,9 +367,25 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             state: word(states, &entry.state, |state| state.as_str())?,
             version: entry.version,
             versions: versions.collect::<Result<_, _>>()?,
+            origin: match (&entry.origin, &entry.cache) {
+                (Some(reference), Some(cache)) => Some(Origin {
+                    reference: reference.parse().map_err(|_| EntryError)?,
+                    cache: cache.parse().map_err(|_| EntryError)?,
+                }),
+                _ => None,
+            },
+            source_version: match &entry.source_version {
+                Some(version) => Some(version.parse().map_err(|_| EntryError)?),
+                None => None,
+            },
+            unavailable: match &entry.unavailable {
+                Some(why) => Some(word(Unavailability::ALL, why, |why| why.as_str())?),
+                None => None,
+            },
             is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
+            rotation: Rotation::try_from(&entry.rotation)?,
         })
     }
 }
@@ -306,6 +404,11 @@ impl TryFrom<&VersionEntry> for VersionInfo {
             created: entry.created.parse().map_err(|_| EntryError)?,
             validity: entry.validity.read().map_err(|_| EntryError)?,
             state: word(states, &entry.state, |state| state.as_str())?,
+            accepted_until: {
+                let until = entry.accepted_until.as_ref();
+                let until = until.map(|until| until.parse().map_err(|_| EntryError));
+                until.transpose()?
+            },
         })
     }
 }
@@ -526,8 +629,11 @@ pub struct VaultEntry {
 pub struct SlotEntry {
     /// Its number.
     pub id: u64,
-    /// `key-file`, `passphrase` or `credential`.
+    /// `key-file`, `passphrase`, `credential` or `source`.
     pub kind: String,
+    /// Of a source: the key in it, `SOURCE:KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapping: Option<String>,
     /// Of a passphrase: what a guess costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostText>,
@@ -539,11 +645,16 @@ impl From<&SlotInfo> for SlotEntry {
     fn from(info: &SlotInfo) -> Self {
         let cost = match info.kind {
             SlotKind::Passphrase { cost } => Some(cost.into()),
-            SlotKind::KeyFile | SlotKind::Credential => None,
+            _ => None,
+        };
+        let wrapping = match &info.kind {
+            SlotKind::Remote { wrapping, .. } => Some(wrapping.to_string()),
+            _ => None,
         };
         Self {
             id: info.id,
             kind: info.kind.as_str().to_owned(),
+            wrapping,
             cost,
             created: info.created.to_string(),
         }

@@ -74,6 +74,8 @@ verbs! {
     SecretSet = "secret.set", OPERATORS, Changes;
     /// A new version of a secret.
     SecretRotate = "secret.rotate", OPERATORS, Changes;
+    /// How one version of a secret follows another.
+    SecretRotation = "secret.rotation", OPERATORS, Changes;
     /// An older version of a secret, in use again.
     SecretRollBack = "secret.roll-back", OPERATORS, Changes;
     /// A secret that nobody may use for now.
@@ -86,6 +88,16 @@ verbs! {
     SecretRemove = "secret.remove", OPERATORS, Changes;
     /// When a version may be used.
     SecretValidity = "secret.validity", OPERATORS, Changes;
+
+    /// Secrets, fetched from their sources now.
+    SecretRefresh = "secret.refresh", OPERATORS, Changes;
+    /// Where a secret's values come from.
+    SecretOrigin = "secret.origin", OPERATORS, Changes;
+
+    /// The sources: whether they answer.
+    SourceList = "source.list", READERS, Reads;
+    /// A source, asked step by step.
+    SourceCheck = "source.check", OPERATORS, Reads;
 
     /// The subjects of a secret of client keys.
     ClientList = "client.list", READERS, Reads;

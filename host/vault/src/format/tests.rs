@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use super::*;
-use crate::contents::{Item, StoredSecret, StoredVersion};
+use crate::contents::{Item, StoredRotation, StoredSecret, StoredVersion};
 use crate::disk::FileSystem;
 use crate::identity::SecretState;
 use crate::items::Held;
@@ -69,9 +69,10 @@ fn sample() -> Sample {
             kind,
             state: SecretState::Enabled,
             created: 1_700_000_000,
-            current: 1,
+            current: Some(1),
             previous: None,
             last: 1,
+            rotation: StoredRotation::default(),
             versions: vec![StoredVersion {
                 number: 1,
                 created: 1_700_000_000,
@@ -79,6 +80,7 @@ fn sample() -> Sample {
                 not_after: None,
                 value: &value,
             }],
+            origin: None,
         };
         let id = uuid::Uuid::from_bytes([number; 16]);
         file.put(&root, id, &Item::Secret(stored)).unwrap();
