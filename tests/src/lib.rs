@@ -9,6 +9,7 @@ static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(st
 mod backend;
 mod canary;
 mod gateway;
+pub mod key_vault;
 mod log;
 mod openbao;
 pub mod sinks;

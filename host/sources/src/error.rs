@@ -486,7 +486,7 @@ impl IdentityError {
                 "Assign the identity to this machine or app; `client-id` is the client id, not \
                  the object id of its principal."
             }
-            Self::Ambiguous => "Name one with `identity = { client-id = \"…\" }`.",
+            Self::Ambiguous => "Name one with `client-id` of the source.",
             Self::Throttled | Self::TimedOut | Self::Failing { .. } => {
                 "It is asked again later. Seen right after a start, it often passes by itself."
             }

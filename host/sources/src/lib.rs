@@ -18,15 +18,12 @@
 pub mod environment;
 mod error;
 pub mod files;
-#[cfg(feature = "azure")]
 pub mod key_vault;
-#[cfg(feature = "azure")]
 pub mod managed_identity;
 mod missing;
 pub mod openbao;
 pub mod refresh;
 mod source;
-#[cfg(feature = "azure")]
 mod wiped;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};

@@ -276,6 +276,11 @@ pub enum VaultError {
         /// The greatest length in bytes.
         max: usize,
     },
+    /// A text that asks for a secret of a key vault was given as it is.
+    #[error(
+        "the text is a Key Vault reference, and would be used as it is: set it as a reference, or correct it"
+    )]
+    PlainReference,
     /// More tags than a named value may have.
     #[error("a named value has at most {max} tags")]
     TooManyTags {

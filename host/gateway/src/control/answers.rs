@@ -11,6 +11,7 @@ use keyward::vault::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetched::FetchEntry;
 use super::roles::{Role, in_words};
 use super::texts::{CostText, KindText, ValidityText, ValueText};
 use super::verbs::Verb;
@@ -239,6 +240,9 @@ pub struct SecretEntry {
     /// Why it can't be used, if its source is the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
+    /// How its values are fetched, at a gateway that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<FetchEntry>,
     /// Whether its value is too short to be searched for in answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short: bool,
@@ -341,6 +345,7 @@ impl From<&SecretInfo> for SecretEntry {
             cache: info.origin.as_ref().map(|from| from.cache.to_string()),
             source_version: info.source_version.as_ref().map(ToString::to_string),
             unavailable: info.unavailable.map(|why| why.to_string()),
+            fetch: None,
             short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),

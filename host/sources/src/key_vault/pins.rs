@@ -80,9 +80,12 @@ impl Pins {
         if place.contains('@') {
             return Err(ChallengeError::UserInfo);
         }
+        // The colons of an IPv6 address are followed by its bracket.
         let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| ChallengeError::Port)?),
-            None => (place, 443),
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, port.parse().map_err(|_| ChallengeError::Port)?)
+            }
+            _ => (place, 443),
         };
         if !self.is_authority(&host.to_ascii_lowercase()) {
             return Err(ChallengeError::Authority);

@@ -25,6 +25,7 @@
 
 mod breaker;
 mod entry;
+mod into_vault;
 mod lane;
 mod receiver;
 mod report;
@@ -47,6 +48,7 @@ use crate::source::Source;
 use lane::Lane;
 
 pub use breaker::BreakerState;
+pub use into_vault::{HasVault, IntoVault, tracked_in};
 pub use receiver::{FetchError, ReceiveError, Receiver, Taken, Withheld};
 pub use report::{Freshness, SecretReport, SourceReport};
 pub use schedule::Schedule;

@@ -6,7 +6,7 @@ use keyward_vault::{ImportError, Reference};
 use crate::error::SourceError;
 use crate::source::Fetched;
 
-/// Where fetched values go: a vault.
+/// Where fetched values go: a vault ([`IntoVault`](super::IntoVault)).
 ///
 /// Called where blocking is allowed, for one secret at a time.
 pub trait Receiver: Send + Sync + 'static {

@@ -28,7 +28,7 @@ const CALLERS: [(&str, usize, &str); 15] = [
         1,
         "compiles what finds the value in an answer",
     ),
-    ("import.rs", 5, "judges and decodes a new value"),
+    ("import.rs", 6, "judges and decodes a new value"),
     ("import/certificate.rs", 1, "judges a new value"),
     ("import/connections.rs", 2, "judges a new value"),
     ("import/logins.rs", 3, "judges a new value"),
