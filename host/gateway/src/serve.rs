@@ -119,7 +119,7 @@ impl Gateway {
                 tracing::warn!(%folder, %error, "compiled policies are not kept");
             }
         }
-        let assembled = Assembled::new(&config, vault, actor, engine)?;
+        let mut assembled = Assembled::new(&config, vault, actor, engine)?;
         let metrics = Arc::new(Metrics::new());
         let listening = settings(&assembled.config, &metrics)?;
         metrics.loaded_now();
@@ -129,8 +129,11 @@ impl Gateway {
             &assembled.config.telemetry,
         );
         let grants = assembled.grants.digest();
+        let sources = Sources::new(&assembled.keyward);
+        // For keys that never leave their source.
+        let directory = Arc::new(sources.refresher().clone());
+        assembled.keyward = assembled.keyward.with_sources(directory);
         let keyward = assembled.keyward.clone();
-        let sources = Sources::new(&keyward);
         sources.put_in_force(sources.build(&assembled.config.sources)?);
         let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {

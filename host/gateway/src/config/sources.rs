@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward::egress::source::SourceProfile;
 use keyward::egress::{Dialer, Network, Roots};
 use keyward::names::SourceName;
 use keyward::sources::Source;
 use keyward::sources::environment::Environment;
 use keyward::sources::files::{Files, FilesConfig};
+use keyward::sources::openbao::{OpenBao, OpenBaoAuth, OpenBaoSettings};
 use keyward::sources::refresh::Schedule;
 use keyward::vault::Cache;
 
@@ -52,6 +54,13 @@ pub enum SourceKind {
         /// Those that may be read.
         variables: Vec<String>,
     },
+    /// `openbao`: OpenBao or Vault.
+    OpenBao {
+        /// Where it is, and how to log in.
+        settings: Box<OpenBaoSettings>,
+        /// How it is reached.
+        profile: Box<SourceProfile>,
+    },
     /// `key-vault`: Azure Key Vault.
     KeyVault(Box<keyward::sources::key_vault::KeyVaultSettings>),
 }
@@ -62,6 +71,7 @@ impl SourceKind {
         match self {
             Self::Files(_) => "files",
             Self::Environment { .. } => "environment",
+            Self::OpenBao { .. } => "openbao",
             Self::KeyVault(_) => "key-vault",
         }
     }
@@ -77,6 +87,11 @@ impl SourceSection {
             SourceKind::Files(config) => Arc::new(Files::new(name, config.clone())),
             SourceKind::Environment { variables } => {
                 Arc::new(Environment::new(name, variables.clone()))
+            }
+            SourceKind::OpenBao { settings, profile } => {
+                let (settings, profile) = ((**settings).clone(), (**profile).clone());
+                let bao = OpenBao::new(name, settings, profile, dialer);
+                Arc::new(bao.map_err(|error| error.to_string())?)
             }
             SourceKind::KeyVault(settings) => {
                 use keyward::sources::key_vault::KeyVault;
@@ -148,11 +163,10 @@ impl<'a> Parser<'a> {
         let environment = self.environment_source(&section, kind.as_ref().map(|kind| kind.value));
         let networks = self.networks(&section);
         let roots = self.roots(&section);
-        let key_vault = self.key_vault_source(
-            &section,
-            kind.as_ref().map(|kind| kind.value),
-            (networks, roots, timeout),
-        );
+        let reach = (networks, roots, timeout);
+        let word = kind.as_ref().map(|kind| kind.value);
+        let openbao = self.openbao_source(&section, word, reach.clone());
+        let key_vault = self.key_vault_source(&section, word, reach);
         let kind = kind?;
         for (key, kinds) in KEYS_OF_KINDS {
             if !kinds.contains(&kind.value)
@@ -168,6 +182,7 @@ impl<'a> Parser<'a> {
         let kind = match kind.value {
             "files" => SourceKind::Files(files?),
             "environment" => environment?,
+            "openbao" => openbao?,
             "key-vault" => SourceKind::KeyVault(Box::new(key_vault?)),
             other => {
                 self.findings.add_with_help(
@@ -317,6 +332,110 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn openbao_source(
+        &self,
+        section: &Reader<'a, '_>,
+        kind: Option<&str>,
+        (networks, roots, timeout): (Option<Vec<Network>>, Option<Roots>, Duration),
+    ) -> Option<SourceKind> {
+        let text = |key| section.text(key).map(|text| text.value.to_owned());
+        let is_it = kind == Some("openbao");
+        if is_it {
+            section.need("address", "\"https://bao.example.com:8200\"");
+            section.need("auth", "\"app-role\"");
+        }
+        let (address, auth) = (text("address"), section.text("auth"));
+        let (mount, transit) = (text("mount"), text("transit"));
+        let (namespace, auth_mount) = (text("namespace"), text("auth-mount"));
+        let (role, role_id) = (text("role"), text("role-id"));
+        let secret_id_file = self.path(section, "secret-id-file");
+        let wrapped = section.flag("secret-id-wrapped").unwrap_or(false);
+        let token_file = if is_it {
+            self.path(section, "token-file")
+        } else {
+            None
+        };
+        if !is_it {
+            return None;
+        }
+        let (address, auth) = (address?, auth?);
+        // What each way needs, and an example of it.
+        let needed = |key, example| {
+            section.need(key, example);
+        };
+        let mount_of = |usual: &str| auth_mount.clone().unwrap_or_else(|| usual.to_owned());
+        let auth = match auth.value {
+            "token-file" => {
+                needed("token-file", "\"bao.token\"");
+                OpenBaoAuth::TokenFile { file: token_file? }
+            }
+            "app-role" => {
+                needed("role-id", "\"00000000-0000-0000-0000-000000000000\"");
+                needed("secret-id-file", "\"bao.secret-id\"");
+                OpenBaoAuth::AppRole {
+                    mount: mount_of("approle"),
+                    role_id: role_id?,
+                    secret_id_file: secret_id_file?,
+                    wrapped,
+                }
+            }
+            "kubernetes" => {
+                needed("role", "\"keyward\"");
+                OpenBaoAuth::Kubernetes {
+                    mount: mount_of("kubernetes"),
+                    role: role?,
+                    token_file: token_file.unwrap_or_else(OpenBaoAuth::service_account),
+                }
+            }
+            "jwt" => {
+                needed("role", "\"keyward\"");
+                needed("token-file", "\"jwt\"");
+                OpenBaoAuth::Jwt {
+                    mount: mount_of("jwt"),
+                    role: role?,
+                    token_file: token_file?,
+                }
+            }
+            _ => {
+                let help = format!("write one of: {AUTHS}");
+                let message = "`auth` is no way to log in to OpenBao";
+                self.findings.add_with_help(auth.span, message, help);
+                return None;
+            }
+        };
+        let settings = OpenBaoSettings {
+            address,
+            mount: mount.unwrap_or_else(|| "secret".to_owned()),
+            transit: transit.unwrap_or_else(|| "transit".to_owned()),
+            namespace,
+            auth,
+        };
+        let profile = SourceProfile::new()
+            .with_roots(roots.unwrap_or(Roots::System))
+            .with_deadline(timeout);
+        let profile = match networks {
+            None => Ok(profile),
+            Some(networks) => profile.with_networks(networks),
+        };
+        // What a setting can't be is known by the source alone.
+        let name = SourceName::parse("source").ok()?;
+        let checked = profile.map_err(Into::into).and_then(|profile| {
+            let made = OpenBao::new(name, settings.clone(), profile.clone(), &Dialer::default());
+            made.map(|_| profile)
+        });
+        match checked {
+            Ok(profile) => Some(SourceKind::OpenBao {
+                settings: Box::new(settings),
+                profile: Box::new(profile),
+            }),
+            Err(error) => {
+                let message = format!("[sources.NAME] {error}");
+                self.findings.add(section.span(), message);
+                None
+            }
+        }
+    }
+
     /// How long the gateway waits at its start for values that it has not.
     pub(super) fn start_wait(&self, section: &Reader<'a, '_>) -> Duration {
         self.duration(section, "start-wait", START_WAIT, Duration::from_secs(10))
@@ -353,7 +472,9 @@ struct Parts {
     kind: SourceKind,
 }
 
-const KINDS: &[&str] = &["files", "environment", "key-vault"];
+const KINDS: &[&str] = &["files", "environment", "key-vault", "openbao"];
+/// How to log in to OpenBao.
+const AUTHS: &str = "token-file, app-role, kubernetes, jwt";
 
 /// Which keys are not for every kind.
 const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
@@ -363,8 +484,18 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("readable-by-others", &["files"]),
     ("development", &["environment"]),
     ("variables", &["environment"]),
-    ("networks", &["key-vault"]),
-    ("ca-file", &["key-vault"]),
+    ("networks", &["key-vault", "openbao"]),
+    ("ca-file", &["key-vault", "openbao"]),
+    ("address", &["openbao"]),
+    ("mount", &["openbao"]),
+    ("transit", &["openbao"]),
+    ("namespace", &["openbao"]),
+    ("auth", &["openbao"]),
+    ("auth-mount", &["openbao"]),
+    ("role", &["openbao"]),
+    ("role-id", &["openbao"]),
+    ("secret-id-file", &["openbao"]),
+    ("secret-id-wrapped", &["openbao"]),
     ("vault", &["key-vault"]),
     ("tenant", &["key-vault"]),
     ("authority", &["key-vault"]),
@@ -374,7 +505,7 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("resource-id", &["key-vault"]),
     ("platform", &["key-vault"]),
     ("identity-endpoint", &["key-vault"]),
-    ("token-file", &["key-vault"]),
+    ("token-file", &["key-vault", "openbao"]),
 ];
 
 /// `30s`, `5m`, `1h`, `1d`.
