@@ -68,7 +68,7 @@ async fn remote(server: &OpenBaoServer, builder: Builder, source: OpenBao) -> Te
     gateway.set_grants(MAC_GRANTS);
     let source: Arc<dyn Source> = Arc::new(source);
     let sources = BTreeMap::from([(source.name().clone(), source)]);
-    gateway.keyward = gateway.keyward.with_sources(Arc::new(sources));
+    gateway.keyward = gateway.keyward.with_sources(Arc::new(sources)).unwrap();
     gateway
 }
 

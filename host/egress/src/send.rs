@@ -39,8 +39,7 @@ const DRAIN_BYTES: u64 = 64 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The routes, their connections, and the vault whose secrets may be written into
-/// what goes there. Clones share connections.
-#[derive(Clone)]
+/// what goes there.
 pub struct Egress {
     routes: HashMap<RouteName, Destination>,
     vault: Arc<Vault>,

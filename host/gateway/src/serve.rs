@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use keyward::CodeFolder;
-use keyward::Keyward;
 use keyward::engine::{Compiler, EngineConfig, InProcess};
 use keyward::names::{SourceName, ValueName};
 use keyward::sources::refresh::{Refresher, Schedule};
 use keyward::sources::{Source, SourceError};
 use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
+use keyward::{BuildError, Keyward};
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin, Health, Page};
@@ -129,12 +129,10 @@ impl Gateway {
             &assembled.config.telemetry,
         );
         let grants = assembled.grants.digest();
-        let sources = Sources::new(&assembled.keyward);
-        // For keys that never leave their source.
-        let directory = Arc::new(sources.refresher().clone());
-        assembled.keyward = assembled.keyward.with_sources(directory);
         let keyward = assembled.keyward.clone();
+        let sources = Sources::new(&keyward);
         sources.put_in_force(sources.build(&assembled.config.sources)?);
+        assembled.keyward = sources.put_into(&keyward).map_err(BuildError::from)?;
         let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {
             opened: config,

@@ -105,17 +105,20 @@ impl Keyward {
 
     /// The same vault, engine, policies and routes with other sources, for keys that
     /// never leave theirs. Exchanges that have begun go on with those of before.
-    #[must_use]
-    pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Keyward {
-        Keyward {
+    ///
+    /// Errors: as [`Keyward::with_routes`], though every route is as it was.
+    pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Result<Keyward, SetupError> {
+        let egress = &self.world.egress;
+        let egress = egress.with_routes(egress.routes().cloned())?;
+        Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
-                egress: self.world.egress.clone(),
+                egress,
                 sources: Some(sources),
                 senses: self.world.senses.clone(),
             }),
             _beside: self._beside.clone(),
-        }
+        })
     }
 }
 
