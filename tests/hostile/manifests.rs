@@ -58,7 +58,10 @@ fn a_manifest_gives_no_authority() {
     assert_eq!(lab.vault.values(), []);
     // Control: what the operator's file grants is allowed, to the same component.
     lab.set_grants(crate::lab::GRANTS);
-    assert!(is_allowed(&lab, &format!(r#"{{"name":"guest","asks":[{asks}]}}"#)));
+    assert!(is_allowed(
+        &lab,
+        &format!(r#"{{"name":"guest","asks":[{asks}]}}"#)
+    ));
 }
 
 #[test]
