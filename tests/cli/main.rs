@@ -70,6 +70,7 @@ transcripts! {
     policy_inspect_shows_what_a_policy_wants;
     policy_run_shows_what_a_policy_does;
     secrets_are_disabled_rolled_back_and_removed;
+    secrets_come_from_sources;
     secrets_are_stored_listed_and_rotated_but_never_shown;
     test_keeps_snapshots_that_are_accepted;
     test_measures_decisions;

@@ -129,5 +129,5 @@ pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use pipeline::{NoSuchPhase, Pipeline};
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::{UpgradeTo, forward};
-pub use world::Senses;
+pub use world::{Senses, SourceDirectory};
 pub use zeroizing_alloc::ZeroAlloc;

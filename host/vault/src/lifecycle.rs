@@ -8,7 +8,7 @@ use std::sync::Arc;
 use keyward_names::SecretName;
 
 use crate::audit::Act;
-use crate::contents::{Item, StoredSecret, StoredVersion};
+use crate::contents::{Item, StoredRotation, StoredSecret, StoredVersion};
 use crate::error::VaultError;
 use crate::format::Damaged;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
@@ -16,6 +16,7 @@ use crate::items::Draft;
 use crate::kind::Kind;
 use crate::live::{LiveSecret, timestamp};
 use crate::origin::stored_in;
+use crate::rotation::{Replacement, seconds_by};
 use crate::secret::Secret;
 use crate::values::NamedValue;
 use crate::vault::{Vault, new_id, seconds_now, seconds_of};
@@ -66,6 +67,7 @@ impl Vault {
                 current: Some(1),
                 previous: None,
                 last: 1,
+                rotation: StoredRotation::default(),
                 versions: vec![bounds.version(1, now, &value)],
                 origin: None,
             };
@@ -100,6 +102,7 @@ impl Vault {
                     current: Some(1),
                     previous: None,
                     last: 1,
+                    rotation: StoredRotation::default(),
                     versions: vec![bounds.version(1, now, &value)],
                     origin: None,
                 };
@@ -112,8 +115,9 @@ impl Vault {
     /// Gives a secret a new value of the same kind. Permits that are under way go
     /// on with the version that they were given for; later ones get the new one.
     ///
-    /// A MAC key's last version stays accepted where codes are verified, until the
-    /// next rotation. Up to 8 versions that are no longer in use are kept sealed
+    /// A MAC key's last version stays accepted where codes are verified, for as long
+    /// as the secret's [`Rotation`](crate::Rotation) says: until the next rotation,
+    /// if it says nothing. Up to 8 versions that are no longer in use are kept sealed
     /// (of client keys 2), so that they can be rolled back to; the oldest one
     /// beyond that is destroyed.
     ///
@@ -137,24 +141,11 @@ impl Vault {
         validity: Validity,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        let kind = self.kind_of(name)?;
-        let imported = kind.import(value)?;
-        let bounds = Bounds::new(validity, imported.not_after)?;
-        let value = imported.value.expose();
-        self.edit(
-            Act::SecretRotated,
-            name,
-            Some(&value),
-            actor,
-            |stored, value| {
-                // Removed and added anew in between, as something else.
-                if stored.kind != kind {
-                    return Err(VaultError::NoSuchSecret(name.clone()));
-                }
-                stored.is_own()?;
-                Ok(Some(stored.push(&bounds, value)))
-            },
-        )
+        let replacement = Replacement {
+            validity,
+            ..Replacement::of(value)
+        };
+        self.rotate_with(name, replacement, actor)
     }
 
     /// Puts an earlier version in use: `to`, or the highest one below the version
@@ -170,20 +161,26 @@ impl Vault {
         to: Option<u64>,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretRolledBack, name, None, actor, |stored, _| {
-            stored.is_own()?;
-            let before = stored.versions.iter().map(|version| version.number);
-            let to = match to {
-                Some(to) => to,
-                None => before
-                    .filter(|number| Some(*number) < stored.current)
-                    .max()
-                    .ok_or_else(|| VaultError::NothingBefore(name.clone()))?,
-            };
-            stored.not_in_use(to)?;
-            stored.put_in_use(to);
-            Ok(Some(to))
-        })
+        self.edit(
+            Act::SecretRolledBack,
+            name,
+            None,
+            actor,
+            |stored, _, now| {
+                stored.is_own()?;
+                let before = stored.versions.iter().map(|version| version.number);
+                let to = match to {
+                    Some(to) => to,
+                    None => before
+                        .filter(|number| Some(*number) < stored.current)
+                        .max()
+                        .ok_or_else(|| VaultError::NothingBefore(name.clone()))?,
+                };
+                stored.not_in_use(to)?;
+                stored.put_in_use(to, now);
+                Ok(Some(to))
+            },
+        )
     }
 
     /// Lets nobody use a secret, at once, whatever the grants say.
@@ -191,7 +188,7 @@ impl Vault {
     /// Blocks until it is on disk and in the audit trail. Errors: no such secret,
     /// or a file can't be written.
     pub fn disable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretDisabled, name, None, actor, |stored, _| {
+        self.edit(Act::SecretDisabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Disabled;
             Ok(None)
         })
@@ -202,7 +199,7 @@ impl Vault {
     /// Blocks until it is on disk and in the audit trail. Errors: no such secret,
     /// or a file can't be written.
     pub fn enable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretEnabled, name, None, actor, |stored, _| {
+        self.edit(Act::SecretEnabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Enabled;
             Ok(None)
         })
@@ -257,7 +254,7 @@ impl Vault {
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
         let bounds = Bounds::new(validity, None)?;
-        self.edit(Act::ValiditySet, name, None, actor, |stored, _| {
+        self.edit(Act::ValiditySet, name, None, actor, |stored, _, _| {
             stored.is_own()?;
             stored.set_bounds(version, &bounds)?;
             Ok(Some(version))
@@ -301,8 +298,9 @@ impl Vault {
     /// What is known of each secret, by name.
     pub fn list(&self) -> Vec<SecretInfo> {
         let live = self.live();
+        let now = live.parts.clock.now();
         let secrets = live.parts.secrets.values();
-        secrets.map(|secret| secret.info.clone()).collect()
+        secrets.map(|secret| secret.info_at(now)).collect()
     }
 
     /// What is known of one secret; `None` if there is none of that name.
@@ -311,7 +309,7 @@ impl Vault {
         live.parts
             .secrets
             .get(name)
-            .map(|secret| secret.info.clone())
+            .map(|secret| secret.info_at(live.parts.clock.now()))
     }
 
     pub(crate) fn kind_of(&self, name: &SecretName) -> Result<Kind, VaultError> {
@@ -322,21 +320,27 @@ impl Vault {
             .ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
     }
 
-    /// Changes a secret's item. `make` is given the item and `value`, and returns
-    /// the version that the act is about, if that isn't the one in use.
-    fn edit(
+    /// Changes a secret's item. `make` is given the item, `value` and the time by
+    /// the vault's clock, in seconds since 1970, and returns the version that the act
+    /// is about, if that isn't the one in use.
+    pub(crate) fn edit(
         &self,
         act: Act,
         name: &SecretName,
         value: Option<&[u8]>,
         actor: &Actor,
-        make: impl for<'a> FnOnce(&mut StoredSecret<'a>, &'a [u8]) -> Result<Option<u64>, VaultError>,
+        make: impl for<'a> FnOnce(
+            &mut StoredSecret<'a>,
+            &'a [u8],
+            u64,
+        ) -> Result<Option<u64>, VaultError>,
     ) -> Result<SecretInfo, VaultError> {
         self.change(|draft| {
             let id = draft.secret(name)?.info.id;
             let plaintext = draft.open(id)?;
             let mut stored = stored_in(&plaintext)?;
-            let version = make(&mut stored, value.unwrap_or_default())?;
+            let now = seconds_by(&draft.parts.clock);
+            let version = make(&mut stored, value.unwrap_or_default(), now)?;
             let info = draft.put_secret(id, stored)?;
             let version = version.unwrap_or(info.version);
             Ok((actor.did(act).secret(id, name, version), info))
@@ -352,7 +356,10 @@ impl Draft<'_> {
         stored: StoredSecret<'_>,
     ) -> Result<SecretInfo, VaultError> {
         let before = self.parts.secrets.get(&stored.name).map(Arc::as_ref);
-        let secret = LiveSecret::prepare(id, &stored, before)?;
+        let mut secret = LiveSecret::prepare(id, &stored, before)?;
+        if before.is_some_and(|before| before.info.rotation != secret.info.rotation) {
+            secret.retire_held(self.parts.clock.now());
+        }
         self.put_prepared(id, stored, secret)
     }
 
@@ -432,12 +439,15 @@ impl Bounds {
 }
 
 impl<'a> StoredSecret<'a> {
-    /// Adds a version with the next number and puts it in use.
-    pub(crate) fn push(&mut self, bounds: &Bounds, value: &'a [u8]) -> u64 {
+    /// Adds a version with the next number and puts it in use. `now` is the time by
+    /// the vault's clock, from which the times of its [`Rotation`](crate::Rotation)
+    /// are counted.
+    pub(crate) fn push(&mut self, bounds: &Bounds, value: &'a [u8], now: u64) -> u64 {
         let number = self.reserve();
         self.versions
             .push(bounds.version(number, seconds_now(), value));
-        self.put_in_use(number);
+        self.put_in_use(number, now);
+        self.restart_schedule(now);
         // The oldest go, but not the one that is still accepted.
         while self.versions.len() > self.kind.max_old_versions() + 1 {
             let in_use = [self.current, self.previous];
@@ -450,9 +460,10 @@ impl<'a> StoredSecret<'a> {
         number
     }
 
-    fn put_in_use(&mut self, number: u64) {
+    fn put_in_use(&mut self, number: u64, now: u64) {
         self.previous = self.current.filter(|_| self.kind.keeps_previous());
         self.current = Some(number);
+        self.retire_previous(self.rotation.retire_after, now);
     }
 
     /// The number of the next version, which no other one will have.
@@ -488,6 +499,8 @@ impl<'a> StoredSecret<'a> {
     fn destroy(&mut self, number: u64) {
         self.versions.retain(|version| version.number != number);
         self.previous = self.previous.filter(|previous| *previous != number);
+        let until = self.rotation.previous_until;
+        self.rotation.previous_until = until.filter(|_| self.previous.is_some());
     }
 
     /// Errors: there is no such version, or it is the one in use.

@@ -16,13 +16,14 @@ use std::sync::Arc;
 use keyward_names::SecretName;
 
 use crate::audit::Act;
-use crate::contents::{Item, StoredOrigin, StoredSecret};
+use crate::contents::{Item, StoredOrigin, StoredRotation, StoredSecret};
 use crate::error::VaultError;
 use crate::fingerprint::Fingerprint;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
 use crate::kind::{Kind, UnknownWord, display_as_str};
 use crate::lifecycle::Bounds;
 use crate::live::{Live, LiveSecret};
+use crate::rotation::seconds_by;
 use crate::secret::Secret;
 use crate::values::Reference;
 use crate::vault::{Vault, Writer, new_id, seconds_now};
@@ -210,6 +211,7 @@ impl Vault {
                 current: None,
                 previous: None,
                 last: u64::from(origin.cache == Cache::Remote),
+                rotation: StoredRotation::default(),
                 versions: Vec::new(),
                 origin: Some(StoredOrigin::new(origin)),
             };
@@ -278,6 +280,7 @@ impl Vault {
             let origin = origin.ok_or_else(|| VaultError::NoOrigin(name.clone()))?;
             origin.unavailable = None;
             let memory = origin.cache == Cache::Memory;
+            let now = seconds_by(&draft.parts.clock);
             if !memory {
                 origin.source_version = Some(source_version.clone());
                 if !same {
@@ -285,7 +288,7 @@ impl Vault {
                 }
             }
             let number = match (same, memory) {
-                (false, false) => stored.push(&bounds, &value),
+                (false, false) => stored.push(&bounds, &value, now),
                 (false, true) => stored.reserve(),
                 (true, false) => {
                     let number = secret.info.version;
@@ -298,7 +301,7 @@ impl Vault {
             if memory {
                 match same {
                     true => next.set_validity(&bounds, &value)?,
-                    false => next.hold(number, &bounds, &value)?,
+                    false => next.hold(number, &bounds, &value, now)?,
                 }
             }
             next.info.source_version = Some(source_version);
@@ -420,7 +423,9 @@ impl Vault {
             if origin.cache != Cache::Sealed {
                 stored.versions.clear();
                 (stored.current, stored.previous) = (None, None);
+                stored.rotation.previous_until = None;
             }
+            (stored.rotation.every, stored.rotation.next) = (None, None);
             if origin.cache == Cache::Remote {
                 stored.reserve();
             }

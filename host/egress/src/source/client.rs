@@ -17,7 +17,7 @@ use crate::headers;
 use crate::pool::Pool;
 use crate::request_body::RequestBody;
 use crate::route::{Route, Scheme};
-use crate::send::{Again, exchange, in_time};
+use crate::send::{Another, exchange, in_time};
 use crate::source::body;
 use crate::source::error::{SourceSetupError, SourceTransportError};
 use crate::source::profile::SourceProfile;
@@ -128,7 +128,7 @@ impl SourceClient {
             .await
             .map_err(SourceTransportError::Unreachable)?;
         let timeouts = origin.route.timeouts();
-        let answer = exchange(connection, &origin.pool, request, Again::if_untouched());
+        let answer = exchange(connection, &origin.pool, request, Another::if_untouched());
         let (answer, lease) = in_time(answer, None, timeouts).await.map_err(from_egress)?;
         let (mut head, incoming) = answer.into_parts();
         // Dropped with its connection, so that what follows is nobody's answer.

@@ -1,19 +1,17 @@
 //! What comes back: data of each verb, or why there is none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use keyward::names::{GrantId, SecretName, SourceName, Subject, Tag, ValueName};
-use keyward::sources::refresh::{
-    BreakerState, FetchError, Refreshed, SecretReport, SourceReport, Taken,
-};
-use keyward::sources::{CheckStep, StepOutcome};
+use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, Kind, Origin, SecretInfo, SecretState, SlotInfo, SlotKind, TrailRecord,
-    Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
+    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetched::FetchEntry;
 use super::roles::{Role, in_words};
 use super::texts::{CostText, KindText, ValidityText, ValueText};
 use super::verbs::Verb;
@@ -252,194 +250,59 @@ pub struct SecretEntry {
     pub created: String,
     /// When the version in use was added (RFC 3339).
     pub updated: String,
+    /// How one version follows another.
+    #[serde(default, skip_serializing_if = "RotationEntry::is_nothing")]
+    pub rotation: RotationEntry,
 }
 
-/// How a secret that comes from a source is fetched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How one version of a secret follows another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct FetchEntry {
-    /// `waiting`, `fresh`, `stale`, `unavailable` or `disabled`.
-    pub state: String,
-    /// When its source answered last (RFC 3339).
+pub struct RotationEntry {
+    /// For how many seconds the version before stays accepted where codes are
+    /// verified; none: until the next rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_success: Option<String>,
-    /// When it is asked next (RFC 3339).
+    pub retire_previous_after: Option<u64>,
+    /// Each how many seconds a new value is made; none: when somebody says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_try: Option<String>,
-    /// Why the last fetch failed, if it did.
+    pub every: Option<u64>,
+    /// When the next one is made (RFC 3339); some if `every` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<FetchFault>,
-    /// How many failed in a row.
-    pub failures: u32,
-    /// For how many seconds more the value is used without a good answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stale_in: Option<u64>,
+    pub next: Option<String>,
 }
 
-/// Why a source gave no value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FetchFault {
-    /// In one word of a closed list.
-    pub code: String,
-    /// In a sentence.
-    pub message: String,
-    /// What to do about it.
-    pub advice: String,
+impl RotationEntry {
+    /// Whether it says nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
-impl From<&FetchError> for FetchFault {
-    fn from(error: &FetchError) -> Self {
+impl From<&Rotation> for RotationEntry {
+    fn from(rotation: &Rotation) -> Self {
         Self {
-            code: error.word().to_owned(),
-            message: error.to_string(),
-            advice: error.advice(),
+            retire_previous_after: rotation.retire_previous_after.map(|time| time.as_secs()),
+            every: rotation.schedule.map(|schedule| schedule.every.as_secs()),
+            next: rotation.schedule.map(|schedule| schedule.next.to_string()),
         }
     }
 }
 
-impl From<&SecretReport> for FetchEntry {
-    fn from(report: &SecretReport) -> Self {
-        Self {
-            state: report.freshness.as_str().to_owned(),
-            last_success: report.last_success.map(|time| time.to_string()),
-            next_try: report.next_try.map(|time| time.to_string()),
-            last_error: report.last_error.as_ref().map(FetchFault::from),
-            failures: report.failures,
-            stale_in: report.stale_in.map(|time| time.as_secs()),
-        }
-    }
-}
+impl TryFrom<&RotationEntry> for Rotation {
+    type Error = EntryError;
 
-/// What came of a fetch that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct RefreshEntry {
-    /// The secret.
-    pub name: SecretName,
-    /// Where it was fetched from: `SOURCE:KEY`.
-    pub reference: String,
-    /// `unchanged`, `new-version`, `back-in-use`, `disabled` or `failed`.
-    pub outcome: String,
-    /// The version that is new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<FetchFault>,
-}
-
-impl From<&Refreshed> for RefreshEntry {
-    fn from(refreshed: &Refreshed) -> Self {
-        let (outcome, version) = match &refreshed.outcome {
-            Ok(taken) => (
-                taken.word(),
-                match taken {
-                    Taken::NewVersion(version) => Some(*version),
-                    _ => None,
-                },
-            ),
-            Err(_) => ("failed", None),
-        };
-        Self {
-            name: refreshed.secret.clone(),
-            reference: refreshed.reference.to_string(),
-            outcome: outcome.to_owned(),
-            version,
-            error: refreshed.outcome.as_ref().err().map(FetchFault::from),
-        }
-    }
-}
-
-/// A source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct SourceEntry {
-    /// Its name.
-    pub name: SourceName,
-    /// `files`, `key-vault`, …; `missing` if secrets name it and it is not configured.
-    pub kind: String,
-    /// Within how many seconds each secret is fetched again.
-    pub refresh: u64,
-    /// For how many seconds values are used without a good answer.
-    pub stale_limit: u64,
-    /// How many secrets come from it; none without a gateway that runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secrets: Option<u64>,
-    /// Whether it is asked: `closed`, or `open` while it is left alone, or `half-open`
-    /// while one fetch tries it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breaker: Option<String>,
-    /// For how many seconds more it is left alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_for: Option<u64>,
-    /// When it answered last (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_success: Option<String>,
-    /// What failed last, unless that is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<FetchFault>,
-    /// How many fetches ended how.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outcomes: BTreeMap<String, u64>,
-}
-
-impl From<&SourceReport> for SourceEntry {
-    fn from(report: &SourceReport) -> Self {
-        let open_for = match report.breaker {
-            BreakerState::Open { remaining } => Some(remaining.as_secs()),
-            _ => None,
-        };
-        let outcomes = report.outcomes.iter();
-        Self {
-            name: report.name.clone(),
-            kind: report.kind.to_owned(),
-            refresh: report.schedule.refresh.as_secs(),
-            stale_limit: report.schedule.stale_limit.as_secs(),
-            secrets: u64::try_from(report.secrets).ok(),
-            breaker: Some(report.breaker.as_str().to_owned()),
-            open_for,
-            last_success: report.last_success.map(|time| time.to_string()),
-            last_error: report.last_error.as_ref().map(FetchFault::from),
-            outcomes: outcomes
-                .map(|(word, count)| ((*word).to_owned(), *count))
-                .collect(),
-        }
-    }
-}
-
-/// A step of a source's check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct CheckEntry {
-    /// What was tried.
-    pub step: String,
-    /// `passed`, `failed` or `skipped`.
-    pub outcome: String,
-    /// What is worth knowing.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<FetchFault>,
-}
-
-impl From<&CheckStep> for CheckEntry {
-    fn from(step: &CheckStep) -> Self {
-        let (outcome, detail, error) = match &step.outcome {
-            StepOutcome::Passed { detail } => ("passed", detail.clone(), None),
-            StepOutcome::Failed { error } => {
-                let error = FetchError::from(error.clone());
-                ("failed", String::new(), Some(FetchFault::from(&error)))
-            }
-            StepOutcome::Skipped => ("skipped", String::new(), None),
-        };
-        Self {
-            step: step.step.clone().into_owned(),
-            outcome: outcome.to_owned(),
-            detail,
-            error,
-        }
+    fn try_from(entry: &RotationEntry) -> Result<Self, EntryError> {
+        let schedule = entry.every.zip(entry.next.as_ref());
+        let schedule = schedule.map(|(every, next)| {
+            Ok(Schedule {
+                every: Duration::from_secs(every),
+                next: next.parse().map_err(|_| EntryError)?,
+            })
+        });
+        Ok(Self {
+            retire_previous_after: entry.retire_previous_after.map(Duration::from_secs),
+            schedule: schedule.transpose()?,
+        })
     }
 }
 
@@ -456,6 +319,10 @@ pub struct VersionEntry {
     /// When it may be used.
     #[serde(flatten)]
     pub validity: ValidityText,
+    /// Of a `previous` version: until when it is accepted (RFC 3339); none: until the
+    /// next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_until: Option<String>,
 }
 
 impl From<&SecretInfo> for SecretEntry {
@@ -465,6 +332,7 @@ impl From<&SecretInfo> for SecretEntry {
             state: version.state.as_str().to_owned(),
             created: version.created.to_string(),
             validity: ValidityText::from(&version.validity),
+            accepted_until: version.accepted_until.as_ref().map(ToString::to_string),
         });
         Self {
             name: info.name.clone(),
@@ -481,6 +349,7 @@ impl From<&SecretInfo> for SecretEntry {
             short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
+            rotation: RotationEntry::from(&info.rotation),
         }
     }
 }
@@ -516,6 +385,7 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
+            rotation: Rotation::try_from(&entry.rotation)?,
         })
     }
 }
@@ -534,6 +404,11 @@ impl TryFrom<&VersionEntry> for VersionInfo {
             created: entry.created.parse().map_err(|_| EntryError)?,
             validity: entry.validity.read().map_err(|_| EntryError)?,
             state: word(states, &entry.state, |state| state.as_str())?,
+            accepted_until: {
+                let until = entry.accepted_until.as_ref();
+                let until = until.map(|until| until.parse().map_err(|_| EntryError));
+                until.transpose()?
+            },
         })
     }
 }

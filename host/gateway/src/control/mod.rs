@@ -47,6 +47,7 @@ mod answers;
 mod client;
 mod denials;
 mod execute;
+mod fetched;
 mod request;
 mod roles;
 mod server;
@@ -55,13 +56,14 @@ mod texts;
 mod verbs;
 
 pub use answers::{
-    CheckEntry, Checkpoint, ClientEntry, ClientList, ConfigReloaded, EntryError, Fault, FaultCode,
-    FetchEntry, FetchFault, GrantEntry, GrantList, GrantsReloaded, Pong, ProofEntry, PrunedEntry,
-    RecordEntry, RecordPage, RefreshEntry, Removed, SecretEntry, SecretPage, SlotEntry,
-    SourceEntry, Status, ValueEntry, VaultEntry, VersionEntry,
+    Checkpoint, ClientEntry, ClientList, ConfigReloaded, EntryError, Fault, FaultCode, GrantEntry,
+    GrantList, GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed,
+    RotationEntry, SecretEntry, SecretPage, SlotEntry, Status, ValueEntry, VaultEntry,
+    VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
 pub use execute::{Node, Reply, check_reason, check_reason_of, execute};
+pub use fetched::{CheckEntry, FetchEntry, FetchFault, RefreshEntry, SourceEntry};
 pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
 pub use socket::{BindError, ControlSocket, Rules};

@@ -150,6 +150,7 @@ async fn set(
         kind: kind.into(),
         validity: ValidityText::default(),
         generate: false,
+        from: None,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, None, &value)).await
@@ -165,6 +166,8 @@ async fn rotate(
         name: name(name_),
         validity: ValidityText::default(),
         generate: false,
+        retire_previous_after: None,
+        every: None,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, reason, &value)).await

@@ -312,6 +312,8 @@ coded! {
         OriginSet = 41, "origin-set";
         /// A secret's values come from that source no more.
         OriginRemoved = 42, "origin-removed";
+        /// How one version of a secret follows another was changed.
+        RotationSet = 48, "rotation-set";
     }
 }
 

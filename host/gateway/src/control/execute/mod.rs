@@ -130,6 +130,7 @@ pub fn execute(
         Request::SecretList { .. }
         | Request::SecretSet { .. }
         | Request::SecretRotate { .. }
+        | Request::SecretRotation { .. }
         | Request::SecretRollBack { .. }
         | Request::SecretDisable { .. }
         | Request::SecretEnable { .. }

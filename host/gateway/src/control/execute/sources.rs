@@ -7,7 +7,8 @@ use keyward::sources::refresh::{Refresher, Selection};
 use keyward::vault::{Cache, VaultError};
 use tokio::runtime::{Builder, Handle};
 
-use super::super::answers::{CheckEntry, Fault, FaultCode, RefreshEntry, SourceEntry};
+use super::super::answers::{Fault, FaultCode};
+use super::super::fetched::{CheckEntry, RefreshEntry, SourceEntry};
 use super::super::request::Request;
 use super::{Node, Reply, misrouted};
 use crate::config::SourceSection;
