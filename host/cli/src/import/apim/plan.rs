@@ -74,7 +74,7 @@ pub(super) struct SecretPlan {
 
 /// Where a secret's value is.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub(super) enum SecretValue {
     /// In a source, as `SOURCE:KEY`.
     From(String),
