@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use keyward::CodeFolder;
-use keyward::Keyward;
 use keyward::engine::{Compiler, EngineConfig, InProcess};
 use keyward::names::{SourceName, ValueName};
 use keyward::sources::refresh::{Refresher, Schedule};
 use keyward::sources::{Source, SourceError};
 use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
+use keyward::{BuildError, Keyward};
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin, Health, Page};
@@ -119,7 +119,7 @@ impl Gateway {
                 tracing::warn!(%folder, %error, "compiled policies are not kept");
             }
         }
-        let assembled = Assembled::new(&config, vault, actor, engine)?;
+        let mut assembled = Assembled::new(&config, vault, actor, engine)?;
         let metrics = Arc::new(Metrics::new());
         let listening = settings(&assembled.config, &metrics)?;
         metrics.loaded_now();
@@ -132,6 +132,7 @@ impl Gateway {
         let keyward = assembled.keyward.clone();
         let sources = Sources::new(&keyward);
         sources.put_in_force(sources.build(&assembled.config.sources)?);
+        assembled.keyward = sources.put_into(&keyward).map_err(BuildError::from)?;
         let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {
             opened: config,

@@ -2,18 +2,24 @@
 //! and what they give put into its vault.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use keyward::Keyward;
-use keyward::egress::Dialer;
-use keyward::names::SourceName;
+use keyward::egress::{Dialer, Refresh, SetupError};
+use keyward::names::{SecretName, SourceName};
 use keyward::sources::Source;
 use keyward::sources::refresh::{
-    Freshness, HasVault, IntoVault, Refresher, Schedule, Scheduled, tracked_in,
+    Freshness, HasVault, IntoVault, Refresher, Schedule, Scheduled, WeakRefresher, tracked_in,
 };
 use keyward::vault::Vault;
+use keyward::{Keyward, SourceDirectory};
 
 use crate::config::SourceSection;
+
+/// Clients can bring about that a backend refuses a value, as often as they like: a
+/// secret is fetched for that once in so long a time.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// The sources of a gateway. Clones are one and the same.
 #[derive(Clone)]
@@ -28,6 +34,36 @@ struct Inner {
     configured: BTreeMap<SourceName, (SourceSection, Arc<dyn Source>)>,
     /// Those that an embedder brought.
     brought: Vec<Scheduled>,
+}
+
+/// Finds sources for keys that stay in theirs.
+struct Directory(Arc<Mutex<Inner>>);
+
+impl SourceDirectory for Directory {
+    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut brought = inner.brought.iter().map(|brought| &brought.source);
+        let brought = brought.find(|source| source.name() == name);
+        let configured = || inner.configured.get(name).map(|(_, source)| source);
+        brought.or_else(configured).cloned()
+    }
+}
+
+/// Fetches again what a backend no longer accepted. Weak: egress, which has it, is
+/// also behind what fetches.
+struct RefreshAgain(WeakRefresher);
+
+impl Refresh for RefreshAgain {
+    fn refresh<'a>(
+        &'a self,
+        secret: &'a SecretName,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            if let Some(refresher) = self.0.upgrade() {
+                refresher.refresh_sparingly(secret, AGAIN).await;
+            }
+        })
+    }
 }
 
 /// The vault of a gateway, for what fetches.
@@ -57,6 +93,15 @@ impl Sources {
             vault: keyward.clone(),
             inner: Arc::default(),
         }
+    }
+
+    /// The vault's gateway with these sources, for keys that stay in theirs and for
+    /// requests that are sent again. Errors: a route can't be prepared.
+    pub(crate) fn put_into(&self, keyward: &Keyward) -> Result<Keyward, SetupError> {
+        let again = RefreshAgain(self.refresher.downgrade());
+        let keyward = keyward.with_sources(Arc::new(Directory(Arc::clone(&self.inner))))?;
+        keyward.egress().refresh_with(Arc::new(again));
+        Ok(keyward)
     }
 
     /// Asks, reports.

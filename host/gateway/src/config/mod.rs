@@ -47,7 +47,7 @@ pub use observe::{LogFormat, LogSection, TelemetrySection};
 pub use origin::{Origin, Shown};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
 pub use schema::schema;
-pub use sources::{SourceKind, SourceSection};
+pub use sources::{OpenBaoSection, SourceKind, SourceSection};
 pub use values::{Known, ListedVault, Unresolved, Values};
 pub use vault::{CredentialError, credential};
 

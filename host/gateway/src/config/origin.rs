@@ -72,7 +72,7 @@ impl Config {
             };
             let own = ["[vault]", "[audit]", "[control]", "[engine]"].contains(&shown.section);
             // Nor is what sources hold: it is asked for on their schedule.
-            let own = own || (shown.section == "[sources.NAME]" && shown.key != "ca-file");
+            let own = own || (shown.section.starts_with("[sources.") && shown.key != "ca-file");
             let written = shown.origin != Origin::Default;
             if own || !written || !KEYS.iter().any(|key| path(&key)) {
                 continue;

@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward::egress::source::SourceProfile;
 use keyward::egress::{Dialer, Network, Roots};
 use keyward::names::SourceName;
 use keyward::sources::Source;
 use keyward::sources::environment::Environment;
 use keyward::sources::files::{Files, FilesConfig};
+use keyward::sources::key_vault::{KeyVault, KeyVaultSettings};
+use keyward::sources::managed_identity::{Identity, Platform, Surroundings};
+use keyward::sources::openbao::{OpenBao, OpenBaoAuth, OpenBaoSettings};
 use keyward::sources::refresh::Schedule;
 use keyward::vault::Cache;
 
@@ -25,6 +29,8 @@ const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const STALE: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(30 * 86_400));
 /// The shortest and the longest `timeout`.
 const TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// Where Kubernetes puts the token of a pod's service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// The longest `start-wait`.
 const START_WAIT: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(600));
 
@@ -52,8 +58,10 @@ pub enum SourceKind {
         /// Those that may be read.
         variables: Vec<String>,
     },
+    /// `openbao`: OpenBao or Vault.
+    OpenBao(Box<OpenBaoSection>),
     /// `key-vault`: Azure Key Vault.
-    KeyVault(Box<keyward::sources::key_vault::KeyVaultSettings>),
+    KeyVault(Box<KeyVaultSettings>),
 }
 
 impl SourceKind {
@@ -62,9 +70,19 @@ impl SourceKind {
         match self {
             Self::Files(_) => "files",
             Self::Environment { .. } => "environment",
+            Self::OpenBao(_) => "openbao",
             Self::KeyVault(_) => "key-vault",
         }
     }
+}
+
+/// An OpenBao or Vault server, and the way to it.
+#[derive(Clone, Debug)]
+pub struct OpenBaoSection {
+    /// Where it is and how to log in.
+    pub settings: OpenBaoSettings,
+    /// Networks, authorities and times.
+    pub profile: SourceProfile,
 }
 
 impl SourceSection {
@@ -78,9 +96,12 @@ impl SourceSection {
             SourceKind::Environment { variables } => {
                 Arc::new(Environment::new(name, variables.clone()))
             }
+            SourceKind::OpenBao(section) => {
+                let OpenBaoSection { settings, profile } = (**section).clone();
+                let made = OpenBao::new(name, settings, profile, dialer);
+                Arc::new(made.map_err(|error| error.to_string())?)
+            }
             SourceKind::KeyVault(settings) => {
-                use keyward::sources::key_vault::KeyVault;
-                use keyward::sources::managed_identity::Surroundings;
                 let surroundings = Surroundings::of_process();
                 let vault = KeyVault::new(name, settings, &surroundings, dialer);
                 Arc::new(vault.map_err(|error| error.to_string())?)
@@ -148,11 +169,14 @@ impl<'a> Parser<'a> {
         let environment = self.environment_source(&section, kind.as_ref().map(|kind| kind.value));
         let networks = self.networks(&section);
         let roots = self.roots(&section);
-        let key_vault = self.key_vault_source(
-            &section,
-            kind.as_ref().map(|kind| kind.value),
-            (networks, roots, timeout),
-        );
+        let way = Way {
+            networks,
+            roots,
+            timeout,
+        };
+        let word = kind.as_ref().map(|kind| kind.value);
+        let openbao = self.openbao_source(&section, word, &way);
+        let key_vault = self.key_vault_source(&section, word, way);
         let kind = kind?;
         for (key, kinds) in KEYS_OF_KINDS {
             if !kinds.contains(&kind.value)
@@ -168,6 +192,7 @@ impl<'a> Parser<'a> {
         let kind = match kind.value {
             "files" => SourceKind::Files(files?),
             "environment" => environment?,
+            "openbao" => SourceKind::OpenBao(Box::new(openbao?)),
             "key-vault" => SourceKind::KeyVault(Box::new(key_vault?)),
             other => {
                 self.findings.add_with_help(
@@ -248,14 +273,138 @@ impl<'a> Parser<'a> {
             variables: variables.collect(),
         })
     }
+    fn openbao_source(
+        &self,
+        section: &Reader<'a, '_>,
+        kind: Option<&str>,
+        way: &Way,
+    ) -> Option<OpenBaoSection> {
+        let is_it = kind == Some("openbao");
+        let text = |key| section.text(key).map(|text| text.value.to_owned());
+        if is_it {
+            section.need("address", "\"https://bao.example.com:8200\"");
+            section.need("auth", "{ method = \"token-file\", file = \"bao.token\" }");
+        }
+        let (mount, transit) = (text("mount"), text("transit"));
+        let (address, namespace) = (text("address"), text("namespace"));
+        let auth = section.section("auth", "[sources.NAME.auth]");
+        let auth = auth.map(|auth| self.openbao_auth(auth));
+        if !is_it {
+            return None;
+        }
+        let settings = OpenBaoSettings {
+            address: address?,
+            mount: mount.unwrap_or_else(|| "secret".to_owned()),
+            transit: transit.unwrap_or_else(|| "transit".to_owned()),
+            namespace,
+            auth: auth??,
+        };
+        let mut profile = SourceProfile::new().with_deadline(way.timeout);
+        if let Some(roots) = &way.roots {
+            profile = profile.with_roots(roots.clone());
+        }
+        if let Some(networks) = &way.networks {
+            profile = match profile.with_networks(networks.iter().copied()) {
+                Ok(profile) => profile,
+                Err(error) => {
+                    self.findings
+                        .add(section.span(), format!("`networks`: {error}"));
+                    return None;
+                }
+            };
+        }
+        // What a setting can't be is known by the source alone.
+        let name = SourceName::parse("source").ok()?;
+        let made = OpenBao::new(name, settings.clone(), profile.clone(), &Dialer::default());
+        if let Err(error) = made {
+            self.findings
+                .add(section.span(), format!("[sources.NAME] {error}"));
+            return None;
+        }
+        Some(OpenBaoSection { settings, profile })
+    }
+
+    /// How to log in: `[sources.NAME.auth]`.
+    fn openbao_auth(&self, section: Reader<'a, '_>) -> Option<OpenBaoAuth> {
+        let text = |key| section.text(key).map(|text| text.value.to_owned());
+        let method = section.required_text("method", "\"approle\"");
+        let file = self.path(&section, "file");
+        let (mount, role) = (text("mount"), text("role"));
+        let role_id = text("role-id");
+        let secret_id_file = self.path(&section, "secret-id-file");
+        let wrapped = section.flag("wrapped").unwrap_or(false);
+        let token_file = self.path(&section, "token-file");
+        let At { value, span } = method?;
+        let needs: &[(&'static str, &str)] = match value {
+            "token-file" => &[("file", "\"bao.token\"")],
+            "approle" => &[
+                ("role-id", "\"ROLE-ID\""),
+                ("secret-id-file", "\"bao.secret-id\""),
+            ],
+            "kubernetes" => &[("role", "\"keyward\"")],
+            "jwt" => &[("role", "\"keyward\""), ("token-file", "\"jwt\"")],
+            other => {
+                self.findings.add_with_help(
+                    span,
+                    format!("`method` can't be \"{}\"", other.escape_debug()),
+                    "write one of: token-file, approle, kubernetes, jwt",
+                );
+                return None;
+            }
+        };
+        for (key, example) in needs {
+            section.need(key, example);
+        }
+        let allowed: &[&str] = match value {
+            "token-file" => &["method", "file"],
+            "approle" => &["method", "mount", "role-id", "secret-id-file", "wrapped"],
+            "kubernetes" | "jwt" => &["method", "mount", "role", "token-file"],
+            _ => &[],
+        };
+        let keys = [
+            "file",
+            "mount",
+            "role",
+            "role-id",
+            "secret-id-file",
+            "wrapped",
+            "token-file",
+        ];
+        for key in keys.into_iter().filter(|key| !allowed.contains(key)) {
+            if let Some(span) = section.key_span(key) {
+                self.findings
+                    .add(span, format!("`{key}` is not for logins by {value}"));
+            }
+        }
+        section.finish();
+        let mounted = |usual: &str| mount.clone().unwrap_or_else(|| usual.to_owned());
+        Some(match value {
+            "token-file" => OpenBaoAuth::TokenFile { file: file? },
+            "approle" => OpenBaoAuth::AppRole {
+                mount: mounted("approle"),
+                role_id: role_id?,
+                secret_id_file: secret_id_file?,
+                wrapped,
+            },
+            "kubernetes" => OpenBaoAuth::Kubernetes {
+                mount: mounted("kubernetes"),
+                role: role?,
+                token_file: token_file.unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT)),
+            },
+            _ => OpenBaoAuth::Jwt {
+                mount: mounted("jwt"),
+                role: role?,
+                token_file: token_file?,
+            },
+        })
+    }
+
     fn key_vault_source(
         &self,
         section: &Reader<'a, '_>,
         kind: Option<&str>,
-        (networks, roots, timeout): (Option<Vec<Network>>, Option<Roots>, Duration),
-    ) -> Option<keyward::sources::key_vault::KeyVaultSettings> {
-        use keyward::sources::key_vault::{KeyVault, KeyVaultSettings};
-        use keyward::sources::managed_identity::{Identity, Platform, Surroundings};
+        way: Way,
+    ) -> Option<KeyVaultSettings> {
         let text = |key| section.text(key).map(|text| text.value.to_owned());
         let is_it = kind == Some("key-vault");
         if is_it {
@@ -270,9 +419,9 @@ impl<'a> Parser<'a> {
         settings.resource = text("resource");
         settings.identity_endpoint = text("identity-endpoint");
         settings.token_file = self.path(section, "token-file");
-        settings.networks = networks;
-        settings.roots = roots.unwrap_or(Roots::System);
-        settings.timeout = timeout;
+        settings.networks = way.networks;
+        settings.roots = way.roots.unwrap_or(Roots::System);
+        settings.timeout = way.timeout;
         let ids = [
             text("client-id").map(Identity::ClientId),
             text("object-id").map(Identity::ObjectId),
@@ -346,6 +495,13 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// What each source in a network has.
+struct Way {
+    networks: Option<Vec<Network>>,
+    roots: Option<Roots>,
+    timeout: Duration,
+}
+
 /// A section without its name.
 struct Parts {
     schedule: Schedule,
@@ -353,7 +509,7 @@ struct Parts {
     kind: SourceKind,
 }
 
-const KINDS: &[&str] = &["files", "environment", "key-vault"];
+const KINDS: &[&str] = &["files", "openbao", "key-vault", "environment"];
 
 /// Which keys are not for every kind.
 const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
@@ -363,8 +519,13 @@ const KEYS_OF_KINDS: &[(&str, &[&str])] = &[
     ("readable-by-others", &["files"]),
     ("development", &["environment"]),
     ("variables", &["environment"]),
-    ("networks", &["key-vault"]),
-    ("ca-file", &["key-vault"]),
+    ("networks", &["openbao", "key-vault"]),
+    ("ca-file", &["openbao", "key-vault"]),
+    ("address", &["openbao"]),
+    ("mount", &["openbao"]),
+    ("transit", &["openbao"]),
+    ("namespace", &["openbao"]),
+    ("auth", &["openbao"]),
     ("vault", &["key-vault"]),
     ("tenant", &["key-vault"]),
     ("authority", &["key-vault"]),

@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     /// Something changed since its fetch began.
     pub(crate) again: bool,
     pub(crate) started: u64,
+    /// When the last fetch began.
+    pub(crate) begun: Option<Instant>,
     pub(crate) failures: u32,
     /// From when on the stale limit counts: the last success, or the beginning.
     pub(crate) good_since: Instant,
@@ -73,6 +75,7 @@ impl Entry {
             flying: false,
             again: false,
             started: 0,
+            begun: None,
             failures: 0,
             good_since: now,
             has_value: tracked.has_value,

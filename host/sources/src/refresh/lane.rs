@@ -199,6 +199,37 @@ impl Lane {
         waits
     }
 
+    /// Has a secret fetched now if that is not done already and the last time was that
+    /// long ago. None if there is nothing to wait for.
+    pub(crate) fn nudge(&self, secret: &SecretName, pause: Duration) -> Option<Wait> {
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_open = state.breaker.state(now) != BreakerState::Closed;
+        let entry = state.entries.get_mut(secret)?;
+        let number = match entry.flying {
+            // It may have begun before whatever this is about; the next one asks.
+            true => entry.started,
+            false if is_open => return None,
+            false => {
+                if entry.begun.is_some_and(|begun| now < begun + pause) {
+                    return None;
+                }
+                entry.due = now;
+                entry.started.saturating_add(1)
+            }
+        };
+        let wait = Wait {
+            secret: secret.clone(),
+            reference: entry.reference.clone(),
+            number,
+            ended: entry.ended.subscribe(),
+            known: None,
+        };
+        drop(state);
+        self.wake.notify_one();
+        Some(wait)
+    }
+
     /// Waits until each secret has a value or its first fetch has ended.
     pub(crate) async fn settled(&self) {
         loop {
@@ -302,6 +333,7 @@ impl Lane {
                 continue;
             };
             (entry.flying, entry.demanded) = (true, false);
+            entry.begun = Some(now);
             entry.started = entry.started.saturating_add(1);
             jobs.push(Job {
                 secret,

@@ -34,7 +34,7 @@ mod schedule;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use keyward_names::{SecretName, SourceName};
@@ -102,6 +102,17 @@ pub struct Refreshed {
 /// with the last of them.
 #[derive(Clone)]
 pub struct Refresher(Arc<Inner>);
+
+/// A [`Refresher`] that may be gone.
+#[derive(Clone)]
+pub struct WeakRefresher(Weak<Inner>);
+
+impl WeakRefresher {
+    /// The refresher, if it is still there.
+    pub fn upgrade(&self) -> Option<Refresher> {
+        self.0.upgrade().map(Refresher)
+    }
+}
 
 struct Inner {
     receiver: Arc<dyn Receiver>,
@@ -206,6 +217,24 @@ impl Refresher {
             refreshed.push(wait.ended().await);
         }
         refreshed
+    }
+
+    /// Fetches a secret now, unless that was begun less than `pause` ago, or its
+    /// source is left alone. However many call this, the source is asked no more often
+    /// than that. Returns when the fetch has ended, or at once; for a secret that comes
+    /// from no source, too.
+    pub async fn refresh_sparingly(&self, secret: &SecretName, pause: Duration) {
+        let lanes: Vec<_> = self.lanes().values().cloned().collect();
+        for lane in lanes {
+            if let Some(wait) = lane.nudge(secret, pause) {
+                wait.ended().await;
+            }
+        }
+    }
+
+    /// The same, without keeping it: for what its receiver holds.
+    pub fn downgrade(&self) -> WeakRefresher {
+        WeakRefresher(Arc::downgrade(&self.0))
     }
 
     /// Waits until each secret has a value or its first fetch has failed, or for

@@ -411,6 +411,34 @@ async fn many_who_ask_for_one_secret_make_one_fetch_that_began_after_they_asked(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_sparingly_can_not_make_a_source_work() {
+    let (refresher, source, record) = one().await;
+    let key = SecretName::parse("key").unwrap();
+    let pause = Duration::from_secs(5);
+    let asked = source.times_asked();
+    // Just fetched: not again.
+    refresher.refresh_sparingly(&key, pause).await;
+    assert_eq!(source.times_asked(), asked);
+    pass(6).await;
+    source.answers(Ok(2));
+    source.takes(Duration::from_secs(1));
+    let many = (0..100).map(|_| refresher.refresh_sparingly(&key, pause));
+    futures_util::future::join_all(many).await;
+    assert_eq!(source.times_asked(), asked + 1);
+    assert_eq!(record.events().last().unwrap(), "key is 2");
+    // A source that is left alone stays so.
+    source.is_down();
+    refresher.refresh(&Selection::All).await;
+    refresher.refresh(&Selection::All).await;
+    refresher.refresh(&Selection::All).await;
+    let asked = source.times_asked();
+    refresher.refresh_sparingly(&key, Duration::ZERO).await;
+    assert_eq!(source.times_asked(), asked);
+    let other = SecretName::parse("other").unwrap();
+    refresher.refresh_sparingly(&other, pause).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_hangs_is_given_up_in_time_and_does_not_hold_the_others() {
     let (slow, quick) = (Fake::new("slow"), Fake::new("quick"));
     let record = Arc::new(Record::default());
