@@ -40,6 +40,11 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
         [false, true, false, false],
     ),
     (
+        "secret.rotation",
+        r#","name":"a","every":86400"#,
+        [false, true, false, false],
+    ),
+    (
         "secret.roll-back",
         r#","name":"a""#,
         [false, true, false, false],

@@ -288,8 +288,8 @@ KINDS = {
 
 
 def secret(contents, digest):
-    _, label, kind, state, created, current, previous, last, versions = shaped(
-        contents, int, str, list, int, int, int, int, int, list)
+    _, label, kind, state, created, current, previous, last, rotation, versions = shaped(
+        contents, int, str, list, int, int, int, int, int, list, list)
     check(kind and all(type(part) is int for part in kind), "a kind")
     check(kind[0] in KINDS, "an unknown kind")
     word, fields = KINDS[kind[0]]
@@ -310,7 +310,12 @@ def secret(contents, digest):
     check(numbers and numbers[0] > 0 and ascending(numbers) and numbers[-1] <= last, "versions")
     check(current in numbers, "the current version")
     check(previous == 0 or (previous != current and previous in numbers), "the previous version")
+    after, until, every, following = shaped(rotation, int, int, int, int)
+    check(previous != 0 or until == 0, "the end of a previous version that is not there")
+    check((every == 0) == (following == 0), "a schedule")
     shown.update(created=created, current=current, previous=previous, last=last, versions=[])
+    shown["rotation"] = {"retire-after": after, "previous-until": until, "every": every,
+                         "next": following}
     for number, added, not_before, not_after, value in versions:
         parts = fields(value)
         entry = {"number": number, "created": added, "not-before": not_before,

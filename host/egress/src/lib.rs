@@ -15,10 +15,11 @@
 //! followed, no answers to authentication challenges, no alternative services, no
 //! cookies, no cache, and no second sending of a request of which a byte may have
 //! left, but for those without a credential that may be repeated, where a route
-//! says so.
+//! says so, and for one that was answered with 401, where a grant says so.
 #![forbid(unsafe_code)]
 
 mod address;
+mod again;
 mod answer;
 mod body;
 mod connect;
@@ -35,6 +36,7 @@ mod send;
 mod timeouts;
 
 pub use address::{Network, NetworkError};
+pub use again::Refresh;
 pub use body::{Body, BodyError, empty, full};
 #[cfg(feature = "fuzz")]
 pub use decode::decode_for_search;

@@ -1,7 +1,7 @@
 //! Sending a request to a route: the one function in which secrets are written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
@@ -12,6 +12,7 @@ use keyward_names::RouteName;
 use keyward_vault::{AttachError, Found, Guard, Ledger, Notes, Target, Vault, Watch};
 use tokio_rustls::TlsConnector;
 
+use crate::again::{self, Again, MAX_KEPT_BYTES, Refresh};
 use crate::answer;
 use crate::body::{AnswerBody, Body, BodyError, empty};
 use crate::connect::{self, Opener, SystemRoots};
@@ -43,6 +44,8 @@ pub struct Egress {
     routes: HashMap<RouteName, Destination>,
     vault: Arc<Vault>,
     dialer: Dialer,
+    /// Shared with those that are made from this one.
+    refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
 }
 
 #[derive(Clone)]
@@ -92,6 +95,7 @@ impl Egress {
             routes: none,
             vault,
             dialer,
+            refresh: Arc::default(),
         }
         .with_routes(routes)
     }
@@ -116,7 +120,16 @@ impl Egress {
             routes: opened,
             vault: Arc::clone(&self.vault),
             dialer: self.dialer.clone(),
+            refresh: Arc::clone(&self.refresh),
         })
+    }
+
+    /// Has secrets fetched again with this, when a backend answers 401 and a grant
+    /// says `retry-on-401`. Counts for those that were made from this one, too, and
+    /// for good: only the first call has an effect. Without it, a request is sent
+    /// again if the vault has another version by then.
+    pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
+        self.refresh.get_or_init(|| refresh);
     }
 
     /// The routes, in no particular order.
@@ -149,6 +162,12 @@ impl Egress {
     /// `upgrade` headers are for the caller to write. Beside a value of class B or C
     /// this is denied.
     ///
+    /// Where a grant says `retry-on-401` and the backend answers so, the secret is
+    /// fetched again ([`Refresh`]), and the request sent once more if there is another
+    /// version then: if its body has at most 64 KiB and its length was known, or was
+    /// held in memory for a signature. All of the above holds for the second request
+    /// as for the first; the second answer is the one that is passed on.
+    ///
     /// Must run inside a tokio runtime with I/O and time.
     ///
     /// Cancel safety: dropped, it breaks the request off. What was used stays in
@@ -169,7 +188,6 @@ impl Egress {
         let route = &*destination.route;
         let timeouts = route.timeouts();
         let credentialed = !notes.is_empty();
-        let pool = destination.pool(credentialed);
 
         // The final head, but for what is attached.
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
@@ -185,13 +203,63 @@ impl Egress {
             headers::strip_beside_a_credential(&mut head.headers);
         }
 
-        // The body, in memory only if it is to be signed: as much of it as takes
-        // the client's time comes before the checks.
+        let replay = match upgrade {
+            None => notes.replay(&head.method),
+            Some(_) => None,
+        };
+        // The body, in memory only if it is to be signed or may be sent twice: as much
+        // of it as takes the client's time comes before the checks.
         let body = match notes.needs_body() {
             Some(limit) => Box::pin(RequestBody::whole(body, limit, timeouts.request_body)).await?,
+            None if replay.is_some() && again::is_short(&body) => {
+                let patience = timeouts.request_body;
+                Box::pin(RequestBody::whole(body, MAX_KEPT_BYTES, patience)).await?
+            }
             None if credentialed => RequestBody::stream(body, Trailers::Drop),
             None => RequestBody::stream(body, Trailers::Pass),
         };
+        let again = replay.and_then(|replay| Again::keep(replay, &head, &body));
+
+        let parts = (head, body, notes);
+        let upgraded = upgrade.as_ref();
+        let (mut answer, mut lease, mut guard) = self
+            .once(&name, destination, parts, upgraded, ledger)
+            .await?;
+        if let Some(again) = again
+            && Again::is_for(answer.status())
+        {
+            let refresh = self.refresh.get().map(Arc::as_ref);
+            let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
+            if let Some(parts) = renewed {
+                drain(answer.into_body(), lease, &guard);
+                (answer, lease, guard) =
+                    Box::pin(self.once(&name, destination, parts, None, ledger)).await?;
+            }
+        }
+        if let Some(protocol) = upgrade
+            && answer.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            return switched(answer, &protocol, &guard);
+        }
+        let answer = guarded(answer, Some(lease), guard).await?;
+        if http_body::Body::is_end_stream(answer.body()) {
+            return Ok(answer);
+        }
+        Ok(answer.map(|body| Patient::new(body, timeouts.body).boxed_unsync()))
+    }
+
+    /// Sends a request whose head is final but for what is attached.
+    async fn once(
+        &self,
+        name: &RouteName,
+        destination: &Destination,
+        (mut head, body, notes): (http::request::Parts, RequestBody, Notes),
+        upgrade: Option<&HeaderValue>,
+        ledger: &mut Ledger,
+    ) -> Result<(Response<Incoming>, Lease, Guard), EgressError> {
+        let route = &*destination.route;
+        let credentialed = !notes.is_empty();
+        let pool = destination.pool(credentialed);
 
         // That a connection is opened may depend on what was used, so the record
         // comes before it too. It may take seconds, so it comes before the checks.
@@ -215,7 +283,7 @@ impl Egress {
 
         let checked_at = Instant::now();
         let guard = if credentialed {
-            self.attach(&name, notes, &mut head, body.bytes(), ledger, checked_at)
+            self.attach(name, notes, &mut head, body.bytes(), ledger, checked_at)
                 .await?
         } else {
             settle(ledger).await?;
@@ -223,7 +291,7 @@ impl Egress {
             guard.ask_for_readable(&mut head.headers);
             guard
         };
-        if let Some(protocol) = &upgrade {
+        if let Some(protocol) = upgrade {
             let switch = HeaderValue::from_static("upgrade");
             head.headers.insert(CONNECTION, switch);
             head.headers.insert(UPGRADE, protocol.clone());
@@ -235,7 +303,7 @@ impl Egress {
             connection,
             pool,
             request,
-            Again {
+            Another {
                 deadline: credentialed.then(|| checked_at + CHECK_HOLDS),
                 retries: if credentialed || upgrade.is_some() {
                     0
@@ -245,23 +313,13 @@ impl Egress {
                 may_reconnect: upgrade.is_none(),
             },
         );
-        let (answer, lease) = in_time(answer, progress, timeouts).await?;
+        let (answer, lease) = in_time(answer, progress, route.timeouts()).await?;
         let (head, incoming) = answer.into_parts();
         // Dropped with its connection, so that what follows is nobody's answer.
         if !answer::is_clear(&head) {
             return Err(EgressError::Protocol);
         }
-        let answer = Response::from_parts(head, incoming);
-        if let Some(protocol) = upgrade
-            && answer.status() == StatusCode::SWITCHING_PROTOCOLS
-        {
-            return switched(answer, &protocol, &guard);
-        }
-        let answer = guarded(answer, Some(lease), guard).await?;
-        if http_body::Body::is_end_stream(answer.body()) {
-            return Ok(answer);
-        }
-        Ok(answer.map(|body| Patient::new(body, timeouts.body).boxed_unsync()))
+        Ok((Response::from_parts(head, incoming), lease, guard))
     }
 
     /// Checks the notes against the final head, waits until the uses are durable,
@@ -356,7 +414,7 @@ impl Destination {
 }
 
 /// When a request may be sent on another connection.
-struct Again {
+struct Another {
     /// After which the check of what was written no longer counts.
     deadline: Option<Instant>,
     /// How often, if the connection closed after a byte of the request was written.
@@ -371,7 +429,7 @@ async fn exchange(
     mut connection: Connection,
     pool: &Arc<Pool>,
     mut request: Request<RequestBody>,
-    mut again: Again,
+    mut again: Another,
 ) -> Result<(Response<Incoming>, Lease), EgressError> {
     loop {
         let reused = connection.is_reused() && again.may_reconnect;
@@ -539,11 +597,17 @@ fn status_of(
     lease: Option<Lease>,
     guard: &Guard,
 ) -> Response<Body> {
-    let body = AnswerBody::new(incoming, lease, Search::plain(guard, false));
-    tokio::spawn(tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN_BYTES)));
+    drain(incoming, lease, guard);
     let mut answer = Response::new(empty());
     *answer.status_mut() = head.status;
     answer
+}
+
+/// Reads what is left of an answer that nobody gets, if it isn't much, for the sake of
+/// the connection.
+fn drain(incoming: Incoming, lease: impl Into<Option<Lease>>, guard: &Guard) {
+    let body = AnswerBody::new(incoming, lease.into(), Search::plain(guard, false));
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, body.drain(DRAIN_BYTES)));
 }
 
 /// Whether the parts of a body may be far apart, so that its head does not wait for

@@ -25,6 +25,7 @@ pub mod observe;
 pub mod pipeline;
 mod reload;
 mod retention;
+pub mod rotation;
 mod serve;
 pub mod suggest;
 

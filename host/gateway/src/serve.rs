@@ -27,6 +27,7 @@ use crate::observe::{CONTENT_TYPE, Metrics, Observer};
 use crate::pipeline::Pipeline;
 use crate::reload::Snapshot;
 use crate::retention::{DAY, retain};
+use crate::rotation;
 
 /// A gateway: everything that its configuration names, checked and loaded.
 pub struct Gateway {
@@ -243,6 +244,7 @@ impl Bound {
                 retain(node, kept, DAY, Timestamp::now).await;
             }
         });
+        let rotation = tokio::spawn(rotation::rotate(self.gateway.clone(), rotation::PERIOD));
         let watching = tokio::spawn(files::reload_on_change(Arc::clone(&self.gateway)));
         let gateway = Arc::clone(&self.gateway);
         let handler = move |peer: Peer, request: http::Request<hyper::body::Incoming>| {
@@ -269,6 +271,7 @@ impl Bound {
         }
         control.abort();
         retention.abort();
+        rotation.abort();
         watching.abort();
         self.gateway.snapshot().pipelines.observer().flush().await;
         stopped

@@ -12,7 +12,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
-use keyward_names::{ComponentDigest, ExchangeId, RouteName};
+use keyward_names::{ComponentDigest, ExchangeId, RouteName, SecretName};
 
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::clock::Clock;
@@ -87,7 +87,8 @@ impl Notes {
     /// in force now, and enters what will be written into the ledger.
     ///
     /// A grant that was changed since the permit counts as it is now. The secret's
-    /// version stays the one of the permit.
+    /// version stays the one of the permit, unless that was destroyed since or is no
+    /// longer valid: then it is the one in use.
     ///
     /// Errors: [`Denied`] for the first note that no grant allows there; the
     /// request must not be sent.
@@ -108,7 +109,8 @@ impl Notes {
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
         };
-        for note in self.0 {
+        for mut note in self.0 {
+            note.renew_if_gone(&live, ledger);
             let decision = note.decide(vault, &live, ledger.exchange(), target);
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
@@ -139,6 +141,18 @@ impl Notes {
 }
 
 impl Note {
+    /// Takes the version in use, if the vault no longer has the one of the permit or
+    /// that is no longer valid.
+    fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
+        let clock = &live.parts.clock;
+        let granted = live.still_granted(&self.grant, &self.component, &self.secret);
+        if let Ok((_, now)) = granted
+            && !now.allows(self.secret.current.number, clock)
+        {
+            self.secret = ledger.pinned(now, clock);
+        }
+    }
+
     fn decide<'a>(
         &self,
         vault: &Vault,
@@ -149,7 +163,7 @@ impl Note {
         if self.exchange != exchange {
             return Err(Outcome::Revoked);
         }
-        let grant = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        let (grant, _) = live.still_granted(&self.grant, &self.component, &self.secret)?;
         if vault.is_suspended(grant) {
             return Err(Outcome::Revoked);
         }
@@ -186,6 +200,59 @@ impl Note {
             route: Some(route.clone()),
             outcome,
         }
+    }
+}
+
+/// What it takes to attach the same things once more, to a request that a backend
+/// has refused: names, no values.
+///
+/// Only [`Notes::replay`] makes one, and [`Replay::renew`] consumes it: there is one
+/// more try and no other.
+pub struct Replay(Vec<Note>);
+
+impl Notes {
+    /// What is kept for one more try, should the backend answer 401 to a request of
+    /// this method; `None` if no grant allows that (`retry-on-401`).
+    pub fn replay(&self, method: &Method) -> Option<Replay> {
+        let mut notes = self.0.iter();
+        let kept = |note: &Note| Note {
+            grant: Arc::clone(&note.grant),
+            secret: Arc::clone(&note.secret),
+            component: note.component,
+            exchange: note.exchange,
+        };
+        notes
+            .any(|note| note.grant.retries(method))
+            .then(|| Replay(self.0.iter().map(kept).collect()))
+    }
+}
+
+impl Replay {
+    /// The secrets whose grants allow one more try: a newer version of one of them
+    /// is what it takes.
+    pub fn secrets(&self, method: &Method) -> impl Iterator<Item = &SecretName> {
+        let notes = self.0.iter().filter(|note| note.grant.retries(method));
+        notes.map(|note| &note.secret.info.name)
+    }
+
+    /// The notes for the second request: those whose grants, as they are now, allow
+    /// it, in the version in use, and the others in the one that was sent. From now
+    /// on the exchange uses those versions.
+    ///
+    /// `None` if a grant is gone, or if no version is another one than was sent.
+    pub fn renew(self, vault: &Vault, ledger: &mut Ledger, method: &Method) -> Option<Notes> {
+        let live = vault.live();
+        let (mut notes, mut is_other) = (self.0, false);
+        for note in &mut notes {
+            let granted = live.still_granted(&note.grant, &note.component, &note.secret);
+            let (grant, now) = granted.ok()?;
+            if grant.retries(method) && now.current.number != note.secret.current.number {
+                is_other = true;
+                note.secret = Arc::clone(now);
+                ledger.pin(now);
+            }
+        }
+        is_other.then_some(Notes(notes))
     }
 }
 
@@ -227,6 +294,7 @@ impl Checked {
 }
 
 crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(Replay: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(CheckedNotes: std::fmt::Debug, Clone, serde::Serialize);
 
 /// Why a request was not written to. It must not be sent.

@@ -15,6 +15,7 @@ use crate::identity::{Actor, ClientInfo};
 use crate::kind::Kind;
 use crate::lifecycle::Bounds;
 use crate::live::timestamp;
+use crate::rotation::seconds_by;
 use crate::secret::{ImportError, Secret};
 use crate::vault::{Vault, seconds_now};
 
@@ -214,7 +215,7 @@ impl Vault {
                 return Err(ImportError::TooLong { max: MAX_SET_BYTES }.into());
             }
             let bounds = Bounds::of(current);
-            let version = stored.push(&bounds, &value);
+            let version = stored.push(&bounds, &value, seconds_by(&draft.parts.clock));
             draft.put_secret(id, stored)?;
             let act = actor.did(act).secret(id, name, version).client(subject);
             Ok((act, info))

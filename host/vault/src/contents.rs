@@ -41,8 +41,23 @@ pub(crate) struct StoredSecret<'a> {
     pub(crate) previous: Option<u64>,
     /// The highest number that a version ever had.
     pub(crate) last: u64,
+    pub(crate) rotation: StoredRotation,
     /// Ascending by number.
     pub(crate) versions: Vec<StoredVersion<'a>>,
+}
+
+/// How one version follows another. Times are seconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoredRotation {
+    /// For how many seconds the version before stays accepted; `None`: until the
+    /// next rotation.
+    pub(crate) retire_after: Option<u64>,
+    /// Until when the version before that is there now is accepted.
+    pub(crate) previous_until: Option<u64>,
+    /// Each how many seconds a new value is made.
+    pub(crate) every: Option<u64>,
+    /// When the next one is made: some if `every` is.
+    pub(crate) next: Option<u64>,
 }
 
 /// One version of a secret.
@@ -90,7 +105,16 @@ impl<'a> StoredSecret<'a> {
         let previous = self
             .previous
             .is_none_or(|previous| previous != self.current && self.version(previous).is_some());
-        ascending && last && current && previous && self.versions.iter().all(|v| v.number > 0)
+        let rotation = self.rotation;
+        let retirement = self.previous.is_some() || rotation.previous_until.is_none();
+        let schedule = rotation.every.is_some() == rotation.next.is_some();
+        ascending
+            && last
+            && current
+            && previous
+            && retirement
+            && schedule
+            && self.versions.iter().all(|v| v.number > 0)
     }
 }
 
@@ -152,7 +176,7 @@ impl<'a> Item<'a> {
         match self {
             Self::Secret(secret) => {
                 let values: usize = secret.versions.iter().map(|v| v.value.len()).sum();
-                let fixed = 80 + secret.name.as_str().len();
+                let fixed = 120 + secret.name.as_str().len();
                 fixed + values + secret.versions.len() * 50
             }
             Self::Value(value) => {
@@ -191,7 +215,7 @@ impl<'a> Item<'a> {
         let decoder = &mut decoder;
         let parts = decoder.array().map_err(|_| Damaged)?;
         let item = match (parts, decoder.u8().map_err(|_| Damaged)?) {
-            (Some(9), 1) => Self::Secret(read_secret(decoder)?),
+            (Some(10), 1) => Self::Secret(read_secret(decoder)?),
             (Some(6), 2) => Self::Value(read_value(decoder)?),
             (Some(2), 3) => Self::Revocations(read_revocations(decoder)?),
             (Some(2), 4) => {
@@ -209,7 +233,7 @@ impl<'a> Item<'a> {
 }
 
 fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded {
-    encoder.array(9)?.u8(1)?.str(secret.name.as_str())?;
+    encoder.array(10)?.u8(1)?.str(secret.name.as_str())?;
     match secret.kind {
         Kind::HmacKey {
             algorithm,
@@ -233,7 +257,14 @@ fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded 
         .u64(secret.created)?
         .u64(secret.current)?
         .u64(secret.previous.unwrap_or(0))?
-        .u64(secret.last)?
+        .u64(secret.last)?;
+    let rotation = secret.rotation;
+    encoder
+        .array(4)?
+        .u64(rotation.retire_after.unwrap_or(0))?
+        .u64(rotation.previous_until.unwrap_or(0))?
+        .u64(rotation.every.unwrap_or(0))?
+        .u64(rotation.next.unwrap_or(0))?
         .array(secret.versions.len() as u64)?;
     for version in &secret.versions {
         encoder
@@ -260,6 +291,15 @@ fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damage
         current: number(decoder)?,
         previous: unless_zero(number(decoder)?),
         last: number(decoder)?,
+        rotation: {
+            array(decoder, 4)?;
+            StoredRotation {
+                retire_after: unless_zero(number(decoder)?),
+                previous_until: unless_zero(number(decoder)?),
+                every: unless_zero(number(decoder)?),
+                next: unless_zero(number(decoder)?),
+            }
+        },
         versions: {
             let count = decoder.array().map_err(|_| Damaged)?.ok_or(Damaged)?;
             let mut versions = Vec::new();
@@ -456,6 +496,12 @@ mod tests {
             current: 3,
             previous: Some(1),
             last: 4,
+            rotation: StoredRotation {
+                retire_after: Some(3600),
+                previous_until: Some(1_800_003_600),
+                every: Some(86_400),
+                next: Some(1_800_086_400),
+            },
             versions: vec![version(1), version(3)],
         }
     }
@@ -475,6 +521,7 @@ mod tests {
                 assert_eq!((read.kind, read.state), (kind, SecretState::Disabled));
                 assert_eq!(read.name.as_str(), "billing-key");
                 assert_eq!((read.current, read.previous, read.last), (3, Some(1), 4));
+                assert_eq!(read.rotation, secret(kind, &value).rotation);
                 assert_eq!(read.version(3).unwrap().not_after, Some(1_900_000_000));
                 assert!(read.versions.iter().all(|version| version.value == value));
             }
@@ -483,13 +530,15 @@ mod tests {
 
     #[test]
     fn a_secret_that_contradicts_itself_is_refused() {
-        let changes: [fn(&mut StoredSecret<'_>); 6] = [
+        let changes: [fn(&mut StoredSecret<'_>); 8] = [
             |secret| secret.current = 2,
             |secret| secret.previous = Some(3),
             |secret| secret.previous = Some(2),
             |secret| secret.last = 2,
             |secret| secret.versions.swap(0, 1),
             |secret| secret.versions.clear(),
+            |secret| secret.previous = None,
+            |secret| secret.rotation.next = None,
         ];
         assert!(Item::decode(&Item::Secret(secret(Kind::ApiKey, b"v")).encode()).is_ok());
         for (index, change) in changes.into_iter().enumerate() {
@@ -539,6 +588,7 @@ mod tests {
             let mut secret = secret(Kind::ApiKey, &value);
             secret.versions.remove(0);
             secret.previous = None;
+            secret.rotation = StoredRotation::default();
             Item::Secret(secret).encode().len()
         };
         for (length, step) in [

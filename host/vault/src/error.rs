@@ -116,6 +116,25 @@ pub enum VaultError {
     /// An earlier write failed, so that what is on disk is uncertain.
     #[error("an earlier write of the vault failed; reopen it before changing it")]
     ReadOnly,
+    /// A time of a secret's rotation is too short or too long.
+    #[error("the time must be from {min} seconds to {max} seconds")]
+    RotationTime {
+        /// The shortest, in seconds.
+        min: u64,
+        /// The longest, in seconds.
+        max: u64,
+    },
+    /// No values are made on schedule for secrets of that kind.
+    #[error(
+        "{name} is of kind {kind}: new values are made on schedule for hmac-key only; others come \
+         from where they are known, or have sealed data that later values can't open"
+    )]
+    NotScheduled {
+        /// The secret.
+        name: SecretName,
+        /// Its kind, as people write it.
+        kind: &'static str,
+    },
     /// The value can't be a secret of this kind.
     #[error("{0}")]
     Import(#[from] ImportError),

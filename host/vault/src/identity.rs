@@ -1,5 +1,7 @@
 //! Who acts: the policy that uses a secret, the person who administers one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
@@ -78,6 +80,37 @@ pub struct SecretInfo {
     pub created: Timestamp,
     /// When the version in use was added.
     pub updated: Timestamp,
+    /// How one version follows another.
+    pub rotation: Rotation,
+}
+
+/// How one version of a secret follows another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// How long the version before stays accepted where codes are verified, in
+    /// whole seconds from each rotation on; `None`: until the next one.
+    pub retire_previous_after: Option<Duration>,
+    /// When a new value is made; `None`: when somebody says so.
+    pub schedule: Option<Schedule>,
+}
+
+/// When new values of a secret are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often, in whole seconds.
+    pub every: Duration,
+    /// When the next time is.
+    pub next: Timestamp,
+}
+
+/// What of a secret's [`Rotation`] is to change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RotationChange {
+    /// `Some(None)`: the version before stays accepted until the next rotation.
+    pub retire_previous_after: Option<Option<Duration>>,
+    /// `Some(None)`: no more by itself. Otherwise the first time is that long from
+    /// now.
+    pub every: Option<Option<Duration>>,
 }
 
 /// Whether a secret may be used.
@@ -110,6 +143,9 @@ pub struct VersionInfo {
     pub validity: Validity,
     /// What it is used for.
     pub state: VersionState,
+    /// Of the version before the one in use: until when it is accepted where codes
+    /// are verified; `None`: until the next rotation.
+    pub accepted_until: Option<Timestamp>,
 }
 
 /// What a version of a secret is used for.

@@ -13,6 +13,8 @@ use keyward_names::{ExchangeId, PolicyName};
 
 use crate::audit::{AuditUnavailable, Body, CountedUse, Done, ExchangePart, Hash, MAX_USES};
 use crate::audit::{Notice, Outcome, Shared, UseEntry, notice};
+use crate::clock::Clock;
+use crate::live::LiveSecret;
 use crate::uses::Use;
 
 /// From this many different pending uses on, refusals under aliases that no grant
@@ -41,6 +43,9 @@ pub struct Ledger {
     /// Whether it has held anything but denials.
     notable: bool,
     refusals: Vec<Refusal>,
+    /// The secrets with which it has signed or attached, in the version that it began
+    /// with. Few, so they are not sorted.
+    pins: Vec<Arc<LiveSecret>>,
 }
 
 struct Pending {
@@ -107,6 +112,7 @@ impl Ledger {
             in_flight: None,
             notable: false,
             refusals: Vec::new(),
+            pins: Vec::new(),
         }
     }
 
@@ -119,6 +125,29 @@ impl Ledger {
     /// for.
     pub fn is_settled(&self) -> bool {
         self.durable == self.recorded
+    }
+
+    /// A secret in the version with which this exchange began to sign or attach:
+    /// `now`'s, if this is the first time, or if that version is gone or not valid.
+    pub(crate) fn pinned(&mut self, now: &Arc<LiveSecret>, clock: &Clock) -> Arc<LiveSecret> {
+        let mut pins = self.pins.iter_mut();
+        match pins.find(|pin| pin.info.id == now.info.id) {
+            None => self.pins.push(Arc::clone(now)),
+            Some(pin) => {
+                let is_other = pin.current.number != now.current.number;
+                if is_other && now.allows(pin.current.number, clock) {
+                    return Arc::clone(pin);
+                }
+                *pin = Arc::clone(now);
+            }
+        }
+        Arc::clone(now)
+    }
+
+    /// From now on this exchange uses the secret in this version.
+    pub(crate) fn pin(&mut self, secret: &Arc<LiveSecret>) {
+        self.pins.retain(|pin| pin.info.id != secret.info.id);
+        self.pins.push(Arc::clone(secret));
     }
 
     /// Waits until all that was recorded is durable.

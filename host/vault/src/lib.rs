@@ -91,6 +91,7 @@ mod plaintext;
 mod presented;
 mod primitives;
 mod recovery;
+mod rotation;
 mod seal;
 mod secret;
 mod signature;
@@ -101,7 +102,7 @@ mod values;
 mod vault;
 mod verification;
 
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Target};
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
@@ -116,12 +117,12 @@ pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, Surroundings, Terms, WhenReflected,
+    RequestSignature, ResponseMode, RetryOn401, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
-pub use identity::{VersionInfo, VersionState};
+pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
@@ -131,6 +132,7 @@ pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use recovery::{Accepted, Restored};
+pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use secret::{ClientKeyFault, ImportError, Secret};
 pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
 pub use store::VaultFiles;

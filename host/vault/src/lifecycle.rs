@@ -8,12 +8,13 @@ use std::sync::Arc;
 use keyward_names::SecretName;
 
 use crate::audit::Act;
-use crate::contents::{Item, StoredSecret, StoredVersion};
+use crate::contents::{Item, StoredRotation, StoredSecret, StoredVersion};
 use crate::error::VaultError;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
 use crate::items::Draft;
 use crate::kind::Kind;
 use crate::live::{LiveSecret, timestamp};
+use crate::rotation::{Replacement, seconds_by};
 use crate::secret::Secret;
 use crate::values::NamedValue;
 use crate::vault::{Vault, new_id, seconds_now, seconds_of};
@@ -64,6 +65,7 @@ impl Vault {
                 current: 1,
                 previous: None,
                 last: 1,
+                rotation: StoredRotation::default(),
                 versions: vec![bounds.version(1, now, &value)],
             };
             let info = draft.put_secret(id, stored)?;
@@ -97,6 +99,7 @@ impl Vault {
                     current: 1,
                     previous: None,
                     last: 1,
+                    rotation: StoredRotation::default(),
                     versions: vec![bounds.version(1, now, &value)],
                 };
                 draft.put_secret(id, stored)?;
@@ -108,8 +111,9 @@ impl Vault {
     /// Gives a secret a new value of the same kind. Permits that are under way go
     /// on with the version that they were given for; later ones get the new one.
     ///
-    /// A MAC key's last version stays accepted where codes are verified, until the
-    /// next rotation. Up to 8 versions that are no longer in use are kept sealed
+    /// A MAC key's last version stays accepted where codes are verified, for as long
+    /// as the secret's [`Rotation`](crate::Rotation) says: until the next rotation,
+    /// if it says nothing. Up to 8 versions that are no longer in use are kept sealed
     /// (of client keys 2), so that they can be rolled back to; the oldest one
     /// beyond that is destroyed.
     ///
@@ -133,23 +137,11 @@ impl Vault {
         validity: Validity,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        let kind = self.kind_of(name)?;
-        let imported = kind.import(value)?;
-        let bounds = Bounds::new(validity, imported.not_after)?;
-        let value = imported.value.expose();
-        self.edit(
-            Act::SecretRotated,
-            name,
-            Some(&value),
-            actor,
-            |stored, value| {
-                // Removed and added anew in between, as something else.
-                if stored.kind != kind {
-                    return Err(VaultError::NoSuchSecret(name.clone()));
-                }
-                Ok(stored.push(&bounds, value))
-            },
-        )
+        let replacement = Replacement {
+            validity,
+            ..Replacement::of(value)
+        };
+        self.rotate_with(name, replacement, actor)
     }
 
     /// Puts an earlier version in use: `to`, or the highest one below the version
@@ -165,19 +157,25 @@ impl Vault {
         to: Option<u64>,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretRolledBack, name, None, actor, |stored, _| {
-            let before = stored.versions.iter().map(|version| version.number);
-            let to = match to {
-                Some(to) => to,
-                None => before
-                    .filter(|number| *number < stored.current)
-                    .max()
-                    .ok_or_else(|| VaultError::NothingBefore(name.clone()))?,
-            };
-            stored.not_in_use(to)?;
-            stored.put_in_use(to);
-            Ok(to)
-        })
+        self.edit(
+            Act::SecretRolledBack,
+            name,
+            None,
+            actor,
+            |stored, _, now| {
+                let before = stored.versions.iter().map(|version| version.number);
+                let to = match to {
+                    Some(to) => to,
+                    None => before
+                        .filter(|number| *number < stored.current)
+                        .max()
+                        .ok_or_else(|| VaultError::NothingBefore(name.clone()))?,
+                };
+                stored.not_in_use(to)?;
+                stored.put_in_use(to, now);
+                Ok(to)
+            },
+        )
     }
 
     /// Lets nobody use a secret, at once, whatever the grants say.
@@ -185,7 +183,7 @@ impl Vault {
     /// Blocks until it is on disk and in the audit trail. Errors: no such secret,
     /// or a file can't be written.
     pub fn disable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretDisabled, name, None, actor, |stored, _| {
+        self.edit(Act::SecretDisabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Disabled;
             Ok(stored.current)
         })
@@ -196,7 +194,7 @@ impl Vault {
     /// Blocks until it is on disk and in the audit trail. Errors: no such secret,
     /// or a file can't be written.
     pub fn enable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::SecretEnabled, name, None, actor, |stored, _| {
+        self.edit(Act::SecretEnabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Enabled;
             Ok(stored.current)
         })
@@ -212,7 +210,7 @@ impl Vault {
         version: u64,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::VersionRetired, name, None, actor, |stored, _| {
+        self.edit(Act::VersionRetired, name, None, actor, |stored, _, _| {
             stored.not_in_use(version)?;
             stored.destroy(version);
             Ok(version)
@@ -231,7 +229,7 @@ impl Vault {
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
         let bounds = Bounds::new(validity, None)?;
-        self.edit(Act::ValiditySet, name, None, actor, |stored, _| {
+        self.edit(Act::ValiditySet, name, None, actor, |stored, _, _| {
             let mut versions = stored.versions.iter_mut();
             let found = versions.find(|other| other.number == version);
             let found = found.ok_or_else(|| VaultError::NoSuchVersion {
@@ -281,8 +279,9 @@ impl Vault {
     /// What is known of each secret, by name.
     pub fn list(&self) -> Vec<SecretInfo> {
         let live = self.live();
+        let now = live.parts.clock.now();
         let secrets = live.parts.secrets.values();
-        secrets.map(|secret| secret.info.clone()).collect()
+        secrets.map(|secret| secret.info_at(now)).collect()
     }
 
     /// What is known of one secret; `None` if there is none of that name.
@@ -291,7 +290,7 @@ impl Vault {
         live.parts
             .secrets
             .get(name)
-            .map(|secret| secret.info.clone())
+            .map(|secret| secret.info_at(live.parts.clock.now()))
     }
 
     pub(crate) fn kind_of(&self, name: &SecretName) -> Result<Kind, VaultError> {
@@ -302,15 +301,16 @@ impl Vault {
             .ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
     }
 
-    /// Changes a secret's item. `make` is given the item and `value`, and returns
-    /// the version that the act is about.
-    fn edit(
+    /// Changes a secret's item. `make` is given the item, `value` and the time by
+    /// the vault's clock, in seconds since 1970, and returns the version that the act
+    /// is about.
+    pub(crate) fn edit(
         &self,
         act: Act,
         name: &SecretName,
         value: Option<&[u8]>,
         actor: &Actor,
-        make: impl for<'a> FnOnce(&mut StoredSecret<'a>, &'a [u8]) -> Result<u64, VaultError>,
+        make: impl for<'a> FnOnce(&mut StoredSecret<'a>, &'a [u8], u64) -> Result<u64, VaultError>,
     ) -> Result<SecretInfo, VaultError> {
         self.change(|draft| {
             let id = draft.secret(name)?.info.id;
@@ -318,7 +318,11 @@ impl Vault {
             let Item::Secret(mut stored) = Item::decode(&plaintext)? else {
                 return Err(VaultError::Unreadable);
             };
-            let version = make(&mut stored, value.unwrap_or_default())?;
+            let version = make(
+                &mut stored,
+                value.unwrap_or_default(),
+                seconds_by(&draft.parts.clock),
+            )?;
             let info = draft.put_secret(id, stored)?;
             Ok((actor.did(act).secret(id, name, version), info))
         })
@@ -351,7 +355,7 @@ impl Bounds {
     /// `end` holds too, if there is one. An end that no timestamp reaches is
     /// none: a certificate without an end says the last second of the year 9999
     /// (RFC 5280, section 4.1.2.5).
-    fn new(validity: Validity, end: Option<u64>) -> Result<Self, VaultError> {
+    pub(crate) fn new(validity: Validity, end: Option<u64>) -> Result<Self, VaultError> {
         // 0 stands for no bound in the file; what began before 1970 began, and what
         // ended then ended.
         let not_before = validity.not_before.map(seconds_of);
@@ -389,13 +393,16 @@ impl Bounds {
 }
 
 impl<'a> StoredSecret<'a> {
-    /// Adds a version with the next number and puts it in use.
-    pub(crate) fn push(&mut self, bounds: &Bounds, value: &'a [u8]) -> u64 {
+    /// Adds a version with the next number and puts it in use. `now` is the time by
+    /// the vault's clock, from which the times of its [`Rotation`](crate::Rotation)
+    /// are counted.
+    pub(crate) fn push(&mut self, bounds: &Bounds, value: &'a [u8], now: u64) -> u64 {
         let number = self.last.saturating_add(1);
         self.last = number;
         self.versions
             .push(bounds.version(number, seconds_now(), value));
-        self.put_in_use(number);
+        self.put_in_use(number, now);
+        self.restart_schedule(now);
         // The oldest go, but not the one that is still accepted.
         while self.versions.len() > self.kind.max_old_versions() + 1 {
             let in_use = [Some(self.current), self.previous];
@@ -408,14 +415,17 @@ impl<'a> StoredSecret<'a> {
         number
     }
 
-    fn put_in_use(&mut self, number: u64) {
+    fn put_in_use(&mut self, number: u64, now: u64) {
         self.previous = self.kind.keeps_previous().then_some(self.current);
         self.current = number;
+        self.retire_previous(self.rotation.retire_after, now);
     }
 
     fn destroy(&mut self, number: u64) {
         self.versions.retain(|version| version.number != number);
         self.previous = self.previous.filter(|previous| *previous != number);
+        let until = self.rotation.previous_until;
+        self.rotation.previous_until = until.filter(|_| self.previous.is_some());
     }
 
     /// Errors: there is no such version, or it is the one in use.

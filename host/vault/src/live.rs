@@ -17,6 +17,8 @@ use crate::contents::{StoredSecret, StoredVersion};
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
 use crate::guard::MIN_SEARCHED_BYTES;
+#[cfg(any(test, feature = "bench"))]
+use crate::identity::Rotation;
 use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
 use crate::identity::{VersionInfo, VersionState};
 use crate::kind::Kind;
@@ -30,8 +32,10 @@ use crate::values::ValueInfo;
 pub(crate) struct LiveSecret {
     pub(crate) info: SecretInfo,
     pub(crate) current: Arc<Version>,
-    /// Still accepted where codes are verified.
+    /// Still accepted where codes are verified, until `previous_until`.
     pub(crate) previous: Option<Arc<Version>>,
+    /// `None`: until the next rotation.
+    pub(crate) previous_until: Option<Timestamp>,
     /// Of a value that is sent: versions that were in use within the last 24 hours
     /// before this was prepared, because a backend may still return them.
     lately: Vec<Arc<Version>>,
@@ -115,6 +119,7 @@ impl LiveSecret {
             let version = stored.version(number).ok_or(Damaged)?;
             Version::prepare(stored.kind, version).map(Arc::new)
         };
+        let previous_until = stored.rotation.previous_until.map(timestamp).transpose()?;
         let versions = stored.versions.iter().map(|version| {
             Ok(VersionInfo {
                 number: version.number,
@@ -125,6 +130,7 @@ impl LiveSecret {
                     number if Some(number) == stored.previous => VersionState::Previous,
                     _ => VersionState::Kept,
                 },
+                accepted_until: previous_until.filter(|_| stored.previous == Some(version.number)),
             })
         });
         let in_use = stored.version(stored.current).ok_or(Damaged)?;
@@ -150,9 +156,11 @@ impl LiveSecret {
                 versions: versions.collect::<Result<_, Damaged>>()?,
                 created: timestamp(stored.created)?,
                 updated: timestamp(in_use.created)?,
+                rotation: stored.rotation.info()?,
             },
             current,
             previous: stored.previous.map(prepare).transpose()?,
+            previous_until,
             lately,
         })
     }
@@ -206,9 +214,11 @@ impl LiveSecret {
                 is_short: false,
                 created: Timestamp::UNIX_EPOCH,
                 updated: Timestamp::UNIX_EPOCH,
+                rotation: Rotation::default(),
             },
             current: Arc::clone(&version),
             previous: None,
+            previous_until: None,
             lately: Vec::new(),
         };
         (Arc::new(secret), version)
@@ -359,13 +369,13 @@ impl Live {
     }
 
     /// Whether the grant under which a permit was given is still in force for that
-    /// secret: the grant as it is now, which may have been changed.
+    /// secret: both as they are now, since they may have been changed.
     pub(crate) fn still_granted(
         &self,
         grant: &Grant,
         component: &ComponentDigest,
         secret: &LiveSecret,
-    ) -> Result<&Arc<Grant>, Outcome> {
+    ) -> Result<(&Arc<Grant>, &Arc<LiveSecret>), Outcome> {
         let use_ = grant.use_();
         let bound = self
             .bounds(&grant.policy, grant.alias.as_str())
@@ -376,7 +386,7 @@ impl Live {
         if bound_now.info.id != secret.info.id {
             return Err(Outcome::Revoked);
         }
-        Ok(&bound.grant)
+        Ok((&bound.grant, bound_now))
     }
 
     /// Where the keys of clients are that this policy may identify. A grant that

@@ -3,7 +3,6 @@
 
 use aws_lc_rs::hmac;
 
-use crate::clock::Clock;
 use crate::kind::MacAlgorithm;
 use crate::live::Material;
 use crate::memory::burn_stack;
@@ -88,8 +87,9 @@ impl Permit<uses::MacSign> {
 
 impl Permit<uses::MacVerify> {
     /// Whether `code` is the whole code of a message under the secret's current
-    /// version or the one before it. The time that it takes doesn't depend on the
-    /// code's bytes, nor on which of the two versions it belongs to.
+    /// version or the one before it, where that was still accepted when the permit
+    /// was given. The time that it takes doesn't depend on the code's bytes, nor on
+    /// which of the two versions it belongs to.
     ///
     /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`].
     pub fn verify(self, message: &[u8], code: &[u8]) -> Result<bool, OperationError> {
@@ -99,11 +99,8 @@ impl Permit<uses::MacVerify> {
             return Err(OperationError::Unavailable);
         };
         let by_current = current.verify(message, code);
-        let previous = secret
-            .previous
-            .as_ref()
-            .filter(|version| version.is_valid(&Clock::system()));
-        let by_previous = match previous.map(|version| &version.material) {
+        let previous = self.previous().map(|version| &version.material);
+        let by_previous = match previous {
             Some(Material::Mac(previous)) => previous.verify(message, code),
             _ => false,
         };

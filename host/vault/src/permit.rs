@@ -15,7 +15,7 @@ use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Terms};
 use crate::identity::PolicyIdentity;
 use crate::ledger::Ledger;
-use crate::live::{Live, LiveSecret, Material, Refusal};
+use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
@@ -41,6 +41,8 @@ pub struct Permit<U: UseType> {
     secret: Arc<LiveSecret>,
     component: ComponentDigest,
     exchange: ExchangeId,
+    /// Whether the version before is accepted, too: to verify codes only.
+    previous: bool,
     /// What goes on record once it is known whether a client was found; of other
     /// uses it is on record already.
     found: Option<UseEntry>,
@@ -52,9 +54,15 @@ crate::secret::assert_not_implemented!(
 );
 
 impl<U: UseType> Permit<U> {
-    /// The secret, in the version that was current when the permit was given.
+    /// The secret, in the version that was current when the permit was given; to
+    /// sign and to attach, when the exchange first had a permit to do so.
     pub(crate) fn secret(&self) -> &LiveSecret {
         &self.secret
+    }
+
+    /// The version before it, if codes under that one are accepted.
+    pub(crate) fn previous(&self) -> Option<&Version> {
+        self.secret.previous.as_deref().filter(|_| self.previous)
     }
 
     fn into_note(self) -> Note {
@@ -134,6 +142,11 @@ impl Vault {
     /// notice a grant that is withdrawn after it, but what is attached is checked
     /// again by [`Notes::check`](crate::Notes::check).
     ///
+    /// What an exchange signs and attaches, it does with one version of each secret:
+    /// the one that was current at its first such permit, for as long as the vault
+    /// has that version and it is valid. What it verifies, it does with the versions
+    /// of the moment.
+    ///
     /// Errors: [`Denied`], for whatever reason.
     pub fn permit<U: UseType>(
         &self,
@@ -143,8 +156,13 @@ impl Vault {
     ) -> Result<Permit<U>, Denied> {
         let live = self.live();
         let decision = self.decide(&live, policy, alias, U::USE);
+        let clock = &live.parts.clock;
+        let decision = decision.map(|(grant, secret)| match U::USE.keeps_version() {
+            true => (grant, ledger.pinned(secret, clock)),
+            false => (grant, Arc::clone(secret)),
+        });
         let (outcome, grant, secret) = match &decision {
-            Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(*secret)),
+            Ok((grant, secret)) => (Outcome::Allowed, Some(*grant), Some(secret)),
             Err((outcome, bound)) => (
                 *outcome,
                 bound.map(|bound| &bound.grant),
@@ -177,7 +195,8 @@ impl Vault {
         let (grant, secret) = decision.map_err(|_| Denied)?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            secret: Arc::clone(secret),
+            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            secret,
             component: policy.component,
             exchange: ledger.exchange(),
             found,

@@ -13,17 +13,11 @@
 
 use std::io::{self, Read};
 
-use data_encoding::{BASE64, HEXLOWER};
-
-use crate::KeyEncoding;
 use crate::memory::{Scratch, Shielded};
 use crate::primitives::fill_random;
 
 /// The longest secret, in bytes: the room for it is made before it is read.
 const MAX_BYTES: usize = 1 << 20;
-
-/// The length of a generated key.
-const GENERATED_KEY_BYTES: usize = 32;
 
 /// The alphabet of [`Secret::generate`]: 64 characters, so that each carries
 /// exactly 6 bits of a random byte.
@@ -93,27 +87,6 @@ impl Secret {
             *byte = ALPHABET[usize::from(*byte & 63)];
         }
         Self::copy_of(&bytes)
-    }
-
-    /// A random key of 32 bytes, as the text from which a key of that encoding is
-    /// imported.
-    ///
-    /// # Panics
-    ///
-    /// If the operating system has no randomness to give.
-    pub fn generate_key(encoding: KeyEncoding) -> Self {
-        let mut key = Scratch::new(GENERATED_KEY_BYTES);
-        fill_random(&mut key);
-        let mut text = Scratch::new(match encoding {
-            KeyEncoding::Raw => return Self::copy_of(&key),
-            KeyEncoding::Hex => HEXLOWER.encode_len(GENERATED_KEY_BYTES),
-            KeyEncoding::Base64 => BASE64.encode_len(GENERATED_KEY_BYTES),
-        });
-        match encoding {
-            KeyEncoding::Hex => HEXLOWER.encode_mut(&key, &mut text),
-            KeyEncoding::Base64 | KeyEncoding::Raw => BASE64.encode_mut(&key, &mut text),
-        }
-        Self::copy_of(&text)
     }
 
     /// A secret of its own from bytes that the caller goes on to wipe.

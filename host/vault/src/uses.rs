@@ -54,6 +54,16 @@ impl Use {
         }
     }
 
+    /// Whether an exchange keeps to the version that it began with: where something
+    /// leaves that was made with a secret. What arrives is looked at with the versions
+    /// of the moment.
+    pub(crate) const fn keeps_version(&self) -> bool {
+        match self {
+            Self::Attach | Self::SignRequest | Self::MacSign => true,
+            Self::MacVerify | Self::Identify => false,
+        }
+    }
+
     /// Whether a secret of this kind can be used so.
     ///
     /// `sign-request` needs a SHA-256 key, because that is the one HMAC that

@@ -3,8 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 use keyward::names::SecretName;
-use keyward_gateway::control::{SecretEntry, ValidityText};
+use keyward_gateway::control::{SecretEntry, ValidityText, VersionEntry};
 
+use super::rotation;
 use crate::Common;
 use crate::access::Access;
 use crate::exit::{Exit, Outcome};
@@ -25,7 +26,8 @@ no command that shows one.
 
 Versions:
   current   in use
-  previous  still accepted where codes are verified
+  previous  still accepted where codes are verified: until the next rotation, or until
+            the time under ACCEPTED UNTIL (see `keyward secret rotation`)
   kept      sealed, so that it can be rolled back to
 
 Examples:
@@ -53,11 +55,24 @@ impl List {
             if secrets.is_empty() {
                 return "No secrets. Store one: keyward secret set NAME --kind api-key".to_owned();
             }
-            let rows: Vec<_> = secrets.iter().map(row).collect();
-            table(
-                ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"],
-                &rows,
-            )
+            let [name, kind, version, state, created, rotated] =
+                ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"];
+            let rows = secrets.iter().map(row);
+            // Few have a schedule.
+            if secrets.iter().all(|entry| entry.rotation.next.is_none()) {
+                let heading = [name, kind, version, state, created, rotated];
+                return table(heading, &rows.collect::<Vec<_>>());
+            }
+            let next = |entry: &SecretEntry| {
+                let next = entry.rotation.next.as_deref();
+                next.map(when::short).unwrap_or_default()
+            };
+            let rows = rows.zip(secrets).map(|(row, entry)| {
+                let [name, kind, version, state, created, rotated] = row;
+                [name, kind, version, state, created, rotated, next(entry)]
+            });
+            let heading = [name, kind, version, state, created, rotated, "NEXT"];
+            table(heading, &rows.collect::<Vec<_>>())
         })?;
         Ok(Exit::Success)
     }
@@ -123,23 +138,33 @@ fn words(entry: &SecretEntry) -> String {
         entry.created,
         entry.updated
     );
-    let rows: Vec<_> = entry
-        .versions
-        .iter()
-        .map(|version| {
-            let end = |end: &Option<String>| end.as_deref().map(when::short).unwrap_or_default();
-            [
-                version.version.to_string(),
-                version.state.clone(),
-                when::short(&version.created),
-                end(&version.validity.not_before),
-                end(&version.validity.not_after),
-            ]
-        })
-        .collect();
-    out.push_str(&table(
-        ["VERSION", "STATE", "ADDED", "NOT BEFORE", "NOT AFTER"],
-        &rows,
-    ));
+    if !entry.rotation.is_nothing() {
+        out.truncate(out.trim_end().len());
+        out.push_str(&format!("\nrotation {}\n\n", rotation::words(entry)));
+    }
+    let is_ended = |version: &VersionEntry| version.accepted_until.is_some();
+    let rows = entry.versions.iter().map(|version| {
+        let end = |end: &Option<String>| end.as_deref().map(when::short).unwrap_or_default();
+        [
+            version.version.to_string(),
+            version.state.clone(),
+            when::short(&version.created),
+            end(&version.validity.not_before),
+            end(&version.validity.not_after),
+            end(&version.accepted_until),
+        ]
+    });
+    let [number, state, added, from, until] =
+        ["VERSION", "STATE", "ADDED", "NOT BEFORE", "NOT AFTER"];
+    // Few have such an end.
+    out.push_str(&if entry.versions.iter().any(is_ended) {
+        let heading = [number, state, added, from, until, "ACCEPTED UNTIL"];
+        table(heading, &rows.collect::<Vec<_>>())
+    } else {
+        let rows =
+            rows.map(|[number, state, added, from, until, _]| [number, state, added, from, until]);
+        let heading = [number, state, added, from, until];
+        table(heading, &rows.collect::<Vec<_>>())
+    });
     out
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod rotation;
 mod set;
 
 use clap::Subcommand;
@@ -18,6 +19,7 @@ use crate::place;
 pub(crate) enum Secret {
     Set(set::Set),
     Rotate(set::Rotate),
+    Rotation(rotation::Rotation),
     List(list::List),
     Show(list::Show),
     RollBack(change::RollBack),
@@ -34,6 +36,7 @@ impl Secret {
         match self {
             Self::Set(command) => command.run(common),
             Self::Rotate(command) => command.run(common),
+            Self::Rotation(command) => command.run(common),
             Self::List(command) => command.run(common),
             Self::Show(command) => command.run(common),
             Self::RollBack(command) => command.run(common),

@@ -46,13 +46,15 @@ Examples:
 const ROTATE: &str = "\
 Stores a new value of the same kind. Requests under way use one value or the other,
 never a mix. A key that verifies goes on accepting the value before it, until the
-next rotation. Older values stay sealed in the vault until they are retired, so that
+next rotation or for a time: see `keyward secret rotation`. Older values stay sealed in the vault until they are retired, so that
 `keyward secret roll-back` can bring one back. Grants stay as they are: they name
 the secret, not a version.
 
 Examples:
   keyward secret rotate billing-key
   keyward secret rotate signing --generate
+  keyward secret rotate signing --generate --every 30d
+  keyward secret rotate webhook --retire-previous-after 1h < new-key.txt
   keyward secret rotate billing-key --reason \"left the company: A.\" < new-key.txt";
 
 /// Store a new secret.
@@ -90,6 +92,15 @@ pub(crate) struct Rotate {
 
     #[command(flatten)]
     source: Source,
+
+    /// How long the value before is accepted where codes are verified, this time:
+    /// `1h`, `7d`.
+    #[arg(long, value_name = "TIME", value_parser = when::length)]
+    retire_previous_after: Option<u64>,
+
+    /// From now on have a new value made that often: `30d`.
+    #[arg(long, value_name = "TIME", value_parser = when::length, requires = "generate")]
+    every: Option<u64>,
 
     #[command(flatten)]
     reason: Reason,
@@ -239,6 +250,8 @@ impl Rotate {
             name: self.name,
             validity: self.source.validity(),
             generate: self.source.generate,
+            retire_previous_after: self.retire_previous_after,
+            every: self.every,
         };
         let entry: SecretEntry = access.ask_with(request, self.reason.get(), values)?;
         super::done(common, &entry, |entry| {

@@ -1,11 +1,12 @@
 //! What comes back: data of each verb, or why there is none.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, Kind, SecretInfo, SecretState, SlotInfo, SlotKind, TrailRecord, ValueInfo,
-    VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, Kind, Rotation, Schedule, SecretInfo, SecretState, SlotInfo, SlotKind,
+    TrailRecord, ValueInfo, VaultError, VersionInfo, VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -233,6 +234,60 @@ pub struct SecretEntry {
     pub created: String,
     /// When the version in use was added (RFC 3339).
     pub updated: String,
+    /// How one version follows another.
+    #[serde(default, skip_serializing_if = "RotationEntry::is_nothing")]
+    pub rotation: RotationEntry,
+}
+
+/// How one version of a secret follows another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RotationEntry {
+    /// For how many seconds the version before stays accepted where codes are
+    /// verified; none: until the next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_previous_after: Option<u64>,
+    /// Each how many seconds a new value is made; none: when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u64>,
+    /// When the next one is made (RFC 3339); some if `every` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl RotationEntry {
+    /// Whether it says nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<&Rotation> for RotationEntry {
+    fn from(rotation: &Rotation) -> Self {
+        Self {
+            retire_previous_after: rotation.retire_previous_after.map(|time| time.as_secs()),
+            every: rotation.schedule.map(|schedule| schedule.every.as_secs()),
+            next: rotation.schedule.map(|schedule| schedule.next.to_string()),
+        }
+    }
+}
+
+impl TryFrom<&RotationEntry> for Rotation {
+    type Error = EntryError;
+
+    fn try_from(entry: &RotationEntry) -> Result<Self, EntryError> {
+        let schedule = entry.every.zip(entry.next.as_ref());
+        let schedule = schedule.map(|(every, next)| {
+            Ok(Schedule {
+                every: Duration::from_secs(every),
+                next: next.parse().map_err(|_| EntryError)?,
+            })
+        });
+        Ok(Self {
+            retire_previous_after: entry.retire_previous_after.map(Duration::from_secs),
+            schedule: schedule.transpose()?,
+        })
+    }
 }
 
 /// A version of a secret.
@@ -248,6 +303,10 @@ pub struct VersionEntry {
     /// When it may be used.
     #[serde(flatten)]
     pub validity: ValidityText,
+    /// Of a `previous` version: until when it is accepted (RFC 3339); none: until the
+    /// next rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_until: Option<String>,
 }
 
 impl From<&SecretInfo> for SecretEntry {
@@ -257,6 +316,7 @@ impl From<&SecretInfo> for SecretEntry {
             state: version.state.as_str().to_owned(),
             created: version.created.to_string(),
             validity: ValidityText::from(&version.validity),
+            accepted_until: version.accepted_until.as_ref().map(ToString::to_string),
         });
         Self {
             name: info.name.clone(),
@@ -268,6 +328,7 @@ impl From<&SecretInfo> for SecretEntry {
             short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
+            rotation: RotationEntry::from(&info.rotation),
         }
     }
 }
@@ -288,6 +349,7 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
+            rotation: Rotation::try_from(&entry.rotation)?,
         })
     }
 }
@@ -306,6 +368,11 @@ impl TryFrom<&VersionEntry> for VersionInfo {
             created: entry.created.parse().map_err(|_| EntryError)?,
             validity: entry.validity.read().map_err(|_| EntryError)?,
             state: word(states, &entry.state, |state| state.as_str())?,
+            accepted_until: {
+                let until = entry.accepted_until.as_ref();
+                let until = until.map(|until| until.parse().map_err(|_| EntryError));
+                until.transpose()?
+            },
         })
     }
 }

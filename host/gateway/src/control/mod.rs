@@ -57,7 +57,8 @@ mod verbs;
 pub use answers::{
     Checkpoint, ClientEntry, ClientList, ConfigReloaded, EntryError, Fault, FaultCode, GrantEntry,
     GrantList, GrantsReloaded, Pong, ProofEntry, PrunedEntry, RecordEntry, RecordPage, Removed,
-    SecretEntry, SecretPage, SlotEntry, Status, ValueEntry, VaultEntry, VersionEntry,
+    RotationEntry, SecretEntry, SecretPage, SlotEntry, Status, ValueEntry, VaultEntry,
+    VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
 pub use execute::{Node, Reply, check_reason, check_reason_of, execute};

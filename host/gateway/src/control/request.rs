@@ -100,6 +100,23 @@ pub enum Request {
         validity: ValidityText,
         #[serde(default, skip_serializing_if = "is_false")]
         generate: bool,
+        /// For how many seconds the version that it replaces stays accepted where
+        /// codes are verified; none: as the secret's rotation says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retire_previous_after: Option<u64>,
+        /// From now on a new value is made each so many seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<u64>,
+    },
+    /// What is not there stays as it is; 0 stands for until the next rotation, and
+    /// for never.
+    #[serde(rename = "secret.rotation")]
+    SecretRotation {
+        name: SecretName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retire_previous_after: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<u64>,
     },
     #[serde(rename = "secret.roll-back")]
     SecretRollBack {
@@ -268,6 +285,7 @@ impl Request {
             Self::SecretList { .. } => Verb::SecretList,
             Self::SecretSet { .. } => Verb::SecretSet,
             Self::SecretRotate { .. } => Verb::SecretRotate,
+            Self::SecretRotation { .. } => Verb::SecretRotation,
             Self::SecretRollBack { .. } => Verb::SecretRollBack,
             Self::SecretDisable { .. } => Verb::SecretDisable,
             Self::SecretEnable { .. } => Verb::SecretEnable,
@@ -379,6 +397,7 @@ mod tests {
         r#"{"verb":"secret.list"}"#,
         r#"{"verb":"secret.set","name":"a","kind":{"kind":"api-key"},"validity":{"not-after":"2027-01-01T00:00:00Z"}}"#,
         r#"{"verb":"secret.rotate","name":"a","generate":true}"#,
+        r#"{"verb":"secret.rotation","name":"a","every":86400}"#,
         r#"{"verb":"secret.roll-back","name":"a","to":1}"#,
         r#"{"verb":"secret.disable","name":"a"}"#,
         r#"{"verb":"secret.enable","name":"a"}"#,

@@ -165,6 +165,8 @@ async fn rotate(
         name: name(name_),
         validity: ValidityText::default(),
         generate: false,
+        retire_previous_after: None,
+        every: None,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, reason, &value)).await

@@ -74,6 +74,8 @@ verbs! {
     SecretSet = "secret.set", OPERATORS, Changes;
     /// A new version of a secret.
     SecretRotate = "secret.rotate", OPERATORS, Changes;
+    /// How one version of a secret follows another.
+    SecretRotation = "secret.rotation", OPERATORS, Changes;
     /// An older version of a secret, in use again.
     SecretRollBack = "secret.roll-back", OPERATORS, Changes;
     /// A secret that nobody may use for now.

@@ -299,6 +299,8 @@ coded! {
         /// The gateway's configuration was reloaded: other routes, policies or
         /// pipelines may be in force.
         ConfigurationReloaded = 37, "configuration-reloaded";
+        /// How one version of a secret follows another was changed.
+        RotationSet = 48, "rotation-set";
     }
 }
 

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use super::*;
-use crate::contents::{Item, StoredSecret, StoredVersion};
+use crate::contents::{Item, StoredRotation, StoredSecret, StoredVersion};
 use crate::disk::FileSystem;
 use crate::identity::SecretState;
 use crate::items::Held;
@@ -72,6 +72,7 @@ fn sample() -> Sample {
             current: 1,
             previous: None,
             last: 1,
+            rotation: StoredRotation::default(),
             versions: vec![StoredVersion {
                 number: 1,
                 created: 1_700_000_000,

@@ -15,7 +15,8 @@ use keyward_names::{GrantId, RouteName};
 
 use super::Grants;
 use super::grant::{
-    Component, Destination, Grant, Placement, RequestSignature, ResponseMode, Terms, WhenReflected,
+    Component, Destination, Grant, Placement, RequestSignature, ResponseMode, RetryOn401, Terms,
+    WhenReflected,
 };
 use super::path::PathTemplate;
 
@@ -264,6 +265,18 @@ fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
             WhenReflected::Revoke => "it is revoked when its value comes back three times",
         };
         parts.push((of(new.reflected == WhenReflected::Block), text.to_owned()));
+    }
+    if old.retry != new.retry {
+        let text = match new.retry {
+            RetryOn401::Never => "no request is sent once more after a 401",
+            RetryOn401::Idempotent => {
+                "a request with an idempotent method, and no other, is sent once more after a 401, if there is another version"
+            }
+            RetryOn401::AnyMethod => {
+                "a request with any method is sent once more after a 401, if there is another version"
+            }
+        };
+        parts.push((of(new.retry > old.retry), text.to_owned()));
     }
 }
 

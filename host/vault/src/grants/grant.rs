@@ -92,6 +92,21 @@ pub enum Terms {
     Identify(KeyPlace),
 }
 
+impl Grant {
+    /// Whether a request of that method may be sent once more with another version
+    /// of the secret.
+    pub(crate) fn retries(&self, method: &Method) -> bool {
+        match &self.terms {
+            Terms::Attach(placement) => match placement.retry {
+                RetryOn401::Never => false,
+                RetryOn401::Idempotent => method.is_idempotent(),
+                RetryOn401::AnyMethod => true,
+            },
+            _ => false,
+        }
+    }
+}
+
 impl Terms {
     /// The use that they are about.
     pub const fn use_(&self) -> Use {
@@ -122,6 +137,23 @@ pub struct Placement {
     pub decode: bool,
     /// What happens when the value is found in answers again and again.
     pub reflected: WhenReflected,
+    /// Whether a request to which the backend answers 401 is sent once more, if
+    /// there is another version of the secret by then.
+    pub retry: RetryOn401,
+}
+
+/// Which requests are sent once more, with another version of the secret, when the
+/// backend answers 401 (RFC 9110, 15.5.2). A request is never sent a third time, nor
+/// again with the same version, nor where its body is not at hand any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RetryOn401 {
+    /// None.
+    #[default]
+    Never,
+    /// Those with a method that means the same done twice (RFC 9110, 9.2.2).
+    Idempotent,
+    /// All: for backends that look at the credential before they do anything.
+    AnyMethod,
 }
 
 /// What of an answer is passed on to a request that carried a value.

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 19] = [
+const KEYS: [(&str, &[Use]); 21] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -27,6 +27,8 @@ const KEYS: [(&str, &[Use]); 19] = [
     ("response", &[Use::Attach]),
     ("decode", &[Use::Attach]),
     ("reflected", &[Use::Attach]),
+    ("retry-on-401", &[Use::Attach]),
+    ("retry-any-method", &[Use::Attach]),
     ("query", &[Use::Identify]),
     ("to", &[Use::Attach, Use::SignRequest]),
     ("label", &[Use::SignRequest]),

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Grants;
-use super::grant::{Destination, Grant, KeyPlace, ResponseMode, Terms, WhenReflected};
+use super::grant::{Destination, Grant, KeyPlace, ResponseMode, RetryOn401, Terms, WhenReflected};
 
 impl Grant {
     /// The grant as TOML: what [`Grants::parse`] reads back as an equal grant.
     /// Every default is written out, except an alias that is the secret's name, and
-    /// what is usual with answers (`response`, `reflected`, `decode`).
+    /// what is usual with answers (`response`, `reflected`, `decode`, `retry-on-401`).
     pub fn to_toml(&self) -> String {
         let mut toml = String::from("[[grant]]\n");
         let mut line = |key: &str, value: &str| {
@@ -38,6 +38,12 @@ impl Grant {
                 }
                 if placement.decode {
                     toml.push_str("decode = true\n");
+                }
+                if placement.retry != RetryOn401::Never {
+                    toml.push_str("retry-on-401 = true\n");
+                }
+                if placement.retry == RetryOn401::AnyMethod {
+                    toml.push_str("retry-any-method = true\n");
                 }
             }
             Terms::SignRequest(signature) => {

@@ -6,7 +6,8 @@ use keyward_names::Alias;
 
 use super::fields::{Found, text};
 use super::grant::{
-    Component, KeyPlace, Placement, RequestSignature, ResponseMode, Terms, WhenReflected,
+    Component, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401, Terms,
+    WhenReflected,
 };
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
@@ -52,6 +53,7 @@ impl GrantReader<'_, '_, '_> {
             None => Some(false),
             Some(_) => self.fields.boolean("decode", self.problems),
         };
+        let retry = self.retry();
         let (prefix, suffix) = template?;
         Some(Placement {
             header: header?,
@@ -60,7 +62,31 @@ impl GrantReader<'_, '_, '_> {
             response: response?,
             decode: decode?,
             reflected: reflected?,
+            retry: retry?,
         })
+    }
+
+    fn retry(&mut self) -> Option<RetryOn401> {
+        let mut flag = |key| match self.fields.key(key) {
+            None => Some(false),
+            Some(_) => self.fields.boolean(key, self.problems),
+        };
+        let (retry, any) = (flag("retry-on-401"), flag("retry-any-method"));
+        match (retry?, any?) {
+            (false, false) => Some(RetryOn401::Never),
+            (true, false) => Some(RetryOn401::Idempotent),
+            (true, true) => Some(RetryOn401::AnyMethod),
+            (false, true) => {
+                let span = self.fields.key("retry-any-method")?;
+                self.problems.add(
+                    span,
+                    "\"retry-any-method\" says which requests are sent once more, and none are",
+                    "has no effect",
+                    "add retry-on-401 = true, or remove this".to_owned(),
+                );
+                None
+            }
+        }
     }
 
     /// One of a few words; the default where there is none.

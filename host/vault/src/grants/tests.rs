@@ -33,6 +33,7 @@ fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
         is_short: name == "short",
         created: Timestamp::UNIX_EPOCH,
         updated: Timestamp::UNIX_EPOCH,
+        rotation: crate::Rotation::default(),
         id,
     }
 }
@@ -300,7 +301,9 @@ fn what_happens_with_answers_is_read_written_and_compared() {
     let grants = |keys: &str| Grants::parse("grants.toml", &text(keys)).unwrap();
     let (usual, strict) = (
         grants(""),
-        grants("response = \"status-only\"\nreflected = \"revoke\"\ndecode = true\n"),
+        grants(
+            "response = \"status-only\"\nreflected = \"revoke\"\ndecode = true\nretry-on-401 = true\n",
+        ),
     );
     let Terms::Attach(placement) = &strict.iter().next().unwrap().terms else {
         panic!("an attach grant");
@@ -308,7 +311,9 @@ fn what_happens_with_answers_is_read_written_and_compared() {
     assert_eq!(placement.response, ResponseMode::StatusOnly);
     assert_eq!(placement.reflected, WhenReflected::Revoke);
     assert!(placement.decode);
-    for grants in [&usual, &strict] {
+    assert_eq!(placement.retry, RetryOn401::Idempotent);
+    let any = grants("retry-any-method = true\nretry-on-401 = true\n");
+    for grants in [&usual, &strict, &any] {
         let again = Grants::parse("grants.toml", &grants.to_toml()).unwrap();
         assert!(again.diff(grants).is_empty());
     }
@@ -317,8 +322,9 @@ fn what_happens_with_answers_is_read_written_and_compared() {
         changes[0].parts.iter().map(|(effect, _)| *effect).collect()
     };
     let (wider, narrower) = (Effect::Wider, Effect::Narrower);
-    assert_eq!(effects(&strict, &usual), [narrower, wider, narrower]);
-    assert_eq!(effects(&usual, &strict), [wider, narrower, wider]);
+    assert_eq!(effects(&strict, &usual), [narrower, wider, narrower, wider]);
+    assert_eq!(effects(&usual, &strict), [wider, narrower, wider, narrower]);
+    assert_eq!(effects(&any, &usual), [wider]);
 
     let secrets = [secret("short", Kind::ApiKey, Uuid::nil())];
     let there = Surroundings {
@@ -336,6 +342,8 @@ fn what_happens_with_answers_is_read_written_and_compared() {
         "response = \"none\"\n",
         "decode = 1\n",
         "reflected = \"Block\"\n",
+        "retry-on-401 = 1\n",
+        "retry-any-method = true\n",
     ] {
         let error = Grants::parse("grants.toml", &text(keys)).unwrap_err();
         assert_eq!(error.problems().count(), 1, "{keys}");
@@ -478,6 +486,7 @@ fn a_secret_that_can_not_be_used_now_is_found() {
             created: Timestamp::UNIX_EPOCH,
             validity,
             state: crate::VersionState::Current,
+            accepted_until: None,
         }];
         let secrets = [secret];
         let there = Surroundings {

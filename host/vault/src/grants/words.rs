@@ -1,6 +1,6 @@
 //! Grants in words, as a reviewer reads them.
 
-use super::grant::{Grant, KeyPlace, Placement, ResponseMode, Terms, WhenReflected};
+use super::grant::{Grant, KeyPlace, Placement, ResponseMode, RetryOn401, Terms, WhenReflected};
 
 impl Placement {
     /// The header and what is written into it: `authorization: Bearer {secret}`.
@@ -28,6 +28,15 @@ impl Placement {
         if self.reflected == WhenReflected::Revoke {
             words.push_str("; it is revoked when the value comes back three times");
         }
+        words.push_str(match self.retry {
+            RetryOn401::Never => "",
+            RetryOn401::Idempotent => {
+                "; after a 401 a request with an idempotent method is sent once more, if there is another version"
+            }
+            RetryOn401::AnyMethod => {
+                "; after a 401 a request with any method is sent once more, if there is another version"
+            }
+        });
         words
     }
 }

@@ -105,6 +105,7 @@ pub fn execute(
         Request::SecretList { .. }
         | Request::SecretSet { .. }
         | Request::SecretRotate { .. }
+        | Request::SecretRotation { .. }
         | Request::SecretRollBack { .. }
         | Request::SecretDisable { .. }
         | Request::SecretEnable { .. }

@@ -1,7 +1,9 @@
 //! `secret.*`
 
+use std::time::Duration;
+
 use keyward::names::SecretName;
-use keyward::vault::{Actor, Kind, Secret, SecretInfo, Vault};
+use keyward::vault::{Actor, Kind, Replacement, RotationChange, Secret, SecretInfo, Vault};
 
 use super::super::answers::{Fault, Removed, SecretEntry, SecretPage};
 use super::super::request::Request;
@@ -35,12 +37,32 @@ pub(super) fn execute(
             name,
             validity,
             generate,
+            retire_previous_after,
+            every,
         } => {
             let value = match generate {
                 true => generated(info(vault, &name)?.kind)?,
                 false => values.next()?,
             };
-            vault.rotate_valid(&name, value, validity.read()?, actor)?
+            let replacement = Replacement {
+                value,
+                validity: validity.read()?,
+                retire_previous_after: retire_previous_after.map(Duration::from_secs),
+                every: every.map(Duration::from_secs),
+            };
+            vault.rotate_with(&name, replacement, actor)?
+        }
+        Request::SecretRotation {
+            name,
+            retire_previous_after,
+            every,
+        } => {
+            let time = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+            let change = RotationChange {
+                retire_previous_after: retire_previous_after.map(time),
+                every: every.map(time),
+            };
+            vault.set_rotation(&name, change, actor)?
         }
         Request::SecretRollBack { name, to } => vault.roll_back(&name, to, actor)?,
         Request::SecretDisable { name } => vault.disable(&name, actor)?,
@@ -105,12 +127,9 @@ fn info(vault: &Vault, name: &SecretName) -> Result<SecretInfo, Fault> {
 
 /// A random key, as the text that its kind is imported from.
 fn generated(kind: Kind) -> Result<Secret, Fault> {
-    match kind {
-        Kind::HmacKey { encoding, .. } | Kind::DataKey { encoding } => {
-            Ok(Secret::generate_key(encoding))
-        }
-        other => Err(Fault::refused(format!(
-            "a secret of kind {other} comes from elsewhere; only hmac-key and data-key can be generated"
-        ))),
-    }
+    kind.generate().ok_or_else(|| {
+        Fault::refused(format!(
+            "a secret of kind {kind} comes from elsewhere; only hmac-key and data-key can be generated"
+        ))
+    })
 }
