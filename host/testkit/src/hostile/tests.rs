@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use http::HeaderMap;
-use keyward::engine::{GuestCall, GuestValue, Phase, Verdict};
+use keyward::engine::{Phase, Verdict};
 use keyward::names::{PolicyName, RouteName, SecretName};
 
 use super::*;
@@ -86,25 +86,19 @@ fn parts_make_the_whole() {
     assert_eq!(whole.body.len(), 1);
 }
 
-/// A case whose policy called these functions, and attached something.
-fn attaching(functions: &[&'static str]) -> Observed {
-    let calls = functions.iter().map(|function| GuestCall {
-        function,
-        arguments: Vec::new(),
-        answer: GuestValue::Nothing,
-        refusal: None,
-    });
-    let policy = ObservedPolicy {
+/// A case whose policy ran in these phases, and attached something.
+fn attaching(phases: &[Phase]) -> Observed {
+    let policies = phases.iter().map(|phase| ObservedPolicy {
         policy: PolicyName::parse("p").expect("a name"),
-        phase: Phase::Inbound,
+        phase: *phase,
         verdict: Ok(Verdict::Proceed),
         used: Default::default(),
-        calls: calls.collect(),
+        calls: Vec::new(),
         times: Vec::new(),
         memories: Vec::new(),
         at: Default::default(),
         took: Default::default(),
-    };
+    });
     let call = ObservedCall {
         route: RouteName::parse("billing").expect("a name"),
         method: http::Method::GET,
@@ -126,12 +120,13 @@ fn attaching(functions: &[&'static str]) -> Observed {
             exchange: keyward::vault::new_exchange_id(),
             response: Default::default(),
             failure: None,
-            policies: vec![policy],
+            policies: policies.collect(),
             calls: vec![call],
             logs: Vec::new(),
             stops: Vec::new(),
             variables: Vec::new(),
             audit: Vec::new(),
+            metrics: String::new(),
             took: Default::default(),
         }],
         ..Observed::default()
@@ -141,19 +136,18 @@ fn attaching(functions: &[&'static str]) -> Observed {
 #[test]
 fn a_case_is_tried_in_as_many_ways_as_it_is_new() {
     let replays = Replays::default();
-    let mut ways = |functions: &[&'static str]| replays.ways(Replay::Some, &attaching(functions));
-    assert_eq!(ways(&["a"]).len(), ECHOES.len());
-    assert_eq!(ways(&["a", "b"]).len(), 3);
+    let ways = |phases: &[Phase]| replays.ways(Replay::Some, &attaching(phases));
+    let (one, other) = ([Phase::Inbound], [Phase::Inbound, Phase::Outbound]);
+    assert_eq!(ways(&one).len(), ECHOES.len());
+    assert_eq!(ways(&other).len(), 3);
     // The same again goes round, until each way was tried.
-    let round: HashSet<_> = (0..ECHOES.len()).flat_map(|_| ways(&["a"])).collect();
+    let round: HashSet<_> = (0..ECHOES.len()).flat_map(|_| ways(&one)).collect();
     assert_eq!(round.len(), ECHOES.len());
-    assert_eq!(ways(&["a"]).len(), 1);
-    assert_eq!(
-        replays.ways(Replay::All, &attaching(&["a"])).len(),
-        ECHOES.len()
-    );
-    assert!(replays.ways(Replay::Off, &attaching(&["c"])).is_empty());
-    let mut nothing = attaching(&["a"]);
+    assert_eq!(ways(&one).len(), 1);
+    let all = replays.ways(Replay::All, &attaching(&one));
+    assert_eq!(all.len(), ECHOES.len());
+    assert!(replays.ways(Replay::Off, &attaching(&other)).is_empty());
+    let mut nothing = attaching(&one);
     nothing.steps[0].calls[0].attached.clear();
     assert!(replays.ways(Replay::All, &nothing).is_empty());
 }
