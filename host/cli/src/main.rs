@@ -26,6 +26,7 @@ mod policy;
 mod reason;
 mod secret;
 mod serve;
+#[cfg(feature = "testkit")]
 mod test;
 mod value;
 mod vault;
@@ -155,6 +156,7 @@ enum Command {
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[cfg(feature = "testkit")]
     Test(test::Test),
     #[command(subcommand)]
     Config(config::Config),
@@ -202,6 +204,7 @@ fn main() -> ExitCode {
         Command::Value(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        #[cfg(feature = "testkit")]
         Command::Test(command) => command.run(&common),
         Command::Config(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),
