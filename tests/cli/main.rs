@@ -60,7 +60,9 @@ transcripts! {
     grants_pin_and_what_drifts;
     grants_revoke_and_reinstate;
     help_teaches;
+    import_apim_makes_a_gateway_of_a_template;
     init_makes_a_gateway_and_overwrites_nothing;
+    key_vault_references_are_requests_for_secrets;
     man_pages_for_each_command;
     named_values_stand_for_texts_secrets_and_references;
     named_values_stand_in_the_configuration;
@@ -68,7 +70,9 @@ transcripts! {
     policy_inspect_shows_what_a_policy_wants;
     policy_run_shows_what_a_policy_does;
     secrets_are_disabled_rolled_back_and_removed;
+    secrets_come_from_sources;
     secrets_are_stored_listed_and_rotated_but_never_shown;
+    secrets_say_how_versions_follow_each_other;
     test_keeps_snapshots_that_are_accepted;
     test_measures_decisions;
     test_records_calls_and_replays_them;

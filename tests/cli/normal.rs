@@ -40,11 +40,13 @@ pub(crate) fn text(output: Vec<u8>, root: &Path) -> String {
 
 /// `0` is a digit, `x` a hexadecimal digit, `*` any number of base64 characters
 /// and dots, the rest is itself.
-const PATTERNS: [(&str, &str); 9] = [
+const PATTERNS: [(&str, &str); 11] = [
     ("(0* µs)", "(<took>)"),
     ("(0* ms)", "(<took>)"),
     ("(0* s)", "(<took>)"),
+    ("0000-00-00T00:00:00*#*", "<file version>"),
     ("0000-00-00T00:00:00*", "<time>"),
+    ("0000-00-00 00:00:00Z", "<time>"),
     ("0000-00-00 00:00Z", "<time>"),
     (
         "keyward/xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx+xxxxxxxx+*",

@@ -74,6 +74,22 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
         r#","name":"a""#,
         [false, true, false, false],
     ),
+    (
+        "secret.refresh",
+        r#","names":["a"]"#,
+        [false, true, false, false],
+    ),
+    (
+        "secret.origin",
+        r#","name":"a""#,
+        [false, true, false, false],
+    ),
+    ("source.list", "", [true, true, true, true]),
+    (
+        "source.check",
+        r#","source":"azure""#,
+        [false, true, false, false],
+    ),
     ("client.list", r#","keys":"c""#, [true, true, true, true]),
     (
         "client.add",

@@ -393,10 +393,19 @@ pub(crate) fn assemble(text: &str) -> Vec<u8> {
 
 /// A component with the manifest that policies must have.
 pub(crate) fn with_manifest(component: &[u8]) -> Vec<u8> {
+    with_section(component, MANIFEST)
+}
+
+/// An attacker that says something else about itself.
+pub(crate) fn build_with(attacker: &Attacker, manifest: &str) -> Vec<u8> {
+    with_section(&assemble(&attacker.text()), manifest.as_bytes())
+}
+
+fn with_section(component: &[u8], manifest: &[u8]) -> Vec<u8> {
     let mut bytes = component.to_vec();
     CustomSection {
         name: "keyward:manifest".into(),
-        data: MANIFEST.into(),
+        data: manifest.into(),
     }
     .append_to_component(&mut bytes);
     bytes

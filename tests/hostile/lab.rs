@@ -239,6 +239,12 @@ impl Lab {
         }
     }
 
+    /// Puts other grants in force.
+    pub(crate) fn set_grants(&self, grants: &str) {
+        let grants = Grants::parse("grants.toml", grants).unwrap();
+        self.vault.set_grants(grants, &actor()).unwrap();
+    }
+
     /// Loads a component under the name `guest`.
     pub(crate) fn load(&self, component: &[u8]) -> Result<Policy, LoadError> {
         self.load_with(component, None)

@@ -34,6 +34,7 @@
 //! | A21 changes after the check | handles::an_argument_that_changes_after_it_was_taken_changes_nothing, handles::a_message_that_changes_after_it_was_taken_is_signed_as_it_was | in it |
 //! | A21 calls within calls | handles::a_guest_that_calls_the_host_while_the_host_calls_it_ends, handles::a_place_for_an_answer_that_is_no_place_ends_the_guest | in it |
 //! | A22 names that look like others | names::no_other_text_is_the_name, names::a_text_is_a_name_as_it_stands_or_none | in it |
+//! | D27 manifests that grant themselves something, or name a secret elsewhere | manifests::a_manifest_gives_no_authority, manifests::a_reference_in_place_of_an_alias_is_no_name | in it |
 //! | a fair share | fairness::a_hundred_that_compute_leave_every_hundred_and_first_turn_to_another, fairness::on_a_runtime_with_one_thread_a_victim_is_served_while_a_hundred_compute | fairness::control_without_turns_the_victim_comes_last |
 //! | memory returns to its level | level::memory_returns_to_its_level, level::components_that_are_loaded_and_dropped_leave_nothing | level::control_what_is_kept_is_seen |
 //! | code by chance | chance::code_by_chance_runs_or_is_stopped, chance::damaged_components_are_refused_or_run | in it |
@@ -57,6 +58,7 @@ mod imports;
 mod lab;
 mod level;
 mod loading;
+mod manifests;
 mod memory;
 mod names;
 mod nesting;
@@ -65,7 +67,7 @@ mod time;
 mod waiting;
 
 /// The text of each module that the table names.
-const MODULES: [(&str, &str); 13] = [
+const MODULES: [(&str, &str); 14] = [
     ("bombs", include_str!("bombs.rs")),
     ("calls", include_str!("calls.rs")),
     ("chance", include_str!("chance.rs")),
@@ -73,6 +75,7 @@ const MODULES: [(&str, &str); 13] = [
     ("handles", include_str!("handles.rs")),
     ("imports", include_str!("imports.rs")),
     ("level", include_str!("level.rs")),
+    ("manifests", include_str!("manifests.rs")),
     ("memory", include_str!("memory.rs")),
     ("names", include_str!("names.rs")),
     ("nesting", include_str!("nesting.rs")),
@@ -124,7 +127,7 @@ fn each_attack_has_a_test_and_each_test_a_control() {
         attacks.extend(attack.split(' ').next());
     }
     let numbered = (1..=11).map(|n| format!("E{n}"));
-    let numbered = numbered.chain(["A3", "A4", "A5", "A21", "A22"].map(str::to_owned));
+    let numbered = numbered.chain(["A3", "A4", "A5", "A21", "A22", "D27"].map(str::to_owned));
     for attack in numbered {
         assert!(
             attacks.contains(attack.as_str()),

@@ -9,7 +9,9 @@ static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(st
 mod backend;
 mod canary;
 mod gateway;
+pub mod key_vault;
 mod log;
+mod openbao;
 pub mod sinks;
 mod storage;
 
@@ -17,4 +19,5 @@ pub use backend::{Backend, Received};
 pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
 pub use log::Log;
+pub use openbao::OpenBaoServer;
 pub use storage::DiskControl;

@@ -2,9 +2,13 @@
 //! none is, are carried out here on the vault that this opens.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use keyward::egress::Dialer;
+use keyward::names::SourceName;
+use keyward::sources::{Source, SourceError};
 use keyward::vault::{Actor, KeySource, Opening, Secret, SecretInfo, Vault, VaultError};
-use keyward_gateway::config::{Config, Known, Values, VaultKey};
+use keyward_gateway::config::{Config, Known, SourceSection, Values, VaultKey};
 use keyward_gateway::control::{
     Checkpoint, Client, ClientError, Fault, FaultCode, GrantsReloaded, Node, Peer, Reply, Request,
     SecretEntry, SecretPage, Status, ValueEntry, check_reason, execute,
@@ -28,6 +32,7 @@ pub(crate) struct Here {
     vault: Vault,
     trail: PathBuf,
     require_reason: bool,
+    sources: Vec<SourceSection>,
 }
 
 impl Here {
@@ -50,6 +55,18 @@ impl Node for Here {
         Err("no gateway is running here; it reads the grants when it starts".to_owned())
     }
 
+    fn source(&self, name: &SourceName) -> Result<Arc<dyn Source>, SourceError> {
+        let section = self.sources.iter().find(|section| section.name == *name);
+        let section = section.ok_or(SourceError::NotConfigured)?;
+        // What can't be made is a finding when the configuration is read.
+        let built = section.build(&Dialer::default());
+        built.map_err(|_| SourceError::NotConfigured)
+    }
+
+    fn source_sections(&self) -> Vec<SourceSection> {
+        self.sources.clone()
+    }
+
     fn status(&self) -> Option<Status> {
         None
     }
@@ -66,6 +83,7 @@ impl Access {
             vault,
             trail: config.audit.directory.clone(),
             require_reason: config.control.rules.require_reason,
+            sources: config.sources.clone(),
         })))
     }
 
@@ -137,7 +155,8 @@ impl Access {
             let known = Known::try_from(&entry.value);
             known.map(|known| (entry.name, known)).map_err(Failure::new)
         });
-        known.collect()
+        let values: Values = known.collect::<Result<_, Failure>>()?;
+        Ok(values.with_secrets(&self.list()?))
     }
 
     /// All secrets, by name.

@@ -21,17 +21,20 @@ impl Confirm {
     ///
     /// Errors: the answer is not yes, or there is nobody to ask.
     pub(crate) fn ask(&self, common: &Common, what: &str) -> Result<(), Failure> {
+        self.go_on(common, &format!("{what} That can't be undone."))
+    }
+
+    /// Asks as [`ask`](Self::ask) does, about something that can be undone.
+    pub(crate) fn go_on(&self, common: &Common, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage(format!(
-                "nobody is here to ask. {what} That can't be undone."
-            ))
-            .help("add --yes if you mean it"));
+            return Err(Failure::usage(format!("nobody is here to ask. {what}"))
+                .help("add --yes if you mean it"));
         }
         let output = common.output();
-        output.say(format!("{what} That can't be undone."));
+        output.say(what);
         output.ask("Go on? Type yes: ");
         let mut answer = String::new();
         std::io::stdin()

@@ -2,6 +2,7 @@
 
 mod keeping;
 mod pipelines;
+mod sources;
 mod values;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -274,6 +275,7 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
     let config = resolved.as_ref().unwrap_or(config);
     grants_in_order(checks, config, secrets.as_deref());
     keeping::check(checks, config, &access, secrets.as_deref());
+    sources::check(checks, config, &access);
     if let Access::Here(here) = access
         && !config.policies.is_empty()
     {

@@ -17,6 +17,7 @@ mod confirm;
 mod doctor;
 mod exit;
 mod grants;
+mod import;
 mod init;
 mod input;
 mod man;
@@ -24,8 +25,10 @@ mod output;
 mod place;
 mod policy;
 mod reason;
+mod reference;
 mod secret;
 mod serve;
+mod source;
 #[cfg(feature = "testkit")]
 mod test;
 mod value;
@@ -53,6 +56,7 @@ Examples:
   keyward init                                make a gateway in this folder
   keyward secret set billing-key --kind api-key
                                               store a secret; asks for its value
+  keyward source check azure billing-key      can a secret be fetched, and if not, why?
   keyward policy inspect attach-api-key       what a policy wants, and the grant for it
   keyward test                                does each policy do what its suite says?
   keyward grants check                        what is granted to whom, in words
@@ -149,9 +153,13 @@ enum Command {
     #[command(subcommand)]
     Secret(secret::Secret),
     #[command(subcommand)]
+    Source(source::Source),
+    #[command(subcommand)]
     Client(client::Client),
     #[command(subcommand)]
     Value(value::Value),
+    #[command(subcommand)]
+    Import(import::Import),
     #[command(subcommand)]
     Grants(grants::Grants),
     #[command(subcommand)]
@@ -200,8 +208,10 @@ fn main() -> ExitCode {
         Command::Init(command) => command.run(&common),
         Command::Serve(command) => command.run(&common),
         Command::Secret(command) => command.run(&common),
+        Command::Source(command) => command.run(&common),
         Command::Client(command) => command.run(&common),
         Command::Value(command) => command.run(&common),
+        Command::Import(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
         #[cfg(feature = "testkit")]

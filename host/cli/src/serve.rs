@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use keyward::ChildCompiler;
+use keyward::sources::refresh::Selection;
 use keyward::vault::KeySource;
 use keyward_gateway::Gateway;
 use keyward_gateway::assemble::OpenError;
@@ -30,7 +31,7 @@ Nothing of it is ever dumped to disk: core dumps are turned off first.
 
 On SIGHUP, or with `watch = true` in [gateway] when one of its files changes, it reads
 its configuration again and takes all of it or nothing; running requests end as they
-began.
+began. On SIGHUP it also fetches all secrets that come from sources.
 
 Where [vault] has `passphrase = true`, the passphrase is asked for, or read from the
 file that --passphrase-file names. `retention` in [audit] removes old records once a
@@ -108,12 +109,16 @@ async fn reload_on(mut hangup: Signal, gateway: Arc<Gateway>) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             tell(&[NotifyState::Reloading, now]);
         }
+        let secrets = Arc::clone(&gateway);
         let (gateway, actor) = (Arc::clone(&gateway), actor(Some("SIGHUP")));
         let reload = tokio::task::spawn_blocking(move || gateway.reload(&actor).is_ok());
         if reload.await.is_err() {
             tracing::error!("a mistake in Keyward kept the configuration from being reloaded");
         }
         tell(&[NotifyState::Ready]);
+        // Whatever came of it, secrets are fetched as their sources have them now.
+        let refresher = secrets.refresher().clone();
+        tokio::spawn(async move { refresher.refresh(&Selection::All).await });
     }
 }
 

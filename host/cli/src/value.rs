@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use keyward::names::{SecretName, Tag, ValueName};
+use keyward::names::{KeyVaultReference, SecretName, Tag, ValueName};
+use keyward_gateway::config::Config;
 use keyward_gateway::control::{Removed, Request, ValueEntry, ValueText};
 
 use crate::Common;
@@ -13,6 +14,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::table;
 use crate::place;
 use crate::reason::Reason;
+use crate::reference;
 use crate::when;
 
 const SET: &str = "\
@@ -20,7 +22,8 @@ A name, written {{name}}, stands for one of these:
   --plain        a text that everybody may see, at most 4096 bytes
   --secret       a secret of this vault, which stays where it is: the name is bound to
                  a handle, never to text, and grants decide who may use it
-  --reference    a secret in a source, as SOURCE:KEY
+  --reference    a secret in a source: SOURCE:KEY, or in the form of Azure,
+                 @Microsoft.KeyVault(…), of a key vault that [sources] has
 
 Setting a name again replaces what it stands for, and its tags. A gateway looks names
 up when it starts: what is set takes effect at its next start. Rotating the secret
@@ -30,7 +33,9 @@ Examples:
   keyward value set backend-url --plain https://billing.example.com
   keyward value set banner --plain-from-file banner.txt --tag web --tag 2026
   keyward value set billing-key --secret billing-key
-  keyward value set partner-key --reference vault-eu:partners/acme";
+  keyward value set partner-key --reference vault-eu:partners/acme
+  keyward value set stripe-key --reference \\
+    '@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)'";
 
 const LIST: &str = "\
 Examples:
@@ -125,27 +130,27 @@ impl Value {
 }
 
 impl Set {
-    fn value(&self) -> Result<ValueText, Failure> {
+    fn value(&self, config: &Config) -> Result<ValueText, Failure> {
         if let Some(text) = &self.plain {
-            return Ok(ValueText::Plain(text.clone()));
+            return plain(text);
         }
         if let Some(file) = &self.plain_from_file {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
             // A file ends in a line end that is not part of the text.
             let text = text.strip_suffix('\n').unwrap_or(&text);
-            return Ok(ValueText::Plain(text.to_owned()));
+            return plain(text);
         }
         match (&self.of_secret, &self.reference) {
             (Some(name), _) => Ok(ValueText::Secret(name.clone())),
-            (None, Some(reference)) => Ok(ValueText::Reference(reference.clone())),
+            (None, Some(text)) => reference::resolve(text, config).map(ValueText::Reference),
             (None, None) => Err(Failure::usage("say what the name stands for")),
         }
     }
 
     fn run(self, common: &Common) -> Outcome {
-        let value = self.value()?;
         let config = place::load(common.config())?;
+        let value = self.value(&config)?;
         let request = Request::ValueSet {
             name: self.name,
             value,
@@ -164,6 +169,17 @@ impl Set {
             }
         });
         Ok(Exit::Success)
+    }
+}
+
+/// A plain text; one that asks for a secret is none.
+fn plain(text: &str) -> Result<ValueText, Failure> {
+    match KeyVaultReference::is_meant_by(text) {
+        true => Err(Failure::usage(
+            "the text is a Key Vault reference, and would be used as it is",
+        )
+        .help("give it with --reference")),
+        false => Ok(ValueText::Plain(text.to_owned())),
     }
 }
 

@@ -26,6 +26,14 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     }
 }
 
+/// For tables of what changes often: to the second, UTC.
+pub(crate) fn second(moment: &str) -> String {
+    match moment.parse::<Timestamp>() {
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => moment.to_owned(),
+    }
+}
+
 /// A length of time in seconds: `30d`, `12h`, `30m`.
 pub(crate) fn length(text: &str) -> Result<u64, String> {
     let seconds = seconds(text).filter(|seconds| *seconds > 0);

@@ -65,6 +65,9 @@ pub enum Problem {
     /// A policy expression in which a bracket, a string or a comment stays open.
     #[error("this policy expression does not end (and expressions are not supported yet)")]
     OpenExpression,
+    /// A Key Vault reference, `@Microsoft.KeyVault(…)`: it asks for a secret.
+    #[error("a Key Vault reference is a request for a secret, and no text")]
+    Reference,
     /// A named value, `{{name}}`, that is no text.
     #[error(transparent)]
     NamedValue(#[from] ValueError),

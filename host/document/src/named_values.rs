@@ -28,8 +28,13 @@ pub enum Lookup {
     Plain(String),
     /// A secret, of this name in the vault.
     Secret(String),
-    /// Something that a source of this name has to be asked for.
-    Reference(String),
+    /// A secret in a source.
+    Reference {
+        /// `SOURCE:KEY`.
+        reference: String,
+        /// The secret of the vault that gets its values from there, if it is one.
+        secret: Option<String>,
+    },
     /// Nothing. With the name that was probably meant.
     Unknown(Option<String>),
     /// Nobody could be asked yet: the text is left as it is, and not judged.
@@ -73,13 +78,17 @@ pub enum ValueError {
         /// The secret that it stands for.
         secret: String,
     },
-    /// It has to come from elsewhere.
-    #[error("the named value {name:?} needs a source named {source_name:?}; this version has none")]
+    /// It is a secret in a source.
+    #[error(
+        "the named value {name:?} is a reference to a secret; it can stand only where a policy asks for a secret"
+    )]
     Reference {
         /// The name.
         name: String,
-        /// The source.
-        source_name: String,
+        /// `SOURCE:KEY`.
+        reference: String,
+        /// The secret of the vault that gets its values from there.
+        secret: Option<String>,
     },
 }
 
@@ -93,14 +102,23 @@ impl ValueError {
             Self::Unknown { name, .. } => {
                 format!("set it with: keyward value set {name} --plain TEXT")
             }
-            Self::Secret { secret, .. } => format!(
+            Self::Secret { secret, .. }
+            | Self::Reference {
+                secret: Some(secret),
+                ..
+            } => format!(
                 "grant the secret {secret:?} to a policy that uses it, such as attach-api-key; see `keyward policy inspect NAME`"
             ),
-            Self::Reference { name, .. } => {
-                format!("set it as a text or a secret: keyward value set {name} --help")
-            }
+            Self::Reference { reference, .. } => have_fetched(reference),
         }
     }
+}
+
+/// The command that makes a secret of what a reference names.
+pub fn have_fetched(reference: &str) -> String {
+    format!(
+        "no secret gets its values from there; add one, and grant it: keyward secret set NAME --kind KIND --from {reference}"
+    )
 }
 
 /// What became of a text.
@@ -181,9 +199,10 @@ pub fn expand<'t>(
                 name: shown(),
                 secret,
             },
-            Lookup::Reference(source_name) => ValueError::Reference {
+            Lookup::Reference { reference, secret } => ValueError::Reference {
                 name: shown(),
-                source_name,
+                reference,
+                secret,
             },
             Lookup::Unknown(meant) => ValueError::Unknown {
                 name: shown(),
@@ -221,7 +240,10 @@ mod tests {
                 "open" => Lookup::Plain("{{".to_owned()),
                 "empty" => Lookup::Plain(String::new()),
                 "key" => Lookup::Secret("billing-key".to_owned()),
-                "far" => Lookup::Reference("azure".to_owned()),
+                "far" => Lookup::Reference {
+                    reference: "azure:far".to_owned(),
+                    secret: None,
+                },
                 "later" => Lookup::Later,
                 "hots" => Lookup::Unknown(Some("host".to_owned())),
                 _ => Lookup::Unknown(None),
@@ -284,7 +306,7 @@ mod tests {
             [
                 "0..7 the named value \"key\" is secret; it can stand only where a policy asks for a secret; grant the secret \"billing-key\" to a policy that uses it, such as attach-api-key; see `keyward policy inspect NAME`",
                 "17..25 there is no named value \"hots\"; did you mean \"host\"?",
-                "26..33 the named value \"far\" needs a source named \"azure\"; this version has none; set it as a text or a secret: keyward value set far --help",
+                "26..33 the named value \"far\" is a reference to a secret; it can stand only where a policy asks for a secret; no secret gets its values from there; add one, and grant it: keyward secret set NAME --kind KIND --from azure:far",
             ]
         );
         let long = format!("{{{{{}}}}}", "x".repeat(300));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use keyward_names::PolicyName;
+use keyward_names::{KeyVaultReference, PolicyName};
 
 use crate::error::{DocumentErrors, Found, Problem};
 use crate::expression::{Blanked, blank};
@@ -230,7 +230,7 @@ impl Interpreter<'_, '_> {
     /// The text with its named values put in, unless it is an expression or a
     /// value is not a text.
     pub(crate) fn literal<'t>(&mut self, text: &'t str, at: &Range<usize>) -> Option<Cow<'t, str>> {
-        if self.is_expression(text, at) {
+        if self.is_expression(text, at) || self.is_reference(text, at) {
             return None;
         }
         match named_values::expand(text, self.values) {
@@ -244,6 +244,9 @@ impl Interpreter<'_, '_> {
                     self.report(Problem::Expression, at.clone(), NO_EXPRESSION);
                     return None;
                 }
+                if self.is_reference(&result, at) {
+                    return None;
+                }
                 Some(Cow::Owned(result))
             }
             Ok(Expanded::Later) => {
@@ -254,7 +257,12 @@ impl Interpreter<'_, '_> {
                 for (span, error) in errors {
                     let place = self.place_in_source(text, &span, at);
                     let mut help = error.help();
-                    if let ValueError::Secret { secret, .. } = &error {
+                    if let ValueError::Secret { secret, .. }
+                    | ValueError::Reference {
+                        secret: Some(secret),
+                        ..
+                    } = &error
+                    {
                         help = format!(
                             "a document can't attach a secret itself: grant {secret:?} to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here"
                         );
@@ -264,6 +272,24 @@ impl Interpreter<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Whether a text asks for a secret of a key vault, or a part of it does, which
+    /// is reported: what asks is never what is sent.
+    fn is_reference(&mut self, text: &str, at: &Range<usize>) -> bool {
+        let found = KeyVaultReference::is_meant_by(text);
+        if found {
+            let help = match KeyVaultReference::parse(text) {
+                Ok(reference) => format!(
+                    "a document can't fetch a secret itself: let the operator add it with keyward secret set NAME --kind KIND --from SOURCE:{}, where SOURCE is the vault {} in [sources], grant it to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here",
+                    reference.key(),
+                    reference.vault()
+                ),
+                Err(errors) => format!("correct it first: {errors}"),
+            };
+            self.report(Problem::Reference, at.clone(), help);
+        }
+        found
     }
 
     /// Whether a text is an expression, which is reported.
@@ -416,6 +442,10 @@ impl Interpreter<'_, '_> {
                 element.tag.clone(),
                 help,
             );
+            // Whoever takes the step out should know what it asked for.
+            for attribute in &element.attributes {
+                self.is_reference(&attribute.value, &attribute.value_at);
+            }
             return;
         }
         let mut help = did_you_mean(&element.name, valid, &format!("{parent} holds"));

@@ -32,7 +32,21 @@ fn values() -> Values {
         ("host-header", plain("Transfer-Encoding")),
         ("expression", plain("@(context.Request)")),
         ("key", Lookup::Secret("billing-key".to_owned())),
-        ("far", Lookup::Reference("azure".to_owned())),
+        (
+            "far",
+            Lookup::Reference {
+                reference: "azure:far".to_owned(),
+                secret: None,
+            },
+        ),
+        (
+            "fetched",
+            Lookup::Reference {
+                reference: "azure:fetched".to_owned(),
+                secret: Some("billing-key".to_owned()),
+            },
+        ),
+        ("half", plain("@Microsoft.Key")),
     ])
 }
 
@@ -120,9 +134,72 @@ fn what_is_no_text_is_an_error_that_names_the_value_and_the_place() {
     assert_eq!(
         errors("<set-header name=\"a\"><value>{{far}}{{nobody}}</value></set-header>"),
         [
-            "d.xml:1:48: the named value \"far\" needs a source named \"azure\"; this version has none; set it as a text or a secret: keyward value set far --help",
+            "d.xml:1:48: the named value \"far\" is a reference to a secret; it can stand only where a policy asks for a secret; no secret gets its values from there; add one, and grant it: keyward secret set NAME --kind KIND --from azure:far",
             "d.xml:1:55: there is no named value \"nobody\"; set it with: keyward value set nobody --plain TEXT",
         ]
+    );
+}
+
+#[test]
+fn a_reference_is_a_request_and_never_a_text() {
+    let reference = "@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)";
+    let help = "a document can't fetch a secret itself: let the operator add it with keyward secret set NAME --kind KIND --from SOURCE:stripe-key, where SOURCE is the vault shop in [sources], grant it to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here";
+    for (step, place) in [
+        (
+            format!("<set-header name=\"a\"><value>{reference}</value></set-header>"),
+            "1:48",
+        ),
+        (
+            format!("<set-header name=\"a\"><value>Bearer {reference}</value></set-header>"),
+            "1:48",
+        ),
+        (format!("<set-header name=\"{reference}\"/>"), "1:38"),
+        (format!("<wasm-policy name=\"{reference}\"/>"), "1:39"),
+    ] {
+        let said = errors(&step);
+        let expected = format!(
+            "d.xml:{place}: a Key Vault reference is a request for a secret, and no text; "
+        );
+        assert!(said[0].starts_with(&expected), "{said:?}");
+        // Only of a reference that is one can be said what to do.
+        if place != "1:48" || !step.contains("Bearer") {
+            assert_eq!(said[0], format!("{expected}{help}"));
+        }
+    }
+    let variable = format!("<set-variable name=\"key\" value=\"{reference}\"/>");
+    assert_eq!(
+        errors(&variable),
+        [
+            "d.xml:1:21: the policy \"set-variable\" is not supported yet; a section holds base, set-header and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
+            format!("d.xml:1:53: a Key Vault reference is a request for a secret, and no text; {help}"),
+        ]
+    );
+    // Put together out of named values.
+    let halves = "<set-header name=\"a\"><value>{{half}}Vault(VaultName=shop;SecretName=a)</value></set-header>";
+    assert!(errors(halves)[0].contains("is a request for a secret, and no text"));
+    // What is wrong with one, where.
+    let wrong = "<set-header name=\"a\"><value>@Microsoft.KeyVault(SecretUri=http://x)</value></set-header>";
+    assert_eq!(
+        errors(wrong),
+        [
+            "d.xml:1:48: a Key Vault reference is a request for a secret, and no text; correct it first: not a Key Vault reference: at byte 31: the URI has to start with https://"
+        ]
+    );
+}
+
+#[test]
+fn control_what_only_looks_like_a_reference_is_a_text() {
+    let step = "<set-header name=\"a\"><value>Microsoft.KeyVault(x)</value></set-header>";
+    assert_eq!(header(step).1, ["Microsoft.KeyVault(x)"]);
+}
+
+#[test]
+fn a_reference_that_a_secret_is_fetched_for_names_that_secret() {
+    let said = errors("<set-header name=\"a\"><value>{{fetched}}</value></set-header>");
+    assert!(said[0].contains("is a reference to a secret"), "{said:?}");
+    assert!(
+        said[0].contains("grant \"billing-key\" to a policy"),
+        "{said:?}"
     );
 }
 

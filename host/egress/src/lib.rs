@@ -33,6 +33,7 @@ mod request_body;
 mod route;
 mod search;
 mod send;
+pub mod source;
 mod timeouts;
 
 pub use address::{Network, NetworkError};

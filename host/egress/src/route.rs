@@ -83,6 +83,7 @@ pub struct Route {
     retries: u32,
     max_connections: usize,
     knows_http2: bool,
+    to_platform: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,17 @@ impl Route {
     ///
     /// The path, if there is one, goes before the path of every request.
     pub fn new(name: RouteName, url: &str) -> Result<Self, RouteError> {
+        Self::parse(name, url, false)
+    }
+
+    /// Like [`Route::new`], for a platform's own service: plaintext goes to the
+    /// address that the URL has, whichever it is. For sources only, whose profile
+    /// says which addresses those may be.
+    pub(crate) fn to_platform(name: RouteName, url: &str) -> Result<Self, RouteError> {
+        Self::parse(name, url, true)
+    }
+
+    fn parse(name: RouteName, url: &str, to_platform: bool) -> Result<Self, RouteError> {
         // http::Uri drops a fragment silently and takes a backslash in places.
         if url.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
             return Err(if url.is_ascii() {
@@ -144,7 +156,8 @@ impl Route {
             Host::Name(host) => host == "localhost",
             Host::Address(address) => address.is_loopback(),
         };
-        if scheme == Scheme::Http && !loopback {
+        let spared = to_platform && matches!(host, Host::Address(_));
+        if scheme == Scheme::Http && !loopback && !spared {
             return Err(RouteError::Plaintext);
         }
         let base_path = uri.path().trim_end_matches('/').to_owned();
@@ -158,7 +171,12 @@ impl Route {
         };
         let authority: Authority = canonical.parse().map_err(|_| RouteError::Host)?;
         let host_header = HeaderValue::from_str(&canonical).map_err(|_| RouteError::Host)?;
-        let networks = own_networks(&host);
+        let networks = match &host {
+            Host::Address(address) if to_platform => {
+                vec![Network::Range(address.to_canonical().into())]
+            }
+            _ => own_networks(&host),
+        };
         Ok(Self {
             name,
             scheme,
@@ -173,6 +191,7 @@ impl Route {
             retries: 0,
             max_connections: MAX_CONNECTIONS,
             knows_http2: false,
+            to_platform,
         })
     }
 
@@ -299,7 +318,22 @@ impl Route {
     /// The address to connect to, if the route may lead to `found`.
     pub(crate) fn vet(&self, found: IpAddr) -> Option<IpAddr> {
         let address = address::vet(found, &self.networks)?;
-        (self.scheme == Scheme::Https || address.is_loopback()).then_some(address)
+        let is_itself = matches!(self.host, Host::Address(own) if own.to_canonical() == address);
+        let may_be_plain = address.is_loopback() || (self.to_platform && is_itself);
+        (self.scheme == Scheme::Https || may_be_plain).then_some(address)
+    }
+
+    /// Whether it leads to a platform's own service.
+    pub(crate) fn is_to_platform(&self) -> bool {
+        self.to_platform
+    }
+
+    /// The same route, with no path before the path of a request.
+    pub(crate) fn without_base_path(self) -> Self {
+        Self {
+            base_path: String::new(),
+            ..self
+        }
     }
 
     pub(crate) fn host(&self) -> &Host {

@@ -128,6 +128,8 @@ impl Egress {
     /// says `retry-on-401`. Counts for those that were made from this one, too, and
     /// for good: only the first call has an effect. Without it, a request is sent
     /// again if the vault has another version by then.
+    ///
+    /// What it holds of the vault it should hold weakly, since it is held here.
     pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
         self.refresh.get_or_init(|| refresh);
     }
@@ -414,7 +416,7 @@ impl Destination {
 }
 
 /// When a request may be sent on another connection.
-struct Another {
+pub(crate) struct Another {
     /// After which the check of what was written no longer counts.
     deadline: Option<Instant>,
     /// How often, if the connection closed after a byte of the request was written.
@@ -423,9 +425,20 @@ struct Another {
     may_reconnect: bool,
 }
 
+impl Another {
+    /// Where no byte of it was written, and else never.
+    pub(crate) fn if_untouched() -> Self {
+        Self {
+            deadline: None,
+            retries: 0,
+            may_reconnect: true,
+        }
+    }
+}
+
 /// Writes the request. A connection that had been waiting may turn out to be
 /// closed before it takes a byte; then the next one is tried.
-async fn exchange(
+pub(crate) async fn exchange(
     mut connection: Connection,
     pool: &Arc<Pool>,
     mut request: Request<RequestBody>,
@@ -476,7 +489,7 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 /// Waits for the head of an answer. Time counts from the last part of the request's
 /// body: a long upload is not a slow backend.
-async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     answer: impl Future<Output = Result<T, EgressError>>,
     progress: Option<Arc<Progress>>,
     timeouts: &Timeouts,

@@ -9,6 +9,8 @@ wasmtime::component::bindgen!({
         "keyward:policy/egress.[method]response.read-body": async | trappable,
         "keyward:policy/exchange.[method]exchange.read-body": async | trappable,
         "keyward:policy/counters.increment": async | trappable,
+        "keyward:policy/secrets.[method]mac-signer.sign": async | trappable,
+        "keyward:policy/secrets.[method]mac-verifier.verify": async | trappable,
         default: trappable,
     },
     with: {

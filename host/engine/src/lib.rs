@@ -72,7 +72,9 @@ pub use limits::{BOUNDS, Bound, LimitFault, Limits};
 pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use observe::{GuestCall, GuestValue, Observer};
-pub use outside::{Outside, OutsideFuture, OutsideRequest, OutsideResponse, SendFailure};
+pub use outside::{
+    Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode, SendFailure,
+};
 pub use profile::{Profile, Sandbox, UnknownProfile};
 pub use report::{Frame, StopReport, Used};
 pub use run::{ErrorSource, Verdict};

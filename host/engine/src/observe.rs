@@ -446,17 +446,17 @@ watched!(secrets::HostSigner, "secrets.signer" {
 
 watched!(secrets::HostMacSigner, "secrets.mac-signer" {
     fn open as "open" (; alias: String) -> UsedSecret<Resource<MacSignerHandle>>;
-    fn sign as "sign" (; signer: Resource<MacSignerHandle>, message: Vec<u8>)
-        -> UsedSecret<Vec<u8>>;
     fn drop as "drop" (; signer: Resource<MacSignerHandle>) -> ();
+    async fn sign as "sign" (; signer: Resource<MacSignerHandle>, message: Vec<u8>)
+        -> UsedSecret<Vec<u8>>;
 });
 
 watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
     fn open as "open" (; alias: String) -> UsedSecret<Resource<MacVerifierHandle>>;
-    fn verify as "verify" (
+    fn drop as "drop" (; verifier: Resource<MacVerifierHandle>) -> ();
+    async fn verify as "verify" (
         ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
     ) -> UsedSecret<bool>;
-    fn drop as "drop" (; verifier: Resource<MacVerifierHandle>) -> ();
 });
 
 watched!(secrets::HostClientKeys, "secrets.client-keys" {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use http::{HeaderMap, Method, StatusCode};
 use keyward_names::{PolicyName, RouteName};
-use keyward_vault::{Ledger, Notes};
+use keyward_vault::{Ledger, Notes, RemoteCall};
 
 use crate::body::Body;
 use crate::exchange::LogLine;
@@ -61,6 +61,15 @@ pub enum SendFailure {
     Upstream,
 }
 
+/// What the source of a key did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteCode {
+    /// It made this code.
+    Made(Vec<u8>),
+    /// It said whether the code is the message's.
+    Checked(bool),
+}
+
 /// What lies outside: implemented by crate `keyward` for production, and by
 /// test harnesses.
 ///
@@ -75,6 +84,15 @@ pub trait Outside: Send + Sync + 'static {
         request: OutsideRequest,
         ledger: &'a mut Ledger,
     ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>>;
+
+    /// Has the source of a key make or check a code. That it is asked is in the audit
+    /// trail: there is no other way to a [`RemoteCall`]. `None`, whatever went wrong;
+    /// by default, since there are no sources. Cancel-safe: dropping the future gives
+    /// up the call.
+    fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
+        let _ = call;
+        Box::pin(std::future::ready(None))
+    }
 
     /// Returns after that many milliseconds.
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()>;

@@ -101,6 +101,20 @@ impl Admin {
             })
     }
 
+    /// The same, where `/ready` has one more line while the gateway is ready and there
+    /// is something that whoever looks should know. It must not block.
+    pub fn with_remark(
+        health: Arc<Health>,
+        remark: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let ready = Arc::clone(&health);
+        Self::new(health).with_page("/ready", move || match (ready.ready(), remark()) {
+            (Ok(()), None) => Page::plain(StatusCode::OK, "ready\n"),
+            (Ok(()), Some(remark)) => Page::plain(StatusCode::OK, format!("ready\n{remark}\n")),
+            (Err(why), _) => Page::plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        })
+    }
+
     /// With one more page, in the place of any at that path. `page` is asked for
     /// each request and must not block.
     #[must_use]

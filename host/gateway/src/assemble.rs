@@ -75,6 +75,9 @@ pub enum OpenError {
     /// The parts can't be put together.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A source can't be made.
+    #[error(transparent)]
+    Source(#[from] crate::sources::SourceFault),
     /// Guests can be read by a debugger.
     #[error("this engine lets a debugger read guests; it is for tests and must not serve")]
     Debuggable,

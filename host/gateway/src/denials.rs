@@ -89,6 +89,7 @@ impl Denial {
             Outcome::Disabled => "the secret is disabled",
             Outcome::NotValid => "the secret is not valid at this time",
             Outcome::TooShort => "the secret is too short to be searched for in answers",
+            Outcome::Unavailable => "the secret's source gives no value that may be used now",
             _ => "it was denied",
         }
     }
@@ -139,6 +140,9 @@ impl Denial {
             }
             (Outcome::NotValid, Some(grant)) => {
                 Remedy::Command(format!("keyward secret validity {}", grant.secret))
+            }
+            (Outcome::Unavailable, Some(grant)) => {
+                Remedy::Command(format!("keyward secret refresh {}", grant.secret))
             }
             (Outcome::TooShort, Some(grant)) => Remedy::Words(format!(
                 "give {} a value of at least 12 bytes, or the grant response = \"status-only\"",

@@ -27,8 +27,10 @@ mod reload;
 mod retention;
 pub mod rotation;
 mod serve;
+mod sources;
 pub mod suggest;
 
 pub use forward::forward;
 pub use reload::{ReloadError, Snapshot};
 pub use serve::{Bound, Gateway, ServeError};
+pub use sources::SourceFault;

@@ -45,6 +45,7 @@ const HELD: &[(&str, &str)] = &[
 /// Keys that count from the next start.
 const LATER: &[(&str, &str)] = &[
     ("[gateway]", "watch"),
+    ("[gateway]", "start-wait"),
     ("[audit]", "retention"),
     ("[engine]", "cache"),
     ("[engine]", "reports"),
@@ -213,6 +214,10 @@ impl Gateway {
             .collect();
         let assembled = Assembled::again(&before.keyward, &as_written, &before.loaded)?;
         let listening = settings(&assembled.config, &self.metrics)?;
+        let sources = self
+            .sources
+            .build(&assembled.config.sources)
+            .map_err(OpenError::from)?;
         let grants = assembled.grants.clone();
         let observer = Observer::new(
             Arc::clone(&self.metrics),
@@ -246,6 +251,7 @@ impl Gateway {
         };
         self.listening.store(Arc::new(listening));
         self.current.store(Arc::new(next));
+        self.sources.put_in_force(sources);
         Ok(reloaded)
     }
 

@@ -9,15 +9,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use keyward::CodeFolder;
-use keyward::Keyward;
 use keyward::engine::{Compiler, EngineConfig, InProcess};
-use keyward::names::ValueName;
+use keyward::names::{SourceName, ValueName};
+use keyward::sources::refresh::{Refresher, Schedule};
+use keyward::sources::{Source, SourceError};
 use keyward::vault::{Actor, Components, KeySource, Opening, Surroundings, Vault};
+use keyward::{BuildError, Keyward};
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin, Health, Page};
 use crate::assemble::{Assembled, OpenError};
-use crate::config::Config;
+use crate::config::{Config, SourceSection};
 use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, Node, Status};
 use crate::files;
 use crate::front;
@@ -28,6 +30,7 @@ use crate::pipeline::Pipeline;
 use crate::reload::Snapshot;
 use crate::retention::{DAY, retain};
 use crate::rotation;
+use crate::sources::Sources;
 
 /// A gateway: everything that its configuration names, checked and loaded.
 pub struct Gateway {
@@ -45,6 +48,8 @@ pub struct Gateway {
     /// The digest of the grants that were loaded last.
     pub(crate) grants: Mutex<[u8; 32]>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where secrets come from.
+    pub(crate) sources: Sources,
     /// The address that it is bound to, once it is.
     address: OnceLock<SocketAddr>,
 }
@@ -114,7 +119,7 @@ impl Gateway {
                 tracing::warn!(%folder, %error, "compiled policies are not kept");
             }
         }
-        let assembled = Assembled::new(&config, vault, actor, engine)?;
+        let mut assembled = Assembled::new(&config, vault, actor, engine)?;
         let metrics = Arc::new(Metrics::new());
         let listening = settings(&assembled.config, &metrics)?;
         metrics.loaded_now();
@@ -125,6 +130,9 @@ impl Gateway {
         );
         let grants = assembled.grants.digest();
         let keyward = assembled.keyward.clone();
+        let sources = Sources::new(&keyward);
+        sources.put_in_force(sources.build(&assembled.config.sources)?);
+        assembled.keyward = sources.put_into(&keyward).map_err(BuildError::from)?;
         let current = Snapshot::new(1, &config, assembled, observer);
         Ok(Gateway {
             opened: config,
@@ -134,6 +142,7 @@ impl Gateway {
             reloading: Mutex::default(),
             grants: Mutex::new(grants),
             metrics,
+            sources,
             address: OnceLock::new(),
         })
     }
@@ -150,7 +159,19 @@ impl Gateway {
 
     /// All that is counted, as OpenMetrics text: see [`Metrics::render`].
     pub fn metrics(&self) -> String {
+        self.metrics.look_at_sources(self.sources.refresher());
         self.metrics.render(self.vault())
+    }
+
+    /// Fetches secrets from their sources: keeps them as those have them, and reports.
+    pub fn refresher(&self) -> &Refresher {
+        self.sources.refresher()
+    }
+
+    /// Takes a source that the configuration doesn't have, in the place of any of its
+    /// name, to the gateway's end. For embedders with sources of their own.
+    pub fn bring_source(&self, source: Arc<dyn Source>, schedule: Schedule) {
+        self.sources.bring(source, schedule);
     }
 
     /// Where things are counted.
@@ -227,7 +248,9 @@ impl Bound {
             }
         }));
         let admin = self.admin.map(|listener| {
-            let admin = Admin::new(Arc::clone(&health)).with_page("/metrics", {
+            let sources = self.gateway.sources.clone();
+            let admin = Admin::with_remark(Arc::clone(&health), move || sources.remark());
+            let admin = admin.with_page("/metrics", {
                 let gateway = Arc::clone(&self.gateway);
                 move || Page {
                     media: CONTENT_TYPE,
@@ -263,6 +286,7 @@ impl Bound {
             stop.await;
             health.draining();
         };
+        self.gateway.first_values().await;
         health.serving();
         let listening = Arc::clone(&self.gateway.listening);
         let stopped = listen::serve(self.listener, listening, handler, stop).await;
@@ -275,6 +299,20 @@ impl Bound {
         watching.abort();
         self.gateway.snapshot().pipelines.observer().flush().await;
         stopped
+    }
+}
+
+impl Gateway {
+    /// Begins to ask sources, and waits for the first values of secrets that have
+    /// none, for a while.
+    async fn first_values(&self) {
+        let refresher = self.refresher();
+        refresher.start();
+        let wait = self.opened.gateway.start_wait;
+        let missing = refresher.first_values(wait).await;
+        for secret in missing {
+            tracing::warn!(%secret, "the secret has no value yet; uses of it are refused until its source gives one");
+        }
     }
 }
 
@@ -348,6 +386,22 @@ impl Node for Gateway {
 
     fn reload(&self, actor: &Actor) -> Result<ConfigReloaded, String> {
         Gateway::reload(self, actor).map_err(|error| error.to_string())
+    }
+
+    fn refresher(&self) -> Option<&Refresher> {
+        Some(self.sources.refresher())
+    }
+
+    fn source(&self, name: &SourceName) -> Result<Arc<dyn Source>, SourceError> {
+        self.sources.refresher().source(name)
+    }
+
+    fn source_sections(&self) -> Vec<SourceSection> {
+        self.snapshot().config.sources.clone()
+    }
+
+    fn secrets_changed(&self) {
+        self.sources.apply();
     }
 
     fn status(&self) -> Option<Status> {

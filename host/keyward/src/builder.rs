@@ -7,7 +7,7 @@ use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
 use crate::ticker;
-use crate::world::{Senses, World};
+use crate::world::{Senses, SourceDirectory, World};
 
 /// A vault, an engine and an egress that work together. Cheap to clone; an exchange
 /// keeps what it began with to its end.
@@ -25,6 +25,7 @@ pub struct Builder {
     engine: EngineConfig,
     routes: Vec<Route>,
     dialer: Dialer,
+    sources: Option<Arc<dyn SourceDirectory>>,
     senses: Option<Arc<dyn Senses>>,
     #[cfg(feature = "guest-debug")]
     observer: Option<keyward_engine::MemoryObserver>,
@@ -53,6 +54,7 @@ impl Keyward {
             engine: EngineConfig::default(),
             routes: Vec::new(),
             dialer: Dialer::default(),
+            sources: None,
             senses: None,
             #[cfg(feature = "guest-debug")]
             observer: None,
@@ -94,6 +96,25 @@ impl Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
                 egress,
+                sources: self.world.sources.clone(),
+                senses: self.world.senses.clone(),
+            }),
+            _beside: self._beside.clone(),
+        })
+    }
+
+    /// The same vault, engine, policies and routes with other sources, for keys that
+    /// never leave theirs. Exchanges that have begun go on with those of before.
+    ///
+    /// Errors: as [`Keyward::with_routes`], though every route is as it was.
+    pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Result<Keyward, SetupError> {
+        let egress = &self.world.egress;
+        let egress = egress.with_routes(egress.routes().cloned())?;
+        Ok(Keyward {
+            engine: Arc::clone(&self.engine),
+            world: Arc::new(World {
+                egress,
+                sources: Some(sources),
                 senses: self.world.senses.clone(),
             }),
             _beside: self._beside.clone(),
@@ -132,6 +153,14 @@ impl Builder {
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
         self.dialer.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Finds the sources of keys that never leave theirs. Without it, uses of such
+    /// keys are refused as unavailable.
+    #[must_use]
+    pub fn sources(mut self, sources: Arc<dyn SourceDirectory>) -> Self {
+        self.sources = Some(sources);
         self
     }
 
@@ -175,6 +204,7 @@ impl Builder {
         ticker::start(&engine).map_err(BuildError::Ticker)?;
         let world = Arc::new(World {
             egress,
+            sources: self.sources,
             senses: self.senses,
         });
         Ok(Keyward {
@@ -196,6 +226,7 @@ impl Builder {
         let engine = Arc::new(other.engine.beside(vault, self.engine.observer));
         let world = Arc::new(World {
             egress,
+            sources: self.sources,
             senses: self.senses,
         });
         Ok(Keyward {

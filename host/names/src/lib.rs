@@ -24,9 +24,13 @@
 #![forbid(unsafe_code)]
 
 mod identifier;
+mod key_vault;
 mod name;
 
 pub use identifier::{ComponentDigest, ExchangeId, IdentifierError};
+pub use key_vault::{
+    KeyVault, KeyVaultErrors, KeyVaultFault, KeyVaultMistake, KeyVaultReference, NoKeyVaultSource,
+};
 pub use name::{
     Alias, GrantId, NameError, NameFault, PolicyName, RouteName, SecretName, SourceName, Subject,
     Tag, ValueName, VariableName,

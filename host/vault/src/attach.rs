@@ -121,10 +121,12 @@ impl Notes {
                 used: note.used(target.route, outcome),
             };
             let position = ledger.record(entry.clone());
-            let grant = Arc::clone(decision.map_err(|_| Denied)?);
+            let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
-                other.grant.id == grant.id && Arc::ptr_eq(&other.secret, &note.secret)
+                let (other_secret, secret) = (&other.secret.info, &note.secret.info);
+                other.grant.id == grant.id
+                    && (other_secret.id, other_secret.version) == (secret.id, secret.version)
             };
             match checked.notes.iter_mut().find(|other| same(other)) {
                 Some(other) => other.position = position,
@@ -147,7 +149,7 @@ impl Note {
         let clock = &live.parts.clock;
         let granted = live.still_granted(&self.grant, &self.component, &self.secret);
         if let Ok((_, now)) = granted
-            && !now.allows(self.secret.current.number, clock)
+            && !now.allows(self.secret.info.version, clock)
         {
             self.secret = ledger.pinned(now, clock);
         }
@@ -180,7 +182,11 @@ impl Note {
     /// Whether the value can be searched for in the answer, or nothing of that is
     /// passed on.
     fn is_searchable(&self, grant: &Grant) -> bool {
-        match (&grant.terms, self.secret.current.sent_value()) {
+        let version = self.secret.current.as_ref();
+        match (
+            &grant.terms,
+            version.and_then(|version| version.sent_value()),
+        ) {
             (Terms::Attach(placement), Some(value)) => {
                 placement.response == ResponseMode::StatusOnly
                     || value.length() >= MIN_SEARCHED_BYTES
@@ -196,7 +202,7 @@ impl Note {
             use_: self.grant.use_(),
             alias: Some(self.grant.alias.clone()),
             grant: Some(self.grant.id.clone()),
-            secret: Some((self.secret.info.id, self.secret.current.number)),
+            secret: Some((self.secret.info.id, self.secret.info.version)),
             route: Some(route.clone()),
             outcome,
         }
@@ -246,7 +252,7 @@ impl Replay {
         for note in &mut notes {
             let granted = live.still_granted(&note.grant, &note.component, &note.secret);
             let (grant, now) = granted.ok()?;
-            if grant.retries(method) && now.current.number != note.secret.current.number {
+            if grant.retries(method) && now.info.version != note.secret.info.version {
                 is_other = true;
                 note.secret = Arc::clone(now);
                 ledger.pin(now);
@@ -382,7 +388,7 @@ impl CheckedNotes {
             }
         }
         let own = written.iter().map(|note| {
-            let key = (note.secret.info.id, note.secret.current.number);
+            let key = (note.secret.info.id, note.secret.info.version);
             (key, note.entry.clone())
         });
         let guard = Guard::of_written(
@@ -421,7 +427,9 @@ impl CheckedNotes {
             let Terms::Attach(placement) = &note.grant.terms else {
                 continue;
             };
-            let Material::ApiKey(key) = &note.secret.current.material else {
+            let version = note.secret.current.as_ref();
+            let version = version.ok_or(AttachError::Unavailable)?;
+            let Material::ApiKey(key) = &version.material else {
                 return Err(AttachError::Unavailable);
             };
             let name = &placement.header;
@@ -436,7 +444,6 @@ impl CheckedNotes {
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value);
             if note.grant.use_().class() >= Class::B {
-                let version = &note.secret.current;
                 self.watch
                     .sent(&note.secret, version, placement, &note.entry);
                 learnt.push(note);
@@ -456,7 +463,7 @@ impl CheckedNotes {
             let Terms::SignRequest(terms) = &note.grant.terms else {
                 continue;
             };
-            let Material::Mac(key) = &note.secret.current.material else {
+            let Some(Material::Mac(key)) = note.secret.material() else {
                 return Err(AttachError::Unavailable);
             };
             if signers.iter().any(|(other, _)| other.label == terms.label) {

@@ -8,13 +8,13 @@ use keyward_names::{SecretName, Subject};
 
 use crate::audit::Act;
 use crate::client_keys::{MAX_KEYS_PER_SUBJECT, StoredClient, StoredClients, StoredKey, check_key};
-use crate::contents::Item;
 use crate::error::VaultError;
 use crate::format::Damaged;
 use crate::identity::{Actor, ClientInfo};
 use crate::kind::Kind;
 use crate::lifecycle::Bounds;
 use crate::live::timestamp;
+use crate::origin::stored_in;
 use crate::rotation::seconds_by;
 use crate::secret::{ImportError, Secret};
 use crate::vault::{Vault, seconds_now};
@@ -25,7 +25,8 @@ const MAX_SET_BYTES: usize = 1 << 20;
 impl Vault {
     /// The clients of a set of client keys, by name.
     ///
-    /// Errors: no such secret, or it is of another kind.
+    /// Errors: no such secret, it is of another kind, or no version of it is sealed in
+    /// the vault file.
     pub fn clients(&self, name: &SecretName) -> Result<Vec<ClientInfo>, VaultError> {
         self.are_client_keys(name)?;
         // From the file, as no request needs them.
@@ -34,10 +35,11 @@ impl Vault {
         let secret = live.parts.secrets.get(name);
         let secret = secret.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))?;
         let plaintext = writer.open(secret.info.id)?;
-        let Item::Secret(stored) = Item::decode(&plaintext)? else {
-            return Err(VaultError::Unreadable);
+        let stored = stored_in(&plaintext)?;
+        let current = stored.current.and_then(|current| stored.version(current));
+        let Some(current) = current else {
+            return Err(VaultError::NothingSealed(name.clone()));
         };
-        let current = stored.version(stored.current).ok_or(Damaged)?;
         let set = StoredClients::decode(current.value).ok_or(Damaged)?;
         let infos = set.clients.iter().map(StoredClient::info);
         Ok(infos.collect::<Result<_, _>>()?)
@@ -201,10 +203,10 @@ impl Vault {
         self.change(|draft| {
             let id = draft.secret(name)?.info.id;
             let plaintext = draft.open(id)?;
-            let Item::Secret(mut stored) = Item::decode(&plaintext)? else {
-                return Err(VaultError::Unreadable);
-            };
-            let current = stored.version(stored.current).ok_or(Damaged)?;
+            let mut stored = stored_in(&plaintext)?;
+            stored.is_own()?;
+            let current = stored.current.and_then(|current| stored.version(current));
+            let current = current.ok_or(Damaged)?;
             let mut set = StoredClients::decode(current.value).ok_or(Damaged)?;
             make(&mut set)?;
             let at = set.position(subject).ok();

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use keyward_names::{GrantId, SecretName, SourceName, Tag, ValueName};
 use minicbor::Decoder;
 
+use crate::fingerprint::FINGERPRINT_BYTES;
 use crate::format::{Damaged, Record};
 use crate::identity::SecretState;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
 use crate::memory::Scratch;
+use crate::origin::{Cache, Origin, SourceVersion, Unavailability};
 use crate::plaintext::{Encoded, Plaintext, Writer};
 use crate::seal::{DataKey, Place, WrappingKey};
 use crate::values::{NamedValue, Reference};
@@ -35,8 +37,8 @@ pub(crate) struct StoredSecret<'a> {
     pub(crate) kind: Kind,
     pub(crate) state: SecretState,
     pub(crate) created: u64,
-    /// The version in use.
-    pub(crate) current: u64,
+    /// The version in use. `None` while a source has given none that is sealed here.
+    pub(crate) current: Option<u64>,
     /// The version that is still accepted where codes are verified.
     pub(crate) previous: Option<u64>,
     /// The highest number that a version ever had.
@@ -44,6 +46,41 @@ pub(crate) struct StoredSecret<'a> {
     pub(crate) rotation: StoredRotation,
     /// Ascending by number.
     pub(crate) versions: Vec<StoredVersion<'a>>,
+    /// Where the values come from, if they come from a source.
+    pub(crate) origin: Option<StoredOrigin<'a>>,
+}
+
+/// Where the values of a secret come from, and what is known of the last one.
+pub(crate) struct StoredOrigin<'a> {
+    pub(crate) reference: Reference,
+    pub(crate) cache: Cache,
+    /// Why the secret can't be used, if somebody has said so.
+    pub(crate) unavailable: Option<Unavailability>,
+    /// What the source calls the version in use, if that is sealed here.
+    pub(crate) source_version: Option<SourceVersion>,
+    /// The [`Fingerprint`](crate::fingerprint::Fingerprint) of the version in use as
+    /// the source gave it, if that is sealed here; else empty.
+    pub(crate) received: &'a [u8],
+}
+
+impl StoredOrigin<'_> {
+    /// One that has given nothing yet.
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self {
+            reference: origin.reference,
+            cache: origin.cache,
+            unavailable: None,
+            source_version: None,
+            received: &[],
+        }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            reference: self.reference.clone(),
+            cache: self.cache,
+        }
+    }
 }
 
 /// How one version follows another. Times are seconds since 1970.
@@ -97,24 +134,39 @@ impl<'a> StoredSecret<'a> {
 
     fn is_consistent(&self) -> bool {
         let ascending = self.versions.is_sorted_by(|a, b| a.number < b.number);
-        let last = self
-            .versions
-            .last()
-            .is_some_and(|version| version.number <= self.last);
-        let current = self.version(self.current).is_some();
-        let previous = self
-            .previous
-            .is_none_or(|previous| previous != self.current && self.version(previous).is_some());
+        let last = self.versions.last();
+        let last = last.is_none_or(|version| version.number <= self.last);
+        let versions = match self.current {
+            Some(current) => self.version(current).is_some(),
+            None => self.versions.is_empty() && self.previous.is_none(),
+        };
+        let previous = self.previous.is_none_or(|previous| {
+            self.current != Some(previous) && self.version(previous).is_some()
+        });
+        let origin = match &self.origin {
+            // What has no source has a value here.
+            None => self.current.is_some(),
+            Some(origin) => origin.is_consistent(self.current.is_some()),
+        };
         let rotation = self.rotation;
         let retirement = self.previous.is_some() || rotation.previous_until.is_none();
-        let schedule = rotation.every.is_some() == rotation.next.is_some();
-        ascending
-            && last
-            && current
-            && previous
-            && retirement
-            && schedule
-            && self.versions.iter().all(|v| v.number > 0)
+        // Who gets values from elsewhere makes none.
+        let schedule = rotation.every.is_some() == rotation.next.is_some()
+            && (self.origin.is_none() || rotation.every.is_none());
+        let numbered = self.versions.iter().all(|version| version.number > 0);
+        ascending && last && versions && previous && origin && retirement && schedule && numbered
+    }
+}
+
+impl StoredOrigin<'_> {
+    /// Nothing of a value stands here unless it is sealed here.
+    fn is_consistent(&self, has_version: bool) -> bool {
+        let received = !self.received.is_empty();
+        let whole = !received || self.received.len() == FINGERPRINT_BYTES;
+        whole
+            && received == self.source_version.is_some()
+            && (has_version || !received)
+            && (self.cache == Cache::Sealed || !has_version)
     }
 }
 
@@ -176,7 +228,15 @@ impl<'a> Item<'a> {
         match self {
             Self::Secret(secret) => {
                 let values: usize = secret.versions.iter().map(|v| v.value.len()).sum();
-                let fixed = 120 + secret.name.as_str().len();
+                let origin = secret.origin.as_ref().map_or(0, |origin| {
+                    let reference = &origin.reference;
+                    let version = origin.source_version.as_ref();
+                    64 + reference.source().as_str().len()
+                        + reference.key().len()
+                        + version.map_or(0, |version| version.as_str().len())
+                        + origin.received.len()
+                });
+                let fixed = 120 + secret.name.as_str().len() + origin;
                 fixed + values + secret.versions.len() * 50
             }
             Self::Value(value) => {
@@ -215,7 +275,7 @@ impl<'a> Item<'a> {
         let decoder = &mut decoder;
         let parts = decoder.array().map_err(|_| Damaged)?;
         let item = match (parts, decoder.u8().map_err(|_| Damaged)?) {
-            (Some(10), 1) => Self::Secret(read_secret(decoder)?),
+            (Some(11), 1) => Self::Secret(read_secret(decoder)?),
             (Some(6), 2) => Self::Value(read_value(decoder)?),
             (Some(2), 3) => Self::Revocations(read_revocations(decoder)?),
             (Some(2), 4) => {
@@ -233,7 +293,7 @@ impl<'a> Item<'a> {
 }
 
 fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded {
-    encoder.array(10)?.u8(1)?.str(secret.name.as_str())?;
+    encoder.array(11)?.u8(1)?.str(secret.name.as_str())?;
     match secret.kind {
         Kind::HmacKey {
             algorithm,
@@ -255,7 +315,7 @@ fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded 
             SecretState::Disabled => 2,
         })?
         .u64(secret.created)?
-        .u64(secret.current)?
+        .u64(secret.current.unwrap_or(0))?
         .u64(secret.previous.unwrap_or(0))?
         .u64(secret.last)?;
     let rotation = secret.rotation;
@@ -275,7 +335,23 @@ fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded 
             .u64(version.not_after.unwrap_or(0))?
             .bytes(version.value)?;
     }
-    encoder.ok()
+    match &secret.origin {
+        None => encoder.array(0)?.ok(),
+        Some(origin) => encoder
+            .array(6)?
+            .str(origin.reference.source().as_str())?
+            .str(origin.reference.key())?
+            .u8(cache_number(origin.cache))?
+            .u8(origin.unavailable.map_or(0, unavailability_number))?
+            .str(
+                origin
+                    .source_version
+                    .as_ref()
+                    .map_or("", SourceVersion::as_str),
+            )?
+            .bytes(origin.received)?
+            .ok(),
+    }
 }
 
 fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damaged> {
@@ -288,7 +364,7 @@ fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damage
             _ => return Err(Damaged),
         },
         created: number(decoder)?,
-        current: number(decoder)?,
+        current: unless_zero(number(decoder)?),
         previous: unless_zero(number(decoder)?),
         last: number(decoder)?,
         rotation: {
@@ -315,12 +391,43 @@ fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damage
             }
             versions
         },
+        origin: read_origin(decoder)?,
     };
     if secret.is_consistent() {
         Ok(secret)
     } else {
         Err(Damaged)
     }
+}
+
+fn read_origin<'a>(decoder: &mut Decoder<'a>) -> Result<Option<StoredOrigin<'a>>, Damaged> {
+    match decoder.array() {
+        Ok(Some(0)) => return Ok(None),
+        Ok(Some(6)) => {}
+        _ => return Err(Damaged),
+    }
+    let source = SourceName::parse(text(decoder)?).map_err(|_| Damaged)?;
+    Ok(Some(StoredOrigin {
+        reference: Reference::new(source, text(decoder)?).map_err(|_| Damaged)?,
+        cache: match number(decoder)? {
+            1 => Cache::Sealed,
+            2 => Cache::Memory,
+            3 => Cache::Remote,
+            _ => return Err(Damaged),
+        },
+        unavailable: match number(decoder)? {
+            0 => None,
+            1 => Some(Unavailability::NotFetched),
+            2 => Some(Unavailability::Stale),
+            3 => Some(Unavailability::Disabled),
+            _ => return Err(Damaged),
+        },
+        source_version: match text(decoder)? {
+            "" => None,
+            text => Some(SourceVersion::parse(text).map_err(|_| Damaged)?),
+        },
+        received: decoder.bytes().map_err(|_| Damaged)?,
+    }))
 }
 
 fn read_kind(decoder: &mut Decoder<'_>) -> Result<Kind, Damaged> {
@@ -436,6 +543,22 @@ const fn unless_zero(number: u64) -> Option<u64> {
     }
 }
 
+const fn cache_number(cache: Cache) -> u8 {
+    match cache {
+        Cache::Sealed => 1,
+        Cache::Memory => 2,
+        Cache::Remote => 3,
+    }
+}
+
+const fn unavailability_number(why: Unavailability) -> u8 {
+    match why {
+        Unavailability::NotFetched => 1,
+        Unavailability::Stale => 2,
+        Unavailability::Disabled => 3,
+    }
+}
+
 const fn kind_number(kind: Kind) -> u8 {
     match kind {
         Kind::ClientKeys => 1,
@@ -493,7 +616,7 @@ mod tests {
             kind,
             state: SecretState::Disabled,
             created: 1_700_000_000,
-            current: 3,
+            current: Some(3),
             previous: Some(1),
             last: 4,
             rotation: StoredRotation {
@@ -503,6 +626,7 @@ mod tests {
                 next: Some(1_800_086_400),
             },
             versions: vec![version(1), version(3)],
+            origin: None,
         }
     }
 
@@ -520,7 +644,8 @@ mod tests {
                 };
                 assert_eq!((read.kind, read.state), (kind, SecretState::Disabled));
                 assert_eq!(read.name.as_str(), "billing-key");
-                assert_eq!((read.current, read.previous, read.last), (3, Some(1), 4));
+                assert_eq!((read.current, read.previous), (Some(3), Some(1)));
+                assert_eq!((read.last, read.origin.is_none()), (4, true));
                 assert_eq!(read.rotation, secret(kind, &value).rotation);
                 assert_eq!(read.version(3).unwrap().not_after, Some(1_900_000_000));
                 assert!(read.versions.iter().all(|version| version.value == value));
@@ -530,8 +655,9 @@ mod tests {
 
     #[test]
     fn a_secret_that_contradicts_itself_is_refused() {
-        let changes: [fn(&mut StoredSecret<'_>); 8] = [
-            |secret| secret.current = 2,
+        let changes: [fn(&mut StoredSecret<'_>); 9] = [
+            |secret| secret.current = Some(2),
+            |secret| secret.current = None,
             |secret| secret.previous = Some(3),
             |secret| secret.previous = Some(2),
             |secret| secret.last = 2,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use keyward_names::{GrantId, SecretName, Subject, ValueName};
 
+use crate::values::Reference;
 use crate::{AuditUnavailable, ImportError, TrailError};
 
 /// Why the vault can't be created, opened or changed.
@@ -187,6 +188,44 @@ pub enum VaultError {
     /// There is no earlier version to roll back to.
     #[error("{0} has no version before the one in use; `keyward secret rotate {0}` adds one")]
     NothingBefore(SecretName),
+    /// The secret's values come from a source: only that gives it another.
+    #[error(
+        "{name} gets its values from {reference}; change it there and run \
+         `keyward secret refresh {name}`"
+    )]
+    HasOrigin {
+        /// The secret.
+        name: SecretName,
+        /// Where its values come from.
+        reference: Reference,
+    },
+    /// The secret's values don't come from a source.
+    #[error(
+        "{0} gets its values from no source; `keyward secret list` shows where each comes from"
+    )]
+    NoOrigin(SecretName),
+    /// A value came from another place than the secret's values do.
+    #[error("{0} gets its values from elsewhere by now; what came was not taken")]
+    OtherOrigin(SecretName),
+    /// The key of the secret never leaves its source, so that no value can be given.
+    #[error("the key {0} stays in its source; nothing is fetched for it")]
+    StaysInSource(SecretName),
+    /// The secret is available again with a value from its source only.
+    #[error(
+        "{0} can be used again once its source gives a value; `keyward secret refresh {0}` asks"
+    )]
+    NeedsValue(SecretName),
+    /// A key of that kind can't stay in its source.
+    #[error("a secret of kind {kind} can't stay in its source; only one of kind hmac-key can")]
+    NotRemote {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// No version of the secret is in the vault file.
+    #[error(
+        "no value of {0} is sealed in the vault: its source gave none yet, or it is kept in memory"
+    )]
+    NothingSealed(SecretName),
     /// A validity that begins after it ends, or ends when it begins.
     #[error("the time from which it is valid must lie before the time at which it ends")]
     EmptyValidity,
@@ -237,6 +276,11 @@ pub enum VaultError {
         /// The greatest length in bytes.
         max: usize,
     },
+    /// A text that asks for a secret of a key vault was given as it is.
+    #[error(
+        "the text is a Key Vault reference, and would be used as it is: set it as a reference, or correct it"
+    )]
+    PlainReference,
     /// More tags than a named value may have.
     #[error("a named value has at most {max} tags")]
     TooManyTags {
@@ -280,6 +324,12 @@ pub enum VaultError {
     WeakPassphrase {
         /// The least number of characters.
         min: usize,
+    },
+    /// What a source made of a slot's key can't be stored.
+    #[error("a wrapped key has 1 to {max} bytes")]
+    WrappedKey {
+        /// The greatest length in bytes.
+        max: usize,
     },
     /// The cost of a passphrase is out of bounds.
     #[error(

@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use keyward_names::SourceName;
 use minicbor::{Decoder, Encoder};
 
 use crate::error::VaultError;
 use crate::seal::{NONCE_BYTES, Place, RootKey, WrappedKey};
-use crate::slots::{MAX_PASSPHRASE_SLOTS, MAX_SLOTS, Method, Opener};
+use crate::slots::{MAX_PASSPHRASE_SLOTS, MAX_SLOTS, Method, Opener, is_wrapped_key};
 use crate::slots::{PassphraseCost, Slot, SlotHead};
+use crate::values::Reference;
 
 /// The first bytes of every vault file.
 const MAGIC: &[u8; 8] = b"KEYWARD1";
@@ -170,6 +172,12 @@ impl VaultFile {
             .binary_search_by(|record| record.place.item.cmp(item))
     }
 
+    /// The slots as a file says them: nothing of it is authenticated yet.
+    pub(crate) fn slots_of(bytes: &[u8]) -> Result<Vec<Slot>, Damaged> {
+        let (body, _) = bytes.split_last_chunk::<MAC_BYTES>().ok_or(Damaged)?;
+        Ok(Self::decode_body(body)?.slots)
+    }
+
     fn decode_body(body: &[u8]) -> Result<Self, Damaged> {
         let mut decoder = Decoder::new(body.strip_prefix(MAGIC).ok_or(Damaged)?);
         let decoder = &mut decoder;
@@ -229,14 +237,19 @@ fn encode_slot(encoder: &mut Encoder<Vec<u8>>, slot: &Slot) -> Encoded {
     let head = &slot.head;
     encoder.array(7)?.u64(head.id)?.u64(head.method.code())?;
     encoder.u64(head.created)?;
-    match head.method.parameters() {
-        None => encoder.array(0)?,
-        Some((cost, salt)) => encoder
+    match &head.method {
+        Method::KeyFile | Method::Credential => encoder.array(0)?,
+        Method::Passphrase(cost, salt) => encoder
             .array(4)?
             .u32(cost.memory_kib)?
             .u32(cost.passes)?
             .u32(cost.lanes)?
             .bytes(salt)?,
+        Method::Remote(wrapping, wrapped) => encoder
+            .array(3)?
+            .str(wrapping.source().as_str())?
+            .str(wrapping.key())?
+            .bytes(wrapped)?,
     };
     encoder
         .bytes(&slot.commitment)?
@@ -272,6 +285,15 @@ fn decode_slots(decoder: &mut Decoder<'_>) -> Result<Vec<Slot>, Damaged> {
                 Method::Passphrase(cost, bytes(decoder)?)
             }
             (3, Some(0)) => Method::Credential,
+            (4, Some(3)) => {
+                let source = SourceName::parse(text(decoder)?).map_err(|_| Damaged)?;
+                let wrapping = Reference::new(source, text(decoder)?).map_err(|_| Damaged)?;
+                let wrapped = decoder.bytes().map_err(|_| Damaged)?;
+                if !is_wrapped_key(wrapped) {
+                    return Err(Damaged);
+                }
+                Method::Remote(wrapping, wrapped.to_vec())
+            }
             _ => return Err(Damaged),
         };
         slots.push(Slot {
@@ -306,6 +328,10 @@ fn number(decoder: &mut Decoder<'_>, expected: u64) -> Result<(), Damaged> {
         Ok(found) if found == expected => Ok(()),
         _ => Err(Damaged),
     }
+}
+
+fn text<'a>(decoder: &mut Decoder<'a>) -> Result<&'a str, Damaged> {
+    decoder.str().map_err(|_| Damaged)
 }
 
 fn bytes<const N: usize>(decoder: &mut Decoder<'_>) -> Result<[u8; N], Damaged> {

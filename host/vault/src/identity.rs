@@ -7,6 +7,7 @@ use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
 
 use crate::audit::{Act, Administrative};
+use crate::origin::{Origin, SourceVersion, Unavailability};
 use crate::{Kind, Use};
 
 /// A policy as the vault knows it: its name, its code and what its manifest asks
@@ -68,17 +69,23 @@ pub struct SecretInfo {
     pub id: Uuid,
     /// Whether it may be used at all.
     pub state: SecretState,
-    /// The number of the version in use. A number is given once: the next version
-    /// has the highest that ever was, and one more.
+    /// The number of the version in use; 0 while its source has given none. A number
+    /// is given once: the next version has the highest that ever was, and one more.
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionInfo>,
+    /// Where its values come from, if they come from a source.
+    pub origin: Option<Origin>,
+    /// What the source calls the version in use.
+    pub source_version: Option<SourceVersion>,
+    /// Why it can't be used, if its source is the reason.
+    pub unavailable: Option<Unavailability>,
     /// Whether the version in use is a value for backends that is too short to be
     /// searched for in their answers: of fewer than 12 bytes.
     pub is_short: bool,
     /// When it was added.
     pub created: Timestamp,
-    /// When the version in use was added.
+    /// When the version in use was added; when the secret was, if there is none.
     pub updated: Timestamp,
     /// How one version follows another.
     pub rotation: Rotation,

@@ -9,6 +9,7 @@ mod fields;
 mod logins;
 
 use data_encoding::Encoding;
+use keyward_names::KeyVaultReference;
 
 use crate::client_keys;
 use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
@@ -42,6 +43,9 @@ pub(crate) struct Imported {
 impl Kind {
     /// Judges a value and makes what the vault keeps of it.
     pub(crate) fn import(&self, value: Secret) -> Result<Imported, ImportError> {
+        if KeyVaultReference::is_in(&value.expose()[..]) {
+            return Err(ImportError::Reference);
+        }
         let value = match self {
             Self::ApiKey => api_key(value),
             Self::HmacKey { encoding, .. } => hmac_key(value, *encoding),

@@ -173,7 +173,7 @@ impl Held {
             // No name stands twice, and there is one of each of the other two.
             let twice = match Item::decode(&plaintext)? {
                 Item::Secret(stored) => {
-                    let secret = Arc::new(LiveSecret::prepare(id, &stored)?);
+                    let secret = Arc::new(LiveSecret::prepare(id, &stored, None)?);
                     secrets.insert(stored.name, secret).is_some()
                 }
                 Item::Value(stored) => {

@@ -142,6 +142,15 @@ impl MacAlgorithm {
     /// All algorithms.
     pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
 
+    /// How many bytes its codes have.
+    pub const fn code_bytes(&self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// The algorithm as people write it: `sha256`.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -134,8 +134,8 @@ impl Ledger {
         match pins.find(|pin| pin.info.id == now.info.id) {
             None => self.pins.push(Arc::clone(now)),
             Some(pin) => {
-                let is_other = pin.current.number != now.current.number;
-                if is_other && now.allows(pin.current.number, clock) {
+                let is_other = pin.info.version != now.info.version;
+                if is_other && now.allows(pin.info.version, clock) {
                     return Arc::clone(pin);
                 }
                 *pin = Arc::clone(now);
@@ -175,6 +175,11 @@ impl Ledger {
         } else {
             Err(AuditUnavailable)
         }
+    }
+
+    /// Where its newest use is.
+    pub(crate) const fn position(&self) -> Position {
+        Position(self.recorded)
     }
 
     /// What stays able to record for this exchange when the ledger is gone.

@@ -71,6 +71,7 @@ mod compiled;
 mod contents;
 pub mod disk;
 mod error;
+mod fingerprint;
 mod format;
 mod forms;
 mod grants;
@@ -86,11 +87,13 @@ mod live;
 mod mac;
 mod master;
 mod memory;
+mod origin;
 mod permit;
 mod plaintext;
 mod presented;
 mod primitives;
 mod recovery;
+mod remote;
 mod rotation;
 mod seal;
 mod secret;
@@ -128,13 +131,20 @@ pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
 pub use master::VaultStatus;
 pub use memory::{MemoryProtection, memory_protection};
+pub use origin::{
+    Cache, NotASourceVersion, Origin, Receipt, Received, SourceVersion, Unavailability,
+};
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use recovery::{Accepted, Restored};
+pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use secret::{ClientKeyFault, ImportError, Secret};
-pub use slots::{KeySource, NewKey, PassphraseCost, SlotInfo, SlotKind};
+pub use slots::{
+    KeySource, MAX_WRAPPED_SLOT_KEY_BYTES, NewKey, PassphraseCost, SLOT_KEY_BYTES, SlotInfo,
+    SlotKind,
+};
 pub use store::VaultFiles;
 pub use uses::{Class, Use, UseType};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};

@@ -10,10 +10,12 @@ use keyward_names::SecretName;
 use crate::audit::Act;
 use crate::contents::{Item, StoredRotation, StoredSecret, StoredVersion};
 use crate::error::VaultError;
+use crate::format::Damaged;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
 use crate::items::Draft;
 use crate::kind::Kind;
 use crate::live::{LiveSecret, timestamp};
+use crate::origin::stored_in;
 use crate::rotation::{Replacement, seconds_by};
 use crate::secret::Secret;
 use crate::values::NamedValue;
@@ -62,11 +64,12 @@ impl Vault {
                 kind,
                 state: SecretState::Enabled,
                 created: now,
-                current: 1,
+                current: Some(1),
                 previous: None,
                 last: 1,
                 rotation: StoredRotation::default(),
                 versions: vec![bounds.version(1, now, &value)],
+                origin: None,
             };
             let info = draft.put_secret(id, stored)?;
             let act = actor.did(Act::SecretAdded).secret(id, name, 1);
@@ -96,11 +99,12 @@ impl Vault {
                     kind,
                     state: SecretState::Enabled,
                     created: now,
-                    current: 1,
+                    current: Some(1),
                     previous: None,
                     last: 1,
                     rotation: StoredRotation::default(),
                     versions: vec![bounds.version(1, now, &value)],
+                    origin: None,
                 };
                 draft.put_secret(id, stored)?;
             }
@@ -163,17 +167,18 @@ impl Vault {
             None,
             actor,
             |stored, _, now| {
+                stored.is_own()?;
                 let before = stored.versions.iter().map(|version| version.number);
                 let to = match to {
                     Some(to) => to,
                     None => before
-                        .filter(|number| *number < stored.current)
+                        .filter(|number| Some(*number) < stored.current)
                         .max()
                         .ok_or_else(|| VaultError::NothingBefore(name.clone()))?,
                 };
                 stored.not_in_use(to)?;
                 stored.put_in_use(to, now);
-                Ok(to)
+                Ok(Some(to))
             },
         )
     }
@@ -185,7 +190,7 @@ impl Vault {
     pub fn disable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
         self.edit(Act::SecretDisabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Disabled;
-            Ok(stored.current)
+            Ok(None)
         })
     }
 
@@ -196,7 +201,7 @@ impl Vault {
     pub fn enable(&self, name: &SecretName, actor: &Actor) -> Result<SecretInfo, VaultError> {
         self.edit(Act::SecretEnabled, name, None, actor, |stored, _, _| {
             stored.state = SecretState::Enabled;
-            Ok(stored.current)
+            Ok(None)
         })
     }
 
@@ -210,10 +215,30 @@ impl Vault {
         version: u64,
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
-        self.edit(Act::VersionRetired, name, None, actor, |stored, _, _| {
+        self.change(|draft| {
+            let before = draft.secret(name)?;
+            let id = before.info.id;
+            if before.is_held_in_memory() {
+                if version == before.info.version {
+                    let name = name.clone();
+                    return Err(VaultError::VersionInUse { name, version });
+                }
+                let mut next = before.copy();
+                if !next.drop_held(version) {
+                    let name = name.clone();
+                    return Err(VaultError::NoSuchVersion { name, version });
+                }
+                let info = draft.put_in_force(next);
+                let act = actor.did(Act::VersionRetired);
+                return Ok((act.secret(id, name, version), info));
+            }
+            let plaintext = draft.open(id)?;
+            let mut stored = stored_in(&plaintext)?;
             stored.not_in_use(version)?;
             stored.destroy(version);
-            Ok(version)
+            let info = draft.put_secret(id, stored)?;
+            let act = actor.did(Act::VersionRetired);
+            Ok((act.secret(id, name, version), info))
         })
     }
 
@@ -230,15 +255,9 @@ impl Vault {
     ) -> Result<SecretInfo, VaultError> {
         let bounds = Bounds::new(validity, None)?;
         self.edit(Act::ValiditySet, name, None, actor, |stored, _, _| {
-            let mut versions = stored.versions.iter_mut();
-            let found = versions.find(|other| other.number == version);
-            let found = found.ok_or_else(|| VaultError::NoSuchVersion {
-                name: name.clone(),
-                version,
-            })?;
-            found.not_before = bounds.not_before;
-            found.not_after = bounds.not_after;
-            Ok(version)
+            stored.is_own()?;
+            stored.set_bounds(version, &bounds)?;
+            Ok(Some(version))
         })
     }
 
@@ -303,27 +322,27 @@ impl Vault {
 
     /// Changes a secret's item. `make` is given the item, `value` and the time by
     /// the vault's clock, in seconds since 1970, and returns the version that the act
-    /// is about.
+    /// is about, if that isn't the one in use.
     pub(crate) fn edit(
         &self,
         act: Act,
         name: &SecretName,
         value: Option<&[u8]>,
         actor: &Actor,
-        make: impl for<'a> FnOnce(&mut StoredSecret<'a>, &'a [u8], u64) -> Result<u64, VaultError>,
+        make: impl for<'a> FnOnce(
+            &mut StoredSecret<'a>,
+            &'a [u8],
+            u64,
+        ) -> Result<Option<u64>, VaultError>,
     ) -> Result<SecretInfo, VaultError> {
         self.change(|draft| {
             let id = draft.secret(name)?.info.id;
             let plaintext = draft.open(id)?;
-            let Item::Secret(mut stored) = Item::decode(&plaintext)? else {
-                return Err(VaultError::Unreadable);
-            };
-            let version = make(
-                &mut stored,
-                value.unwrap_or_default(),
-                seconds_by(&draft.parts.clock),
-            )?;
+            let mut stored = stored_in(&plaintext)?;
+            let now = seconds_by(&draft.parts.clock);
+            let version = make(&mut stored, value.unwrap_or_default(), now)?;
             let info = draft.put_secret(id, stored)?;
+            let version = version.unwrap_or(info.version);
             Ok((actor.did(act).secret(id, name, version), info))
         })
     }
@@ -336,12 +355,31 @@ impl Draft<'_> {
         id: uuid::Uuid,
         stored: StoredSecret<'_>,
     ) -> Result<SecretInfo, VaultError> {
-        let secret = LiveSecret::prepare(id, &stored)?;
-        let info = secret.info.clone();
+        let before = self.parts.secrets.get(&stored.name).map(Arc::as_ref);
+        let mut secret = LiveSecret::prepare(id, &stored, before)?;
+        if before.is_some_and(|before| before.info.rotation != secret.info.rotation) {
+            secret.retire_held(self.parts.clock.now());
+        }
+        self.put_prepared(id, stored, secret)
+    }
+
+    /// The same, with what will be in force.
+    pub(crate) fn put_prepared(
+        &mut self,
+        id: uuid::Uuid,
+        stored: StoredSecret<'_>,
+        secret: LiveSecret,
+    ) -> Result<SecretInfo, VaultError> {
         self.put(id, &Item::Secret(stored))?;
+        Ok(self.put_in_force(secret))
+    }
+
+    /// Puts a secret among those that will be in force.
+    pub(crate) fn put_in_force(&mut self, secret: LiveSecret) -> SecretInfo {
+        let info = secret.info.clone();
         let secrets = Arc::make_mut(&mut self.parts.secrets);
         secrets.insert(info.name.clone(), Arc::new(secret));
-        Ok(info)
+        info
     }
 }
 
@@ -381,6 +419,14 @@ impl Bounds {
         }
     }
 
+    /// As a validity.
+    pub(crate) fn validity(&self) -> Result<Validity, Damaged> {
+        Ok(Validity {
+            not_before: self.not_before.map(timestamp).transpose()?,
+            not_after: self.not_after.map(timestamp).transpose()?,
+        })
+    }
+
     fn version<'a>(&self, number: u64, created: u64, value: &'a [u8]) -> StoredVersion<'a> {
         StoredVersion {
             number,
@@ -397,15 +443,14 @@ impl<'a> StoredSecret<'a> {
     /// the vault's clock, from which the times of its [`Rotation`](crate::Rotation)
     /// are counted.
     pub(crate) fn push(&mut self, bounds: &Bounds, value: &'a [u8], now: u64) -> u64 {
-        let number = self.last.saturating_add(1);
-        self.last = number;
+        let number = self.reserve();
         self.versions
             .push(bounds.version(number, seconds_now(), value));
         self.put_in_use(number, now);
         self.restart_schedule(now);
         // The oldest go, but not the one that is still accepted.
         while self.versions.len() > self.kind.max_old_versions() + 1 {
-            let in_use = [Some(self.current), self.previous];
+            let in_use = [self.current, self.previous];
             let mut numbers = self.versions.iter().map(|version| version.number);
             match numbers.find(|number| !in_use.contains(&Some(*number))) {
                 Some(oldest) => self.destroy(oldest),
@@ -416,9 +461,39 @@ impl<'a> StoredSecret<'a> {
     }
 
     fn put_in_use(&mut self, number: u64, now: u64) {
-        self.previous = self.kind.keeps_previous().then_some(self.current);
-        self.current = number;
+        self.previous = self.current.filter(|_| self.kind.keeps_previous());
+        self.current = Some(number);
         self.retire_previous(self.rotation.retire_after, now);
+    }
+
+    /// The number of the next version, which no other one will have.
+    pub(crate) fn reserve(&mut self) -> u64 {
+        self.last = self.last.saturating_add(1);
+        self.last
+    }
+
+    /// Says when a version may be used.
+    pub(crate) fn set_bounds(&mut self, version: u64, bounds: &Bounds) -> Result<(), VaultError> {
+        let mut versions = self.versions.iter_mut();
+        let found = versions.find(|other| other.number == version);
+        let found = found.ok_or_else(|| VaultError::NoSuchVersion {
+            name: self.name.clone(),
+            version,
+        })?;
+        found.not_before = bounds.not_before;
+        found.not_after = bounds.not_after;
+        Ok(())
+    }
+
+    /// Errors: its values come from a source.
+    pub(crate) fn is_own(&self) -> Result<(), VaultError> {
+        match &self.origin {
+            None => Ok(()),
+            Some(origin) => Err(VaultError::HasOrigin {
+                name: self.name.clone(),
+                reference: origin.reference.clone(),
+            }),
+        }
     }
 
     fn destroy(&mut self, number: u64) {
@@ -431,7 +506,7 @@ impl<'a> StoredSecret<'a> {
     /// Errors: there is no such version, or it is the one in use.
     fn not_in_use(&self, version: u64) -> Result<(), VaultError> {
         let name = self.name.clone();
-        if version == self.current {
+        if Some(version) == self.current {
             Err(VaultError::VersionInUse { name, version })
         } else if self.version(version).is_none() {
             Err(VaultError::NoSuchVersion { name, version })

@@ -3,6 +3,8 @@
 //! A [`Live`] never changes; a change makes another one and swaps it in. So a use
 //! sees one state of everything, and asking needs no lock.
 
+mod secret;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -11,219 +13,16 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, SecretName, Val
 use uuid::Uuid;
 
 use crate::audit::{Hash, Outcome};
-use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
-use crate::contents::{StoredSecret, StoredVersion};
+use crate::error::VaultError;
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
-use crate::guard::MIN_SEARCHED_BYTES;
-#[cfg(any(test, feature = "bench"))]
-use crate::identity::Rotation;
-use crate::identity::{PolicyIdentity, SecretInfo, SecretState, Validity};
-use crate::identity::{VersionInfo, VersionState};
-use crate::kind::Kind;
-use crate::mac::MacKey;
-use crate::secret::Secret;
+use crate::identity::{PolicyIdentity, SecretState};
 use crate::slots::SlotInfo;
 use crate::uses::Use;
 use crate::values::ValueInfo;
 
-/// A secret, ready to be used.
-pub(crate) struct LiveSecret {
-    pub(crate) info: SecretInfo,
-    pub(crate) current: Arc<Version>,
-    /// Still accepted where codes are verified, until `previous_until`.
-    pub(crate) previous: Option<Arc<Version>>,
-    /// `None`: until the next rotation.
-    pub(crate) previous_until: Option<Timestamp>,
-    /// Of a value that is sent: versions that were in use within the last 24 hours
-    /// before this was prepared, because a backend may still return them.
-    lately: Vec<Arc<Version>>,
-}
-
-/// One version of a secret, in the form in which it is used.
-pub(crate) struct Version {
-    pub(crate) number: u64,
-    pub(crate) validity: Validity,
-    pub(crate) material: Material,
-}
-
-/// What a version is used as.
-pub(crate) enum Material {
-    ApiKey(ApiKey),
-    Mac(MacKey),
-    ClientKeys(ClientKeys),
-    /// Of a kind that no use fits yet: its value stays sealed.
-    Sealed,
-}
-
-/// A value that is written into requests.
-pub(crate) struct ApiKey {
-    pub(crate) value: Secret,
-}
-
-crate::secret::assert_not_implemented!(Version: std::fmt::Debug, Clone, serde::Serialize);
-crate::secret::assert_not_implemented!(LiveSecret: std::fmt::Debug, Clone, serde::Serialize);
-
-impl Version {
-    fn prepare(kind: Kind, stored: &StoredVersion<'_>) -> Result<Self, Damaged> {
-        let material = match kind {
-            Kind::ApiKey => Material::ApiKey(ApiKey {
-                value: Secret::copy_of(stored.value),
-            }),
-            Kind::HmacKey { algorithm, .. } => {
-                let key = Secret::copy_of(stored.value);
-                Material::Mac(MacKey::prepare(algorithm, key))
-            }
-            Kind::ClientKeys => {
-                Material::ClientKeys(ClientKeys::prepare(stored.value).ok_or(Damaged)?)
-            }
-            _ => Material::Sealed,
-        };
-        Ok(Self {
-            number: stored.number,
-            validity: stored.validity()?,
-            material,
-        })
-    }
-
-    /// The value that backends are sent, if it is a version of such a secret.
-    pub(crate) fn sent_value(&self) -> Option<&Secret> {
-        match &self.material {
-            Material::ApiKey(key) => Some(&key.value),
-            _ => None,
-        }
-    }
-
-    /// Whether it may be used now.
-    pub(crate) fn is_valid(&self, clock: &Clock) -> bool {
-        // Most versions have no bounds, and asking for the time takes longer than
-        // all else here.
-        !self.validity.is_bounded() || self.validity.contains(clock.now())
-    }
-}
-
-impl StoredVersion<'_> {
-    fn validity(&self) -> Result<Validity, Damaged> {
-        Ok(Validity {
-            not_before: self.not_before.map(timestamp).transpose()?,
-            not_after: self.not_after.map(timestamp).transpose()?,
-        })
-    }
-}
-
-impl LiveSecret {
-    /// Prepares the versions in use; the others stay sealed.
-    pub(crate) fn prepare(id: Uuid, stored: &StoredSecret<'_>) -> Result<Self, Damaged> {
-        let prepare = |number: u64| {
-            let version = stored.version(number).ok_or(Damaged)?;
-            Version::prepare(stored.kind, version).map(Arc::new)
-        };
-        let previous_until = stored.rotation.previous_until.map(timestamp).transpose()?;
-        let versions = stored.versions.iter().map(|version| {
-            Ok(VersionInfo {
-                number: version.number,
-                created: timestamp(version.created)?,
-                validity: version.validity()?,
-                state: match version.number {
-                    number if number == stored.current => VersionState::Current,
-                    number if Some(number) == stored.previous => VersionState::Previous,
-                    _ => VersionState::Kept,
-                },
-                accepted_until: previous_until.filter(|_| stored.previous == Some(version.number)),
-            })
-        });
-        let in_use = stored.version(stored.current).ok_or(Damaged)?;
-        let lately = match stored.kind {
-            Kind::ApiKey => stored
-                .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
-                .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
-                .collect::<Result<_, _>>()?,
-            _ => Vec::new(),
-        };
-        let current = prepare(stored.current)?;
-        let is_short = current
-            .sent_value()
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
-        Ok(Self {
-            info: SecretInfo {
-                is_short,
-                name: stored.name.clone(),
-                kind: stored.kind,
-                id,
-                state: stored.state,
-                version: stored.current,
-                versions: versions.collect::<Result<_, Damaged>>()?,
-                created: timestamp(stored.created)?,
-                updated: timestamp(in_use.created)?,
-                rotation: stored.rotation.info()?,
-            },
-            current,
-            previous: stored.previous.map(prepare).transpose()?,
-            previous_until,
-            lately,
-        })
-    }
-
-    /// The version in use, and those that were within the 24 hours before this was
-    /// prepared.
-    pub(crate) fn versions_in_use_since_a_day(&self) -> impl Iterator<Item = &Arc<Version>> {
-        std::iter::once(&self.current).chain(&self.lately)
-    }
-}
-
-impl<'a> StoredSecret<'a> {
-    /// The versions that are not in use and that another one followed on at this
-    /// time, in seconds since 1970, or later.
-    fn replaced_since(&self, time: i64) -> impl Iterator<Item = &StoredVersion<'a>> {
-        let since = u64::try_from(time).unwrap_or(0);
-        let next = |number| {
-            let later = self.versions.iter().filter(move |one| one.number > number);
-            later.map(|one| one.created).min()
-        };
-        self.versions.iter().filter(move |version| {
-            version.number != self.current
-                && (version.created >= since
-                    || next(version.number).is_none_or(|next| next >= since))
-        })
-    }
-}
-
-const DAY_SECONDS: i64 = 24 * 60 * 60;
-
-#[cfg(any(test, feature = "bench"))]
-impl LiveSecret {
-    /// A secret that stands in no vault.
-    pub(crate) fn of_value(index: usize, value: &[u8]) -> (Arc<Self>, Arc<Version>) {
-        let version = Arc::new(Version {
-            number: 1,
-            validity: Validity::default(),
-            material: Material::ApiKey(ApiKey {
-                value: Secret::copy_of(value),
-            }),
-        });
-        let name = SecretName::parse(&format!("value-{index}")).expect("a name");
-        let secret = Self {
-            info: SecretInfo {
-                name,
-                kind: Kind::ApiKey,
-                id: Uuid::from_u128(index as u128),
-                state: SecretState::Enabled,
-                version: 1,
-                versions: Vec::new(),
-                is_short: false,
-                created: Timestamp::UNIX_EPOCH,
-                updated: Timestamp::UNIX_EPOCH,
-                rotation: Rotation::default(),
-            },
-            current: Arc::clone(&version),
-            previous: None,
-            previous_until: None,
-            lately: Vec::new(),
-        };
-        (Arc::new(secret), version)
-    }
-}
+pub(crate) use secret::{ApiKey, LiveSecret, Material, Version};
 
 /// The time that seconds since 1970 say.
 pub(crate) fn timestamp(seconds: u64) -> Result<Timestamp, Damaged> {
@@ -329,6 +128,12 @@ impl Live {
         }
     }
 
+    /// A secret that is there.
+    pub(crate) fn secret(&self, name: &SecretName) -> Result<Arc<LiveSecret>, VaultError> {
+        let found = self.parts.secrets.get(name).cloned();
+        found.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
+    }
+
     /// Every grant in force, with its secret.
     pub(crate) fn bounds_of_all(&self) -> impl Iterator<Item = &Bound> {
         let granted = self.policies.values();
@@ -360,8 +165,11 @@ impl Live {
             }
             let in_force = bound.in_force(&policy.component, use_, &self.parts.clock);
             match in_force {
-                Ok(secret) if asked => return Ok((&bound.grant, secret)),
-                Ok(_) => refusal = (Outcome::NotAsked, Some(bound)),
+                // Whether there is a value for now is told to who asks only.
+                Ok(_) | Err(Outcome::Unavailable) if !asked => {
+                    refusal = (Outcome::NotAsked, Some(bound));
+                }
+                Ok(secret) => return Ok((&bound.grant, secret)),
                 Err(outcome) => refusal = (outcome, Some(bound)),
             }
         }
@@ -419,9 +227,12 @@ impl Bound {
         if secret.info.state == SecretState::Disabled {
             return Err(Outcome::Disabled);
         }
-        if !secret.current.is_valid(clock) {
-            return Err(Outcome::NotValid);
+        match &secret.current {
+            Some(current) if secret.info.unavailable.is_none() => match current.is_valid(clock) {
+                true => Ok(secret),
+                false => Err(Outcome::NotValid),
+            },
+            _ => Err(Outcome::Unavailable),
         }
-        Ok(secret)
     }
 }

@@ -23,16 +23,41 @@ pub enum OperationError {
     /// The secret can't do this; its kind should have prevented the permit.
     #[error("the secret can't be used so")]
     Unavailable,
+    /// The key stays in its source, which has to be asked
+    /// ([`Permit::is_remote`](crate::Permit::is_remote)).
+    #[error("the key stays in its source, which has to be asked")]
+    Remote,
+    /// The use is not in the audit trail yet, so its source can't be asked.
+    #[error("the use is not in the audit trail yet")]
+    NotDurable,
+    /// The key's source didn't do it.
+    #[error("the key's source did not do it")]
+    Failed,
 }
 
 /// A message authentication code, whole: 32, 48 or 64 bytes.
 ///
 /// It is made to be shown to a backend, and is not a secret of ours.
-pub struct Mac(hmac::Tag);
+pub struct Mac(Code);
+
+enum Code {
+    Here(hmac::Tag),
+    Elsewhere(Box<[u8]>),
+}
+
+impl Mac {
+    /// One that a key's source made.
+    pub(crate) fn made_elsewhere(code: &[u8]) -> Self {
+        Self(Code::Elsewhere(code.into()))
+    }
+}
 
 impl AsRef<[u8]> for Mac {
     fn as_ref(&self) -> &[u8] {
-        self.0.as_ref()
+        match &self.0 {
+            Code::Here(tag) => tag.as_ref(),
+            Code::Elsewhere(code) => code,
+        }
     }
 }
 
@@ -61,7 +86,7 @@ impl MacKey {
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Mac {
-        Mac(self.using(|key| hmac::sign(key, message)))
+        Mac(Code::Here(self.using(|key| hmac::sign(key, message))))
     }
 
     /// Takes the same time for all codes of one length.
@@ -75,11 +100,13 @@ crate::secret::assert_not_implemented!(MacKey: std::fmt::Debug, Clone, serde::Se
 impl Permit<uses::MacSign> {
     /// The code of a message under the secret's current version.
     ///
-    /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`].
+    /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`], or the key stays in its
+    /// source.
     pub fn sign(self, message: &[u8]) -> Result<Mac, OperationError> {
         check_length(message)?;
-        match &self.secret().current.material {
-            Material::Mac(key) => Ok(key.sign(message)),
+        match self.secret().material() {
+            Some(Material::Mac(key)) => Ok(key.sign(message)),
+            Some(Material::Remote(_)) => Err(OperationError::Remote),
             _ => Err(OperationError::Unavailable),
         }
     }
@@ -91,12 +118,15 @@ impl Permit<uses::MacVerify> {
     /// was given. The time that it takes doesn't depend on the code's bytes, nor on
     /// which of the two versions it belongs to.
     ///
-    /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`].
+    /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`], or the key stays in its
+    /// source.
     pub fn verify(self, message: &[u8], code: &[u8]) -> Result<bool, OperationError> {
         check_length(message)?;
         let secret = self.secret();
-        let Material::Mac(current) = &secret.current.material else {
-            return Err(OperationError::Unavailable);
+        let current = match secret.material() {
+            Some(Material::Mac(key)) => key,
+            Some(Material::Remote(_)) => return Err(OperationError::Remote),
+            _ => return Err(OperationError::Unavailable),
         };
         let by_current = current.verify(message, code);
         let previous = self.previous().map(|version| &version.material);
@@ -108,7 +138,7 @@ impl Permit<uses::MacVerify> {
     }
 }
 
-fn check_length(message: &[u8]) -> Result<(), OperationError> {
+pub(crate) fn check_length(message: &[u8]) -> Result<(), OperationError> {
     if message.len() > MAX_MESSAGE_BYTES {
         return Err(OperationError::MessageTooLong);
     }

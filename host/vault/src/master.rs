@@ -5,9 +5,12 @@
 //! the vault file that needs it. So whenever an act is interrupted, the vault opens
 //! with the keys of before or with those of after.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::audit::Act;
+use crate::disk::Disk;
 use crate::error::VaultError;
 use crate::format::VaultFile;
 use crate::identity::Actor;
@@ -16,7 +19,8 @@ use crate::memory::{MemoryProtection, memory_protection};
 use crate::seal::{Key, MasterKey, RootKey};
 use crate::slots::{self, KeySource, MAX_PASSPHRASE_SLOTS, MAX_SLOTS, NewKey, Opener};
 use crate::slots::{Slot, SlotHead, SlotInfo, SlotKind};
-use crate::vault::{Vault, seconds_now};
+use crate::store::{self, VaultFiles};
+use crate::vault::{Vault, file_system, seconds_now};
 
 /// What is known of a vault as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +75,27 @@ impl Vault {
         self.live().summary.slots.clone()
     }
 
+    /// The slots of a vault file that nobody need have opened: what to ask of a
+    /// source, to open the vault with it.
+    ///
+    /// Nothing of this is authenticated before the vault is opened, so it is a
+    /// request: ask a source only if the operator's configuration names it, and
+    /// that key of it. What it unwraps opens this vault's slot or nothing.
+    ///
+    /// Errors: the file is not there, others can read or write it, or it is not a
+    /// vault file.
+    pub fn slots_at(files: &VaultFiles) -> Result<Vec<SlotInfo>, VaultError> {
+        Self::slots_on(&file_system(), files)
+    }
+
+    /// The same on another [`Disk`].
+    pub fn slots_on(disk: &Arc<dyn Disk>, files: &VaultFiles) -> Result<Vec<SlotInfo>, VaultError> {
+        let bytes = store::read_file(disk.as_ref(), &files.vault)?;
+        let slots = VaultFile::slots_of(&bytes)?;
+        let infos = slots.iter().map(Slot::info);
+        Ok(infos.collect::<Result<_, _>>()?)
+    }
+
     /// Adds a further way to open the vault.
     ///
     /// Blocks until it is on disk and in the audit trail; with a passphrase, for
@@ -90,7 +115,7 @@ impl Vault {
             has_room(&infos.collect::<Result<Vec<_>, _>>()?, passphrase)?;
             let head = SlotHead {
                 id: file.next_slot,
-                method,
+                method: method.clone(),
                 created: seconds_now(),
             };
             let slot = master.wrap(&file.vault, head, draft.root.get());
@@ -161,7 +186,7 @@ impl Vault {
                 draft.file.reseal(draft.root.get(), &new)?;
                 let pairs = draft.file.slots.iter_mut().zip(&masters);
                 for (slot, master) in pairs {
-                    *slot = master.wrap(&vault, slot.head, &new);
+                    *slot = master.wrap(&vault, slot.head.clone(), &new);
                 }
                 draft.root = RootKeyOf::New(new);
                 Ok((actor.did(Act::VaultKeyChanged), ()))

@@ -14,17 +14,33 @@ use crate::attach::Note;
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Terms};
 use crate::identity::PolicyIdentity;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Position};
 use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
 /// The use is not allowed. There is no more to it: the reason is in the audit
-/// trail, and a secret that doesn't exist answers like one that isn't granted.
+/// trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("denied")]
-pub struct Denied;
+pub enum Denied {
+    /// No grant in force allows it. A secret that doesn't exist answers so, too.
+    #[error("denied")]
+    Denied,
+    /// A grant allows it, and the secret comes from a source that gives no value
+    /// that may be used now.
+    #[error("unavailable")]
+    Unavailable,
+}
+
+impl From<Outcome> for Denied {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Unavailable => Self::Unavailable,
+            _ => Self::Denied,
+        }
+    }
+}
 
 /// The proof that a use was allowed and recorded. Good for one use. One to
 /// identify a client is recorded when it is used; that is all it can be used for.
@@ -43,9 +59,11 @@ pub struct Permit<U: UseType> {
     exchange: ExchangeId,
     /// Whether the version before is accepted, too: to verify codes only.
     previous: bool,
-    /// What goes on record once it is known whether a client was found; of other
-    /// uses it is on record already.
-    found: Option<UseEntry>,
+    /// What goes on record once it is known whether a client was found, or what is
+    /// on record of a use that a source carries out; else nothing.
+    entry: Option<UseEntry>,
+    /// Where in the ledger it is.
+    position: Position,
     use_: PhantomData<fn() -> U>,
 }
 
@@ -58,6 +76,11 @@ impl<U: UseType> Permit<U> {
     /// sign and to attach, when the exchange first had a permit to do so.
     pub(crate) fn secret(&self) -> &LiveSecret {
         &self.secret
+    }
+
+    /// What is on record of it, if a source carries it out.
+    pub(crate) fn into_recorded(self) -> Option<(UseEntry, Position)> {
+        Some((self.entry?, self.position))
     }
 
     /// The version before it, if codes under that one are accepted.
@@ -99,13 +122,13 @@ impl Permit<uses::Identify> {
     /// use does. That none was found is counted with others of its kind instead:
     /// any client can present wrong keys, as many as it likes.
     pub fn identify(self, presented: &Presented, ledger: &mut Ledger) -> Option<Subject> {
-        let subject = match (&self.grant.terms, &self.secret.current.material) {
-            (Terms::Identify(place), Material::ClientKeys(keys)) => presented
+        let subject = match (&self.grant.terms, self.secret.material()) {
+            (Terms::Identify(place), Some(Material::ClientKeys(keys))) => presented
                 .key(place)
                 .and_then(|key| keys.subject(&key).cloned()),
             _ => None,
         };
-        if let Some(mut entry) = self.found {
+        if let Some(mut entry) = self.entry {
             if subject.is_some() {
                 ledger.record(entry);
             } else {
@@ -180,26 +203,29 @@ impl Vault {
                     None => Alias::parse(alias).ok(),
                 },
                 grant: grant.map(|grant| grant.id.clone()),
-                secret: secret.map(|secret| (secret.info.id, secret.current.number)),
+                secret: secret.map(|secret| (secret.info.id, secret.info.version)),
                 route: None,
                 outcome,
             },
         };
-        // Whether a client is identified is known only when its key is looked up.
-        let found = if U::USE == Use::Identify && decision.is_ok() {
-            Some(entry)
-        } else {
-            ledger.record(entry);
-            None
+        // Whether a client is identified is known only when its key is looked up;
+        // what a source does may fail there.
+        let identifies = U::USE == Use::Identify && decision.is_ok();
+        let later = identifies || secret.is_some_and(|secret| secret.is_remote());
+        let kept = later.then(|| entry.clone());
+        let position = match identifies {
+            true => ledger.position(),
+            false => ledger.record(entry),
         };
-        let (grant, secret) = decision.map_err(|_| Denied)?;
+        let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
             previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),
-            found,
+            entry: kept,
+            position,
             use_: PhantomData,
         })
     }

@@ -94,6 +94,7 @@ impl Vault {
                 if stored.kind != kind {
                     return Err(VaultError::NoSuchSecret(name.clone()));
                 }
+                stored.is_own()?;
                 if every.is_some() {
                     stored.rotation.every = every;
                 }
@@ -101,7 +102,7 @@ impl Vault {
                 if let Some(after) = retire_after {
                     stored.retire_previous(Some(after), now);
                 }
-                Ok(number)
+                Ok(Some(number))
             },
         )
     }
@@ -132,6 +133,9 @@ impl Vault {
             has_schedule(name, self.kind_of(name)?)?;
         }
         self.edit(Act::RotationSet, name, None, actor, |stored, _, now| {
+            if matches!(every, Some(Some(_))) {
+                stored.is_own()?;
+            }
             if let Some(after) = retire_after {
                 stored.rotation.retire_after = after;
                 // One whose time is over stays so.
@@ -147,7 +151,7 @@ impl Vault {
                 stored.rotation.every = every;
                 stored.rotation.next = every.map(|every| now.saturating_add(every));
             }
-            Ok(stored.current)
+            Ok(None)
         })
     }
 

@@ -22,7 +22,7 @@ use aws_lc_rs::{constant_time, hkdf, hmac};
 use crate::format::Damaged;
 use crate::memory::{Scratch, burn_stack};
 use crate::primitives::fill_random;
-use crate::slots::{Slot, SlotHead};
+use crate::slots::{Method, Slot, SlotHead};
 
 /// The length of every key here, in bytes.
 pub(crate) const KEY_BYTES: usize = 32;
@@ -230,6 +230,17 @@ fn slot_associated(vault: &[u8; 16], head: &SlotHead) -> Vec<u8> {
             bytes.extend_from_slice(&u64::from(number).to_be_bytes());
         }
         bytes.extend_from_slice(salt);
+    }
+    if let Method::Remote(wrapping, wrapped) = &head.method {
+        let parts = [
+            wrapping.source().as_str().as_bytes(),
+            wrapping.key().as_bytes(),
+            wrapped,
+        ];
+        for part in parts {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
     }
     bytes
 }

@@ -126,6 +126,12 @@ pub enum ImportError {
     /// Nothing to store.
     #[error("the value is empty")]
     Empty,
+    /// A text that says where the value is.
+    #[error(
+        "the value is a Key Vault reference, and not the secret that it names; have that fetched: \
+         --from SOURCE:KEY"
+    )]
+    Reference,
     /// More than a secret of this kind may have.
     #[error("the value is longer than {max} bytes")]
     TooLong {

@@ -21,6 +21,7 @@ use crate::format::Damaged;
 use crate::seal::{self, KEY_BYTES, Key, MasterKey, NONCE_BYTES, RootKey, WRAPPED_BYTES};
 use crate::secret::Secret;
 use crate::store;
+use crate::values::Reference;
 
 /// The most slots of one vault.
 pub(crate) const MAX_SLOTS: usize = 16;
@@ -42,7 +43,20 @@ pub enum KeySource {
     Credential(PathBuf),
     /// A passphrase.
     Passphrase(Secret),
+    /// The key of a slot that a source has unwrapped: of what
+    /// [`Vault::slots_at`](crate::Vault::slots_at) says of it.
+    Remote {
+        /// The slot.
+        slot: u64,
+        /// Its key.
+        key: Zeroizing<[u8; SLOT_KEY_BYTES]>,
+    },
 }
+
+/// The length of a key that a source wraps, in bytes.
+pub const SLOT_KEY_BYTES: usize = KEY_BYTES;
+/// The most bytes that a key may have once its source has wrapped it.
+pub const MAX_WRAPPED_SLOT_KEY_BYTES: usize = 8192;
 
 /// A further way to open a vault, to be made.
 pub enum NewKey {
@@ -56,6 +70,16 @@ pub enum NewKey {
         passphrase: Secret,
         /// What a guess of it costs.
         cost: PassphraseCost,
+    },
+    /// A key that a source has wrapped and can unwrap: random, made for this slot,
+    /// and nowhere else but in what the source made of it.
+    Remote {
+        /// The key in the source that wraps it.
+        wrapping: Reference,
+        /// The key.
+        key: Zeroizing<[u8; SLOT_KEY_BYTES]>,
+        /// What the source made of it: 1 to [`MAX_WRAPPED_SLOT_KEY_BYTES`] bytes.
+        wrapped: Vec<u8>,
     },
 }
 
@@ -134,7 +158,7 @@ pub struct SlotInfo {
 }
 
 /// What opens a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotKind {
     /// A key file.
     KeyFile,
@@ -145,6 +169,13 @@ pub enum SlotKind {
     },
     /// A credential of the service manager's.
     Credential,
+    /// A source, which unwraps the slot's key.
+    Remote {
+        /// The key in the source that does.
+        wrapping: Reference,
+        /// What it unwraps.
+        wrapped: Vec<u8>,
+    },
 }
 
 impl SlotKind {
@@ -154,16 +185,19 @@ impl SlotKind {
             Self::KeyFile => "key-file",
             Self::Passphrase { .. } => "passphrase",
             Self::Credential => "credential",
+            Self::Remote { .. } => "source",
         }
     }
 }
 
 /// How a slot's key is come by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     KeyFile,
     Passphrase(PassphraseCost, [u8; SALT_BYTES]),
     Credential,
+    /// The key in a source, and what that made of the slot's key.
+    Remote(Reference, Vec<u8>),
 }
 
 impl Method {
@@ -173,6 +207,7 @@ impl Method {
             Self::KeyFile => 1,
             Self::Passphrase(..) => 2,
             Self::Credential => 3,
+            Self::Remote(..) => 4,
         }
     }
 
@@ -180,13 +215,13 @@ impl Method {
     pub(crate) const fn parameters(&self) -> Option<(PassphraseCost, &[u8; SALT_BYTES])> {
         match self {
             Self::Passphrase(cost, salt) => Some((*cost, salt)),
-            Self::KeyFile | Self::Credential => None,
+            Self::KeyFile | Self::Credential | Self::Remote(..) => None,
         }
     }
 }
 
 /// What a slot says of itself, in the clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotHead {
     pub(crate) id: u64,
     pub(crate) method: Method,
@@ -208,10 +243,14 @@ impl Slot {
         let seconds = i64::try_from(self.head.created).map_err(|_| Damaged)?;
         Ok(SlotInfo {
             id: self.head.id,
-            kind: match self.head.method {
+            kind: match &self.head.method {
                 Method::KeyFile => SlotKind::KeyFile,
-                Method::Passphrase(cost, _) => SlotKind::Passphrase { cost },
+                Method::Passphrase(cost, _) => SlotKind::Passphrase { cost: *cost },
                 Method::Credential => SlotKind::Credential,
+                Method::Remote(wrapping, wrapped) => SlotKind::Remote {
+                    wrapping: wrapping.clone(),
+                    wrapped: wrapped.clone(),
+                },
             },
             created: Timestamp::from_second(seconds).map_err(|_| Damaged)?,
         })
@@ -223,6 +262,8 @@ enum Loaded<'a> {
     KeyFile(MasterKey),
     Credential(MasterKey),
     Passphrase(&'a Secret),
+    /// Of the slot with that id.
+    Remote(u64, MasterKey),
 }
 
 /// What opens slots: all of a vault's that are of its type are tried.
@@ -235,17 +276,19 @@ impl<'a> Opener<'a> {
             KeySource::KeyFile(path) => Loaded::KeyFile(store::read_key(disk, path)?),
             KeySource::Credential(path) => Loaded::Credential(read_credential(path)?),
             KeySource::Passphrase(passphrase) => Loaded::Passphrase(passphrase),
+            KeySource::Remote { slot, key } => Loaded::Remote(*slot, master(key)?),
         }))
     }
 
     /// Whether the source can be that of a slot at all.
     fn suits(&self, slot: &Slot) -> bool {
-        matches!(
-            (&self.0, &slot.head.method),
+        match (&self.0, &slot.head.method) {
             (Loaded::KeyFile(_), Method::KeyFile)
-                | (Loaded::Credential(_), Method::Credential)
-                | (Loaded::Passphrase(_), Method::Passphrase(..))
-        )
+            | (Loaded::Credential(_), Method::Credential)
+            | (Loaded::Passphrase(_), Method::Passphrase(..)) => true,
+            (Loaded::Remote(id, _), Method::Remote(..)) => *id == slot.head.id,
+            _ => false,
+        }
     }
 
     /// The slot's master key and the root key in it; `None` if the source is not
@@ -264,7 +307,7 @@ impl<'a> Opener<'a> {
                 derived = derive(passphrase, *cost, salt)?;
                 &derived
             }
-            (Loaded::KeyFile(key) | Loaded::Credential(key), _) => key,
+            (Loaded::KeyFile(key) | Loaded::Credential(key) | Loaded::Remote(_, key), _) => key,
             _ => return Ok(None),
         };
         if !master.fits(vault, slot) {
@@ -309,7 +352,29 @@ pub(crate) fn prepare(disk: &dyn Disk, new: &NewKey) -> Result<(MasterKey, Metho
             let master = derive(passphrase, *cost, &salt)?;
             Ok((master, Method::Passphrase(*cost, salt)))
         }
+        NewKey::Remote {
+            wrapping,
+            key,
+            wrapped,
+        } => {
+            if !is_wrapped_key(wrapped) {
+                return Err(VaultError::WrappedKey {
+                    max: MAX_WRAPPED_SLOT_KEY_BYTES,
+                });
+            }
+            let method = Method::Remote(wrapping.clone(), wrapped.clone());
+            Ok((master(key)?, method))
+        }
     }
+}
+
+/// Whether a source can have made this of a slot's key.
+pub(crate) fn is_wrapped_key(wrapped: &[u8]) -> bool {
+    (1..=MAX_WRAPPED_SLOT_KEY_BYTES).contains(&wrapped.len())
+}
+
+fn master(key: &[u8; SLOT_KEY_BYTES]) -> Result<MasterKey, Damaged> {
+    Key::copy_of(key).map(MasterKey)
 }
 
 /// UTF-8's characters: bytes that don't continue one.
@@ -447,7 +512,7 @@ mod tests {
             method,
             created: 7,
         };
-        let slot = master.wrap(&vault, head, &root);
+        let slot = master.wrap(&vault, head.clone(), &root);
         let source = KeySource::KeyFile(path);
         let opener = Opener::load(&FileSystem, &source).unwrap();
         let (_, opened) = opener.open(&vault, &slot).unwrap().unwrap();

@@ -94,15 +94,7 @@ impl Store {
     /// The whole vault file. It is durable when this returns.
     pub(crate) fn read(&self) -> Result<Vec<u8>, VaultError> {
         let mut file = open_private(self.disk.as_ref(), &self.path)?;
-        let bytes =
-            disk::read_to_end(file.as_mut(), MAX_FILE_BYTES).map_err(|error| {
-                match error.kind() {
-                    io::ErrorKind::FileTooLarge => VaultError::TooLarge {
-                        max: MAX_FILE_BYTES,
-                    },
-                    _ => io_error("read", &self.path)(error),
-                }
-            })?;
+        let bytes = read_whole(file.as_mut(), &self.path)?;
         file.sync()
             .and_then(|()| self.disk.sync_directory(directory_of(&self.path)))
             .map_err(io_error("sync", &self.path))?;
@@ -127,6 +119,21 @@ impl Store {
         self.failed = false;
         Ok(())
     }
+}
+
+/// A whole vault file, without its lock: a writer replaces it in one step.
+pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, VaultError> {
+    check_directory(disk, path)?;
+    read_whole(open_private(disk, path)?.as_mut(), path)
+}
+
+fn read_whole(file: &mut dyn DiskFile, path: &Path) -> Result<Vec<u8>, VaultError> {
+    disk::read_to_end(file, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => VaultError::TooLarge {
+            max: MAX_FILE_BYTES,
+        },
+        _ => io_error("read", path)(error),
+    })
 }
 
 /// Reads the key file.

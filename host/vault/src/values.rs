@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use keyward_names::{NameError, SecretName, SourceName, Tag, ValueName};
+use keyward_names::{KeyVaultReference, NameError, SecretName, SourceName, Tag, ValueName};
 use uuid::Uuid;
 
 use crate::audit::Act;
@@ -163,6 +163,9 @@ impl Vault {
         actor: &Actor,
     ) -> Result<ValueInfo, VaultError> {
         if let NamedValue::Plain(text) = &value {
+            if KeyVaultReference::is_meant_by(text) {
+                return Err(VaultError::PlainReference);
+            }
             let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\r' | '\n');
             let length = (1..=MAX_PLAIN_BYTES).contains(&text.len());
             if !length || !text.chars().all(allowed) {

@@ -58,7 +58,7 @@ impl Vault {
         let bound = bounds
             .find(|bound| bound.grant.id == *grant)
             .ok_or(NotSigned::NoSuchGrant)?;
-        let key = bound.secret.as_ref().map(|secret| &secret.current.material);
+        let key = bound.secret.as_ref().and_then(|secret| secret.material());
         let (Terms::SignRequest(terms), Some(Material::Mac(key))) = (&bound.grant.terms, key)
         else {
             return Err(NotSigned::NoSuchGrant);
@@ -97,7 +97,7 @@ impl Vault {
     pub fn verify_code(&self, secret: &SecretName, message: &[u8], code: &[u8]) -> bool {
         let live = self.live();
         let secret = live.parts.secrets.get(secret);
-        match secret.map(|secret| &secret.current.material) {
+        match secret.and_then(|secret| secret.material()) {
             Some(Material::Mac(key)) => key.verify(message, code),
             _ => false,
         }

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if parts.contains(&Part::Test) {
         setup::python::ensure()?;
-        servers::ensure(servers::COMPARED)?;
+        servers::ensure(servers::TESTED)?;
         guests::build(&[])?;
     }
     let outcomes: Vec<Outcome> = parts.into_iter().map(check).collect();

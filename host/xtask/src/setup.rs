@@ -29,6 +29,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         steps::note(format_args!("no coverage: {error:#}"));
     }
     python::ensure()?;
-    servers::ensure(servers::COMPARED)?;
+    servers::ensure(servers::TESTED)?;
     Ok(ExitCode::SUCCESS)
 }

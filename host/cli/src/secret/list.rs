@@ -14,7 +14,9 @@ use crate::place;
 use crate::when;
 
 const LIST: &str = "\
-Names, kinds, versions, states and times. There is no command that shows a value.
+Names, kinds, versions, states and times. There is no command that shows a value. Of
+secrets that come from a source also which, what it calls the version, when it answered
+last, when it is asked next, and what went wrong.
 
 Examples:
   keyward secret list
@@ -54,6 +56,21 @@ impl List {
         common.output().entries(&secrets, |secrets| {
             if secrets.is_empty() {
                 return "No secrets. Store one: keyward secret set NAME --kind api-key".to_owned();
+            }
+            if secrets.iter().any(|entry| entry.origin.is_some()) {
+                let rows: Vec<_> = secrets.iter().map(sourced).collect();
+                let heading = [
+                    "NAME",
+                    "KIND",
+                    "VERSION",
+                    "STATE",
+                    "SOURCE",
+                    "ITS VERSION",
+                    "LAST SUCCESS",
+                    "NEXT TRY",
+                    "LAST ERROR",
+                ];
+                return table(heading, &rows);
             }
             let [name, kind, version, state, created, rotated] =
                 ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"];
@@ -98,6 +115,73 @@ fn row(entry: &SecretEntry) -> [String; 6] {
     ]
 }
 
+/// Where some come from sources, that is what is looked for.
+fn sourced(entry: &SecretEntry) -> [String; 9] {
+    let fetch = entry.fetch.as_ref();
+    let time = |time: Option<&String>| time.map(|time| when::second(time)).unwrap_or_default();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    [
+        entry.name.to_string(),
+        kind(entry),
+        version(entry),
+        state(entry),
+        text(&entry.origin),
+        text(&entry.source_version),
+        time(fetch.and_then(|fetch| fetch.last_success.as_ref())),
+        time(fetch.and_then(|fetch| fetch.next_try.as_ref())),
+        fetch
+            .and_then(|fetch| fetch.last_error.as_ref())
+            .map(|error| error.code.clone())
+            .unwrap_or_default(),
+    ]
+}
+
+/// The version in use, if there is one.
+fn version(entry: &SecretEntry) -> String {
+    match entry.version {
+        0 => "none".to_owned(),
+        version => version.to_string(),
+    }
+}
+
+/// How the secret is fetched, line by line.
+fn origin(entry: &SecretEntry) -> String {
+    let Some(origin) = &entry.origin else {
+        return String::new();
+    };
+    let cache = entry.cache.as_deref().unwrap_or_default();
+    let mut out = format!("source   {origin}, kept {}\n", kept(cache));
+    if let Some(version) = &entry.source_version {
+        out.push_str(&format!("         its version {version}\n"));
+    }
+    let Some(fetch) = &entry.fetch else {
+        return out;
+    };
+    let never = "never since the gateway started";
+    let last = fetch.last_success.as_deref().unwrap_or(never);
+    out.push_str(&format!("fetched  {last}\n"));
+    if let Some(next) = &fetch.next_try {
+        out.push_str(&format!("next     {next}\n"));
+    }
+    if let Some(error) = &fetch.last_error {
+        let times = fetch.failures;
+        out.push_str(&format!("failed   {}, {times} in a row\n", error.message));
+        out.push_str(&format!("         {}\n", error.advice));
+        if let Some(left) = fetch.stale_in {
+            out.push_str(&format!("         its value is used for {left} s more\n"));
+        }
+    }
+    out
+}
+
+fn kept(cache: &str) -> &str {
+    match cache {
+        "memory" => "in memory",
+        "sealed" => "sealed in the vault",
+        _ => "there: the key never leaves it",
+    }
+}
+
 fn kind(entry: &SecretEntry) -> String {
     match &entry.kind.algorithm {
         Some(algorithm) => format!("{} ({algorithm})", entry.kind.kind),
@@ -112,9 +196,16 @@ fn state(entry: &SecretEntry) -> String {
         .iter()
         .find(|version| version.version == entry.version);
     let outside = current.and_then(|version| outside(&version.validity, Timestamp::now()));
-    match outside {
-        Some(word) if entry.state == "enabled" => word.to_owned(),
-        _ => entry.state.clone(),
+    let stale = entry
+        .fetch
+        .as_ref()
+        .is_some_and(|fetch| fetch.state == "stale");
+    match (outside, &entry.unavailable) {
+        _ if entry.state != "enabled" => entry.state.clone(),
+        (_, Some(why)) => why.clone(),
+        (Some(word), None) => word.to_owned(),
+        (None, None) if stale => "enabled, stale".to_owned(),
+        (None, None) => entry.state.clone(),
     }
 }
 
@@ -130,13 +221,14 @@ fn outside(validity: &ValidityText, now: Timestamp) -> Option<&'static str> {
 
 fn words(entry: &SecretEntry) -> String {
     let mut out = format!(
-        "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n\n",
+        "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n{}\n",
         entry.name,
         kind(entry),
         state(entry),
         entry.id,
         entry.created,
-        entry.updated
+        entry.updated,
+        origin(entry)
     );
     if !entry.rotation.is_nothing() {
         out.truncate(out.trim_end().len());

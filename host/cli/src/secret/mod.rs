@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod refresh;
 mod rotation;
 mod set;
 
@@ -29,6 +30,8 @@ pub(crate) enum Secret {
     #[command(alias = "rm")]
     Remove(change::Remove),
     Validity(change::Validity),
+    Refresh(refresh::Refresh),
+    Origin(refresh::Origin),
 }
 
 impl Secret {
@@ -45,6 +48,8 @@ impl Secret {
             Self::Retire(command) => command.run(common),
             Self::Remove(command) => command.run(common),
             Self::Validity(command) => command.run(common),
+            Self::Refresh(command) => command.run(common),
+            Self::Origin(command) => command.run(common),
         }
     }
 }

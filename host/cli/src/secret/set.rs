@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use keyward::names::SecretName;
 use keyward::vault::{KeyEncoding, Kind, MacAlgorithm};
-use keyward_gateway::control::{Request, SecretEntry, ValidityText};
+use keyward_gateway::control::{OriginText, Request, SecretEntry, ValidityText};
 
 use crate::Common;
 use crate::access::Access;
@@ -14,6 +14,7 @@ use crate::exit::{Failure, Outcome};
 use crate::input::Value;
 use crate::place;
 use crate::reason::Reason;
+use crate::reference;
 use crate::when;
 
 const SET: &str = "\
@@ -33,6 +34,11 @@ Kinds, fixed for good when a secret is stored:
   aws-key          the lines of an AWS credentials file
   data-key         32 bytes that seal a policy's own data
 
+With --from, its values come from a source: [sources.NAME] of the configuration, and
+what that calls the secret. The gateway fetches it now and again as the source's
+`refresh` says; a changed value becomes the next version. `keyward source check SOURCE
+KEY` says whether it can be fetched.
+
 A new secret can be used by nobody until a grant says so: see `keyward grants`.
 
 Examples:
@@ -41,7 +47,9 @@ Examples:
   keyward secret set webhook --kind hmac-key --encoding base64 --from-file webhook.b64
   keyward secret set signing --kind hmac-key --generate
   keyward secret set partner --kind api-key --not-after 2027-06-30
-  keyward secret set clients --kind client-keys --from-file clients.txt";
+  keyward secret set clients --kind client-keys --from-file clients.txt
+  keyward secret set stripe --kind api-key --from azure:stripe-key
+  keyward secret set stripe --kind api-key --from mounted:stripe/key --cache sealed";
 
 const ROTATE: &str = "\
 Stores a new value of the same kind. Requests under way use one value or the other,
@@ -79,8 +87,44 @@ pub(crate) struct Set {
     #[command(flatten)]
     source: Source,
 
+    /// Have its values come from a source of the configuration.
+    #[arg(
+        long,
+        value_name = "SOURCE:KEY",
+        conflicts_with_all = ["from_file", "generate", "not_before", "not_after"]
+    )]
+    from: Option<String>,
+
+    /// Where its values are kept; as the source says unless given.
+    #[arg(long, value_enum, requires = "from")]
+    cache: Option<CacheWord>,
+
     #[command(flatten)]
     reason: Reason,
+}
+
+/// Where values from a source are kept.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum CacheWord {
+    /// In memory only: after a restart the source is asked first.
+    Memory,
+    /// In the vault file, too, sealed: there after a restart.
+    Sealed,
+    /// Nowhere: the key never leaves its source, which is asked for each use.
+    Remote,
+}
+
+/// An origin as a gateway is told.
+pub(super) fn origin(reference: &str, cache: Option<CacheWord>) -> OriginText {
+    let word = |cache| match cache {
+        CacheWord::Memory => "memory",
+        CacheWord::Sealed => "sealed",
+        CacheWord::Remote => "remote",
+    };
+    OriginText {
+        reference: reference.to_owned(),
+        cache: cache.map(|cache| word(cache).to_owned()),
+    }
 }
 
 /// Replace a secret's value.
@@ -220,14 +264,26 @@ impl Set {
                 )),
             );
         }
-        let values = self.source.values(common, &kind)?;
+        let from = self.from.as_deref();
+        let from = from
+            .map(|from| reference::resolve(from, &config))
+            .transpose()?;
+        let from = from.map(|from| origin(&from, self.cache));
+        let values = match &from {
+            Some(_) => Vec::new(),
+            None => self.source.values(common, &kind)?,
+        };
         let request = Request::SecretSet {
             name: self.name,
             kind: kind.into(),
             validity: self.source.validity(),
             generate: self.source.generate,
+            from,
         };
         let entry: SecretEntry = access.ask_with(request, self.reason.get(), values)?;
+        if entry.origin.is_some() {
+            return super::refresh::first(common, &access, &entry);
+        }
         super::done(common, &entry, |entry| {
             format!(
                 "{} version {} stored; a grant says who may use it (keyward grants check)",

@@ -1,14 +1,19 @@
 //! Uses of secrets. Every one of them goes through [`CallState::permit`], which
 //! counts it and asks the vault; the vault checks the grants in force, records
 //! the use or the denial, and only then gives a permit to spend.
+//!
+//! A key may stay in its source. Then the use waits until it is in the audit trail,
+//! and the source is asked, within what is left of the call's time.
 
 use keyward_vault::uses::{Attach, Identify, MacSign, MacVerify, SignRequest};
-use keyward_vault::{Note, OperationError, Permit, UseType};
+use keyward_vault::{Denied, Note, OperationError, Permit, RemoteCall, RemoteMac, UseType};
 use wasmtime::component::Resource;
 
+use super::exchange::within;
 use crate::bindings::keyward::policy::secrets::{
     Host, HostClientKeys, HostCredential, HostMacSigner, HostMacVerifier, HostSigner, SecretFailure,
 };
+use crate::outside::RemoteCode;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, HandleAlias, MacSignerHandle,
     MacVerifierHandle, PolicyRequest, SignerHandle,
@@ -28,7 +33,30 @@ impl CallState {
         self.shared
             .vault
             .permit::<U>(&self.policy.identity, &alias.0, &mut self.exchange.ledger)
-            .map_err(|_| SecretFailure::Denied)
+            .map_err(|denied| match denied {
+                Denied::Denied => SecretFailure::Denied,
+                Denied::Unavailable => SecretFailure::Unavailable,
+            })
+    }
+
+    /// Has the source of a key do what was permitted, once that is on record.
+    async fn ask_source(
+        &mut self,
+        asked: RemoteMac,
+    ) -> Result<(RemoteCall, RemoteCode), SecretFailure> {
+        let outside = std::sync::Arc::clone(&self.exchange.outside);
+        let patience = self.patience();
+        let settled = within(&*outside, patience, self.exchange.settle()).await;
+        let Some(Ok(durable)) = settled else {
+            return Err(SecretFailure::Unavailable);
+        };
+        let call = asked.release(&durable).map_err(to_wit)?;
+        let patience = self.patience();
+        let code = within(&*outside, patience, outside.remote_mac(&call)).await;
+        match code.flatten() {
+            Some(code) => Ok((call, code)),
+            None => Err(to_wit(call.failed())),
+        }
     }
 
     fn attach_to_exchange<U: UseType>(
@@ -141,20 +169,38 @@ impl HostSigner for CallState {
 impl HostMacSigner for CallState {
     handle!(MacSignerHandle);
 
-    fn sign(&mut self, handle: Resource<MacSignerHandle>, message: Vec<u8>) -> Outcome<Vec<u8>> {
+    async fn sign(
+        &mut self,
+        handle: Resource<MacSignerHandle>,
+        message: Vec<u8>,
+    ) -> Outcome<Vec<u8>> {
         self.enter_with(message.len())?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
-        Ok(self.permit::<MacSign>(alias).and_then(|permit| {
-            let code = permit.sign(&message).map_err(to_wit)?;
-            Ok(code.as_ref().to_vec())
-        }))
+        let permit = match self.permit::<MacSign>(alias) {
+            Ok(permit) => permit,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let code = if permit.is_remote() {
+            let asked = match permit.ask(&message, &self.exchange.ledger) {
+                Ok(asked) => self.ask_source(asked).await,
+                Err(error) => Err(to_wit(error)),
+            };
+            match asked {
+                Ok((call, RemoteCode::Made(code))) => call.made(&code),
+                Ok((call, RemoteCode::Checked(_))) => Err(call.failed()),
+                Err(failure) => return Ok(Err(failure)),
+            }
+        } else {
+            permit.sign(&message)
+        };
+        Ok(code.map(|code| code.as_ref().to_vec()).map_err(to_wit))
     }
 }
 
 impl HostMacVerifier for CallState {
     handle!(MacVerifierHandle);
 
-    fn verify(
+    async fn verify(
         &mut self,
         handle: Resource<MacVerifierHandle>,
         message: Vec<u8>,
@@ -162,9 +208,23 @@ impl HostMacVerifier for CallState {
     ) -> Outcome<bool> {
         self.enter_with(message.len().saturating_add(code.len()))?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
-        Ok(self
-            .permit::<MacVerify>(alias)
-            .and_then(|permit| permit.verify(&message, &code).map_err(to_wit)))
+        let permit = match self.permit::<MacVerify>(alias) {
+            Ok(permit) => permit,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if !permit.is_remote() {
+            return Ok(permit.verify(&message, &code).map_err(to_wit));
+        }
+        let asked = match permit.ask(&message, &code, &self.exchange.ledger) {
+            Ok(Some(asked)) => self.ask_source(asked).await,
+            Ok(None) => return Ok(Ok(false)),
+            Err(error) => Err(to_wit(error)),
+        };
+        Ok(match asked {
+            Ok((_, RemoteCode::Checked(is_code))) => Ok(is_code),
+            Ok((call, RemoteCode::Made(_))) => Err(to_wit(call.failed())),
+            Err(failure) => Err(failure),
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use keyward::engine::ManifestAsk;
-use keyward::names::{Alias, ComponentDigest, SecretName, ValueName};
+use keyward::names::{Alias, ComponentDigest, SecretName};
 use keyward::vault::{Grants, Use};
 use serde_json::Value;
 
@@ -20,8 +20,8 @@ use crate::suggest::Suggestion;
 pub struct SecretSetting {
     /// The setting.
     pub setting: String,
-    /// The named value that stands there.
-    pub value: ValueName,
+    /// What stands there: a named value or a reference, in words.
+    pub written: String,
     /// The secret that it stands for.
     pub secret: SecretName,
     /// Where it stands: bytes of the file.
@@ -76,7 +76,7 @@ impl Config {
     ) -> Result<Alias, (String, String)> {
         let SecretSetting {
             setting,
-            value,
+            written,
             secret,
             ..
         } = bound;
@@ -96,7 +96,7 @@ impl Config {
                 ),
             };
             let message = format!(
-                "the named value \"{value}\" is secret; it can stand only where a policy asks for a secret, and `{setting}` is no such setting"
+                "{written} is secret; it can stand only where a policy asks for a secret, and `{setting}` is no such setting"
             );
             return Err((message, help));
         };
@@ -119,7 +119,7 @@ impl Config {
             [alias] => Ok(Alias::clone(alias)),
             [] => {
                 let message = format!(
-                    "the named value \"{value}\" is secret, and policy {name} is not granted its secret \"{secret}\" for what it asks for here"
+                    "{written} is secret, and policy {name} is not granted its secret \"{secret}\" for what it asks for here"
                 );
                 let missing = |ask: &&&ManifestAsk| !granted(&first.alias, ask);
                 let toml: Vec<String> = asks_here
@@ -149,7 +149,7 @@ impl Config {
                 None => {
                     let names: Vec<_> = several.iter().map(|alias| alias.as_str()).collect();
                     let message = format!(
-                        "the named value \"{value}\" is secret, and policy {name} is granted its secret \"{secret}\" under several aliases"
+                        "{written} is secret, and policy {name} is granted its secret \"{secret}\" under several aliases"
                     );
                     let help = format!("write the one that is meant: {}", names.join(", "));
                     Err((message, help))

@@ -39,6 +39,8 @@ pub enum Shape {
     Word(&'static [&'static str]),
     /// A number of days: `"400d"`.
     Days,
+    /// A time: `"30s"`, `"5m"`, `"1h"`, `"1d"`.
+    Duration,
     /// A whole number between these, both included.
     Count(u64, u64),
     /// A number from 0 to 1.
@@ -93,6 +95,7 @@ pub const KEYS: &[Key] = &[
     required("[gateway]", "listen", Shape::Address, "Where clients connect."),
     key("[gateway]", "document", Shape::Path, None, "A policy document that those of pipelines refer to with `<base/>`."),
     key("[gateway]", "watch", Shape::Flag, Some("false"), "Reload when a file of the configuration changes."),
+    key("[gateway]", "start-wait", Shape::Duration, Some("\"10s\""), "How long the gateway waits at its start for secrets that come from sources and have no value yet."),
     key("[gateway]", "trusted-proxies", Shape::Texts, Some("[]"), "Addresses and networks that may say for whom a request is."),
     key("[gateway]", "forwarded", Shape::Word(&["none", "x-forwarded", "forwarded"]), Some("\"none\""), "How backends are told for whom a request is."),
     key("[gateway]", "http-1-0", Shape::Flag, Some("false"), "HTTP/1.0 is served; otherwise it is answered with 426."),
@@ -153,6 +156,42 @@ pub const KEYS: &[Key] = &[
 
     key("[grants]", "file", Shape::Path, None, "The file with the grants; nothing is granted without it."),
 
+    required("[sources.NAME]", "kind", Shape::Word(&["files", "openbao", "key-vault", "environment"]), "Where the secrets are: in a folder, in OpenBao or Vault, in Azure Key Vault, in environment variables (for development)."),
+    key("[sources.NAME]", "refresh", Shape::Duration, Some("\"60s\""), "Each secret is fetched again within this time."),
+    key("[sources.NAME]", "stale-limit", Shape::Duration, Some("\"1h\""), "For how long after the last success a value is used while the source doesn't answer; then uses are refused."),
+    key("[sources.NAME]", "timeout", Shape::Duration, Some("\"10s\""), "How long one fetch may take."),
+    key("[sources.NAME]", "cache", Shape::Word(&["memory", "sealed"]), Some("\"memory\""), "Where values are kept unless a secret says so: in memory, or sealed in the vault file, too."),
+    key("[sources.NAME]", "directory", Shape::Path, Some("\"secrets\""), "Of kind files: the folder; a secret's key is its file in it."),
+    key("[sources.NAME]", "credentials", Shape::Flag, Some("false"), "Of kind files: the folder is the one with the credentials of the service manager."),
+    key("[sources.NAME]", "keep-line-end", Shape::Flag, Some("false"), "Of kind files: the line end at a file's end is part of the secret."),
+    key("[sources.NAME]", "readable-by-others", Shape::Flag, Some("false"), "Of kind files: files that every user can read are taken, as in Kubernetes with its default mode."),
+    key("[sources.NAME]", "development", Shape::Flag, None, "Of kind environment: this is no machine where secrets matter; has to be true."),
+    key("[sources.NAME]", "variables", Shape::Texts, None, "Of kind environment: the variables that may be read."),
+    key("[sources.NAME]", "vault", Shape::Url, None, "Of kind key-vault: the vault, `https://NAME.vault.azure.net`."),
+    key("[sources.NAME]", "tenant", Shape::Text, None, "Of kind key-vault: the id of the tenant that the vault trusts."),
+    key("[sources.NAME]", "authority", Shape::Url, None, "Of kind key-vault: who issues tokens; known for Microsoft's clouds."),
+    key("[sources.NAME]", "resource", Shape::Url, None, "Of kind key-vault: what tokens are for; known for Microsoft's clouds."),
+    key("[sources.NAME]", "platform", Shape::Word(&["auto", "imds", "app-service", "workload"]), None, "Of kind key-vault: who hands out tokens; found out by the environment unless set."),
+    key("[sources.NAME]", "client-id", Shape::Text, None, "Of kind key-vault: the identity, where the one of the machine itself is not meant."),
+    key("[sources.NAME]", "object-id", Shape::Text, None, "Of kind key-vault: the same by its object id."),
+    key("[sources.NAME]", "resource-id", Shape::Text, None, "Of kind key-vault: the same by its resource id."),
+    key("[sources.NAME]", "identity-endpoint", Shape::Url, None, "Of kind key-vault: where IMDS answers, if not where it usually does."),
+    key("[sources.NAME]", "token-file", Shape::Path, None, "Of kind key-vault: the federated token, if not the file that the platform names."),
+    key("[sources.NAME]", "address", Shape::Url, None, "Of kind openbao: the server; its path too, if it is behind one."),
+    key("[sources.NAME]", "mount", Shape::Text, None, "Of kind openbao: where the KV engine (version 2) is mounted; `secret` unless set."),
+    key("[sources.NAME]", "transit", Shape::Text, None, "Of kind openbao: where the transit engine is mounted; `transit` unless set."),
+    key("[sources.NAME]", "namespace", Shape::Text, None, "Of kind openbao: the namespace, if the server has such."),
+    key("[sources.NAME]", "networks", Shape::Texts, None, "Of kinds openbao and key-vault: the networks that its addresses may be in; public ones unless set."),
+    key("[sources.NAME]", "ca-file", Shape::Path, None, "Of kinds openbao and key-vault: who may vouch for its certificate; otherwise whom the system trusts."),
+    key("[sources.NAME.auth]", "method", Shape::Word(&["token-file", "approle", "kubernetes", "jwt"]), None, "Of kind openbao: how to log in."),
+    key("[sources.NAME.auth]", "file", Shape::Path, None, "By token-file: the file with the token, which somebody else keeps fresh."),
+    key("[sources.NAME.auth]", "mount", Shape::Text, None, "Where the method is mounted; at its own name unless set."),
+    key("[sources.NAME.auth]", "role", Shape::Text, None, "By kubernetes and jwt: the role."),
+    key("[sources.NAME.auth]", "role-id", Shape::Text, None, "By approle: the role's id, which is no secret."),
+    key("[sources.NAME.auth]", "secret-id-file", Shape::Path, None, "By approle: the file with the secret id, or with the token that it is wrapped in."),
+    key("[sources.NAME.auth]", "wrapped", Shape::Flag, None, "By approle: the file holds a wrapping token, good for one login."),
+    key("[sources.NAME.auth]", "token-file", Shape::Path, None, "By kubernetes and jwt: the file with the token; of a pod's service account, Kubernetes' own place unless set."),
+
     required("[[route]]", "name", Shape::Name, "What pipelines, policies and grants call it."),
     required("[[route]]", "url", Shape::Url, "The backend: scheme, host, port and the beginning of each path."),
     key("[[route]]", "ca-file", Shape::Path, None, "Who may vouch for its certificate; otherwise whom the system trusts."),
@@ -203,6 +242,9 @@ pub const KEYS: &[Key] = &[
     key("[[pipeline]]", "methods", Shape::Texts, Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]"#), "The methods that it takes; others are answered with 405."),
     key("[[pipeline]]", "document", Shape::Path, None, "A policy document, instead of the lists."),
 ];
+
+/// In a section's title: a name that the file gives.
+pub(super) const NAMED: &str = "NAME";
 
 /// The tables that a section's title leads through, and whether the last one is
 /// an array of tables: `[control.roles]` is `control`, `roles` and no array.

@@ -18,6 +18,7 @@ fn example(key: &Key) -> String {
         Shape::Text => "\"info\"".to_owned(),
         Shape::Word(words) => format!("{:?}", words.first().unwrap()),
         Shape::Days => "\"400d\"".to_owned(),
+        Shape::Duration => "\"60s\"".to_owned(),
         Shape::Count(least, _) => least.to_string(),
         Shape::Share => "0.5".to_owned(),
         Shape::Flag => "true".to_owned(),
@@ -33,7 +34,7 @@ fn file(which: impl Fn(&Key) -> bool, value: impl Fn(&Key) -> String) -> String 
     for key in KEYS.iter().filter(|key| which(key)) {
         if key.section != section {
             section = key.section;
-            writeln!(text, "{section}").unwrap();
+            writeln!(text, "{}", section.replace("NAME", "name")).unwrap();
         }
         writeln!(text, "{} = {}", key.name, value(key)).unwrap();
     }

@@ -22,6 +22,7 @@ mod parse;
 mod pipeline;
 mod reader;
 mod schema;
+mod sources;
 mod values;
 mod vault;
 
@@ -32,8 +33,8 @@ use std::time::Duration;
 
 use keyward::egress::Route;
 use keyward::engine::Sandbox;
-use keyward::names::{PolicyName, RouteName};
-use keyward::vault::{Durability, VaultFiles};
+use keyward::names::{KeyVaultReference, PolicyName, RouteName};
+use keyward::vault::{Durability, Reference, VaultFiles};
 
 use crate::control::Rules;
 
@@ -46,7 +47,8 @@ pub use observe::{LogFormat, LogSection, TelemetrySection};
 pub use origin::{Origin, Shown};
 pub use pipeline::{PathPrefix, Pipeline, Steps};
 pub use schema::schema;
-pub use values::{Known, Unresolved, Values};
+pub use sources::{OpenBaoSection, SourceKind, SourceSection};
+pub use values::{Known, ListedVault, Unresolved, Values};
 pub use vault::{CredentialError, credential};
 
 /// A gateway's configuration. All paths are absolute or relative to the working
@@ -71,6 +73,8 @@ pub struct Config {
     pub telemetry: TelemetrySection,
     /// The file with the grants: `[grants] file`. None: nothing is granted.
     pub grants: Option<PathBuf>,
+    /// `[sources.NAME]`, by name.
+    pub sources: Vec<SourceSection>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
     /// missing until it is resolved.
     pub routes: Vec<Route>,
@@ -84,6 +88,8 @@ pub struct Config {
     /// Named values that were not looked up, in the file's order. With none the
     /// configuration is whole.
     pub unresolved: Vec<Unresolved>,
+    /// The sources that are key vaults.
+    vaults: Vec<ListedVault>,
     /// The text that it was read from.
     source: Arc<str>,
 }
@@ -100,6 +106,9 @@ pub struct GatewaySection {
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
+    /// How long the gateway waits at its start for first values of secrets that come
+    /// from sources and that it has not. 10 seconds unless set.
+    pub start_wait: Duration,
 }
 
 /// `[vault]`. `vault.keyward`, opened by `vault.key`, unless set.
@@ -184,6 +193,14 @@ impl Config {
     /// Errors: every finding; values that are unknown, secret or references too.
     pub fn resolve(&self, values: &Values) -> Result<Self, ConfigErrors> {
         parse::parse(&self.file, &self.source, Some(values))
+    }
+
+    /// What a Key Vault reference is here: `SOURCE:KEY`, of the source that is its
+    /// vault.
+    ///
+    /// Errors: no source is, or several are, in words and with what to do.
+    pub fn listed(&self, reference: &KeyVaultReference) -> Result<Reference, (String, String)> {
+        values::listed(&self.vaults, reference)
     }
 
     /// The text that it was read from.

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use super::keys::{KEYS, Key, Shape, section_of};
+use super::keys::{KEYS, Key, NAMED, Shape, section_of};
 
 /// A key with the value that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Config {
             let same = |key: &&Key| key.section == first.section;
             let (section, after) = rest.split_at(rest.iter().take_while(same).count());
             rest = after;
-            for (place, table) in tables(&table, first.section).into_iter().enumerate() {
-                let of = table.and_then(|table| name_of(table, place));
+            for (place, (name, table)) in tables(&table, first.section).into_iter().enumerate() {
+                let of = name.or_else(|| table.and_then(|table| name_of(table, place)));
                 for key in section {
                     all.extend(self.show(key, table, of.clone()));
                 }
@@ -71,6 +71,8 @@ impl Config {
                 (key.section, key.name, key.shape) == (shown.section, shown.key, Shape::Path)
             };
             let own = ["[vault]", "[audit]", "[control]", "[engine]"].contains(&shown.section);
+            // Nor is what sources hold: it is asked for on their schedule.
+            let own = own || (shown.section.starts_with("[sources.") && shown.key != "ca-file");
             let written = shown.origin != Origin::Default;
             if own || !written || !KEYS.iter().any(|key| path(&key)) {
                 continue;
@@ -108,24 +110,36 @@ impl Config {
     }
 }
 
+/// A table, and its name if the file gives it one.
+type Named<'a, 'i> = (Option<String>, Option<&'a DeTable<'i>>);
+
 /// The tables of a section. One that there can be once is shown even if it is not
 /// written.
-fn tables<'a, 'i>(root: &'a Spanned<DeTable<'i>>, title: &str) -> Vec<Option<&'a DeTable<'i>>> {
+fn tables<'a, 'i>(root: &'a Spanned<DeTable<'i>>, title: &str) -> Vec<Named<'a, 'i>> {
     let (path, many) = section_of(title);
     // A table within one of several is there as often as those are.
     let many = many
+        || path.contains(&NAMED)
         || KEYS
             .iter()
             .any(|key| section_of(key.section) == (path.iter().take(1).copied().collect(), true));
-    let mut found: Vec<&'a DeTable<'i>> = vec![root.get_ref()];
+    let mut found: Vec<(Option<String>, &'a DeTable<'i>)> = vec![(None, root.get_ref())];
     for name in path {
         let mut inside = Vec::new();
-        for value in found.into_iter().filter_map(|table| table.get(name)) {
-            match value.get_ref() {
-                DeValue::Table(table) => inside.push(table),
-                DeValue::Array(items) => {
+        for (of, table) in found {
+            if name == NAMED {
+                for (name, value) in table.iter() {
+                    if let DeValue::Table(table) = value.get_ref() {
+                        inside.push((Some(name.get_ref().to_string()), table));
+                    }
+                }
+                continue;
+            }
+            match table.get(name).map(Spanned::get_ref) {
+                Some(DeValue::Table(table)) => inside.push((of, table)),
+                Some(DeValue::Array(items)) => {
                     inside.extend(items.iter().filter_map(|item| match item.get_ref() {
-                        DeValue::Table(table) => Some(table),
+                        DeValue::Table(table) => Some((of.clone(), table)),
                         _ => None,
                     }))
                 }
@@ -135,8 +149,11 @@ fn tables<'a, 'i>(root: &'a Spanned<DeTable<'i>>, title: &str) -> Vec<Option<&'a
         found = inside;
     }
     match (found.as_slice(), many) {
-        ([], false) => vec![None],
-        _ => found.into_iter().map(Some).collect(),
+        ([], false) => vec![(None, None)],
+        _ => found
+            .into_iter()
+            .map(|(of, table)| (of, Some(table)))
+            .collect(),
     }
 }
 

@@ -94,6 +94,7 @@ impl<'a> Parser<'a> {
         let log = self.log(&root);
         let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
+        let sources = self.sources(&root);
 
         let mut route_names = Defined::new();
         let mut names = Vec::new();
@@ -127,11 +128,13 @@ impl<'a> Parser<'a> {
             log,
             telemetry,
             grants,
+            sources,
             routes,
             route_names: names,
             policies,
             pipelines,
             unresolved: self.marks.unresolved.clone(),
+            vaults: self.marks.vaults.clone(),
             source: self.source.into(),
         })
     }
@@ -162,12 +165,14 @@ impl<'a> Parser<'a> {
         let document = self.path(&section, "document");
         let front = self.front(&section);
         let watch = section.flag("watch").unwrap_or(false);
+        let start_wait = self.start_wait(&section);
         section.finish();
         Some(GatewaySection {
             listen: listen?,
             document,
             front,
             watch,
+            start_wait,
         })
     }
 
@@ -210,22 +215,7 @@ impl<'a> Parser<'a> {
             RouteName::parse(text).map_err(|error| error.to_string())
         });
         let url = section.required_text("url", "\"https://billing.example.com\"");
-        let roots = section.text("ca-file").and_then(|text| {
-            let span = text.span.clone();
-            let path = self.resolve("ca-file", text)?;
-            match std::fs::read(&path) {
-                Ok(pem) => Some(Roots::Pem(pem)),
-                Err(error) => {
-                    let message = format!("can't read {}: {}", path.display(), error.kind());
-                    self.findings.add_with_help(
-                        span,
-                        message,
-                        "name a PEM file with the certificates that may vouch for this host; the path is relative to this file",
-                    );
-                    None
-                }
-            }
-        });
+        let roots = self.roots(&section);
         let networks = self.networks(&section);
         let timeouts = timeouts(&section);
         let max_connections = section.count("max-connections");
@@ -283,8 +273,28 @@ impl<'a> Parser<'a> {
         Some(route)
     }
 
-    /// Where a route may lead.
-    fn networks(&self, section: &Reader<'a, '_>) -> Option<Vec<Network>> {
+    /// Who may vouch for the other side.
+    pub(super) fn roots(&self, section: &Reader<'a, '_>) -> Option<Roots> {
+        section.text("ca-file").and_then(|text| {
+            let span = text.span.clone();
+            let path = self.resolve("ca-file", text)?;
+            match std::fs::read(&path) {
+                Ok(pem) => Some(Roots::Pem(pem)),
+                Err(error) => {
+                    let message = format!("can't read {}: {}", path.display(), error.kind());
+                    self.findings.add_with_help(
+                        span,
+                        message,
+                        "name a PEM file with the certificates that may vouch for this host; the path is relative to this file",
+                    );
+                    None
+                }
+            }
+        })
+    }
+
+    /// Where a route, or a source, may lead.
+    pub(super) fn networks(&self, section: &Reader<'a, '_>) -> Option<Vec<Network>> {
         let texts = section.texts("networks")?;
         if texts.is_empty() {
             let span = section
@@ -332,10 +342,10 @@ impl<'a> Parser<'a> {
             let mut places = self.marks.unresolved.iter();
             unresolved |= places.any(|place| within(&place.span));
             for (key, value) in table.value.iter() {
-                if let Some((name, secret)) = self.marks.secrets.get(&value.span().start) {
+                if let Some((written, secret)) = self.marks.secrets.get(&value.span().start) {
                     secret_settings.push(SecretSetting {
                         setting: key.get_ref().to_string(),
-                        value: name.clone(),
+                        written: written.clone(),
                         secret: secret.clone(),
                         span: value.span(),
                     });

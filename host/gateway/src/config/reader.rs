@@ -291,6 +291,33 @@ impl<'a, 'i> Reader<'a, 'i> {
         readers
     }
 
+    /// `[key.NAME]`, one for each name, in the file's order.
+    pub(super) fn named_sections(
+        &self,
+        key: &'static str,
+        title: &'static str,
+    ) -> Vec<(At<&'a str>, Reader<'a, 'i>)> {
+        let Some(tables) = self.raw_table(key) else {
+            return Vec::new();
+        };
+        let mut readers = Vec::new();
+        for (name, value) in tables.value.iter() {
+            let span = name.span();
+            let DeValue::Table(table) = value.get_ref() else {
+                let message = format!("`{key}` holds tables, not {}", type_name(value.get_ref()));
+                self.findings
+                    .add_with_help(span, message, format!("write {title}"));
+                continue;
+            };
+            let name = At {
+                value: &**name.get_ref(),
+                span: span.clone(),
+            };
+            readers.push((name, Reader::new(title, span, table, self.findings)));
+        }
+        readers
+    }
+
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()
     }

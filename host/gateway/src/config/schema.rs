@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{KEYS, Key, Shape, section_of};
+use super::keys::{KEYS, Key, NAMED, Shape, section_of};
 
 impl Shape {
     /// What a value is, for people.
@@ -20,6 +20,7 @@ impl Shape {
                 .collect::<Vec<_>>()
                 .join(" or "),
             Shape::Days => "days, such as `\"400d\"`".to_owned(),
+            Shape::Duration => "a time, such as `\"30s\"`, `\"5m\"`, `\"1h\"`".to_owned(),
             Shape::Count(least, most) => format!("a whole number, {least} to {most}"),
             Shape::Share => "a number, 0 to 1".to_owned(),
             Shape::Flag => "`true` or `false`".to_owned(),
@@ -35,6 +36,7 @@ impl Shape {
             Shape::Prefix => json!({ "type": "string", "pattern": "^/" }),
             Shape::Word(words) => json!({ "type": "string", "enum": words }),
             Shape::Days => json!({ "type": "string", "pattern": "^[0-9]+d$" }),
+            Shape::Duration => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
             Shape::Count(least, most) => {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }
@@ -65,6 +67,8 @@ pub fn schema() -> Value {
 fn table(path: &[&str]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
+    // Tables that the file names itself: `[sources.NAME]`.
+    let mut named = json!(false);
     for key in KEYS {
         let (section, many) = section_of(key.section);
         match section.strip_prefix(path) {
@@ -74,6 +78,11 @@ fn table(path: &[&str]) -> Value {
                     required.push(key.name);
                 }
             }
+            Some([NAMED, ..]) if named == json!(false) => {
+                let inside: Vec<&str> = path.iter().chain(&[NAMED]).copied().collect();
+                named = table(&inside);
+            }
+            Some([NAMED, ..]) => {}
             Some([inner, rest @ ..]) if !properties.contains_key(*inner) => {
                 let inside: Vec<&str> = path.iter().chain([inner]).copied().collect();
                 let items = table(&inside);
@@ -88,7 +97,7 @@ fn table(path: &[&str]) -> Value {
     }
     let mut table = json!({
         "type": "object",
-        "additionalProperties": false,
+        "additionalProperties": named,
         "properties": properties,
     });
     if !required.is_empty() {
@@ -126,6 +135,9 @@ mod tests {
         let route = &schema["properties"]["route"]["items"];
         assert_eq!(route["required"], json!(["name", "url"]));
         assert_eq!(route["additionalProperties"], false);
+        let source = &schema["properties"]["sources"]["additionalProperties"];
+        assert_eq!(source["required"], json!(["kind"]));
+        assert_eq!(source["additionalProperties"], false);
         let most = &schema["properties"]["gateway"]["properties"]["limits"];
         assert_eq!(most["properties"]["max-connections"]["default"], 4096);
     }

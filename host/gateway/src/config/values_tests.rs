@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use keyward::engine::ManifestAsk;
-use keyward::names::{ComponentDigest, SecretName, SourceName, ValueName};
+use keyward::names::{ComponentDigest, SecretName, ValueName};
 use keyward::vault::Grants;
 
 use super::{Config, ConfigErrors, Finding, Known, Steps, Values};
@@ -51,7 +51,12 @@ fn values() -> Values {
             "key",
             Known::Secret(SecretName::parse("billing-key").unwrap()),
         ),
-        ("far", Known::Reference(SourceName::parse("azure").unwrap())),
+        ("far", Known::Reference("azure:far".parse().unwrap())),
+        ("half", plain("@Microsoft.Key")),
+        (
+            "stripe",
+            Known::Reference("azure:stripe-key".parse().unwrap()),
+        ),
     ];
     all.into_iter()
         .map(|(name, value)| (ValueName::parse(name).unwrap(), value))
@@ -124,10 +129,10 @@ fn named_values_are_put_in_once_they_are_known() {
     assert_eq!(
         (
             secret.setting.as_str(),
-            secret.value.as_str(),
+            secret.written.as_str(),
             secret.secret.as_str()
         ),
-        ("alias", "key", "billing-key")
+        ("alias", "the named value \"key\"", "billing-key")
     );
     let paths: Vec<String> = config
         .pipelines
@@ -203,7 +208,7 @@ fn what_is_no_text_is_an_error_that_names_the_value_and_the_place() {
     assert_eq!(
         said,
         [
-            "9:14 the named value \"far\" needs a source named \"azure\"; this version has none | set it as a text or a secret: keyward value set far --help"
+            "9:14 the named value \"far\" is a reference to a secret; it can stand only where a policy asks for a secret | no secret gets its values from there; add one, and grant it: keyward secret set NAME --kind KIND --from azure:far"
         ]
     );
 }
@@ -284,4 +289,137 @@ fn a_secret_value_becomes_the_alias_under_which_it_is_granted() {
     }
     let said = shown(&bind(&grant("a", "key"), &[]).unwrap_err());
     assert!(said[0].contains("`alias` is no such setting"), "{said:?}");
+}
+
+/// A file with two key vaults, in which a text is to be put for the alias.
+fn with_vaults(alias: &str) -> String {
+    let vault = |name: &str, vault: &str| {
+        format!(
+            "[sources.{name}]\nkind = \"key-vault\"\nvault = \"{vault}\"\ntenant = \"72f988bf-86f1-41af-91ab-2d7cd011db47\"\n"
+        )
+    };
+    format!(
+        "[gateway]\nlisten = \"127.0.0.1:1\"\n[[policy]]\nname = \"p\"\ncomponent = \"p.wasm\"\nsettings = {{ alias = {alias} }}\n{}{}",
+        vault("azure", "https://shop.vault.azure.net"),
+        vault("other", "https://other.vault.azure.net:8443"),
+    )
+}
+
+/// Values, where `billing-key` comes from `azure:stripe-key`, and two from
+/// `azure:twice`.
+fn fetched() -> Values {
+    let origins = [
+        ("billing-key", "azure:stripe-key"),
+        ("one", "azure:twice"),
+        ("two", "azure:twice"),
+    ];
+    let mut values = values();
+    for (secret, origin) in origins {
+        values.fetch(SecretName::parse(secret).unwrap(), &origin.parse().unwrap());
+    }
+    values
+}
+
+/// What a setting is bound to, or what is said.
+fn bound(alias: &str) -> Result<(String, String), String> {
+    let config = parse_text(&with_vaults(alias)).map_err(|errors| shown(&errors).join("\n"))?;
+    assert_eq!(config.unresolved.len(), 1, "{alias}");
+    assert!(config.policies[0].settings.as_object().unwrap().is_empty());
+    let config = config.resolve(&fetched());
+    let config = config.map_err(|errors| shown(&errors).join("\n"))?;
+    let secret = &config.policies[0].secret_settings[0];
+    Ok((secret.written.clone(), secret.secret.to_string()))
+}
+
+#[test]
+fn a_reference_stands_for_the_secret_that_comes_from_there() {
+    for (alias, written) in [
+        (
+            "\"@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)\"",
+            "azure:stripe-key",
+        ),
+        (
+            "\"@Microsoft.KeyVault(SecretUri=https://shop.vault.azure.net/secrets/stripe-key/)\"",
+            "azure:stripe-key",
+        ),
+        ("\"{{stripe}}\"", "the named value \"stripe\""),
+    ] {
+        let expected = (written.to_owned(), "billing-key".to_owned());
+        assert_eq!(bound(alias), Ok(expected), "{alias}");
+    }
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_is_an_error_with_what_to_do() {
+    let key_vault = |inside: &str| format!("\"@Microsoft.KeyVault({inside})\"");
+    for (alias, words) in [
+        (
+            key_vault("VaultName=shop;SecretName=unknown"),
+            "6:22 azure:unknown is a reference, and no secret gets its values from azure:unknown | no secret gets its values from there; add one, and grant it: keyward secret set NAME --kind KIND --from azure:unknown",
+        ),
+        (
+            key_vault("VaultName=shop;SecretName=twice"),
+            "6:22 azure:twice is a reference, and several secrets get their values from azure:twice | say which is meant with a named value: keyward value set NAME --secret, with one of one, two",
+        ),
+        (
+            key_vault("VaultName=evil;SecretName=stripe-key"),
+            "6:22 no source of kind \"key-vault\" is the vault evil, so it is not asked | if it may be, add to keyward.toml:\n\n[sources.evil]\nkind = \"key-vault\"\nvault = \"https://evil.vault.azure.net\"\n",
+        ),
+        (
+            key_vault("SecretUri=https://shop.vault.azure.net:444/secrets/stripe-key"),
+            "6:22 no source of kind \"key-vault\" is the vault shop.vault.azure.net:444",
+        ),
+        (
+            key_vault("SecretUri=http://shop.vault.azure.net/secrets/stripe-key"),
+            "6:53 the URI has to start with https://",
+        ),
+        (
+            "\"Bearer @Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)\"".to_owned(),
+            "6:22 a Key Vault reference is the whole of a value",
+        ),
+        (
+            "{ deep = \"@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)\" }".to_owned(),
+            "6:31 a Key Vault reference can't stand here | it can be the whole of a policy's setting",
+        ),
+    ] {
+        let said = bound(&alias).unwrap_err();
+        assert!(said.starts_with(words), "{alias}:\n{said}");
+        assert!(!said.contains("@Microsoft"), "{said}");
+    }
+}
+
+#[test]
+fn a_reference_is_a_text_nowhere() {
+    let reference = "@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)";
+    for (from, to) in [
+        ("https://{{host}}/v1", reference.to_owned()),
+        ("{{folder}}/p.wasm", reference.to_owned()),
+        ("name = \"billing\"", format!("name = \"{reference}\"")),
+        ("x = \"{{host}}\"", format!("x = \"a {reference}\"")),
+        ("a {{ host }} b", format!("a {reference}")),
+        // Put together out of named values.
+        (
+            "a {{ host }} b",
+            "{{half}}Vault(VaultName=shop;SecretName=a)".to_owned(),
+        ),
+        (
+            "[[route]]",
+            format!("[vault]\nfile = \"{reference}\"\n[[route]]"),
+        ),
+        (
+            "[[route]]",
+            format!("[grants]\nfile = \"{reference}\"\n[[route]]"),
+        ),
+    ] {
+        let said = with_value(from, &to);
+        assert!(
+            said.iter().any(|said| said.contains("Key Vault reference")),
+            "{to}: {said:?}"
+        );
+    }
+    // Control: the same text without what makes it a reference is taken.
+    assert_eq!(
+        with_value("a {{ host }} b", "a Microsoft.KeyVault(x)"),
+        [""; 0]
+    );
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, Kind, Rotation, Schedule, SecretInfo, SecretState, SlotInfo, SlotKind,
-    TrailRecord, ValueInfo, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
+    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fetched::FetchEntry;
 use super::roles::{Role, in_words};
 use super::texts::{CostText, KindText, ValidityText, ValueText};
 use super::verbs::Verb;
@@ -227,6 +228,21 @@ pub struct SecretEntry {
     pub version: u64,
     /// The versions that the vault holds, in ascending order.
     pub versions: Vec<VersionEntry>,
+    /// Where its values come from: `SOURCE:KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Where they are kept: `sealed`, `memory` or `remote`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// What the source calls the version in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+    /// Why it can't be used, if its source is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
+    /// How its values are fetched, at a gateway that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<FetchEntry>,
     /// Whether its value is too short to be searched for in answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short: bool,
@@ -325,6 +341,11 @@ impl From<&SecretInfo> for SecretEntry {
             state: info.state.as_str().to_owned(),
             version: info.version,
             versions: versions.collect(),
+            origin: info.origin.as_ref().map(|from| from.reference.to_string()),
+            cache: info.origin.as_ref().map(|from| from.cache.to_string()),
+            source_version: info.source_version.as_ref().map(ToString::to_string),
+            unavailable: info.unavailable.map(|why| why.to_string()),
+            fetch: None,
             short: info.is_short,
             created: info.created.to_string(),
             updated: info.updated.to_string(),
@@ -346,6 +367,21 @@ impl TryFrom<&SecretEntry> for SecretInfo {
             state: word(states, &entry.state, |state| state.as_str())?,
             version: entry.version,
             versions: versions.collect::<Result<_, _>>()?,
+            origin: match (&entry.origin, &entry.cache) {
+                (Some(reference), Some(cache)) => Some(Origin {
+                    reference: reference.parse().map_err(|_| EntryError)?,
+                    cache: cache.parse().map_err(|_| EntryError)?,
+                }),
+                _ => None,
+            },
+            source_version: match &entry.source_version {
+                Some(version) => Some(version.parse().map_err(|_| EntryError)?),
+                None => None,
+            },
+            unavailable: match &entry.unavailable {
+                Some(why) => Some(word(Unavailability::ALL, why, |why| why.as_str())?),
+                None => None,
+            },
             is_short: entry.short,
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
@@ -593,8 +629,11 @@ pub struct VaultEntry {
 pub struct SlotEntry {
     /// Its number.
     pub id: u64,
-    /// `key-file`, `passphrase` or `credential`.
+    /// `key-file`, `passphrase`, `credential` or `source`.
     pub kind: String,
+    /// Of a source: the key in it, `SOURCE:KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapping: Option<String>,
     /// Of a passphrase: what a guess costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostText>,
@@ -606,11 +645,16 @@ impl From<&SlotInfo> for SlotEntry {
     fn from(info: &SlotInfo) -> Self {
         let cost = match info.kind {
             SlotKind::Passphrase { cost } => Some(cost.into()),
-            SlotKind::KeyFile | SlotKind::Credential => None,
+            _ => None,
+        };
+        let wrapping = match &info.kind {
+            SlotKind::Remote { wrapping, .. } => Some(wrapping.to_string()),
+            _ => None,
         };
         Self {
             id: info.id,
             kind: info.kind.as_str().to_owned(),
+            wrapping,
             cost,
             created: info.created.to_string(),
         }

@@ -47,6 +47,7 @@ mod answers;
 mod client;
 mod denials;
 mod execute;
+mod fetched;
 mod request;
 mod roles;
 mod server;
@@ -62,11 +63,13 @@ pub use answers::{
 };
 pub use client::{Client, ClientError, read_value};
 pub use execute::{Node, Reply, check_reason, check_reason_of, execute};
+pub use fetched::{CheckEntry, FetchEntry, FetchFault, RefreshEntry, SourceEntry};
 pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};
 pub use socket::{BindError, ControlSocket, Rules};
 pub use texts::{
-    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, ValidityText, ValueText,
+    CostText, FilterText, KeyText, KindText, KindTextError, NewKeyText, OriginText, ValidityText,
+    ValueText,
 };
 pub use verbs::{UnknownVerb, Verb};
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
+use keyward::names::{GrantId, SecretName, SourceName, Subject, Tag, ValueName};
 use serde::{Deserialize, Serialize};
 
-use super::texts::{FilterText, KeyText, KindText, NewKeyText, ValidityText, ValueText};
+use super::texts::{
+    FilterText, KeyText, KindText, NewKeyText, OriginText, ValidityText, ValueText,
+};
 use super::verbs::Verb;
 
 /// The longest request line, in bytes with its line end.
@@ -91,6 +93,34 @@ pub enum Request {
         validity: ValidityText,
         #[serde(default, skip_serializing_if = "is_false")]
         generate: bool,
+        /// Where its values come from, if not from here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<OriginText>,
+    },
+    /// Those of these names, or of this source, or all. The sources are asked now.
+    #[serde(rename = "secret.refresh")]
+    SecretRefresh {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<SecretName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<SourceName>,
+    },
+    /// From where the values of a secret come from here on; from nowhere else than
+    /// here without `from`.
+    #[serde(rename = "secret.origin")]
+    SecretOrigin {
+        name: SecretName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<OriginText>,
+    },
+    #[serde(rename = "source.list")]
+    SourceList {},
+    /// With the key of a secret as far as its value; without, as far as the source.
+    #[serde(rename = "source.check")]
+    SourceCheck {
+        source: SourceName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
     },
     /// Brings the value, unless it is to be generated.
     #[serde(rename = "secret.rotate")]
@@ -292,6 +322,10 @@ impl Request {
             Self::SecretRetire { .. } => Verb::SecretRetire,
             Self::SecretRemove { .. } => Verb::SecretRemove,
             Self::SecretValidity { .. } => Verb::SecretValidity,
+            Self::SecretRefresh { .. } => Verb::SecretRefresh,
+            Self::SecretOrigin { .. } => Verb::SecretOrigin,
+            Self::SourceList {} => Verb::SourceList,
+            Self::SourceCheck { .. } => Verb::SourceCheck,
             Self::ClientList { .. } => Verb::ClientList,
             Self::ClientAdd { .. } => Verb::ClientAdd,
             Self::ClientRotate { .. } => Verb::ClientRotate,
@@ -328,9 +362,8 @@ impl Request {
     /// How many values it brings.
     pub fn values(&self) -> usize {
         match self {
-            Self::SecretSet { generate, .. } | Self::SecretRotate { generate, .. } => {
-                usize::from(!generate)
-            }
+            Self::SecretSet { generate, from, .. } => usize::from(!generate && from.is_none()),
+            Self::SecretRotate { generate, .. } => usize::from(!generate),
             Self::ClientAdd { .. } | Self::ClientRotate { .. } => 1,
             Self::VaultSlotAdd { key } | Self::VaultBackup { key } => {
                 usize::from(matches!(key, NewKeyText::Passphrase { .. }))
@@ -404,6 +437,10 @@ mod tests {
         r#"{"verb":"secret.retire","name":"a","version":1}"#,
         r#"{"verb":"secret.remove","name":"a"}"#,
         r#"{"verb":"secret.validity","name":"a","validity":{"not-before":"2027-01-01T00:00:00Z"}}"#,
+        r#"{"verb":"secret.refresh","names":["a"],"source":"azure"}"#,
+        r#"{"verb":"secret.origin","name":"a","from":{"reference":"azure:a","cache":"sealed"}}"#,
+        r#"{"verb":"source.list"}"#,
+        r#"{"verb":"source.check","source":"azure","key":"a"}"#,
         r#"{"verb":"client.list","keys":"clients"}"#,
         r#"{"verb":"client.add","subject":"acme"}"#,
         r#"{"verb":"client.rotate","subject":"acme"}"#,

@@ -150,6 +150,7 @@ async fn set(
         kind: kind.into(),
         validity: ValidityText::default(),
         generate: false,
+        from: None,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, None, &value)).await

@@ -92,6 +92,18 @@ pub enum KindTextError {
     NoEncoding(&'static str),
 }
 
+/// Where a secret's values come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OriginText {
+    /// `SOURCE:KEY`.
+    pub reference: String,
+    /// Where they are kept: `memory`, `sealed` or `remote`; as the source says unless
+    /// set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+}
+
 /// When a version may be used: RFC 3339, each end open if it is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -89,6 +89,16 @@ verbs! {
     /// When a version may be used.
     SecretValidity = "secret.validity", OPERATORS, Changes;
 
+    /// Secrets, fetched from their sources now.
+    SecretRefresh = "secret.refresh", OPERATORS, Changes;
+    /// Where a secret's values come from.
+    SecretOrigin = "secret.origin", OPERATORS, Changes;
+
+    /// The sources: whether they answer.
+    SourceList = "source.list", READERS, Reads;
+    /// A source, asked step by step.
+    SourceCheck = "source.check", OPERATORS, Reads;
+
     /// The subjects of a secret of client keys.
     ClientList = "client.list", READERS, Reads;
     /// A new subject, with its first key.

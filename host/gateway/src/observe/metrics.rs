@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use keyward::sources::refresh::{BreakerState, Refresher};
 use keyward::vault::{Refusal, Vault};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -16,8 +17,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    Calls, Denials, Failures, NONE, OfPipeline, OfPolicy, OfRoute, Requests, Result as ResultLabel,
-    Uses, Version, method_class, status_class,
+    Calls, Denials, Failures, Fetches, NONE, OfPipeline, OfPolicy, OfRoute, OfSource, Requests,
+    Result as ResultLabel, Sourced, Uses, Version, method_class, status_class,
 };
 use super::process;
 
@@ -78,6 +79,10 @@ struct Scraped {
     resident: Gauge,
     descriptors: Gauge,
     threads: Gauge,
+    fetches: Family<Fetches, Counter>,
+    source_open: Family<OfSource, Gauge>,
+    source_success: Family<OfSource, Gauge>,
+    sourced: Family<Sourced, Gauge>,
 }
 
 /// The metrics of one pipeline at hand, so that a request looks nothing up that
@@ -312,6 +317,27 @@ impl Metrics {
             "Threads of the process",
             self.scraped.threads.clone(),
         );
+        it.register(
+            "source_fetches",
+            "Times that a source was asked for a secret, by what came of it",
+            self.scraped.fetches.clone(),
+        );
+        it.register(
+            "source_left_alone",
+            "Whether a source is not asked for a while, because it failed (1)",
+            self.scraped.source_open.clone(),
+        );
+        it.register_with_unit(
+            "source_last_success_timestamp",
+            "When a source answered last",
+            Unit::Seconds,
+            self.scraped.source_success.clone(),
+        );
+        it.register(
+            "source_secrets",
+            "Secrets that come from a source, by how fresh their values are",
+            self.scraped.sourced.clone(),
+        );
     }
 
     /// Those of the pipeline at `path`, a name of the configuration; none: of
@@ -435,6 +461,47 @@ impl Metrics {
         // A `String` takes all that is written to it.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+
+    /// Takes what is to be shown of sources, for the next [`render`](Self::render).
+    pub fn look_at_sources(&self, refresher: &Refresher) {
+        let Scraped {
+            fetches,
+            source_open,
+            source_success,
+            sourced,
+            ..
+        } = &self.scraped;
+        // Sources come and go with the configuration.
+        source_open.clear();
+        source_success.clear();
+        sourced.clear();
+        for report in refresher.sources() {
+            let source = report.name.to_string();
+            for (outcome, count) in report.outcomes {
+                let label = Fetches {
+                    source: source.clone(),
+                    outcome,
+                };
+                let counter = fetches.get_or_create_owned(&label);
+                counter.inner().store(count, Ordering::Relaxed);
+            }
+            let of = OfSource { source };
+            let open = report.breaker != BreakerState::Closed;
+            source_open.get_or_create_owned(&of).set(i64::from(open));
+            if let Some(success) = report.last_success {
+                source_success
+                    .get_or_create_owned(&of)
+                    .set(success.as_second());
+            }
+        }
+        for report in refresher.secrets() {
+            let label = Sourced {
+                source: report.reference.source().to_string(),
+                state: report.freshness.as_str(),
+            };
+            sourced.get_or_create_owned(&label).inc();
+        }
     }
 
     fn look_up(&self, vault: &Vault) {

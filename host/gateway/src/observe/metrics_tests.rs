@@ -108,6 +108,19 @@ fn the_document_lists_the_metrics_and_no_others() {
     let grant = "attach".to_owned();
     let outcome = "allowed";
     drop(metrics.scraped.uses.get_or_create(&Uses { grant, outcome }));
+    let source = || "azure".to_owned();
+    let scraped = &metrics.scraped;
+    drop(scraped.fetches.get_or_create(&Fetches {
+        source: source(),
+        outcome: "unchanged",
+    }));
+    let of = OfSource { source: source() };
+    drop(scraped.source_open.get_or_create(&of));
+    drop(scraped.source_success.get_or_create(&of));
+    drop(scraped.sourced.get_or_create(&Sourced {
+        source: source(),
+        state: "fresh",
+    }));
     let text = metrics.render(&vault);
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("OBSERVABILITY.md");
     let document = std::fs::read_to_string(document).unwrap();

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, Subject, ValueName};
 use minicbor::data::Type;
 use minicbor::encode::Error;
 use minicbor::{Decoder, Encoder};
@@ -175,6 +175,7 @@ fn administrative_keys(act: &Administrative) -> u64 {
         act.client.is_some(),
         act.slot.is_some(),
         act.configuration.is_some(),
+        act.source.is_some(),
     ];
     2 + present.into_iter().map(u64::from).sum::<u64>()
 }
@@ -231,6 +232,9 @@ fn encode_administrative(act: &Administrative, out: &mut Out<'_>) -> Written {
     }
     if let Some(digest) = &act.configuration {
         out.u8(26)?.bytes(digest)?;
+    }
+    if let Some(source) = &act.source {
+        out.u8(27)?.str(source.as_str())?;
     }
     Ok(())
 }
@@ -469,6 +473,9 @@ impl<'b> Reader<'b> {
             })?,
             slot: self.optional(23, number)?,
             configuration: self.optional(26, hash)?,
+            source: self.optional(27, |input| {
+                SourceName::parse(input.str()?).map_err(|_| RecordError::Name)
+            })?,
         })
     }
 

@@ -129,6 +129,10 @@ fn administrative(act: &Administrative, put: &mut impl FnMut(&str, Value)) {
         ),
         ("slot", act.slot.map(|slot| json!(slot))),
         ("configuration", act.configuration.map(hash)),
+        (
+            "source",
+            act.source.as_ref().map(|name| json!(name.as_str())),
+        ),
     ];
     for (key, value) in optional {
         if let Some(value) = value {

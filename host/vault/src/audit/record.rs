@@ -9,7 +9,7 @@
 //! The bytes of a record are in [`super::encoding`], described in `AUDIT.md`.
 
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, Subject, ValueName};
 use uuid::Uuid;
 
 use super::tree::Hash;
@@ -210,6 +210,8 @@ coded! {
         /// The value is too short to be searched for in the answer, and the grant lets
         /// more of it pass than its status.
         TooShort = 16, "too-short";
+        /// The secret comes from a source that gives no value that may be used now.
+        Unavailable = 17, "unavailable";
         /// The client presented no key, or one that is nobody's.
         Unidentified = 20, "unidentified";
         /// The backend's answer carried the value, and was stopped.
@@ -299,6 +301,17 @@ coded! {
         /// The gateway's configuration was reloaded: other routes, policies or
         /// pipelines may be in force.
         ConfigurationReloaded = 37, "configuration-reloaded";
+        /// A source gave a secret another value, which is its next version.
+        SecretReceived = 38, "secret-received";
+        /// A secret can't be used for now: its source doesn't answer, or says so.
+        SecretUnavailable = 39, "secret-unavailable";
+        /// A secret can be used again: its source gave the value that it had, or
+        /// another time in which it may be used.
+        SecretAvailable = 40, "secret-available";
+        /// A secret's values come from that source from here on.
+        OriginSet = 41, "origin-set";
+        /// A secret's values come from that source no more.
+        OriginRemoved = 42, "origin-removed";
         /// How one version of a secret follows another was changed.
         RotationSet = 48, "rotation-set";
     }
@@ -427,6 +440,8 @@ pub struct Administrative {
     pub(crate) slot: Option<u64>,
     /// The digest of the configuration that is in force from here on.
     pub(crate) configuration: Option<Hash>,
+    /// The source that it concerns.
+    pub(crate) source: Option<SourceName>,
 }
 
 impl Administrative {
@@ -451,6 +466,7 @@ impl Administrative {
             client: None,
             slot: None,
             configuration: None,
+            source: None,
         }
     }
 
@@ -532,6 +548,13 @@ impl Administrative {
     #[must_use]
     pub fn configuration(mut self, digest: [u8; 32]) -> Self {
         self.configuration = Some(digest);
+        self
+    }
+
+    /// The source that it concerns.
+    #[must_use]
+    pub fn source(mut self, name: &SourceName) -> Self {
+        self.source = Some(name.clone());
         self
     }
 

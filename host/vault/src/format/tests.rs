@@ -69,7 +69,7 @@ fn sample() -> Sample {
             kind,
             state: SecretState::Enabled,
             created: 1_700_000_000,
-            current: 1,
+            current: Some(1),
             previous: None,
             last: 1,
             rotation: StoredRotation::default(),
@@ -80,6 +80,7 @@ fn sample() -> Sample {
                 not_after: None,
                 value: &value,
             }],
+            origin: None,
         };
         let id = uuid::Uuid::from_bytes([number; 16]);
         file.put(&root, id, &Item::Secret(stored)).unwrap();

@@ -12,6 +12,7 @@ mod lifecycle;
 mod master;
 mod permits;
 mod pinned;
+mod rotation;
 mod support;
 mod trail_permissions;
 mod watch;

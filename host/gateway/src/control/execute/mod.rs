@@ -3,13 +3,17 @@
 
 mod clients;
 mod secrets;
+mod sources;
 mod trail;
 mod values;
 mod vault;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use keyward::names::ValueName;
+use keyward::names::{SourceName, ValueName};
+use keyward::sources::refresh::Refresher;
+use keyward::sources::{Source, SourceError};
 use keyward::vault::{Actor, Secret, Vault};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +22,7 @@ use super::answers::{
     ConfigReloaded, Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status,
 };
 use super::request::{MAX_REASON, Request};
+use crate::config::SourceSection;
 
 /// The most values that one request brings.
 const MAX_VALUES: usize = 64;
@@ -39,6 +44,26 @@ pub trait Node: Send + Sync {
     fn reload(&self, _actor: &Actor) -> Result<ConfigReloaded, String> {
         Err("no gateway is running".to_owned())
     }
+
+    /// What fetches secrets from their sources; `None` if nothing does.
+    fn refresher(&self) -> Option<&Refresher> {
+        None
+    }
+
+    /// A source of the configuration.
+    ///
+    /// Errors: [`SourceError::NotConfigured`].
+    fn source(&self, _name: &SourceName) -> Result<Arc<dyn Source>, SourceError> {
+        Err(SourceError::NotConfigured)
+    }
+
+    /// The sections of the configuration's sources.
+    fn source_sections(&self) -> Vec<SourceSection> {
+        Vec::new()
+    }
+
+    /// Secrets came, went, or come from elsewhere from here on.
+    fn secrets_changed(&self) {}
 
     /// How the gateway is doing; `None` if there is none.
     fn status(&self) -> Option<Status>;
@@ -111,7 +136,18 @@ pub fn execute(
         | Request::SecretEnable { .. }
         | Request::SecretRetire { .. }
         | Request::SecretRemove { .. }
-        | Request::SecretValidity { .. } => secrets::execute(request, values, vault, actor),
+        | Request::SecretValidity { .. }
+        | Request::SecretOrigin { .. } => {
+            let changes = request.verb().changes();
+            let reply = secrets::execute(request, values, node, actor);
+            if changes && reply.is_ok() {
+                node.secrets_changed();
+            }
+            reply
+        }
+        Request::SecretRefresh { .. } | Request::SourceList {} | Request::SourceCheck { .. } => {
+            sources::execute(request, node)
+        }
         Request::ClientList { .. }
         | Request::ClientAdd { .. }
         | Request::ClientRotate { .. }

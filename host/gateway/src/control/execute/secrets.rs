@@ -1,13 +1,19 @@
 //! `secret.*`
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keyward::names::SecretName;
-use keyward::vault::{Actor, Kind, Replacement, RotationChange, Secret, SecretInfo, Vault};
+use keyward::sources::refresh::Refresher;
+use keyward::vault::{
+    Actor, Cache, Kind, Origin, Reference, Replacement, RotationChange, Secret, SecretInfo, Vault,
+};
 
 use super::super::answers::{Fault, Removed, SecretEntry, SecretPage};
+use super::super::fetched::FetchEntry;
 use super::super::request::Request;
-use super::{Reply, Values, misrouted};
+use super::super::texts::OriginText;
+use super::{Node, Reply, Values, misrouted};
 
 /// The most secrets in one answer.
 const MAX_LISTED: u32 = 1000;
@@ -15,16 +21,18 @@ const MAX_LISTED: u32 = 1000;
 pub(super) fn execute(
     request: Request,
     mut values: Values,
-    vault: &Vault,
+    node: &dyn Node,
     actor: &Actor,
 ) -> Result<Reply, Fault> {
+    let vault = node.vault();
     let info = match request {
-        Request::SecretList { name, after, limit } => return list(vault, name, after, limit),
+        Request::SecretList { name, after, limit } => return list(node, name, after, limit),
         Request::SecretSet {
             name,
             kind,
             validity,
             generate,
+            from: None,
         } => {
             let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
             let value = match generate {
@@ -33,6 +41,26 @@ pub(super) fn execute(
             };
             vault.add_valid(&name, kind, value, validity.read()?, actor)?
         }
+        Request::SecretSet {
+            name,
+            kind,
+            validity,
+            generate,
+            from: Some(from),
+        } => {
+            if generate || !validity.is_unbounded() {
+                return Err(Fault::refused(
+                    "a secret that comes from a source gets its value and its time from there",
+                ));
+            }
+            let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
+            vault.add_sourced(&name, kind, origin(node, &from)?, actor)?
+        }
+        Request::SecretOrigin {
+            name,
+            from: Some(from),
+        } => vault.set_origin(&name, origin(node, &from)?, actor)?,
+        Request::SecretOrigin { name, from: None } => vault.remove_origin(&name, actor)?,
         Request::SecretRotate {
             name,
             validity,
@@ -87,19 +115,60 @@ pub(super) fn execute(
         }
         other => return Err(misrouted(&other)),
     };
-    Reply::data(SecretEntry::from(&info))
+    Reply::data(entry(node, &info))
+}
+
+/// The secret, and how it is fetched.
+fn entry(node: &dyn Node, info: &SecretInfo) -> SecretEntry {
+    let report = node
+        .refresher()
+        .filter(|_| info.origin.is_some())
+        .and_then(|refresher| refresher.secret(&info.name));
+    SecretEntry {
+        fetch: report.as_ref().map(FetchEntry::from),
+        ..SecretEntry::from(info)
+    }
+}
+
+/// An origin whose source is there and can have such a key.
+fn origin(node: &dyn Node, text: &OriginText) -> Result<Origin, Fault> {
+    let reference: Reference = text.reference.parse().map_err(Fault::refused)?;
+    let name = reference.source();
+    let section = node.source_sections();
+    let section = section.iter().find(|section| section.name == *name);
+    let source = node.source(name).map_err(|_| {
+        Fault::refused(format!(
+            "there is no source {name}; add [sources.{name}] with its `kind` to keyward.toml and \
+             run `keyward config reload`"
+        ))
+    })?;
+    source
+        .check_key(reference.key())
+        .map_err(|error| Fault::refused(format!("{error}; {}", error.advice())))?;
+    let cache = match &text.cache {
+        Some(cache) => cache.parse().map_err(Fault::refused)?,
+        None => section.map_or(Cache::Memory, |section| section.cache),
+    };
+    if cache == Cache::Remote && source.remote_keys().is_none() {
+        return Err(Fault::refused(format!(
+            "keys can't stay in {name}: a source of kind {} hands values over",
+            source.kind()
+        )));
+    }
+    Ok(Origin { reference, cache })
 }
 
 fn list(
-    vault: &Vault,
+    node: &dyn Node,
     name: Option<SecretName>,
     after: Option<SecretName>,
     limit: Option<u32>,
 ) -> Result<Reply, Fault> {
+    let vault = node.vault();
     if let Some(name) = name {
         let found = info(vault, &name)?;
         return Reply::data(SecretPage {
-            secrets: vec![SecretEntry::from(&found)],
+            secrets: vec![entry(node, &found)],
             next: None,
         });
     }
@@ -113,8 +182,17 @@ fn list(
     let next = (listed.len() < rest.len())
         .then(|| listed.last().map(|info| info.name.clone()))
         .flatten();
+    let reports = node.refresher().map(Refresher::secrets).unwrap_or_default();
+    let reports: BTreeMap<_, _> = reports
+        .iter()
+        .map(|report| (&report.secret, FetchEntry::from(report)))
+        .collect();
+    let entries = listed.iter().map(|info| SecretEntry {
+        fetch: reports.get(&info.name).cloned(),
+        ..SecretEntry::from(info)
+    });
     Reply::data(SecretPage {
-        secrets: listed.iter().map(SecretEntry::from).collect(),
+        secrets: entries.collect(),
         next,
     })
 }

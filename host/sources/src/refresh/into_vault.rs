@@ -1,0 +1,133 @@
+//! A vault as the receiver of what sources give.
+
+use std::sync::Arc;
+
+use keyward_names::SecretName;
+use keyward_vault::{
+    Actor, Cache, Kind, Receipt, Received, Reference, SecretInfo, SourceVersion, Unavailability,
+    Vault, VaultError,
+};
+
+use super::Tracked;
+use super::receiver::{ReceiveError, Receiver, Taken, Withheld};
+use crate::source::{ContentType, Fetched};
+
+/// Something that holds a vault for as long as it is there.
+pub trait HasVault: Send + Sync + 'static {
+    /// The vault.
+    fn vault(&self) -> &Vault;
+}
+
+impl HasVault for Arc<Vault> {
+    fn vault(&self) -> &Vault {
+        self
+    }
+}
+
+/// Puts what is fetched into a vault. In its audit trail the actor is the source:
+/// `source NAME`.
+pub struct IntoVault<H>(pub H);
+
+impl<H: HasVault> Receiver for IntoVault<H> {
+    fn receive(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        fetched: Fetched,
+    ) -> Result<Taken, ReceiveError> {
+        let vault = self.0.vault();
+        let Fetched {
+            value,
+            version,
+            validity,
+            enabled,
+            content_type,
+        } = fetched;
+        if let (Some(said), Some(info)) = (content_type, vault.info(secret)) {
+            check_kind(said, info.kind)?;
+        }
+        let not_a_version = |_| ReceiveError::Vault("the source's version has no name".to_owned());
+        let received = Received {
+            reference: reference.clone(),
+            value,
+            source_version: SourceVersion::parse(version.as_str()).map_err(not_a_version)?,
+            validity,
+            enabled,
+        };
+        let receipt = vault.receive(secret, received, &actor(reference));
+        Ok(match receipt.map_err(refused)? {
+            Receipt::Unchanged => Taken::Unchanged,
+            Receipt::BackInUse(_) => Taken::BackInUse,
+            Receipt::NewVersion(info) => Taken::NewVersion(info.version),
+            Receipt::Disabled(_) => Taken::Disabled,
+        })
+    }
+
+    fn withhold(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        why: Withheld,
+    ) -> Result<(), ReceiveError> {
+        let vault = self.0.vault();
+        let origin = vault.info(secret).and_then(|info| info.origin);
+        if origin.is_none_or(|origin| origin.reference != *reference) {
+            return Err(ReceiveError::Gone);
+        }
+        let why = match why {
+            Withheld::Stale => Unavailability::Stale,
+            Withheld::Disabled => Unavailability::Disabled,
+        };
+        let done = vault.mark_unavailable(secret, why, &actor(reference));
+        done.map(|_| ()).map_err(refused)
+    }
+}
+
+/// The secrets of a vault that have to be fetched: all that come from a source, but
+/// for keys that stay in theirs.
+pub fn tracked_in(vault: &Vault) -> Vec<Tracked> {
+    vault.list().iter().filter_map(tracked).collect()
+}
+
+fn tracked(info: &SecretInfo) -> Option<Tracked> {
+    let origin = info.origin.as_ref()?;
+    (origin.cache != Cache::Remote).then(|| Tracked {
+        secret: info.name.clone(),
+        reference: origin.reference.clone(),
+        has_value: info.version > 0 && info.unavailable != Some(Unavailability::NotFetched),
+        withheld: match info.unavailable {
+            Some(Unavailability::Stale) => Some(Withheld::Stale),
+            Some(Unavailability::Disabled) => Some(Withheld::Disabled),
+            _ => None,
+        },
+    })
+}
+
+/// A certificate in a secret of another kind is somebody's mistake, and so is nothing
+/// that would be sent to a backend.
+fn check_kind(said: ContentType, kind: Kind) -> Result<(), ReceiveError> {
+    let said = match (said, kind) {
+        (_, Kind::Certificate) => return Ok(()),
+        (ContentType::Pkcs12, _) => "a certificate (PKCS #12)",
+        (ContentType::Pem, _) => "a certificate (PEM)",
+    };
+    let kind = kind.as_str();
+    Err(ReceiveError::Kind { said, kind })
+}
+
+fn actor(reference: &Reference) -> Actor {
+    Actor {
+        name: format!("source {}", reference.source()),
+        reason: None,
+    }
+}
+
+fn refused(error: VaultError) -> ReceiveError {
+    match error {
+        VaultError::Import(error) => ReceiveError::Value(error),
+        VaultError::NoSuchSecret(_) | VaultError::NoOrigin(_) | VaultError::OtherOrigin(_) => {
+            ReceiveError::Gone
+        }
+        error => ReceiveError::Vault(error.to_string()),
+    }
+}

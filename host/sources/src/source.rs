@@ -1,0 +1,277 @@
+//! What every source does: fetch a value, check itself step by step, tell of
+//! changes; and what some can do more: keep keys that never leave them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use keyward_names::SourceName;
+use keyward_vault::{MacAlgorithm, Secret, Validity};
+use tokio::sync::watch;
+use zeroize::Zeroizing;
+
+use crate::error::SourceError;
+
+/// A named place that secrets come from: `[sources.NAME]` of a configuration.
+///
+/// One that is asked for several keys at a time answers each by itself; how many at
+/// a time is for the caller to bound. Futures may be dropped at any time: what was
+/// under way is given up, and the next call starts anew.
+pub trait Source: Send + Sync + 'static {
+    /// What the operator called it.
+    fn name(&self) -> &SourceName;
+
+    /// Which kind of source, as it is written in a configuration: `key-vault`.
+    fn kind(&self) -> &'static str;
+
+    /// Asks once for the value of `key`, without retries of its own other than those
+    /// that a protocol demands (such as asking again with a renewed token).
+    ///
+    /// Bounds its own time and how much it reads. Errors: see [`SourceError`]; a key
+    /// that this source can't have is [`SourceError::Key`].
+    fn fetch<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Fetched, SourceError>>;
+
+    /// Walks through all that a fetch does and says for each step how it went, with
+    /// what to do about the first that failed. Without a key it ends before a secret
+    /// is read. Never fails as a whole, and tells nothing of a value.
+    fn check<'a>(&'a self, key: Option<&'a str>) -> BoxFuture<'a, Vec<CheckStep>>;
+
+    /// Whether `key` can be a key of this source at all; asks nobody.
+    ///
+    /// Errors: [`SourceError::Key`].
+    fn check_key(&self, key: &str) -> Result<(), SourceError>;
+
+    /// Tells of changes without being asked, where the source can: all of its keys
+    /// are then worth fetching again. `None` where it can't.
+    fn watch(&self) -> Option<Changes> {
+        None
+    }
+
+    /// Opens and closes master keys, where the source can.
+    fn key_wrapper(&self) -> Option<&dyn KeyWrapper> {
+        None
+    }
+
+    /// Keys that never leave the source, where it has such.
+    fn remote_keys(&self) -> Option<&dyn RemoteKeys> {
+        None
+    }
+}
+
+/// What a source answered.
+pub struct Fetched {
+    /// The value, as the source holds it: text, or base64 of a PFX if
+    /// [`content_type`](Self::content_type) says so.
+    pub value: Secret,
+    /// Which version this is, in the source's own words.
+    pub version: SourceVersion,
+    /// When the source says that it may be used. Sources such as Key Vault hand
+    /// values over outside of it, too: the vault decides.
+    pub validity: Validity,
+    /// False if the source says that it is not to be used.
+    pub enabled: bool,
+    /// What the source says that the value is, if it says so.
+    pub content_type: Option<ContentType>,
+}
+
+/// What a value is, as far as a source says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContentType {
+    /// `application/x-pkcs12`: a certificate with its key (RFC 7292), in base64.
+    Pkcs12,
+    /// `application/x-pem-file`: a certificate with its key (RFC 7468).
+    Pem,
+}
+
+impl ContentType {
+    /// From a media type; `None` for those that say nothing of use here.
+    pub fn from_media_type(text: &str) -> Option<Self> {
+        let bare = text.split(';').next().unwrap_or_default().trim();
+        match () {
+            () if bare.eq_ignore_ascii_case("application/x-pkcs12") => Some(Self::Pkcs12),
+            () if bare.eq_ignore_ascii_case("application/x-pem-file") => Some(Self::Pem),
+            () => None,
+        }
+    }
+}
+
+/// Which version of a value, in the words of its source: 1 to 128 visible ASCII
+/// characters. It is shown to operators and says nothing about the value.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SourceVersion(String);
+
+impl SourceVersion {
+    /// The longest, in bytes.
+    pub const MAX_BYTES: usize = 128;
+
+    /// From a source's text. Errors: [`SourceError::Malformed`] for one that is
+    /// empty, too long or not visible ASCII.
+    pub fn new(text: impl Into<String>) -> Result<Self, SourceError> {
+        let text = text.into();
+        let length = (1..=Self::MAX_BYTES).contains(&text.len());
+        match length && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Self(text)),
+            false => Err(SourceError::Malformed { what: "version" }),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceVersion({})", self.0)
+    }
+}
+
+/// One step of [`Source::check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckStep {
+    /// What was tried, in a few words: `the vault's name has an address`.
+    pub step: Cow<'static, str>,
+    /// How it went.
+    pub outcome: StepOutcome,
+}
+
+/// How a step of [`Source::check`] went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// As it should; with something worth knowing, such as a number of bytes, or
+    /// empty. Never a value, a token or a server's words.
+    Passed {
+        /// What is worth knowing.
+        detail: String,
+    },
+    /// Not: this is what to repair.
+    Failed {
+        /// Why; it brings its own advice.
+        error: SourceError,
+    },
+    /// Not tried, because of an earlier step or because no key was given.
+    Skipped,
+}
+
+impl CheckStep {
+    /// A step that went as it should.
+    pub fn passed(step: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            step: step.into(),
+            outcome: StepOutcome::Passed { detail },
+        }
+    }
+
+    /// A step that did not.
+    pub fn failed(step: impl Into<Cow<'static, str>>, error: SourceError) -> Self {
+        Self {
+            step: step.into(),
+            outcome: StepOutcome::Failed { error },
+        }
+    }
+
+    /// A step that was not tried.
+    pub fn skipped(step: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            step: step.into(),
+            outcome: StepOutcome::Skipped,
+        }
+    }
+}
+
+/// News that something in a source may have changed. Several become one.
+pub struct Changes(watch::Receiver<u64>);
+
+/// The other end of [`Changes`].
+pub struct Announcer(watch::Sender<u64>);
+
+impl Announcer {
+    /// An announcer that nobody listens to yet.
+    pub fn new() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    /// Says that something may have changed. Never waits.
+    pub fn announce(&self) {
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Listens from now on.
+    pub fn listen(&self) -> Changes {
+        Changes(self.0.subscribe())
+    }
+}
+
+impl Default for Announcer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Changes {
+    /// Waits for news; false if there will be none any more. May be dropped and
+    /// called again without missing any.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
+/// Opens and closes master keys where a source can: Key Vault's `wrapKey` and
+/// `unwrapKey`, OpenBao's transit.
+pub trait KeyWrapper: Send + Sync {
+    /// Closes a master key with the source's key `key`.
+    fn wrap<'a>(
+        &'a self,
+        key: &'a str,
+        plain: &'a Zeroizing<[u8; 32]>,
+    ) -> BoxFuture<'a, Result<WrappedKey, SourceError>>;
+
+    /// Opens what [`wrap`](Self::wrap) made; `key` is [`WrappedKey::key`].
+    ///
+    /// Errors: also [`SourceError::Malformed`] if what comes back has not 32 bytes.
+    fn unwrap<'a>(
+        &'a self,
+        key: &'a str,
+        wrapped: &'a [u8],
+    ) -> BoxFuture<'a, Result<Zeroizing<[u8; 32]>, SourceError>>;
+}
+
+/// A master key that only its source can open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// The key that opens it: with its version, where the source needs that.
+    pub key: String,
+    /// At most 4096 bytes, which mean something to the source only.
+    pub bytes: Vec<u8>,
+}
+
+/// Keys that never leave the source: OpenBao's transit.
+pub trait RemoteKeys: Send + Sync {
+    /// The code of a message under the newest version of `key`: 32, 48 or 64 bytes.
+    /// It is made to be shown and no secret of ours.
+    fn hmac<'a>(
+        &'a self,
+        key: &'a str,
+        algorithm: MacAlgorithm,
+        message: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>>;
+
+    /// Whether `code` is the code of a message under a version of `key` that the
+    /// source still accepts.
+    fn verify_hmac<'a>(
+        &'a self,
+        key: &'a str,
+        algorithm: MacAlgorithm,
+        message: &'a [u8],
+        code: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, SourceError>>;
+}

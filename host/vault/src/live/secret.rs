@@ -1,0 +1,455 @@
+//! A secret in the form in which it is used.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+#[cfg(any(test, feature = "bench"))]
+use keyward_names::SecretName;
+use uuid::Uuid;
+
+use super::timestamp;
+use crate::client_keys::ClientKeys;
+use crate::clock::Clock;
+use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
+use crate::fingerprint::Fingerprint;
+use crate::format::Damaged;
+use crate::guard::MIN_SEARCHED_BYTES;
+#[cfg(any(test, feature = "bench"))]
+use crate::identity::{Rotation, SecretState};
+use crate::identity::{SecretInfo, Validity, VersionInfo, VersionState};
+use crate::kind::Kind;
+use crate::lifecycle::Bounds;
+use crate::mac::MacKey;
+use crate::origin::{Cache, Unavailability};
+use crate::remote::RemoteKey;
+use crate::secret::Secret;
+use crate::values::Reference;
+use crate::vault::seconds_now;
+
+/// A secret, ready to be used.
+pub(crate) struct LiveSecret {
+    pub(crate) info: SecretInfo,
+    /// `None` while its source has given none.
+    pub(crate) current: Option<Arc<Version>>,
+    /// Still accepted where codes are verified, until `previous_until`.
+    pub(crate) previous: Option<Arc<Version>>,
+    /// `None`: until the next rotation.
+    pub(crate) previous_until: Option<Timestamp>,
+    /// Of a value that is sent: versions that were in use within the last 24 hours
+    /// before this was prepared, because a backend may still return them.
+    lately: Vec<Arc<Version>>,
+    /// The version in use as its source gave it.
+    pub(crate) received: Option<Arc<Fingerprint>>,
+}
+
+/// One version of a secret, in the form in which it is used.
+pub(crate) struct Version {
+    pub(crate) number: u64,
+    pub(crate) validity: Validity,
+    pub(crate) material: Material,
+}
+
+/// What a version is used as.
+pub(crate) enum Material {
+    ApiKey(ApiKey),
+    Mac(MacKey),
+    ClientKeys(ClientKeys),
+    /// A key that its source keeps.
+    Remote(RemoteKey),
+    /// Of a kind that no use fits yet: its value stays sealed.
+    Sealed,
+}
+
+/// A value that is written into requests.
+pub(crate) struct ApiKey {
+    pub(crate) value: Secret,
+}
+
+crate::secret::assert_not_implemented!(Version: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(LiveSecret: std::fmt::Debug, Clone, serde::Serialize);
+
+impl Material {
+    fn prepare(kind: Kind, value: &[u8]) -> Result<Self, Damaged> {
+        Ok(match kind {
+            Kind::ApiKey => Self::ApiKey(ApiKey {
+                value: Secret::copy_of(value),
+            }),
+            Kind::HmacKey { algorithm, .. } => {
+                Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
+            }
+            Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            _ => Self::Sealed,
+        })
+    }
+}
+
+impl Version {
+    fn prepare(kind: Kind, stored: &StoredVersion<'_>) -> Result<Self, Damaged> {
+        Ok(Self {
+            number: stored.number,
+            validity: stored.validity()?,
+            material: Material::prepare(kind, stored.value)?,
+        })
+    }
+
+    /// A key that its source keeps. Its versions there are for the source to know.
+    fn remote(kind: Kind, number: u64, reference: &Reference) -> Result<Self, Damaged> {
+        let Kind::HmacKey { algorithm, .. } = kind else {
+            return Err(Damaged);
+        };
+        Ok(Self {
+            number,
+            validity: Validity::default(),
+            material: Material::Remote(RemoteKey::new(reference.clone(), algorithm)),
+        })
+    }
+
+    /// The value that backends are sent, if it is a version of such a secret.
+    pub(crate) fn sent_value(&self) -> Option<&Secret> {
+        match &self.material {
+            Material::ApiKey(key) => Some(&key.value),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be used now.
+    pub(crate) fn is_valid(&self, clock: &Clock) -> bool {
+        // Most versions have no bounds, and asking for the time takes longer than
+        // all else here.
+        !self.validity.is_bounded() || self.validity.contains(clock.now())
+    }
+}
+
+impl StoredVersion<'_> {
+    fn validity(&self) -> Result<Validity, Damaged> {
+        Ok(Validity {
+            not_before: self.not_before.map(timestamp).transpose()?,
+            not_after: self.not_after.map(timestamp).transpose()?,
+        })
+    }
+}
+
+impl LiveSecret {
+    /// Prepares the versions in use; the others stay sealed. Versions that are held
+    /// in memory only are taken over from `before`.
+    pub(crate) fn prepare(
+        id: Uuid,
+        stored: &StoredSecret<'_>,
+        before: Option<&Self>,
+    ) -> Result<Self, Damaged> {
+        let in_use = match stored.current {
+            Some(current) => Some(stored.version(current).ok_or(Damaged)?),
+            None => None,
+        };
+        let origin = stored.origin.as_ref();
+        let mut secret = Self {
+            info: SecretInfo {
+                is_short: false,
+                name: stored.name.clone(),
+                kind: stored.kind,
+                id,
+                state: stored.state,
+                version: stored.current.unwrap_or(0),
+                versions: stored.version_infos()?,
+                origin: origin.map(StoredOrigin::origin),
+                source_version: origin.and_then(|origin| origin.source_version.clone()),
+                unavailable: origin.and_then(|origin| origin.unavailable),
+                created: timestamp(stored.created)?,
+                updated: timestamp(in_use.map_or(stored.created, |version| version.created))?,
+                rotation: stored.rotation.info()?,
+            },
+            current: stored.prepared(stored.current)?,
+            previous: stored.prepared(stored.previous)?,
+            previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
+            lately: match stored.kind {
+                Kind::ApiKey => stored
+                    .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
+                    .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
+                    .collect::<Result<_, _>>()?,
+                _ => Vec::new(),
+            },
+            received: match origin.map_or(&[][..], |origin| origin.received) {
+                [] => None,
+                bytes => Some(Arc::new(Fingerprint::stored(bytes)?)),
+            },
+        };
+        match origin {
+            Some(origin) if origin.cache == Cache::Remote => {
+                let version = Version::remote(stored.kind, stored.last, &origin.reference)?;
+                secret.info.version = version.number;
+                secret.current = Some(Arc::new(version));
+            }
+            Some(origin) if stored.current.is_none() => {
+                if let Some(before) = before {
+                    secret.take_over(before, origin);
+                }
+            }
+            _ => {}
+        }
+        if secret.current.is_none() {
+            let why = &mut secret.info.unavailable;
+            *why = why.or(Some(Unavailability::NotFetched));
+        }
+        secret.info.is_short = secret
+            .current
+            .as_ref()
+            .and_then(|version| version.sent_value())
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        Ok(secret)
+    }
+
+    /// Takes the versions of what was in force before this.
+    fn take_over(&mut self, before: &Self, origin: &StoredOrigin<'_>) {
+        if before.is_remote() {
+            return;
+        }
+        self.current.clone_from(&before.current);
+        self.previous.clone_from(&before.previous);
+        self.previous_until = before.previous_until;
+        self.lately.clone_from(&before.lately);
+        self.info.version = before.info.version;
+        self.info.updated = before.info.updated;
+        let held = |version: &&VersionInfo| self.holds(version.number);
+        let versions = before.info.versions.iter().filter(held).copied();
+        self.info.versions = versions.collect();
+        // What another source gave says nothing about what this one will.
+        if before.info.origin.as_ref() == Some(&origin.origin()) {
+            self.received.clone_from(&before.received);
+            let source_version = &before.info.source_version;
+            self.info.source_version.clone_from(source_version);
+        }
+    }
+
+    /// Puts a version in use that is held in memory only. `now` is the time by the
+    /// vault's clock.
+    pub(crate) fn hold(
+        &mut self,
+        number: u64,
+        bounds: &Bounds,
+        value: &[u8],
+        now: u64,
+    ) -> Result<(), Damaged> {
+        let kind = self.info.kind;
+        let version = Arc::new(Version {
+            number,
+            validity: bounds.validity()?,
+            material: Material::prepare(kind, value)?,
+        });
+        let created = timestamp(seconds_now())?;
+        let before = self.current.replace(Arc::clone(&version));
+        match kind {
+            Kind::ApiKey => self.lately.extend(before),
+            _ if kind.keeps_previous() => self.previous = before,
+            _ => {}
+        }
+        self.retire_from(timestamp(now)?);
+        let surplus = self.lately.len().saturating_sub(kind.max_old_versions());
+        self.lately.drain(..surplus);
+        self.info.version = number;
+        self.info.updated = created;
+        self.info.versions.push(VersionInfo {
+            number,
+            created,
+            validity: version.validity,
+            state: VersionState::Current,
+            accepted_until: None,
+        });
+        self.name_states();
+        self.info.is_short = version
+            .sent_value()
+            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        Ok(())
+    }
+
+    /// Lets the version before, if it is held in memory only, be accepted from `now`
+    /// on for as long as the secret's rotation says; one whose time is over stays so.
+    pub(crate) fn retire_held(&mut self, now: Timestamp) {
+        let is_over = self.previous_until.is_some_and(|until| until <= now);
+        if self.is_held_in_memory() && !is_over {
+            self.retire_from(now);
+            self.name_states();
+        }
+    }
+
+    fn retire_from(&mut self, now: Timestamp) {
+        let after = self.info.rotation.retire_previous_after;
+        let until = after.and_then(|after| now.checked_add(after).ok());
+        self.previous_until = until.filter(|_| self.previous.is_some());
+    }
+
+    /// Drops a version that is held in memory only and not in use. Whether there
+    /// was one.
+    pub(crate) fn drop_held(&mut self, number: u64) -> bool {
+        let count = self.info.versions.len();
+        self.previous.take_if(|version| version.number == number);
+        self.lately.retain(|version| version.number != number);
+        self.name_states();
+        self.info.versions.len() != count
+    }
+
+    /// Says when the version in use may be used, whose value this is, if that is held
+    /// in memory only.
+    pub(crate) fn set_validity(&mut self, bounds: &Bounds, value: &[u8]) -> Result<(), Damaged> {
+        let (number, validity) = (self.info.version, bounds.validity()?);
+        let versions = self.info.versions.iter_mut();
+        for version in versions.filter(|version| version.number == number) {
+            version.validity = validity;
+        }
+        self.current = Some(Arc::new(Version {
+            number,
+            validity,
+            material: Material::prepare(self.info.kind, value)?,
+        }));
+        Ok(())
+    }
+
+    /// Lists the versions that are held, each with what it is used for.
+    fn name_states(&mut self) {
+        let mut versions = std::mem::take(&mut self.info.versions);
+        versions.retain(|version| self.holds(version.number));
+        for version in &mut versions {
+            let is = |other: &Option<Arc<Version>>| {
+                other
+                    .as_ref()
+                    .is_some_and(|other| other.number == version.number)
+            };
+            version.state = match (is(&self.current), is(&self.previous)) {
+                (true, _) => VersionState::Current,
+                (false, true) => VersionState::Previous,
+                (false, false) => VersionState::Kept,
+            };
+            version.accepted_until = match version.state {
+                VersionState::Previous => self.previous_until,
+                _ => None,
+            };
+        }
+        self.info.versions = versions;
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        let held = self
+            .current
+            .iter()
+            .chain(&self.previous)
+            .chain(&self.lately);
+        held.map(|version| version.number)
+            .any(|held| held == number)
+    }
+
+    /// Whether its key stays in its source.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.material(), Some(Material::Remote(_)))
+    }
+
+    /// Whether its versions are in memory only.
+    pub(crate) fn is_held_in_memory(&self) -> bool {
+        let origin = self.info.origin.as_ref();
+        origin.is_some_and(|origin| origin.cache == Cache::Memory)
+    }
+
+    /// The same, to be changed: the versions are shared.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            info: self.info.clone(),
+            current: self.current.clone(),
+            previous: self.previous.clone(),
+            previous_until: self.previous_until,
+            lately: self.lately.clone(),
+            received: self.received.clone(),
+        }
+    }
+
+    /// What the version in use is used as.
+    pub(crate) fn material(&self) -> Option<&Material> {
+        self.current.as_ref().map(|version| &version.material)
+    }
+
+    /// The version in use, and those that were within the 24 hours before this was
+    /// prepared.
+    pub(crate) fn versions_in_use_since_a_day(&self) -> impl Iterator<Item = &Arc<Version>> {
+        self.current.iter().chain(&self.lately)
+    }
+}
+
+impl<'a> StoredSecret<'a> {
+    fn prepared(&self, number: Option<u64>) -> Result<Option<Arc<Version>>, Damaged> {
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        let version = self.version(number).ok_or(Damaged)?;
+        Ok(Some(Arc::new(Version::prepare(self.kind, version)?)))
+    }
+
+    fn version_infos(&self) -> Result<Vec<VersionInfo>, Damaged> {
+        let until = self.rotation.previous_until.map(timestamp).transpose()?;
+        let infos = self.versions.iter().map(|version| {
+            Ok(VersionInfo {
+                number: version.number,
+                created: timestamp(version.created)?,
+                validity: version.validity()?,
+                state: match Some(version.number) {
+                    number if number == self.current => VersionState::Current,
+                    number if number == self.previous => VersionState::Previous,
+                    _ => VersionState::Kept,
+                },
+                accepted_until: until.filter(|_| self.previous == Some(version.number)),
+            })
+        });
+        infos.collect()
+    }
+
+    /// The versions that are not in use and that another one followed on at this
+    /// time, in seconds since 1970, or later.
+    fn replaced_since(&self, time: i64) -> impl Iterator<Item = &StoredVersion<'a>> {
+        let since = u64::try_from(time).unwrap_or(0);
+        let next = |number| {
+            let later = self.versions.iter().filter(move |one| one.number > number);
+            later.map(|one| one.created).min()
+        };
+        self.versions.iter().filter(move |version| {
+            Some(version.number) != self.current
+                && (version.created >= since
+                    || next(version.number).is_none_or(|next| next >= since))
+        })
+    }
+}
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+#[cfg(any(test, feature = "bench"))]
+impl LiveSecret {
+    /// A secret that stands in no vault.
+    pub(crate) fn of_value(index: usize, value: &[u8]) -> (Arc<Self>, Arc<Version>) {
+        let version = Arc::new(Version {
+            number: 1,
+            validity: Validity::default(),
+            material: Material::ApiKey(ApiKey {
+                value: Secret::copy_of(value),
+            }),
+        });
+        let name = SecretName::parse(&format!("value-{index}")).expect("a name");
+        let secret = Self {
+            info: SecretInfo {
+                name,
+                kind: Kind::ApiKey,
+                id: Uuid::from_u128(index as u128),
+                state: SecretState::Enabled,
+                version: 1,
+                versions: Vec::new(),
+                origin: None,
+                source_version: None,
+                unavailable: None,
+                is_short: false,
+                created: Timestamp::UNIX_EPOCH,
+                updated: Timestamp::UNIX_EPOCH,
+                rotation: Rotation::default(),
+            },
+            current: Some(Arc::clone(&version)),
+            previous: None,
+            previous_until: None,
+            lately: Vec::new(),
+            received: None,
+        };
+        (Arc::new(secret), version)
+    }
+}

@@ -1,0 +1,258 @@
+//! What becomes of secrets whose source is down, slow, throttling or lying: at the
+//! start and later, for a moment and for good; and what `keyward doctor` says of it.
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+mod clock;
+mod world;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use keyward::sources::refresh::Freshness;
+use keyward::sources::{ChallengeError, IdentityError, SourceError, Unreachable};
+use keyward::vault::Cache;
+
+use world::{Does, GOOD, World};
+
+/// What a client gets and a backend sees while the key is in use.
+fn used() -> (StatusCode, Option<String>) {
+    (StatusCode::OK, Some(GOOD.to_owned()))
+}
+
+/// The outages after a good start, the word that reports have for each, and words of
+/// the doctor's, of the finding and of what mends it.
+fn outages() -> Vec<(Does, &'static str, &'static str, &'static str)> {
+    let fails = Does::Fails;
+    vec![
+        (
+            fails(SourceError::Unreachable(Unreachable::Connect)),
+            "unreachable",
+            "nothing accepts the connection",
+            "See whether the source runs",
+        ),
+        (
+            Does::Hangs,
+            "timed-out",
+            "did not answer in time",
+            "firewall drops packets",
+        ),
+        (
+            fails(SourceError::Throttled { retry_after: None }),
+            "throttled",
+            "asks for fewer requests",
+            "raise `refresh`",
+        ),
+        (
+            fails(SourceError::Failing { status: 503 }),
+            "failing",
+            "failed with status 503",
+            "see its own status",
+        ),
+        (
+            fails(SourceError::Denied { firewall: false }),
+            "denied",
+            "access denied",
+            "Give the identity the right",
+        ),
+        (
+            fails(SourceError::Identity(IdentityError::NotAssigned)),
+            "identity",
+            "not assigned here",
+            "Assign the identity",
+        ),
+        (
+            fails(SourceError::Challenge(ChallengeError::Tenant)),
+            "challenge",
+            "names another tenant",
+            "No token was sent",
+        ),
+        (
+            fails(SourceError::NotFound),
+            "not-found",
+            "no such secret in the source",
+            "See whether the key",
+        ),
+        (
+            Does::GivesAsCertificate(GOOD),
+            "other-kind",
+            "the secret is of kind api-key",
+            "Mend the value",
+        ),
+        (
+            Does::Gives("short"),
+            "not-of-kind",
+            "no value of the secret's kind",
+            "Mend the value",
+        ),
+        (
+            Does::Gives(""),
+            "empty",
+            "the value is empty",
+            "Set a value in the source",
+        ),
+        (
+            fails(SourceError::TooLarge { max: 65_536 }),
+            "too-large",
+            "longer than 65536 bytes",
+            "the one you mean",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_is_used_through_every_outage_until_the_limit_and_then_refused() {
+    // Each has a gateway of its own, and all of them run beside each other.
+    futures_util::future::join_all(outages().into_iter().map(outage)).await;
+}
+
+async fn outage((does, word, finding, fix): (Does, &str, &str, &str)) {
+    let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
+    assert_eq!(world.ask().await, used());
+    let gives = format!("{does:?}");
+    world.does(does);
+    world.until_it_is(Freshness::Stale).await;
+    assert_eq!(world.ask().await, used(), "{gives}");
+    let error = world.report().last_error.unwrap();
+    assert_eq!(error.word(), word);
+    let said = world.doctor().await;
+    assert!(
+        said.contains("billing-key is used as it was"),
+        "{gives}: {said}"
+    );
+    assert!(said.contains(finding), "{gives}: {said}");
+    assert!(said.contains(fix), "{gives}: {said}");
+    // Then it fails closed: no key reaches the backend.
+    world.until_it_is(Freshness::Unavailable).await;
+    world
+        .until("uses are refused", async || {
+            world.ask().await.0 != StatusCode::OK
+        })
+        .await;
+    assert_eq!(world.ask().await.1, None, "{gives}");
+    let said = world.doctor().await;
+    assert!(
+        said.contains("uses of billing-key are refused"),
+        "{gives}: {said}"
+    );
+    let ready = world.page("/ready").await;
+    assert!(
+        ready.contains("1 refused, since the source does not answer"),
+        "{ready}"
+    );
+    let metrics = world.page("/metrics").await;
+    let counted = format!("keyward_source_fetches_total{{source=\"far\",outcome=\"{word}\"}}");
+    assert!(metrics.contains(&counted), "{metrics}");
+    // And it opens again at the first good answer.
+    world.does(Does::Gives(GOOD));
+    world.until_it_is(Freshness::Fresh).await;
+    assert_eq!(world.ask().await, used(), "{gives}");
+    assert!(world.doctor().await.contains("in order"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_without_an_outage_nothing_is_stale_and_changes_arrive() {
+    const OTHER: &str = "key-of-the-backend-00000002";
+    let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
+    tokio::time::sleep(world::schedule().stale_limit + Duration::from_secs(1)).await;
+    assert_eq!(world.report().freshness, Freshness::Fresh);
+    assert_eq!(world.ask().await, used());
+    world.does(Does::Gives(OTHER));
+    let changed = (StatusCode::OK, Some(OTHER.to_owned()));
+    world
+        .until("the change is in force", async || {
+            world.ask().await == changed
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_its_source_disables_is_refused_at_once() {
+    for does in [
+        Does::GivesDisabled(GOOD),
+        Does::Fails(SourceError::Disabled),
+    ] {
+        let world = World::start(Does::Gives(GOOD), Cache::Sealed).await;
+        assert_eq!(world.ask().await, used());
+        world.does(does);
+        world.until_it_is(Freshness::Disabled).await;
+        let (status, key) = world.ask().await;
+        assert_ne!(status, StatusCode::OK);
+        assert_eq!(key, None);
+        let said = world.doctor().await;
+        assert!(
+            said.contains("it is disabled in its source, far:k"),
+            "{said}"
+        );
+        world.does(Does::Gives(GOOD));
+        world.until_it_is(Freshness::Fresh).await;
+        assert_eq!(world.ask().await, used());
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_whose_time_is_over_is_not_used() {
+    let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
+    assert_eq!(world.ask().await, used());
+    world.does(Does::GivesExpired(GOOD));
+    world
+        .until("it is over", async || world.ask().await.0 != StatusCode::OK)
+        .await;
+    assert_eq!(world.ask().await.1, None);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_a_source_asks_for_is_kept_and_told() {
+    let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
+    let retry_after = Some(Duration::from_secs(3600));
+    world.does(Does::Fails(SourceError::Throttled { retry_after }));
+    world.until_it_is(Freshness::Stale).await;
+    let asked = world.times_asked();
+    let said = world.doctor().await;
+    assert!(said.contains("it is left alone for 35"), "{said}");
+    world.until_it_is(Freshness::Unavailable).await;
+    assert_eq!(world.times_asked(), asked);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_in_an_outage_serves_what_is_sealed_and_refuses_the_rest() {
+    let down = || Does::Fails(SourceError::Unreachable(Unreachable::Connect));
+    for cache in [Cache::Sealed, Cache::Memory] {
+        let world = World::start(Does::Gives(GOOD), cache).await;
+        assert_eq!(world.ask().await, used());
+        let folder = world.stop().await;
+        let world = World::start_in(folder, down(), cache).await;
+        if cache == Cache::Sealed {
+            assert_eq!(world.ask().await, used());
+        } else {
+            let (status, key) = world.ask().await;
+            assert_ne!(status, StatusCode::OK);
+            assert_eq!(key, None);
+            let ready = world.page("/ready").await;
+            assert!(ready.contains("1 without a value yet"), "{ready}");
+            let said = world.doctor().await;
+            assert!(said.contains("billing-key has no value yet"), "{said}");
+        }
+        world.does(Does::Gives(GOOD));
+        world.until_it_is(Freshness::Fresh).await;
+        world
+            .until("it is used", async || world.ask().await == used())
+            .await;
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_waits_for_first_values_and_not_for_ever() {
+    let start = std::time::Instant::now();
+    let world = World::start(Does::Hangs, Cache::Memory).await;
+    let waited = start.elapsed();
+    // A source's own time, of half a second, is over before the gateway's, of two.
+    assert!(waited > Duration::from_millis(400), "{waited:?}");
+    assert_eq!(world.report().last_error.unwrap().word(), "timed-out");
+    world.stop().await;
+}
