@@ -13,6 +13,7 @@ mod coverage;
 mod denied;
 mod denied_uses;
 mod normal;
+mod policies;
 mod prompt;
 mod references;
 mod roles;

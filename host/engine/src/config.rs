@@ -42,8 +42,9 @@ pub struct EngineConfig {
     /// Who watches guests and all that crosses between them and the host: for tests and
     /// for authors of policies. The gateway refuses to serve with one.
     pub observer: Option<Arc<dyn Observer>>,
-    /// Compile guests so that a debugger can read their memory. Tests use it to
-    /// prove that no secret is there; the gateway refuses to serve with it on.
+    /// Whether observers are given guests' memories after each call. Tests use it to
+    /// prove that no secret is there; the gateway refuses to serve with it on. The code
+    /// that runs is the same.
     #[cfg(feature = "guest-debug")]
     pub guest_debug: bool,
 }
@@ -93,10 +94,6 @@ impl EngineConfig {
         CodeConfig {
             profile,
             reports: self.reports,
-            #[cfg(feature = "guest-debug")]
-            debug: self.guest_debug,
-            #[cfg(not(feature = "guest-debug"))]
-            debug: false,
         }
     }
 
@@ -105,6 +102,8 @@ impl EngineConfig {
         let mut config = self.code(profile).config();
         let pool = pool(profile, self.calls(profile));
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        #[cfg(feature = "guest-debug")]
+        config.coredump_on_trap(self.guest_debug);
         config
     }
 }
@@ -114,7 +113,6 @@ impl EngineConfig {
 pub(crate) struct CodeConfig {
     pub(crate) profile: Profile,
     pub(crate) reports: bool,
-    pub(crate) debug: bool,
 }
 
 impl CodeConfig {
@@ -154,8 +152,6 @@ impl CodeConfig {
             config.generate_address_map(true);
             config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MOST_FRAMES));
         }
-        #[cfg(feature = "guest-debug")]
-        config.guest_debug(self.debug);
         config
     }
 }
