@@ -192,7 +192,7 @@ pub const KEYS: &[Key] = &[
     key("[policy.limits]", "header-bytes", Shape::Count(1, 65536), Some("16384"), "Bytes of a header's value."),
     key("[policy.limits]", "call-bytes", Shape::Count(1024, 67108864), Some("1048576"), "Bytes that one call into the host hands over."),
 
-    required("[[pipeline]]", "path", Shape::Prefix, "Which requests: those whose path begins so, by whole segments."),
+    required("[[pipeline]]", "path", Shape::Prefix, "Which requests: those whose path begins so, by whole segments. A path that only a backend which decodes it, cuts `;…` off or ignores case would read so is answered with 400."),
     required("[[pipeline]]", "route", Shape::Name, "Where they go."),
     key("[[pipeline]]", "inbound", Shape::Texts, Some("[]"), "The policies of the inbound phase, in order."),
     key("[[pipeline]]", "backend", Shape::Texts, Some("[]"), "The policies of the backend phase, in order."),

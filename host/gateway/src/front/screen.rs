@@ -5,7 +5,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use keyward::egress::strip_connection;
-use keyward::{Failure, authority_of};
+use keyward::{Failure, authority_of, decode_unreserved};
 
 use crate::listen::Peer;
 
@@ -69,16 +69,20 @@ pub(super) fn screen<B>(
 }
 
 /// Gives a target the form that RFC 3986 allows: what it doesn't, and clients send
-/// all the same, is percent-encoded.
+/// all the same, is percent-encoded; what need not be encoded in the path is not.
 fn normalise<B>(request: &mut Request<B>) -> Result<(), Failure> {
     let target = request.uri().path_and_query();
     let target = target.map_or("", |target| target.as_str());
     if !is_target(target) {
         return Err(Failure::Malformed);
     }
-    if !target.bytes().any(is_unwise) {
+    let path = request.uri().path();
+    let decoded = decode_unreserved(path);
+    if decoded == path && !target.bytes().any(is_unwise) {
         return Ok(());
     }
+    let query = target.get(path.len()..).unwrap_or_default();
+    let target = [&decoded, query].concat();
     let mut written = String::with_capacity(target.len().saturating_add(16));
     for character in target.chars() {
         match u8::try_from(character) {
@@ -200,14 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_target_may_have_is_encoded() {
-        let mut request = Request::builder()
-            .uri("http://a.example/a{b}?c=d|e%20")
-            .body(())
-            .unwrap_or_default();
-        assert_eq!(normalise(&mut request), Ok(()));
-        let uri = request.uri().to_string();
-        assert_eq!(uri, "http://a.example/a%7Bb%7D?c=d%7Ce%20");
+    fn a_target_is_encoded_where_it_must_be_and_its_path_nowhere_else() {
+        for (target, normal) in [
+            ("/a{b}?c=d|e%20", "/a%7Bb%7D?c=d%7Ce%20"),
+            ("/%61dmin/%7e%20?c=%61", "/admin/~%20?c=%61"),
+            ("/a%2fb?/%61", "/a%2fb?/%61"),
+        ] {
+            let mut request = Request::builder()
+                .uri(format!("http://a.example{target}"))
+                .body(())
+                .unwrap_or_default();
+            assert_eq!(normalise(&mut request), Ok(()));
+            let uri = request.uri().to_string();
+            assert_eq!(uri, format!("http://a.example{normal}"));
+        }
     }
 
     #[test]
