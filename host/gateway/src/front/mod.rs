@@ -68,8 +68,11 @@ pub async fn answer(
     // Taken first: what is hop by hop is gone after that.
     let insists = tunnel::insists(request.headers());
     let asked = tunnel::Asked::of(&mut request);
+    // Nor may a client have its proxy's word taken out as one of its connection's.
+    let sender = sender::Sender::of(request.headers(), &peer, front);
     let screened = screen::screen(&mut request, &peer, front.reading);
-    let address = sender::settle(&mut request, &peer, front);
+    sender.tell(&mut request, front.forwarded);
+    let address = sender.address;
     let found = find(pipelines, &request);
     let pipeline = found.ok().map(|(pipeline, _)| pipeline);
     let most = pipeline

@@ -24,35 +24,50 @@ pub enum ForwardedHeaders {
     Forwarded,
 }
 
-/// Finds out the client's address, takes out what it says about itself, and adds
-/// what backends are told.
-pub(super) fn settle<B>(request: &mut Request<B>, peer: &Peer, front: &Front) -> IpAddr {
-    let near = peer.address.ip().to_canonical();
-    let is_trusted = |address: IpAddr| {
-        let trusted = &front.trusted_proxies;
-        trusted.iter().any(|network| network.contains(&address))
-    };
-    let (client, scheme) = if is_trusted(near) {
-        let headers = request.headers();
-        let mut client = near;
+/// For whom a request is.
+pub(super) struct Sender {
+    pub(super) address: IpAddr,
+    scheme: &'static str,
+}
+
+impl Sender {
+    /// What a request's headers tell, as they came: who is trusted may write a header
+    /// that the client behind it names in `Connection`.
+    pub(super) fn of(headers: &HeaderMap, peer: &Peer, front: &Front) -> Self {
+        let near = peer.address.ip().to_canonical();
+        let is_trusted = |address: IpAddr| {
+            let trusted = &front.trusted_proxies;
+            trusted.iter().any(|network| network.contains(&address))
+        };
+        let mut sender = Self {
+            address: near,
+            scheme: match peer.secured {
+                Some(_) => "https",
+                None => "http",
+            },
+        };
+        if !is_trusted(near) {
+            return sender;
+        }
         // What stands further left was written by who stands here.
         for address in hops(headers).into_iter().rev().map_while(|hop| hop) {
-            client = address;
+            sender.address = address;
             if !is_trusted(address) {
                 break;
             }
         }
-        (client, scheme_of(headers))
-    } else {
-        (near, None)
-    };
-    let scheme = scheme.unwrap_or(match peer.secured {
-        Some(_) => "https",
-        None => "http",
-    });
-    strip(request.headers_mut());
-    tell(request, client, scheme, front.forwarded);
-    client
+        if let Some(scheme) = scheme_of(headers) {
+            sender.scheme = scheme;
+        }
+        sender
+    }
+
+    /// Takes out of a request what it says about its client, and adds what backends
+    /// are told.
+    pub(super) fn tell<B>(&self, request: &mut Request<B>, how: ForwardedHeaders) {
+        strip(request.headers_mut());
+        tell(request, self.address, self.scheme, how);
+    }
 }
 
 /// The addresses through which a request came, as proxies wrote them, the nearest
@@ -223,8 +238,10 @@ mod tests {
             ..Front::default()
         };
         let near: IpAddr = near.parse().unwrap();
-        let client = settle(&mut request, &Peer::plain((near, 1).into()), &front);
-        (client.to_string(), request.into_parts().0.headers)
+        let peer = Peer::plain((near, 1).into());
+        let sender = Sender::of(request.headers(), &peer, &front);
+        sender.tell(&mut request, how);
+        (sender.address.to_string(), request.into_parts().0.headers)
     }
 
     fn client(near: &str, headers: &[(&str, &str)]) -> String {
