@@ -112,9 +112,12 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// What a trusted proxy says about how the client connected.
+/// What the nearest proxy, a trusted one, says about how the client connected. What
+/// stands before that, the client may have written.
 fn scheme_of(headers: &HeaderMap) -> Option<&'static str> {
-    let value = headers.get("x-forwarded-proto")?.as_bytes();
+    let value = headers.get_all("x-forwarded-proto").iter().next_back()?;
+    let words = value.as_bytes().split(|byte| *byte == b',');
+    let value = words.last()?.trim_ascii();
     if value.eq_ignore_ascii_case(b"https") {
         Some("https")
     } else if value.eq_ignore_ascii_case(b"http") {
@@ -338,5 +341,24 @@ mod tests {
             headers["forwarded"],
             "for=\"[2001:db8::1]\";proto=http;host=\"a.example\""
         );
+    }
+
+    #[test]
+    fn the_nearest_proxys_word_about_the_scheme_counts() {
+        for (said, scheme) in [
+            (&["https"][..], "https"),
+            (&["https", "http"], "http"),
+            (&["http", "https"], "https"),
+            (&["http, https"], "https"),
+            (&["https", "http , HTTPS"], "https"),
+            (&["https", "ws"], "http"),
+        ] {
+            let said: Vec<_> = said
+                .iter()
+                .map(|value| ("x-forwarded-proto", *value))
+                .collect();
+            let (_, headers) = settled("10.0.0.1", ForwardedHeaders::XForwarded, &said);
+            assert_eq!(headers["x-forwarded-proto"], scheme, "{said:?}");
+        }
     }
 }
