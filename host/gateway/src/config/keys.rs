@@ -116,7 +116,7 @@ pub const KEYS: &[Key] = &[
     key("[gateway.limits]", "handshake-timeout-ms", Shape::Count(1, MOST), Some("10000"), "Time for a TLS handshake, in milliseconds."),
     key("[gateway.limits]", "head-timeout-ms", Shape::Count(1, MOST), Some("30000"), "Time for a request's head, from its first byte."),
     key("[gateway.limits]", "keep-alive-ms", Shape::Count(1, MOST), Some("60000"), "Time between two requests of an HTTP/1 connection."),
-    key("[gateway.limits]", "body-idle-timeout-ms", Shape::Count(1, MOST), Some("30000"), "Time between two parts of a body."),
+    key("[gateway.limits]", "body-idle-timeout-ms", Shape::Count(1, MOST), Some("30000"), "Time between two parts of a body. A call of gRPC may be silent for an hour, or for this if it is longer."),
     key("[gateway.limits]", "write-timeout-ms", Shape::Count(1, MOST), Some("30000"), "Time in which a client that is written to takes nothing. An HTTP/2 connection that others use, too, begins no new requests then, and is cut when theirs have ended, or after 20 times as long."),
     key("[gateway.limits]", "request-timeout-ms", Shape::Count(1, MOST), None, "Time from a request's head to the head of its answer."),
     key("[gateway.limits]", "tunnel-idle-timeout-ms", Shape::Count(1, MOST), Some("300000"), "Time in which an upgraded connection is silent in both directions."),
