@@ -97,6 +97,7 @@ pub const KEYS: &[Key] = &[
     key("[gateway]", "forwarded", Shape::Word(&["none", "x-forwarded", "forwarded"]), Some("\"none\""), "How backends are told for whom a request is."),
     key("[gateway]", "http-1-0", Shape::Flag, Some("false"), "HTTP/1.0 is served; otherwise it is answered with 426."),
     key("[gateway]", "underscores", Shape::Word(&["refuse", "drop", "keep"]), Some("\"refuse\""), "What becomes of a request with fields that have `_` in their names, which backends can't tell from `-`: it is refused, or goes on without them, or with them."),
+    key("[gateway]", "overrides", Shape::Word(&["drop", "keep"]), Some("\"drop\""), "What becomes of fields with which some backends let a client change the method or the path (`X-HTTP-Method-Override`, `X-Original-URL`, `X-Rewrite-URL`): they are left out, or go on where no secret is attached."),
     key("[gateway.tls]", "client-ca-file", Shape::Path, None, "Who may vouch for the certificates of clients."),
     key("[gateway.tls]", "client-certificates", Shape::Word(&["none", "optional", "required"]), None, "Whether clients show certificates; `required` where `client-ca-file` is set, else `none`."),
     required("[[gateway.tls.certificate]]", "certificate-file", Shape::Path, "A certificate and its chain, PEM."),

@@ -24,7 +24,7 @@ use crate::observe::Answer;
 use crate::pipeline::{Pipeline, Pipelines, USUAL_METHODS};
 
 pub(crate) use oversee::Oversight;
-pub use screen::{Reading, Underscores};
+pub use screen::{Overrides, Reading, Underscores};
 pub use sender::ForwardedHeaders;
 
 /// What the front needs to know of the configuration.

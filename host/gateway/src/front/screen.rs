@@ -5,6 +5,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use keyward::egress::strip_connection;
+use keyward::vault::{HeaderRole, header_role};
 use keyward::{Failure, authority_of, decode_unreserved};
 
 use crate::listen::Peer;
@@ -17,6 +18,21 @@ pub struct Reading {
     pub http10: bool,
     /// What becomes of fields whose names have `_`.
     pub underscores: Underscores,
+    /// What becomes of fields with which some backends let a client change the method
+    /// or the path.
+    pub overrides: Overrides,
+}
+
+/// What becomes of `X-HTTP-Method-Override`, `X-Original-URL`, `X-Rewrite-URL` and
+/// their like. Beside a credential none goes on, whatever is said here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overrides {
+    /// They are left out: the pipeline was chosen, and policies decide, by the method
+    /// and the path of the request.
+    #[default]
+    Drop,
+    /// They go on as they are.
+    Keep,
 }
 
 /// What becomes of fields whose names have `_`.
@@ -56,6 +72,9 @@ pub(super) fn screen<B>(
         return Err(Failure::Malformed);
     }
     underscores(request.headers_mut(), reading.underscores)?;
+    if reading.overrides == Overrides::Drop {
+        remove_overrides(request.headers_mut());
+    }
     let authority = authority_of(request)?.to_owned();
     if let Some(secured) = &peer.secured
         && !secured.covers(host_of(&authority))
@@ -162,6 +181,13 @@ fn underscores(headers: &mut HeaderMap, rule: Underscores) -> Result<(), Failure
     Ok(())
 }
 
+fn remove_overrides(headers: &mut HeaderMap) {
+    let is_override = |name: &&HeaderName| header_role(name) == Some(HeaderRole::Override);
+    while let Some(name) = headers.keys().find(is_override).cloned() {
+        headers.remove(name);
+    }
+}
+
 /// RFC 9113, 8.2.3: HTTP/2 clients may send each cookie in a field of its own, and
 /// HTTP/1 backends read the first.
 fn join_cookies<B>(request: &mut Request<B>) {
@@ -257,5 +283,23 @@ mod tests {
         assert_eq!(after(Underscores::Refuse), Err(Failure::Malformed));
         assert_eq!(after(Underscores::Drop), Ok(1));
         assert_eq!(after(Underscores::Keep), Ok(2));
+    }
+
+    #[test]
+    fn what_would_change_the_method_or_the_path_is_left_out_in_every_spelling() {
+        let mut request = Request::builder().header("x-request-id", "1");
+        for name in [
+            "x-original-url",
+            "X-Rewrite-URL",
+            "x.http.method",
+            "x-http-method-override",
+            "x-method_override",
+        ] {
+            request = request.header(name, "/admin");
+        }
+        let mut request = request.body(()).unwrap_or_default();
+        remove_overrides(request.headers_mut());
+        let left: Vec<_> = request.headers().keys().collect();
+        assert_eq!(left, ["x-request-id"]);
     }
 }
