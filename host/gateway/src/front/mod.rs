@@ -183,6 +183,7 @@ fn body_limits(limits: &Limits, most: Option<u64>, is_call: bool) -> BodyLimits 
             false => limits.body_idle_timeout,
         },
         min_rate: limits.min_body_rate.filter(|_| !is_call),
+        trailers: is_call,
     }
 }
 
