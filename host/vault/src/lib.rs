@@ -120,7 +120,7 @@ pub use grants::{
     RequestSignature, ResponseMode, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
-pub use headers::{HeaderRole, header_role};
+pub use headers::{HeaderRole, header_role, names_alike};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri};
+use keyward::vault::names_alike;
 
 use super::Front;
 use crate::listen::Peer;
@@ -128,8 +129,8 @@ fn scheme_of(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whether only proxies write a header of that name: about where a request came
-/// from, or who showed which certificate. `_` counts as `-`, which many backends
-/// can't tell apart.
+/// from, or who showed which certificate. In any spelling that some backend takes for
+/// it ([`names_alike`]).
 fn is_proxys(name: &str) -> bool {
     const NAMES: [&str; 17] = [
         "forwarded",
@@ -157,13 +158,7 @@ fn is_proxys(name: &str) -> bool {
         "x-ssl-client-",
         "x-client-cert-",
     ];
-    let is = |known: &str, name: &str| {
-        known.len() == name.len()
-            && known
-                .bytes()
-                .zip(name.bytes())
-                .all(|(known, byte)| known == byte || (known == b'-' && byte == b'_'))
-    };
+    let is = |known: &str, name: &str| names_alike(known.as_bytes(), name.as_bytes());
     NAMES.iter().any(|known| is(known, name))
         || BEGINNINGS.iter().any(|known| {
             name.get(..known.len())
@@ -297,6 +292,8 @@ mod tests {
             "x-forwarded-for",
             "X-Forwarded-Client-Cert",
             "x_forwarded_for",
+            "x.forwarded.for",
+            "x-real.ip",
             "forwarded",
             "x-real-ip",
             "x-client-cert",

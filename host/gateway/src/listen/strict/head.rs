@@ -3,6 +3,7 @@
 //! before or behind: where two servers could disagree, the request is refused.
 
 use keyward::is_authority;
+use keyward::vault::names_alike;
 
 /// How a request's body is framed (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,11 +132,12 @@ impl<'a> Fields<'a> {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 require(self.host.replace(value).is_none())?;
             }
-            14 if is_alike(name, b"content-length") => {
+            14 if names_alike(name, b"content-length") => {
+                // Spelled in another way, it is one to some servers and none to others.
                 require(name.contains(&b'-') && self.length.is_none())?;
                 self.length = Some(decimal(value)?);
             }
-            17 if is_alike(name, b"transfer-encoding") => {
+            17 if names_alike(name, b"transfer-encoding") => {
                 require(name.contains(&b'-') && !self.is_chunked)?;
                 // No tab before it either, which some take for a part of the word.
                 require(value.eq_ignore_ascii_case(b"chunked") && !line.contains(&b'\t'))?;
@@ -163,15 +165,6 @@ impl<'a> Fields<'a> {
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }
-}
-
-/// Whether a name is that one, `_` counting as `-`: backends exist that can't tell
-/// them apart.
-fn is_alike(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name.iter().zip(known).all(|(byte, known)| {
-            byte.eq_ignore_ascii_case(known) || (*byte == b'_' && *known == b'-')
-        })
 }
 
 /// RFC 9110, 8.6: digits only. More than 18 are no length of a body.
