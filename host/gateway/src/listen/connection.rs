@@ -184,9 +184,11 @@ impl Connection {
         let most = limits.max_requests;
         let service = service_fn(move |request| {
             let is_last = is_last(&requests, most);
+            let tunnel = peer.tunnel.clone();
             let answer = handler(peer.clone(), request);
             async move {
                 let mut answer = answer.await;
+                tunnel.answered();
                 if is_last && answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
                     let headers = answer.headers_mut();
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));

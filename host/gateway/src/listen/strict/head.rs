@@ -14,6 +14,14 @@ pub(crate) enum Framing {
     Chunked,
 }
 
+/// What a head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) framing: Framing,
+    /// It asks for another protocol (RFC 9110, 7.8).
+    pub(crate) upgrade: bool,
+}
+
 /// The head is malformed or ambiguous. Nobody is told how: who sends such a head
 /// knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +45,7 @@ fn is_value_byte(byte: u8) -> bool {
 }
 
 /// Checks a whole head, from its request line to its empty line, both included.
-pub(crate) fn check(head: &[u8]) -> Checked<Framing> {
+pub(crate) fn check(head: &[u8]) -> Checked<Head> {
     let mut lines = Lines(head);
     let line = request_line(lines.next().ok_or(Ambiguous)?)?;
     let mut fields = Fields::default();
@@ -47,7 +55,9 @@ pub(crate) fn check(head: &[u8]) -> Checked<Framing> {
         }
         fields.take(line)?;
     }
-    fields.judge(&line)
+    let upgrade = fields.upgrade;
+    let framing = fields.judge(&line)?;
+    Ok(Head { framing, upgrade })
 }
 
 /// What a request line says.
@@ -113,6 +123,7 @@ struct Fields<'a> {
     length: Option<u64>,
     is_chunked: bool,
     host: Option<&'a [u8]>,
+    upgrade: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -132,6 +143,7 @@ impl<'a> Fields<'a> {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 require(self.host.replace(value).is_none())?;
             }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if names_alike(name, b"content-length") => {
                 // Spelled in another way, it is one to some servers and none to others.
                 require(name.contains(&b'-') && self.length.is_none())?;
