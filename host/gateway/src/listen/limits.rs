@@ -80,7 +80,7 @@ impl Default for Limits {
 }
 
 /// What a listener is told to do. A new one counts for connections that come after
-/// it; `max_connections` counts at once.
+/// it; `max_connections` counts within a second.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// What clients may take.
