@@ -2,10 +2,12 @@
 //! what is sent is built from the parsed parts; no one else spells a host.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
 use keyward_names::RouteName;
+use keyward_vault::digest_component;
 use rustls_pki_types::ServerName;
 
 use crate::address::{self, Network};
@@ -252,6 +254,24 @@ impl Route {
             knows_http2: true,
             ..self
         }
+    }
+
+    /// Where it leads and whom it trusts there, as a text that changes when that does:
+    /// scheme, host, port, base path, networks and certificate authorities. For
+    /// comparing, see [`keyward_vault::RouteAddresses`].
+    pub fn leads_to(&self) -> Arc<str> {
+        let Self {
+            scheme,
+            authority,
+            base_path,
+            networks,
+            ..
+        } = self;
+        let roots = match &self.roots {
+            Roots::System => "system".to_owned(),
+            Roots::Pem(pem) => digest_component(pem).to_string(),
+        };
+        format!("{scheme:?} {authority} {base_path} {networks:?} {roots}").into()
     }
 
     /// Its name.

@@ -52,6 +52,8 @@ pub struct Egress {
 #[derive(Clone)]
 struct Destination {
     route: Arc<Route>,
+    /// Where it leads, as grants are bound to it.
+    address: Arc<str>,
     plain: Arc<Pool>,
     credentialed: Arc<Pool>,
     /// What was sent there of late.
@@ -226,9 +228,8 @@ impl Egress {
 
         let parts = (head, body, notes);
         let upgraded = upgrade.as_ref();
-        let (mut answer, mut lease, mut guard) = self
-            .once(&name, destination, parts, upgraded, ledger)
-            .await?;
+        let (mut answer, mut lease, mut guard) =
+            self.once(destination, parts, upgraded, ledger).await?;
         if let Some(again) = again
             && Again::is_for(answer.status())
         {
@@ -237,7 +238,7 @@ impl Egress {
             if let Some(parts) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
-                    Box::pin(self.once(&name, destination, parts, None, ledger)).await?;
+                    Box::pin(self.once(destination, parts, None, ledger)).await?;
             }
         }
         if let Some(protocol) = upgrade
@@ -255,7 +256,6 @@ impl Egress {
     /// Sends a request whose head is final but for what is attached.
     async fn once(
         &self,
-        name: &RouteName,
         destination: &Destination,
         (mut head, body, notes): (http::request::Parts, RequestBody, Notes),
         upgrade: Option<&HeaderValue>,
@@ -287,8 +287,15 @@ impl Egress {
 
         let checked_at = Instant::now();
         let guard = if credentialed {
-            self.attach(name, notes, &mut head, body.bytes(), ledger, checked_at)
-                .await?
+            self.attach(
+                destination,
+                notes,
+                &mut head,
+                body.bytes(),
+                ledger,
+                checked_at,
+            )
+            .await?
         } else {
             settle(ledger).await?;
             let guard = destination.watch.guard(ledger);
@@ -330,7 +337,7 @@ impl Egress {
     /// and writes the values. Returns what watches the answer for them.
     async fn attach(
         &self,
-        route: &RouteName,
+        destination: &Destination,
         notes: Notes,
         head: &mut http::request::Parts,
         body: Option<&[u8]>,
@@ -343,7 +350,8 @@ impl Egress {
             return Err(EgressError::Invalid);
         };
         let target = Target {
-            route,
+            route: destination.route.name(),
+            address: &destination.address,
             method: &head.method,
             authority: authority.as_str(),
             path_and_query,
@@ -404,6 +412,7 @@ impl Destination {
             plain: Pool::plain(opener()?),
             credentialed: Pool::credentialed(opener()?),
             watch: vault.watch(route.name(), route.authority()),
+            address: route.leads_to(),
             route,
         })
     }

@@ -48,6 +48,8 @@ pub struct Target<'a> {
     pub route: &'a RouteName,
     /// The method.
     pub method: &'a Method,
+    /// Where that route leads, as [`RouteAddresses`](crate::RouteAddresses) has it.
+    pub address: &'a str,
     /// The host, and the port where it isn't the scheme's own.
     pub authority: &'a str,
     /// The path and query, as they will be sent.
@@ -172,7 +174,9 @@ impl Note {
         if !self.is_searchable(grant) {
             return Err(Outcome::TooShort);
         }
-        if !is_plain_authority(target.authority) {
+        let reach = &live.parts.reach;
+        if !is_plain_authority(target.authority) || !reach.has(grant, target.route, target.address)
+        {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;

@@ -92,6 +92,7 @@ mod permit;
 mod plaintext;
 mod presented;
 mod primitives;
+mod reach;
 mod recovery;
 mod remote;
 mod rotation;
@@ -138,6 +139,7 @@ pub use origin::{
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
+pub use reach::RouteAddresses;
 pub use recovery::{Accepted, Restored};
 pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};

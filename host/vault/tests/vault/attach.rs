@@ -39,6 +39,7 @@ impl Going {
         Target {
             route: &self.route,
             method: &self.method,
+            address: "",
             authority: &self.authority,
             path_and_query: &self.path,
         }

@@ -12,6 +12,7 @@ mod lifecycle;
 mod master;
 mod permits;
 mod pinned;
+mod reach;
 mod remote;
 mod rotation;
 mod sourced;

@@ -120,6 +120,7 @@ fn written(vault: &Vault, ledger: &mut Ledger, notes: Notes) -> String {
     let target = Target {
         route: &route,
         method: &method,
+        address: "",
         authority: AUTHORITY,
         path_and_query: &path_and_query,
     };
@@ -319,6 +320,7 @@ fn a_secret_that_is_disabled_is_dead_for_exchanges_that_began_with_it_too() {
     let target = Target {
         route: &route,
         method: &method,
+        address: "",
         authority: AUTHORITY,
         path_and_query: &path_and_query,
     };
