@@ -196,6 +196,15 @@ impl Live {
         if bound_now.info.id != secret.info.id {
             return Err(Outcome::Revoked);
         }
+        // The version of the permit, which need not be the current one any more.
+        let clock = &self.parts.clock;
+        if secret
+            .current
+            .as_ref()
+            .is_some_and(|old| !old.is_valid(clock))
+        {
+            return Err(Outcome::NotValid);
+        }
         Ok((&bound.grant, bound_now))
     }
 
