@@ -15,8 +15,9 @@ use hyper_util::rt::TokioExecutor;
 use keyward::names::{SecretName, SourceName};
 use keyward::sources::refresh::{Freshness, Schedule, SecretReport};
 use keyward::sources::{CheckStep, ContentType, Fetched, Source, SourceError, SourceVersion};
-use keyward::vault::{Actor, Cache, KeySource, Kind, Origin, Secret, Validity, Vault};
+use keyward::vault::{Actor, Cache, KeySource, Kind, Origin, Secret, Validity, Vault, VaultError};
 use keyward_gateway::Gateway;
+use keyward_gateway::assemble::OpenError;
 use keyward_gateway::config::Config;
 use keyward_tests::{ATTACH_GRANT, Backend, TestGateway, policy_file};
 use tokio::sync::oneshot;
@@ -189,13 +190,25 @@ impl World {
         })
         .await;
         let config = config(folder.path(), &backend);
-        let files = config.vault_files();
+        let (files, file) = (config.vault_files(), config.file.clone());
         if !files.vault.exists() {
             Vault::create(&files).unwrap();
         }
         let opening = move || {
-            Gateway::open(config, KeySource::KeyFile(files.key), &actor())
-                .unwrap_or_else(|error| panic!("{error}"))
+            // The one before may be about to let go of the vault.
+            let limit = std::time::Instant::now() + Duration::from_secs(20);
+            loop {
+                let key = KeySource::KeyFile(files.key.clone());
+                match Gateway::open(Config::load(&file).unwrap(), key, &actor()) {
+                    Ok(gateway) => return gateway,
+                    Err(OpenError::Vault(VaultError::Locked { .. }))
+                        if std::time::Instant::now() < limit =>
+                    {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
         };
         let gateway = tokio::task::spawn_blocking(opening).await.unwrap();
         let keyward = gateway.keyward();

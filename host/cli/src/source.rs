@@ -39,7 +39,7 @@ Examples:
   keyward source check azure stripe-key
   keyward source check mounted stripe/key";
 
-/// Places that secrets come from: Key Vault, folders of files.
+/// Places that secrets come from: Key Vault, OpenBao, folders of files.
 #[derive(Subcommand)]
 pub(crate) enum Source {
     List(List),

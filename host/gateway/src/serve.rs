@@ -294,6 +294,7 @@ impl Bound {
             admin.abort();
         }
         control.abort();
+        self.gateway.refresher().stop();
         retention.abort();
         rotation.abort();
         watching.abort();

@@ -22,6 +22,7 @@ mod parse;
 mod pipeline;
 mod reader;
 mod schema;
+mod source_kinds;
 mod sources;
 mod values;
 mod vault;

@@ -151,6 +151,13 @@ impl Refresher {
         }
     }
 
+    /// Asks no source any more: what is under way is given up, and who waits is told
+    /// that nothing comes. For the end.
+    pub fn stop(&self) {
+        let lanes = std::mem::take(&mut *self.lanes());
+        lanes.values().for_each(|lane| lane.stop());
+    }
+
     /// Goes by these sources and these secrets from here on. What is known of those
     /// that stay is kept; a fetch of one that goes is given up, and a secret whose
     /// source isn't there any more goes stale.
