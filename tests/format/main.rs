@@ -10,15 +10,29 @@ use std::process::Command;
 
 use keyward::names::{SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    Actor, Durability, Grants, KeyEncoding, KeySource, Kind, MacAlgorithm, NamedValue, NewKey,
-    PassphraseCost, Secret, Validity, Vault, VaultFiles,
+    Actor, Cache, Durability, Grants, KeyEncoding, KeySource, Kind, MacAlgorithm, NamedValue,
+    NewKey, Origin, PassphraseCost, Received, Reference, Secret, SourceVersion, Unavailability,
+    Validity, Vault, VaultFiles,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 const PASSPHRASE: &str = "correct horse battery";
 const KEY: &str = "8f01e233b47516c758f92a9b0c6dde4f11a273d49536e708b95afb2c9d6ecf40";
 const KEY_BASE64: &str = "jwHiM7R1FsdY+SqbDG3eTxGic9SVNucIuVr7LJ1uz0A=";
+
+const HMAC: Kind = Kind::HmacKey {
+    algorithm: MacAlgorithm::Sha256,
+    encoding: KeyEncoding::Hex,
+};
+/// Secrets whose values come from a source.
+const SOURCED: [(&str, Cache); 4] = [
+    ("fed", Cache::Sealed),
+    ("not-yet", Cache::Sealed),
+    ("held", Cache::Memory),
+    ("far", Cache::Remote),
+];
 
 /// A secret's name, its kind, its value, and the fields that are in it.
 type Sample = (&'static str, Kind, String, Vec<(&'static str, Vec<u8>)>);
@@ -209,6 +223,32 @@ fn everything() -> Made {
     vault
         .revoke_grant(&"g-1".parse().unwrap(), &actor())
         .unwrap();
+    for (text, cache) in SOURCED {
+        let reference: Reference = format!("kv:{text}").parse().unwrap();
+        let origin = Origin {
+            reference: reference.clone(),
+            cache,
+        };
+        vault
+            .add_sourced(&name(text), HMAC, origin, &actor())
+            .unwrap();
+        for (version, value) in [("v1", KEY.replace("8f", "9f")), ("v2", KEY.to_owned())] {
+            if cache == Cache::Remote || text == "not-yet" {
+                break;
+            }
+            let received = Received {
+                reference: reference.clone(),
+                value: secret(&value),
+                source_version: SourceVersion::parse(version).unwrap(),
+                validity: Validity::default(),
+                enabled: true,
+            };
+            vault.receive(&name(text), received, &actor()).unwrap();
+        }
+    }
+    vault
+        .mark_unavailable(&name("far"), Unavailability::Stale, &actor())
+        .unwrap();
     // Slots.
     let passphrase = secret(PASSPHRASE);
     let cost = PassphraseCost::FLOOR;
@@ -221,6 +261,12 @@ fn everything() -> Made {
     vault
         .add_slot(NewKey::Credential(credential), &actor())
         .unwrap();
+    let key = NewKey::Remote {
+        wrapping: "kv:vault-master".parse().unwrap(),
+        key: Zeroizing::new([7; 32]),
+        wrapped: b"what only the source can open".to_vec(),
+    };
+    vault.add_slot(key, &actor()).unwrap();
     fs::write(directory.path().join("passphrase"), PASSPHRASE).unwrap();
     Made {
         directory,
@@ -284,8 +330,20 @@ fn assert_everything(answer: &Value, vault: &Vault) {
         let found = find(answer, "secrets", info.name.as_str());
         assert_eq!(found["kind"], info.kind.as_str());
         assert_eq!(found["state"], info.state.as_str());
-        assert_eq!(found["current"], info.version);
         assert_eq!(found["created"], info.created.as_second());
+        let origin = info.origin.as_ref();
+        assert_eq!(found.get("origin").is_some(), origin.is_some());
+        if let Some(origin) = origin {
+            assert_eq!(found["origin"]["reference"], origin.reference.to_string());
+            assert_eq!(found["origin"]["cache"], origin.cache.as_str());
+            if origin.cache != Cache::Sealed {
+                continue;
+            }
+            let version = info.source_version.as_ref();
+            let version = version.map_or("", |version| version.as_str());
+            assert_eq!(found["origin"]["source-version"], version);
+        }
+        assert_eq!(found["current"], info.version);
         let versions = found["versions"].as_array().unwrap();
         assert_eq!(versions.len(), info.versions.len());
         for (found, version) in versions.iter().zip(info.versions) {
@@ -328,6 +386,16 @@ fn assert_everything(answer: &Value, vault: &Vault) {
             _ => {}
         }
     }
+    // Nothing of a value that is kept in memory is in the file; the control is the
+    // same value, sealed.
+    let held = find(answer, "secrets", "held");
+    assert_eq!((&held["current"], &held["last"]), (&0.into(), &2.into()));
+    assert_eq!(held["versions"], serde_json::json!([]));
+    assert_eq!(held["origin"]["source-version"], "");
+    assert!(!held.to_string().contains(digest(&key).as_str().unwrap()));
+    let fed = find(answer, "secrets", "fed");
+    assert_eq!(fed["versions"][1]["digest"], digest(&key));
+    assert_eq!(find(answer, "secrets", "far")["origin"]["unavailable"], "stale");
     assert_eq!(find(answer, "secrets", "api")["last"], 4);
     assert_eq!(find(answer, "secrets", "mac-256")["previous"], 1);
     let clients = find(answer, "secrets", "clients")["versions"]
@@ -357,15 +425,19 @@ fn every_key_opens_the_vault_in_the_second_implementation_too() {
     let made = everything();
     let (key, passphrase) = (text(&made.files.key), text(&made.path("passphrase")));
     let credential = text(&made.path("credential"));
+    let digits = "07".repeat(32);
     for source in [
-        ["--key-file", key.as_str()],
-        ["--passphrase-file", passphrase.as_str()],
-        ["--credential", credential.as_str()],
+        &["--key-file", key.as_str()][..],
+        &["--passphrase-file", passphrase.as_str()],
+        &["--credential", credential.as_str()],
+        &["--source-slot", "4", digits.as_str()],
     ] {
-        let answer = read_one(&source, &made.files.vault);
+        let answer = read_one(source, &made.files.vault);
         assert_everything(&answer, &made.vault);
-        assert_eq!(answer["slots"].as_array().unwrap().len(), 3);
+        assert_eq!(answer["slots"].as_array().unwrap().len(), 4);
     }
+    let (_, opened) = read(&["--source-slot", "3", digits.as_str()], &[&made.files.vault]);
+    assert!(!opened, "the key of another slot");
 }
 
 #[test]
@@ -379,6 +451,10 @@ fn a_vault_is_read_after_each_change_of_its_keys() {
         KeySource::KeyFile(made.files.key.clone()),
         Made::passphrase(),
         KeySource::Credential(made.path("credential")),
+        KeySource::Remote {
+            slot: 4,
+            key: Zeroizing::new([7; 32]),
+        },
     ];
     made.vault.rekey(keys, &actor()).unwrap();
     assert_everything(&read_one(&source, &made.files.vault), &made.vault);
@@ -391,10 +467,11 @@ fn a_vault_is_read_after_each_change_of_its_keys() {
     let path = made.path("backup");
     fs::write(&path, backup).unwrap();
     let answer = read_one(&["--key-file", &text(&backup_key)], &path);
-    assert_eq!(answer["secrets"].as_array().unwrap().len(), samples().len());
+    let secrets = answer["secrets"].as_array().unwrap();
+    assert_eq!(secrets.len(), samples().len() + SOURCED.len());
     assert_eq!(
         answer["slots"],
-        serde_json::json!([{"id": 4, "type": "key-file"}])
+        serde_json::json!([{"id": 5, "type": "key-file"}])
     );
     let (_, opened) = read(&source, &[&path]);
     assert!(!opened, "the vault's key opens its backup");

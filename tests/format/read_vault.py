@@ -33,7 +33,7 @@ MAX_BYTES = 256 << 20
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 VALUE_NAME = re.compile(r"[A-Za-z0-9._-]{1,256}\Z")
 KEY_FILE = re.compile(rb"KEYWARD-VAULT-KEY-1:([0-9a-f]{64})\n?\Z")
-KEY_FILE_SLOT, PASSPHRASE_SLOT, CREDENTIAL_SLOT = 1, 2, 3
+KEY_FILE_SLOT, PASSPHRASE_SLOT, CREDENTIAL_SLOT, SOURCE_SLOT = 1, 2, 3, 4
 # Memory in KiB, passes, lanes.
 FLOOR, CEILING = (65536, 3, 1), (4194304, 16, 16)
 ALGORITHMS = {1: "sha256", 2: "sha384", 3: "sha512"}
@@ -121,6 +121,11 @@ def name(text):
     return text
 
 
+def reference(source, key):
+    name(source)
+    return re.match(r"[!-~]{1,1024}\Z", key)
+
+
 # Keys.
 
 
@@ -155,6 +160,16 @@ class Key:
             sys.exit(f"{path} is not a Keyward key file")
         return Key(slot_type, bytes.fromhex(found[1].decode()))
 
+    @staticmethod
+    def from_source(slot, digits):
+        """What a source has unwrapped of that slot."""
+        key = Key(SOURCE_SLOT, bytes.fromhex(digits))
+        key.slot = slot
+        return key
+
+    def suits(self, slot, kind):
+        return kind == self.slot_type and (kind != SOURCE_SLOT or slot == self.slot)
+
     def master(self, parameters):
         if self.slot_type != PASSPHRASE_SLOT:
             return self.secret
@@ -173,20 +188,28 @@ def open_slots(slots, vault, key):
             shaped(parameters, int, int, int, bytes(16))
             bounds = zip(parameters, FLOOR, CEILING)
             check(all(least <= cost <= most for cost, least, most in bounds), "a cost")
+        elif slot[1] == SOURCE_SLOT:
+            source, key_in_it, sealed = shaped(parameters, str, str, bytes)
+            check(reference(source, key_in_it), "a reference")
+            check(1 <= len(sealed) <= 4096, "a wrapped key")
         else:
             check(slot[1] in (KEY_FILE_SLOT, CREDENTIAL_SLOT), "an unknown slot")
             check(parameters == [], "parameters")
     check(sum(slot[1] == PASSPHRASE_SLOT for slot in slots) <= 4, "too many passphrases")
     for number, kind, created, parameters, commitment, nonce, wrapped in slots:
-        if kind != key.slot_type:
+        if not key.suits(number, kind):
             continue
         master = key.master(parameters)
         mine = derive(master, vault, b"keyward v1 slot commitment" + u64(number))
         if not hmac.compare_digest(mine, commitment):
             continue
         associated = b"keyward v1 slot" + vault + u64(number) + u64(kind) + u64(created)
-        if parameters:
+        if kind == PASSPHRASE_SLOT:
             associated += b"".join(u64(cost) for cost in parameters[:3]) + parameters[3]
+        elif kind == SOURCE_SLOT:
+            source, key_in_it, sealed = parameters
+            for part in (source.encode(), key_in_it.encode(), sealed):
+                associated += u64(len(part)) + part
         encryption = derive(master, vault, b"keyward v1 slot encryption" + u64(number))
         return unseal(encryption, nonce, associated, wrapped)
     raise Damaged("no slot for this key")
@@ -287,9 +310,26 @@ KINDS = {
 }
 
 
+CACHES = {1: "sealed", 2: "memory", 3: "remote"}
+REASONS = {0: None, 1: "not-fetched", 2: "stale", 3: "disabled-in-source"}
+
+
+def origin_of(origin, kind, current):
+    source, key, cache, why, version, received = shaped(origin, str, str, int, int, str, bytes)
+    check(reference(source, key), "a reference")
+    check(cache in CACHES and why in REASONS, "a cache or a reason")
+    check(CACHES[cache] != "remote" or KINDS[kind][0] == "hmac-key", "a key that can't be remote")
+    check(CACHES[cache] == "sealed" or current == 0, "a value that must not be here")
+    check(re.match(r"[!-~]{0,256}\Z", version), "a source's version")
+    check(len(received) in (0, 64) and (received == b"") == (version == ""), "what was received")
+    check(version == "" or current, "a source's version of nothing")
+    return {"reference": f"{source}:{key}", "cache": CACHES[cache], "unavailable": REASONS[why],
+            "source-version": version}
+
+
 def secret(contents, digest):
-    _, label, kind, state, created, current, previous, last, rotation, versions = shaped(
-        contents, int, str, list, int, int, int, int, int, list, list)
+    (_, label, kind, state, created, current, previous, last, rotation, versions,
+     origin) = shaped(contents, int, str, list, int, int, int, int, int, list, list, list)
     check(kind and all(type(part) is int for part in kind), "a kind")
     check(kind[0] in KINDS, "an unknown kind")
     word, fields = KINDS[kind[0]]
@@ -307,15 +347,20 @@ def secret(contents, digest):
     for version in versions:
         shaped(version, int, int, int, int, bytes)
     numbers = [version[0] for version in versions]
-    check(numbers and numbers[0] > 0 and ascending(numbers) and numbers[-1] <= last, "versions")
-    check(current in numbers, "the current version")
+    check(ascending([0] + numbers) and (not numbers or numbers[-1] <= last), "versions")
+    check(current in numbers if current else not numbers, "the current version")
     check(previous == 0 or (previous != current and previous in numbers), "the previous version")
     after, until, every, following = shaped(rotation, int, int, int, int)
     check(previous != 0 or until == 0, "the end of a previous version that is not there")
     check((every == 0) == (following == 0), "a schedule")
+    check(not origin or every == 0, "a schedule of what comes from a source")
     shown.update(created=created, current=current, previous=previous, last=last, versions=[])
     shown["rotation"] = {"retire-after": after, "previous-until": until, "every": every,
                          "next": following}
+    if origin:
+        shown["origin"] = origin_of(origin, kind[0], current)
+    else:
+        check(current, "a secret of the vault's own without a version")
     for number, added, not_before, not_after, value in versions:
         parts = fields(value)
         entry = {"number": number, "created": added, "not-before": not_before,
@@ -334,8 +379,8 @@ def named_value(contents):
     check(form and form[0] in (1, 2, 3), "a form")
     if form[0] == 3:
         _, source, key = shaped(form, int, str, str)
-        check(re.match(r"[!-~]{1,1024}\Z", key), "a key of a reference")
-        meaning = {"source": name(source), "key": key}
+        check(reference(source, key), "a key of a reference")
+        meaning = {"source": source, "key": key}
     else:
         _, text = shaped(form, int, str)
         meaning = {"plain": text} if form[0] == 1 else {"secret": name(text)}
@@ -381,7 +426,7 @@ def read(data, key, digest):
     for items in (secrets, values):
         names = [item["name"] for item in items]
         check(len(set(names)) == len(names), "a name twice")
-    types = {1: "key-file", 2: "passphrase", 3: "credential"}
+    types = {1: "key-file", 2: "passphrase", 3: "credential", 4: "source"}
     return {
         "vault": str(uuid.UUID(bytes=vault)),
         "epoch": epoch,
@@ -402,6 +447,7 @@ def main():
     source.add_argument("--key-file")
     source.add_argument("--credential")
     source.add_argument("--passphrase-file")
+    source.add_argument("--source-slot", nargs=2, metavar=("SLOT", "DIGITS"))
     parser.add_argument("--digest", action="store_true")
     parser.add_argument("vault", nargs="+")
     options = parser.parse_args()
@@ -409,6 +455,8 @@ def main():
         key = Key.from_file(KEY_FILE_SLOT, options.key_file)
     elif options.credential:
         key = Key.from_file(CREDENTIAL_SLOT, options.credential)
+    elif options.source_slot:
+        key = Key.from_source(int(options.source_slot[0]), options.source_slot[1])
     else:
         with open(options.passphrase_file, "rb") as file:
             key = Key(PASSPHRASE_SLOT, file.read())

@@ -96,7 +96,8 @@ impl VaultFile {
     fn encode_body(&self) -> Vec<u8> {
         // Room for all, with the MAC that follows: growing would copy megabytes.
         let contents: usize = self.records.iter().map(|item| item.contents.len()).sum();
-        let capacity = 4096 + contents + self.records.len() * RECORD_OVERHEAD_BYTES;
+        let slots: usize = self.slots.iter().map(Slot::room).sum();
+        let capacity = 4096 + slots + contents + self.records.len() * RECORD_OVERHEAD_BYTES;
         let mut bytes = Vec::with_capacity(capacity);
         bytes.extend_from_slice(MAGIC);
         let mut encoder = Encoder::new(bytes);

@@ -56,7 +56,7 @@ pub enum KeySource {
 /// The length of a key that a source wraps, in bytes.
 pub const SLOT_KEY_BYTES: usize = KEY_BYTES;
 /// The most bytes that a key may have once its source has wrapped it.
-pub const MAX_WRAPPED_SLOT_KEY_BYTES: usize = 8192;
+pub const MAX_WRAPPED_SLOT_KEY_BYTES: usize = 4096;
 
 /// A further way to open a vault, to be made.
 pub enum NewKey {
@@ -239,6 +239,16 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// At least how many bytes of its encoding are of no fixed length.
+    pub(crate) fn room(&self) -> usize {
+        match &self.head.method {
+            Method::Remote(wrapping, wrapped) => {
+                80 + wrapping.source().as_str().len() + wrapping.key().len() + wrapped.len()
+            }
+            _ => 0,
+        }
+    }
+
     pub(crate) fn info(&self) -> Result<SlotInfo, Damaged> {
         let seconds = i64::try_from(self.head.created).map_err(|_| Damaged)?;
         Ok(SlotInfo {

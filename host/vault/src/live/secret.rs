@@ -243,6 +243,7 @@ impl LiveSecret {
             _ => {}
         }
         self.retire_from(timestamp(now)?);
+        self.info.unavailable = None;
         let surplus = self.lately.len().saturating_sub(kind.max_old_versions());
         self.lately.drain(..surplus);
         self.info.version = number;

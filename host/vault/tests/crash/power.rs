@@ -7,7 +7,7 @@ use keyward_vault::Durability;
 
 use crate::recorder::{Event, Image, Recorder};
 use crate::states::Point;
-use crate::steps::{API, KEYS, MAC, Promise, SPARE, Step};
+use crate::steps::{API, FED, HELD, KEYS, MAC, Promise, SPARE, Step};
 use crate::verdict::{Survivor, Wrong, survive};
 use crate::workload::{Taken, Workload};
 
@@ -255,6 +255,23 @@ const CHANGES: &[Step] = &[
     Step::RemoveSlot,
     Step::Rekey,
     Step::Backup,
+    Step::AddSourceSlot,
+    Step::Rekey,
+    Step::RemoveSlot,
+    Step::AddSourced(FED),
+    Step::AddSourced(HELD),
+    Step::Receive(FED),
+    Step::Receive(HELD),
+    Step::Receive(HELD),
+    Step::Unavailable(HELD),
+    Step::Receive(HELD),
+    Step::Unavailable(FED),
+    Step::ReceiveAgain(FED),
+    Step::Receive(FED),
+    Step::SetOrigin(FED),
+    Step::Receive(FED),
+    Step::RemoveOrigin(FED),
+    Step::SetOrigin(FED),
 ];
 
 /// What the process does that comes after one that was killed.

@@ -16,11 +16,18 @@ use keyward_names::{
 use keyward_vault::disk::Disk;
 use keyward_vault::*;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// The key whose codes show which version is in use.
 pub(crate) const MAC: &str = "mac";
 /// A secret of one value.
 pub(crate) const API: &str = "api";
+/// A secret from a source, sealed here.
+pub(crate) const FED: &str = "fed";
+/// A secret from a source, kept in memory.
+pub(crate) const HELD: &str = "held";
+/// The key of the slot that a source opens.
+const SLOT_KEY: [u8; 32] = [9; 32];
 /// A set of client keys.
 pub(crate) const KEYS: &str = "keys";
 /// A secret that comes and goes.
@@ -63,8 +70,22 @@ pub(crate) enum Step {
     Reinstate,
     /// A second key file, unless there is one.
     AddSlot,
-    /// The second key file opens the vault no longer.
+    /// A second slot, which a source opens, unless there is one.
+    AddSourceSlot,
+    /// The second slot opens the vault no longer.
     RemoveSlot,
+    /// A secret that comes from a source, without a value.
+    AddSourced(&'static str),
+    /// Its source gives the next value.
+    Receive(&'static str),
+    /// Its source gives the same value again.
+    ReceiveAgain(&'static str),
+    /// Its source doesn't answer.
+    Unavailable(&'static str),
+    /// It comes from another place from here on.
+    SetOrigin(&'static str),
+    /// It is the vault's own from here on.
+    RemoveOrigin(&'static str),
     /// The next wrapping key.
     Rewrap,
     /// A new root key.
@@ -90,7 +111,10 @@ impl Step {
         match random.u8(..40) {
             0..6 => Self::Rotate(secret),
             6..12 => Self::Exchange(random.u8(1..4)),
-            32 => Self::AddSlot,
+            32 => match random.bool() {
+                true => Self::AddSlot,
+                false => Self::AddSourceSlot,
+            },
             33 => Self::RemoveSlot,
             34 => Self::Rewrap,
             35..38 => Self::Rekey,
@@ -111,7 +135,15 @@ impl Step {
             25 => Self::EnableClient(client),
             26 => Self::RemoveClient(client),
             27 => Self::SetValue(value),
-            28 => Self::RemoveValue(value),
+            28 => match random.u8(..8) {
+                0 | 1 => Self::RemoveValue(value),
+                2 => Self::AddSourced([FED, HELD][usize::from(random.bool())]),
+                3 => Self::Unavailable([FED, HELD][usize::from(random.bool())]),
+                4 => Self::SetOrigin(FED),
+                5 => Self::RemoveOrigin(FED),
+                6 => Self::ReceiveAgain(FED),
+                _ => Self::Receive([FED, HELD][usize::from(random.bool())]),
+            },
             29 => Self::Grants,
             30 => match random.bool() {
                 true => Self::Revoke,
@@ -132,6 +164,12 @@ impl Step {
             | Self::Enable(secret)
             | Self::Retire(secret)
             | Self::Validity(secret)
+            | Self::AddSourced(secret)
+            | Self::Receive(secret)
+            | Self::ReceiveAgain(secret)
+            | Self::Unavailable(secret)
+            | Self::SetOrigin(secret)
+            | Self::RemoveOrigin(secret)
             | Self::Remove(secret) => matches!(kind, "secret" | "clients") && name == secret,
             Self::AddClient(_)
             | Self::RotateClient(_)
@@ -141,7 +179,7 @@ impl Step {
             | Self::RemoveClient(_) => name == KEYS,
             Self::SetValue(value) | Self::RemoveValue(value) => kind == "value" && name == value,
             Self::Revoke | Self::Reinstate => kind == "revoked",
-            Self::AddSlot | Self::RemoveSlot => kind == "slots",
+            Self::AddSlot | Self::AddSourceSlot | Self::RemoveSlot => kind == "slots",
             Self::Rewrap | Self::Rekey => kind == "keys",
             Self::Prune => kind == PRUNED,
             Self::Backup => false,
@@ -175,7 +213,14 @@ pub(crate) fn shown(vault: &Vault) -> Shown {
             let clients = vault.clients(&secret.name).unwrap();
             shown.insert(format!("clients {}", secret.name), format!("{clients:?}"));
         }
-        shown.insert(format!("secret {}", secret.name), format!("{secret:?}"));
+        // What is kept in memory is gone after a crash, and that is in order.
+        let shows = match &secret.origin {
+            Some(origin) if origin.cache == Cache::Memory => {
+                format!("{:?} {:?}", secret.state, origin)
+            }
+            _ => format!("{secret:?}"),
+        };
+        shown.insert(format!("secret {}", secret.name), shows);
     }
     for value in vault.values() {
         shown.insert(format!("value {}", value.name), format!("{value:?}"));
@@ -222,6 +267,18 @@ impl Place {
     /// Opens the vault with its first key file.
     pub(crate) fn open(&self, durability: Durability) -> Result<Vault, VaultError> {
         self.open_with(&self.files.key, durability)
+    }
+
+    /// Opens the vault with its second slot.
+    pub(crate) fn open_second(&self, slots: &[SlotInfo]) -> Result<Vault, VaultError> {
+        let durability = Durability::Strict;
+        match slots.get(1) {
+            Some(slot) if matches!(slot.kind, SlotKind::Remote { .. }) => {
+                let key = source_key(slot);
+                Vault::open_on(&self.disk, &self.files, Opening { key, durability })
+            }
+            _ => self.open_with(&self.second_key(), durability),
+        }
     }
 
     pub(crate) fn open_with(
@@ -359,6 +416,50 @@ fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>,
             vault.add_slot(key, actor)?;
             did("slot-added")
         }
+        Step::AddSourceSlot => {
+            if vault.slots().len() > 1 {
+                return Ok(Vec::new());
+            }
+            let key = NewKey::Remote {
+                wrapping: "kv:master".parse().unwrap(),
+                key: Zeroizing::new(SLOT_KEY),
+                wrapped: vec![1; 100],
+            };
+            vault.add_slot(key, actor)?;
+            did("slot-added")
+        }
+        Step::AddSourced(secret) => {
+            let origin = origin_of(secret);
+            let info = vault.add_sourced(&name(secret), kind_of(secret), origin, actor)?;
+            of("secret-added", &info)
+        }
+        Step::Receive(secret) => {
+            let known = vault.info(&name(secret));
+            // What is kept in memory begins anew after a crash.
+            let value = value(secret, known.map_or(0, |info| info.version) + 1);
+            received(vault, secret, value, actor)?
+        }
+        Step::ReceiveAgain(secret) => {
+            let known = vault.info(&name(secret));
+            let value = value(secret, known.map_or(0, |info| info.version));
+            received(vault, secret, value, actor)?
+        }
+        Step::Unavailable(secret) => {
+            let info = vault.mark_unavailable(&name(secret), Unavailability::Stale, actor)?;
+            of("secret-unavailable", &info)
+        }
+        Step::SetOrigin(secret) => {
+            let mut origin = origin_of(secret);
+            origin.reference = "kv:elsewhere".parse().unwrap();
+            of(
+                "origin-set",
+                &vault.set_origin(&name(secret), origin, actor)?,
+            )
+        }
+        Step::RemoveOrigin(secret) => of(
+            "origin-removed",
+            &vault.remove_origin(&name(secret), actor)?,
+        ),
         Step::RemoveSlot => {
             let second = vault.slots().get(1).map_or(0, |slot| slot.id);
             vault.remove_slot(second, actor)?;
@@ -370,9 +471,10 @@ fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>,
         }
         Step::Rekey => {
             let mut keys = vec![KeySource::KeyFile(place.files.key.clone())];
-            if vault.slots().len() > 1 {
-                keys.push(KeySource::KeyFile(place.second_key()));
-            }
+            keys.extend(vault.slots().get(1).map(|slot| match slot.kind {
+                SlotKind::Remote { .. } => source_key(slot),
+                _ => KeySource::KeyFile(place.second_key()),
+            }));
             vault.rekey(keys, actor)?;
             did("vault-key-changed")
         }
@@ -408,6 +510,50 @@ fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>,
         }
         Step::Reopen => Vec::new(),
     })
+}
+
+/// What a source unwraps of a slot.
+fn source_key(slot: &SlotInfo) -> KeySource {
+    KeySource::Remote {
+        slot: slot.id,
+        key: Zeroizing::new(SLOT_KEY),
+    }
+}
+
+/// Where a secret of that name comes from, if it comes from a source.
+fn origin_of(secret: &str) -> Origin {
+    Origin {
+        reference: format!("kv:{secret}").parse().unwrap(),
+        cache: match secret {
+            HELD => Cache::Memory,
+            _ => Cache::Sealed,
+        },
+    }
+}
+
+/// Has the vault take a value from wherever the secret comes from now.
+fn received(
+    vault: &Vault,
+    secret: &str,
+    value: Secret,
+    actor: &Actor,
+) -> Result<Vec<Promise>, VaultError> {
+    let info = vault.info(&name(secret));
+    let origin = info.and_then(|info| info.origin);
+    let received = Received {
+        reference: origin.unwrap_or_else(|| origin_of(secret)).reference,
+        value,
+        source_version: SourceVersion::parse("v").unwrap(),
+        validity: Validity::default(),
+        enabled: true,
+    };
+    let (act, info) = match vault.receive(&name(secret), received, actor)? {
+        Receipt::NewVersion(info) => ("secret-received", info),
+        Receipt::BackInUse(info) => ("secret-available", info),
+        Receipt::Unchanged | Receipt::Disabled(_) => return Ok(Vec::new()),
+    };
+    let secret = (info.name.as_str().to_owned(), info.version);
+    Ok(vec![Promise::Act(act.to_owned(), Some(secret))])
 }
 
 pub(crate) fn name(text: &str) -> SecretName {

@@ -81,11 +81,12 @@ pub(crate) fn open(place: &Place) -> Result<(Shown, Vault), Wrong> {
     let not_open = |error: VaultError| Wrong(format!("the vault does not open: {error}"));
     let vault = place.open(Durability::Strict).map_err(not_open)?;
     let shown = shown(&vault);
-    if vault.slots().len() < 2 {
+    let slots = vault.slots();
+    if slots.len() < 2 {
         return Ok((shown, vault));
     }
     drop(vault);
-    let second = place.open_with(&place.second_key(), Durability::Strict);
+    let second = place.open_second(&slots);
     drop(second.map_err(not_open)?);
     let vault = place.open(Durability::Strict).map_err(not_open)?;
     Ok((shown, vault))
@@ -113,7 +114,22 @@ pub(crate) fn check_complete(directory: &Path, verifier_key: &str) -> Result<Vec
     if report.uncovered > 0 || report.incomplete_bytes > 0 {
         return wrong(format_args!("the trail was not completed: {report:?}"));
     }
-    records(directory)
+    let records = records(directory)?;
+    check_numbers(&records)?;
+    Ok(records)
+}
+
+/// Whether no number of a version stands for two values that a source gave.
+fn check_numbers(records: &[Value]) -> Result<(), Wrong> {
+    let received = records.iter().filter(|one| one["act"] == "secret-received");
+    let mut numbers: Vec<_> = received.map(|one| one["secret"].to_string()).collect();
+    let count = numbers.len();
+    numbers.sort();
+    numbers.dedup();
+    match numbers.len() == count {
+        true => Ok(()),
+        false => wrong("two values of a source have one number"),
+    }
 }
 
 /// The trail of an image in a real directory: in memory, where there is one.

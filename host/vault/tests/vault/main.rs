@@ -12,6 +12,8 @@ mod lifecycle;
 mod master;
 mod permits;
 mod pinned;
+mod remote;
+mod sourced;
 mod support;
 mod trail_permissions;
 mod watch;
