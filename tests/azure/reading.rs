@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keyward::names::SecretName;
 use keyward::sources::{ContentType, Source as _, SourceError, Unreachable};
+use keyward::vault::Kind;
 use keyward_tests::key_vault::{Azure, Challenge, Place, TENANT};
 use keyward_tests::{Backend, Canary, TestGateway};
 
@@ -75,6 +76,25 @@ async fn dates_content_type_and_being_disabled_are_told() {
     assert_eq!(validity.not_before.unwrap().as_second(), 1_000);
     assert_eq!(validity.not_after.unwrap().as_second(), 2_000);
     assert_eq!(version(&vault, "off").await, Err(SourceError::Disabled));
+}
+
+#[tokio::test]
+async fn a_certificate_in_pem_is_one_and_a_pfx_says_what_to_do() {
+    let azure = Azure::start();
+    let made = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();
+    // The key first, as Key Vault writes it.
+    let pem = made.signing_key.serialize_pem() + &made.cert.pem();
+    azure.change(|state| {
+        state.set_typed("pem", &pem, Some("application/x-pem-file"));
+        state.set_typed("pfx", "MIIKPAIBAzCC", Some("application/x-pkcs12"));
+    });
+    let vault = vault(&azure);
+    let fetched = vault.fetch("pem").await.unwrap();
+    assert_eq!(fetched.content_type, Some(ContentType::Pem));
+    assert!(Kind::Certificate.check(fetched.value).is_ok());
+    let pfx = vault.fetch("pfx").await.unwrap();
+    let refused = Kind::Certificate.check(pfx.value).unwrap_err().to_string();
+    assert!(refused.contains("application/x-pem-file"), "{refused}");
 }
 
 #[tokio::test]

@@ -61,7 +61,14 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
             return Err(malformed("it has one private key"));
         }
     }
-    let (form, key) = key.ok_or(malformed("it has no private key (PEM)"))?;
+    let (form, key) = key.ok_or(malformed(match &exposed[..] {
+        // DER of a sequence, in base64: what a Key Vault hands out unless told otherwise.
+        [b'M', b'I', ..] if chain.is_empty() => {
+            "a PFX can't be read; let it be PEM (in Key Vault, a certificate whose content type \
+             is application/x-pem-file)"
+        }
+        _ => "it has no private key (PEM)",
+    }))?;
     if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
         return Err(malformed("it has 1 to 10 certificates (PEM)"));
     }
