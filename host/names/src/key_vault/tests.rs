@@ -429,7 +429,7 @@ fn nearly() -> impl Strategy<Value = String> {
         "%2f",
     ];
     let piece = prop_oneof![
-        proptest::sample::select(&pieces[..]).prop_map(str::to_owned),
+        proptest::sample::select(pieces.to_vec()).prop_map(str::to_owned),
         "\\PC"
     ];
     let inside = proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());

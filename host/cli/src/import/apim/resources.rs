@@ -124,7 +124,7 @@ fn named_value(plan: &mut Plan, resource: &Resource) -> Result<(), NameError> {
     let marked = matches!(resource.part(&["secret"]).is_true(), Some(Ok(true)));
     let key_vault = resource.part(&["keyVault"]);
     let stands_for = if !key_vault.is_none() {
-        from_key_vault(plan, &name, &key_vault, "api-key")?
+        from_key_vault(plan, &name, &key_vault)?
     } else {
         match value.text() {
             Some(Err(Unknown::KeyVault {
@@ -298,7 +298,6 @@ fn from_key_vault(
     plan: &mut Plan,
     name: &ValueName,
     part: &Part<'_>,
-    _kind: &str,
 ) -> Result<Option<StandsFor>, NameError> {
     let Some((reference, client_id)) = identifier(plan, part) else {
         return Ok(None);
