@@ -222,7 +222,7 @@ fn the_plain_template_passes_its_own_tests_and_its_own_suite() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let said = good(cargo, &policy, &["test", "--quiet", "--lib"], "");
     assert!(said.contains("passed; 0 failed"), "{said}");
-    // It builds the component first.
+    good(keyward(), &policy, &["policy", "build"], "");
     let said = good(keyward(), &policy, &["test"], "");
     assert!(said.contains("2 passed"), "{said}");
     // Control: a decision that is another one fails it.
@@ -230,6 +230,7 @@ fn the_plain_template_passes_its_own_tests_and_its_own_suite() {
     let text = std::fs::read_to_string(&source).unwrap();
     assert!(text.contains("405"), "{text}");
     std::fs::write(&source, text.replace("405", "406")).unwrap();
+    good(keyward(), &policy, &["policy", "build"], "");
     let failed = command(keyward(), &policy).arg("test").output().unwrap();
     assert_eq!(failed.status.code(), Some(3));
 }
@@ -294,6 +295,7 @@ fn a_changed_source_is_built_and_tested_again() {
     let policy = new_policy(folder.path(), "watched", &["--template", "plain"]);
     let source = policy.join("src/lib.rs");
     let text = std::fs::read_to_string(&source).unwrap();
+    // It was never built.
     let watching = Watching::start(&policy);
     watching.until("2 passed");
     watching.until("watching");

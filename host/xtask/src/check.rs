@@ -111,13 +111,22 @@ fn lint() -> Result<()> {
         "--",
         "-Dwarnings",
     ]));
+    steps::doing("lints of the command without the test kit, as a gateway that only serves has it");
+    let serving = steps::run(workspace::cargo().args([
+        "clippy",
+        "--package=keyward-cli",
+        "--no-default-features",
+        "--features=otlp",
+        "--",
+        "-Dwarnings",
+    ]));
     steps::doing(format_args!("lints of the guests for {TARGET}"));
     let project = guests::project()?;
     let all: Vec<_> = project.policies.iter().collect();
     let mut cargo = project.cargo("clippy", &all, Profile::Release)?;
     cargo.arg("--package=keyward-policy");
     let guests = steps::run(cargo.args(["--", "-Dwarnings"]));
-    host.and(guests)
+    host.and(serving).and(guests)
 }
 
 fn docs() -> Result<()> {

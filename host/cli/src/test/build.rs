@@ -10,14 +10,18 @@ use crate::Common;
 use crate::exit::Failure;
 
 /// Builds each policy whose crate is in a suite's folder or above it and whose
-/// component the suite names. A component that comes out the same is left as it is.
+/// component the suite names. A component that comes out the same is left as it is. A
+/// suite that can't be read may lack a component that was never built: those of its
+/// crate that are not there are built, too.
 ///
 /// Errors: a policy does not compile. A suite beside no crate is tested as it is.
 pub(super) fn components(suites: &[PathBuf], common: &Common) -> Result<(), Failure> {
     let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
     let mut named: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut unread: BTreeSet<PathBuf> = BTreeSet::new();
     for file in suites {
         let Ok(suite) = Suite::load(file) else {
+            unread.extend(file.parent().map(plain));
             continue;
         };
         let components = suite.policies.iter();
@@ -25,13 +29,15 @@ pub(super) fn components(suites: &[PathBuf], common: &Common) -> Result<(), Fail
         folders.extend(suite.file.parent().map(plain));
     }
     let mut built: BTreeSet<PathBuf> = BTreeSet::new();
+    folders.extend(unread.iter().cloned());
     for folder in folders {
         let Ok(project) = Project::of(&folder) else {
             continue;
         };
         let wanted = |policy: &&Policy| {
             let component = plain(project.component(policy));
-            named.contains(&component) && !built.contains(&component)
+            let is_lacking = unread.contains(&folder) && !component.exists();
+            (named.contains(&component) || is_lacking) && !built.contains(&component)
         };
         let policies: Vec<&Policy> = project.policies.iter().filter(wanted).collect();
         if policies.is_empty() {
