@@ -117,8 +117,8 @@ fn address(text: &str) -> Option<IpAddr> {
 /// stands before that, the client may have written.
 fn scheme_of(headers: &HeaderMap) -> Option<&'static str> {
     let value = headers.get_all("x-forwarded-proto").iter().next_back()?;
-    let words = value.as_bytes().split(|byte| *byte == b',');
-    let value = words.last()?.trim_ascii();
+    let mut words = value.as_bytes().split(|byte| *byte == b',');
+    let value = words.next_back()?.trim_ascii();
     if value.eq_ignore_ascii_case(b"https") {
         Some("https")
     } else if value.eq_ignore_ascii_case(b"http") {

@@ -293,8 +293,9 @@ impl Shown {
     fn find(&self, name: Option<&str>) -> Option<usize> {
         let named = name.and_then(|name| {
             let wildcard = || {
-                let (_, parent) = name.split_once('.')?;
-                self.by_name.get(&format!("*.{parent}"))
+                let (first, parent) = name.split_once('.')?;
+                let wildcard = self.by_name.get(&format!("*.{parent}"));
+                wildcard.filter(|_| !first.is_empty())
             };
             self.by_name.get(name).or_else(wildcard)
         });
