@@ -31,10 +31,13 @@ pub struct Replays {
     tried: Mutex<Tried>,
 }
 
+/// Which secret went out in which form.
+type Attached = Vec<(String, String)>;
+
 #[derive(Debug, Default)]
 struct Tried {
-    in_all_ways: HashSet<Vec<(String, String)>>,
-    in_some: HashSet<(Vec<(String, String)>, Vec<&'static str>)>,
+    in_all_ways: HashSet<Attached>,
+    in_some: HashSet<(Attached, Vec<&'static str>)>,
     next: usize,
 }
 
