@@ -184,7 +184,7 @@ impl OpenBaoServer {
             .body(Zeroizing::new(message.to_string().into_bytes()))
             .unwrap();
         let answer = self.client.send(request).await;
-        let answer = answer.ok().expect("the server answers");
+        let answer = answer.expect("the server answers");
         assert!(answer.status.is_success(), "{path}: {}", answer.status);
         serde_json::from_slice(&answer.body).unwrap()
     }
