@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
@@ -158,6 +158,44 @@ async fn tonic_calls_a_backend_without_tls_and_needs_no_trailers_of_its_own() {
     };
     assert_eq!(messages(&through.body).len(), 2);
     assert_eq!(messages(&beside.body).len(), 1);
+}
+
+/// Sends a request that ends with trailers.
+async fn with_trailers(gateway: SocketAddr, media: &str) -> StatusCode {
+    let io = TokioIo::new(TcpStream::connect(gateway).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-user", "admin".parse().unwrap());
+    let frames = [
+        Frame::data(Bytes::from_static(b"\0\0\0\0\x01a")),
+        Frame::trailers(trailers),
+    ];
+    let frames = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
+    let request = Request::post("http://a/x").header("content-type", media);
+    let request = request.body(StreamBody::new(frames)).unwrap();
+    sender.send_request(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn trailers_of_a_request_pass_in_calls_and_nowhere_else() {
+    let (backend, calls) = backend().await;
+    let rest = all_to(&format!("http://{backend}"))
+        .replace("[[pipeline]]", "http2 = \"prior-knowledge\"\n[[pipeline]]");
+    let running = start("", &rest, &[]).await;
+    for (media, passes) in [
+        ("application/grpc", true),
+        ("application/json", false),
+        ("application/grpc-web", false),
+    ] {
+        let status = with_trailers(running.address, media).await;
+        assert_eq!(status, StatusCode::OK, "{media}");
+        let call = calls.lock().unwrap().pop().unwrap();
+        assert_eq!(call.trailers.is_some(), passes, "{media}");
+        assert_eq!(call.body.len(), 6, "{media}");
+    }
 }
 
 #[tokio::test]

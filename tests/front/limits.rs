@@ -60,6 +60,16 @@ async fn a_body_that_stalls_or_drips_is_cut_off_with_408() {
     let answer = raw(running.address, &format!("{head}abc")).await;
     assert_eq!(status(&answer), "408", "{answer}");
 
+    // That it is gRPC, which isn't spoken so, is only said.
+    let said = head.replace("Host", "Content-Type: application/grpc\r\nHost");
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream
+        .write_all(format!("{said}abc").as_bytes())
+        .await
+        .unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(20), rest_of(&mut stream)).await;
+    assert!(answer.expect("it waits").starts_with("HTTP/1.1 "));
+
     // Never silent for as long as that, and far below the rate.
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();

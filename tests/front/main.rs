@@ -7,6 +7,7 @@ mod certificates;
 mod grpc;
 mod http2;
 mod limits;
+mod paths;
 mod proxies;
 mod reading;
 mod support;

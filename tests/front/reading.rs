@@ -90,3 +90,26 @@ async fn a_field_with_an_underscore_is_refused_left_out_or_passed_on() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_field_that_would_change_the_method_or_the_path_is_left_out_or_passed_on() {
+    let backend = Backend::start().await;
+    let asked = get(
+        "/",
+        "X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-Other: 1\r\n",
+    );
+    for (gateway, passes) in [
+        ("", false),
+        ("overrides = \"drop\"", false),
+        ("overrides = \"keep\"", true),
+    ] {
+        let running = start(gateway, &all_to(&backend.url()), &[]).await;
+        let answer = raw(running.address, &asked).await;
+        assert_eq!(status(&answer), "200", "{gateway}: {answer}");
+        let received = backend.received().pop().unwrap();
+        for name in ["x-http-method-override", "x-original-url", "x-rewrite-url"] {
+            assert_eq!(received.header(name).is_some(), passes, "{gateway} {name}");
+        }
+        assert_eq!(received.header("x-other"), Some("1"), "{gateway}");
+    }
+}

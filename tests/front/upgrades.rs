@@ -96,6 +96,39 @@ async fn bytes_flow_both_ways_after_an_upgrade_and_none_of_them_is_read_as_http(
 }
 
 #[tokio::test]
+async fn what_a_client_sends_before_the_answer_reaches_the_backend_as_it_is() {
+    let (backend, _told) = echoing().await;
+    let running = start("", &pipeline(backend, "upgrades = [\"websocket\"]"), &[]).await;
+    let early = b"\x81\x05\r\n\n\0hello";
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let sent = [ASK.as_bytes(), early].concat();
+    stream.write_all(&sent).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"));
+    let mut back = [0; 11];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, early);
+    echo(&mut stream, b"and more\n").await;
+}
+
+#[tokio::test]
+async fn behind_an_offer_that_is_not_taken_up_the_next_request_is_read() {
+    let (backend, mut told) = echoing().await;
+    let running = start("", &pipeline(backend, ""), &[]).await;
+    let offer = ASK.replace("WebSocket", "h2c");
+    let last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = raw(running.address, &format!("{offer}{offer}{last}")).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
+    for path in ["/chat", "/chat", "/last"] {
+        let head = told.recv().await.unwrap();
+        assert!(head.contains(path), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn without_leave_of_its_pipeline_a_request_for_another_protocol_is_refused() {
     let (backend, mut told) = echoing().await;
     let running = start("", &pipeline(backend, ""), &[]).await;

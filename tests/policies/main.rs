@@ -11,6 +11,7 @@ mod rate_limit;
 mod require_client_key;
 mod set_headers;
 mod sign_request;
+mod simulation;
 mod suites;
 mod verify_webhook;
 

@@ -159,6 +159,14 @@ fn walk(backend: &str, value: &str) -> String {
     said += &run(&policy, &["policy", "lint", "target/policies/greet.wasm"]);
     assert!(said.contains("nothing to mend"), "{said}");
 
+    // The component, with grants and backends, before there is a gateway.
+    let tested = run(&policy, &["test"]);
+    assert!(
+        tested.contains("passed") && !tested.contains("failed"),
+        "{tested}"
+    );
+    said += &tested;
+
     // A gateway, and a secret.
     let gateway = root.join("gateway");
     said += &run(root, &["init", "gateway", "--listen", "127.0.0.1:0"]);
@@ -195,6 +203,109 @@ fn walk(backend: &str, value: &str) -> String {
     let who = run(&gateway, &["audit", "who", "backend-key"]);
     assert!(who.contains("greet"), "{who}");
     said + &who
+}
+
+/// A new policy of a template, in a folder of its own.
+fn new_policy(root: &Path, name: &str, more: &[&str]) -> PathBuf {
+    let sdk = workspace().join("guest-policies/sdk");
+    let new = ["policy", "new", name, "--sdk", sdk.to_str().unwrap()];
+    good(keyward(), root, &[&new, more].concat(), "");
+    let policy = root.join(name);
+    prepare(&policy);
+    policy
+}
+
+#[test]
+fn the_plain_template_passes_its_own_tests_and_its_own_suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = new_policy(folder.path(), "plain-one", &["--template", "plain"]);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let said = good(cargo, &policy, &["test", "--quiet", "--lib"], "");
+    assert!(said.contains("passed; 0 failed"), "{said}");
+    // It builds the component first.
+    let said = good(keyward(), &policy, &["test"], "");
+    assert!(said.contains("2 passed"), "{said}");
+    // Control: a decision that is another one fails it.
+    let source = policy.join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).unwrap();
+    assert!(text.contains("405"), "{text}");
+    std::fs::write(&source, text.replace("405", "406")).unwrap();
+    let failed = command(keyward(), &policy).arg("test").output().unwrap();
+    assert_eq!(failed.status.code(), Some(3));
+}
+
+/// `keyward test --watch`, until it is dropped.
+struct Watching {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Watching {
+    fn start(folder: &Path) -> Self {
+        let mut child = command(keyward(), folder)
+            .args(["test", "--watch"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = std::sync::mpsc::sync_channel(1000);
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let also = tell.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        std::thread::spawn(move || {
+            for line in BufReader::new(err).lines().map_while(Result::ok) {
+                let _ = also.send(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Reads until a line has this in it.
+    #[track_caller]
+    fn until(&self, text: &str) {
+        // Compiling takes its time on a busy machine.
+        let patience = std::time::Duration::from_secs(300);
+        let mut said = String::new();
+        while let Ok(line) = self.lines.recv_timeout(patience) {
+            if line.contains(text) {
+                return;
+            }
+            said += &format!("{line}\n");
+        }
+        panic!("nothing said {text:?}: {said}");
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_changed_source_is_built_and_tested_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = new_policy(folder.path(), "watched", &["--template", "plain"]);
+    let source = policy.join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).unwrap();
+    let watching = Watching::start(&policy);
+    watching.until("2 passed");
+    watching.until("watching");
+    std::fs::write(&source, text.replace("405", "406")).unwrap();
+    watching.until("1 failed");
+    watching.until("watching");
+    // What does not compile is said, and the next change starts another run.
+    std::fs::write(&source, text.replace("405", "oops")).unwrap();
+    watching.until("oops");
+    watching.until("watching");
+    std::fs::write(&source, &text).unwrap();
+    watching.until("2 passed");
 }
 
 /// What a network would bring, and what is built once for all runs.

@@ -15,6 +15,10 @@ pub(crate) enum Exit {
     /// The command line is wrong.
     Usage = 2,
     /// A test of a policy did not hold.
+    #[cfg_attr(
+        not(feature = "testkit"),
+        expect(dead_code, reason = "there are no tests to fail")
+    )]
     TestsFailed = 3,
     /// It worked, and found something that is not in order.
     Findings = 4,

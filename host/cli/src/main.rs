@@ -29,6 +29,7 @@ mod reference;
 mod secret;
 mod serve;
 mod source;
+#[cfg(feature = "testkit")]
 mod test;
 mod value;
 mod vault;
@@ -163,6 +164,7 @@ enum Command {
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[cfg(feature = "testkit")]
     Test(test::Test),
     #[command(subcommand)]
     Config(config::Config),
@@ -212,6 +214,7 @@ fn main() -> ExitCode {
         Command::Import(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        #[cfg(feature = "testkit")]
         Command::Test(command) => command.run(&common),
         Command::Config(command) => command.run(&common),
         Command::Audit(command) => command.run(&common),

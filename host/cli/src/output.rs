@@ -38,6 +38,10 @@ impl Output {
     }
 
     /// How data is written.
+    #[cfg_attr(
+        not(feature = "testkit"),
+        expect(dead_code, reason = "reports of tests ask")
+    )]
     pub(crate) fn format(self) -> Format {
         self.format
     }
@@ -147,6 +151,10 @@ impl Output {
     }
 
     /// Whether standard output takes colours.
+    #[cfg_attr(
+        not(feature = "testkit"),
+        expect(dead_code, reason = "reports of tests ask")
+    )]
     pub(crate) fn data_colours(self) -> bool {
         self.colours_of(std::io::stdout().is_terminal())
     }

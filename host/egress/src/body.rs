@@ -11,8 +11,8 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
+use crate::connection::Lease;
 use crate::headers;
-use crate::pool::Lease;
 use crate::search::Search;
 
 /// A body on its way, in either direction: pulled part by part, so that whoever

@@ -4,7 +4,7 @@
 //! second time.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,7 +37,20 @@ pub(crate) enum Sender {
 }
 
 pub(crate) type Http1 = hyper::client::conn::http1::SendRequest<RequestBody>;
-pub(crate) type Http2 = hyper::client::conn::http2::SendRequest<RequestBody>;
+/// An HTTP/2 connection.
+#[derive(Clone)]
+pub(crate) struct Http2 {
+    pub(crate) sender: hyper::client::conn::http2::SendRequest<RequestBody>,
+    streams: Arc<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl Http2 {
+    /// How many requests the backend takes at once. Until it says so, one: what is
+    /// beyond waits inside the connection for as long as the backend likes.
+    pub(crate) fn max_streams(&self) -> usize {
+        (self.streams)()
+    }
+}
 
 /// A TLS configuration of its own: with its own session tickets, so that no
 /// connection resumes what another one began.
@@ -241,11 +254,22 @@ where
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .max_header_list_size(MAX_HEAD_BYTES)
+        // Until the backend says how many it takes.
+        .initial_max_send_streams(1)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Stage::Closed)?;
-    tokio::spawn(connection);
-    Ok(Sender::Http2(sender))
+    let connection = Arc::new(Mutex::new(Box::pin(connection)));
+    let asked = Arc::clone(&connection);
+    let streams = Arc::new(move || {
+        let connection = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.current_max_send_streams()
+    });
+    tokio::spawn(std::future::poll_fn(move |context| {
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.as_mut().poll(context)
+    }));
+    Ok(Sender::Http2(Http2 { sender, streams }))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ const MAX_RATIO: u64 = 100;
 const ALWAYS: u64 = 8 << 20;
 /// RFC 9659: no content in zstd needs a window of more than 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
+/// RFC 8878, 3.1.1.2.
+const ZSTD_BLOCK_HEADER: usize = 3;
 /// How much comes out at once, in bytes.
 const PIECE: usize = 8 << 10;
 
@@ -62,6 +64,15 @@ impl Decoding {
                 }
             }
         }
+        // What of the inner one's block is in couldn't be told.
+        if layers
+            .iter()
+            .filter(|layer| matches!(layer, Layer::Zstd(_)))
+            .count()
+            > 1
+        {
+            return Err(DecodeError::Unknown);
+        }
         // The one that was applied last comes off first.
         layers.reverse();
         Ok((!layers.is_empty()).then_some(Self {
@@ -99,6 +110,12 @@ impl Decoding {
         pushed
     }
 
+    /// Whether all that came in has come out, and nothing waits for the end of a
+    /// block. Where it does, that comes out before anything else.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.layers.iter().all(Layer::is_settled)
+    }
+
     /// Whether the bytes so far are a whole content, or there were none.
     pub(crate) fn is_at_end(&self) -> bool {
         self.taken == 0 || self.layers.iter().all(Layer::is_at_end)
@@ -115,7 +132,17 @@ enum Layer {
     Gzip(Gzip),
     Deflate(Deflate),
     Brotli { state: Box<Brotli>, ended: bool },
-    Zstd { context: DCtx<'static>, ended: bool },
+    Zstd(Zstd),
+}
+
+/// zstd (RFC 8878): nothing comes out of a block before all of it is in.
+struct Zstd {
+    context: DCtx<'static>,
+    /// How many bytes the block that comes in needs, the next one's header included.
+    needs: usize,
+    /// Nothing of a block is in from which nothing has come out.
+    settled: bool,
+    ended: bool,
 }
 
 /// `deflate` is zlib's format (RFC 9110, 8.4.1.2); some senders leave its frame out.
@@ -156,10 +183,12 @@ impl Layer {
                 context
                     .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
                     .map_err(|_| DecodeError::Unknown)?;
-                Self::Zstd {
+                Self::Zstd(Zstd {
                     context,
+                    needs: 0,
+                    settled: true,
                     ended: false,
-                }
+                })
             }
             _ => return Err(DecodeError::Unknown),
         })
@@ -219,19 +248,7 @@ impl Layer {
                 }
                 Ok(Step { read, written })
             }
-            Self::Zstd { context, ended } => {
-                let mut input = InBuffer::around(encoded);
-                let mut output = OutBuffer::around(piece);
-                let hint = context
-                    .decompress_stream(&mut output, &mut input)
-                    .map_err(|_| DecodeError::Malformed)?;
-                let (read, written) = (input.pos(), output.pos());
-                if read > 0 || written > 0 {
-                    // Zero at the end of a frame, after which another may begin.
-                    *ended = hint == 0;
-                }
-                Ok(Step { read, written })
-            }
+            Self::Zstd(zstd) => zstd.step(encoded, piece),
         }
     }
 
@@ -240,8 +257,40 @@ impl Layer {
             Self::Gzip(gzip) => gzip.is_at_end(),
             Self::Deflate(Deflate { ended, .. })
             | Self::Brotli { ended, .. }
-            | Self::Zstd { ended, .. } => *ended,
+            | Self::Zstd(Zstd { ended, .. }) => *ended,
         }
+    }
+
+    /// Whether all has come out that is in. Of the other codings a few bits are not.
+    fn is_settled(&self) -> bool {
+        match self {
+            Self::Zstd(zstd) => zstd.settled,
+            Self::Gzip(_) | Self::Deflate(_) | Self::Brotli { .. } => true,
+        }
+    }
+}
+
+impl Zstd {
+    fn step(&mut self, encoded: &[u8], piece: &mut [u8]) -> Result<Step, DecodeError> {
+        // Never more than one block at a time, so that what comes out is that one's.
+        let given = encoded.len().min(self.needs.max(1));
+        let mut input = InBuffer::around(encoded.get(..given).unwrap_or_default());
+        let mut output = OutBuffer::around(piece);
+        self.needs = self
+            .context
+            .decompress_stream(&mut output, &mut input)
+            .map_err(|_| DecodeError::Malformed)?;
+        let (read, written) = (input.pos(), output.pos());
+        if read > 0 || written > 0 {
+            // Zero at the end of a frame, after which another may begin.
+            self.ended = self.needs == 0;
+        }
+        if read > 0 {
+            // What is missing is the next block's header, and not the end of this.
+            let is_between = written > 0 && self.needs <= ZSTD_BLOCK_HEADER;
+            self.settled = self.ended || is_between;
+        }
+        Ok(Step { read, written })
     }
 }
 

@@ -23,6 +23,7 @@ mod again;
 mod answer;
 mod body;
 mod connect;
+mod connection;
 mod decode;
 mod dialer;
 mod error;

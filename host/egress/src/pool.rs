@@ -3,6 +3,13 @@
 //! shares a connection with what does not. A route has TLS configurations of its
 //! own, so no connection serves another host, whatever its certificate covers.
 //!
+//! What a connection carries is written into each request, so no connection belongs to
+//! a version of a secret: the request after a rotation takes whichever is free and
+//! carries the new one. Where a version is the connection's own (a client's
+//! certificate in TLS) or outlives a request (a token that was fetched with it), its
+//! number has to stand in the key of the pool or of the cache, so that what is left of
+//! the old one drains and is never taken again.
+//!
 //! A pool has at most as many connections as its route says. Who finds all of them
 //! in use waits.
 //!
@@ -11,35 +18,27 @@
 //! seconds, by a timer, so that the value doesn't stay in memory.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use http::header::{HOST, TE};
-use http::{Request, Response, Uri, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::answer::MAX_INTERIM;
 use crate::connect::{Http1, Http2, Opener, Sender};
+use crate::connection::{Connection, Line, Ride};
 use crate::error::Stage;
-use crate::request_body::RequestBody;
 
 /// Idle connections beyond this many are closed.
 const MAX_IDLE: usize = 256;
 /// An idle connection that carried a value is closed after this time.
 const MAX_IDLE_TIME_CREDENTIALED: Duration = Duration::from_secs(10);
-/// How many requests share an HTTP/2 connection, before another one is opened.
-/// Servers allow 100 or more (RFC 9113, 6.5.2).
+/// How many requests share an HTTP/2 connection at most, before another one is
+/// opened; fewer where the backend allows fewer (RFC 9113, 6.5.2).
 const MAX_STREAMS: usize = 100;
-/// A connection whose request is still being written when the answer has ended
-/// gets this long before it is closed.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Pool {
-    opener: Opener,
+    pub(crate) opener: Opener,
     idle: Mutex<Idle>,
     max_idle_time: Duration,
     /// Whether idle connections are closed when their time is over, and not only
@@ -54,7 +53,7 @@ pub(crate) struct Pool {
     speaks_http2: AtomicBool,
     opening: tokio::sync::Mutex<()>,
     /// Told when an HTTP/2 connection may have come to take another request.
-    changed: Notify,
+    pub(crate) changed: Notify,
 }
 
 #[derive(Default)]
@@ -69,15 +68,22 @@ struct Idle {
 
 /// An HTTP/2 connection, with requests on it or not.
 struct Shared {
-    sender: Http2,
+    http2: Http2,
     used: Instant,
     /// One clone here and one for each request on it.
     room: Arc<OwnedSemaphorePermit>,
 }
 
 impl Shared {
+    /// A request beyond what the backend allows would wait inside the connection,
+    /// after its check, for as long as the backend likes.
     fn has_streams_left(&self) -> bool {
-        Arc::strong_count(&self.room) <= MAX_STREAMS
+        let allowed = self.http2.max_streams().min(MAX_STREAMS);
+        Arc::strong_count(&self.room) <= allowed
+    }
+
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.room) > 1
     }
 }
 
@@ -137,33 +143,35 @@ impl Pool {
                 }
             }
         };
-        let _turn = if self.speaks_http2.load(Ordering::Relaxed) {
-            let turn = self.opening.lock().await;
-            if let Some(line) = self.take_http2() {
-                return Ok(self.reuse(line));
-            }
-            Some(turn)
-        } else {
-            None
+        // Held until others find what was opened.
+        let _turn = match self.turn().await? {
+            Turn::Line(line) => return Ok(self.reuse(line)),
+            Turn::Open(turn) => turn,
         };
-        let line = match self.opener.open().await? {
+        self.make_room();
+        let opened = self.opener.open().await;
+        if opened.is_err() {
+            // Those who wait for their turn try at once, each for itself.
+            self.speaks_http2.store(false, Ordering::Relaxed);
+        }
+        let line = match opened? {
             Sender::Http1(sender) => {
                 self.speaks_http2.store(false, Ordering::Relaxed);
                 Line::Http1(sender, room)
             }
-            Sender::Http2(sender) => {
+            Sender::Http2(http2) => {
                 self.speaks_http2.store(true, Ordering::Relaxed);
                 let room = Arc::new(room);
                 let mut idle = self.lock();
                 idle.http2.push(Shared {
-                    sender: sender.clone(),
+                    http2: http2.clone(),
                     used: Instant::now(),
                     room: Arc::clone(&room),
                 });
                 self.watch(&mut idle);
                 drop(idle);
                 self.changed.notify_waiters();
-                Line::Http2(sender, self.ride(room))
+                Line::Http2(http2, self.ride(room))
             }
         };
         Ok(Connection {
@@ -171,6 +179,31 @@ impl Pool {
             reused: false,
             pool: Arc::clone(self),
         })
+    }
+
+    /// Waits until nobody else opens a connection that this request could share.
+    async fn turn(self: &Arc<Self>) -> Result<Turn<'_>, Stage> {
+        if !self.speaks_http2.load(Ordering::Relaxed) {
+            return Ok(Turn::Open(None));
+        }
+        let patience = self.opener.route.timeouts().connect;
+        let turn = tokio::time::timeout(patience, self.opening.lock()).await;
+        let turn = turn.map_err(|_| Stage::Busy)?;
+        if let Some(line) = self.take_http2() {
+            return Ok(Turn::Line(line));
+        }
+        let alone = self.speaks_http2.load(Ordering::Relaxed);
+        Ok(Turn::Open(alone.then_some(turn)))
+    }
+
+    /// Closes idle connections for which there is no room beside the one that is
+    /// about to be opened: their permits are taken.
+    fn make_room(&self) {
+        let free = self.room.available_permits();
+        let mut idle = self.lock();
+        while idle.http1.len() > free {
+            idle.http1.pop_front();
+        }
     }
 
     /// Waits for room for a connection, or in one that many share.
@@ -227,14 +260,17 @@ impl Pool {
 
     fn take_http2(self: &Arc<Self>) -> Option<Line> {
         let mut idle = self.lock();
-        idle.http2.retain(|shared| !shared.sender.is_closed());
+        idle.http2.retain(|shared| {
+            let rests = !shared.is_in_use() && shared.used.elapsed() > self.max_idle_time;
+            !shared.http2.sender.is_closed() && !rests
+        });
         let shared = idle
             .http2
             .iter_mut()
             .find(|shared| shared.has_streams_left())?;
         shared.used = Instant::now();
         let ride = self.ride(Arc::clone(&shared.room));
-        Some(Line::Http2(shared.sender.clone(), ride))
+        Some(Line::Http2(shared.http2.clone(), ride))
     }
 
     fn take_http1(&self) -> Option<Http1> {
@@ -260,7 +296,7 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, sender: Http1) {
+    pub(crate) fn put(self: &Arc<Self>, sender: Http1) {
         let now = Instant::now();
         let mut idle = self.lock();
         idle.close_since(now.checked_sub(self.max_idle_time));
@@ -339,198 +375,18 @@ async fn close_idle(pool: Weak<Pool>, max_idle_time: Duration) {
     }
 }
 
-/// The way of one request: a connection, and the right to it.
-enum Line {
-    Http1(Http1, OwnedSemaphorePermit),
-    /// Not for a second request.
-    Upgrade(Http1, OwnedSemaphorePermit),
-    Http2(Http2, Ride),
+/// What a request may do after others have opened connections.
+enum Turn<'a> {
+    /// Take this.
+    Line(Line),
+    /// Open one, alone or beside others.
+    Open(Option<tokio::sync::MutexGuard<'a, ()>>),
 }
 
 /// What came free for a request that waited.
 enum Free {
     Room(OwnedSemaphorePermit),
     Line(Line),
-}
-
-/// One request's place on an HTTP/2 connection.
-pub(crate) struct Ride {
-    /// None while it is being dropped.
-    room: Option<Arc<OwnedSemaphorePermit>>,
-    pool: Arc<Pool>,
-}
-
-impl Drop for Ride {
-    fn drop(&mut self) {
-        self.room = None;
-        self.pool.changed.notify_one();
-    }
-}
-
-/// A connection for one request. Dropped without having sent one, it goes back.
-pub(crate) struct Connection {
-    /// None once it is being used.
-    line: Option<Line>,
-    reused: bool,
-    pool: Arc<Pool>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(Line::Http1(sender, _room)) = self.line.take()
-            && !sender.is_closed()
-        {
-            self.pool.put(sender);
-        }
-    }
-}
-
-/// Why a connection brought no answer.
-pub(crate) enum Unsent {
-    /// It closed before a byte of the request was written. Here is the request.
-    Untouched(Box<Request<RequestBody>>),
-    /// It closed later, before an answer.
-    Closed,
-    /// It brought something else than an answer.
-    Malformed,
-}
-
-impl Connection {
-    /// Whether it had been used before, and so may have been closed meanwhile.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Writes a request, whose URI is whole, and waits for the head of its answer.
-    ///
-    /// Cancel safety: dropped, it breaks the request off.
-    pub(crate) async fn send(
-        mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), Unsent> {
-        match self.line.take() {
-            Some(Line::Http1(mut sender, room)) => {
-                let answer = self.send_http1(&mut sender, request).await?;
-                let pool = Arc::clone(&self.pool);
-                let held = Some((sender, pool));
-                Ok((answer, Lease::Http1 { held, _room: room }))
-            }
-            Some(Line::Upgrade(mut sender, room)) => {
-                let answer = self.send_http1(&mut sender, request).await?;
-                let held = None;
-                Ok((answer, Lease::Http1 { held, _room: room }))
-            }
-            Some(Line::Http2(mut sender, ride)) => {
-                request.headers_mut().remove(HOST);
-                *request.version_mut() = Version::HTTP_2;
-                match sender.try_send_request(request).await {
-                    Ok(answer) => Ok((answer, Lease::Http2 { _ride: ride })),
-                    Err(error) => Err(unsent(error, None)),
-                }
-            }
-            // A connection is given away once, by this function, which consumes it.
-            None => Err(Unsent::Untouched(Box::new(request))),
-        }
-    }
-
-    async fn send_http1(
-        &self,
-        sender: &mut Http1,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unsent> {
-        let origin = request.uri().path_and_query().cloned().map(Uri::from);
-        let whole = std::mem::replace(request.uri_mut(), origin.unwrap_or_default());
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.pool.opener.route.host_header());
-        // Trailers of HTTP/1 have to be announced, and few announce them.
-        headers.remove(TE);
-        *request.version_mut() = Version::HTTP_11;
-        let flood = Interim::watch(&mut request);
-        tokio::select! {
-            biased;
-            answer = sender.try_send_request(request) => {
-                answer.map_err(|error| unsent(error, Some(whole)))
-            }
-            () = flood.too_many() => Err(Unsent::Malformed),
-        }
-    }
-}
-
-/// Counts the interim answers (1xx) to a request, of which none is passed on. An
-/// HTTP/1 backend could send them for ever.
-#[derive(Default)]
-struct Interim {
-    count: AtomicU32,
-    too_many: Notify,
-}
-
-impl Interim {
-    fn watch(request: &mut Request<RequestBody>) -> Arc<Self> {
-        let interim = Arc::new(Self::default());
-        let counter = Arc::clone(&interim);
-        hyper::ext::on_informational(request, move |_| {
-            if counter.count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
-                counter.too_many.notify_one();
-            }
-        });
-        interim
-    }
-
-    async fn too_many(&self) {
-        self.too_many.notified().await;
-    }
-}
-
-fn unsent(mut error: TrySendError<Request<RequestBody>>, uri: Option<Uri>) -> Unsent {
-    match error.take_message() {
-        Some(mut request) => {
-            if let Some(uri) = uri {
-                *request.uri_mut() = uri;
-            }
-            Unsent::Untouched(Box::new(request))
-        }
-        None if error.error().is_parse() => Unsent::Malformed,
-        None => Unsent::Closed,
-    }
-}
-
-/// The right to use a connection until the answer on it has ended.
-pub(crate) enum Lease {
-    Http1 {
-        /// None if the connection is not for another request.
-        held: Option<(Http1, Arc<Pool>)>,
-        _room: OwnedSemaphorePermit,
-    },
-    Http2 {
-        _ride: Ride,
-    },
-}
-
-impl Lease {
-    /// Puts the connection back. Dropping the lease of an HTTP/1 connection instead
-    /// closes it.
-    pub(crate) fn give_back(self) {
-        let Self::Http1 {
-            held: Some((mut sender, pool)),
-            _room,
-        } = self
-        else {
-            return;
-        };
-        if sender.is_ready() {
-            // Before the room is free: who gets it finds the connection.
-            pool.put(sender);
-        } else if !sender.is_closed() {
-            // Its task has not come round yet, or the request is still being
-            // written.
-            tokio::spawn(async move {
-                if let Ok(Ok(())) = tokio::time::timeout(DRAIN_TIME, sender.ready()).await {
-                    pool.put(sender);
-                }
-                drop(_room);
-            });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //! what is sent is built from the parsed parts; no one else spells a host.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::uri::{Authority, PathAndQuery, Uri};
 use keyward_names::RouteName;
+use keyward_vault::digest_component;
 use rustls_pki_types::ServerName;
 
 use crate::address::{self, Network};
@@ -254,6 +256,24 @@ impl Route {
         }
     }
 
+    /// Where it leads and whom it trusts there, as a text that changes when that does:
+    /// scheme, host, port, base path, networks and certificate authorities. For
+    /// comparing, see [`keyward_vault::RouteAddresses`].
+    pub fn leads_to(&self) -> Arc<str> {
+        let Self {
+            scheme,
+            authority,
+            base_path,
+            networks,
+            ..
+        } = self;
+        let roots = match &self.roots {
+            Roots::System => "system".to_owned(),
+            Roots::Pem(pem) => digest_component(pem).to_string(),
+        };
+        format!("{scheme:?} {authority} {base_path} {networks:?} {roots}").into()
+    }
+
     /// Its name.
     pub fn name(&self) -> &RouteName {
         &self.name
@@ -418,8 +438,9 @@ fn parse_host(text: &str) -> Result<Host, RouteError> {
     Ok(Host::Name(text.to_owned()))
 }
 
-/// Whether a path has a `.` or `..` segment, plain or percent-encoded. Such a
-/// path means another one to the backend than to whoever matched it.
+/// Whether a path has a `.` or `..` segment, plain or percent-encoded, behind an
+/// encoded separator or before a path parameter (`..%2fx`, `..;x`). Such a path means
+/// another one to the backend than to whoever matched it.
 fn has_dot_segment(path: &str) -> bool {
     fn is_dots(segment: &str) -> bool {
         let mut rest = segment.as_bytes();
@@ -436,7 +457,18 @@ fn has_dot_segment(path: &str) -> bool {
             }
         }
     }
-    path.split(['/', '\\']).any(is_dots)
+    let any = |path: &str| {
+        let mut segments = path.split(['/', '\\']);
+        segments.any(|segment| is_dots(segment.split(';').next().unwrap_or_default()))
+    };
+    if path.contains('%') {
+        let path = path.to_ascii_lowercase();
+        return any(&path
+            .replace("%2f", "/")
+            .replace("%5c", "/")
+            .replace("%3b", ";"));
+    }
+    any(path)
 }
 
 #[cfg(test)]

@@ -29,11 +29,19 @@ pub(crate) struct Encoded {
     decoding: Decoding,
     /// What came and was not let go.
     waiting: BytesMut,
-    /// For each slice of that: its length, and how much was decoded when it was.
-    slices: VecDeque<(usize, u64)>,
+    slices: VecDeque<Slice>,
     decoded: u64,
     /// How many of the last decoded bytes could be the start of a value.
     live: usize,
+}
+
+/// A part of what waits. After each one more is decoded than after the one before.
+struct Slice {
+    length: usize,
+    /// How much was decoded when it was in.
+    decoded: u64,
+    /// All that is in it was decoded then, and nothing is left for later.
+    settled: bool,
 }
 
 impl From<Reflected> for BodyError {
@@ -129,19 +137,37 @@ impl Encoded {
                 *decoded = decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
                 Ok(())
             })?;
-            slices.push_back((slice.len(), *decoded));
+            match slices.back_mut().filter(|last| last.decoded == *decoded) {
+                Some(last) => {
+                    last.length = last.length.saturating_add(slice.len());
+                    last.settled = decoding.is_settled();
+                }
+                None => slices.push_back(Slice {
+                    length: slice.len(),
+                    decoded: *decoded,
+                    settled: decoding.is_settled(),
+                }),
+            }
         }
         self.waiting.extend_from_slice(clean);
         Ok(())
     }
 
-    /// Lets those slices go from which nothing came that could become a value.
+    /// Lets those slices go from which nothing came that could become a value, nor
+    /// will. Of a block that isn't in as a whole nothing has come yet: the slices
+    /// that hold it wait for what comes of it.
     fn release(&mut self) -> Result<Bytes, BodyError> {
         let live = u64::try_from(self.live).unwrap_or(u64::MAX);
         let clean = self.decoded.saturating_sub(live);
         let mut length = 0;
-        while let Some((slice, _)) = self.slices.pop_front_if(|(_, decoded)| *decoded <= clean) {
-            length += slice;
+        while let Some(slice) = self.slices.front() {
+            let next = self.slices.get(1);
+            let is_done = slice.settled || next.is_some_and(|next| next.decoded <= clean);
+            if slice.decoded > clean || !is_done {
+                break;
+            }
+            length += slice.length;
+            self.slices.pop_front();
         }
         let released = self.waiting.split_to(length.min(self.waiting.len()));
         if self.waiting.len() > MAX_WAITING {

@@ -16,12 +16,13 @@ use crate::again::{self, Again, MAX_KEPT_BYTES, Refresh};
 use crate::answer;
 use crate::body::{AnswerBody, Body, BodyError, empty};
 use crate::connect::{self, Opener, SystemRoots};
+use crate::connection::{Connection, Lease, Unsent};
 use crate::decode::Decoding;
 use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError, Stage};
 use crate::headers;
 use crate::patient::Patient;
-use crate::pool::{Connection, Lease, Pool, Unsent};
+use crate::pool::Pool;
 use crate::request_body::{Progress, RequestBody, Trailers};
 use crate::route::{Route, Scheme};
 use crate::search::Search;
@@ -51,6 +52,8 @@ pub struct Egress {
 #[derive(Clone)]
 struct Destination {
     route: Arc<Route>,
+    /// Where it leads, as grants are bound to it.
+    address: Arc<str>,
     plain: Arc<Pool>,
     credentialed: Arc<Pool>,
     /// What was sent there of late.
@@ -128,6 +131,8 @@ impl Egress {
     /// says `retry-on-401`. Counts for those that were made from this one, too, and
     /// for good: only the first call has an effect. Without it, a request is sent
     /// again if the vault has another version by then.
+    ///
+    /// What it holds of the vault it should hold weakly, since it is held here.
     pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
         self.refresh.get_or_init(|| refresh);
     }
@@ -190,7 +195,8 @@ impl Egress {
         let credentialed = !notes.is_empty();
 
         // The final head, but for what is attached.
-        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        let is = |name: &Method| head.method.as_str().eq_ignore_ascii_case(name.as_str());
+        if is(&Method::CONNECT) || is(&Method::TRACE) {
             return Err(EgressError::Invalid);
         }
         // What comes back after the switch is not HTTP, and nothing searches it.
@@ -222,9 +228,8 @@ impl Egress {
 
         let parts = (head, body, notes);
         let upgraded = upgrade.as_ref();
-        let (mut answer, mut lease, mut guard) = self
-            .once(&name, destination, parts, upgraded, ledger)
-            .await?;
+        let (mut answer, mut lease, mut guard) =
+            self.once(destination, parts, upgraded, ledger).await?;
         if let Some(again) = again
             && Again::is_for(answer.status())
         {
@@ -233,7 +238,7 @@ impl Egress {
             if let Some(parts) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
-                    Box::pin(self.once(&name, destination, parts, None, ledger)).await?;
+                    Box::pin(self.once(destination, parts, None, ledger)).await?;
             }
         }
         if let Some(protocol) = upgrade
@@ -251,7 +256,6 @@ impl Egress {
     /// Sends a request whose head is final but for what is attached.
     async fn once(
         &self,
-        name: &RouteName,
         destination: &Destination,
         (mut head, body, notes): (http::request::Parts, RequestBody, Notes),
         upgrade: Option<&HeaderValue>,
@@ -283,8 +287,15 @@ impl Egress {
 
         let checked_at = Instant::now();
         let guard = if credentialed {
-            self.attach(name, notes, &mut head, body.bytes(), ledger, checked_at)
-                .await?
+            self.attach(
+                destination,
+                notes,
+                &mut head,
+                body.bytes(),
+                ledger,
+                checked_at,
+            )
+            .await?
         } else {
             settle(ledger).await?;
             let guard = destination.watch.guard(ledger);
@@ -326,7 +337,7 @@ impl Egress {
     /// and writes the values. Returns what watches the answer for them.
     async fn attach(
         &self,
-        route: &RouteName,
+        destination: &Destination,
         notes: Notes,
         head: &mut http::request::Parts,
         body: Option<&[u8]>,
@@ -339,7 +350,8 @@ impl Egress {
             return Err(EgressError::Invalid);
         };
         let target = Target {
-            route,
+            route: destination.route.name(),
+            address: &destination.address,
             method: &head.method,
             authority: authority.as_str(),
             path_and_query,
@@ -400,6 +412,7 @@ impl Destination {
             plain: Pool::plain(opener()?),
             credentialed: Pool::credentialed(opener()?),
             watch: vault.watch(route.name(), route.authority()),
+            address: route.leads_to(),
             route,
         })
     }

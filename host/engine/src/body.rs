@@ -232,7 +232,11 @@ impl HttpBody for HeldBody {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         if let Some(rest) = self.rest.as_mut() {
-            return Pin::new(rest).poll_frame(context);
+            match std::task::ready!(Pin::new(rest).poll_frame(context)) {
+                Some(frame) => return Poll::Ready(Some(frame)),
+                // Its trailers were pulled before it was put back.
+                None => self.rest = None,
+            }
         }
         Poll::Ready(
             self.trailers

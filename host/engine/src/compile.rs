@@ -74,7 +74,6 @@ struct Head {
     version: String,
     profile: String,
     reports: bool,
-    debug: bool,
     /// The settings as JSON; none if the component takes none.
     configure: Option<String>,
     cpu_milliseconds: u32,
@@ -108,7 +107,6 @@ pub(crate) fn job(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         profile: code.profile.as_str().to_owned(),
         reports: code.reports,
-        debug: code.debug,
         configure,
         cpu_milliseconds: limits.cpu_milliseconds,
         memory_bytes: limits.memory_in(code.profile),
@@ -159,7 +157,6 @@ fn make(job: &[u8], alone: bool) -> Result<Vec<u8>, Refused> {
     let code = CodeConfig {
         profile: head.profile.parse().map_err(|_| Refused::Garbled)?,
         reports: head.reports,
-        debug: head.debug,
     };
     let unfit = |error: wasmtime::Error| Refused::Unfit(format!("{error:#}"));
     let image = match &head.configure {
@@ -194,7 +191,6 @@ mod tests {
         CodeConfig {
             profile: Profile::Lean,
             reports: false,
-            debug: false,
         }
     }
 

@@ -42,8 +42,9 @@ pub struct EngineConfig {
     /// Who watches guests and all that crosses between them and the host: for tests and
     /// for authors of policies. The gateway refuses to serve with one.
     pub observer: Option<Arc<dyn Observer>>,
-    /// Compile guests so that a debugger can read their memory. Tests use it to
-    /// prove that no secret is there; the gateway refuses to serve with it on.
+    /// Whether observers are given guests' memories after each call. Tests use it to
+    /// prove that no secret is there; the gateway refuses to serve with it on. The code
+    /// that runs is the same.
     #[cfg(feature = "guest-debug")]
     pub guest_debug: bool,
 }
@@ -93,10 +94,6 @@ impl EngineConfig {
         CodeConfig {
             profile,
             reports: self.reports,
-            #[cfg(feature = "guest-debug")]
-            debug: self.guest_debug,
-            #[cfg(not(feature = "guest-debug"))]
-            debug: false,
         }
     }
 
@@ -105,6 +102,8 @@ impl EngineConfig {
         let mut config = self.code(profile).config();
         let pool = pool(profile, self.calls(profile));
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        #[cfg(feature = "guest-debug")]
+        config.coredump_on_trap(self.guest_debug);
         config
     }
 }
@@ -114,7 +113,6 @@ impl EngineConfig {
 pub(crate) struct CodeConfig {
     pub(crate) profile: Profile,
     pub(crate) reports: bool,
-    pub(crate) debug: bool,
 }
 
 impl CodeConfig {
@@ -154,8 +152,6 @@ impl CodeConfig {
             config.generate_address_map(true);
             config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(MOST_FRAMES));
         }
-        #[cfg(feature = "guest-debug")]
-        config.guest_debug(self.debug);
         config
     }
 }
@@ -196,13 +192,11 @@ fn features(profile: Profile) -> Config {
 fn pool(profile: Profile, calls: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls);
-    let (instances, tables) = match profile {
-        Profile::Lean | Profile::Standard => (4, 2),
-        Profile::Large => (24, 8),
-    };
-    pool.total_core_instances(calls.saturating_mul(instances));
-    pool.total_memories(calls.saturating_mul(if profile == Profile::Large { 2 } else { 1 }));
-    pool.total_tables(calls.saturating_mul(tables));
+    // As much for each call as a component may have: one policy's calls, which are
+    // counted, must not use up what others' need.
+    pool.total_core_instances(calls.saturating_mul(profile.core_modules()));
+    pool.total_memories(calls.saturating_mul(profile.memories()));
+    pool.total_tables(calls.saturating_mul(profile.tables()));
     pool.total_stacks(calls);
     let instance_bytes = if profile == Profile::Large {
         1 << 20

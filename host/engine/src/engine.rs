@@ -181,10 +181,14 @@ impl Engine {
         self
     }
 
-    /// Whether guests are watched, or compiled so that a debugger can read their memory.
+    /// Whether guests are watched, or their memory can be read.
     /// Whoever serves real traffic must refuse to when this is true.
     pub fn is_debuggable(&self) -> bool {
-        self.config.observer.is_some() || self.config.code(Profile::Lean).debug
+        #[cfg(feature = "guest-debug")]
+        if self.config.guest_debug {
+            return true;
+        }
+        self.config.observer.is_some()
     }
 
     /// Advances the engine's clock of computing time by a millisecond. Someone

@@ -1,7 +1,7 @@
 //! Which headers a policy may write, and how.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use keyward_vault::{HeaderRole, header_role};
+use keyward_vault::{HeaderRole, header_role, names_alike};
 
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 
@@ -34,18 +34,12 @@ pub(crate) fn parse_name(name: &str) -> Result<HeaderName, ExchangeFailure> {
     Ok(name)
 }
 
-/// Removes the other spellings of a name: many backends take `_` for `-`, so that a
-/// header which a client spelled so would stand beside the one that a policy sets.
+/// Removes the other spellings of a name, which some backend takes for it
+/// ([`names_alike`]), so that a header which a client spelled so would stand beside
+/// the one that a policy sets.
 pub(crate) fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
     let alike = |other: &HeaderName| {
-        let dash = |byte| if byte == b'_' { b'-' } else { byte };
-        other != name
-            && other.as_str().len() == name.as_str().len()
-            && other
-                .as_str()
-                .bytes()
-                .map(dash)
-                .eq(name.as_str().bytes().map(dash))
+        other != name && names_alike(other.as_str().as_bytes(), name.as_str().as_bytes())
     };
     let found: Vec<HeaderName> = headers
         .keys()
@@ -100,6 +94,17 @@ mod tests {
         for name in ["x-host", "content-type", "authorization", "x_api_key"] {
             assert!(parse_name(name).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_policy_sets_stands_in_the_place_of_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-user", "x_user", "x.user", "x!user", "x-users", "xuser"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        remove_alike(&mut headers, &HeaderName::from_static("x-user"));
+        let left: Vec<_> = headers.keys().collect();
+        assert_eq!(left, ["x-user", "x-users", "xuser"]);
     }
 
     /// Bytes of which many are what splits, colours or ends a header.

@@ -150,16 +150,12 @@ impl Engine {
                 what,
             });
         }
-        let limits = match &sandbox.limits {
-            Some(limits) => {
-                limits.check(profile).map_err(|source| LoadError::Limit {
-                    policy: policy.clone(),
-                    source,
-                })?;
-                limits.clone()
-            }
-            None => self.config.limits.clone(),
-        };
+        let limits = sandbox.limits.as_ref().unwrap_or(&self.config.limits);
+        limits.check(profile).map_err(|source| LoadError::Limit {
+            policy: policy.clone(),
+            source,
+        })?;
+        let limits = limits.clone();
         let tier = self.tier(profile).map_err(|source| LoadError::Engine {
             policy: policy.clone(),
             source,

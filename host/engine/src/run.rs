@@ -103,15 +103,25 @@ impl Engine {
 
         let answer = invoke(&mut store, policy, call).await;
         #[cfg(feature = "guest-debug")]
-        self.observe(&mut store);
+        self.observe(
+            &store,
+            match &answer {
+                Ok((_, left)) => &left.memories,
+                Err(stopped) => &stopped.memories,
+            },
+        );
 
         let mut state = store.into_data();
         let verdict = match answer {
-            Ok(wit::Verdict::Proceed) => Ok(Verdict::Proceed),
-            Ok(wit::Verdict::Fail) => Ok(Verdict::Fail),
-            Ok(wit::Verdict::Respond) if state.exchange.response.is_some() => Ok(Verdict::Respond),
-            Ok(wit::Verdict::Respond) => Err(state.stopped(PolicyStop::NoResponse, Vec::new())),
-            Err((stop, frames)) => Err(state.stopped(stop, frames)),
+            Ok((wit::Verdict::Proceed, _)) => Ok(Verdict::Proceed),
+            Ok((wit::Verdict::Fail, _)) => Ok(Verdict::Fail),
+            Ok((wit::Verdict::Respond, _)) if state.exchange.response.is_some() => {
+                Ok(Verdict::Respond)
+            }
+            Ok((wit::Verdict::Respond, _)) => {
+                Err(state.stopped(PolicyStop::NoResponse, Vec::new()))
+            }
+            Err(stopped) => Err(state.stopped(stopped.stop, stopped.frames)),
         };
         if let Some(observer) = &self.shared.observer {
             observer.ended(&state.exchange, verdict, Used::from(&state.spent));
@@ -137,27 +147,29 @@ impl Engine {
             outgrew: false,
             interface: None,
             stop: None,
+            #[cfg(feature = "guest-debug")]
+            watched: self.is_watched(),
+            #[cfg(feature = "guest-debug")]
+            over: false,
         }
     }
 
     #[cfg(feature = "guest-debug")]
-    fn observe(&self, store: &mut Store<CallState>) {
-        if self.memory_observer.is_none() && self.shared.observer.is_none() {
-            return;
-        }
+    fn is_watched(&self) -> bool {
+        self.config.guest_debug
+            && (self.memory_observer.is_some() || self.shared.observer.is_some())
+    }
+
+    #[cfg(feature = "guest-debug")]
+    fn observe(&self, store: &Store<CallState>, memories: &[wasmtime::Memory]) {
         let exchange = store.data().exchange.id;
-        for instance in store.debug_all_instances() {
-            for index in 0.. {
-                let Some(memory) = instance.debug_memory(&mut *store, index) else {
-                    break;
-                };
-                let memory = memory.data(&*store);
-                if let Some(observer) = &self.memory_observer {
-                    observer(memory);
-                }
-                if let Some(observer) = &self.shared.observer {
-                    observer.memory(exchange, memory);
-                }
+        for memory in memories {
+            let memory = memory.data(store);
+            if let Some(observer) = &self.memory_observer {
+                observer(memory);
+            }
+            if let Some(observer) = &self.shared.observer {
+                observer.memory(exchange, memory);
             }
         }
     }
@@ -168,6 +180,10 @@ impl Engine {
 /// slow backend does not use up computing time.
 fn on_tick(mut context: StoreContextMut<'_, CallState>) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data_mut();
+    #[cfg(feature = "guest-debug")]
+    if state.over {
+        return Err(wasmtime::Error::msg("the call is over"));
+    }
     state.spent.ticks += 1;
     if state.spent.ticks > state.policy.limits.cpu_milliseconds {
         let most = state.policy.limits.cpu_milliseconds;
@@ -177,75 +193,105 @@ fn on_tick(mut context: StoreContextMut<'_, CallState>) -> wasmtime::Result<Upda
 }
 
 /// Why a guest stopped, and where it was.
-type Stopped = (PolicyStop, Vec<Frame>);
+struct Stopped {
+    stop: PolicyStop,
+    frames: Vec<Frame>,
+    #[cfg(feature = "guest-debug")]
+    memories: Vec<wasmtime::Memory>,
+}
+
+impl Stopped {
+    fn new(stop: PolicyStop) -> Self {
+        Self {
+            stop,
+            frames: Vec::new(),
+            #[cfg(feature = "guest-debug")]
+            memories: Vec::new(),
+        }
+    }
+
+    fn by(error: &wasmtime::Error, stop: PolicyStop) -> Self {
+        Self {
+            stop,
+            frames: report::frames(error),
+            #[cfg(feature = "guest-debug")]
+            memories: memories(error),
+        }
+    }
+}
+
+/// The memories that the error of a trap brings; none unless the engine collects them.
+#[cfg(feature = "guest-debug")]
+fn memories(error: &wasmtime::Error) -> Vec<wasmtime::Memory> {
+    let dump = error.downcast_ref::<wasmtime::WasmCoreDump>();
+    dump.map(|dump| dump.memories().to_vec())
+        .unwrap_or_default()
+}
+
+/// What came of a call, and, where someone watches, the guest's memories.
+#[derive(Default)]
+struct Left {
+    #[cfg(feature = "guest-debug")]
+    memories: Vec<wasmtime::Memory>,
+}
 
 async fn invoke(
     store: &mut Store<CallState>,
     policy: &Policy,
     call: Call,
-) -> Result<wit::Verdict, Stopped> {
+) -> Result<(wit::Verdict, Left), Stopped> {
     let exchange = || Resource::<ExchangeHandle>::new_borrow(0);
-    let no_phase = || (PolicyStop::NoPhase, Vec::new());
+    let no_phase = || Stopped::new(PolicyStop::NoPhase);
     let inner = &policy.inner;
-    let answer = match call {
-        Call::Phase(Phase::Inbound) => {
-            let pre = inner.inbound.as_ref().ok_or_else(no_phase)?;
+    macro_rules! enter {
+        ($pre:expr, $interface:ident $(, $argument:expr)?) => {{
+            let pre = $pre.as_ref().ok_or_else(no_phase)?;
             let guest = pre
                 .instantiate_async(&mut *store)
                 .await
-                .map_err(not_started)?;
-            guest
-                .keyward_policy_inbound()
-                .call_handle(store, exchange())
+                .map_err(|error| not_started(&error))?;
+            let guest = guest.$interface();
+            let verdict = guest
+                .call_handle(&mut *store, exchange() $(, $argument)?)
                 .await
-        }
-        Call::Phase(Phase::Backend) => {
-            let pre = inner.backend.as_ref().ok_or_else(no_phase)?;
-            let guest = pre
-                .instantiate_async(&mut *store)
-                .await
-                .map_err(not_started)?;
-            guest
-                .keyward_policy_backend()
-                .call_handle(store, exchange())
-                .await
-        }
-        Call::Phase(Phase::Outbound) => {
-            let pre = inner.outbound.as_ref().ok_or_else(no_phase)?;
-            let guest = pre
-                .instantiate_async(&mut *store)
-                .await
-                .map_err(not_started)?;
-            guest
-                .keyward_policy_outbound()
-                .call_handle(store, exchange())
-                .await
-        }
-        Call::Phase(Phase::OnError) => return Err(no_phase()),
+                .map_err(|error| Stopped::by(&error, PolicyStop::Trap))?;
+            #[allow(unused_mut, reason = "only watched guests leave anything")]
+            let mut left = Left::default();
+            #[cfg(feature = "guest-debug")]
+            if store.data().watched {
+                // A guest's memory can be had from a trap alone, so it is called once
+                // more and stopped before its first instruction.
+                store.data_mut().over = true;
+                store.set_epoch_deadline(0);
+                if let Err(error) = guest
+                    .call_handle(&mut *store, exchange() $(, $argument)?)
+                    .await
+                {
+                    left.memories = memories(&error);
+                }
+            }
+            Ok((verdict, left))
+        }};
+    }
+    match call {
+        Call::Phase(Phase::Inbound) => enter!(inner.inbound, keyward_policy_inbound),
+        Call::Phase(Phase::Backend) => enter!(inner.backend, keyward_policy_backend),
+        Call::Phase(Phase::Outbound) => enter!(inner.outbound, keyward_policy_outbound),
+        Call::Phase(Phase::OnError) => Err(no_phase()),
         Call::OnError(source) => {
-            let pre = inner.on_error.as_ref().ok_or_else(no_phase)?;
-            let guest = pre
-                .instantiate_async(&mut *store)
-                .await
-                .map_err(not_started)?;
-            let source = to_wit(source);
-            guest
-                .keyward_policy_on_error()
-                .call_handle(store, exchange(), source)
-                .await
+            enter!(inner.on_error, keyward_policy_on_error, to_wit(source))
         }
-    };
-    answer.map_err(|error| (PolicyStop::Trap, report::frames(&error)))
+    }
 }
 
 /// Instantiation fails for want of a slot, or because the guest's start traps.
-fn not_started(error: wasmtime::Error) -> Stopped {
+fn not_started(error: &wasmtime::Error) -> Stopped {
     let stop = if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         PolicyStop::NoSlot
     } else {
         PolicyStop::Trap
     };
-    (stop, report::frames(&error))
+    Stopped::by(error, stop)
 }
 
 fn to_wit(source: ErrorSource) -> wit_error::ErrorSource {

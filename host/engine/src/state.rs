@@ -98,6 +98,12 @@ pub(crate) struct CallState {
     pub(crate) interface: Option<&'static Location<'static>>,
     /// Why the host stopped the call, when it did.
     pub(crate) stop: Option<PolicyStop>,
+    /// Someone wants to see the guest's memory after the call.
+    #[cfg(feature = "guest-debug")]
+    pub(crate) watched: bool,
+    /// The call is over: the guest runs no further instruction.
+    #[cfg(feature = "guest-debug")]
+    pub(crate) over: bool,
 }
 
 impl CallState {

@@ -12,7 +12,7 @@ use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
 use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
-use crate::grants::{GrantsFault, components, load_grants};
+use crate::grants::{GrantsFault, addresses, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
 /// Why a gateway could not be put together. Each says what to mend.
@@ -133,7 +133,7 @@ impl Assembled {
         let values = Values::of(&vault);
         let config = config.resolve(&values)?;
         let grants = load_grants(&config, &vault.list(), &components(&config))?;
-        vault.set_grants(grants.clone(), actor)?;
+        vault.set_grants_toward(grants.clone(), addresses(&config.routes), actor)?;
         let keyward = Keyward::builder(vault)
             .routes(config.routes.clone())
             .engine(engine)

@@ -54,7 +54,11 @@ pub(crate) fn find<'a, B>(
     if !is_unambiguous(path) {
         return Err(Failure::AmbiguousPath);
     }
-    pipelines.place_of(path).ok_or(Failure::NoPipeline)
+    let found = pipelines.place_of(path).ok_or(Failure::NoPipeline)?;
+    if pipelines.could_be_anothers(path, found.0) {
+        return Err(Failure::AmbiguousPath);
+    }
+    Ok(found)
 }
 
 /// Carries a request to the end of its answer, from where it was placed, or answers

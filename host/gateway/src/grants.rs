@@ -6,7 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use keyward::vault::{Components, Drift, Grants, GrantsError, Lock, SecretInfo, digest_component};
+use keyward::egress::Route;
+use keyward::vault::{
+    Components, Drift, Grants, GrantsError, Lock, RouteAddresses, SecretInfo, digest_component,
+};
 
 use crate::config::Config;
 
@@ -108,6 +111,14 @@ pub fn components(config: &Config) -> Components {
             let bytes = std::fs::read(&policy.component).ok()?;
             Some((policy.name.clone(), digest_component(&bytes)))
         })
+        .collect()
+}
+
+/// Where routes lead, for the vault to bind grants to.
+pub(crate) fn addresses(routes: &[Route]) -> RouteAddresses {
+    let routes = routes.iter();
+    routes
+        .map(|route| (route.name().clone(), route.leads_to()))
         .collect()
 }
 

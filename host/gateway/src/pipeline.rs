@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use keyward::bare_path;
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
@@ -138,6 +139,20 @@ impl Pipelines {
         both.find(|(pipeline, _)| pipeline.path.matches(path))
     }
 
+    /// Whether a server that decodes a path, cuts the parameters off its segments or
+    /// takes upper case for lower could find there what a longer pipeline guards than
+    /// the one that serves it as it is written.
+    pub(crate) fn could_be_anothers(&self, path: &str, serves: &Pipeline) -> bool {
+        let Some(bare) = bare_path(path) else {
+            return true;
+        };
+        let length = |pipeline: &Pipeline| pipeline.path.as_str().len();
+        self.longest_first
+            .iter()
+            .take_while(|pipeline| length(pipeline) > length(serves))
+            .any(|pipeline| pipeline.path.matches_in_any_case(&bare))
+    }
+
     /// Who is told of each exchange.
     pub fn observer(&self) -> &Arc<Observer> {
         &self.observer
@@ -180,5 +195,36 @@ mod tests {
     fn nothing_serves_a_path_outside_of_every_pipeline() {
         assert!(pipelines(&["/a"]).of("/b").is_none());
         assert!(pipelines(&["/a"]).of("/abc").is_none());
+    }
+
+    #[test]
+    fn no_spelling_of_a_path_leads_past_the_pipeline_that_guards_it() {
+        let pipelines = pipelines(&["/", "/admin", "/admin/open", "/v1", "/V1", "/@a"]);
+        let could = |path| pipelines.could_be_anothers(path, pipelines.of(path).unwrap());
+        for path in [
+            "/admin;x/users",
+            "/admin;x",
+            "/admin%3bx/users",
+            "/%61dmin/users",
+            "/Admin/users",
+            "/ADMIN",
+            "/admin/OPEN;x",
+            "/%40a",
+        ] {
+            assert!(could(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/users;x/admin",
+            "/admin/users;x=1",
+            "/admin/open/%20",
+            "/adminx",
+            "/users/%C3%A4",
+            "/v1/x",
+            "/V1/x",
+            "/admi",
+        ] {
+            assert!(!could(path), "{path}");
+        }
     }
 }

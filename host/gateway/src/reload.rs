@@ -13,13 +13,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use keyward::Keyward;
 use keyward::vault::{
-    Act, Actor, Administrative, AuditUnavailable, Grants, VaultError, digest_component,
+    Act, Actor, Administrative, AuditUnavailable, Grants, RouteAddresses, VaultError,
+    digest_component,
 };
 
 use crate::assemble::{Assembled, Loaded, OpenError};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{ConfigReloaded, Node};
 use crate::front::Front;
+use crate::grants::addresses;
 use crate::observe::Observer;
 use crate::pipeline::Pipelines;
 use crate::serve::{Gateway, count, hexadecimal, settings};
@@ -166,8 +168,9 @@ impl Gateway {
     }
 
     /// Reads the configuration again, puts it in force and records that. Named
-    /// values are those of this moment. On an error nothing has changed and the
-    /// gateway goes on as it is.
+    /// values are those of this moment. On an error the gateway goes on with the
+    /// configuration that it has; only where the audit trail failed after the grants
+    /// were recorded are the new ones in force, and they lead to the new routes alone.
     ///
     /// Blocks for tens of milliseconds for each policy that is new; must run inside
     /// a tokio runtime with I/O and time, where blocking is allowed. Errors: see
@@ -229,8 +232,13 @@ impl Gateway {
         let next = Snapshot::new(generation, &as_written, assembled, observer);
 
         // From here on only the audit trail can still say no.
-        if *self.loaded_grants() != grants.digest() {
-            self.put_in_force(grants, actor)?;
+        // Requests that are under way go where the routes led when they came: the
+        // vault has to know where they lead from now on before anything new is granted.
+        let routes = addresses(&next.config.routes);
+        if *self.loaded_grants() == grants.digest() {
+            self.vault().set_routes(routes)?;
+        } else {
+            self.put_in_force(grants, Some(routes), actor)?;
         }
         let act = Administrative::new(
             Act::ConfigurationReloaded,
@@ -255,10 +263,19 @@ impl Gateway {
         Ok(reloaded)
     }
 
-    /// Has the vault go by these grants, and records that.
-    pub(crate) fn put_in_force(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
+    /// Has the vault go by these grants, and records that. `routes` says where routes
+    /// lead, if they may have moved.
+    pub(crate) fn put_in_force(
+        &self,
+        grants: Grants,
+        routes: Option<RouteAddresses>,
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
         let digest = grants.digest();
-        self.vault().set_grants(grants, actor)?;
+        match routes {
+            Some(routes) => self.vault().set_grants_toward(grants, routes, actor)?,
+            None => self.vault().set_grants(grants, actor)?,
+        }
         *self.loaded_grants() = digest;
         Ok(())
     }

@@ -380,7 +380,7 @@ impl Node for Gateway {
             digest: hexadecimal(&grants.digest()),
             findings: findings.iter().map(ToString::to_string).collect(),
         };
-        self.put_in_force(grants, actor)
+        self.put_in_force(grants, None, actor)
             .map_err(|error| error.to_string())?;
         Ok(answer)
     }

@@ -1,5 +1,4 @@
-//! What is known of a client before any policy runs, and which requests are plain
-//! enough to be decided about.
+//! What is known of a client before any policy runs.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -102,47 +101,6 @@ pub fn is_authority(text: &[u8]) -> bool {
     !host.is_empty() && host.len() <= 255 && host.iter().all(is_name) && is_port
 }
 
-/// Whether a path means one thing only. Backends differ in what they make of dot and
-/// empty segments, encoded separators, broken encodings and characters that no path
-/// may have (RFC 3986, 3.3), so such a path could pass one pipeline's policies and
-/// reach what another one guards.
-pub fn is_unambiguous(path: &str) -> bool {
-    let is_legal =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
-    let is_harmless = |rest: &str| {
-        let byte = rest.get(..2).filter(|digits| {
-            // The parser of numbers would take a sign.
-            digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-        });
-        let byte = byte.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        byte.is_some_and(|byte| !b"/\\\0%".contains(&byte))
-    };
-    path.bytes().all(is_legal)
-        && !path.contains("//")
-        && path.split('%').skip(1).all(is_harmless)
-        && !path.split('/').any(is_dots)
-}
-
-/// Whether a segment is `.` or `..`, encoded or not. A path parameter would hide
-/// it: `/..;x/`.
-fn is_dots(segment: &str) -> bool {
-    let mut rest = segment.split(';').next().unwrap_or(segment);
-    for dots in 0..=2 {
-        if rest.is_empty() {
-            return dots > 0;
-        }
-        let next = rest.strip_prefix('.').or_else(|| {
-            let rest = rest.strip_prefix("%2")?;
-            rest.strip_prefix(['e', 'E'])
-        });
-        match next {
-            Some(next) => rest = next,
-            None => return false,
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,36 +133,6 @@ mod tests {
             ("http://u@a/", &[]),
         ] {
             assert_eq!(host(uri, hosts), Err(Failure::NoHost), "{uri} {hosts:?}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_could_mean_two_things_is_refused() {
-        for path in [
-            "/a/../b",
-            "/a/./b",
-            "/a/%2e%2e/b",
-            "/a/%2E./b",
-            "/a%2fb",
-            "/a%5Cb",
-            "/a\\b",
-            "/a/..;x/b",
-            "/a%252fb",
-            "/a%00",
-            "/..",
-            "/a//b",
-            "//a",
-            "/a//",
-            "/a%2",
-            "/a%zz",
-            "/a\"b",
-            "/{a}",
-            "/\u{e4}",
-        ] {
-            assert!(!is_unambiguous(path), "{path}");
-        }
-        for path in ["/", "/a/b.c", "/a/..b", "/a%20b", "/a;x=1/b", "/a/(b)/@c/"] {
-            assert!(is_unambiguous(path), "{path}");
         }
     }
 }

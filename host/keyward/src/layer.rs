@@ -20,8 +20,9 @@ use tower_service::Service;
 
 use crate::backend::{Failed, from_outside};
 use crate::builder::Keyward;
-use crate::client::{Client, authority_of, is_unambiguous};
+use crate::client::{Client, authority_of};
 use crate::failure::{Failure, is_grpc};
+use crate::path::is_unambiguous;
 use crate::pipeline::Pipeline;
 use crate::report::{Forwarded, Report};
 use crate::story::{Story, Went, caught};

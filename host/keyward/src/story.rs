@@ -227,13 +227,7 @@ impl<'a> Story<'a> {
                 Ok(Verdict::Proceed) => {}
                 Ok(Verdict::Respond) => return (self, Ok(Went::Answered)),
                 Ok(Verdict::Fail) => return (self, Err(Failure::PolicyFailed)),
-                Err(stop) => {
-                    tracing::warn!(
-                        exchange = %self.exchange.id(), policy = policy.name().as_str(), phase = phase.as_str(),
-                        "policy stopped: {stop}"
-                    );
-                    return (self, Err(Failure::PolicyStopped(stop)));
-                }
+                Err(stop) => return (self, Err(Failure::PolicyStopped(stop))),
             }
         }
         (self, Ok(Went::On))
@@ -263,14 +257,7 @@ impl<'a> Story<'a> {
             match verdict {
                 Ok(Verdict::Respond) => return self,
                 Ok(Verdict::Proceed) => {}
-                Ok(Verdict::Fail) => break,
-                Err(stop) => {
-                    tracing::warn!(
-                        exchange = %self.exchange.id(), policy = policy.name().as_str(), phase = phase.as_str(),
-                        "policy stopped: {stop}"
-                    );
-                    break;
-                }
+                Ok(Verdict::Fail) | Err(_) => break,
             }
         }
         self.exchange.response = None;
@@ -289,17 +276,16 @@ impl<'a> Story<'a> {
             None => self,
             Some(first) => self.on_error(first).await,
         };
-        // The client's answer may depend on what was used: not a byte of it before
-        // the record is durable.
-        if exchange.settle().await.is_err() {
+        // The client's answer may depend on what was used, and so may what is said of
+        // how the policies went: not a word of either before the record is durable.
+        if exchange.settle().await.is_ok() {
+            report.refusals = exchange.ledger.refusals().to_vec();
+            report.logs_dropped = exchange.logs_dropped();
+            warn(exchange.id(), &report);
+        } else {
             failure = Some(Failure::AuditUnavailable);
             exchange.response = None;
-        }
-        report.refusals = exchange.ledger.refusals().to_vec();
-        report.logs_dropped = exchange.logs_dropped();
-        if report.logs_dropped > 0 {
-            let dropped = report.logs_dropped;
-            tracing::warn!(exchange = %exchange.id(), dropped, "policies wrote too many log lines");
+            report.calls.clear();
         }
         let response = match (exchange.response.take(), failure) {
             (Some(head), _) => {
@@ -320,6 +306,22 @@ impl<'a> Story<'a> {
             failure,
             report,
         }
+    }
+}
+
+/// Says what an operator should know of how an exchange went.
+fn warn(exchange: ExchangeId, report: &Report) {
+    for call in &report.calls {
+        if let Err(stop) = call.verdict {
+            tracing::warn!(
+                %exchange, policy = call.policy.as_str(), phase = call.phase.as_str(),
+                "policy stopped: {stop}"
+            );
+        }
+    }
+    if report.logs_dropped > 0 {
+        let dropped = report.logs_dropped;
+        tracing::warn!(%exchange, dropped, "policies wrote too many log lines");
     }
 }
 

@@ -307,3 +307,175 @@ expect = {{ calls = [{{ signed = ["hmac"] }}] }}
     let found = findings(&text("/unsigned"));
     assert!(found[0].starts_with("calls: none"), "{found:?}");
 }
+
+#[test]
+fn a_case_sees_nothing_of_those_before_it() {
+    let case = |name: &str, first: u16| {
+        format!(
+            r#"
+[[case]]
+name = "{name}"
+[[case.steps]]
+request = {{ path = "/" }}
+expect = {{ status = {first} }}
+[[case.steps]]
+request = {{ path = "/" }}
+expect = {{ status = 429 }}
+"#
+        )
+    };
+    let policy = r#"
+policy = "../../target/policies/rate-limit.wasm"
+[settings]
+limits = [{ requests = 1, seconds = 60 }]
+"#;
+    // Each has a whole budget, whichever runs first; within a case it is spent.
+    holds(&format!("{policy}{}{}", case("one", 200), case("two", 200)));
+    // Control: what a case would see of another shows as this does.
+    let found = findings(&format!("{policy}{}", case("one", 429)));
+    assert_eq!(found, ["status: 200"]);
+    // A backend that returned what it got is not held against it in another case.
+    holds(&attach(
+        r#"
+[[case]]
+name = "it returns the key"
+backend = [{ echo = "body" }]
+[[case.steps]]
+request = { path = "/v1/charges" }
+expect = { status = 502 }
+[[case.steps]]
+request = { path = "/v1/charges" }
+expect = { status = 502 }
+[[case]]
+name = "another, which does not"
+request = { path = "/v1/charges" }
+expect = { status = 200 }
+"#,
+    ));
+}
+
+const WEBHOOK: &str = r#"
+policy = "../../target/policies/verify-webhook.wasm"
+[settings]
+scheme = "github"
+[secrets.hook]
+kind = "hmac-key"
+PREVIOUS
+[[grant]]
+id = "webhook"
+policy = "verify-webhook"
+secret = "hook"
+alias = "webhook-key"
+use = "mac-verify"
+"#;
+
+/// A request with a code that another program made, by the key of this text.
+const SIGNED: &str = r#"request = { method = "POST", path = "/hook", headers = { x-hub-signature-256 = "sha256=5e3f290ac82f137a72cece57cd3145eb1887b8e70687dacc8481df5d7cf2a65b" }, body = '{"event":"paid"}' }"#;
+const SIGNER: &str = "a-key-that-tests-may-print-0123456789";
+
+#[test]
+fn a_previous_version_is_accepted_until_the_cases_clock_says_otherwise() {
+    let previous =
+        format!("previous = {{ value = \"{SIGNER}\", not-after = 2026-01-01T00:01:00Z }}");
+    let cases = format!(
+        "[[case]]\nname = \"a\"\n[[case.steps]]\n{SIGNED}\nexpect.status = 200\n\
+         [[case.steps]]\nadvance = \"2m\"\n{SIGNED}\nexpect.status = 401\n"
+    );
+    holds(&(WEBHOOK.replace("PREVIOUS", &previous) + &cases));
+    // Control: without that version it is not accepted at all.
+    let found = findings(&(WEBHOOK.replace("PREVIOUS", "") + &cases));
+    assert_eq!(found, ["status: 401"]);
+}
+
+#[test]
+fn a_value_from_a_file_is_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hook.key");
+    std::fs::write(&file, SIGNER).unwrap();
+    let from = format!("value-from = {:?}", file.display().to_string());
+    let case = format!("[[case]]\nname = \"a\"\n{SIGNED}\nexpect.status = 200\n");
+    let text = WEBHOOK.replace("PREVIOUS", &from) + &case;
+    holds(&text);
+    // One that isn't there is named.
+    std::fs::remove_file(&file).unwrap();
+    let error = report(&text).suites[0].error.clone().unwrap();
+    assert!(error.contains("hook.key"), "{error}");
+}
+
+#[test]
+fn a_grant_of_a_case_is_in_force_in_it_alone() {
+    holds(&attach(
+        r#"
+[[case]]
+name = "without"
+request = { path = "/v1/refunds" }
+expect = { failure = "secret-refused", calls = [] }
+[[case]]
+name = "with"
+without = ["attach"]
+request = { path = "/v1/refunds" }
+expect = { status = 200, calls = [{ attached = ["stripe"] }] }
+[[case.grant]]
+id = "of-this-case"
+policy = "attach-api-key"
+secret = "stripe"
+alias = "backend"
+use = "attach"
+header = "x-api-key"
+to = [{ route = "billing", paths = ["/base/v1/refunds"] }]
+"#,
+    ));
+}
+
+#[test]
+fn a_refused_client_key_is_on_record_in_its_own_step() {
+    let text = |first: &str| {
+        format!(
+            r#"
+policy = "../../target/policies/require-client-key.wasm"
+[clients.partners]
+subjects = ["acme"]
+[[grant]]
+id = "who"
+policy = "require-client-key"
+secret = "partners"
+alias = "consumers"
+use = "identify"
+header = "x-api-key"
+[[case]]
+name = "a"
+[[case.steps]]
+request = {{ headers = {{ x-api-key = "nobodys" }} }}
+expect = {{ status = 401, audit = {first} }}
+[[case.steps]]
+request = {{ key = "acme" }}
+expect = {{ audit = [{{ operation = "identify", outcome = "allowed" }}] }}
+"#
+        )
+    };
+    let refused =
+        r#"[{ operation = "identify", secret = "partners", outcome = "unidentified", count = 1 }]"#;
+    holds(&text(refused));
+    let found = findings(&text("[]"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("unidentified"), "{found:?}");
+}
+
+#[test]
+fn control_a_value_in_a_metric_is_a_leak() {
+    let text = attach("[[case]]\nname = \"a\"\nrequest = { path = \"/v1/charges\" }\n").replace(
+        "kind = \"api-key\"",
+        "kind = \"api-key\"\nvalue = \"sk-7fQ2mX9vLr4TzN8bWc3Kd6Hs\"",
+    );
+    let leaks = |label: &'static str| -> Vec<String> {
+        let mut options = Options::default();
+        options.metrics = Some(Box::new(move |exchange| {
+            format!("requests{{route=\"{}\",of=\"{label}\"}} 1", exchange.route)
+        }));
+        let report = run(&[suite(&text)], &options, &mut ());
+        let leaks = report.suites[0].cases[0].leaks.iter();
+        leaks.map(|leak| leak.sink.clone()).collect()
+    };
+    assert_eq!(leaks("billing"), [""; 0]);
+    assert_eq!(leaks("sk-7fQ2mX9vLr4TzN8bWc3Kd6Hs"), ["metrics"]);
+}

@@ -48,6 +48,8 @@ pub struct Target<'a> {
     pub route: &'a RouteName,
     /// The method.
     pub method: &'a Method,
+    /// Where that route leads, as [`RouteAddresses`](crate::RouteAddresses) has it.
+    pub address: &'a str,
     /// The host, and the port where it isn't the scheme's own.
     pub authority: &'a str,
     /// The path and query, as they will be sent.
@@ -124,7 +126,9 @@ impl Notes {
             let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
-                other.grant.id == grant.id && Arc::ptr_eq(&other.secret, &note.secret)
+                let (other_secret, secret) = (&other.secret.info, &note.secret.info);
+                other.grant.id == grant.id
+                    && (other_secret.id, other_secret.version) == (secret.id, secret.version)
             };
             match checked.notes.iter_mut().find(|other| same(other)) {
                 Some(other) => other.position = position,
@@ -170,7 +174,9 @@ impl Note {
         if !self.is_searchable(grant) {
             return Err(Outcome::TooShort);
         }
-        if !is_plain_authority(target.authority) {
+        let reach = &live.parts.reach;
+        if !is_plain_authority(target.authority) || !reach.has(grant, target.route, target.address)
+        {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;

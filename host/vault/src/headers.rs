@@ -3,18 +3,21 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Whether two names are the same to some backend.
+/// Whether two names of headers are the same to some backend, in whatever case.
 ///
-/// Gateways in the CGI tradition hand headers on as variables, in which every
-/// character but a letter or digit becomes `_`: to them `x-api-key`, `X_Api_Key`
-/// and `x.api.key` are one. (Names from `http` are in lower case already.)
-pub(crate) fn alike(one: &HeaderName, other: &HeaderName) -> bool {
-    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+/// Gateways in the CGI tradition (RFC 3875, 4.1.18) hand headers on as variables, in
+/// which every character but a letter or digit becomes `_`: to them `x-api-key`,
+/// `X_Api_Key` and `x.api.key` are one.
+pub fn names_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .all(|(a, b)| a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric()))
+        && one.iter().zip(other).all(|(a, b)| {
+            a.eq_ignore_ascii_case(b) || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric())
+        })
+}
+
+/// [`names_alike`], of two names.
+pub(crate) fn alike(one: &HeaderName, other: &HeaderName) -> bool {
+    names_alike(one.as_str().as_bytes(), other.as_str().as_bytes())
 }
 
 /// Why a header is the host's business and not a policy's or a grant's.
@@ -40,7 +43,7 @@ pub enum HeaderRole {
 const LONGEST_KNOWN: usize = 24;
 
 /// Whose business a header is; none if it is anyone's. Every character but a letter
-/// or digit counts as `-`, as in [`alike`].
+/// or digit counts as `-`, as in [`names_alike`].
 pub fn header_role(name: &HeaderName) -> Option<HeaderRole> {
     let name = name.as_str().as_bytes();
     let mut folded = [0; LONGEST_KNOWN];

@@ -11,6 +11,7 @@ use crate::error::VaultError;
 use crate::format::{Damaged, VaultFile};
 use crate::live::{LiveSecret, Parts, Revocations, Secrets, Summary, Values};
 use crate::memory::Scratch;
+use crate::reach::Reach;
 use crate::seal::{Key, Place, RootKey, WrappingKey};
 use crate::values::ValueInfo;
 
@@ -198,6 +199,7 @@ impl Held {
                 values: Arc::new(values),
                 revoked: Arc::new(revoked),
                 loaded: None,
+                reach: Reach::default(),
                 clock: Clock::system(),
             },
             revocations,

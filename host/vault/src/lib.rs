@@ -92,11 +92,13 @@ mod permit;
 mod plaintext;
 mod presented;
 mod primitives;
+mod reach;
 mod recovery;
 mod remote;
 mod rotation;
 mod seal;
 mod secret;
+mod segment;
 mod signature;
 mod slots;
 mod store;
@@ -123,7 +125,7 @@ pub use grants::{
     RequestSignature, ResponseMode, RetryOn401, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
-pub use headers::{HeaderRole, header_role};
+pub use headers::{HeaderRole, header_role, names_alike};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
@@ -137,10 +139,12 @@ pub use origin::{
 pub use permit::{Denied, Permit};
 pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
+pub use reach::RouteAddresses;
 pub use recovery::{Accepted, Restored};
 pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use secret::{ClientKeyFault, ImportError, Secret};
+pub use segment::{decode_segment, without_parameters};
 pub use slots::{
     KeySource, MAX_WRAPPED_SLOT_KEY_BYTES, NewKey, PassphraseCost, SLOT_KEY_BYTES, SlotInfo,
     SlotKind,

@@ -18,6 +18,7 @@ use crate::error::VaultError;
 use crate::format::Damaged;
 use crate::grants::{Grant, Grants, KeyPlace, Terms};
 use crate::identity::{PolicyIdentity, SecretState};
+use crate::reach::Reach;
 use crate::slots::SlotInfo;
 use crate::uses::Use;
 use crate::values::ValueInfo;
@@ -57,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) revoked: Arc<Revocations>,
     /// `None` until grants are loaded.
     pub(crate) loaded: Option<Grants>,
+    pub(crate) reach: Reach,
     pub(crate) clock: Clock,
 }
 

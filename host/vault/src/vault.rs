@@ -30,6 +30,7 @@ use crate::items::{Draft, Held, RootKeyOf};
 use crate::ledger::Ledger;
 use crate::live::{Live, Revocations};
 use crate::memory::{Scratch, burn_stack};
+use crate::reach::RouteAddresses;
 use crate::seal::{self, Key, RootKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
 use crate::store::{Store, VaultFiles};
@@ -270,6 +271,46 @@ impl Vault {
     /// Errors: a key would be used for both `mac-sign` and `sign-request`, or the
     /// trail can't be written. The set before stays in force then.
     pub fn set_grants(&self, grants: Grants, actor: &Actor) -> Result<(), VaultError> {
+        self.put_in_force(grants, None, actor)
+    }
+
+    /// The same, and says where the routes lead. A value then goes only where a route
+    /// led while its grant was as it is: a request that is still under way to where a
+    /// route led before carries nothing that was granted later. Routes that are not
+    /// in `routes` may lead anywhere, as after [`set_grants`](Self::set_grants)
+    /// alone, which keeps what was said before.
+    ///
+    /// Blocks and fails as [`set_grants`](Self::set_grants) does.
+    pub fn set_grants_toward(
+        &self,
+        grants: Grants,
+        routes: RouteAddresses,
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
+        self.put_in_force(grants, Some(routes), actor)
+    }
+
+    /// Says where the routes lead from now on, under the grants that are in force.
+    ///
+    /// Waits for changes of the vault that are under way. Errors: an earlier change
+    /// failed half-way, so that nothing changes any more.
+    pub fn set_routes(&self, routes: RouteAddresses) -> Result<(), VaultError> {
+        let _writer = self.lock()?;
+        let live = self.live.load_full();
+        let mut parts = live.parts.clone();
+        let loaded = parts.loaded.clone().unwrap_or_else(Grants::none);
+        parts.reach = parts.reach.with(&loaded, Some(routes));
+        self.live
+            .store(Arc::new(Live::new(parts, live.summary.clone())));
+        Ok(())
+    }
+
+    fn put_in_force(
+        &self,
+        grants: Grants,
+        routes: Option<RouteAddresses>,
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
         if let Some(signer) = grants
             .iter()
             .find(|one| grants.also_makes_codes(one).is_some())
@@ -280,6 +321,7 @@ impl Vault {
         let _writer = self.lock()?;
         let live = self.live.load_full();
         let mut parts = live.parts.clone();
+        parts.reach = parts.reach.with(&grants, routes);
         parts.loaded = Some(grants);
         let next = parts.grants();
         let (added, removed) = next.changes_since(&live.grants);

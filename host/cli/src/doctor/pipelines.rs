@@ -35,7 +35,7 @@ pub(super) fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
         checks.bad(
             "engine",
             "lets a debugger read guests",
-            "use a build without the feature guest-debug",
+            "use a build without the feature testkit",
         );
     }
     let uses = uses(config);

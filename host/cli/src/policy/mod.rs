@@ -5,6 +5,7 @@ mod described;
 mod inspect;
 mod lint;
 mod new;
+#[cfg(feature = "testkit")]
 mod run;
 mod schema;
 
@@ -40,6 +41,7 @@ pub(crate) enum Policy {
         #[arg(value_name = "FILE|NAME")]
         policy: PathBuf,
     },
+    #[cfg(feature = "testkit")]
     Run(run::Run),
 }
 
@@ -48,6 +50,7 @@ impl Policy {
         match self {
             Self::New(new) => new.run(common),
             Self::Build(build) => build.run(common),
+            #[cfg(feature = "testkit")]
             Self::Run(run) => run.run(common),
             Self::Inspect { policy } => inspect::inspect(common, &policy),
             Self::Lint { policy } => lint::lint(common, &policy),

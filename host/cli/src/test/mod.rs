@@ -21,6 +21,7 @@ use clap::Args;
 use keyward_testkit::property::Property;
 use keyward_testkit::record::{self, Recorder};
 use keyward_testkit::report::{Report, SuiteReport, json};
+use keyward_testkit::run::Exposed;
 use keyward_testkit::snapshot::Keeper;
 use keyward_testkit::{Options, Suite};
 
@@ -165,6 +166,7 @@ impl Test {
         let mut options = Options::default();
         options.select = Box::new(move |suite, case| wanted.takes(suite, case));
         options.fail_fast = self.fail_fast;
+        options.metrics = Some(Box::new(metrics));
         options.property = self.property.map(|cases| Property {
             cases,
             seed: self.seed.unwrap_or_default(),
@@ -242,6 +244,21 @@ impl Test {
         }
         Ok(Exit::Success)
     }
+}
+
+/// What a gateway's metrics would say of an exchange.
+fn metrics(exchange: &Exposed<'_>) -> String {
+    let Exposed {
+        route,
+        method,
+        response,
+        failure,
+        report,
+        vault,
+    } = *exchange;
+    let length = u64::try_from(response.body.len()).unwrap_or(u64::MAX);
+    let answer = (response.status, length, !response.broken);
+    keyward_gateway::observe::metrics_of(route, method, answer, failure, report, vault)
 }
 
 /// Reads suites; those that can't be read are reports already.

@@ -225,6 +225,16 @@ pub fn parts(parts: Vec<Frame<Bytes>>) -> Reply {
     http_body_util::StreamBody::new(frames).boxed_unsync()
 }
 
+/// A body that begins and does not end.
+pub fn endless() -> Reply {
+    let first = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"first")))]);
+    let frames = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+    http_body_util::StreamBody::new(frames).boxed_unsync()
+}
+
+/// How many requests a backend takes at once on an HTTP/2 connection.
+pub const MAX_STREAMS: u32 = 20;
+
 /// A request as a backend received it.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -329,7 +339,8 @@ async fn serve(
             Ok(response)
         }
     });
-    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    server.http2().max_concurrent_streams(MAX_STREAMS);
     // Clients of these tests break off on purpose.
     match tls {
         None => {

@@ -2,17 +2,23 @@
 //! B13, B21, and what bounds a route's connections.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{Method, Request};
-use keyward_egress::{EgressError, Roots, Route, Stage, Timeouts};
+use keyward_egress::{
+    Connect, DialFuture, Dialer, Egress, EgressError, Roots, Route, Stage, Stream, Timeouts,
+};
 use keyward_names::RouteName;
 use keyward_vault::Notes;
 use rustls_pki_types::pem::PemObject as _;
 use tokio_rustls::TlsAcceptor;
 
-use crate::common::{Authority, Backend, World, get, outgoing, read, reply, route_name};
+use crate::common::{
+    Authority, Backend, MAX_STREAMS, World, endless, get, outgoing, read, reply, route_name,
+};
 use crate::wire::{Answer, Answers, Diverted, Wire, diverted, last};
 
 #[tokio::test]
@@ -67,6 +73,88 @@ async fn what_carries_a_credential_rides_alone() {
             assert_eq!(has_key, seen.connection == 1, "{protocol}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_request_waits_inside_a_connection_after_it_was_checked() {
+    let authority = Authority::new();
+    let tls = authority.server("localhost", &["h2"]);
+    // Answers that do not end, so that each holds its place.
+    let backend = Backend::start(Some(tls), |_| {
+        let mut response = reply("");
+        *response.body_mut() = endless();
+        response
+    })
+    .await;
+    let world = World::new();
+    let egress = world.egress(backend.tls_route(&authority));
+    let mut held = Vec::new();
+    for _ in 0..=MAX_STREAMS {
+        let answer = world.send_attached(&egress, get("/charges"));
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        held.push(answer.expect("there is room elsewhere").unwrap());
+    }
+    let seen = backend.seen();
+    let beyond = seen.iter().filter(|seen| seen.connection == 1).count();
+    assert_eq!((backend.connections(), beyond), (2, 1));
+}
+
+/// Names that lead nowhere after the first connection was made.
+struct Hole {
+    first: Arc<Diverted>,
+    dials: std::sync::atomic::AtomicUsize,
+}
+
+impl Connect for Hole {
+    fn connect(&self, address: SocketAddr) -> DialFuture<'_, Box<dyn Stream>> {
+        if self.dials.fetch_add(1, Ordering::Relaxed) == 0 {
+            return self.first.connect(address);
+        }
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_backend_that_went_away_do_not_wait_for_each_other() {
+    let authority = Authority::new();
+    let tls = authority.server("localhost", &["h2"]);
+    // Answers that do not end, so that each holds its place.
+    let backend = Backend::start(Some(tls), |_| {
+        let mut response = reply("");
+        *response.body_mut() = endless();
+        response
+    })
+    .await;
+    let world = World::new();
+    let patience = Duration::from_millis(500);
+    let timeouts = Timeouts {
+        connect: patience,
+        ..Timeouts::default()
+    };
+    let connector = Arc::new(Hole {
+        first: Diverted::new(backend.address),
+        dials: Default::default(),
+    });
+    let dialer = Dialer {
+        resolver: Answers::new([&["127.0.0.1"][..]]),
+        connector: Arc::clone(&connector) as _,
+    };
+    let route = backend.tls_route(&authority).with_timeouts(timeouts);
+    let egress = Egress::with_dialer([route], Arc::clone(&world.vault), dialer).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        let answer = world.send_attached(&egress, get("/charges")).await;
+        held.push(answer.expect("there is room on the first connection"));
+    }
+    let started = tokio::time::Instant::now();
+    let waiters = (0..20).map(|_| world.send_attached(&egress, get("/charges")));
+    for answer in futures_util::future::join_all(waiters).await {
+        let error = answer.expect_err("nobody is there any more");
+        assert!(matches!(error, EgressError::Unreachable(_)), "{error}");
+    }
+    // One after the other they would take twenty times as long.
+    assert!(started.elapsed() < 6 * patience, "{:?}", started.elapsed());
+    assert!(connector.dials.load(Ordering::Relaxed) > 2);
 }
 
 /// A server that takes early data and issues tickets.

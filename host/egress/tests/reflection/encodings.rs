@@ -3,7 +3,9 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 
 use crate::common::{Backend, KEY, Seen, World, parts, reply};
@@ -45,10 +47,64 @@ async fn encoding_backend(coding: &'static str, body: Vec<u8>, size: usize) -> B
     .await
 }
 
+/// How many bytes of a body can come through before the first from which the text
+/// after `position` could be read: all before the block, or the byte, that holds it.
+fn harmless(coding: &str, body: &[u8], position: usize) -> usize {
+    let mut zstd = zstd_safe::DCtx::create();
+    let mut unzstd = move |encoded: &[u8]| {
+        if encoded.is_empty() {
+            return Vec::new();
+        }
+        let mut out = vec![0; 1 << 18];
+        let mut input = zstd_safe::InBuffer::around(encoded);
+        let mut output = zstd_safe::OutBuffer::around(&mut out[..]);
+        zstd.decompress_stream(&mut output, &mut input).unwrap();
+        let length = output.pos();
+        out.truncate(length);
+        out
+    };
+    let mut gzip = flate2::write::MultiGzDecoder::new(Vec::new());
+    let mut gunzip = move |encoded: &[u8]| {
+        gzip.write_all(encoded).unwrap();
+        gzip.flush().unwrap();
+        std::mem::take(gzip.get_mut())
+    };
+    let (mut decoded, mut last) = (0, 0);
+    for (index, byte) in body.iter().enumerate() {
+        let more = match coding {
+            "gzip" => gunzip(&[*byte]).len(),
+            "zstd" => unzstd(&[*byte]).len(),
+            "gzip, zstd" => gunzip(&unzstd(&[*byte])).len(),
+            _ => unzstd(&gunzip(&[*byte])).len(),
+        };
+        decoded += more;
+        if decoded > position {
+            return last;
+        }
+        if more > 0 {
+            last = index + 1;
+        }
+    }
+    panic!("the text is shorter");
+}
+
+/// How much of a body came through.
+fn passed(came: &crate::Came, body: &[u8]) -> usize {
+    let most = came.bytes.len().min(body.len());
+    (0..=most)
+        .rev()
+        .find(|length| came.bytes.ends_with(&body[..*length]))
+        .unwrap()
+}
+
 /// Text that doesn't compress away.
 fn long_text() -> Vec<u8> {
+    text(20_000)
+}
+
+fn text(lines: u32) -> Vec<u8> {
     let line = |index: u32| format!("{index}:{:x};", index.wrapping_mul(2_654_435_761));
-    (0..20_000)
+    (0..lines)
         .flat_map(|index| line(index).into_bytes())
         .collect()
 }
@@ -80,6 +136,78 @@ async fn an_encoded_answer_is_searched_where_the_grant_says_so() {
     }
 }
 
+/// A block of zstd comes out as a whole, with its literals first: what of it comes
+/// through before that is the value's, for whoever reads it.
+#[tokio::test]
+async fn nothing_of_the_value_can_be_read_from_what_came_of_an_encoded_answer() {
+    // In one block, and in several.
+    for lines in [2_000, 20_000] {
+        let mut text = text(lines);
+        let middle = text.len() / 2;
+        text.splice(middle..middle, KEY.bytes());
+        for (coding, body) in encoded(&text) {
+            // Its header, and that of the next block, hold nothing.
+            let most = harmless(coding, &body, middle) + 24;
+            for size in [100, 997, 9_000] {
+                let backend = encoding_backend(coding, body.clone(), size).await;
+                let searched = attached(&world("decode = true\n"), backend.route()).await;
+                assert!(searched.stopped, "{coding} by {size}");
+                let passed = passed(&searched, &body);
+                assert!(passed <= most, "{coding} by {size}: {passed} > {most}");
+                // Control: of the same body a part did come through before.
+                if lines == 20_000 {
+                    assert!(passed > 50_000, "{coding} by {size}: {passed}");
+                }
+            }
+        }
+    }
+}
+
+/// A block that was flushed is let go before the next one comes.
+#[tokio::test]
+async fn a_flushed_block_does_not_wait_for_the_next_one() {
+    let mut context = zstd_safe::CCtx::create();
+    let mut flushed = |text: &[u8]| {
+        let mut out = vec![0; 1024];
+        let mut output = zstd_safe::OutBuffer::around(&mut out[..]);
+        let mut input = zstd_safe::InBuffer::around(text);
+        context.compress_stream(&mut output, &mut input).unwrap();
+        assert_eq!(context.flush_stream(&mut output).unwrap(), 0);
+        let length = output.pos();
+        out.truncate(length);
+        out
+    };
+    let (one, two) = (flushed(b"data: one\n\n"), flushed(b"data: two\n\n"));
+    let expected = [one.clone(), two.clone()];
+    let go = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    let waits = std::sync::Arc::clone(&go);
+    let backend = Backend::plain(move |_: &Seen| {
+        let waits = std::sync::Arc::clone(&waits);
+        let parts = [one.clone(), two.clone()];
+        let stream = futures_util::stream::iter(parts).then(move |part| {
+            let waits = std::sync::Arc::clone(&waits);
+            async move {
+                waits.acquire().await.unwrap().forget();
+                Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(part)))
+            }
+        });
+        let mut response = Response::new(http_body_util::StreamBody::new(stream).boxed_unsync());
+        let headers = response.headers_mut();
+        headers.insert("content-encoding", "zstd".parse().unwrap());
+        response
+    })
+    .await;
+    let world = world("decode = true\n");
+    let egress = world.egress(backend.route());
+    let answer = world.send_attached(&egress, crate::get("/charges")).await;
+    let mut body = answer.unwrap().into_body();
+    for block in expected {
+        let part = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(part, block);
+        go.add_permits(1);
+    }
+}
+
 #[tokio::test]
 async fn an_encoded_answer_that_is_not_what_it_says_is_cut() {
     let bomb = gzip(&vec![0; 32 << 20]);
@@ -96,6 +224,7 @@ async fn an_encoded_answer_that_is_not_what_it_says_is_cut() {
         ("gzip, gzip", gzip(&bomb)),
         ("gzip, gzip, gzip", gzip(&gzip(&gzip(b"text")))),
         ("compress", b"text".to_vec()),
+        ("zstd, zstd", zstd(&zstd(&text))),
         ("zstd", gzip(b"text")),
     ] {
         let backend = encoding_backend(coding, body, 4096).await;

@@ -90,6 +90,13 @@ impl HostRequest for CallState {
         };
         let method = Method::from_bytes(method.as_bytes())
             .ok()
+            // Some backends take `trace` for `TRACE`.
+            .filter(|method| {
+                !method
+                    .as_str()
+                    .bytes()
+                    .any(|byte| byte.is_ascii_lowercase())
+            })
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
         let plain = is_path(&path)
             && path.len() <= self.policy.limits.header_bytes

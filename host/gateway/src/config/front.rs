@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::parse::Parser;
 use super::reader::{At, Reader};
-use crate::front::{ForwardedHeaders, Reading, Underscores};
+use crate::front::{ForwardedHeaders, Overrides, Reading, Underscores};
 use crate::listen::{CertificateSection, ClientCertificates, Limits, TlsSection};
 use crate::pipeline::USUAL_METHODS;
 
@@ -26,7 +26,7 @@ pub struct FrontSection {
     pub trusted_proxies: Vec<IpNet>,
     /// `forwarded`: how backends are told for whom a request is.
     pub forwarded: ForwardedHeaders,
-    /// `http-1-0` and `underscores`: what is made of requests that servers read
+    /// `http-1-0`, `underscores` and `overrides`: what is made of requests that servers read
     /// differently.
     pub reading: Reading,
 }
@@ -67,6 +67,13 @@ impl<'a> Parser<'a> {
                             ("drop", Underscores::Drop),
                             ("keep", Underscores::Keep),
                         ],
+                    )
+                    .unwrap_or_default(),
+                overrides: self
+                    .word(
+                        gateway,
+                        "overrides",
+                        &[("drop", Overrides::Drop), ("keep", Overrides::Keep)],
                     )
                     .unwrap_or_default(),
             },

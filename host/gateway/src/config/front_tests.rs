@@ -32,6 +32,7 @@ trusted-proxies = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]
 forwarded = "x-forwarded"
 http-1-0 = true
 underscores = "drop"
+overrides = "keep"
 [gateway.admin]
 listen = "127.0.0.1:9901"
 [gateway.tls]
@@ -75,6 +76,7 @@ drain-ms = 18
     let reading = Reading {
         http10: true,
         underscores: Underscores::Drop,
+        overrides: Overrides::Keep,
     };
     assert_eq!(front.reading, reading);
     assert_eq!(front.admin, Some("127.0.0.1:9901".parse().unwrap()));

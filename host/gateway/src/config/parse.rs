@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::egress::{Network, Roots, Route, Scheme, Timeouts};
-use keyward::names::{PolicyName, RouteName};
+use keyward::names::{KeyVaultReference, PolicyName, RouteName};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -349,6 +349,12 @@ impl<'a> Parser<'a> {
                         secret: secret.clone(),
                         span: value.span(),
                     });
+                    continue;
+                }
+                // It has been marked or reported, and is no text, not even for now.
+                if let DeValue::String(text) = value.get_ref()
+                    && KeyVaultReference::is_meant_by(text)
+                {
                     continue;
                 }
                 match (self.value_to_json(value), &mut settings) {

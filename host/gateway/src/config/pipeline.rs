@@ -109,6 +109,15 @@ impl PathPrefix {
             .filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Whether a path is under this prefix for a server to which upper and lower case
+    /// are the same.
+    pub(crate) fn matches_in_any_case(&self, path: &str) -> bool {
+        path.split_at_checked(self.text.len())
+            .is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(&self.text) && (rest.is_empty() || rest.starts_with('/'))
+            })
+    }
+
     /// The prefix as it is written.
     pub fn as_str(&self) -> &str {
         if self.text.is_empty() {

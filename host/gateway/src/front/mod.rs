@@ -7,11 +7,13 @@ mod sender;
 mod tunnel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HeaderValue, UPGRADE};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use ipnet::IpNet;
+use keyward::egress::{Route, Scheme};
 use keyward::engine::ClientTls;
 use keyward::{Client, Failure, Keyward};
 
@@ -22,7 +24,7 @@ use crate::observe::Answer;
 use crate::pipeline::{Pipeline, Pipelines, USUAL_METHODS};
 
 pub(crate) use oversee::Oversight;
-pub use screen::{Reading, Underscores};
+pub use screen::{Overrides, Reading, Underscores};
 pub use sender::ForwardedHeaders;
 
 /// What the front needs to know of the configuration.
@@ -68,8 +70,11 @@ pub async fn answer(
     // Taken first: what is hop by hop is gone after that.
     let insists = tunnel::insists(request.headers());
     let asked = tunnel::Asked::of(&mut request);
+    // Nor may a client have its proxy's word taken out as one of its connection's.
+    let sender = sender::Sender::of(request.headers(), &peer, front);
     let screened = screen::screen(&mut request, &peer, front.reading);
-    let address = sender::settle(&mut request, &peer, front);
+    sender.tell(&mut request, front.forwarded);
+    let address = sender.address;
     let found = find(pipelines, &request);
     let pipeline = found.ok().map(|(pipeline, _)| pipeline);
     let most = pipeline
@@ -98,7 +103,8 @@ pub async fn answer(
     if let Some(asked) = &upgrade {
         asked.note(&mut request);
     }
-    let limits = body_limits(&front.limits, most, &request);
+    let is_call = pipeline.is_some_and(|pipeline| is_call(keyward, pipeline, &request));
+    let limits = body_limits(&front.limits, most, is_call);
     let (head, incoming) = request.into_parts();
     let body = LimitedBody::new(incoming, limits);
     let oversight = Oversight::new(body.broke(), front.limits.request_timeout);
@@ -154,22 +160,35 @@ fn allows(pipeline: &Pipeline, asked: &tunnel::Asked) -> bool {
         .any(|protocol| protocol == asked.protocol())
 }
 
-fn body_limits<B>(limits: &Limits, most: Option<u64>, request: &Request<B>) -> BodyLimits {
-    // A call of gRPC may be silent for as long as it likes; a client that has gone
-    // is noticed by the connection.
-    let is_call = keyward::is_grpc(request.headers());
+/// Whether a request is a call of gRPC: one in HTTP/2, by POST, to a backend that can
+/// be spoken to so (PROTOCOL-HTTP2). Its client's word alone doesn't make it one.
+fn is_call<B>(keyward: &Keyward, pipeline: &Pipeline, request: &Request<B>) -> bool {
+    let speaks_http2 = |route: &Route| route.scheme() == Scheme::Https || route.knows_http2();
+    request.version() == Version::HTTP_2
+        && request.method() == Method::POST
+        && keyward::is_grpc(request.headers())
+        && keyward
+            .egress()
+            .route(pipeline.route())
+            .is_some_and(speaks_http2)
+}
+
+/// What a request's body may take. A call of gRPC may be silent for long, and no rate
+/// is asked of it; a client that has gone is noticed by the connection.
+fn body_limits(limits: &Limits, most: Option<u64>, is_call: bool) -> BodyLimits {
     BodyLimits {
         max_bytes: most,
         idle: match is_call {
-            true => FOR_EVER,
+            true => limits.body_idle_timeout.max(SILENT_CALL),
             false => limits.body_idle_timeout,
         },
         min_rate: limits.min_body_rate.filter(|_| !is_call),
+        trailers: is_call,
     }
 }
 
-/// Long enough: no connection lasts for a year.
-const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
+/// How long a call of gRPC may be silent.
+const SILENT_CALL: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

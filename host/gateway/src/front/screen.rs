@@ -5,7 +5,8 @@ use http::header::{CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use keyward::egress::strip_connection;
-use keyward::{Failure, authority_of};
+use keyward::vault::{HeaderRole, header_role};
+use keyward::{Failure, authority_of, decode_unreserved};
 
 use crate::listen::Peer;
 
@@ -17,6 +18,21 @@ pub struct Reading {
     pub http10: bool,
     /// What becomes of fields whose names have `_`.
     pub underscores: Underscores,
+    /// What becomes of fields with which some backends let a client change the method
+    /// or the path.
+    pub overrides: Overrides,
+}
+
+/// What becomes of `X-HTTP-Method-Override`, `X-Original-URL`, `X-Rewrite-URL` and
+/// their like. Beside a credential none goes on, whatever is said here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overrides {
+    /// They are left out: the pipeline was chosen, and policies decide, by the method
+    /// and the path of the request.
+    #[default]
+    Drop,
+    /// They go on as they are.
+    Keep,
 }
 
 /// What becomes of fields whose names have `_`.
@@ -56,6 +72,9 @@ pub(super) fn screen<B>(
         return Err(Failure::Malformed);
     }
     underscores(request.headers_mut(), reading.underscores)?;
+    if reading.overrides == Overrides::Drop {
+        remove_overrides(request.headers_mut());
+    }
     let authority = authority_of(request)?.to_owned();
     if let Some(secured) = &peer.secured
         && !secured.covers(host_of(&authority))
@@ -69,16 +88,20 @@ pub(super) fn screen<B>(
 }
 
 /// Gives a target the form that RFC 3986 allows: what it doesn't, and clients send
-/// all the same, is percent-encoded.
+/// all the same, is percent-encoded; what need not be encoded in the path is not.
 fn normalise<B>(request: &mut Request<B>) -> Result<(), Failure> {
     let target = request.uri().path_and_query();
     let target = target.map_or("", |target| target.as_str());
     if !is_target(target) {
         return Err(Failure::Malformed);
     }
-    if !target.bytes().any(is_unwise) {
+    let path = request.uri().path();
+    let decoded = decode_unreserved(path);
+    if decoded == path && !target.bytes().any(is_unwise) {
         return Ok(());
     }
+    let query = target.get(path.len()..).unwrap_or_default();
+    let target = [&decoded, query].concat();
     let mut written = String::with_capacity(target.len().saturating_add(16));
     for character in target.chars() {
         match u8::try_from(character) {
@@ -158,6 +181,13 @@ fn underscores(headers: &mut HeaderMap, rule: Underscores) -> Result<(), Failure
     Ok(())
 }
 
+fn remove_overrides(headers: &mut HeaderMap) {
+    let is_override = |name: &&HeaderName| header_role(name) == Some(HeaderRole::Override);
+    while let Some(name) = headers.keys().find(is_override).cloned() {
+        headers.remove(name);
+    }
+}
+
 /// RFC 9113, 8.2.3: HTTP/2 clients may send each cookie in a field of its own, and
 /// HTTP/1 backends read the first.
 fn join_cookies<B>(request: &mut Request<B>) {
@@ -200,14 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_target_may_have_is_encoded() {
-        let mut request = Request::builder()
-            .uri("http://a.example/a{b}?c=d|e%20")
-            .body(())
-            .unwrap_or_default();
-        assert_eq!(normalise(&mut request), Ok(()));
-        let uri = request.uri().to_string();
-        assert_eq!(uri, "http://a.example/a%7Bb%7D?c=d%7Ce%20");
+    fn a_target_is_encoded_where_it_must_be_and_its_path_nowhere_else() {
+        for (target, normal) in [
+            ("/a{b}?c=d|e%20", "/a%7Bb%7D?c=d%7Ce%20"),
+            ("/%61dmin/%7e%20?c=%61", "/admin/~%20?c=%61"),
+            ("/a%2fb?/%61", "/a%2fb?/%61"),
+        ] {
+            let mut request = Request::builder()
+                .uri(format!("http://a.example{target}"))
+                .body(())
+                .unwrap_or_default();
+            assert_eq!(normalise(&mut request), Ok(()));
+            let uri = request.uri().to_string();
+            assert_eq!(uri, format!("http://a.example{normal}"));
+        }
     }
 
     #[test]
@@ -247,5 +283,23 @@ mod tests {
         assert_eq!(after(Underscores::Refuse), Err(Failure::Malformed));
         assert_eq!(after(Underscores::Drop), Ok(1));
         assert_eq!(after(Underscores::Keep), Ok(2));
+    }
+
+    #[test]
+    fn what_would_change_the_method_or_the_path_is_left_out_in_every_spelling() {
+        let mut request = Request::builder().header("x-request-id", "1");
+        for name in [
+            "x-original-url",
+            "X-Rewrite-URL",
+            "x.http.method",
+            "x-http-method-override",
+            "x-method_override",
+        ] {
+            request = request.header(name, "/admin");
+        }
+        let mut request = request.body(()).unwrap_or_default();
+        remove_overrides(request.headers_mut());
+        let left: Vec<_> = request.headers().keys().collect();
+        assert_eq!(left, ["x-request-id"]);
     }
 }

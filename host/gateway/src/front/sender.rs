@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri};
+use keyward::vault::names_alike;
 
 use super::Front;
 use crate::listen::Peer;
@@ -24,35 +25,50 @@ pub enum ForwardedHeaders {
     Forwarded,
 }
 
-/// Finds out the client's address, takes out what it says about itself, and adds
-/// what backends are told.
-pub(super) fn settle<B>(request: &mut Request<B>, peer: &Peer, front: &Front) -> IpAddr {
-    let near = peer.address.ip().to_canonical();
-    let is_trusted = |address: IpAddr| {
-        let trusted = &front.trusted_proxies;
-        trusted.iter().any(|network| network.contains(&address))
-    };
-    let (client, scheme) = if is_trusted(near) {
-        let headers = request.headers();
-        let mut client = near;
+/// For whom a request is.
+pub(super) struct Sender {
+    pub(super) address: IpAddr,
+    scheme: &'static str,
+}
+
+impl Sender {
+    /// What a request's headers tell, as they came: who is trusted may write a header
+    /// that the client behind it names in `Connection`.
+    pub(super) fn of(headers: &HeaderMap, peer: &Peer, front: &Front) -> Self {
+        let near = peer.address.ip().to_canonical();
+        let is_trusted = |address: IpAddr| {
+            let trusted = &front.trusted_proxies;
+            trusted.iter().any(|network| network.contains(&address))
+        };
+        let mut sender = Self {
+            address: near,
+            scheme: match peer.secured {
+                Some(_) => "https",
+                None => "http",
+            },
+        };
+        if !is_trusted(near) {
+            return sender;
+        }
         // What stands further left was written by who stands here.
         for address in hops(headers).into_iter().rev().map_while(|hop| hop) {
-            client = address;
+            sender.address = address;
             if !is_trusted(address) {
                 break;
             }
         }
-        (client, scheme_of(headers))
-    } else {
-        (near, None)
-    };
-    let scheme = scheme.unwrap_or(match peer.secured {
-        Some(_) => "https",
-        None => "http",
-    });
-    strip(request.headers_mut());
-    tell(request, client, scheme, front.forwarded);
-    client
+        if let Some(scheme) = scheme_of(headers) {
+            sender.scheme = scheme;
+        }
+        sender
+    }
+
+    /// Takes out of a request what it says about its client, and adds what backends
+    /// are told.
+    pub(super) fn tell<B>(&self, request: &mut Request<B>, how: ForwardedHeaders) {
+        strip(request.headers_mut());
+        tell(request, self.address, self.scheme, how);
+    }
 }
 
 /// The addresses through which a request came, as proxies wrote them, the nearest
@@ -97,9 +113,12 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// What a trusted proxy says about how the client connected.
+/// What the nearest proxy, a trusted one, says about how the client connected. What
+/// stands before that, the client may have written.
 fn scheme_of(headers: &HeaderMap) -> Option<&'static str> {
-    let value = headers.get("x-forwarded-proto")?.as_bytes();
+    let value = headers.get_all("x-forwarded-proto").iter().next_back()?;
+    let words = value.as_bytes().split(|byte| *byte == b',');
+    let value = words.last()?.trim_ascii();
     if value.eq_ignore_ascii_case(b"https") {
         Some("https")
     } else if value.eq_ignore_ascii_case(b"http") {
@@ -110,8 +129,8 @@ fn scheme_of(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whether only proxies write a header of that name: about where a request came
-/// from, or who showed which certificate. `_` counts as `-`, which many backends
-/// can't tell apart.
+/// from, or who showed which certificate. In any spelling that some backend takes for
+/// it ([`names_alike`]).
 fn is_proxys(name: &str) -> bool {
     const NAMES: [&str; 17] = [
         "forwarded",
@@ -139,13 +158,7 @@ fn is_proxys(name: &str) -> bool {
         "x-ssl-client-",
         "x-client-cert-",
     ];
-    let is = |known: &str, name: &str| {
-        known.len() == name.len()
-            && known
-                .bytes()
-                .zip(name.bytes())
-                .all(|(known, byte)| known == byte || (known == b'-' && byte == b'_'))
-    };
+    let is = |known: &str, name: &str| names_alike(known.as_bytes(), name.as_bytes());
     NAMES.iter().any(|known| is(known, name))
         || BEGINNINGS.iter().any(|known| {
             name.get(..known.len())
@@ -223,8 +236,10 @@ mod tests {
             ..Front::default()
         };
         let near: IpAddr = near.parse().unwrap();
-        let client = settle(&mut request, &Peer::plain((near, 1).into()), &front);
-        (client.to_string(), request.into_parts().0.headers)
+        let peer = Peer::plain((near, 1).into());
+        let sender = Sender::of(request.headers(), &peer, &front);
+        sender.tell(&mut request, how);
+        (sender.address.to_string(), request.into_parts().0.headers)
     }
 
     fn client(near: &str, headers: &[(&str, &str)]) -> String {
@@ -277,6 +292,8 @@ mod tests {
             "x-forwarded-for",
             "X-Forwarded-Client-Cert",
             "x_forwarded_for",
+            "x.forwarded.for",
+            "x-real.ip",
             "forwarded",
             "x-real-ip",
             "x-client-cert",
@@ -321,5 +338,24 @@ mod tests {
             headers["forwarded"],
             "for=\"[2001:db8::1]\";proto=http;host=\"a.example\""
         );
+    }
+
+    #[test]
+    fn the_nearest_proxys_word_about_the_scheme_counts() {
+        for (said, scheme) in [
+            (&["https"][..], "https"),
+            (&["https", "http"], "http"),
+            (&["http", "https"], "https"),
+            (&["http, https"], "https"),
+            (&["https", "http , HTTPS"], "https"),
+            (&["https", "ws"], "http"),
+        ] {
+            let said: Vec<_> = said
+                .iter()
+                .map(|value| ("x-forwarded-proto", *value))
+                .collect();
+            let (_, headers) = settled("10.0.0.1", ForwardedHeaders::XForwarded, &said);
+            assert_eq!(headers["x-forwarded-proto"], scheme, "{said:?}");
+        }
     }
 }

@@ -50,12 +50,27 @@ impl Activity {
         (state.requests == 0).then(|| state.idle_since.unwrap_or(opened).elapsed())
     }
 
-    /// For how long the client has not taken a part of a response, the longest one.
-    pub(super) fn stuck(&self) -> Duration {
+    /// Whether there are responses of which the client has taken no part for longer
+    /// than `patience`.
+    pub(super) fn stuck(&self, patience: Duration) -> Stuck {
         let state = self.state();
-        let longest = state.stuck_since.values().map(Instant::elapsed).max();
-        longest.unwrap_or_default()
+        let is_stuck = |since: &&Instant| since.elapsed() > patience;
+        match state.stuck_since.values().filter(is_stuck).count() {
+            0 => Stuck::None,
+            stuck if stuck < state.requests => Stuck::Some,
+            _ => Stuck::All,
+        }
     }
+}
+
+/// Of how many of a connection's requests the client doesn't take the responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    None,
+    /// Of some; others go on.
+    Some,
+    /// Of all that there are.
+    All,
 }
 
 /// A request that is going on.

@@ -24,6 +24,8 @@ pub struct BodyLimits {
     /// Bytes for each second that is spent waiting for the client. The first
     /// [`idle`](Self::idle) is free. None: any rate.
     pub min_rate: Option<u64>,
+    /// Whether trailers pass. Few but calls of gRPC have any, and no policy sees them.
+    pub trailers: bool,
 }
 
 /// Which limit a body broke, as whoever answers the request asks.
@@ -110,7 +112,15 @@ impl Body for LimitedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && !this.limits.trailers
+            && frame.trailers_ref().is_some_and(|fields| !misleads(fields))
+        {
+            // They are the last, and left out.
+            polled = Poll::Ready(None);
+        }
+        match polled {
             Poll::Pending => {
                 let patience = this.patience();
                 let waiting = this.waiting.get_or_insert_with(|| Waiting {

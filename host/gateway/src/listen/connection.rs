@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::activity::{Activity, Tracked};
+use super::activity::{Activity, Stuck, Tracked};
 use super::slots::Slot;
 use super::stream::{Rewound, Stream, Transport};
 use super::strict::{Strict, Tunnel};
@@ -184,9 +184,11 @@ impl Connection {
         let most = limits.max_requests;
         let service = service_fn(move |request| {
             let is_last = is_last(&requests, most);
+            let tunnel = peer.tunnel.clone();
             let answer = handler(peer.clone(), request);
             async move {
                 let mut answer = answer.await;
+                tunnel.answered();
                 if is_last && answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
                     let headers = answer.headers_mut();
                     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -256,6 +258,7 @@ impl Connection {
         let period = (limits.write_timeout.min(limits.keep_alive) / 4).max(MIN_PERIOD);
         let mut rounds = tokio::time::interval(period);
         let mut closing: Option<Instant> = None;
+        let mut stuck_since: Option<Instant> = None;
         loop {
             let mut close = false;
             tokio::select! {
@@ -269,7 +272,14 @@ impl Connection {
                 () = last.notified() => close = true,
                 _ = rounds.tick() => {
                     let late = closing.is_some_and(|since| since.elapsed() > limits.drain);
-                    if activity.stuck() > limits.write_timeout {
+                    let stuck = activity.stuck(limits.write_timeout);
+                    // Others may share the connection, behind a proxy: theirs end first.
+                    stuck_since = match stuck {
+                        Stuck::None => None,
+                        Stuck::Some | Stuck::All => stuck_since.or(Some(Instant::now())),
+                    };
+                    let patience = limits.write_timeout.saturating_mul(STUCK_FOR);
+                    if stuck == Stuck::All || stuck_since.is_some_and(|since| since.elapsed() > patience) {
                         tracing::debug!(client = %self.client.ip(), kind = "not read", "connection ended");
                         return;
                     }
@@ -277,7 +287,7 @@ impl Connection {
                         // What is left was sent and is not taken.
                         Some(_) if late => return,
                         Some(idle) => close = idle > limits.keep_alive,
-                        None => {}
+                        None => close = stuck == Stuck::Some,
                     }
                 }
             }
@@ -298,6 +308,10 @@ impl Connection {
 
 /// How often a connection is looked after, at most.
 const MIN_PERIOD: Duration = Duration::from_millis(50);
+
+/// For how many write timeouts more requests may go on beside a response that the
+/// client doesn't take, on an HTTP/2 connection that begins no new ones.
+const STUCK_FOR: u32 = 20;
 
 /// hyper panics below 8 KiB.
 fn head_bytes(limits: &Limits) -> usize {

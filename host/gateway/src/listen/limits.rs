@@ -39,7 +39,9 @@ pub struct Limits {
     pub body_idle_timeout: Duration,
     /// Bytes of a body for each second that is spent waiting for the client. 128.
     pub min_body_rate: Option<u64>,
-    /// Time in which a client that is written to takes nothing. 30 s.
+    /// Time in which a client that is written to takes nothing. 30 s. An HTTP/2
+    /// connection on which others go on begins no new requests then, and is cut when
+    /// they have ended, or after 20 times as long.
     pub write_timeout: Duration,
     /// Time from a request's head to the head of its answer. None.
     pub request_timeout: Option<Duration>,
@@ -78,7 +80,7 @@ impl Default for Limits {
 }
 
 /// What a listener is told to do. A new one counts for connections that come after
-/// it; `max_connections` counts at once.
+/// it; `max_connections` counts within a second.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// What clients may take.

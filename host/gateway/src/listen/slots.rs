@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+
+/// How long a change of the limit may go unnoticed while all slots are taken.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Counts connections.
 #[derive(Default)]
@@ -36,15 +40,16 @@ impl Slots {
         self.counts().all
     }
 
-    /// Ready when there are fewer than `most`. `most` is asked again whenever a
-    /// connection ends, since it may change. Cancel-safe.
+    /// Ready when there are fewer than `most`. Since `most` may change, it is asked
+    /// again whenever a connection ends, and every second. Cancel-safe.
     pub(super) async fn free(&self, most: impl Fn() -> usize) {
         loop {
             let freed = self.freed.notified();
             if self.taken() < most().max(1) {
                 return;
             }
-            freed.await;
+            // Ended or not: either way it is looked at again.
+            let _ = tokio::time::timeout(ASK_AGAIN, freed).await;
         }
     }
 
@@ -110,6 +115,21 @@ mod tests {
         drop((second, third));
         assert_eq!(slots.taken(), 0);
         assert!(slots.counts().of_client.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_raised_counts_while_no_connection_ends() {
+        let slots = Arc::new(Slots::default());
+        let _first = slots.take("192.0.2.1".parse().unwrap(), None).unwrap();
+        let most = std::sync::atomic::AtomicUsize::new(1);
+        let most_now = || most.load(std::sync::atomic::Ordering::Relaxed);
+        let mut free = std::pin::pin!(slots.free(most_now));
+        let minute = Duration::from_secs(60);
+        let waited = tokio::time::timeout(minute, free.as_mut()).await;
+        assert!(waited.is_err(), "there is none");
+        most.store(2, std::sync::atomic::Ordering::Relaxed);
+        let waited = tokio::time::timeout(Duration::from_secs(2), free).await;
+        assert!(waited.is_ok(), "it is not noticed");
     }
 
     #[test]

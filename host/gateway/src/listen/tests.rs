@@ -370,6 +370,65 @@ async fn a_client_that_keeps_its_window_shut_is_cut_off_over_http2() {
     let _ = connection.await;
 }
 
+/// Behind a proxy, the streams of a connection are different people's.
+#[tokio::test]
+async fn what_one_stream_does_not_take_ends_no_other_exchange_over_http2() {
+    let limits = Limits {
+        write_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let ended = Arc::new(Notify::new());
+    let endless = endless(&ended);
+    let handler = move |peer: Peer, request: Request<Incoming>| {
+        let endless = endless.clone();
+        async move {
+            if request.uri().path() == "/endless" {
+                return endless(peer, request).await;
+            }
+            // Ten times as long as one may not be read.
+            let parts = futures_util::stream::unfold(0, |sent| async move {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let part = http_body::Frame::data(Bytes::from_static(b"x"));
+                (sent < 10).then_some((Ok::<_, std::convert::Infallible>(part), sent + 1))
+            });
+            let parts = std::sync::Mutex::new(Box::pin(parts));
+            let parts = futures_util::stream::poll_fn(move |cx| {
+                let mut parts = parts.lock().unwrap();
+                futures_util::Stream::poll_next(parts.as_mut(), cx)
+            });
+            Response::new(BodyExt::boxed(http_body_util::StreamBody::new(parts)))
+        }
+    };
+    let running = start(limits, handler).await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (sender, connection) = h2::client::Builder::new()
+        // Of the connection's window the stream that isn't read takes a part only.
+        .initial_connection_window_size(1 << 20)
+        .handshake::<_, Bytes>(stream)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let mut ask = |path: &str| {
+        let request = Request::get(format!("http://a{path}")).body(()).unwrap();
+        sender.send_request(request, true).unwrap().0
+    };
+    let (endless, long) = (ask("/endless"), ask("/long"));
+    let (endless, long) = (endless.await.unwrap(), long.await.unwrap());
+    let mut body = long.into_body();
+    let mut received = 0;
+    while let Some(part) = body.data().await {
+        received += part.unwrap().len();
+    }
+    assert_eq!(received, 10);
+    // Then the connection ends, which began no new request.
+    tokio::time::timeout(Duration::from_secs(20), ended.notified())
+        .await
+        .expect("it is still being served");
+    drop(endless);
+    let _ = connection.await;
+}
+
 #[tokio::test]
 async fn a_client_that_reads_in_time_gets_all_of_a_long_answer() {
     let limits = Limits {

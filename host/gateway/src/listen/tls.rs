@@ -180,10 +180,10 @@ impl Certificates {
             Some(b"http/1.1") => Some("http/1.1"),
             _ => None,
         };
-        let names = (self.shown.certificates.len() > 1)
+        let one_of_several = (self.shown.certificates.len() > 1)
             .then(|| self.shown.find(server_name.as_deref()))
             .flatten()
-            .map(|entry| Arc::clone(&entry.names));
+            .map(|index| (Arc::clone(&self.shown), index));
         Some(Secured {
             facts: Arc::new(ClientTls {
                 version,
@@ -191,7 +191,7 @@ impl Certificates {
                 alpn,
                 certificate,
             }),
-            names,
+            one_of_several,
         })
     }
 }
@@ -201,19 +201,22 @@ impl Certificates {
 pub struct Secured {
     /// What policies see of it.
     pub facts: Arc<ClientTls>,
-    /// The names of the certificate that was shown, where there are several.
-    names: Option<Arc<[String]>>,
+    /// The certificate that was shown, where there are several.
+    one_of_several: Option<(Arc<Shown>, usize)>,
 }
 
 impl Secured {
     /// Whether requests for `host` belong on this connection: a client may reuse
-    /// one for every name of its certificate (RFC 9110, 7.4), and for no other.
+    /// one for every name of its certificate (RFC 9110, 7.4), and on the default's
+    /// ask for every name that no certificate stands for, and for addresses.
     pub fn covers(&self, host: &str) -> bool {
-        let Some(names) = &self.names else {
+        let Some((shown, index)) = &self.one_of_several else {
             return true;
         };
         let host = host.to_ascii_lowercase();
-        names.iter().any(|name| stands_for(name, &host))
+        let names = shown.certificates.get(*index).map(|entry| &entry.names);
+        names.is_some_and(|names| names.iter().any(|name| stands_for(name, &host)))
+            || shown.find(Some(&host)) == Some(*index)
     }
 }
 
@@ -287,7 +290,7 @@ impl Shown {
 
     /// The certificate for a name in lower case: the one for just that name, else
     /// for all of its parent's, else the default.
-    fn find(&self, name: Option<&str>) -> Option<&Entry> {
+    fn find(&self, name: Option<&str>) -> Option<usize> {
         let named = name.and_then(|name| {
             let wildcard = || {
                 let (_, parent) = name.split_once('.')?;
@@ -295,8 +298,7 @@ impl Shown {
             };
             self.by_name.get(name).or_else(wildcard)
         });
-        let index = named.copied().or(self.default)?;
-        self.certificates.get(index)
+        named.copied().or(self.default)
     }
 }
 
@@ -304,6 +306,7 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
         self.find(name.as_deref())
+            .and_then(|index| self.certificates.get(index))
             .map(|entry| Arc::clone(&entry.key))
     }
 }

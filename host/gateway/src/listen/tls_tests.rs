@@ -296,16 +296,50 @@ fn files_that_do_not_fit_are_refused_by_name() {
 
 #[test]
 fn a_connection_serves_the_names_of_its_certificate_where_there_are_several() {
-    let secured = |names: Option<&[&str]>| Secured {
-        facts: Arc::default(),
-        names: names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+    let authority = Authority::new("servers");
+    let one = authority.section(&["a.example"], false);
+    let all = authority.section(&["*.b.example"], false);
+    // It names an address, and no host.
+    let default = authority.section(&["127.0.0.1"], true);
+    let secured = |certificates: &[&CertificateSection], index| {
+        let certificates = certificates.iter().copied().cloned().collect();
+        let shown = Certificates::load(&section(certificates)).unwrap();
+        Secured {
+            facts: Arc::default(),
+            one_of_several: Some((Arc::clone(&shown.shown), index)),
+        }
     };
-    assert!(secured(None).covers("anything.example"));
-    let several = secured(Some(&["a.example", "*.b.example"]));
-    for host in ["a.example", "A.EXAMPLE", "x.b.example"] {
-        assert!(several.covers(host), "{host}");
-    }
-    for host in ["b.example", "x.y.b.example", ".b.example", "c.example", ""] {
-        assert!(!several.covers(host), "{host}");
-    }
+    let others = [
+        "c.example",
+        "x.y.b.example",
+        "b.example",
+        ".b.example",
+        "127.0.0.1",
+        "[::1]",
+        "",
+    ];
+    let check = |secured: Secured, covered: &[&str], sent_away: &[&str]| {
+        for host in covered {
+            assert!(secured.covers(host), "{host}");
+        }
+        for host in sent_away {
+            assert!(!secured.covers(host), "{host}");
+        }
+    };
+    let known = ["a.example", "A.EXAMPLE", "x.b.example"];
+    check(secured(&[&one, &all], 0), &known[..2], &known[2..]);
+    check(secured(&[&one, &all], 0), &[], &others);
+    check(secured(&[&one, &all], 1), &known[2..], &known[..2]);
+    check(secured(&[&one, &all, &default], 0), &known[..2], &others);
+    // The default serves whom no other stands for, addresses among them.
+    check(secured(&[&one, &all, &default], 2), &others, &known);
+    let mut named = one.clone();
+    named.is_default = true;
+    check(secured(&[&named, &all], 0), &known[..2], &known[2..]);
+    check(secured(&[&named, &all], 0), &others, &[]);
+    let single = Secured {
+        facts: Arc::default(),
+        one_of_several: None,
+    };
+    check(single, &others, &[]);
 }

@@ -450,6 +450,12 @@ impl Metrics {
     /// Everything, with what the vault says of itself. Reads `/proc`; takes well
     /// below a millisecond.
     pub fn render(&self, vault: &Vault) -> String {
+        self.look_at_process();
+        self.written(vault)
+    }
+
+    /// The same without a look at the process.
+    pub(super) fn written(&self, vault: &Vault) -> String {
         self.look_up(vault);
         let mut text = String::new();
         // A `String` takes all that is written to it.
@@ -510,9 +516,6 @@ impl Metrics {
             vault_bytes,
             grants,
             revoked,
-            resident,
-            descriptors,
-            threads,
             ..
         } = &self.scraped;
         for use_ in vault.use_counts() {
@@ -539,6 +542,15 @@ impl Metrics {
         vault_bytes.set(number(status.bytes));
         grants.set(count(vault.grants().len()));
         revoked.set(count(vault.revoked().len()));
+    }
+
+    fn look_at_process(&self) {
+        let Scraped {
+            resident,
+            descriptors,
+            threads,
+            ..
+        } = &self.scraped;
         let process = process::look();
         resident.set(number(process.resident_bytes));
         descriptors.set(number(process.descriptors));

@@ -27,7 +27,7 @@ use std::sync::OnceLock;
 use crate::config::{LogSection, TelemetrySection};
 
 pub use metrics::{CONTENT_TYPE, Metrics, Running};
-pub use watch::Answer;
+pub use watch::{Answer, metrics_of};
 pub(crate) use watch::{OfPipeline, Watch};
 
 #[cfg(feature = "otlp")]

@@ -15,12 +15,13 @@ use http_body_util::BodyExt;
 use keyward::egress::{Body, BodyError, EgressError, empty};
 use keyward::engine::{PolicyStop, Verdict};
 use keyward::names::{ExchangeId, RouteName};
+use keyward::vault::Vault;
 use keyward::{Failure, Forwarded, Report};
 
 use super::Observer;
 use super::access;
 use super::labels::method_class;
-use super::metrics::{Ended, PipelineMetrics, Running};
+use super::metrics::{Ended, Metrics, PipelineMetrics, Running};
 use super::trace_context::TraceContext;
 use crate::front::tls_of;
 
@@ -211,24 +212,60 @@ impl Drop for Watch {
             whole: self.whole,
         });
         if let Some(answer) = answer {
-            let report = &answer.report;
-            for call in &report.calls {
-                let outcome = outcome_word(call.verdict);
-                let (policy, phase) = (call.policy.as_str(), call.phase.as_str());
-                metrics.policy_called(policy, phase, outcome, call.took);
-            }
-            if let (Some(backend), Some(route)) = (&report.backend, &self.pipeline.route) {
-                metrics.backend_answered(route.as_str(), backend.outcome.is_ok(), backend.took);
-            }
-            metrics.denied(&report.refusals);
-            if report.logs_dropped > 0 {
-                metrics.log_lines_dropped(report.logs_dropped);
-            }
+            count(metrics, self.pipeline.route.as_ref(), &answer.report);
         }
         if let Some(trace) = self.trace.filter(|trace| trace.sampled) {
             self.observer.trace(self, trace);
         }
     }
+}
+
+/// Counts what happened in an exchange.
+fn count(metrics: &Metrics, route: Option<&RouteName>, report: &Report) {
+    for call in &report.calls {
+        let outcome = outcome_word(call.verdict);
+        let (policy, phase) = (call.policy.as_str(), call.phase.as_str());
+        metrics.policy_called(policy, phase, outcome, call.took);
+    }
+    if let (Some(backend), Some(route)) = (&report.backend, route) {
+        metrics.backend_answered(route.as_str(), backend.outcome.is_ok(), backend.took);
+    }
+    metrics.denied(&report.refusals);
+    if report.logs_dropped > 0 {
+        metrics.log_lines_dropped(report.logs_dropped);
+    }
+}
+
+/// What the metrics say after one exchange over `route` and none before it: every name
+/// and every label that it has made. `sent` is the length of its answer's body, and
+/// `whole` whether that came to its end.
+pub fn metrics_of(
+    route: &RouteName,
+    method: &Method,
+    (status, sent, whole): (u16, u64, bool),
+    failure: Option<Failure>,
+    report: &Report,
+    vault: &Vault,
+) -> String {
+    let metrics = Arc::new(Metrics::new());
+    metrics.pipeline(Some(route.as_str())).ended(&Ended {
+        method,
+        status: StatusCode::from_u16(status).ok(),
+        failure: failure.map(failure_word),
+        took: Duration::ZERO,
+        received: 0,
+        sent,
+        whole,
+    });
+    count(&metrics, Some(route), report);
+    let text = metrics.written(vault);
+    // What does not come from the exchange says nothing about it: descriptions, and the
+    // same labels again for each bucket.
+    let tells = |line: &&str| {
+        !line.starts_with('#') && (!line.contains("_bucket{") || line.contains("le=\"+Inf\""))
+    };
+    let lines: Vec<&str> = text.lines().filter(tells).collect();
+    lines.join("\n")
 }
 
 /// What is told of an exchange when it is over.

@@ -83,7 +83,7 @@ impl Looking<'_> {
             }
         }
         for expected in wanted.signed.iter().flat_map(|signed| &signed.value) {
-            if let Some(why) = not_signed(self.prepared, self.world, call, expected) {
+            if let Some(why) = not_signed(self.prepared, self.case, self.world, call, expected) {
                 let wanted_words = format!("signed with {}", expected.secret);
                 let finding = Finding::new(named("signed"), wanted_words, why);
                 let span = wanted.signed.as_ref().map(|signed| &signed.span);

@@ -10,7 +10,7 @@ use crate::backend::joined;
 use crate::report::{Finding, Position};
 use crate::run::{ObservedPolicy, ObservedStep, Redactor};
 use crate::suite::{
-    At, AuditExpected, BodyExpected, Expected, LogExpected, Matcher, MatcherForm, Span,
+    At, AuditExpected, BodyExpected, Case, Expected, LogExpected, Matcher, MatcherForm, Span,
     VariableExpected, VerdictExpected,
 };
 use crate::world::{Prepared, World};
@@ -23,6 +23,7 @@ pub(crate) struct Looking<'a> {
     pub(crate) text: &'a str,
     pub(crate) redactor: &'a Redactor,
     pub(crate) prepared: &'a Prepared<'a>,
+    pub(crate) case: &'a Case,
     pub(crate) world: &'a World,
 }
 

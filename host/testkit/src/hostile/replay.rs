@@ -7,7 +7,8 @@ use super::{ECHOES, Echo};
 use crate::run::Observed;
 use crate::suite::{Answer, Backend, Case, RequestMatch};
 
-/// How many ways a case is tried with whose attached secrets were tried in all ways.
+/// How many ways a case is tried whose attached secrets were tried in all ways, if its
+/// policies do what those of no case before did.
 const SOME: usize = 3;
 
 /// How thoroughly cases are run again.
@@ -15,8 +16,9 @@ const SOME: usize = 3;
 pub enum Replay {
     /// Not at all.
     Off,
-    /// The first case that attaches some secret to some route, in each way; the others
-    /// that do, in three ways, which go round.
+    /// The first case that attaches some secret to some route, in each way; another
+    /// that does, in three ways; in one if policies made the same calls to the host as
+    /// in a case before. The ways go round.
     #[default]
     Some,
     /// Each case that attaches something, in each way.
@@ -32,6 +34,7 @@ pub struct Replays {
 #[derive(Debug, Default)]
 struct Tried {
     in_all_ways: HashSet<Vec<(String, String)>>,
+    in_some: HashSet<(Vec<(String, String)>, Vec<&'static str>)>,
     next: usize,
 }
 
@@ -54,14 +57,29 @@ impl Replays {
             return Vec::new();
         }
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = tried
+            .in_some
+            .insert((attached.clone(), behaviour(observed)));
         if how == Replay::All || tried.in_all_ways.insert(attached) {
             return ECHOES.to_vec();
         }
+        let ways = if is_new { SOME } else { 1 };
         let first = tried.next;
-        tried.next = (first + SOME) % ECHOES.len();
+        tried.next = (first + ways) % ECHOES.len();
         let all = ECHOES.iter().cycle().skip(first);
-        all.take(SOME).copied().collect()
+        all.take(ways).copied().collect()
     }
+}
+
+/// What policies did in a case: their calls to the host, by function, in order.
+fn behaviour(observed: &Observed) -> Vec<&'static str> {
+    let policies = observed.steps.iter().flat_map(|step| &step.policies);
+    policies
+        .flat_map(|policy| {
+            let calls = policy.calls.iter().map(|call| call.function);
+            std::iter::once(policy.phase.as_str()).chain(calls)
+        })
+        .collect()
 }
 
 /// The case with this backend in the place of all others.

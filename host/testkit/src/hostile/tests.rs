@@ -1,7 +1,12 @@
+use std::collections::HashSet;
+
 use http::HeaderMap;
+use keyward::engine::{Phase, Verdict};
+use keyward::names::{PolicyName, RouteName, SecretName};
 
 use super::*;
 use crate::leak::Canaries;
+use crate::run::{Attached, Observed, ObservedCall, ObservedPolicy, ObservedStep};
 
 const KEY: &str = "kw-0a1b2c3d4e5f60718293a4b5c6d7e8f9abcde";
 
@@ -79,4 +84,70 @@ fn parts_make_the_whole() {
     assert_eq!(parts.body.concat(), whole.body.concat());
     assert!(parts.body.iter().all(|part| part.len() == 1));
     assert_eq!(whole.body.len(), 1);
+}
+
+/// A case whose policy ran in these phases, and attached something.
+fn attaching(phases: &[Phase]) -> Observed {
+    let policies = phases.iter().map(|phase| ObservedPolicy {
+        policy: PolicyName::parse("p").expect("a name"),
+        phase: *phase,
+        verdict: Ok(Verdict::Proceed),
+        used: Default::default(),
+        calls: Vec::new(),
+        times: Vec::new(),
+        memories: Vec::new(),
+        at: Default::default(),
+        took: Default::default(),
+    });
+    let call = ObservedCall {
+        route: RouteName::parse("billing").expect("a name"),
+        method: http::Method::GET,
+        path: "/".to_owned(),
+        headers: HeaderMap::new(),
+        body: Default::default(),
+        trailers: HeaderMap::new(),
+        http2: false,
+        attached: vec![Attached {
+            secret: SecretName::parse("stripe").expect("a name"),
+            grant: "attach".to_owned(),
+            header: "x-api-key".to_owned(),
+        }],
+        status: None,
+        at: Default::default(),
+    };
+    Observed {
+        steps: vec![ObservedStep {
+            exchange: keyward::vault::new_exchange_id(),
+            response: Default::default(),
+            failure: None,
+            policies: policies.collect(),
+            calls: vec![call],
+            logs: Vec::new(),
+            stops: Vec::new(),
+            variables: Vec::new(),
+            audit: Vec::new(),
+            metrics: String::new(),
+            took: Default::default(),
+        }],
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn a_case_is_tried_in_as_many_ways_as_it_is_new() {
+    let replays = Replays::default();
+    let ways = |phases: &[Phase]| replays.ways(Replay::Some, &attaching(phases));
+    let (one, other) = ([Phase::Inbound], [Phase::Inbound, Phase::Outbound]);
+    assert_eq!(ways(&one).len(), ECHOES.len());
+    assert_eq!(ways(&other).len(), 3);
+    // The same again goes round, until each way was tried.
+    let round: HashSet<_> = (0..ECHOES.len()).flat_map(|_| ways(&one)).collect();
+    assert_eq!(round.len(), ECHOES.len());
+    assert_eq!(ways(&one).len(), 1);
+    let all = replays.ways(Replay::All, &attaching(&one));
+    assert_eq!(all.len(), ECHOES.len());
+    assert!(replays.ways(Replay::Off, &attaching(&other)).is_empty());
+    let mut nothing = attaching(&one);
+    nothing.steps[0].calls[0].attached.clear();
+    assert!(replays.ways(Replay::All, &nothing).is_empty());
 }

@@ -29,6 +29,8 @@ pub mod sink {
     pub const COUNTER: &str = "counter name";
     /// The audit trail.
     pub const AUDIT: &str = "audit trail";
+    /// A metric, by its name and its labels.
+    pub const METRICS: &str = "metrics";
     /// What is said about a policy that was stopped.
     pub const TRAP: &str = "trap report";
     /// A request to a backend, outside of what a grant attached.
@@ -200,6 +202,10 @@ impl Search {
                 self.carried(step, found, "the host")
             });
         }
+        let metrics = Sink::new(sink::METRICS, "metrics".to_owned(), step.metrics.as_bytes());
+        self.sink(&metrics, codes, leaks, |found| {
+            self.carried(step, found, "the host")
+        });
         for stop in &step.stops {
             let text = stop.to_string();
             let sink = Sink::new(sink::TRAP, stop.policy.to_string(), text.as_bytes());

@@ -52,6 +52,7 @@ fn outcome(verdict: Result<Verdict, PolicyStop>, status: u16) -> Tried {
         stops: Vec::new(),
         variables: Vec::new(),
         audit: Vec::new(),
+        metrics: String::new(),
         took: Duration::ZERO,
     };
     Tried {

@@ -11,11 +11,12 @@ use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
 use keyward::vault::{ClientCertificate, KeyPlace, Terms, new_exchange_id};
-use keyward::{Client, Failure, authority_of, forward, is_unambiguous};
+use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
 use tokio::runtime::Runtime;
 
 use super::observed::{Attached, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
 use super::observer::Watching;
+use super::{Exposed, Metrics};
 use crate::hostile::Echo;
 use crate::suite::{Case, Request, SignatureExpected};
 use crate::world::{NotPrepared, Prepared, World};
@@ -48,7 +49,7 @@ impl Still {
         &self,
         prepared: &Prepared<'_>,
         case: &Case,
-        echo: Option<Echo>,
+        how: How<'_>,
         judge: impl FnOnce(&Observed, &World) -> T,
     ) -> Result<(Observed, T), NotPrepared> {
         let watching = Arc::new(Watching::default());
@@ -58,13 +59,19 @@ impl Still {
             let mut steps = Vec::with_capacity(case.steps.len());
             for step in &case.steps {
                 world.clock.pass(step.advance);
-                steps.push(self::step(prepared, case, &world, &watching, &step.request).await);
+                let around = Around {
+                    prepared,
+                    case,
+                    world: &world,
+                    metrics: how.metrics,
+                };
+                steps.push(self::step(&around, &watching, &step.request).await);
             }
             let search = Arc::clone(&prepared.search);
             let redact = move |bytes: &[u8]| search.canaries().redact(bytes).into_owned();
             let observed = Observed {
                 steps,
-                echo,
+                echo: how.echo,
                 redactor: Redactor::new(redact),
             };
             let judged = judge(&observed, &world);
@@ -78,28 +85,53 @@ impl Still {
     }
 }
 
-async fn step(
-    prepared: &Prepared<'_>,
-    case: &Case,
-    world: &World,
-    watching: &Watching,
-    request: &Request,
-) -> ObservedStep {
+/// How a case is run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct How<'a> {
+    /// The hostile backend that is in place of the suite's, if one is.
+    pub(crate) echo: Option<Echo>,
+    /// What tells of its exchanges outside of it.
+    pub(crate) metrics: Option<&'a Metrics>,
+}
+
+/// What a step stands in.
+struct Around<'a> {
+    prepared: &'a Prepared<'a>,
+    case: &'a Case,
+    world: &'a World,
+    metrics: Option<&'a Metrics>,
+}
+
+async fn step(around: &Around<'_>, watching: &Watching, request: &Request) -> ObservedStep {
+    let Around {
+        prepared,
+        case,
+        world,
+        ..
+    } = *around;
     let id = new_exchange_id();
     let vault = world.keyward.vault();
     let first_entry = vault.audit().size();
     let began = Instant::now();
     watching.begin(began);
     let since = began.saturating_duration_since(world.backends.began());
-    let written = write(prepared, request);
-    let (response, failure) = match place(request, &written) {
+    let written = write(prepared, case, request);
+    let forwarded = match place(request, &written) {
         Ok(client) => {
             let keyward = &world.keyward;
-            let forwarded = forward(keyward, &world.pipeline, client, id, written).await;
-            (forwarded.response, forwarded.failure)
+            forward(keyward, &world.pipeline, client, id, written).await
         }
-        Err(failure) => (failure.reply(id), Some(failure)),
+        Err(failure) => Forwarded {
+            response: failure.reply(id),
+            failure: Some(failure),
+            report: Report::default(),
+        },
     };
+    let Forwarded {
+        response,
+        failure,
+        report,
+    } = forwarded;
     let response = read(response).await;
     let took = began.elapsed();
     // What nobody waited for is on record after this.
@@ -110,6 +142,16 @@ async fn step(
         call.at = call.at.saturating_sub(since);
         call.attached = attached(prepared, case, call);
     }
+    let metrics = around.metrics.map(|metrics| {
+        metrics(&Exposed {
+            route: world.pipeline.route(),
+            method: &request.method,
+            response: &response,
+            failure,
+            report: &report,
+            vault,
+        })
+    });
     let said = world.senses.take();
     ObservedStep {
         exchange: id,
@@ -121,12 +163,17 @@ async fn step(
         stops: said.stops,
         variables,
         audit: audit(world, id, first_entry),
+        metrics: metrics.unwrap_or_default(),
         took,
     }
 }
 
 /// The request as a client sends it, its key at the place that a grant names.
-fn write(prepared: &Prepared<'_>, request: &Request) -> http::Request<keyward::egress::Body> {
+fn write(
+    prepared: &Prepared<'_>,
+    case: &Case,
+    request: &Request,
+) -> http::Request<keyward::egress::Body> {
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         headers.append(name.clone(), value.clone());
@@ -145,14 +192,11 @@ fn write(prepared: &Prepared<'_>, request: &Request) -> http::Request<keyward::e
             .flat_map(|canary| &canary.keys)
             .find(|(subject, _)| subject == key.subject.as_str())
             .map(|(_, value)| value.clone());
-        let place = prepared
-            .suite
-            .grants
-            .iter()
-            .find_map(|grant| match &grant.terms {
-                Terms::Identify(place) if grant.secret == key.clients => Some(place),
-                _ => None,
-            });
+        let grants = prepared.suite.grants_of(case);
+        let place = grants.iter().find_map(|grant| match &grant.terms {
+            Terms::Identify(place) if grant.secret == key.clients => Some(place),
+            _ => None,
+        });
         match (place, value) {
             (Some(KeyPlace::Header(name)), Some(value)) => {
                 if let Ok(value) = HeaderValue::from_str(&value) {
@@ -233,14 +277,12 @@ async fn read(response: http::Response<keyward::egress::Body>) -> ObservedRespon
 fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<Attached> {
     let path = call.path.split('?').next().unwrap_or_default();
     let mut attached = Vec::new();
-    for grant in prepared.suite.grants.iter() {
+    for grant in prepared.suite.grants_of(case).iter() {
         let Terms::Attach(placement) = &grant.terms else {
             continue;
         };
         let mut to = grant.to.iter();
-        if case.without.contains(&grant.id)
-            || !to.any(|to| to.allows(&call.route, &call.method, path))
-        {
+        if !to.any(|to| to.allows(&call.route, &call.method, path)) {
             continue;
         }
         let canaries = prepared.canaries.iter();
@@ -266,12 +308,17 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
     attached
 }
 
-/// The exchange's records, with the names of its secrets.
+/// The exchange's records and what it had counted, with the names of its secrets.
 fn audit(world: &World, id: ExchangeId, from: u64) -> Vec<serde_json::Value> {
     let id = id.to_string();
     let infos = world.keyward.vault().list();
     let mut records = world.trail.records(from);
-    records.retain(|record| record.get("exchange").and_then(|of| of.as_str()) == Some(&id));
+    records.retain(|record| {
+        let exchange = record.get("exchange").and_then(|of| of.as_str());
+        // Refused client keys are counted over exchanges. Those of the ones before this
+        // were written with them.
+        exchange == Some(&id) || (exchange.is_none() && record.get("uses").is_some())
+    });
     for record in &mut records {
         let uses = record.get_mut("uses").and_then(|uses| uses.as_array_mut());
         for one in uses.into_iter().flatten() {
@@ -290,6 +337,7 @@ fn audit(world: &World, id: ExchangeId, from: u64) -> Vec<serde_json::Value> {
 /// Why a call does not carry a signature that is expected of it; none if it does.
 pub(crate) fn not_signed(
     prepared: &Prepared<'_>,
+    case: &Case,
     world: &World,
     call: &ObservedCall,
     expected: &SignatureExpected,
@@ -317,7 +365,7 @@ pub(crate) fn not_signed(
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let scheme = uri.scheme_str().unwrap_or("https");
     let mut why = Some("no grant signs requests with it".to_owned());
-    for grant in prepared.suite.grants.iter() {
+    for grant in prepared.suite.grants_of(case).iter() {
         if grant.secret != expected.secret || !matches!(grant.terms, Terms::SignRequest(_)) {
             continue;
         }

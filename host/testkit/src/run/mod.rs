@@ -11,6 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use http::Method;
+use keyward::names::RouteName;
+use keyward::vault::Vault;
+use keyward::{Failure, Report as ExchangeReport};
+
 use crate::expect::{self, Looking};
 use crate::hostile::{Replay, Replays, replaced};
 use crate::leak::judge;
@@ -21,8 +26,8 @@ use crate::report::{
 use crate::suite::{Case, Suite};
 use crate::world::Prepared;
 
-use exchange::Still;
 pub(crate) use exchange::not_signed;
+use exchange::{How, Still};
 pub use observed::{
     Attached, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
     ObservedVariable, Redactor,
@@ -47,8 +52,30 @@ pub struct Options {
     /// How often each case runs; the report is of the last time, the listener hears of
     /// each.
     pub rounds: NonZeroUsize,
-    /// Whether guests' memories are searched. It makes guests slower.
+    /// Whether guests' memories are searched. It makes cases slower.
     pub memories: bool,
+    /// Writes the metrics of an exchange, which are searched as well. The kit has none
+    /// of its own: those of the gateway come from `keyward_gateway::observe::metrics_of`.
+    pub metrics: Option<Box<Metrics>>,
+}
+
+/// Writes what metrics say after an exchange.
+pub type Metrics = dyn Fn(&Exposed<'_>) -> String + Send + Sync;
+
+/// What metrics are made of.
+pub struct Exposed<'a> {
+    /// The pipeline's route.
+    pub route: &'a RouteName,
+    /// The request's method.
+    pub method: &'a Method,
+    /// What the client got.
+    pub response: &'a ObservedResponse,
+    /// Why it is not what the pipeline was made for.
+    pub failure: Option<Failure>,
+    /// What happened.
+    pub report: &'a ExchangeReport,
+    /// The vault, for what it counts.
+    pub vault: &'a Vault,
 }
 
 impl Default for Options {
@@ -61,6 +88,7 @@ impl Default for Options {
             property: None,
             rounds: NonZeroUsize::MIN,
             memories: true,
+            metrics: None,
         }
     }
 }
@@ -252,7 +280,11 @@ impl Running<'_> {
     ) -> CaseReport {
         let began = Instant::now();
         let suite = prepared.suite;
-        let judged = still.case(prepared, case, None, |observed, world| {
+        let how = How {
+            metrics: self.options.metrics.as_deref(),
+            echo: None,
+        };
+        let judged = still.case(prepared, case, how, |observed, world| {
             let steps = case.steps.iter().zip(&observed.steps);
             steps
                 .map(|(step, seen)| {
@@ -261,6 +293,7 @@ impl Running<'_> {
                         text: &suite.text,
                         redactor: &observed.redactor,
                         prepared,
+                        case,
                         world,
                     };
                     expect::judge(&step.expected, &looking)
@@ -288,14 +321,22 @@ impl Running<'_> {
                 request: expect::shown(request.as_bytes(), seen, &observed.redactor),
                 status: Some(seen.response.status),
                 findings,
-                timeline: timeline::timeline(seen, &suite.grants, &observed.redactor),
+                timeline: timeline::timeline(
+                    seen,
+                    case.grants.as_ref().unwrap_or(&suite.grants),
+                    &observed.redactor,
+                ),
                 took: seen.took,
             });
         }
         let mut leaks = prepared.search.search(&observed);
         for echo in replays.ways(self.options.replay, &observed) {
             let hostile = replaced(case, echo);
-            let more = match still.case(prepared, &hostile, Some(echo), |_, _| ()) {
+            let how = How {
+                echo: Some(echo),
+                ..how
+            };
+            let more = match still.case(prepared, &hostile, how, |_, _| ()) {
                 Ok((observed, ())) => prepared.search.search(&observed),
                 // What was not tried is not known to be sound.
                 Err(error) => {
@@ -329,7 +370,7 @@ impl Running<'_> {
         let began = Instant::now();
         let mut report = property::check(prepared.suite, property, &schemas, |case| {
             let (observed, ()) = still
-                .case(prepared, case, None, |_, _| ())
+                .case(prepared, case, How::default(), |_, _| ())
                 .map_err(|error| error.0)?;
             let leaks = prepared.search.search(&observed);
             let (leaks, _) = judge(&case.leaks, leaks, &prepared.suite.text);

@@ -80,9 +80,11 @@ pub struct ObservedStep {
     pub stops: Vec<StopReport>,
     /// What policies kept, at the exchange's end.
     pub variables: Vec<ObservedVariable>,
-    /// The exchange's records in the audit trail, as JSON; `AUDIT.md` of the vault names
-    /// their fields.
+    /// The exchange's records in the audit trail, as JSON, and the record of what was
+    /// counted in it; `AUDIT.md` of the vault names their fields.
     pub audit: Vec<serde_json::Value>,
+    /// What metrics say of it; empty where nobody makes any.
+    pub metrics: String,
     /// Real time.
     pub took: Duration,
 }

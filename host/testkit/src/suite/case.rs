@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use keyward::names::{GrantId, PolicyName, SecretName, Subject};
+use keyward::vault::Grants;
 
 use super::{Backend, Expected, Span};
 use crate::leak::LeakExpected;
@@ -23,7 +24,10 @@ pub struct Case {
     pub seed: u64,
     /// Settings in place of the suite's, by policy.
     pub settings: Vec<(PolicyName, serde_json::Value)>,
-    /// Grants that are not in force.
+    /// All that are in force, where it has grants of its own; `None`: the suite's but for
+    /// `without`.
+    pub grants: Option<Grants>,
+    /// Grants of the suite that are not in force.
     pub without: Vec<GrantId>,
     /// What backends answer, before what the suite says.
     pub backends: Vec<Backend>,

@@ -117,7 +117,7 @@ pub(crate) fn nearest<'a>(
         .into_iter()
         // Far apart in length is far apart; this also bounds the work.
         .filter(|candidate| candidate.len().abs_diff(written.len()) <= 4 * allowed)
-        .map(|candidate| (strsim::levenshtein(written, candidate), candidate))
+        .map(|candidate| (strsim::osa_distance(written, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)

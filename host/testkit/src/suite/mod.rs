@@ -109,13 +109,33 @@ pub struct SecretSection {
     /// What it is.
     pub kind: Kind,
     /// Its value; `None`: a canary of that kind.
-    pub value: Option<SecretValue>,
+    pub value: Option<SecretText>,
     /// When it may be used.
     pub validity: Validity,
+    /// The version before it.
+    pub previous: Option<PreviousSection>,
     /// Whether it is disabled.
     pub disabled: bool,
     /// Where it stands.
     pub span: Span,
+}
+
+/// The version of a secret before its current one.
+#[derive(Clone, Debug)]
+pub struct PreviousSection {
+    /// Its value; `None`: a canary of that kind.
+    pub value: Option<SecretText>,
+    /// When it may be used.
+    pub validity: Validity,
+}
+
+/// Where a value comes from that is no canary.
+#[derive(Clone, Debug)]
+pub enum SecretText {
+    /// It stands in the suite.
+    Given(SecretValue),
+    /// It is what this file holds.
+    File(At<PathBuf>),
 }
 
 /// A value that a suite gives itself. It is no secret, but it is searched for like one.
@@ -180,6 +200,15 @@ pub const DEFAULT_HOST: &str = "gateway.example";
 pub const DEFAULT_TIME: i64 = 1_767_225_600_000;
 
 impl Suite {
+    /// The grants that are in force in a case.
+    pub fn grants_of(&self, case: &Case) -> Grants {
+        match &case.grants {
+            Some(grants) => grants.clone(),
+            None if case.without.is_empty() => self.grants.clone(),
+            None => self.grants.without(&case.without),
+        }
+    }
+
     /// Reads a suite's file.
     ///
     /// Errors: it can't be read, or everything that is wrong with it.

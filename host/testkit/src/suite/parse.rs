@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use keyward::egress::Route;
 use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, KeyEncoding, Kind, MacAlgorithm, Validity};
@@ -12,13 +11,13 @@ use toml::de::DeTable;
 use super::errors::{SuiteErrors, nearest};
 use super::node::{Entry, Value, entries};
 use super::parse_case;
-use super::parse_grants::{check_grants, grants};
+use super::parse_grants::{check_grants, grant_regions, grants};
 use super::parse_mock;
 use super::parse_policies::policies;
 use super::reader::{Table, Wrongs};
 use super::{
-    At, ClientsSection, RouteSection, SecretSection, SecretValue, Span, Suite, ValueSection,
-    ValueText,
+    At, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText, SecretValue,
+    Span, Suite, ValueSection, ValueText,
 };
 use crate::property::Property;
 use crate::report::suite_name;
@@ -32,6 +31,16 @@ pub(crate) struct Known<'a> {
     pub(crate) clients: Vec<ClientsSection>,
     pub(crate) values: Vec<ValueSection>,
     pub(crate) grants: Grants,
+    /// The file and the text that are read, and what stands at its top.
+    pub(crate) source: Source<'a>,
+}
+
+/// What is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a Path,
+    pub(crate) text: &'a str,
+    pub(crate) top: &'a [Entry],
 }
 
 impl Suite {
@@ -63,14 +72,19 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
     let top = entries(document.get_ref());
     let table = Table::new("a suite", 0..0, &top, wrongs);
 
-    let secrets = secrets(&table);
+    let secrets = secrets(&table, file);
     let clients = clients(&table, &secrets);
     let mut names: Vec<SecretName> = secrets.iter().map(|one| one.name.clone()).collect();
     names.extend(clients.iter().map(|one| one.name.clone()));
     let values = values(&table, &names);
     let routes = routes(&table);
     table.get("grant");
-    let grants = grants(file, text, &top, wrongs);
+    let source = Source {
+        file,
+        text,
+        top: &top,
+    };
+    let grants = grants(source, wrongs);
     let known = Known {
         wrongs,
         policies: Vec::new(),
@@ -79,6 +93,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         clients,
         values,
         grants,
+        source,
     };
     let document = path(&table, "document", file);
     let global_document = path(&table, "global-document", file);
@@ -87,7 +102,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         policies: policies.iter().map(|policy| policy.name.clone()).collect(),
         ..known
     };
-    check_grants(&known, text, &top);
+    check_grants(&known, &known.grants, grant_regions(text, &top));
     let backends = table
         .tables("backend", "[[backend]]")
         .into_iter()
@@ -138,7 +153,7 @@ pub(crate) fn beside(file: &Path, path: &Path) -> PathBuf {
     }
 }
 
-fn secrets(table: &Table<'_>) -> Vec<SecretSection> {
+fn secrets(table: &Table<'_>, file: &Path) -> Vec<SecretSection> {
     let Some(all) = table.table("secrets", "[secrets]") else {
         return Vec::new();
     };
@@ -151,13 +166,16 @@ fn secrets(table: &Table<'_>) -> Vec<SecretSection> {
             continue;
         };
         let kind = kind(&section);
-        let value = section
-            .text("value")
-            .map(|text| text.value.as_bytes().to_vec());
-        let validity = Validity {
-            not_before: section.parsed::<Timestamp>("not-before").map(|at| at.value),
-            not_after: section.parsed::<Timestamp>("not-after").map(|at| at.value),
-        };
+        let value = secret_text(&section, file);
+        let validity = validity(&section);
+        let previous = section.table("previous", "previous").map(|section| {
+            let previous = PreviousSection {
+                value: secret_text(&section, file),
+                validity: self::validity(&section),
+            };
+            section.finish();
+            previous
+        });
         let disabled = section.flag("disabled").unwrap_or(false);
         if let Some(Kind::ClientKeys) = kind {
             table.wrongs.add_help(
@@ -171,14 +189,40 @@ fn secrets(table: &Table<'_>) -> Vec<SecretSection> {
             secrets.push(SecretSection {
                 name,
                 kind,
-                value: value.map(SecretValue),
+                value,
                 validity,
+                previous,
                 disabled,
                 span: span.clone(),
             });
         }
     }
     secrets
+}
+
+/// A value, or the file that holds it.
+fn secret_text(section: &Table<'_>, file: &Path) -> Option<SecretText> {
+    let value = section.text("value");
+    let from = path(section, "value-from", file);
+    match (value, from) {
+        (Some(_), Some(from)) => {
+            let message = "a secret has `value` or `value-from`, not both";
+            section.wrongs.add(&from.span, message);
+            None
+        }
+        (Some(text), None) => {
+            let value = SecretValue(text.value.as_bytes().to_vec());
+            Some(SecretText::Given(value))
+        }
+        (None, from) => from.map(SecretText::File),
+    }
+}
+
+fn validity(section: &Table<'_>) -> Validity {
+    Validity {
+        not_before: parse_case::time(section, "not-before"),
+        not_after: parse_case::time(section, "not-after"),
+    }
 }
 
 fn kind(section: &Table<'_>) -> Option<Kind> {

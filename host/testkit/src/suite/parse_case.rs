@@ -37,7 +37,7 @@ pub(crate) fn cases(table: &Table<'_>, known: &Known<'_>) -> Vec<Case> {
             let Some(case) = Table::of("[[case]]", &filled, known.wrongs) else {
                 continue;
             };
-            let Some(case) = self::case(case, known) else {
+            let Some(case) = self::case(case, item, known) else {
                 continue;
             };
             if !names.insert(case.name.clone()) {
@@ -81,7 +81,8 @@ fn rows<'a>(item: &'a Node, known: &Known<'_>) -> Vec<Option<&'a [Entry]>> {
         .collect()
 }
 
-fn case(table: Table<'_>, known: &Known<'_>) -> Option<Case> {
+/// `item` is the case as it stands in the text, no row filled in.
+fn case(table: Table<'_>, item: &Node, known: &Known<'_>) -> Option<Case> {
     table.get("table");
     let name = table.text("name");
     if name.is_none() {
@@ -92,6 +93,10 @@ fn case(table: Table<'_>, known: &Known<'_>) -> Option<Case> {
     let settings = case_settings(&table, known);
     let without: Vec<At<GrantId>> = table.parsed_list("without").unwrap_or_default();
     without.iter().for_each(|id| known.check_grant(id));
+    let without: Vec<GrantId> = without.into_iter().map(|id| id.value).collect();
+    let grants = table
+        .get("grant")
+        .and_then(|_| known.grants_of(item, &without));
     let backends = table
         .tables("backend", "[[backend]]")
         .into_iter()
@@ -119,24 +124,26 @@ fn case(table: Table<'_>, known: &Known<'_>) -> Option<Case> {
             one.finish();
         }
     }
-    let case = Case {
+    let span = table.span.clone();
+    // Whatever is missing: what is there and nobody asked for may be it, misspelt.
+    table.finish();
+    Some(Case {
         name: name?.value.to_owned(),
-        span: table.span.clone(),
+        span,
         at: at.unwrap_or_else(|| Timestamp::from_millisecond(DEFAULT_TIME).unwrap_or_default()),
         seed: seed.map_or(1, |seed| seed.value),
         settings,
-        without: without.into_iter().map(|id| id.value).collect(),
+        grants,
+        without,
         backends,
         snapshot,
         leaks,
         steps,
-    };
-    table.finish();
-    Some(case)
+    })
 }
 
 /// A time: a string or a date of TOML's, with an offset.
-fn time(table: &Table<'_>, key: &'static str) -> Option<Timestamp> {
+pub(crate) fn time(table: &Table<'_>, key: &'static str) -> Option<Timestamp> {
     let node = table.get(key)?;
     let (Value::Text(text) | Value::Other(text)) = &node.value else {
         let message = format!("`{key}` is a time, not {}", node.what());

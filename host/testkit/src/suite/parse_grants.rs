@@ -1,28 +1,44 @@
 //! Reading grants, as grants files have them.
 
-use std::path::Path;
-
+use keyward::names::GrantId;
 use keyward::vault::Grants;
 
 use super::Span;
 use super::errors::nearest;
 use super::node::{Entry, Node, Value};
-use super::parse::Known;
+use super::parse::{Known, Source};
 use super::reader::Wrongs;
 
-/// The grants, read by the parser of grants files from a text in which all else is
-/// blank: so places are right.
-pub(crate) fn grants(file: &Path, text: &str, top: &[Entry], wrongs: &Wrongs) -> Grants {
+/// The grants of a suite, read by the parser of grants files from a text in which all
+/// else is blank: so places are right.
+pub(crate) fn grants(source: Source<'_>, wrongs: &Wrongs) -> Grants {
+    read(
+        source,
+        grant_regions(source.text, source.top),
+        Vec::new(),
+        wrongs,
+    )
+}
+
+/// The grants in these regions, and in those, which are of a case.
+fn read(source: Source<'_>, regions: Vec<Span>, of_case: Vec<Span>, wrongs: &Wrongs) -> Grants {
+    let Source { file, text, .. } = source;
     let mut blank: Vec<u8> = text
         .bytes()
         .map(|byte| if byte == b'\n' { b'\n' } else { b' ' })
         .collect();
-    for region in grant_regions(text, top) {
-        if let (Some(to), Some(from)) = (
+    let regions = regions.into_iter().map(|region| (region, false));
+    let of_case = of_case.into_iter().map(|region| (region, true));
+    for (region, is_of_case) in regions.chain(of_case) {
+        let (Some(to), Some(from)) = (
             blank.get_mut(region.clone()),
             text.as_bytes().get(region.clone()),
-        ) {
-            to.copy_from_slice(from);
+        ) else {
+            continue;
+        };
+        to.copy_from_slice(from);
+        if is_of_case {
+            at_the_top(to);
         }
     }
     let blank = String::from_utf8_lossy(&blank).into_owned();
@@ -33,6 +49,24 @@ pub(crate) fn grants(file: &Path, text: &str, top: &[Entry], wrongs: &Wrongs) ->
                 wrongs.add(&place(text, line, column), message);
             }
             Grants::none()
+        }
+    }
+}
+
+/// Makes `[[case.grant]]` a `[[grant]]`, with as many bytes.
+fn at_the_top(region: &mut [u8]) {
+    const OF_CASE: &[u8] = b"case.";
+    for line in region.split_mut(|byte| *byte == b'\n') {
+        let brackets = line.iter().take_while(|byte| **byte == b'[').count();
+        let Some(name) = line.get_mut(brackets..) else {
+            continue;
+        };
+        if brackets > 0 && name.starts_with(OF_CASE) {
+            name.rotate_left(OF_CASE.len());
+            let end = name.len().saturating_sub(OF_CASE.len());
+            if let Some(moved) = name.get_mut(end..) {
+                moved.fill(b' ');
+            }
         }
     }
 }
@@ -52,7 +86,7 @@ fn place(text: &str, line: usize, column: usize) -> Span {
 }
 
 /// Which bytes of a text are about grants.
-fn grant_regions(text: &str, top: &[Entry]) -> Vec<Span> {
+pub(crate) fn grant_regions(text: &str, top: &[Entry]) -> Vec<Span> {
     let Some(grant) = top.iter().find(|entry| entry.key == "grant") else {
         return Vec::new();
     };
@@ -100,9 +134,10 @@ fn extent(node: &Node, span: &mut Span) {
 }
 
 /// Names in grants that the suite does not have: a slip there would only show as a use
-/// that is denied.
-pub(crate) fn check_grants(known: &Known<'_>, text: &str, top: &[Entry]) {
-    for (grant, region) in known.grants.iter().zip(grant_regions(text, top)) {
+/// that is denied. `regions` are where the grants stand, in their order.
+pub(crate) fn check_grants(known: &Known<'_>, grants: &Grants, regions: Vec<Span>) {
+    let text = known.source.text;
+    for (grant, region) in grants.iter().zip(regions) {
         let find = |name: &str| {
             let written = text.get(region.clone()).unwrap_or_default();
             let quoted = format!("\"{name}\"");
@@ -119,5 +154,46 @@ pub(crate) fn check_grants(known: &Known<'_>, text: &str, top: &[Entry]) {
             let message = format!("there is no secret \"{name}\"");
             known.wrongs.add_help(&find(name), message, help);
         }
+    }
+}
+
+impl Known<'_> {
+    /// The suite's grants but for some, with those of a case; none if one of them can't
+    /// be read, which is a finding.
+    pub(crate) fn grants_of(&self, case: &Node, without: &[GrantId]) -> Option<Grants> {
+        let Value::Table(entries) = &case.value else {
+            return None;
+        };
+        let text = self.source.text;
+        let grant = entries.iter().find(|entry| entry.key == "grant")?;
+        let after = text.get(grant.span.end..).unwrap_or_default();
+        if after.trim_start().starts_with('=') {
+            let message = "the grants of a case stand in tables of their own";
+            let help = "write [[case.grant]], after the case's other keys";
+            self.wrongs.add_help(&grant.span, message, help);
+            return None;
+        }
+        let all = grant_regions(text, self.source.top);
+        let regions: Vec<Span> = self
+            .grants
+            .iter()
+            .zip(all)
+            .filter(|(grant, _)| !without.contains(&grant.id))
+            .map(|(_, region)| region)
+            .collect();
+        let of_case = grant_regions(text, entries);
+        let own = Wrongs::default();
+        let grants = read(self.source, regions.clone(), of_case.clone(), &own);
+        let wrong = own.into_inner();
+        if !wrong.is_empty() {
+            for wrong in wrong {
+                self.wrongs.add(&wrong.span, wrong.message);
+            }
+            return None;
+        }
+        let mut regions = [regions, of_case].concat();
+        regions.sort_by_key(|region| region.start);
+        check_grants(self, &grants, regions);
+        Some(grants)
     }
 }

@@ -93,7 +93,10 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn get(&self, key: &'static str) -> Option<&'a Node> {
-        self.asked.borrow_mut().push(key);
+        let mut own = self.asked.borrow_mut();
+        if !own.contains(&key) {
+            own.push(key);
+        }
         let mut asked = self.wrongs.asked.borrow_mut();
         asked.insert((self.title, key));
         let entry = self.entries.iter().find(|entry| entry.key == key)?;

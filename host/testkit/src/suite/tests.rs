@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::reader::Wrongs;
-use super::{Suite, parse};
+use super::{SecretText, Suite, parse};
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
 
@@ -109,6 +109,92 @@ name = "after"
     assert!(errors.contains("did you mean \"stripe\"?"), "{errors}");
     let errors = self::errors(&text.replace("mac-verify", "mac-verif"));
     assert!(errors.contains("x.test.toml:11:"), "{errors}");
+}
+
+#[test]
+fn a_case_has_grants_of_its_own_which_no_other_has() {
+    let text = r#"policy = "p.wasm"
+[secrets.stripe]
+kind = "api-key"
+[[case]]
+name = "one"
+[[case.grant]]
+id = "own"
+policy = "p"
+secret = "stripe"
+alias = "a"
+use = "attach"
+header = "x-a"
+to = [{ route = "backend", paths = ["/a/{id}"] }]
+[[case]]
+name = "two"
+[[grant]]
+id = "of-all"
+policy = "p"
+secret = "stripe"
+alias = "b"
+use = "attach"
+header = "x-b"
+[[grant.to]]
+route = "backend"
+paths = ["/b"]
+"#;
+    let suite = Suite::parse(Path::new("x.test.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+    let ids = |case: usize| -> Vec<String> {
+        let grants = suite.grants_of(&suite.cases[case]);
+        grants.iter().map(|grant| grant.id.to_string()).collect()
+    };
+    assert_eq!(ids(0), ["own", "of-all"]);
+    assert_eq!(ids(1), ["of-all"]);
+    // What is wrong with one stands where the suite has it.
+    let errors = self::errors(&text.replacen("\"stripe\"\nalias", "\"strip\"\nalias", 1));
+    assert!(errors.contains("x.test.toml:9:10"), "{errors}");
+    assert!(errors.contains("did you mean \"stripe\"?"), "{errors}");
+    let errors = self::errors(&text.replacen("use = \"attach\"", "use = \"atach\"", 1));
+    assert!(errors.contains("x.test.toml:11:"), "{errors}");
+    let errors = self::errors(&text.replace("[[case.grant]]", "grant = []\n[case.x]"));
+    assert!(errors.contains("write [[case.grant]]"), "{errors}");
+}
+
+#[test]
+fn a_secret_has_a_value_or_a_file_of_one() {
+    let text = r#"policy = "p.wasm"
+[secrets.a]
+kind = "certificate"
+value-from = "certificates/a.pem"
+[secrets.b]
+kind = "hmac-key"
+previous = { value = "old-old-old-old-old", not-after = "2026-01-01T00:00:00Z" }
+[[case]]
+name = "one"
+"#;
+    let suite =
+        Suite::parse(Path::new("folder/x.test.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+    let Some(SecretText::File(file)) = &suite.secrets[0].value else {
+        panic!("{:?}", suite.secrets[0]);
+    };
+    assert_eq!(file.value, Path::new("folder/certificates/a.pem"));
+    let previous = suite.secrets[1].previous.as_ref().unwrap();
+    assert!(matches!(previous.value, Some(SecretText::Given(_))));
+    assert!(previous.validity.not_after.is_some());
+    let errors = errors(&text.replace("value-from", "value = \"x\"\nvalue-from"));
+    assert!(errors.contains("not both"), "{errors}");
+}
+
+#[test]
+fn a_misspelt_key_is_named_beside_what_is_missing_and_no_key_is_listed_twice() {
+    let errors = errors(
+        "policy = \"p.wasm\"\n[[case]]\nnmae = \"one\"\n[secrets.a]\nkind = \"api-key\"\nvaleu = \"x\"\n",
+    );
+    for part in [
+        "[[case]] has no `name`",
+        "[[case]] has no key `nmae`",
+        "did you mean `name`?",
+        "did you mean `value`?",
+        "valid keys: kind, algorithm, encoding, value,",
+    ] {
+        assert!(errors.contains(part), "{part}\n{errors}");
+    }
 }
 
 #[test]

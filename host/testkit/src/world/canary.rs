@@ -4,7 +4,8 @@
 use data_encoding::{BASE64, HEXLOWER};
 use keyward::vault::{KeyEncoding, Kind};
 
-use crate::suite::Suite;
+use super::NotPrepared;
+use crate::suite::{SecretSection, SecretText, Suite};
 
 /// What stands for a secret, as it is imported and as it is searched for.
 pub(crate) struct Canary {
@@ -15,28 +16,44 @@ pub(crate) struct Canary {
     pub(crate) values: Vec<(String, Vec<u8>)>,
     /// What is imported.
     pub(crate) import: Vec<u8>,
+    /// What is imported first, where there was a version before.
+    pub(crate) previous: Option<Vec<u8>>,
     /// The keys of clients, by subject.
     pub(crate) keys: Vec<(String, String)>,
 }
 
 /// The canaries of a suite: those of its secrets, then those of its client keys.
-pub(crate) fn canaries(suite: &Suite) -> Vec<Canary> {
+///
+/// Errors: the file of a value can't be read.
+pub(crate) fn canaries(suite: &Suite) -> Result<Vec<Canary>, NotPrepared> {
     let mut all = Vec::new();
     for secret in &suite.secrets {
         let name = secret.name.to_string();
         let seed = |part: &str| Letters::new(&[&suite.name, &name, part]);
-        let (import, values) = match &secret.value {
-            Some(value) => (value.0.clone(), parts_of(secret.kind, &value.0)),
-            None => made(secret.kind, seed),
-        };
-        let values = values
+        let (import, values) = version(secret, secret.value.as_ref(), seed)?;
+        let mut values: Vec<_> = values
             .into_iter()
             .map(|(field, value)| (named(&name, field), value))
             .collect();
+        let mut previous = None;
+        if let Some(section) = &secret.previous {
+            let seed = |part: &str| Letters::new(&[&suite.name, &name, "previous", part]);
+            let (import, of_previous) = version(secret, section.value.as_ref(), seed)?;
+            let of_previous = of_previous.into_iter().map(|(field, value)| {
+                let field = match field {
+                    Some(field) => format!("previous {field}"),
+                    None => "previous".to_owned(),
+                };
+                (named(&name, Some(&field)), value)
+            });
+            values.extend(of_previous);
+            previous = Some(import);
+        }
         all.push(Canary {
             secret: name,
             values,
             import,
+            previous,
             keys: Vec::new(),
         });
     }
@@ -58,10 +75,32 @@ pub(crate) fn canaries(suite: &Suite) -> Vec<Canary> {
             secret: name,
             values,
             import: import.into_bytes(),
+            previous: None,
             keys,
         });
     }
-    all
+    Ok(all)
+}
+
+/// A version of a secret: what is imported, and what of it is searched for.
+fn version(
+    secret: &SecretSection,
+    value: Option<&SecretText>,
+    letters: impl Fn(&str) -> Letters,
+) -> Result<(Vec<u8>, Values), NotPrepared> {
+    let value = match value {
+        None => return Ok(made(secret.kind, letters)),
+        Some(SecretText::Given(value)) => value.0.clone(),
+        Some(SecretText::File(file)) => std::fs::read(&file.value).map_err(|error| {
+            NotPrepared(format!(
+                "secret \"{}\": can't read {}: {error}",
+                secret.name,
+                file.value.display()
+            ))
+        })?,
+    };
+    let parts = parts_of(secret.kind, &value);
+    Ok((value, parts))
 }
 
 fn named(secret: &str, field: Option<&str>) -> String {

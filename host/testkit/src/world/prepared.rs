@@ -12,7 +12,8 @@ use keyward::engine::{EngineConfig, Observer, Phase, Policy, PolicySource, Sandb
 use keyward::names::PolicyName;
 use keyward::vault::disk::Disk;
 use keyward::vault::{
-    Actor, Durability, KeySource, Kind, NamedValue, NewKey, Opening, Secret, Vault, VaultFiles,
+    Actor, Durability, KeySource, Kind, NamedValue, NewKey, Opening, Secret, Validity, Vault,
+    VaultFiles,
 };
 use keyward::{Keyward, Pipeline};
 
@@ -87,7 +88,7 @@ impl<'a> Prepared<'a> {
     /// Loads what a suite names. `watch_memory`: whether guests' memories are seen,
     /// which makes them slower.
     pub(crate) fn new(suite: &'a Suite, watch_memory: bool) -> Result<Self, NotPrepared> {
-        let canaries = canaries(suite);
+        let canaries = canaries(suite)?;
         let values = canaries.iter().flat_map(|canary| &canary.values);
         let values = values.map(|(name, value)| (name.as_str(), value.as_slice()));
         let search = Arc::new(Search::new(Canaries::new(values)));
@@ -302,7 +303,7 @@ impl<'a> Prepared<'a> {
             keyward::vault::Clock::of(move || of_vault.now()),
         )
         .map_err(|error| failed("can't open a vault")(&error))?;
-        let grants = self.suite.grants.without(&case.without);
+        let grants = self.suite.grants_of(case);
         vault
             .set_grants(grants, &actor())
             .map_err(|error| failed("the grants can't come into force")(&error))?;
@@ -361,21 +362,32 @@ fn fill_vault(
             &section.name,
             section.kind,
             section.validity,
+            section.previous.as_ref().map(|previous| previous.validity),
             section.disabled,
         )
     });
-    let clients = suite
-        .clients
-        .iter()
-        .map(|section| (&section.name, Kind::ClientKeys, Default::default(), false));
-    for ((name, kind, validity, disabled), canary) in sections.chain(clients).zip(canaries) {
+    let clients = suite.clients.iter().map(|section| {
+        let validity = Validity::default();
+        (&section.name, Kind::ClientKeys, validity, None, false)
+    });
+    for (section, canary) in sections.chain(clients).zip(canaries) {
+        let (name, kind, validity, of_previous, disabled) = section;
         let refused =
             |error: &dyn std::fmt::Display| NotPrepared(format!("secret \"{name}\": {error}"));
-        let value = Secret::read_from(canary.import.as_slice(), kind.max_bytes())
-            .map_err(|error| refused(&error))?;
-        vault
-            .add_valid(name, kind, value, validity, &actor)
-            .map_err(|error| refused(&error))?;
+        let value = |import: &[u8]| {
+            Secret::read_from(import, kind.max_bytes()).map_err(|error| refused(&error))
+        };
+        match &canary.previous {
+            None => vault.add_valid(name, kind, value(&canary.import)?, validity, &actor),
+            Some(previous) => {
+                let of_previous = of_previous.unwrap_or_default();
+                vault
+                    .add_valid(name, kind, value(previous)?, of_previous, &actor)
+                    .map_err(|error| refused(&error))?;
+                vault.rotate_valid(name, value(&canary.import)?, validity, &actor)
+            }
+        }
+        .map_err(|error| refused(&error))?;
         if disabled {
             vault
                 .disable(name, &actor)

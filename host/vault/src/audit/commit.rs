@@ -43,8 +43,8 @@ pub(crate) enum Message {
     /// Size and root once all that is written is durable; answers `None` if it
     /// can't be made so.
     Anchor(SyncSender<Option<(u64, Hash)>>),
-    /// A checkpoint over all that is written, if none covers it yet; answers when
-    /// it is signed, or can't be.
+    /// A checkpoint over all that is written and counted, if none covers it yet;
+    /// answers when it is signed, or can't be.
     Cover(SyncSender<()>),
     /// Something to be done with the storage between two batches: reading, or
     /// removing what no batch touches.
@@ -212,6 +212,7 @@ impl Committer {
                     reply.send(anchor).ok();
                 }
                 Some(Message::Cover(reply)) => {
+                    self.attempt(Self::write_counted);
                     if self.uncovered_since.is_some() {
                         self.attempt(Self::checkpoint);
                     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use crate::segment;
 
 /// The longest template, in bytes.
 const MAX_TEMPLATE_BYTES: usize = 1024;
@@ -163,25 +163,12 @@ impl Segment {
 
 /// A segment, decoded once; `None` if servers could disagree about it.
 fn decode_segment(raw: &str) -> Option<String> {
-    if !raw.is_ascii() || !escapes_are_whole(raw) {
-        return None;
-    }
-    let decoded = percent_decode_str(raw).decode_utf8().ok()?;
+    let decoded = segment::decode_segment(raw).filter(|_| raw.is_ascii())?;
+    let decoded = std::str::from_utf8(&decoded).ok()?;
     let ambiguous = decoded.is_empty()
-        || decoded == "."
-        || decoded == ".."
-        || decoded.contains(['/', '\\', ';', '?', '#'])
-        || decoded.chars().any(char::is_control)
-        || percent_decode_str(&decoded).ne(decoded.bytes());
-    (!ambiguous).then(|| decoded.into_owned())
-}
-
-/// Whether every `%` starts an escape.
-fn escapes_are_whole(raw: &str) -> bool {
-    raw.split('%').skip(1).all(|rest| {
-        let digits = rest.as_bytes().first_chunk::<2>();
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
+        || decoded.contains([';', '?', '#'])
+        || decoded.chars().any(char::is_control);
+    (!ambiguous).then(|| decoded.to_owned())
 }
 
 #[cfg(test)]

@@ -55,20 +55,11 @@ impl Matcher {
         let start = automaton
             .start_state(Anchored::No)
             .expect("the automaton is built for unanchored searches");
-        let mut depths = Vec::with_capacity(texts().map(<[u8]>::len).sum());
-        for form in texts() {
-            let mut state = start;
-            for (depth, byte) in (1..).zip(form) {
-                state = automaton.next_state(Anchored::No, state, *byte);
-                depths.push((state, depth));
-            }
-        }
-        depths.sort_unstable();
-        depths.dedup();
+        let depths = depths(&automaton, start, texts());
         Self {
             automaton,
             start,
-            depths: depths.into_boxed_slice(),
+            depths,
             owners: owners.into_boxed_slice(),
             sieve: Sieve::new(texts()),
         }
@@ -157,6 +148,33 @@ impl Matcher {
         let depth = found.ok().and_then(|index| self.depths.get(index));
         depth.map_or(0, |(_, depth)| *depth as usize)
     }
+}
+
+/// How many bytes of a form each state has read, ascending by state.
+fn depths<'a>(
+    automaton: &NFA,
+    start: StateID,
+    forms: impl Iterator<Item = &'a [u8]>,
+) -> Box<[(StateID, u32)]> {
+    // Those on the way through the last form: the next one, which stands after it in
+    // the alphabet, mostly begins alike and needs only the rest of its way.
+    let mut way: Vec<StateID> = Vec::new();
+    let mut last: &[u8] = &[];
+    let mut depths = Vec::new();
+    for form in forms {
+        let shared = form.iter().zip(last).take_while(|(a, b)| a == b).count();
+        way.truncate(shared);
+        for byte in form.iter().skip(shared) {
+            let before = way.last().copied().unwrap_or(start);
+            let state = automaton.next_state(Anchored::No, before, *byte);
+            way.push(state);
+            depths.push((state, u32::try_from(way.len()).unwrap_or(u32::MAX)));
+        }
+        last = form;
+    }
+    depths.sort_unstable_by_key(|(state, _)| *state);
+    depths.dedup();
+    depths.into_boxed_slice()
 }
 
 #[cfg(test)]

@@ -353,6 +353,7 @@ fn a_note_of_a_secret_that_became_unavailable_is_not_written() {
         let target = Target {
             route: &route("billing"),
             method: &http::Method::GET,
+            address: "",
             authority: "billing.example",
             path_and_query: &"/v1/charges".parse().unwrap(),
         };

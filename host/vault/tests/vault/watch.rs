@@ -32,6 +32,7 @@ fn send(vault: &Vault, authority: &str) -> Option<Guard> {
     let target = Target {
         route: &route("billing"),
         method: &Method::GET,
+        address: "",
         authority,
         path_and_query: &"/v1/charges".parse().unwrap(),
     };

@@ -74,7 +74,7 @@ pub(super) struct SecretPlan {
 
 /// Where a secret's value is.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub(super) enum SecretValue {
     /// In a source, as `SOURCE:KEY`.
     From(String),
@@ -176,6 +176,11 @@ impl Plan {
             client_id: client_id.map(str::to_owned),
         });
         Ok(name)
+    }
+
+    /// Whether there is no named value of that name yet; there is one from then on.
+    pub(super) fn is_new_value(&mut self, name: &ValueName) -> bool {
+        self.names.taken.insert(("value", name.to_string()))
     }
 
     /// A name for a secret that is not taken.

@@ -3,6 +3,7 @@
 //! before or behind: where two servers could disagree, the request is refused.
 
 use keyward::is_authority;
+use keyward::vault::names_alike;
 
 /// How a request's body is framed (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,14 @@ pub(crate) enum Framing {
     Length(u64),
     /// Chunks.
     Chunked,
+}
+
+/// What a head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) framing: Framing,
+    /// It asks for another protocol (RFC 9110, 7.8).
+    pub(crate) upgrade: bool,
 }
 
 /// The head is malformed or ambiguous. Nobody is told how: who sends such a head
@@ -36,7 +45,7 @@ fn is_value_byte(byte: u8) -> bool {
 }
 
 /// Checks a whole head, from its request line to its empty line, both included.
-pub(crate) fn check(head: &[u8]) -> Checked<Framing> {
+pub(crate) fn check(head: &[u8]) -> Checked<Head> {
     let mut lines = Lines(head);
     let line = request_line(lines.next().ok_or(Ambiguous)?)?;
     let mut fields = Fields::default();
@@ -46,7 +55,9 @@ pub(crate) fn check(head: &[u8]) -> Checked<Framing> {
         }
         fields.take(line)?;
     }
-    fields.judge(&line)
+    let upgrade = fields.upgrade;
+    let framing = fields.judge(&line)?;
+    Ok(Head { framing, upgrade })
 }
 
 /// What a request line says.
@@ -112,6 +123,7 @@ struct Fields<'a> {
     length: Option<u64>,
     is_chunked: bool,
     host: Option<&'a [u8]>,
+    upgrade: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -131,11 +143,13 @@ impl<'a> Fields<'a> {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 require(self.host.replace(value).is_none())?;
             }
-            14 if is_alike(name, b"content-length") => {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            14 if names_alike(name, b"content-length") => {
+                // Spelled in another way, it is one to some servers and none to others.
                 require(name.contains(&b'-') && self.length.is_none())?;
                 self.length = Some(decimal(value)?);
             }
-            17 if is_alike(name, b"transfer-encoding") => {
+            17 if names_alike(name, b"transfer-encoding") => {
                 require(name.contains(&b'-') && !self.is_chunked)?;
                 // No tab before it either, which some take for a part of the word.
                 require(value.eq_ignore_ascii_case(b"chunked") && !line.contains(&b'\t'))?;
@@ -163,15 +177,6 @@ impl<'a> Fields<'a> {
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }
-}
-
-/// Whether a name is that one, `_` counting as `-`: backends exist that can't tell
-/// them apart.
-fn is_alike(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name.iter().zip(known).all(|(byte, known)| {
-            byte.eq_ignore_ascii_case(known) || (*byte == b'_' && *known == b'-')
-        })
 }
 
 /// RFC 9110, 8.6: digits only. More than 18 are no length of a body.

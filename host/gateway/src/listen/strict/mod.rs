@@ -5,7 +5,9 @@
 //! line ends without CR, white space where none belongs. Who stands behind Keyward
 //! may be that other server. So each head is read here first, as a whole, and the
 //! framing of each body is followed. A head that fails is replaced by bytes that
-//! hyper answers with 400; a body that fails ends the connection.
+//! hyper answers with 400; a body that fails ends the connection. Behind a request
+//! that asks for another protocol nothing passes before that is answered: what comes
+//! may be the other protocol's.
 
 mod chunks;
 mod head;
@@ -29,6 +31,9 @@ const POISON: &[u8] = b"\0\r\n\r\n";
 
 /// The beginning of a head that never ends, which hyper answers with 431.
 const ENDLESS: &[u8] = b"GET / HTTP/1.1\r\nx: ";
+
+/// As many bytes are kept that come before it is known whose they are.
+const EARLY: usize = 16 * 1024;
 
 /// As many bytes as are read at once behind a head that came in parts.
 const READ: usize = 4 * 1024;
@@ -75,6 +80,10 @@ impl<S> Strict<S> {
 
     fn judge_held(&mut self) {
         let passing = self.judge.take(&self.held);
+        if passing > 0 {
+            // What is left is the beginning of another head.
+            self.deadline = None;
+        }
         self.passed.unsplit(self.held.split_to(passing));
     }
 }
@@ -131,6 +140,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.held.is_empty() && this.judge.is_ready() {
+            this.judge_held();
+        }
         loop {
             if !this.passed.is_empty() {
                 let length = this.passed.len().min(buffer.remaining());
@@ -156,6 +168,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 Some(_) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 None => {}
             }
+            let is_waiting = this.judge.is_waiting();
+            if is_waiting && this.held.len() >= EARLY {
+                // Who reads comes again when it has answered.
+                return Poll::Pending;
+            }
             let before = buffer.filled().len();
             let polled = if this.held.is_empty() {
                 this.deadline = None;
@@ -170,7 +187,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 Poll::Ready(Ok(true)) if buffer.filled().len() == before => {}
                 Poll::Ready(Ok(_)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if this.held.is_empty() => return Poll::Pending,
+                Poll::Pending if this.held.is_empty() || is_waiting => return Poll::Pending,
                 Poll::Pending => {
                     return Poll::Ready(Err(ready!(this.poll_deadline(cx))));
                 }
@@ -213,15 +230,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
 /// one of them: for fuzzing.
 #[cfg(feature = "fuzz")]
 pub fn passing<'a>(parts: impl IntoIterator<Item = &'a [u8]>, max_head: usize) -> (Vec<u8>, bool) {
-    let mut judge = Judge::new(Tunnel::default(), max_head);
+    let tunnel = Tunnel::default();
+    let mut judge = Judge::new(tunnel.clone(), max_head);
     let (mut held, mut passed) = (BytesMut::new(), Vec::new());
     for part in parts {
         if judge.refusal().is_some() {
             break;
         }
         held.extend_from_slice(part);
-        let passing = judge.take(&held);
-        passed.extend_from_slice(&held.split_to(passing));
+        loop {
+            let passing = judge.take(&held);
+            passed.extend_from_slice(&held.split_to(passing));
+            // Nobody agrees to another protocol.
+            match judge.is_waiting() {
+                true => tunnel.answered(),
+                false => break,
+            }
+        }
     }
     (passed, judge.refusal().is_some())
 }

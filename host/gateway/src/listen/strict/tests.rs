@@ -112,6 +112,10 @@ const REFUSED: &[(&str, &str)] = &[
         "POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\nhello",
     ),
     (
+        "a length with a dot",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent.Length: 5\r\n\r\nhello",
+    ),
+    (
         "another coding",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
     ),
@@ -447,25 +451,79 @@ async fn a_head_that_is_too_long_is_answered_with_431() {
     }
 }
 
-#[tokio::test]
-async fn behind_an_upgrade_nothing_is_read_as_http() {
-    let (mut client, server) = tokio::io::duplex(1 << 16);
-    let tunnel = Tunnel::default();
-    let mut strict = Strict::new(
-        server,
-        BytesMut::new(),
-        tunnel.clone(),
-        16 * 1024,
-        Duration::from_secs(30),
-    );
-    client.write_all(NEXT.as_bytes()).await.unwrap();
-    let mut head = vec![0; NEXT.len()];
-    strict.read_exact(&mut head).await.unwrap();
-    assert_eq!(head, NEXT.as_bytes());
-    tunnel.open();
-    let frames = b"\x81\x05\n\r\0hello";
-    client.write_all(frames).await.unwrap();
-    let mut read = [0; 10];
+const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+
+fn reader(tunnel: &Tunnel) -> (DuplexStream, Strict<DuplexStream>) {
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let patience = Duration::from_secs(30);
+    let strict = Strict::new(server, BytesMut::new(), tunnel.clone(), 16 * 1024, patience);
+    (client, strict)
+}
+
+async fn passes(strict: &mut Strict<DuplexStream>, expected: &[u8]) {
+    let mut read = vec![0; expected.len()];
     strict.read_exact(&mut read).await.unwrap();
-    assert_eq!(&read, frames);
+    assert_eq!(read, expected);
+}
+
+/// Nothing comes, however long one waits.
+async fn waits(strict: &mut Strict<DuplexStream>) {
+    let hour = Duration::from_secs(3600);
+    let read = tokio::time::timeout(hour, strict.read_u8()).await;
+    assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_an_upgrade_nothing_is_read_as_http() {
+    let frames = b"\x81\x05\n\r\0hello";
+    let early = "early\r\n".repeat(4000).into_bytes();
+    for early in [&b""[..], b"x", b"early\n\r\n\0", &early] {
+        let tunnel = Tunnel::default();
+        let (mut client, mut strict) = reader(&tunnel);
+        client.write_all(ASK.as_bytes()).await.unwrap();
+        client.write_all(early).await.unwrap();
+        passes(&mut strict, ASK.as_bytes()).await;
+        waits(&mut strict).await;
+        tunnel.open();
+        tunnel.answered();
+        passes(&mut strict, early).await;
+        client.write_all(frames).await.unwrap();
+        passes(&mut strict, frames).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_refused_upgrade_all_is_read_as_http() {
+    for (next, expected) in [(NEXT, NEXT.as_bytes()), ("early\r\n\r\n", POISON)] {
+        let tunnel = Tunnel::default();
+        let (mut client, mut strict) = reader(&tunnel);
+        // An answer to a request before doesn't count.
+        let sent = [NEXT, ASK, next].concat();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        passes(&mut strict, [NEXT, ASK].concat().as_bytes()).await;
+        tunnel.answered();
+        waits(&mut strict).await;
+        tunnel.answered();
+        passes(&mut strict, expected).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_head_has_its_time_however_busy_the_connection_is() {
+    let (mut client, mut strict) = reader(&Tunnel::default());
+    let (one, two) = NEXT.split_at(10);
+    client.write_all(one.as_bytes()).await.unwrap();
+    for _ in 0..5 {
+        let writing = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            client.write_all([two, one].concat().as_bytes()).await
+        };
+        let (_, written) = tokio::join!(passes(&mut strict, NEXT.as_bytes()), writing);
+        written.unwrap();
+    }
+    // Control: the last one gets no more than that.
+    let started = tokio::time::Instant::now();
+    let error = strict.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(started.elapsed().as_secs(), 30);
 }

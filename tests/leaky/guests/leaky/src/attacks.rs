@@ -54,6 +54,8 @@ pub enum Attack {
     Oracle,
     /// C10: what do error pages say?
     ErrorPages,
+    /// C12: which wrong code is wrong in which way?
+    Answers,
     /// C13: headers within a header.
     Splitting,
     /// C14: in a trace context.
@@ -261,8 +263,13 @@ pub(crate) fn carry_out(
         }
         Attack::Echo => echo(settings, exchange, path, loot)?,
         Attack::Piecewise => {
-            for index in 0..8 {
-                echo(settings, exchange, &format!("{path}/{index}"), loot)?;
+            // More than anybody gets.
+            for index in 0..100 {
+                let got = echo(settings, exchange, &format!("{path}/{index}"), loot);
+                if got.is_err() {
+                    note(loot, &got);
+                    break;
+                }
             }
         }
         Attack::Stored => {
@@ -286,6 +293,21 @@ pub(crate) fn carry_out(
             if phase == Phase::Inbound {
                 exchange.credential("backend")?.attach()?;
                 return Ok(Verdict::Fail);
+            }
+        }
+        Attack::Answers => {
+            let key = exchange.mac_verifier("mac")?;
+            let right = exchange.mac_signer("mac")?.sign(b"m")?;
+            let long = [&right[..], b"."].concat();
+            for code in [&b""[..], b"\0", &[0; 32], &right[1..], &long] {
+                note(loot, &key.verify(b"m", code));
+                if key.verify(b"m", code) != Ok(false) {
+                    loot.extend_from_slice(b"another answer\n");
+                }
+            }
+            // It was made at another time, of another text.
+            if key.verify(b"m ", &right) != Ok(false) {
+                loot.extend_from_slice(b"another answer\n");
             }
         }
         Attack::Splitting => {
