@@ -299,7 +299,7 @@ impl Attacker {
         with_manifest(&assemble(&self.text()))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Attacker {
             body,
             imports,
@@ -396,12 +396,8 @@ pub(crate) fn with_manifest(component: &[u8]) -> Vec<u8> {
     with_section(component, MANIFEST)
 }
 
-/// An attacker that says something else about itself.
-pub(crate) fn build_with(attacker: &Attacker, manifest: &str) -> Vec<u8> {
-    with_section(&assemble(&attacker.text()), manifest.as_bytes())
-}
-
-fn with_section(component: &[u8], manifest: &[u8]) -> Vec<u8> {
+/// A component with this manifest.
+pub(crate) fn with_section(component: &[u8], manifest: &[u8]) -> Vec<u8> {
     let mut bytes = component.to_vec();
     CustomSection {
         name: "keyward:manifest".into(),

@@ -1,7 +1,7 @@
 //! What a policy's package says it may do (D27): a manifest is a request. Grants and
 //! references come out of an operator's files only.
 
-use crate::attacker::{body, build_with};
+use crate::attacker::{assemble, body, with_section};
 use crate::lab::Lab;
 
 /// A secret of another tenant's, in the form in which Azure's services name one.
@@ -18,7 +18,7 @@ fn attaching(manifest: &str) -> Vec<u8> {
            (call $drop-credential (i32.load (i32.const 20)))
            (call $tell (i32.eqz (i32.load8_u (i32.const 32))))))",
     );
-    build_with(&attacker, manifest)
+    with_section(&assemble(&attacker.text()), manifest.as_bytes())
 }
 
 /// Whether a policy with that manifest is loaded and its use allowed.

@@ -69,7 +69,7 @@ fn seconds(text: &str) -> Option<u64> {
 /// rather than weeks.
 pub(crate) fn in_words(seconds: u64) -> String {
     let mut units = UNITS.into_iter().skip(1);
-    let fits = |(_, unit): &(char, u64)| seconds > 0 && seconds % unit == 0;
+    let fits = |(_, unit): &(char, u64)| seconds > 0 && seconds.is_multiple_of(*unit);
     let (letter, unit) = units.find(fits).unwrap_or(('s', 1));
     format!("{}{letter}", seconds / unit)
 }
