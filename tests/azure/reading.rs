@@ -79,22 +79,71 @@ async fn dates_content_type_and_being_disabled_are_told() {
 }
 
 #[tokio::test]
-async fn a_certificate_in_pem_is_one_and_a_pfx_says_what_to_do() {
+async fn certificates_are_read_in_pem_and_as_pfx() {
     let azure = Azure::start();
     let made = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();
     // The key first, as Key Vault writes it.
     let pem = made.signing_key.serialize_pem() + &made.cert.pem();
     azure.change(|state| {
         state.set_typed("pem", &pem, Some("application/x-pem-file"));
-        state.set_typed("pfx", "MIIKPAIBAzCC", Some("application/x-pkcs12"));
+        // A PFX by its beginning only.
+        state.set_typed("broken", "MIIKPAIBAzCC", Some("application/x-pkcs12"));
+        let ciphers = ["plain", "old", "oldest", "new"];
+        for cipher in ciphers {
+            let pfx = openssl_pfx(&pem, cipher);
+            state.set_typed(cipher, &pfx, Some("application/x-pkcs12"));
+        }
     });
     let vault = vault(&azure);
     let fetched = vault.fetch("pem").await.unwrap();
     assert_eq!(fetched.content_type, Some(ContentType::Pem));
     assert!(Kind::Certificate.check(fetched.value).is_ok());
-    let pfx = vault.fetch("pfx").await.unwrap();
-    let refused = Kind::Certificate.check(pfx.value).unwrap_err().to_string();
-    assert!(refused.contains("application/x-pem-file"), "{refused}");
+    for cipher in ["plain", "old", "oldest", "new"] {
+        let fetched = vault.fetch(cipher).await.unwrap();
+        assert_eq!(fetched.content_type, Some(ContentType::Pkcs12));
+        assert_eq!(
+            Kind::Certificate.check(fetched.value).err(),
+            None,
+            "{cipher}"
+        );
+    }
+    let broken = vault.fetch("broken").await.unwrap();
+    let refused = Kind::Certificate
+        .check(broken.value)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("PFX"), "{refused}");
+}
+
+/// A PFX without a password, in base64, by OpenSSL.
+fn openssl_pfx(pem: &str, ciphers: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let (pem_file, pfx) = (directory.path().join("pem"), directory.path().join("pfx"));
+    std::fs::write(&pem_file, pem).unwrap();
+    let arguments: &[&str] = match ciphers {
+        "plain" => &["-keypbe", "NONE", "-certpbe", "NONE"],
+        "old" => &[
+            "-keypbe",
+            "PBE-SHA1-3DES",
+            "-certpbe",
+            "PBE-SHA1-3DES",
+            "-macalg",
+            "sha1",
+        ],
+        "oldest" => &["-legacy"],
+        _ => &[],
+    };
+    let output = std::process::Command::new("openssl")
+        .args(["pkcs12", "-export", "-passout", "pass:", "-in"])
+        .arg(&pem_file)
+        .arg("-out")
+        .arg(&pfx)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{ciphers}: {said}");
+    data_encoding::BASE64.encode(&std::fs::read(pfx).unwrap())
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod certificate;
 mod connections;
 mod fields;
 mod logins;
+mod pfx;
 
 use data_encoding::Encoding;
 use keyward_names::KeyVaultReference;

@@ -1,4 +1,4 @@
-//! A certificate chain and its private key, from PEM (RFC 7468).
+//! A certificate chain and its private key, from PEM (RFC 7468) or PFX.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -9,6 +9,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::fields::{Field, stored};
+use super::pfx;
 use crate::plaintext::Plaintext;
 use crate::secret::{ImportError, Secret};
 use crate::vault::seconds_now;
@@ -24,7 +25,7 @@ enum KeyForm {
     Sec1 = 3,
 }
 
-const fn malformed(reason: &'static str) -> ImportError {
+pub(super) const fn malformed(reason: &'static str) -> ImportError {
     ImportError::Malformed {
         kind: "certificate",
         reason,
@@ -37,7 +38,13 @@ const fn malformed(reason: &'static str) -> ImportError {
 pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> {
     let exposed = value.expose();
     let (mut chain, mut key) = (Vec::new(), None);
-    for block in Blocks(&exposed[..]) {
+    let mut blocks = Blocks(&exposed[..]);
+    if pfx::is_meant(&exposed[..]) {
+        let (read, its_key) = pfx::read(&exposed[..])?;
+        (chain, key) = (read, Some((KeyForm::Pkcs8, its_key)));
+        blocks = Blocks(&[]);
+    }
+    for block in blocks {
         let (label, body) = block?;
         let form = match label {
             b"CERTIFICATE" => {
@@ -61,14 +68,7 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
             return Err(malformed("it has one private key"));
         }
     }
-    let (form, key) = key.ok_or(malformed(match &exposed[..] {
-        // DER of a sequence, in base64: what a Key Vault hands out unless told otherwise.
-        [b'M', b'I', ..] if chain.is_empty() => {
-            "a PFX can't be read; let it be PEM (in Key Vault, a certificate whose content type \
-             is application/x-pem-file)"
-        }
-        _ => "it has no private key (PEM)",
-    }))?;
+    let (form, key) = key.ok_or(malformed("it has no private key (PEM)"))?;
     if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
         return Err(malformed("it has 1 to 10 certificates (PEM)"));
     }
