@@ -31,10 +31,15 @@ pub struct Replays {
     tried: Mutex<Tried>,
 }
 
+/// Routes, each with a secret that was attached to it.
+type AttachedTo = Vec<(String, String)>;
+/// What policies did: phases, and their calls to the host by function, in order.
+type Behaviour = Vec<&'static str>;
+
 #[derive(Debug, Default)]
 struct Tried {
-    in_all_ways: HashSet<Vec<(String, String)>>,
-    in_some: HashSet<(Vec<(String, String)>, Vec<&'static str>)>,
+    in_all_ways: HashSet<AttachedTo>,
+    in_some: HashSet<(AttachedTo, Behaviour)>,
     next: usize,
 }
 
@@ -42,7 +47,7 @@ impl Replays {
     /// The ways in which a case is run again, after what its first run showed. None if
     /// nothing was attached: what a backend does not have it can't return.
     pub fn ways(&self, how: Replay, observed: &Observed) -> Vec<Echo> {
-        let mut attached: Vec<(String, String)> = observed
+        let mut attached: AttachedTo = observed
             .steps
             .iter()
             .flat_map(|step| &step.calls)
@@ -71,8 +76,7 @@ impl Replays {
     }
 }
 
-/// What policies did in a case: their calls to the host, by function, in order.
-fn behaviour(observed: &Observed) -> Vec<&'static str> {
+fn behaviour(observed: &Observed) -> Behaviour {
     let policies = observed.steps.iter().flat_map(|step| &step.policies);
     policies
         .flat_map(|policy| {
