@@ -395,7 +395,10 @@ fn assert_everything(answer: &Value, vault: &Vault) {
     assert!(!held.to_string().contains(digest(&key).as_str().unwrap()));
     let fed = find(answer, "secrets", "fed");
     assert_eq!(fed["versions"][1]["digest"], digest(&key));
-    assert_eq!(find(answer, "secrets", "far")["origin"]["unavailable"], "stale");
+    assert_eq!(
+        find(answer, "secrets", "far")["origin"]["unavailable"],
+        "stale"
+    );
     assert_eq!(find(answer, "secrets", "api")["last"], 4);
     assert_eq!(find(answer, "secrets", "mac-256")["previous"], 1);
     let clients = find(answer, "secrets", "clients")["versions"]
@@ -436,7 +439,10 @@ fn every_key_opens_the_vault_in_the_second_implementation_too() {
         assert_everything(&answer, &made.vault);
         assert_eq!(answer["slots"].as_array().unwrap().len(), 4);
     }
-    let (_, opened) = read(&["--source-slot", "3", digits.as_str()], &[&made.files.vault]);
+    let (_, opened) = read(
+        &["--source-slot", "3", digits.as_str()],
+        &[&made.files.vault],
+    );
     assert!(!opened, "the key of another slot");
 }
 

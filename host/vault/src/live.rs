@@ -221,7 +221,8 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        if !use_.fits(&secret.info.kind) {
+        // A request is signed in one step with its being written, by a key that is here.
+        if !use_.fits(&secret.info.kind) || (use_ == Use::SignRequest && secret.is_remote()) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

@@ -52,7 +52,7 @@ pub enum Cache {
     /// file. After a restart the secret can't be used until its source answers.
     Memory,
     /// Nowhere: the key never leaves its source, which is asked for each use. Of
-    /// kind `hmac-key` only.
+    /// kind `hmac-key` only, to make and check codes, not to sign requests.
     Remote,
 }
 

@@ -154,6 +154,25 @@ fn a_remote_key_has_no_value_and_gets_none() {
     assert_eq!((info.version, info.unavailable), (1, None));
 }
 
+#[test]
+fn a_key_that_stays_in_its_source_signs_no_requests() {
+    let (_test, vault) = remote();
+    vault
+        .add(&name("near"), HMAC, secret(MAC_KEY), &actor())
+        .unwrap();
+    let text =
+        grant("far", "far", "f", Use::SignRequest) + &grant("near", "near", "n", Use::SignRequest);
+    vault.set_grants(grants(&text), &actor()).unwrap();
+    let permitted = |alias: &str| {
+        let mut ledger = new_ledger(&vault);
+        let policy = policy(&["f", "n"]);
+        let permit = vault.permit::<uses::SignRequest>(&policy, alias, &mut ledger);
+        permit.map(drop)
+    };
+    assert_eq!(permitted("f"), Err(Denied::Denied));
+    assert_eq!(permitted("n"), Ok(()), "the control");
+}
+
 fn wrapping() -> Reference {
     "kv:vault-master".parse().unwrap()
 }
