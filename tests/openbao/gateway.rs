@@ -226,7 +226,7 @@ async fn a_value_that_is_put_into_the_server_is_attached_from_the_next_fetch_on(
     let backend = Backend::start().await;
     let gateway = TestGateway::builder()
         .route("billing", &backend.url())
-        .inbound("attach-api-key", Value::Null)
+        .inbound("attach-api-key", json!({}))
         .build();
     let secret = name("billing-key");
     let origin = Origin {
@@ -247,7 +247,8 @@ async fn a_value_that_is_put_into_the_server_is_attached_from_the_next_fetch_on(
     for value in [FIRST, FIRST, SECOND] {
         server.put("stripe", &json!({ "key": value })).await;
         versions.push(fetch(&gateway, &source, &secret).await);
-        assert_eq!(gateway.get("/v1/charges").await.status, StatusCode::OK);
+        let answer = gateway.get("/v1/charges").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let received = backend.received();
         let attached = received.last().unwrap().header("x-api-key");
         assert_eq!(attached, Some(value));

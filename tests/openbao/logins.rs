@@ -200,11 +200,15 @@ async fn a_token_file_is_read_again_when_it_changes() {
     assert_eq!(outcome(source.fetch("stripe").await), unusable);
 }
 
-/// A JWT (RFC 7519) under Ed25519, and the key that checks it.
-fn jwt(claims: &Value) -> (String, String) {
+/// A JWT (RFC 7519) signed with Ed25519, whatever it says of itself, and the key that
+/// checks it.
+fn jwt(algorithm: &str, mut claims: Value) -> (String, String) {
     use data_encoding::BASE64URL_NOPAD;
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
-    let head = BASE64URL_NOPAD.encode(br#"{"alg":"EdDSA","typ":"JWT"}"#);
+    let head = json!({ "alg": algorithm, "typ": "JWT" }).to_string();
+    let head = BASE64URL_NOPAD.encode(head.as_bytes());
+    claims["nbf"] = json!(1_700_000_000);
+    claims["exp"] = json!(4_000_000_000u64);
     let body = BASE64URL_NOPAD.encode(claims.to_string().as_bytes());
     let signed = format!("{head}.{body}");
     let signature = BASE64URL_NOPAD.encode(&key.sign(signed.as_bytes()).unwrap());
@@ -216,9 +220,8 @@ async fn a_jwt_logs_in_as_its_role() {
     let server = server!();
     server.put("stripe", &json!({ "key": VALUE })).await;
     server.policy("reader", READ).await;
-    let (token, public) = jwt(&json!({
-        "sub": "gateway", "aud": "bao", "iss": "tests", "exp": 4_000_000_000u64,
-    }));
+    let claims = json!({ "sub": "gateway", "aud": "bao", "iss": "tests" });
+    let (token, public) = jwt("EdDSA", claims.clone());
     server
         .write("sys/auth/jwt", &json!({ "type": "jwt" }))
         .await;
@@ -240,7 +243,7 @@ async fn a_jwt_logs_in_as_its_role() {
     assert!(server.source(auth("keyward")).fetch("stripe").await.is_ok());
     let other = server.source(auth("other")).fetch("stripe").await;
     assert_eq!(outcome(other), refused());
-    let (forged, _) = jwt(&json!({ "sub": "gateway", "aud": "bao", "exp": 4_000_000_000u64 }));
+    let (forged, _) = jwt("EdDSA", claims);
     let source = server.source(auth("keyward"));
     server.file("jwt", &forged);
     assert_eq!(outcome(source.fetch("stripe").await), refused());
@@ -257,7 +260,7 @@ async fn a_pods_service_account_logs_in_as_its_role() {
         let review = json!({
             "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1",
             "status": {
-                "authenticated": true,
+                "authenticated": true, "audiences": ["bao"],
                 "user": { "username": account, "uid": "1f1a", "groups": [] },
             },
         });
@@ -270,6 +273,7 @@ async fn a_pods_service_account_logs_in_as_its_role() {
     let config = json!({
         "kubernetes_host": cluster.url(), "token_reviewer_jwt": "reviewer",
         "disable_local_ca_jwt": true,
+        "kubernetes_ca_cert": String::from_utf8_lossy(server.certificate()),
     });
     server.write("auth/kubernetes/config", &config).await;
     let role = json!({
@@ -277,13 +281,16 @@ async fn a_pods_service_account_logs_in_as_its_role() {
         "bound_service_account_namespaces": ["gateways"], "token_policies": ["reader"],
     });
     server.write("auth/kubernetes/role/keyward", &role).await;
-    let (token, _) = jwt(&json!({
-        "sub": account, "aud": ["bao"], "iss": "kubernetes/serviceaccount",
-        "exp": 4_000_000_000u64,
-        "kubernetes.io": {
-            "namespace": "gateways", "serviceaccount": { "name": "keyward", "uid": "1f1a" },
-        },
-    }));
+    // Which it alone can check.
+    let (token, _) = jwt(
+        "ES256",
+        json!({
+            "sub": account, "aud": ["bao"], "iss": "kubernetes/serviceaccount",
+            "kubernetes.io": {
+                "namespace": "gateways", "serviceaccount": { "name": "keyward", "uid": "1f1a" },
+            },
+        }),
+    );
     let auth = |role: &str| OpenBaoAuth::Kubernetes {
         mount: "kubernetes".to_owned(),
         role: role.to_owned(),

@@ -74,9 +74,12 @@ impl Source for Once {
 /// A vault whose wall clock a test moves.
 struct Moved(Vault);
 
-impl HasVault for Arc<Moved> {
+/// The same, for what fetches.
+struct Held(Arc<Moved>);
+
+impl HasVault for Held {
     fn vault(&self) -> &Vault {
-        &self.0
+        &self.0.0
     }
 }
 
@@ -132,7 +135,7 @@ async fn fetched_once(
     let grants = Grants::parse("grants.toml", GRANTS).unwrap();
     vault.set_grants(grants, &actor()).unwrap();
     let vault = Arc::new(Moved(vault));
-    let refresher = Refresher::seeded(Arc::new(IntoVault(Arc::clone(&vault))), 7);
+    let refresher = Refresher::seeded(Arc::new(IntoVault(Held(Arc::clone(&vault)))), 7);
     let source = Once(
         SourceName::parse("once").unwrap(),
         Mutex::new(Some(validity)),

@@ -102,10 +102,7 @@ fn outages() -> Vec<(Does, &'static str, &'static str, &'static str)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_is_used_through_every_outage_until_the_limit_and_then_refused() {
     // Each has a gateway of its own, and all of them run beside each other.
-    let rows = outages().into_iter().map(|row| tokio::spawn(outage(row)));
-    for row in rows.collect::<Vec<_>>() {
-        row.await.unwrap();
-    }
+    futures_util::future::join_all(outages().into_iter().map(outage)).await;
 }
 
 async fn outage((does, word, finding, fix): (Does, &str, &str, &str)) {

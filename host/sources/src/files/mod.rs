@@ -106,6 +106,9 @@ impl Source for Files {
 
     fn check<'a>(&'a self, key: Option<&'a str>) -> BoxFuture<'a, Vec<CheckStep>> {
         async move {
+            if let Some(Err(error)) = key.map(|key| self.check_key(key)) {
+                return vec![CheckStep::failed("the key is one of this source", error)];
+            }
             let (reading, key) = (Arc::clone(&self.reading), key.map(str::to_owned));
             let steps = blocking(move || Ok(reading.check(key.as_deref()))).await;
             steps.unwrap_or_else(|error| vec![CheckStep::failed("the folder is read", error)])
@@ -202,7 +205,9 @@ impl Reading {
     fn open_folder(&self) -> Result<File, SourceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&self.config.directory, flags, Mode::empty());
-        let folder = File::from(folder.map_err(os_error)?);
+        // That it is not mounted is something else than that a secret is not in it.
+        let folder = folder.map_err(|error| SourceError::File(io::Error::from(error).kind()))?;
+        let folder = File::from(folder);
         let data = folder.metadata().map_err(file_error)?;
         if !self.is_trusted(data.uid()) {
             return Err(SourceError::Unsafe {

@@ -193,5 +193,5 @@ async fn a_check_says_which_step_fails() {
     assert_eq!(steps, ["passed", "skipped", "skipped", "skipped"]);
     let gone = Files::new(source.name.clone(), FilesConfig::new("/no/such/folder"));
     let steps = words(gone.check(Some("key")).await);
-    assert_eq!(steps, ["not-found", "skipped", "skipped", "skipped"]);
+    assert_eq!(steps, ["file", "skipped", "skipped", "skipped"]);
 }

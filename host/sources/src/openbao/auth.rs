@@ -27,8 +27,8 @@ use crate::error::{IdentityError, SourceError};
 const MAX_CREDENTIAL: u64 = 64 << 10;
 /// How long to wait before a renewal that failed is tried again.
 const RENEW_AGAIN: Duration = Duration::from_secs(10);
-/// A token that was had so lately is not had again because it was refused: then it
-/// is the permission that is missing.
+/// A token that can't be asked about and was had so lately is not had again because
+/// it was refused: then it is the permission that is missing.
 const NEW: Duration = Duration::from_secs(5);
 
 /// The way to a token.
@@ -48,6 +48,9 @@ struct Held {
 struct Token {
     header: HeaderValue,
     since: Instant,
+    /// Whether the server tells it about itself, so that a token that is gone can be
+    /// told from a permission that is missing.
+    is_told: bool,
     /// None if it doesn't end.
     lease: Option<Lease>,
     /// Of the file that it is from.
@@ -172,9 +175,8 @@ impl Login {
         if self.info(refused).await?.is_some() {
             return Ok(None);
         }
-        // It may be one that may not ask about itself.
-        let since = held.token.as_ref().map(|token| token.since.elapsed());
-        if self.can_log_in() && since.is_some_and(|since| since < NEW) {
+        let is_new = |token: &Token| !token.is_told && token.since.elapsed() < NEW;
+        if self.can_log_in() && held.token.as_ref().is_some_and(is_new) {
             return Ok(None);
         }
         held.token = None;
@@ -233,8 +235,10 @@ impl Login {
         let answer: Envelope<Ignored> = login_accepted(answer)?.read()?;
         let malformed = SourceError::Identity(IdentityError::Malformed);
         let grant = answer.auth.ok_or(malformed)?;
+        let header = header(&grant.client_token.0)?;
         Ok(Token {
-            header: header(&grant.client_token.0)?,
+            is_told: self.info(&header).await?.is_some(),
+            header,
             since: asked,
             lease: lease(&grant, asked),
             stamp: None,
@@ -247,6 +251,7 @@ impl Login {
         let asked = Instant::now();
         // One that may not ask about itself is used as it is.
         let info = self.info(&header).await?;
+        let is_told = info.is_some();
         let lease = info.filter(|info| info.ttl > 0).map(|info| {
             let length = Duration::from_secs(info.ttl);
             Lease::new(length, length, info.renewable, asked)
@@ -254,6 +259,7 @@ impl Login {
         Ok(Token {
             header,
             since: asked,
+            is_told,
             lease,
             stamp: Some(stamp),
         })

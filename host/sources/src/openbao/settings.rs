@@ -80,6 +80,13 @@ pub enum OpenBaoAuth {
     },
 }
 
+impl OpenBaoAuth {
+    /// Where Kubernetes puts the token of a pod's service account.
+    pub fn service_account() -> PathBuf {
+        service_account()
+    }
+}
+
 fn kv() -> String {
     "secret".to_owned()
 }
