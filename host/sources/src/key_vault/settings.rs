@@ -102,8 +102,8 @@ pub enum KeyVaultSetupError {
     Resource,
     /// An id that no identity has.
     #[error(
-        "identity: write \"system\", or a client-id or object-id of 8-4-4-4-12 hexadecimal \
-         digits, or a resource-id that starts with /subscriptions/"
+        "client-id and object-id have 8-4-4-4-12 hexadecimal digits, a resource-id starts with \
+         /subscriptions/"
     )]
     Identity,
     /// Not an address of this machine or link.
