@@ -71,6 +71,7 @@ transcripts! {
     secrets_are_disabled_rolled_back_and_removed;
     secrets_come_from_sources;
     secrets_are_stored_listed_and_rotated_but_never_shown;
+    secrets_say_how_versions_follow_each_other;
     test_keeps_snapshots_that_are_accepted;
     test_measures_decisions;
     test_records_calls_and_replays_them;

@@ -3,6 +3,13 @@
 //! shares a connection with what does not. A route has TLS configurations of its
 //! own, so no connection serves another host, whatever its certificate covers.
 //!
+//! What a connection carries is written into each request, so no connection belongs to
+//! a version of a secret: the request after a rotation takes whichever is free and
+//! carries the new one. Where a version is the connection's own (a client's
+//! certificate in TLS) or outlives a request (a token that was fetched with it), its
+//! number has to stand in the key of the pool or of the cache, so that what is left of
+//! the old one drains and is never taken again.
+//!
 //! A pool has at most as many connections as its route says. Who finds all of them
 //! in use waits.
 //!

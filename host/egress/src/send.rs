@@ -128,6 +128,8 @@ impl Egress {
     /// says `retry-on-401`. Counts for those that were made from this one, too, and
     /// for good: only the first call has an effect. Without it, a request is sent
     /// again if the vault has another version by then.
+    ///
+    /// What it holds of the vault it should hold weakly, since it is held here.
     pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
         self.refresh.get_or_init(|| refresh);
     }

@@ -124,7 +124,9 @@ impl Notes {
             let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
-                other.grant.id == grant.id && Arc::ptr_eq(&other.secret, &note.secret)
+                let (other_secret, secret) = (&other.secret.info, &note.secret.info);
+                other.grant.id == grant.id
+                    && (other_secret.id, other_secret.version) == (secret.id, secret.version)
             };
             match checked.notes.iter_mut().find(|other| same(other)) {
                 Some(other) => other.position = position,

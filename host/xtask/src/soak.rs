@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: reloads under load, the vault's storage under crashes, and
+//! `cargo xtask soak`: reloads and rotations under load, the vault's storage under crashes, and
 //! the sandbox under attackers, at length.
 //!
 //! The tests of every build do the same with some hundreds or thousands, and for
@@ -14,8 +14,9 @@ use crate::{guests, steps, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How many processes to kill, and how many states after a loss of power to
-    /// judge, at the least; ten times as many hostile calls, and a hundred times as
-    /// many looks for what others left in a sandbox, and guesses at a secret
+    /// judge, at the least; ten times as many hostile calls and requests under rotation,
+    /// and a hundred times as many looks for what others left in a sandbox, and guesses
+    /// at a secret
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rounds: u64,
     /// Do only this
@@ -35,6 +36,8 @@ enum Part {
     Crash,
     /// The sandbox under attackers
     Attack,
+    /// Secrets that rotate every second under load
+    Rotation,
     /// A gateway that is reloaded every 100 ms under load, with a secret that rotates
     Reload,
 }
@@ -45,6 +48,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let does = |part| options.only.is_none_or(|only| only == part);
     if does(Part::Reload) {
         reload(options)?;
+    }
+    if does(Part::Rotation) {
+        rotation(options)?;
     }
     if does(Part::Crash) {
         crash(options)?;
@@ -67,6 +73,21 @@ fn reload(options: &Options) -> Result<()> {
             .env("KEYWARD_SOAK_SECONDS", seconds.to_string()),
     )
     .context("a request failed, or met two configurations")
+}
+
+fn rotation(options: &Options) -> Result<()> {
+    guests::build(&[])?;
+    let rounds = options.rounds;
+    let requests = 10 * rounds;
+    steps::doing(format_args!("{requests} requests, a rotation each second"));
+    steps::run(
+        workspace::cargo()
+            .args(["test", "--quiet", "--package", "keyward-tests"])
+            .args(["--test", "rotation", "--", "--ignored", "--exact"])
+            .args(["load::soak", "--nocapture"])
+            .env("KEYWARD_SOAK_ROUNDS", rounds.to_string()),
+    )
+    .context("a request failed, or was made with no one version of a secret")
 }
 
 fn crash(options: &Options) -> Result<()> {

@@ -271,10 +271,9 @@ fn a_note_writes_the_version_of_its_permit() {
         .rotate(&name("api"), secret("a-second-api-key"), &actor())
         .unwrap();
     let old = old.check(&vault, &mut ledger, &going.target()).unwrap();
-    let new = notes(attach_note(&vault, &mut ledger));
-    let new = new.check(&vault, &mut ledger, &going.target()).unwrap();
     let durable = block_on(ledger.barrier()).unwrap();
-    for (checked, value) in [(old, API_KEY), (new, "a-second-api-key")] {
+    let (new, of_new) = checked(&vault, &going);
+    for (checked, durable, value) in [(old, durable, API_KEY), (new, of_new, "a-second-api-key")] {
         let mut head = going.head();
         checked.write(&durable, &mut head, None).unwrap();
         assert_eq!(head.headers["x-api-key"], value);

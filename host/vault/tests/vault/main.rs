@@ -13,6 +13,7 @@ mod master;
 mod permits;
 mod pinned;
 mod remote;
+mod rotation;
 mod sourced;
 mod support;
 mod trail_permissions;
