@@ -14,6 +14,7 @@ mod denied;
 mod denied_uses;
 mod normal;
 mod prompt;
+mod references;
 mod roles;
 mod running;
 mod signals;

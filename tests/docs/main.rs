@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod azure;
 #[expect(dead_code, reason = "the command's own tests use all of it")]
 #[path = "../cli/binary.rs"]
 mod binary;

@@ -20,8 +20,16 @@ const PORTS: [&str; 2] = ["8080", "9000"];
 /// `SNAPSHOTS=overwrite` writes that into the document instead; read the difference.
 #[track_caller]
 pub(crate) fn check(document: &Path) {
+    check_in(document, |_| Vec::new());
+}
+
+/// The same where something is in the folder beforehand (programs in `bin`), and texts
+/// stand in for others.
+#[track_caller]
+pub(crate) fn check_in(document: &Path, prepare: impl FnOnce(&Path) -> Vec<(String, String)>) {
     let before = fs::read_to_string(document).unwrap();
     let mut world = World::new();
+    world.instead = prepare(world.root.path());
     let mut after = String::new();
     let mut at = 0;
     for block in blocks(&before) {
@@ -46,6 +54,8 @@ struct World {
     folder: PathBuf,
     /// What stands in for each port.
     ports: Vec<(&'static str, String)>,
+    /// What else stands in for what.
+    instead: Vec<(String, String)>,
     running: Vec<Running>,
 }
 
@@ -64,6 +74,7 @@ impl World {
         Self {
             folder: root.path().to_owned(),
             ports: ports.collect(),
+            instead: Vec::new(),
             running: Vec::new(),
             root,
         }
@@ -131,7 +142,8 @@ impl World {
         let ours = std::env::var("PATH").unwrap_or_default();
         let keyward = binary::path();
         let folder = keyward.parent().unwrap().display().to_string();
-        shell.env("PATH", format!("{folder}:{ours}"));
+        let own = self.root.path().join("bin").display().to_string();
+        shell.env("PATH", format!("{folder}:{own}:{ours}"));
         for name in ["CARGO_HOME", "RUSTUP_HOME", "HOME"] {
             if let Some(value) = std::env::var_os(name) {
                 shell.env(name, value);
@@ -153,7 +165,9 @@ impl World {
             text.replace(&format!(":{port}"), &format!(":{instead}"))
                 .replace(&format!(" {port} "), &format!(" {instead} "))
         };
-        self.ports.iter().fold(text.to_owned(), replaced)
+        let text = self.ports.iter().fold(text.to_owned(), replaced);
+        let replaced = |text: String, (what, by): &(String, String)| text.replace(what, by);
+        self.instead.iter().fold(text, replaced)
     }
 
     fn outward(&self, text: &str) -> String {
@@ -162,7 +176,18 @@ impl World {
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = text.replace(root.to_str().unwrap(), "<keyward>");
-        let text = sizes(&text);
+        let mut text = sizes(&text);
+        for (what, by) in &self.instead {
+            text = text.replace(by, what);
+            // Without the scheme, and the host alone.
+            let (_, what) = what.split_once("://").unwrap();
+            let (_, by) = by.split_once("://").unwrap();
+            text = text.replace(by, what);
+            let host = by.split(':').next().unwrap();
+            if host == "localhost" {
+                text = text.replace(host, what);
+            }
+        }
         self.ports.iter().fold(text, replaced)
     }
 }

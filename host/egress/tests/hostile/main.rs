@@ -30,7 +30,7 @@
 //! | B23 | paths that escape their template | `requests::no_spelling_of_a_path_escapes_its_template` |
 //! | B24 | headers that override method and path | `requests::nothing_overrides_what_was_checked` |
 //! | B25 | a body other than the one that was signed | `requests::the_body_that_arrives_is_the_one_that_was_signed` |
-//! | B26 | sources of secrets | not here: sources come with their own clients |
+//! | B26 | sources of secrets | not here: `tests/azure/` has the challenges, `tests/cli/references.rs` the references |
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 

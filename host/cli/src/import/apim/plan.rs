@@ -178,6 +178,11 @@ impl Plan {
         Ok(name)
     }
 
+    /// Whether there is no named value of that name yet; there is one from then on.
+    pub(super) fn is_new_value(&mut self, name: &ValueName) -> bool {
+        self.names.taken.insert(("value", name.to_string()))
+    }
+
     /// A name for a secret that is not taken.
     pub(super) fn secret_name(&mut self, wanted: &str) -> Result<SecretName, NameError> {
         SecretName::parse(&self.names.free("secret", wanted, "secret"))

@@ -4,6 +4,8 @@ use keyward::document::named_values::{places, whole};
 use keyward::egress::Route;
 use keyward::names::{KeyVault, KeyVaultReference, NameError, ValueName};
 
+use keyward_gateway::suggest::one_line;
+
 use super::evaluate::Unknown;
 use super::guess;
 use super::plan::{GrantPlan, Plan, RoutePlan, SecretPlan, SecretValue, StandsFor, ValuePlan};
@@ -109,7 +111,7 @@ fn named_value(plan: &mut Plan, resource: &Resource) -> Result<(), NameError> {
             return Ok(());
         }
     };
-    if plan.values.iter().any(|value| value.name == name) {
+    if !plan.is_new_value(&name) {
         plan.open(
             &resource.at,
             format!("there is a named value {name} already; this one is left out"),
@@ -133,7 +135,13 @@ fn named_value(plan: &mut Plan, resource: &Resource) -> Result<(), NameError> {
             // What lists and exports leave out is in API Management only.
             None if marked => {
                 let from = SecretValue::InAzure {
-                    named_value: resource.name.clone().unwrap_or_else(|_| name.to_string()),
+                    named_value: resource
+                        .name
+                        .clone()
+                        .ok()
+                        // It goes into a command.
+                        .filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic()))
+                        .unwrap_or_else(|| name.to_string()),
                 };
                 Some(secret(
                     plan,
@@ -600,6 +608,9 @@ fn url(
                 "the named value {:?} in it is a secret",
                 place.name
             )),
+            None if !written.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Some("it has other characters than visible ASCII".to_owned())
+            }
             None => None,
         }
     } else {
@@ -652,7 +663,9 @@ fn attached(
         .map(|scheme| format!("{scheme} "))
         .unwrap_or_default();
     let found: Vec<_> = places(&text.text).collect();
-    let why = format!("the backend {backend} is sent it in the header {header}");
+    let why = one_line(&format!(
+        "the backend {backend} is sent it in the header {header}"
+    ));
     let (name, template) = match found.as_slice() {
         [place] => {
             let Some(secret) = plan.secret_of(place.name).cloned() else {
