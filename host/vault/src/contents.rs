@@ -676,6 +676,77 @@ mod tests {
     }
 
     #[test]
+    fn origins_read_back_and_say_nothing_of_a_value_that_is_not_sealed() {
+        type Change = fn(&mut StoredSecret<'static>);
+        const RECEIVED: &[u8] = &[7; FINGERPRINT_BYTES];
+        let sourced = |cache| {
+            let origin = Origin {
+                reference: "kv:team/key".parse().unwrap(),
+                cache,
+            };
+            let mut secret = secret(Kind::ApiKey, b"12345678");
+            secret.rotation = StoredRotation::default();
+            secret.origin = Some(StoredOrigin::new(origin));
+            if cache != Cache::Sealed {
+                secret.versions.clear();
+                (secret.current, secret.previous) = (None, None);
+            }
+            secret
+        };
+        for (cache, why) in [
+            (Cache::Sealed, None),
+            (Cache::Sealed, Some(Unavailability::Stale)),
+            (Cache::Memory, Some(Unavailability::Disabled)),
+            (Cache::Remote, Some(Unavailability::NotFetched)),
+        ] {
+            let mut secret = sourced(cache);
+            let stored = secret.origin.as_mut().unwrap();
+            stored.unavailable = why;
+            if cache == Cache::Sealed {
+                stored.source_version = Some(SourceVersion::parse("v2").unwrap());
+                stored.received = RECEIVED;
+            }
+            let plaintext = Item::Secret(secret).encode();
+            let Item::Secret(read) = Item::decode(&plaintext).unwrap() else {
+                panic!("another item");
+            };
+            let read = read.origin.unwrap();
+            assert_eq!((read.cache, read.unavailable), (cache, why));
+            assert_eq!(read.received.is_empty(), cache != Cache::Sealed);
+        }
+        let changes: [(Cache, Change); 6] = [
+            // A version of what is never sealed.
+            (Cache::Sealed, |secret| {
+                secret.origin.as_mut().unwrap().cache = Cache::Memory;
+            }),
+            (Cache::Sealed, |secret| {
+                secret.origin.as_mut().unwrap().cache = Cache::Remote;
+            }),
+            // Half of what is known of a version, and all of it without one.
+            (Cache::Sealed, |secret| {
+                secret.origin.as_mut().unwrap().received = RECEIVED;
+            }),
+            (Cache::Memory, |secret| {
+                let origin = secret.origin.as_mut().unwrap();
+                origin.source_version = Some(SourceVersion::parse("v2").unwrap());
+                origin.received = RECEIVED;
+            }),
+            // No origin and no value.
+            (Cache::Memory, |secret| secret.origin = None),
+            // A schedule.
+            (Cache::Sealed, |secret| {
+                (secret.rotation.every, secret.rotation.next) = (Some(60), Some(60));
+            }),
+        ];
+        for (index, (cache, change)) in changes.into_iter().enumerate() {
+            let mut secret = sourced(cache);
+            change(&mut secret);
+            let plaintext = Item::Secret(secret).encode();
+            assert!(Item::decode(&plaintext).is_err(), "{index}");
+        }
+    }
+
+    #[test]
     fn values_revocations_and_the_seed_read_back() {
         let name = |text| ValueName::parse(text).unwrap();
         for value in [

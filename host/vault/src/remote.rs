@@ -149,7 +149,8 @@ impl Permit<uses::MacVerify> {
     /// Has the code of a message checked by the key's source. `None` if it hasn't
     /// the length of a whole code: then it is nobody's.
     ///
-    /// Errors: those of [`Permit::ask`](Permit::<uses::MacSign>::ask).
+    /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES),
+    /// or the key is here ([`is_remote`](Self::is_remote)).
     pub fn ask(
         self,
         message: &[u8],

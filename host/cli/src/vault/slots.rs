@@ -200,9 +200,9 @@ impl Remove {
             slot.id,
             when::short(&slot.created)
         );
-        let local = |slot: &&SlotEntry| slot.wrapping.is_none();
-        let others = slots.iter().filter(|other| other.id != slot.id);
-        if local(&slot) && others.clone().next().is_some() && others.filter(local).count() == 0 {
+        let is_local = |slot: &SlotEntry| slot.wrapping.is_none();
+        let mut others = slots.iter().filter(|other| other.id != slot.id);
+        if is_local(slot) && slots.len() > 1 && !others.any(is_local) {
             what.push_str(
                 " It is the last one that needs no source: from then on, without that source's \
                  key the secrets are gone.",

@@ -350,12 +350,13 @@ fn mutate(sample: &Sample, older: &[Vec<u8>], random: &mut u64) -> Vec<u8> {
         }
         _ => {
             let slot = &mut file.slots[0];
-            match below(6) {
+            match below(7) {
                 0 => slot.head.id += 1,
                 1 => slot.head.created ^= 1 << below(30),
                 2 => slot.commitment[below(32)] ^= 1,
                 3 => slot.nonce[below(12)] ^= 1,
                 4 => slot.wrapped[below(48)] ^= 1,
+                5 => slot.head.method = Method::Remote("kv:a".parse().unwrap(), vec![7; 32]),
                 _ => slot.head.method = Method::Credential,
             }
             bytes = [file.encode_body(), mac].concat();

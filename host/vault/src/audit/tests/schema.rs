@@ -2,7 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, Subject, ValueName};
 use minicbor::data::Type;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -85,6 +85,7 @@ fn any_act() -> impl Strategy<Value = Body> {
         proptest::option::of("[A-Za-z0-9._-]{1,256}"),
         proptest::option::of(NAME),
         proptest::option::of(any::<[u8; 32]>()),
+        proptest::option::of(NAME),
     );
     (texts, concerns, more).prop_map(|((act, actor, reason), concerns, more)| {
         let (secret, grants, vault, key, numbers) = concerns;
@@ -116,6 +117,9 @@ fn any_act() -> impl Strategy<Value = Body> {
         }
         if let Some(digest) = more.3 {
             act = act.configuration(digest);
+        }
+        if let Some(source) = more.4 {
+            act = act.source(&SourceName::parse(&source).unwrap());
         }
         [act.previous_time, act.count, act.bytes, act.slot] = numbers;
         Body::Administrative(Box::new(act))
@@ -369,7 +373,8 @@ fn the_largest_records_fit_an_entry() {
         .value(&ValueName::parse(&"V".repeat(256)).unwrap())
         .client(&Subject::parse(&long).unwrap())
         .slot(u64::MAX)
-        .configuration([0; 32]);
+        .configuration([0; 32])
+        .source(&SourceName::parse(&long).unwrap());
     assert_eq!(act.grants.as_ref().unwrap().unlisted, 2 * (1000 - 256));
     let record = Record {
         body: Body::Administrative(Box::new(act)),
@@ -386,7 +391,8 @@ fn an_acts_fields_show_in_the_json() {
         .value(&ValueName::parse("Billing-Key.1").unwrap())
         .client(&Subject::parse("shop").unwrap())
         .slot(3)
-        .configuration([7; 32]);
+        .configuration([7; 32])
+        .source(&SourceName::parse("corp").unwrap());
     let record = Record {
         body: Body::Administrative(Box::new(act)),
         ..exchange_of(Vec::new())
@@ -398,6 +404,7 @@ fn an_acts_fields_show_in_the_json() {
         ("verb", "secret.rotate"),
         ("value", "Billing-Key.1"),
         ("client", "shop"),
+        ("source", "corp"),
     ] {
         assert_eq!(json[field], value);
     }
