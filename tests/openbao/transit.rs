@@ -1,8 +1,10 @@
 //! Keys that never leave the server.
 
 use http::{Method, StatusCode};
-use keyward::sources::{KeyWrapper as _, RemoteKeys as _, SourceError};
-use keyward::vault::MacAlgorithm;
+use keyward::sources::{KeyWrapper as _, RemoteKeys as _, Source as _, SourceError};
+use keyward::vault::{Durability, MacAlgorithm, Opening, Reference, Vault, VaultFiles};
+use keyward_gateway::slot_keys::{self, SlotKeyError};
+use keyward_tests::TestGateway;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -114,4 +116,46 @@ async fn a_master_key_is_opened_by_the_key_that_closed_it_and_no_other() {
     let opened = source.unwrap("master", short.as_bytes()).await;
     let what = "master key";
     assert_eq!(opened.err(), Some(SourceError::Malformed { what }));
+}
+
+#[tokio::test]
+async fn a_vault_opens_with_a_key_of_the_server_and_not_without_it() {
+    let server = server!();
+    let source = server.source_of_root();
+    for key in ["master", "other"] {
+        server
+            .write(&format!("transit/keys/{key}"), &json!({}))
+            .await;
+    }
+    let named = |key: &str| Reference::new(source.name().clone(), key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = VaultFiles::in_directory(folder.path());
+    Vault::create(&files).unwrap();
+    let vault = Vault::open(&files, Durability::Buffered).unwrap();
+    let actor = TestGateway::actor();
+    let key = slot_keys::wrap(&source, &named("master")).await.unwrap();
+    let slot = vault.add_slot(key, &actor).unwrap();
+    assert_eq!(slot.kind.as_str(), "source");
+    drop(vault);
+    // What was rotated there opens what it closed before.
+    server.write("transit/keys/master/rotate", &json!({})).await;
+    let key = slot_keys::key_of(&files, &source, &named("master")).await;
+    let opening = Opening {
+        key: key.unwrap(),
+        durability: Durability::Buffered,
+    };
+    let vault = Vault::open_from(&files, opening).unwrap();
+    // Without another slot, too.
+    vault.remove_slot(1, &actor).unwrap();
+    drop(vault);
+    assert!(Vault::open(&files, Durability::Buffered).is_err());
+    // Only the key that the operator has named is asked for.
+    let other = slot_keys::key_of(&files, &source, &named("other")).await;
+    assert!(matches!(other, Err(SlotKeyError::NoSlot(_))));
+    server.seal().await;
+    let sealed = slot_keys::key_of(&files, &source, &named("master")).await;
+    let Err(SlotKeyError::Source { error, .. }) = sealed else {
+        panic!("a sealed server opens nothing");
+    };
+    assert_eq!(error, SourceError::Sealed);
 }

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use keyward::egress::Dialer;
 use keyward::names::SourceName;
 use keyward::sources::{Source, SourceError};
-use keyward::vault::{Actor, KeySource, Opening, Secret, SecretInfo, Vault, VaultError};
+use keyward::vault::{
+    Actor, KeySource, NewKey, Opening, Reference, Secret, SecretInfo, Vault, VaultError,
+};
 use keyward_gateway::config::{Config, Known, SourceSection, Values, VaultKey};
 use keyward_gateway::control::{
     Checkpoint, Client, ClientError, Fault, FaultCode, GrantsReloaded, Node, Peer, Reply, Request,
     SecretEntry, SecretPage, Status, ValueEntry, check_reason, execute,
 };
+use keyward_gateway::slot_keys::{self, SlotKeyError};
 use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Common;
 use crate::exit::{Exit, Failure};
@@ -225,7 +229,50 @@ pub(crate) fn key_source(config: &Config, common: &Common) -> Result<KeySource, 
             let value = Value::passphrase(common.output(), "Passphrase of the vault", file)?;
             KeySource::Passphrase(value.into_secret()?)
         }
+        VaultKey::Source(wrapping) => {
+            let source = source_of(config, wrapping.source())?;
+            let files = config.vault_files();
+            let key = slot_keys::key_of(&files, source.as_ref(), wrapping);
+            runtime()?.block_on(key).map_err(slot_key_failure)?
+        }
     })
+}
+
+/// A new key that the source of the configuration wraps.
+pub(crate) fn new_source_key(config: &Config, wrapping: &Reference) -> Result<NewKey, Failure> {
+    let source = source_of(config, wrapping.source())?;
+    let key = slot_keys::wrap(source.as_ref(), wrapping);
+    runtime()?.block_on(key).map_err(slot_key_failure)
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::io(error, "can't start"))
+}
+
+/// A source of the configuration, made here.
+fn source_of(config: &Config, name: &SourceName) -> Result<Arc<dyn Source>, Failure> {
+    let mut sections = config.sources.iter();
+    let section = sections.find(|section| section.name == *name);
+    let section = section.ok_or_else(|| {
+        Failure::new(format!(
+            "[vault] is opened by a key in the source {name}, which is not there"
+        ))
+        .help(format!("add [sources.{name}] to the configuration"))
+    })?;
+    section
+        .build(&Dialer::default())
+        .map_err(|fault| Failure::new(format!("[sources.{name}]: {fault}")))
+}
+
+fn slot_key_failure(error: SlotKeyError) -> Failure {
+    match error {
+        SlotKeyError::Vault(error) => vault_failure(error),
+        SlotKeyError::Source { wrapping, error } => {
+            Failure::new(format!("{wrapping}: {error}")).help(error.advice())
+        }
+        other => Failure::new(other.to_string()),
+    }
 }
 
 /// As the gateway names those who come through its socket.

@@ -151,6 +151,7 @@ fn permissions(checks: &mut Checks, config: &Config) {
         VaultKey::File(file) => private(checks, "vault key", file, 0o077, "600"),
         VaultKey::Credential(file) => private(checks, "vault key", file, 0o077, "400"),
         VaultKey::Passphrase => checks.good("vault key", "a passphrase"),
+        VaultKey::Source(key) => checks.good("vault key", format!("unwrapped by {key}")),
     }
     private(checks, "vault file", &config.vault.file, 0o077, "600");
     private(

@@ -27,6 +27,7 @@ mod reload;
 mod retention;
 pub mod rotation;
 mod serve;
+pub mod slot_keys;
 mod sources;
 pub mod suggest;
 

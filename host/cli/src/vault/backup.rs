@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::keys::{NewKeyArgs, PassphraseArgs};
 use crate::Common;
-use crate::access::{Access, actor, fault, key_source, vault_failure};
+use crate::access::{Access, actor, fault, key_source, new_source_key, vault_failure};
 use crate::confirm::Confirm;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::Value;
@@ -178,6 +178,7 @@ impl Restore {
                     cost: Default::default(),
                 }
             }
+            VaultKey::Source(wrapping) => new_source_key(&config, wrapping)?,
         };
         let actor = actor(self.reason.get());
         let restored = Vault::restore(&config.vault_files(), &bytes, source, key, &actor)

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf, absolute};
 
 use clap::Args;
+use keyward::names::SourceName;
+use keyward::vault::Reference;
 use keyward_gateway::config::credential;
 use keyward_gateway::control::{CostText, NewKeyText};
 
@@ -23,6 +25,38 @@ pub(super) struct NewKeyArgs {
     /// A credential of the service manager's, by name.
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
+}
+
+/// A key that a source wraps.
+#[derive(Args)]
+pub(super) struct SourceKeyArgs {
+    /// A source that wraps a new key, by name; with --key.
+    #[arg(
+        long,
+        value_name = "NAME",
+        group = "new-key",
+        requires = "wrapping-key"
+    )]
+    source: Option<SourceName>,
+    /// The key in that source that wraps and unwraps it.
+    #[arg(
+        id = "wrapping-key",
+        long = "key",
+        value_name = "KEY",
+        requires = "source"
+    )]
+    key: Option<String>,
+}
+
+impl SourceKeyArgs {
+    /// The key that is to be wrapped so, if it is one.
+    pub(super) fn read(&self) -> Result<Option<NewKeyText>, Failure> {
+        let (Some(source), Some(key)) = (&self.source, &self.key) else {
+            return Ok(None);
+        };
+        let wrapping = Reference::new(source.clone(), key).map_err(Failure::usage)?;
+        Ok(Some(NewKeyText::Source(wrapping.to_string())))
+    }
 }
 
 /// What a new passphrase costs to guess, and where it comes from.

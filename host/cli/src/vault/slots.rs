@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use keyward_gateway::config::{VaultKey, credential};
 use keyward_gateway::control::{KeyText, Removed, Request, SlotEntry, VaultEntry};
 
-use super::keys::{NewKeyArgs, PassphraseArgs, full};
+use super::keys::{NewKeyArgs, PassphraseArgs, SourceKeyArgs, full};
 use crate::Common;
 use crate::access::Access;
 use crate::confirm::Confirm;
@@ -37,7 +37,8 @@ One more key that opens the vault:
 Examples:
   keyward vault slot add --key-file /media/usb/vault-2.key
   keyward vault slot add --passphrase --reason \"for emergencies\"
-  keyward vault slot add --credential keyward-vault";
+  keyward vault slot add --credential keyward-vault
+  keyward vault slot add --source corp --key vault-master";
 
 const REMOVE: &str = "\
 That key opens the vault no more. The last slot can't be removed. A copy of an older
@@ -50,7 +51,8 @@ Examples:
 const REKEY: &str = "\
 Makes a new root key and seals everything anew. Every slot's key is needed, since
 each slot holds the root key: the one that [vault] in the configuration names is
-taken from there, the others are named here.
+taken from there, those that a source unwraps are asked of it, the others are named
+here.
 
 Examples:
   keyward vault rekey --reason \"key file seen in a backup\"
@@ -74,6 +76,8 @@ pub(crate) enum Slot {
 pub(crate) struct Add {
     #[command(flatten)]
     key: NewKeyArgs,
+    #[command(flatten)]
+    source: SourceKeyArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
@@ -132,9 +136,13 @@ fn row(slot: &SlotEntry) -> [String; 4] {
             number(cost.lanes, "lane", "lanes")
         )
     });
+    let kind = match &slot.wrapping {
+        Some(wrapping) => format!("{} {wrapping}", slot.kind),
+        None => slot.kind.clone(),
+    };
     [
         slot.id.to_string(),
-        slot.kind.clone(),
+        kind,
         when::short(&slot.created),
         cost.unwrap_or_default(),
     ]
@@ -164,7 +172,10 @@ impl Add {
     fn run(self, common: &Common) -> Outcome {
         let config = place::load(common.config())?;
         let access = Access::open(&config, common)?;
-        let (key, values) = self.key.read(common, &self.passphrase)?;
+        let (key, values) = match self.source.read()? {
+            Some(key) => (key, Vec::new()),
+            None => self.key.read(common, &self.passphrase)?,
+        };
         let request = Request::VaultSlotAdd { key };
         let slot: SlotEntry = access.ask_with(request, self.reason.get(), values)?;
         common.output().entry(&slot, |slot| {
@@ -183,12 +194,20 @@ impl Remove {
             return Err(Failure::new(format!("there is no slot {}", self.slot))
                 .help("slots there are: keyward vault slots"));
         };
-        let what = format!(
+        let mut what = format!(
             "The {} of slot {}, added {}, opens the vault no more.",
             slot.kind,
             slot.id,
             when::short(&slot.created)
         );
+        let is_local = |slot: &SlotEntry| slot.wrapping.is_none();
+        let mut others = slots.iter().filter(|other| other.id != slot.id);
+        if is_local(slot) && slots.len() > 1 && !others.any(is_local) {
+            what.push_str(
+                " It is the last one that needs no source: from then on, without that source's \
+                 key the secrets are gone.",
+            );
+        }
         self.confirm.ask(common, &what)?;
         let request = Request::VaultSlotRemove { slot: self.slot };
         let removed: Removed = access.ask(request, self.reason.get())?;
@@ -210,7 +229,12 @@ impl Rekey {
             VaultKey::Credential(file) => keys.push(KeyText::Credential(full(file)?)),
             // The one that opens it at start is among them.
             VaultKey::Passphrase => passphrases = passphrases.max(1),
+            // Those of sources are known by their slots, below.
+            VaultKey::Source(_) => {}
         }
+        let slots: Vec<SlotEntry> = access.ask(Request::VaultSlots {}, None)?;
+        let remote = slots.iter().filter(|slot| slot.wrapping.is_some());
+        keys.extend(remote.map(|slot| KeyText::SourceSlot(slot.id)));
         for file in &self.key_file {
             keys.push(KeyText::KeyFile(full(file)?));
         }

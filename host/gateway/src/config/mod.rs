@@ -130,6 +130,8 @@ pub enum VaultKey {
     Credential(PathBuf),
     /// A passphrase, asked for at start: `passphrase = true`.
     Passphrase,
+    /// The key in a source that unwraps a slot's: `source-key`.
+    Source(Reference),
 }
 
 /// `[audit]`. Directory `audit`, durability `strict` unless set.
@@ -215,7 +217,7 @@ impl Config {
             vault: self.vault.file.clone(),
             key: match &self.vault.key {
                 VaultKey::File(file) | VaultKey::Credential(file) => file.clone(),
-                VaultKey::Passphrase => PathBuf::new(),
+                VaultKey::Passphrase | VaultKey::Source(_) => PathBuf::new(),
             },
             audit: self.audit.directory.clone(),
         }

@@ -58,22 +58,44 @@ impl<'a> Parser<'a> {
         let credential = named.and_then(|text| self.credential(text));
         let passphrase = section.flag("passphrase").filter(|asked| *asked);
         let passphrase = passphrase.map(|_| VaultKey::Passphrase);
-        let ways = [key_file.is_some(), has_name, passphrase.is_some()];
+        let asked = section.text("source-key");
+        let has_source = asked.is_some();
+        let source = asked.and_then(|text| self.source_key(text));
+        let ways = [
+            key_file.is_some(),
+            has_name,
+            passphrase.is_some(),
+            has_source,
+        ];
         let ways = ways.into_iter().filter(|given| *given).count();
         if ways > 1 {
             self.findings.add_with_help(
                 section.span(),
                 "[vault] says in more than one way what opens the vault",
-                "keep one of `key-file`, `credential` and `passphrase`",
+                "keep one of `key-file`, `credential`, `passphrase` and `source-key`",
             );
         }
         section.finish();
-        let key = match key_file.or(credential).or(passphrase) {
+        let key = match key_file.or(credential).or(passphrase).or(source) {
             Some(key) => key,
-            None if has_name => return None,
+            None if has_name || has_source => return None,
             None => default_key(),
         };
         Some(VaultSection { file, key })
+    }
+
+    fn source_key(&self, text: At<&str>) -> Option<VaultKey> {
+        match text.value.parse() {
+            Ok(reference) => Some(VaultKey::Source(reference)),
+            Err(error) => {
+                self.findings.add_with_help(
+                    text.span,
+                    format!("`source-key`: {error}"),
+                    "name a source of [sources] and the key in it: \"corp:vault-master\"",
+                );
+                None
+            }
+        }
     }
 
     fn credential(&self, text: At<&str>) -> Option<VaultKey> {

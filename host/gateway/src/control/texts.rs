@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use keyward::names::{ExchangeId, GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{
-    Act, Filter, KeySource, Kind, NamedValue, NewKey, Outcome, PassphraseCost, Secret, UnknownWord,
-    Use, Validity,
+    Act, Filter, KeySource, Kind, NamedValue, NewKey, Outcome, PassphraseCost, Reference, Secret,
+    UnknownWord, Use, Validity,
 };
 use serde::{Deserialize, Serialize};
 
@@ -187,17 +187,22 @@ pub enum KeyText {
     Credential(PathBuf),
     /// A passphrase, which comes as a value.
     Passphrase {},
+    /// The slot of that number, whose key a source unwraps.
+    SourceSlot(u64),
 }
 
 impl KeyText {
+    /// The key. `unwrapped` asks the source of a slot.
     pub(super) fn read(
         self,
         value: impl FnOnce() -> Result<Secret, Fault>,
+        unwrapped: impl FnOnce(u64) -> Result<KeySource, Fault>,
     ) -> Result<KeySource, Fault> {
         Ok(match self {
             Self::KeyFile(path) => KeySource::KeyFile(absolute(path)?),
             Self::Credential(path) => KeySource::Credential(absolute(path)?),
             Self::Passphrase {} => KeySource::Passphrase(value()?),
+            Self::SourceSlot(slot) => unwrapped(slot)?,
         })
     }
 }
@@ -216,12 +221,16 @@ pub enum NewKeyText {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cost: Option<CostText>,
     },
+    /// A key that a source wraps: `SOURCE:KEY`, the key that does.
+    Source(String),
 }
 
 impl NewKeyText {
+    /// The key. `wrapped` has a source wrap a new one.
     pub(super) fn read(
         self,
         value: impl FnOnce() -> Result<Secret, Fault>,
+        wrapped: impl FnOnce(&Reference) -> Result<NewKey, Fault>,
     ) -> Result<NewKey, Fault> {
         Ok(match self {
             Self::KeyFile(path) => NewKey::KeyFile(absolute(path)?),
@@ -230,6 +239,7 @@ impl NewKeyText {
                 passphrase: value()?,
                 cost: cost.map(PassphraseCost::from).unwrap_or_default(),
             },
+            Self::Source(text) => wrapped(&text.parse().map_err(Fault::refused)?)?,
         })
     }
 }

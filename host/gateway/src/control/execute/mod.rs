@@ -183,7 +183,7 @@ pub fn execute(
         | Request::VaultSlotRemove { .. }
         | Request::VaultRewrap {}
         | Request::VaultRekey { .. }
-        | Request::VaultBackup { .. } => vault::execute(request, values, vault, actor),
+        | Request::VaultBackup { .. } => vault::execute(request, values, node, actor),
     }
 }
 

@@ -105,7 +105,7 @@ fn check(node: &dyn Node, name: &SecretName) -> Result<(), Fault> {
     }
 }
 
-fn no_source(name: &SourceName) -> Fault {
+pub(super) fn no_source(name: &SourceName) -> Fault {
     Fault::refused(format!(
         "there is no source {name}; `keyward source list` shows those that there are"
     ))
@@ -113,7 +113,7 @@ fn no_source(name: &SourceName) -> Fault {
 
 /// Waits on a thread that may block, in the runtime that it belongs to or, in a
 /// command, in one of its own.
-fn wait<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+pub(super) fn wait<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     match Handle::try_current() {
         Ok(handle) => Ok(handle.block_on(work)),
         Err(_) => {
