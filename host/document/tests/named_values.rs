@@ -153,7 +153,10 @@ fn a_reference_is_a_request_and_never_a_text() {
             format!("<set-header name=\"a\"><value>Bearer {reference}</value></set-header>"),
             "1:48",
         ),
-        (format!("<set-header name=\"{reference}\"/>"), "1:38"),
+        (
+            format!("<set-header name=\"{reference}\"><value>x</value></set-header>"),
+            "1:38",
+        ),
         (format!("<wasm-policy name=\"{reference}\"/>"), "1:39"),
     ] {
         let said = errors(&step);

@@ -157,12 +157,13 @@ async fn a_request_is_sent_twice_exactly_where_all_allows_it_and_never_with_one_
             u32::from(tried),
             "{case}"
         );
+        // HTTP/1 has no body of unknown length in a request that should have none.
+        let sent = match (&method, body) {
+            (&Method::GET, BodyIs::OfUnknownLength) => Vec::new(),
+            _ => body.bytes(),
+        };
         for one in &seen {
-            assert_eq!(
-                (&one.method, &one.body[..]),
-                (&method, &body.bytes()[..]),
-                "{case}"
-            );
+            assert_eq!((&one.method, &one.body[..]), (&method, &sent[..]), "{case}");
         }
         let ok = expected.len() == 2 && takes_new;
         let status = match ok {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use keyward_testkit::hostile::Replay;
 use keyward_testkit::property::Property;
 use keyward_testkit::record::{self, Recorder};
 use keyward_testkit::report::{Report, SuiteReport, json};
@@ -54,6 +55,7 @@ Examples:
   keyward test --accept                 keep what clients and backends received now
   keyward test --record calls           keep what policies asked, and what was answered
   keyward test --replay calls           does another version ask the same?
+  keyward test --thorough               every case against every way a backend can leak
   keyward test --watch                  again whenever a suite or a component changes
   keyward test --bench --save main      how long each case's decision takes
   keyward test --bench --baseline main  and whether it takes longer than then";
@@ -105,6 +107,11 @@ pub(crate) struct Test {
     /// Where chance begins: the same seed tries the same.
     #[arg(long, value_name = "SEED", requires = "property")]
     seed: Option<u64>,
+
+    /// Run every case again with a backend that returns what it was sent, in each way
+    /// that is known; otherwise a way that the suite has tried is not tried each time.
+    #[arg(long, conflicts_with_all = ["bench", "list", "replay"])]
+    thorough: bool,
 
     /// Keep what clients and backends received, for cases with `snapshot = true`.
     #[arg(long, conflicts_with_all = ["bench", "list"])]
@@ -164,6 +171,9 @@ impl Test {
         }
         let wanted = filter.clone();
         let mut options = Options::default();
+        if self.thorough {
+            options.replay = Replay::All;
+        }
         options.select = Box::new(move |suite, case| wanted.takes(suite, case));
         options.fail_fast = self.fail_fast;
         options.metrics = Some(Box::new(metrics));

@@ -187,7 +187,7 @@ mod tests {
             (format!("https:///{TENANT}"), E::Authority),
             (
                 format!("https://evil.example\\@{PUBLIC}/{TENANT}"),
-                E::Authority,
+                E::UserInfo,
             ),
             (
                 format!("https://evil.example#.{PUBLIC}/{TENANT}"),

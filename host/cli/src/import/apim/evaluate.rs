@@ -155,30 +155,56 @@ impl<'t> Scope<'t> {
             literal: false,
         };
         let declared = member(template, "parameters").and_then(Value::as_object);
-        for (name, declared) in declared.into_iter().flatten() {
-            let kind = member(declared, "type").and_then(Value::as_str);
-            let secure = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("secure"));
-            let key = name.to_ascii_lowercase();
-            let parameter = match given.get(&key) {
-                Some(parameter) => parameter.clone(),
-                // A default may use the parameters before it.
-                None => match super::json::member(declared, "defaultValue") {
-                    Some(default) => scope
-                        .value(default)
-                        .map_or_else(Parameter::Unknown, Parameter::Given),
-                    None => Parameter::Unknown(Unknown::Parameter(name.clone())),
-                },
-            };
-            let parameter = match parameter {
-                Parameter::Given(known) => Parameter::Given(Known {
-                    secure: known.secure || secure,
-                    ..known
-                }),
-                other => other,
-            };
-            scope.parameters.insert(key, parameter);
+        let mut left: Vec<_> = declared.into_iter().flatten().collect();
+        // A default may use other parameters, in whatever order they stand: those
+        // that wait for others come again, for as long as that leads anywhere.
+        loop {
+            let before = left.len();
+            let later = left
+                .into_iter()
+                .filter(|(name, declared)| !scope.declare(name, declared, given, false));
+            left = later.collect();
+            if left.len() == before {
+                break;
+            }
+        }
+        for (name, declared) in left {
+            scope.declare(name, declared, given, true);
         }
         scope
+    }
+
+    /// Takes a parameter in; `false` if its default uses one that isn't there yet,
+    /// unless this is the `last` time.
+    fn declare(
+        &mut self,
+        name: &str,
+        declared: &Value,
+        given: &BTreeMap<String, Parameter>,
+        last: bool,
+    ) -> bool {
+        let kind = member(declared, "type").and_then(Value::as_str);
+        let secure = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("secure"));
+        let key = name.to_ascii_lowercase();
+        let parameter = match given.get(&key) {
+            Some(parameter) => parameter.clone(),
+            None => match super::json::member(declared, "defaultValue")
+                .map(|default| self.value(default))
+            {
+                Some(Err(Unknown::NoParameter(_))) if !last => return false,
+                Some(worked_out) => worked_out.map_or_else(Parameter::Unknown, Parameter::Given),
+                None => Parameter::Unknown(Unknown::Parameter(name.to_owned())),
+            },
+        };
+        let parameter = match parameter {
+            Parameter::Given(known) => Parameter::Given(Known {
+                secure: known.secure || secure,
+                ..known
+            }),
+            other => other,
+        };
+        self.parameters.insert(key, parameter);
+        true
     }
 
     /// A scope in which every string is what it says.
@@ -675,7 +701,7 @@ mod tests {
         );
         assert_eq!(
             unknown("[variables('ring')]"),
-            "the variable \"ring\" is made of itself"
+            "the variable \"RING\" is made of itself"
         );
         assert_eq!(
             unknown("[reference(resourceId('x', 'y')).clientId]"),

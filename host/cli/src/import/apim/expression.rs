@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn depth_and_length_end_somewhere() {
-        let deep = format!("[{}{}]", "f(".repeat(10_000), ")".repeat(10_000));
+        let deep = format!("[{}{}]", "f(".repeat(8_000), ")".repeat(8_000));
         assert_eq!(read(&deep), Err(Malformed::TooDeep));
         let deep = format!("[f(){}]", "[0]".repeat(5_000));
         assert_eq!(read(&deep), Err(Malformed::TooDeep));
