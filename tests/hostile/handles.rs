@@ -229,19 +229,20 @@ fn a_handle_outlives_neither_its_grant_nor_its_secret() {
 }
 
 #[test]
-fn a_handle_means_the_version_that_is_current_when_it_is_used() {
+fn a_handle_means_the_version_that_its_exchange_began_with() {
     // Signs the same twice with one handle, and tells where the codes differ.
-    let attacker = Attacker {
+    let signs = |what: &str| Attacker {
         main: r#"(data (i32.const 0) "mac")"#.to_owned(),
-        ..body(
+        ..body(&format!(
             "(call $open-mac (i32.const 0) (i32.const 3) (i32.const 16))
              (call $sign (i32.load (i32.const 20)) (i32.const 0) (i32.const 3) (i32.const 32))
              (local.set $i (i32.load (i32.load (i32.const 36))))
              (call $random (i32.const 1) (i32.const 48))
              (call $sign (i32.load (i32.const 20)) (i32.const 0) (i32.const 3) (i32.const 32))
-             (call $tell (i32.xor (local.get $i) (i32.load (i32.load (i32.const 36)))))",
-        )
+             (call $tell {what})"
+        ))
     };
+    let twice = signs("(i32.xor (local.get $i) (i32.load (i32.load (i32.const 36))))");
     let lab = Lab::new();
     let vault = Arc::clone(&lab.vault);
     lab.world.on_random(move || {
@@ -249,9 +250,12 @@ fn a_handle_means_the_version_that_is_current_when_it_is_used() {
         let value = Secret::read_from(Canary::new().text().as_bytes(), 256).unwrap();
         vault.rotate(&name, value, &actor()).unwrap();
     });
-    assert_ne!(lab.strike(&attacker.build()).told(), Some(0));
-    // Control: without a rotation they are the same.
-    assert_eq!(Lab::new().strike(&attacker.build()).told(), Some(0));
+    // Rotated between the two, by the call that lies there.
+    assert_eq!(lab.strike(&twice.build()).told(), Some(0));
+    // Control: the next exchange signs with the new version, and so does each after it.
+    let first = signs("(local.get $i)");
+    let codes = [(); 3].map(|()| lab.strike(&first.build()).told().unwrap());
+    assert!(codes[0] != codes[1] && codes[1] != codes[2], "{codes:?}");
 }
 
 #[test]
