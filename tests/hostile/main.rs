@@ -29,7 +29,7 @@
 //! | E10 features | imports::what_no_policy_needs_is_refused | in it |
 //! | E11 what others leave behind | residue::a_guest_finds_nothing_of_those_before_it | residue::control_what_is_left_in_ones_own_memory_is_found |
 //! | A3 handles never given | handles::an_index_that_was_never_given_or_is_of_another_type_ends_the_guest, handles::a_handle_that_is_gone_ends_the_guest | in it |
-//! | A4 handles kept | handles::a_handle_of_one_call_is_nothing_in_the_next, handles::a_handle_outlives_neither_its_grant_nor_its_secret, handles::a_handle_means_the_version_that_is_current_when_it_is_used | in it |
+//! | A4 handles kept | handles::a_handle_of_one_call_is_nothing_in_the_next, handles::a_handle_outlives_neither_its_grant_nor_its_secret, handles::a_handle_means_the_version_that_its_exchange_began_with | in it |
 //! | A5 handles passed on | handles::a_component_through_which_a_handle_could_leave_is_refused | in it |
 //! | A21 changes after the check | handles::an_argument_that_changes_after_it_was_taken_changes_nothing, handles::a_message_that_changes_after_it_was_taken_is_signed_as_it_was | in it |
 //! | A21 calls within calls | handles::a_guest_that_calls_the_host_while_the_host_calls_it_ends, handles::a_place_for_an_answer_that_is_no_place_ends_the_guest | in it |
