@@ -266,19 +266,22 @@ impl Watching {
         Self { child, lines }
     }
 
-    /// Reads until a line has this in it.
+    /// Reads until each of these stood in a line, in whatever order: two streams are
+    /// read.
     #[track_caller]
-    fn until(&self, text: &str) {
+    fn until(&self, texts: &[&str]) {
         // Compiling takes its time on a busy machine.
         let patience = std::time::Duration::from_secs(300);
         let mut said = String::new();
+        let mut missing = texts.to_vec();
         while let Ok(line) = self.lines.recv_timeout(patience) {
-            if line.contains(text) {
+            missing.retain(|text| !line.contains(text));
+            if missing.is_empty() {
                 return;
             }
             said += &format!("{line}\n");
         }
-        panic!("nothing said {text:?}: {said}");
+        panic!("nothing said {missing:?}: {said}");
     }
 }
 
@@ -297,17 +300,14 @@ fn a_changed_source_is_built_and_tested_again() {
     let text = std::fs::read_to_string(&source).unwrap();
     // It was never built.
     let watching = Watching::start(&policy);
-    watching.until("2 passed");
-    watching.until("watching");
+    watching.until(&["2 passed", "watching"]);
     std::fs::write(&source, text.replace("405", "406")).unwrap();
-    watching.until("1 failed");
-    watching.until("watching");
+    watching.until(&["1 failed", "watching"]);
     // What does not compile is said, and the next change starts another run.
     std::fs::write(&source, text.replace("405", "oops")).unwrap();
-    watching.until("oops");
-    watching.until("watching");
+    watching.until(&["oops", "watching"]);
     std::fs::write(&source, &text).unwrap();
-    watching.until("2 passed");
+    watching.until(&["2 passed"]);
 }
 
 /// What a network would bring, and what is built once for all runs.
