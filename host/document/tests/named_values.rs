@@ -173,8 +173,8 @@ fn a_reference_is_a_request_and_never_a_text() {
     assert_eq!(
         errors(&variable),
         [
-            "d.xml:1:21: the policy \"set-variable\" is not supported yet; a section holds base, set-header and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
-            format!("d.xml:1:53: a Key Vault reference is a request for a secret, and no text; {help}"),
+            "d.xml:1:20: the policy \"set-variable\" is not supported yet; a section holds base, set-header and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
+            format!("d.xml:1:52: a Key Vault reference is a request for a secret, and no text; {help}"),
         ]
     );
     // Put together out of named values.
