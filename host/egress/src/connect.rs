@@ -259,15 +259,22 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Stage::Closed)?;
-    let connection = Arc::new(Mutex::new(Box::pin(connection)));
+    let connection = Arc::new(Mutex::new(Some(Box::pin(connection))));
     let asked = Arc::clone(&connection);
     let streams = Arc::new(move || {
         let connection = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.current_max_send_streams()
+        let open = connection.as_ref();
+        open.map_or(0, |connection| connection.current_max_send_streams())
     });
     tokio::spawn(std::future::poll_fn(move |context| {
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.as_mut().poll(context)
+        let ended = match connection.as_mut() {
+            Some(open) => std::task::ready!(open.as_mut().poll(context)),
+            None => Ok(()),
+        };
+        // Its sender is closed once it is gone, and not before.
+        *connection = None;
+        std::task::Poll::Ready(ended)
     }));
     Ok(Sender::Http2(Http2 { sender, streams }))
 }

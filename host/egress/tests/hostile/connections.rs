@@ -99,6 +99,47 @@ async fn no_request_waits_inside_a_connection_after_it_was_checked() {
     assert_eq!((backend.connections(), beyond), (2, 1));
 }
 
+#[tokio::test]
+async fn an_http2_connection_that_the_backend_closed_is_not_used_again() {
+    let authority = Authority::new();
+    let tls = authority.server("localhost", &["h2"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (close, mut closing) = tokio::sync::mpsc::channel::<()>(1);
+    let (tell, mut closed) = tokio::sync::mpsc::channel::<()>(1);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = tls.accept(stream).await.unwrap();
+            let service = hyper::service::service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(reply("ok"))
+            });
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let connection = hyper::server::conn::http2::Builder::new(executor)
+                .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+            tokio::select! {
+                _ = connection => {}
+                _ = closing.recv() => {}
+            }
+            tell.send(()).await.unwrap();
+        }
+    });
+    let world = World::new();
+    let route = Route::new(route_name(), &format!("https://localhost:{port}")).unwrap();
+    let egress = world.egress(route.with_roots(Roots::Pem(authority.pem())));
+    for _ in 0..3 {
+        let answer = world.send_attached(&egress, get("/charges"));
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        match answer.expect("what is closed does not keep anybody waiting") {
+            Ok(answer) => assert_eq!(read(answer).await.0, b"ok"),
+            // It may be on its way when the backend closes, and is not repeated.
+            Err(error) => assert_eq!(error, EgressError::Protocol),
+        }
+        close.try_send(()).ok();
+        closed.recv().await.unwrap();
+    }
+}
+
 /// Names that lead nowhere after the first connection was made.
 struct Hole {
     first: Arc<Diverted>,
