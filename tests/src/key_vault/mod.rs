@@ -8,7 +8,7 @@
 //! for.
 //!
 //! The vault is every `*.vault.azure.net` and `localhost`, the authority the pinned
-//! tenant's at any host: one listener answers by path. [`Azure::dialer`] leads the
+//! tenant's at any host: one listener answers by path. [`Azure::names`] leads the
 //! real names there; [`Azure::url`] is for processes that can't be led.
 
 mod authority;
