@@ -54,7 +54,7 @@ impl Source for Once {
             None => Err(SourceError::TimedOut),
             Some(validity) => Ok(Fetched {
                 value: Secret::generate(43),
-                version: SourceVersion::new("1").unwrap(),
+                version: SourceVersion::parse("1").unwrap(),
                 validity,
                 enabled: true,
                 content_type: None,

@@ -76,7 +76,7 @@ impl Fake {
         let value = Secret::read_from(value.as_bytes(), 1 << 16).map_err(|_| SourceError::Empty)?;
         Ok(Some(Fetched {
             value,
-            version: SourceVersion::new("7")?,
+            version: SourceVersion::parse("7")?,
             validity,
             enabled,
             content_type,

@@ -14,7 +14,9 @@ use http::{Request, Response, StatusCode};
 use keyward_egress::source::{
     SourceAnswer, SourceClient, SourceProfile, SourceSetupError, SourceTransportError,
 };
-use keyward_egress::{Connect, DialFuture, Dialer, Network, Resolver, Roots, Stage, Stream};
+use keyward_egress::{
+    Connect, DialFuture, Dialer, Network, Resolver, Roots, RouteError, Stage, Stream,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
@@ -258,7 +260,10 @@ async fn a_platforms_service_is_reached_in_plaintext_at_its_own_address_only() {
     let refused = SourceProfile::new().with_origin("https://169.254.169.254");
     assert_eq!(refused.err(), Some(SourceSetupError::Platform));
     let refused = SourceProfile::new().with_origin("http://169.254.169.254");
-    assert_eq!(refused.err(), Some(SourceSetupError::Plaintext));
+    assert_eq!(
+        refused.err(),
+        Some(SourceSetupError::Url(RouteError::Plaintext))
+    );
     let exact: Network = "169.254.169.254/32".parse().unwrap();
     let refused = SourceProfile::new().with_networks([exact]);
     assert_eq!(refused.err(), Some(SourceSetupError::Platform));
@@ -385,14 +390,29 @@ async fn a_profile_that_names_nothing_or_what_can_not_be_is_refused() {
     assert_eq!(none.err(), Some(SourceSetupError::NoOrigin));
     for (url, error) in [
         ("vault.example", SourceSetupError::Malformed),
-        ("ftp://vault.example", SourceSetupError::Scheme),
+        (
+            "ftp://vault.example",
+            SourceSetupError::Url(RouteError::Scheme),
+        ),
         ("https://a:b@vault.example", SourceSetupError::UserInfo),
         ("https://vault.example?a", SourceSetupError::Query),
-        ("https://vault.example.", SourceSetupError::Host),
-        ("https://0x7f.1", SourceSetupError::Host),
-        ("https://vault.example:0", SourceSetupError::Port),
-        ("https://vault.example/a/../b", SourceSetupError::Path),
-        ("http://vault.example", SourceSetupError::Plaintext),
+        (
+            "https://vault.example.",
+            SourceSetupError::Url(RouteError::Host),
+        ),
+        ("https://0x7f.1", SourceSetupError::Url(RouteError::Host)),
+        (
+            "https://vault.example:0",
+            SourceSetupError::Url(RouteError::Port),
+        ),
+        (
+            "https://vault.example/a/../b",
+            SourceSetupError::Url(RouteError::Path),
+        ),
+        (
+            "http://vault.example",
+            SourceSetupError::Url(RouteError::Plaintext),
+        ),
     ] {
         let refused = SourceProfile::new().with_origin(url);
         assert_eq!(refused.err(), Some(error), "{url}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use keyward_egress::Stage;
 use keyward_egress::source::SourceTransportError;
+use keyward_vault::NotASourceVersion;
 
 /// Why a source gave no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -372,6 +373,12 @@ impl SourceError {
             Self::Unsupported { .. } => "Use a source of a kind that can.",
         };
         text.to_owned()
+    }
+}
+
+impl From<NotASourceVersion> for SourceError {
+    fn from(_: NotASourceVersion) -> Self {
+        Self::Malformed { what: "version" }
     }
 }
 

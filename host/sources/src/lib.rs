@@ -27,7 +27,8 @@ mod source;
 mod wiped;
 
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
+pub use keyward_vault::SourceVersion;
 pub use source::{
     Announcer, Changes, CheckStep, ContentType, Fetched, KeyWrapper, RemoteKeys, Source,
-    SourceVersion, StepOutcome, WrappedKey,
+    StepOutcome, WrappedKey,
 };

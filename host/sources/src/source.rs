@@ -2,11 +2,10 @@
 //! changes; and what some can do more: keep keys that never leave them.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use futures_util::future::BoxFuture;
 use keyward_names::SourceName;
-use keyward_vault::{MacAlgorithm, Secret, Validity};
+use keyward_vault::{MacAlgorithm, Secret, SourceVersion, Validity};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -93,44 +92,6 @@ impl ContentType {
             () if bare.eq_ignore_ascii_case("application/x-pem-file") => Some(Self::Pem),
             () => None,
         }
-    }
-}
-
-/// Which version of a value, in the words of its source: 1 to 128 visible ASCII
-/// characters. It is shown to operators and says nothing about the value.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SourceVersion(String);
-
-impl SourceVersion {
-    /// The longest, in bytes.
-    pub const MAX_BYTES: usize = 128;
-
-    /// From a source's text. Errors: [`SourceError::Malformed`] for one that is
-    /// empty, too long or not visible ASCII.
-    pub fn new(text: impl Into<String>) -> Result<Self, SourceError> {
-        let text = text.into();
-        let length = (1..=Self::MAX_BYTES).contains(&text.len());
-        match length && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => Ok(Self(text)),
-            false => Err(SourceError::Malformed { what: "version" }),
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SourceVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for SourceVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SourceVersion({})", self.0)
     }
 }
 

@@ -10,31 +10,15 @@ pub enum SourceSetupError {
     /// Not `https://host[:port]`.
     #[error("not a URL of the form https://host[:port]")]
     Malformed,
-    /// Another scheme than https or http.
-    #[error("the scheme must be https, or http to this machine")]
-    Scheme,
     /// `user:password@`.
     #[error("the URL of a source has no user name or password; its own settings say how to log in")]
     UserInfo,
     /// `?…` or `#…`.
     #[error("the URL of a source has no query and no fragment")]
     Query,
-    /// Not ASCII, a trailing dot, or an unusual spelling of an address.
-    #[error(
-        "the host must be a DNS name (non-ASCII names in their xn-- form, no trailing dot) or an IP address in its usual form"
-    )]
-    Host,
-    /// Port 0, an empty port or one past 65535.
-    #[error("the port must be 1 to 65535")]
-    Port,
-    /// A path with `.` or `..` segments, or empty ones.
-    #[error("the path must have no empty, \".\" or \"..\" segments")]
-    Path,
-    /// `http://` to another machine.
-    #[error(
-        "http:// is for this machine only (127.0.0.1, [::1], localhost); use https:// for any other"
-    )]
-    Plaintext,
+    /// Something else in it is as no route's may be.
+    #[error(transparent)]
+    Url(RouteError),
     /// An address at which a platform serves credentials, where a source's own
     /// address was expected.
     #[error(
@@ -64,13 +48,9 @@ impl From<RouteError> for SourceSetupError {
     fn from(error: RouteError) -> Self {
         match error {
             RouteError::Malformed => Self::Malformed,
-            RouteError::Scheme => Self::Scheme,
             RouteError::UserInfo => Self::UserInfo,
             RouteError::Query => Self::Query,
-            RouteError::Host => Self::Host,
-            RouteError::Port => Self::Port,
-            RouteError::Path => Self::Path,
-            RouteError::Plaintext => Self::Plaintext,
+            other => Self::Url(other),
         }
     }
 }

@@ -13,9 +13,10 @@ use keyward_names::SourceName;
 use keyward_vault::{ImportError, Secret, Validity};
 use zeroize::Zeroizing;
 
+use crate::SourceVersion;
 use crate::error::SourceError;
 use crate::files::MAX_BYTES;
-use crate::source::{CheckStep, Fetched, Source, SourceVersion};
+use crate::source::{CheckStep, Fetched, Source};
 
 /// A source that reads environment variables of this process: `kind = "environment"`.
 /// Keys are their names.
@@ -50,7 +51,7 @@ impl Environment {
         })?;
         Ok(Fetched {
             value,
-            version: SourceVersion::new("environment")?,
+            version: SourceVersion::parse("environment")?,
             validity: Validity::default(),
             enabled: true,
             content_type: None,

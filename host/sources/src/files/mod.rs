@@ -22,8 +22,9 @@ use keyward_vault::{ImportError, Secret, Validity};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::SourceVersion;
 use crate::error::SourceError;
-use crate::source::{Changes, CheckStep, Fetched, Source, SourceVersion};
+use crate::source::{Changes, CheckStep, Fetched, Source};
 use watch::Watch;
 
 /// The longest value of a file, in bytes.
@@ -274,7 +275,7 @@ fn open_beneath(folder: &File, key: &str) -> Result<File, SourceError> {
 fn version_of(data: &Metadata) -> Result<SourceVersion, SourceError> {
     let nanoseconds = i32::try_from(data.mtime_nsec()).unwrap_or_default();
     let written = Timestamp::new(data.mtime(), nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH);
-    SourceVersion::new(format!("{written}#{}", data.ino()))
+    Ok(SourceVersion::parse(&format!("{written}#{}", data.ino()))?)
 }
 
 fn os_error(error: Errno) -> SourceError {

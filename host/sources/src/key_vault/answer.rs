@@ -11,8 +11,9 @@ use keyward_vault::{ImportError, Secret, Validity};
 use serde::Deserialize;
 
 use super::key::{SecretKey, parse_id};
+use crate::SourceVersion;
 use crate::error::SourceError;
-use crate::source::{ContentType, Fetched, SourceVersion};
+use crate::source::{ContentType, Fetched};
 use crate::wiped::{Seconds, Wiped};
 
 /// The longest value that is taken, in bytes.
@@ -86,7 +87,7 @@ pub(super) fn secret(body: &[u8], key: SecretKey<'_>) -> Result<Fetched, SourceE
     };
     Ok(Fetched {
         value,
-        version: SourceVersion::new(version.to_ascii_lowercase())?,
+        version: SourceVersion::parse(&version.to_ascii_lowercase())?,
         validity: Validity {
             not_before: moment(bundle.attributes.nbf)?,
             not_after: moment(bundle.attributes.exp)?,

@@ -35,8 +35,9 @@ use keyward_vault::{Secret, Validity};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::SourceVersion;
 use crate::error::SourceError;
-use crate::source::{CheckStep, Fetched, KeyWrapper, RemoteKeys, Source, SourceVersion};
+use crate::source::{CheckStep, Fetched, KeyWrapper, RemoteKeys, Source};
 
 use self::api::{Answer, Api};
 use self::auth::Login;
@@ -190,7 +191,8 @@ impl Metadata {
     /// `3@2026-01-02T03:04:05.678Z`: numbers start anew where a secret is deleted as
     /// a whole, times don't.
     fn source_version(&self) -> Result<SourceVersion, SourceError> {
-        SourceVersion::new(format!("{}@{}", self.version, self.created_time))
+        let version = format!("{}@{}", self.version, self.created_time);
+        Ok(SourceVersion::parse(&version)?)
     }
 
     /// When the version is deleted.

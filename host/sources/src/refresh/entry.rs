@@ -10,7 +10,7 @@ use super::receiver::{FetchError, Taken, Withheld};
 use super::report::{Freshness, SecretReport};
 use super::schedule::Schedule;
 use super::{Refreshed, Tracked};
-use crate::source::SourceVersion;
+use crate::SourceVersion;
 
 pub(crate) struct Entry {
     pub(crate) reference: Reference,

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use keyward_names::SecretName;
 use keyward_vault::{
-    Actor, Cache, Kind, Receipt, Received, Reference, SecretInfo, SourceVersion, Unavailability,
-    Vault, VaultError,
+    Actor, Cache, Kind, Receipt, Received, Reference, SecretInfo, Unavailability, Vault, VaultError,
 };
 
 use super::Tracked;
@@ -46,11 +45,10 @@ impl<H: HasVault> Receiver for IntoVault<H> {
         if let (Some(said), Some(info)) = (content_type, vault.info(secret)) {
             check_kind(said, info.kind)?;
         }
-        let not_a_version = |_| ReceiveError::Vault("the source's version has no name".to_owned());
         let received = Received {
             reference: reference.clone(),
             value,
-            source_version: SourceVersion::parse(version.as_str()).map_err(not_a_version)?,
+            source_version: version,
             validity,
             enabled,
         };

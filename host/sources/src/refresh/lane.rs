@@ -19,9 +19,10 @@ use super::entry::{Entry, Wait};
 use super::receiver::{FetchError, ReceiveError, Receiver, Taken, Withheld};
 use super::report::{SecretReport, SourceReport};
 use super::{Scheduled, Selection, Tracked};
+use crate::SourceVersion;
 use crate::error::SourceError;
 use crate::missing::Missing;
-use crate::source::{Changes, Source, SourceVersion};
+use crate::source::{Changes, Source};
 
 /// So long after a source told of a change it is asked: several at once are one.
 const QUIET: Duration = Duration::from_millis(100);

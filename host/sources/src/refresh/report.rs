@@ -10,7 +10,7 @@ use keyward_vault::Reference;
 use super::breaker::BreakerState;
 use super::receiver::FetchError;
 use super::schedule::Schedule;
-use crate::source::SourceVersion;
+use crate::SourceVersion;
 
 /// How a secret that comes from a source is doing.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use keyward_vault::{Secret, Validity};
 
 use super::*;
+use crate::SourceVersion;
 use crate::error::Unreachable;
-use crate::source::{Announcer, Changes, CheckStep, Fetched, SourceVersion};
+use crate::source::{Announcer, Changes, CheckStep, Fetched};
 
 /// A source whose answer is set by the test.
 struct Fake {
@@ -85,7 +86,7 @@ impl Source for Fake {
             let version = answer?;
             Ok(Fetched {
                 value: Secret::read_from(format!("value {version}").as_bytes(), 100).unwrap(),
-                version: SourceVersion::new(version.to_string())?,
+                version: SourceVersion::parse(&version.to_string())?,
                 validity: Validity::default(),
                 enabled: self.enabled.load(SeqCst),
                 content_type: None,
