@@ -186,6 +186,8 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "sealer" => Use::Seal,
+        "opener" => Use::Open,
         _ => return None,
     })
 }

@@ -10,7 +10,8 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 
 /// One thing that a policy can do with a secret.
 ///
-/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`.
+/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `seal`,
+/// `open`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -23,16 +24,22 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// Seal data of the policy's own.
+    Seal,
+    /// Open what was sealed.
+    Open,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Seal,
+        Self::Open,
     ];
 
     /// The use as people write it.
@@ -43,6 +50,8 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Seal => "seal",
+            Self::Open => "open",
         }
     }
 
@@ -50,7 +59,12 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify => Class::A,
+            Self::SignRequest
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify
+            | Self::Seal
+            | Self::Open => Class::A,
         }
     }
 
@@ -59,8 +73,8 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign => true,
-            Self::MacVerify | Self::Identify => false,
+            Self::Attach | Self::SignRequest | Self::MacSign | Self::Seal => true,
+            Self::MacVerify | Self::Identify | Self::Open => false,
         }
     }
 
@@ -70,7 +84,8 @@ impl Use {
     /// RFC 9421 registers.
     pub const fn fits(&self, kind: &Kind) -> bool {
         match (self, kind) {
-            (Self::Attach, Kind::ApiKey)
+            (Self::Attach, Kind::ApiKey | Kind::Basic)
+            | (Self::Seal | Self::Open, Kind::DataKey { .. })
             | (Self::Identify, Kind::ClientKeys)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
             (Self::SignRequest, Kind::HmacKey { algorithm, .. }) => {
@@ -90,7 +105,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, seal, open",
         })
     }
 }
@@ -152,6 +167,10 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Seal`] as a type.
+    Seal;
+    /// [`Use::Open`] as a type.
+    Open;
 }
 
 #[cfg(test)]
@@ -171,11 +190,12 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, SignRequest};
+        use Use::{Attach, Identify, MacSign, MacVerify, Open, Seal, SignRequest};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
-                Kind::ApiKey => &[Attach],
+                Kind::ApiKey | Kind::Basic => &[Attach],
+                Kind::DataKey { .. } => &[Seal, Open],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,
                     ..

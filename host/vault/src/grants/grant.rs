@@ -6,6 +6,9 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
+use super::terms::Sealing;
+use crate::chosen::OtherChoice;
+use crate::holes::Holes;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -90,6 +93,10 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Seal data of the policy's own (class A).
+    Seal(Sealing),
+    /// Open what was sealed (class A).
+    Open(Sealing),
 }
 
 impl Grant {
@@ -116,6 +123,8 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Seal(_) => Use::Seal,
+            Self::Open(_) => Use::Open,
         }
     }
 }
@@ -140,6 +149,16 @@ pub struct Placement {
     /// Whether a request to which the backend answers 401 is sent once more, if
     /// there is another version of the secret by then.
     pub retry: RetryOn401,
+}
+
+impl Placement {
+    /// Whether these are what its template needs.
+    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
+        match holes.count() {
+            0 => Ok(()),
+            _ => Err(OtherChoice),
+        }
+    }
 }
 
 /// Which requests are sent once more, with another version of the secret, when the

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 21] = [
+const KEYS: [(&str, &[Use]); 22] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -36,6 +36,7 @@ const KEYS: [(&str, &[Use]); 21] = [
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
     ("lifetime-seconds", &[Use::SignRequest]),
+    ("shared-as", &[Use::Seal, Use::Open]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
