@@ -90,6 +90,8 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Check tokens that clients present (class A).
+    VerifyJwt(TokenTerms),
 }
 
 impl Grant {
@@ -116,6 +118,7 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
 }
@@ -272,6 +275,18 @@ pub enum KeyPlace {
     Header(HeaderName),
     /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
     Query(String),
+}
+
+/// Which tokens a MAC key vouches for (RFC 7519). The algorithm is the key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTerms {
+    /// What `iss` must be; `None` for any, and for none.
+    pub issuer: Option<String>,
+    /// Of these, `aud` must have one. If empty, a token that has `aud` is refused
+    /// (RFC 7519, section 4.1.3).
+    pub audiences: Vec<String>,
+    /// By how many seconds clocks may differ.
+    pub clock_skew_seconds: u64,
 }
 
 /// A destination that a grant names.

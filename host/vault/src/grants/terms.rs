@@ -1,6 +1,8 @@
 //! What belongs to each use: header and template, the client key's place, the
 //! form of a signature.
 
+mod verify_jwt;
+
 use http::HeaderName;
 use keyward_names::Alias;
 
@@ -30,6 +32,7 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 
