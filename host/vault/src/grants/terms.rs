@@ -2,6 +2,7 @@
 //! form of a signature.
 
 mod seal;
+mod verify_jwt;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -36,6 +37,7 @@ impl GrantReader<'_, '_, '_> {
             Use::Identify => self.key_place().map(Terms::Identify),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 
