@@ -80,6 +80,7 @@ mod headers;
 mod identity;
 mod import;
 mod items;
+mod jwt;
 mod kind;
 mod ledger;
 mod lifecycle;
@@ -128,6 +129,10 @@ pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
+pub use jwt::{
+    KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
+    TokenRules, UnknownAlgorithm, VerifiedToken,
+};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};

@@ -223,6 +223,7 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
         "secrets.client-keys.identify" => Use::Identify,
+        "secrets.jwt-verifier.verify" => Use::VerifyJwt,
         _ => return None,
     })
 }
