@@ -82,6 +82,7 @@ mod holes;
 mod identity;
 mod import;
 mod items;
+mod jwt;
 mod kind;
 mod ledger;
 mod lifecycle;
@@ -133,6 +134,10 @@ pub use headers::{HeaderRole, header_role, names_alike};
 pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
+pub use jwt::{
+    KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
+    TokenRules, UnknownAlgorithm, VerifiedToken,
+};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};

@@ -79,6 +79,11 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
+    /// What the grant says about the use.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.grant.terms
+    }
+
     /// What is on record of it, if a source carries it out.
     pub(crate) fn into_recorded(self) -> Option<(UseEntry, Position)> {
         Some((self.entry?, self.position))

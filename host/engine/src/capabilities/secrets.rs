@@ -25,7 +25,10 @@ impl Host for CallState {}
 
 impl CallState {
     /// The way to a permit, and the only one.
-    fn permit<U: UseType>(&mut self, alias: HandleAlias) -> Result<Permit<U>, SecretFailure> {
+    pub(super) fn permit<U: UseType>(
+        &mut self,
+        alias: HandleAlias,
+    ) -> Result<Permit<U>, SecretFailure> {
         self.spent.secret_uses += 1;
         if self.spent.secret_uses > self.policy.limits.secret_uses {
             return Err(SecretFailure::Exhausted);

@@ -228,6 +228,7 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.client-keys.identify" => Use::Identify,
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
+        "secrets.jwt-verifier.verify" => Use::VerifyJwt,
         _ => return None,
     })
 }
