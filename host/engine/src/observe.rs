@@ -186,6 +186,8 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "tls-identity" => Use::Present,
+        "jws-signer" => Use::JwsSign,
         _ => return None,
     })
 }

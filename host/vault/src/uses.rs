@@ -10,7 +10,8 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 
 /// One thing that a policy can do with a secret.
 ///
-/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`.
+/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`,
+/// `present`, `jws-sign`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -23,16 +24,22 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// The host shows a certificate in TLS, and proves that it has its key.
+    Present,
+    /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
+    JwsSign,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Present,
+        Self::JwsSign,
     ];
 
     /// The use as people write it.
@@ -43,6 +50,8 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Present => "present",
+            Self::JwsSign => "jws-sign",
         }
     }
 
@@ -50,7 +59,12 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify => Class::A,
+            Self::SignRequest
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify
+            | Self::Present
+            | Self::JwsSign => Class::A,
         }
     }
 
@@ -59,7 +73,9 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign => true,
+            Self::Attach | Self::SignRequest | Self::MacSign | Self::Present | Self::JwsSign => {
+                true
+            }
             Self::MacVerify | Self::Identify => false,
         }
     }
@@ -72,6 +88,7 @@ impl Use {
         match (self, kind) {
             (Self::Attach, Kind::ApiKey)
             | (Self::Identify, Kind::ClientKeys)
+            | (Self::Present | Self::JwsSign, Kind::Certificate)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
             (Self::SignRequest, Kind::HmacKey { algorithm, .. }) => {
                 matches!(algorithm, MacAlgorithm::Sha256)
@@ -90,7 +107,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, present, jws-sign",
         })
     }
 }
@@ -152,6 +169,10 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Present`] as a type.
+    Present;
+    /// [`Use::JwsSign`] as a type.
+    JwsSign;
 }
 
 #[cfg(test)]
@@ -171,7 +192,7 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, SignRequest};
+        use Use::{Attach, Identify, JwsSign, MacSign, MacVerify, Present, SignRequest};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
@@ -181,6 +202,7 @@ mod tests {
                     ..
                 } => &[SignRequest, MacSign, MacVerify],
                 Kind::HmacKey { .. } => &[MacSign, MacVerify],
+                Kind::Certificate => &[Present, JwsSign],
                 _ => &[],
             };
             for item in Use::ALL {

@@ -30,12 +30,14 @@ const LEAST_ARENA_BYTES: u64 = 8 * 1024;
 const ONE_PAGE: u64 = 64 * 1024;
 
 /// Which function of `secrets` a use begins with.
-const OPENED_BY: [(&str, &str); 5] = [
+const OPENED_BY: [(&str, &str); 7] = [
     ("attach", "[static]credential.open"),
     ("sign-request", "[static]signer.open"),
     ("mac-sign", "[static]mac-signer.open"),
     ("mac-verify", "[static]mac-verifier.open"),
     ("identify", "[static]client-keys.open"),
+    ("present", "[static]tls-identity.open"),
+    ("jws-sign", "[static]jws-signer.open"),
 ];
 
 /// Something to mend.

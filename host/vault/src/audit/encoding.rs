@@ -68,6 +68,8 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Present => 7,
+        Use::JwsSign => 8,
     }
 }
 
@@ -78,6 +80,8 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        7 => Use::Present,
+        8 => Use::JwsSign,
         _ => return None,
     })
 }

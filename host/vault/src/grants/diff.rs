@@ -219,6 +219,7 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (Terms::JwsSign(old), Terms::JwsSign(new)) => old.compare(new, parts),
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());
             let classes = match old.class() == new.class() {

@@ -1,5 +1,7 @@
 //! What belongs to each use: header and template, the client key's place, the
-//! form of a signature.
+//! form of a signature, the claims of a token.
+
+mod jws;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -12,6 +14,8 @@ use super::grant::{
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
+
+pub use jws::{SubjectRule, TokenTerms};
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -30,6 +34,8 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Present => Some(Terms::Present),
+            Use::JwsSign => self.token().map(Terms::JwsSign),
         }
     }
 
@@ -111,7 +117,7 @@ impl GrantReader<'_, '_, '_> {
         known
     }
 
-    fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
+    pub(super) fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
         let Ok(header) = HeaderName::from_bytes(found.value.as_bytes()) else {
             self.problems.add(
                 found.span,
