@@ -188,6 +188,8 @@ fn use_of(function: &str) -> Option<Use> {
         "client-keys" => Use::Identify,
         "tls-identity" => Use::Present,
         "jws-signer" => Use::JwsSign,
+        "sealer" => Use::Seal,
+        "opener" => Use::Open,
         _ => return None,
     })
 }

@@ -81,7 +81,7 @@ impl Suggestion<'_> {
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
-            Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
+            Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
         }
         toml
     }

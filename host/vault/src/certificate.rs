@@ -245,9 +245,8 @@ fn jwk_thumbprint(algorithm: KeyAlgorithm, public: &[u8]) -> Option<String> {
     let json = match algorithm {
         KeyAlgorithm::Rsa => {
             let mut reader = SliceReader::new(public).ok()?;
-            let numbers: Result<_, x509_cert::der::Error> = reader.sequence(|reader| {
-                Ok((UintRef::decode(reader)?, UintRef::decode(reader)?))
-            });
+            let numbers: Result<_, x509_cert::der::Error> =
+                reader.sequence(|reader| Ok((UintRef::decode(reader)?, UintRef::decode(reader)?)));
             let (n, e) = numbers.ok()?;
             let (n, e) = (text(n.as_bytes()), text(e.as_bytes()));
             format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)

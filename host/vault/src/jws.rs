@@ -2,6 +2,7 @@
 //! grant fixes. The host writes the head, the times and the identifier; a policy adds
 //! what the grant leaves to it, as typed values, never as text of JSON.
 
+mod attach;
 mod claims;
 
 use aws_lc_rs::signature::{
@@ -13,12 +14,20 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::attach::Note;
 use crate::certificate::{CertificateKey, KeyAlgorithm, Signing};
+use crate::chosen::{Chosen, OtherChoice};
+use crate::grants::{Terms, TokenTerms};
 use crate::kind::display_as_str;
+use crate::live::Material;
+use crate::mac::OperationError;
+use crate::permit::Permit;
 use crate::primitives::fill_random;
+use crate::uses;
+use crate::vault::Vault;
 
-pub(crate) use claims::{Chosen as ChosenClaims, choose, is_claim_name, is_reserved};
 pub use claims::{ClaimValue, Claims, NotClaims};
+pub(crate) use claims::{choose, is_claim_name, is_reserved};
 
 /// How a token is signed (RFC 7518, section 3.1; RFC 8037, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,7 +168,57 @@ pub(crate) struct Assertion<'a> {
 }
 
 /// A token in compact form. Whoever has it may use it until it expires.
-pub(crate) type Token = Zeroizing<String>;
+pub type Token = Zeroizing<String>;
+
+impl Permit<uses::JwsSign> {
+    /// Notes that a token with these claims goes onto the request. It is signed when
+    /// the request is written.
+    ///
+    /// Errors: the grant doesn't allow the claims. The use is on record all the same.
+    pub fn note_with(self, claims: Claims) -> Result<Note, OtherChoice> {
+        let chosen = Chosen::Claims(Box::new(claims));
+        chosen.fits(self.grant())?;
+        Ok(self.into_note(chosen))
+    }
+
+    /// A token with these claims, for the policy itself.
+    ///
+    /// Errors: [`OperationError::NotGranted`], the grant doesn't allow the claims, or
+    /// that the policy has the token; the key can't sign so.
+    pub fn sign(self, vault: &Vault, claims: &Claims) -> Result<Token, OperationError> {
+        let Terms::JwsSign(terms) = &self.grant().terms else {
+            return Err(OperationError::Unavailable);
+        };
+        let Some(Material::Certificate(key)) = self.secret().material() else {
+            return Err(OperationError::Unavailable);
+        };
+        if !terms.returns || choose(terms, claims).is_none() {
+            return Err(OperationError::NotGranted);
+        }
+        let now = vault.live().parts.clock.now().as_second();
+        sign_granted(terms, claims, key, now).ok_or(OperationError::Unavailable)
+    }
+}
+
+/// A token of what the terms and the claims say together.
+fn sign_granted(
+    terms: &TokenTerms,
+    claims: &Claims,
+    key: &CertificateKey,
+    now: i64,
+) -> Option<Token> {
+    let chosen = choose(terms, claims)?;
+    let assertion = Assertion {
+        algorithm: terms.algorithm,
+        key_id: &terms.key_id,
+        issuer: &terms.issuer,
+        subject: chosen.subject,
+        audience: chosen.audience,
+        lifetime_seconds: terms.lifetime_seconds,
+        own: chosen.own,
+    };
+    sign_assertion(key, &assertion, now)
+}
 
 /// Signs an assertion. `now` is in seconds since 1970; the token is valid from then
 /// on, and has an identifier (`jti`) of 128 random bits.

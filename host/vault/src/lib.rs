@@ -64,6 +64,7 @@
 mod attach;
 mod audit;
 mod certificate;
+mod chosen;
 mod client_certificate;
 mod client_keys;
 mod clients;
@@ -78,6 +79,7 @@ mod forms;
 mod grants;
 mod guard;
 mod headers;
+mod holes;
 mod identity;
 mod import;
 mod items;
@@ -120,20 +122,22 @@ pub use audit::{
     trail_extent, verify_trail, verify_trail_against, who_used, who_used_id,
 };
 pub use certificate::KeyAlgorithm;
+pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, SubjectRule, Surroundings, Terms, TokenTerms,
-    WhenReflected,
+    RequestSignature, ResponseMode, RetryOn401, Sealing, SubjectRule, Surroundings, Terms,
+    TokenTerms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
+pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
-pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims};
+pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};

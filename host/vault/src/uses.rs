@@ -11,7 +11,7 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 /// One thing that a policy can do with a secret.
 ///
 /// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`,
-/// `present`, `jws-sign`.
+/// `present`, `jws-sign`, `seal`, `open`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -28,11 +28,15 @@ pub enum Use {
     Present,
     /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
     JwsSign,
+    /// Seal data of the policy's own.
+    Seal,
+    /// Open what was sealed.
+    Open,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
@@ -40,6 +44,8 @@ impl Use {
         Self::Identify,
         Self::Present,
         Self::JwsSign,
+        Self::Seal,
+        Self::Open,
     ];
 
     /// The use as people write it.
@@ -52,6 +58,8 @@ impl Use {
             Self::Identify => "identify",
             Self::Present => "present",
             Self::JwsSign => "jws-sign",
+            Self::Seal => "seal",
+            Self::Open => "open",
         }
     }
 
@@ -64,7 +72,9 @@ impl Use {
             | Self::MacVerify
             | Self::Identify
             | Self::Present
-            | Self::JwsSign => Class::A,
+            | Self::JwsSign
+            | Self::Seal
+            | Self::Open => Class::A,
         }
     }
 
@@ -73,10 +83,13 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign | Self::Present | Self::JwsSign => {
-                true
-            }
-            Self::MacVerify | Self::Identify => false,
+            Self::Attach
+            | Self::SignRequest
+            | Self::MacSign
+            | Self::Present
+            | Self::JwsSign
+            | Self::Seal => true,
+            Self::MacVerify | Self::Identify | Self::Open => false,
         }
     }
 
@@ -86,7 +99,8 @@ impl Use {
     /// RFC 9421 registers.
     pub const fn fits(&self, kind: &Kind) -> bool {
         match (self, kind) {
-            (Self::Attach, Kind::ApiKey)
+            (Self::Attach, Kind::ApiKey | Kind::Basic)
+            | (Self::Seal | Self::Open, Kind::DataKey { .. })
             | (Self::Identify, Kind::ClientKeys)
             | (Self::Present | Self::JwsSign, Kind::Certificate)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
@@ -107,7 +121,8 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify, present, jws-sign",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, present, jws-sign, \
+                    seal, open",
         })
     }
 }
@@ -173,6 +188,10 @@ use_types! {
     Present;
     /// [`Use::JwsSign`] as a type.
     JwsSign;
+    /// [`Use::Seal`] as a type.
+    Seal;
+    /// [`Use::Open`] as a type.
+    Open;
 }
 
 #[cfg(test)]
@@ -192,11 +211,14 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, JwsSign, MacSign, MacVerify, Present, SignRequest};
+        use Use::{
+            Attach, Identify, JwsSign, MacSign, MacVerify, Open, Present, Seal, SignRequest,
+        };
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
-                Kind::ApiKey => &[Attach],
+                Kind::ApiKey | Kind::Basic => &[Attach],
+                Kind::DataKey { .. } => &[Seal, Open],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,
                     ..

@@ -62,6 +62,8 @@ pub(super) fn learns(use_: Use) -> &'static str {
         Use::JwsSign => {
             "whoever gets a token may use it until it expires, where it is accepted; the key stays here"
         }
+        Use::Seal => "the policy sees the sealed data; the key stays here",
+        Use::Open => "the policy sees the data that it opens; the key stays here",
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
     }
 }

@@ -218,7 +218,10 @@ impl Telling<'_> {
 /// What a function uses a secret for; none if it doesn't use one.
 fn use_of(function: &str) -> Option<Use> {
     Some(match function {
-        "secrets.credential.attach" | "secrets.credential.attach-to-request" => Use::Attach,
+        "secrets.credential.attach"
+        | "secrets.credential.attach-to-request"
+        | "secrets.credential.attach-with"
+        | "secrets.credential.attach-to-request-with" => Use::Attach,
         "secrets.signer.attach" | "secrets.signer.attach-to-request" => Use::SignRequest,
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
@@ -227,6 +230,8 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.jws-signer.attach"
         | "secrets.jws-signer.attach-to-request"
         | "secrets.jws-signer.sign" => Use::JwsSign,
+        "secrets.sealer.seal" => Use::Seal,
+        "secrets.opener.open" => Use::Open,
         _ => return None,
     })
 }

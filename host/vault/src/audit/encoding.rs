@@ -70,6 +70,8 @@ fn use_code(use_: Use) -> u64 {
         Use::Identify => 5,
         Use::Present => 7,
         Use::JwsSign => 8,
+        Use::Seal => 11,
+        Use::Open => 12,
     }
 }
 
@@ -82,6 +84,8 @@ fn use_from_code(code: u64) -> Option<Use> {
         5 => Use::Identify,
         7 => Use::Present,
         8 => Use::JwsSign,
+        11 => Use::Seal,
+        12 => Use::Open,
         _ => return None,
     })
 }

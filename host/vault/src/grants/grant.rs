@@ -6,7 +6,9 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::TokenTerms;
+use super::terms::{Sealing, TokenTerms};
+use crate::chosen::OtherChoice;
+use crate::holes::Holes;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -95,6 +97,10 @@ pub enum Terms {
     Present,
     /// Sign tokens (class A).
     JwsSign(TokenTerms),
+    /// Seal data of the policy's own (class A).
+    Seal(Sealing),
+    /// Open what was sealed (class A).
+    Open(Sealing),
 }
 
 impl Grant {
@@ -123,6 +129,8 @@ impl Terms {
             Self::Identify(_) => Use::Identify,
             Self::Present => Use::Present,
             Self::JwsSign(_) => Use::JwsSign,
+            Self::Seal(_) => Use::Seal,
+            Self::Open(_) => Use::Open,
         }
     }
 }
@@ -147,6 +155,16 @@ pub struct Placement {
     /// Whether a request to which the backend answers 401 is sent once more, if
     /// there is another version of the secret by then.
     pub retry: RetryOn401,
+}
+
+impl Placement {
+    /// Whether these are what its template needs.
+    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
+        match holes.count() {
+            0 => Ok(()),
+            _ => Err(OtherChoice),
+        }
+    }
 }
 
 /// Which requests are sent once more, with another version of the secret, when the

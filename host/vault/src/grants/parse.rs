@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 28] = [
+const KEYS: [(&str, &[Use]); 29] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -46,6 +46,7 @@ const KEYS: [(&str, &[Use]); 28] = [
     ("subject-prefix", &[Use::JwsSign]),
     ("claims", &[Use::JwsSign]),
     ("returns", &[Use::JwsSign]),
+    ("shared-as", &[Use::Seal, Use::Open]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.

@@ -2,6 +2,7 @@
 //! form of a signature, the claims of a token.
 
 mod jws;
+mod seal;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -16,6 +17,7 @@ use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use jws::{SubjectRule, TokenTerms};
+pub use seal::Sealing;
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -36,6 +38,8 @@ impl GrantReader<'_, '_, '_> {
             Use::Identify => self.key_place().map(Terms::Identify),
             Use::Present => Some(Terms::Present),
             Use::JwsSign => self.token().map(Terms::JwsSign),
+            Use::Seal => self.sealing().map(Terms::Seal),
+            Use::Open => self.sealing().map(Terms::Open),
         }
     }
 

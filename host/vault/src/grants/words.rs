@@ -83,6 +83,14 @@ impl Grant {
                 "policy {policy} may have the host sign tokens with certificate {secret}, {}",
                 terms.to_words()
             ),
+            Terms::Seal(sealing) => format!(
+                "policy {policy} may seal data of its own with secret {secret}{}",
+                sealing.in_words("can open them")
+            ),
+            Terms::Open(sealing) => format!(
+                "policy {policy} may open data that were sealed with secret {secret}{}",
+                sealing.in_words("can have sealed them")
+            ),
         }
     }
 }

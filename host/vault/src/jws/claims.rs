@@ -154,7 +154,10 @@ pub(crate) fn choose<'a>(terms: &'a TokenTerms, claims: &'a Claims) -> Option<Ch
 fn one_of<'a>(texts: &'a [String], chosen: Option<&str>) -> Option<&'a str> {
     match (texts, chosen) {
         ([one], None) => Some(one),
-        (texts, Some(chosen)) => texts.iter().map(String::as_str).find(|text| *text == chosen),
+        (texts, Some(chosen)) => texts
+            .iter()
+            .map(String::as_str)
+            .find(|text| *text == chosen),
         _ => None,
     }
 }

@@ -80,9 +80,7 @@ impl Material {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
-            Kind::Certificate => {
-                Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?)
-            }
+            Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
     }
