@@ -11,8 +11,8 @@ use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
-    PolicyRequest, PolicyResponse, SignerHandle,
+    CallState, ClientKeysHandle, CredentialHandle, JwsSignerHandle, MacSignerHandle,
+    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle, TlsIdentityHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -88,7 +88,9 @@ never_given!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.

@@ -12,6 +12,13 @@ use crate::tls::{IdentityId, TlsIdentity};
 use crate::vault::Vault;
 
 impl Notes {
+    /// Whether a certificate is to be shown on the connection over which the request
+    /// goes.
+    pub fn show_a_certificate(&self) -> bool {
+        let mut notes = self.0.iter();
+        notes.any(|note| matches!(note.grant.terms, Terms::Present))
+    }
+
     /// The certificate that the notes have shown on the connection over which the
     /// request goes; `None`: none.
     ///
