@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::attach::Note;
 use crate::certificate::{CertificateKey, KeyAlgorithm, Signing};
 use crate::chosen::{Chosen, OtherChoice};
-use crate::grants::{Terms, TokenTerms};
+use crate::grants::{JwsTerms, Terms};
 use crate::kind::display_as_str;
 use crate::live::Material;
 use crate::mac::OperationError;
@@ -202,7 +202,7 @@ impl Permit<uses::JwsSign> {
 
 /// A token of what the terms and the claims say together.
 fn sign_granted(
-    terms: &TokenTerms,
+    terms: &JwsTerms,
     claims: &Claims,
     key: &CertificateKey,
     now: i64,

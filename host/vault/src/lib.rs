@@ -128,9 +128,9 @@ pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, Sealing, SubjectRule, Surroundings, Terms,
-    TokenTerms, WhenReflected,
+    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, PinError,
+    Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, SubjectRule, Surroundings,
+    Terms, TokenTerms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
@@ -161,7 +161,7 @@ pub use slots::{
 };
 pub use store::VaultFiles;
 pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
-pub use uses::{Class, Use, UseType};
+pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};
 pub use verification::NotSigned;

@@ -250,7 +250,7 @@ impl Vault {
         let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            previous: U::USE.accepts_previous() && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),

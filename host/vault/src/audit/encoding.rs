@@ -72,6 +72,7 @@ fn use_code(use_: Use) -> u64 {
         Use::JwsSign => 8,
         Use::Seal => 11,
         Use::Open => 12,
+        Use::VerifyJwt => 14,
     }
 }
 
@@ -86,6 +87,7 @@ fn use_from_code(code: u64) -> Option<Use> {
         8 => Use::JwsSign,
         11 => Use::Seal,
         12 => Use::Open,
+        14 => Use::VerifyJwt,
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 
 mod jws;
 mod seal;
+mod verify_jwt;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -16,7 +17,7 @@ use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
 
-pub use jws::{SubjectRule, TokenTerms};
+pub use jws::{JwsTerms, SubjectRule};
 pub use seal::Sealing;
 
 /// The longest header template, in characters.
@@ -40,6 +41,7 @@ impl GrantReader<'_, '_, '_> {
             Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 

@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::sign_granted;
 use crate::attach::{AttachError, CheckedNotes};
 use crate::chosen::Chosen;
-use crate::grants::{Terms, TokenTerms};
+use crate::grants::{JwsTerms, Terms};
 use crate::headers::{alike, remove_alike};
 use crate::live::Material;
 use crate::memory::Scratch;
@@ -54,7 +54,7 @@ impl CheckedNotes {
 }
 
 /// The header's value. It is wiped when the last copy of the header is dropped.
-fn header_value(terms: &TokenTerms, token: &str) -> Result<HeaderValue, AttachError> {
+fn header_value(terms: &JwsTerms, token: &str) -> Result<HeaderValue, AttachError> {
     let parts = [&*terms.prefix, token, &*terms.suffix];
     let mut text = Scratch::new(parts.iter().map(|part| part.len()).sum());
     let mut free = &mut text[..];

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::grants::{SubjectRule, TokenTerms};
+use crate::grants::{JwsTerms, SubjectRule};
 
 /// The claims that are the host's: those that RFC 7519 registers, and the proof of
 /// possession (RFC 7800).
@@ -129,7 +129,7 @@ pub(crate) struct Chosen<'a> {
 }
 
 /// What the terms and the claims say together. `None`: the terms don't allow them.
-pub(crate) fn choose<'a>(terms: &'a TokenTerms, claims: &'a Claims) -> Option<Chosen<'a>> {
+pub(crate) fn choose<'a>(terms: &'a JwsTerms, claims: &'a Claims) -> Option<Chosen<'a>> {
     let audience = one_of(&terms.audience, claims.audience.as_deref())?;
     let subject = match (&terms.subject, claims.subject.as_deref()) {
         (SubjectRule::Nobody, None) => None,

@@ -23,7 +23,7 @@ const DEFAULT_PREFIX: &str = "Bearer ";
 
 /// What a token says (JWT, RFC 7519), and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenTerms {
+pub struct JwsTerms {
     /// With which algorithm it is signed; the key must be one of its.
     pub algorithm: JwsAlgorithm,
     /// `iss`: who vouches for it.
@@ -59,7 +59,7 @@ pub enum SubjectRule {
     Prefixed(String),
 }
 
-impl TokenTerms {
+impl JwsTerms {
     /// What it says, after "tokens with certificate X, ".
     pub(in crate::grants) fn to_words(&self) -> String {
         let one_of = |texts: &[String]| {
@@ -214,7 +214,7 @@ impl TokenTerms {
 
 impl GrantReader<'_, '_, '_> {
     /// The terms of a grant of `jws-sign`.
-    pub(super) fn token(&mut self) -> Option<TokenTerms> {
+    pub(super) fn token(&mut self) -> Option<JwsTerms> {
         let what = "a grant of \"jws-sign\"";
         let algorithm = self
             .fields
@@ -258,7 +258,7 @@ impl GrantReader<'_, '_, '_> {
             Some(_) => self.returns(),
         };
         let (prefix, suffix) = template?;
-        Some(TokenTerms {
+        Some(JwsTerms {
             algorithm: algorithm?,
             issuer: issuer?,
             audience: audience?,
