@@ -63,6 +63,10 @@ alias_handles!(
     MacVerifierHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for showing a certificate.
+    TlsIdentityHandle,
+    /// A handle for signing tokens.
+    JwsSignerHandle,
 );
 
 /// A handle for checking tokens.
