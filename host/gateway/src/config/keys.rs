@@ -158,6 +158,8 @@ pub const KEYS: &[Key] = &[
 
     key("[grants]", "file", Shape::Path, None, "The file with the grants; nothing is granted without it."),
 
+    key("[documents]", "references", Shape::Texts, Some("[]"), "What policy documents may ask for: secrets of sources, as `SOURCE:KEY`. Any other Key Vault reference in a document is an error."),
+
     required("[sources.NAME]", "kind", Shape::Word(&["files", "openbao", "key-vault", "environment"]), "Where the secrets are: in a folder, in OpenBao or Vault, in Azure Key Vault, in environment variables (for development)."),
     key("[sources.NAME]", "refresh", Shape::Duration, Some("\"60s\""), "Each secret is fetched again within this time."),
     key("[sources.NAME]", "stale-limit", Shape::Duration, Some("\"1h\""), "For how long after the last success a value is used while the source doesn't answer; then uses are refused."),
