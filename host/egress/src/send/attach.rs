@@ -3,19 +3,20 @@
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Guard, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Denied, Guard, Ledger, Notes, Target, Vault};
 
 use super::destination::Destination;
+use super::elsewhere::{self, RemoteSigner};
 use crate::error::EgressError;
 
 /// How old the check of a note may be when the request is written: a withdrawn
 /// grant is dead within a second.
 pub(super) const CHECK_HOLDS: Duration = Duration::from_millis(900);
 
-/// Checks the notes against the final head, waits until the uses are durable,
-/// and writes the values. Returns what watches the answer for them.
+/// Checks the notes against the final head, waits until the uses are durable, has signed
+/// what keys sign that are elsewhere, and writes the values. Returns what watches the answer for them.
 pub(super) async fn attach(
-    vault: &Vault,
+    (vault, signer): (&Vault, Option<&dyn RemoteSigner>),
     destination: &Destination,
     notes: Notes,
     head: &mut Parts,
@@ -34,9 +35,12 @@ pub(super) async fn attach(
         authority: authority.as_str(),
         path_and_query,
     };
-    let checked = notes
+    let mut checked = notes
         .check(vault, ledger, &target)
-        .map_err(|_| EgressError::Denied)?;
+        .map_err(|denied| match denied {
+            Denied::Denied => EgressError::Denied,
+            Denied::Unavailable => EgressError::SecretUnavailable,
+        })?;
     let durable = ledger
         .barrier()
         .await
@@ -44,14 +48,33 @@ pub(super) async fn attach(
     if checked_at.elapsed() > CHECK_HOLDS {
         return Err(EgressError::AuditUnavailable);
     }
-    let guard = checked
-        .write(&durable, head, body)
-        .map_err(|error| match error {
-            AttachError::NotDurable => EgressError::AuditUnavailable,
-            AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
-            _ => EgressError::Denied,
-        })?;
-    Ok(guard)
+    if checked.are_signed_elsewhere() {
+        let until = checked_at + CHECK_HOLDS;
+        // Seldom, and large: not a part of every request's future.
+        Box::pin(elsewhere::sign(
+            &mut checked,
+            signer,
+            &durable,
+            head,
+            body,
+            until,
+        ))
+        .await?;
+        // A signature that was there at once may come after the time, too.
+        if checked_at.elapsed() > CHECK_HOLDS {
+            return Err(EgressError::SecretUnavailable);
+        }
+    }
+    checked.write(&durable, head, body).map_err(refused)
+}
+
+/// Why a request was not written to.
+pub(super) fn refused(error: AttachError) -> EgressError {
+    match error {
+        AttachError::NotDurable => EgressError::AuditUnavailable,
+        AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
+        _ => EgressError::Denied,
+    }
 }
 
 /// Waits until all that the exchange has used is durable in the audit trail.
