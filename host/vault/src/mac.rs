@@ -77,6 +77,11 @@ impl MacKey {
         Self { algorithm, key }
     }
 
+    /// How many bytes the key has.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.key.length()
+    }
+
     /// Does something with the key, and leaves no trace of it.
     fn using<T>(&self, operate: impl FnOnce(&hmac::Key) -> T) -> T {
         // The key cleanses itself when dropped.
