@@ -24,5 +24,6 @@ mod checks;
 mod clients;
 mod identity;
 mod reading;
+mod served;
 mod support;
 mod wrapping;

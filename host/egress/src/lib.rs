@@ -47,5 +47,5 @@ pub use dialer::{Connect, DialFuture, Dialer, Resolver, Stream, SystemResolver, 
 pub use error::{EgressError, SetupError, Stage};
 pub use headers::strip_connection;
 pub use route::{Roots, Route, RouteError, Scheme};
-pub use send::{Egress, Outgoing};
+pub use send::{Egress, Outgoing, RemoteSigner};
 pub use timeouts::Timeouts;

@@ -6,8 +6,9 @@ use keyward_egress::{Connect, Dialer, Egress, Resolver, Route, SetupError};
 use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
+use crate::remote::{Signers, SourceDirectory};
 use crate::ticker;
-use crate::world::{Senses, SourceDirectory, World};
+use crate::world::{Senses, World};
 
 /// A vault, an engine and an egress that work together. Cheap to clone; an exchange
 /// keeps what it began with to its end.
@@ -109,7 +110,9 @@ impl Keyward {
     /// Errors: as [`Keyward::with_routes`], though every route is as it was.
     pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Result<Keyward, SetupError> {
         let egress = &self.world.egress;
-        let egress = egress.with_routes(egress.routes().cloned())?;
+        let egress = egress
+            .with_routes(egress.routes().cloned())?
+            .signing_through(Arc::new(Signers(Arc::clone(&sources))));
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
@@ -119,6 +122,14 @@ impl Keyward {
             }),
             _beside: self._beside.clone(),
         })
+    }
+}
+
+/// With the sources of keys that sign without leaving them, if there are any.
+fn signing(egress: Egress, sources: Option<&Arc<dyn SourceDirectory>>) -> Egress {
+    match sources {
+        Some(sources) => egress.signing_through(Arc::new(Signers(Arc::clone(sources)))),
+        None => egress,
     }
 }
 
@@ -194,6 +205,7 @@ impl Builder {
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
         let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {
@@ -223,6 +235,7 @@ impl Builder {
     pub fn build_beside(self, other: &Keyward) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
         let engine = Arc::new(other.engine.beside(vault, self.engine.observer));
         let world = Arc::new(World {
             egress,

@@ -1,6 +1,5 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,13 +9,11 @@ use keyward_engine::{
     LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
     SendFailure, StopReport,
 };
-use keyward_names::SourceName;
-use keyward_sources::refresh::Refresher;
-use keyward_sources::{Source, SourceError};
-use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, fill_random};
+use keyward_vault::{Ledger, RemoteCall, fill_random};
 use tokio::time::Instant;
 
 use crate::bodies::to_engine;
+use crate::remote::{self, SourceDirectory};
 
 /// On cache lines of its own: the count of its `Arc` changes with each exchange on
 /// every core.
@@ -45,51 +42,6 @@ pub trait Senses: Send + Sync + 'static {
 
     /// Takes the report about a policy that was stopped.
     fn stopped(&self, report: &StopReport);
-}
-
-/// Finds sources by their names, for keys that never leave them.
-///
-/// Asked for each use of such a key; must neither block nor panic.
-pub trait SourceDirectory: Send + Sync + 'static {
-    /// The source of that name; `None` if there is none.
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>>;
-}
-
-impl SourceDirectory for BTreeMap<SourceName, Arc<dyn Source>> {
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
-        self.get(name).cloned()
-    }
-}
-
-impl SourceDirectory for Refresher {
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
-        Refresher::source(self, name).ok()
-    }
-}
-
-impl World {
-    async fn ask_source(&self, call: &RemoteCall) -> Result<RemoteCode, SourceError> {
-        let reference = &call.reference;
-        let source = self
-            .sources
-            .as_ref()
-            .and_then(|sources| sources.source(reference.source()))
-            .ok_or(SourceError::NotConfigured)?;
-        let keys = source.remote_keys().ok_or(SourceError::Unsupported {
-            what: "keep keys that never leave it",
-        })?;
-        let (key, message) = (reference.key(), &call.message[..]);
-        match &call.answer {
-            RemoteAnswer::Make => {
-                let code = keys.hmac(key, call.algorithm, message).await?;
-                Ok(RemoteCode::Made(code))
-            }
-            RemoteAnswer::Check(code) => {
-                let checked = keys.verify_hmac(key, call.algorithm, message, code).await?;
-                Ok(RemoteCode::Checked(checked))
-            }
-        }
-    }
 }
 
 impl Outside for World {
@@ -130,18 +82,7 @@ impl Outside for World {
     }
 
     fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
-        Box::pin(async move {
-            let asked = self.ask_source(call).await;
-            if let Err(error) = &asked {
-                let source = call.reference.source().as_str();
-                tracing::warn!(
-                    target: "keyward::sources",
-                    source,
-                    "a key that stays in its source could not be used: {error}",
-                );
-            }
-            asked.ok()
-        })
+        Box::pin(remote::ask(self.sources.as_deref(), call))
     }
 
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
@@ -209,9 +150,10 @@ fn to_failure(error: EgressError) -> SendFailure {
             SendFailure::Invalid
         }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
-        EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
-            SendFailure::Unavailable
-        }
+        EgressError::AuditUnavailable
+        | EgressError::SecretUnavailable
+        | EgressError::Unreachable(_)
+        | EgressError::TimedOut => SendFailure::Unavailable,
         EgressError::Protocol | EgressError::Reflected => SendFailure::Upstream,
     }
 }

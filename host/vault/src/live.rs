@@ -232,8 +232,7 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        // A request is signed in one step with its being written, by a key that is here.
-        if !use_.fits(&secret.info.kind) || (use_ == Use::SignRequest && secret.is_remote()) {
+        if !use_.fits(&secret.info.kind) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

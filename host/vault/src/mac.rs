@@ -79,6 +79,11 @@ impl MacKey {
         self.algorithm
     }
 
+    /// How many bytes the key has.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.key.length()
+    }
+
     /// Does something with the key, and leaves no trace of it.
     fn using<T>(&self, operate: impl FnOnce(&hmac::Key) -> T) -> T {
         let algorithm = match self.algorithm {

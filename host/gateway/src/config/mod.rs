@@ -13,6 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod documents;
 mod engine;
 mod front;
 mod keys;
@@ -41,6 +42,7 @@ use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use documents::InDocuments;
 pub use engine::EngineSection;
 pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
@@ -76,6 +78,8 @@ pub struct Config {
     pub grants: Option<PathBuf>,
     /// `[sources.NAME]`, by name.
     pub sources: Vec<SourceSection>,
+    /// What documents may ask for: `[documents] references`.
+    pub document_references: Vec<Reference>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
     /// missing until it is resolved.
     pub routes: Vec<Route>,

@@ -95,6 +95,7 @@ impl<'a> Parser<'a> {
         let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
         let sources = self.sources(&root);
+        let document_references = self.documents(&root, &sources);
 
         let mut route_names = Defined::new();
         let mut names = Vec::new();
@@ -129,6 +130,7 @@ impl<'a> Parser<'a> {
             telemetry,
             grants,
             sources,
+            document_references,
             routes,
             route_names: names,
             policies,

@@ -1,6 +1,8 @@
 //! Where fetched values go, and what comes back.
 
-use keyward_names::SecretName;
+use std::time::Duration;
+
+use keyward_names::{SecretName, SourceName};
 use keyward_vault::{ImportError, Reference};
 
 use crate::error::SourceError;
@@ -30,6 +32,21 @@ pub trait Receiver: Send + Sync + 'static {
         reference: &Reference,
         why: Withheld,
     ) -> Result<(), ReceiveError>;
+
+    /// Writes down since when sealed values were not confirmed by their source. Blocks
+    /// until that is done.
+    ///
+    /// Errors: [`ReceiveError::Vault`].
+    fn confirm(&self, source: &SourceName, confirmed: &[Confirmed]) -> Result<(), ReceiveError>;
+}
+
+/// A sealed value of which its source said again that it is the one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The secret.
+    pub secret: SecretName,
+    /// How long ago that was.
+    pub ago: Duration,
 }
 
 /// Why a secret that has a source is not to be used.

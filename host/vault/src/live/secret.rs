@@ -41,6 +41,9 @@ pub(crate) struct LiveSecret {
     lately: Vec<Arc<Version>>,
     /// The version in use as its source gave it.
     pub(crate) received: Option<Arc<Fingerprint>>,
+    /// When the source last said that what is sealed here is what it has, as far as that
+    /// is written down, in seconds since 1970.
+    pub(crate) confirmed: Option<u64>,
 }
 
 /// One version of a secret, in the form in which it is used.
@@ -171,6 +174,7 @@ impl LiveSecret {
                     .collect::<Result<_, _>>()?,
                 _ => Vec::new(),
             },
+            confirmed: origin.and_then(|origin| origin.confirmed),
             received: match origin.map_or(&[][..], |origin| origin.received) {
                 [] => None,
                 bytes => Some(Arc::new(Fingerprint::stored(bytes)?)),
@@ -360,6 +364,7 @@ impl LiveSecret {
             previous_until: self.previous_until,
             lately: self.lately.clone(),
             received: self.received.clone(),
+            confirmed: self.confirmed,
         }
     }
 
@@ -453,6 +458,7 @@ impl LiveSecret {
             previous_until: None,
             lately: Vec::new(),
             received: None,
+            confirmed: None,
         };
         (Arc::new(secret), version)
     }
