@@ -11,6 +11,7 @@ mod canary;
 mod gateway;
 pub mod key_vault;
 mod log;
+pub mod memory;
 mod openbao;
 mod served;
 pub mod sinks;
