@@ -5,6 +5,8 @@
 //! force then; after the barrier, [`CheckedNotes::write`] writes. Each step
 //! consumes the one before it, so that none can be skipped or repeated.
 
+mod identity;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,6 +29,7 @@ use crate::memory::Scratch;
 use crate::permit::Denied;
 use crate::remote_signature::MadeSignature;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
+use crate::tls::IdentityId;
 use crate::uses::Class;
 use crate::vault::Vault;
 
@@ -38,6 +41,8 @@ pub struct Note {
     pub(crate) component: ComponentDigest,
     pub(crate) exchange: ExchangeId,
     pub(crate) chosen: Chosen,
+    /// Of a certificate that is shown: where in the ledger it is, once it may be.
+    pub(crate) shown: Option<Position>,
 }
 
 /// The notes on one request.
@@ -114,6 +119,7 @@ impl Notes {
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
             made: Vec::new(),
+            over: None,
         };
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
@@ -126,7 +132,10 @@ impl Notes {
                 grants: live.digest,
                 used: note.used(target.route, outcome),
             };
-            let position = ledger.record(entry.clone());
+            let position = match (&decision, note.shown) {
+                (Ok(_), Some(position)) => position,
+                _ => ledger.record(entry.clone()),
+            };
             let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
@@ -160,6 +169,7 @@ impl Note {
             && !now.allows(self.secret.info.version, clock)
         {
             self.secret = ledger.pinned(now, clock);
+            self.shown = None;
         }
     }
 
@@ -238,6 +248,7 @@ impl Notes {
             component: note.component,
             exchange: note.exchange,
             chosen: note.chosen.clone(),
+            shown: None,
         };
         notes
             .any(|note| note.grant.retries(method))
@@ -294,6 +305,8 @@ pub struct CheckedNotes {
     path_and_query: PathAndQuery,
     /// Signatures that keys made which stay in their sources.
     pub(crate) made: Vec<MadeSignature>,
+    /// Whose certificate the connection shows that the request goes over.
+    over: Option<IdentityId>,
 }
 
 pub(crate) struct Checked {
@@ -343,7 +356,11 @@ pub enum AttachError {
     /// The signature is to cover something that the request doesn't have.
     #[error("the request lacks a part that the signature is to cover")]
     ComponentMissing,
-    /// The secret can't be used so; its kind should have prevented the permit.
+    /// The request goes over a connection on which another certificate was shown than
+    /// the notes say, or one where they say none.
+    #[error("the connection shows another certificate")]
+    OtherIdentity,
+    /// The secret can't be used so; its kind or its key should have prevented it.
     #[error("the secret can't be used so")]
     Unavailable,
 }
@@ -392,8 +409,16 @@ impl CheckedNotes {
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
+        if !self.is_over_its_own_connection() {
+            return Err(AttachError::OtherIdentity);
+        }
+        let tokens = self.write_tokens(now, head)?;
         let written = self.write_values(head)?;
         self.write_signatures(now, head, body)?;
+        // Whatever else was written has not taken a token's place.
+        if !tokens.all_stand(head) {
+            return Err(AttachError::SamePlace);
+        }
         if !written.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);

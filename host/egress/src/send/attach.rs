@@ -1,20 +1,63 @@
 //! Check, barrier, write: from the notes on a final request to the values in it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Denied, Guard, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Denied, Guard, IdentityId, Ledger, Notes, Target, Vault};
 
 use super::destination::Destination;
 use super::elsewhere::{self, RemoteSigner};
 use crate::error::EgressError;
+use crate::pool::Pool;
 
 /// How old the check of a note may be when the request is written: a withdrawn
 /// grant is dead within a second.
 pub(super) const CHECK_HOLDS: Duration = Duration::from_millis(900);
 
+/// Where a request finally goes.
+pub(super) fn target<'a>(
+    destination: &'a Destination,
+    head: &'a Parts,
+) -> Result<Target<'a>, EgressError> {
+    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
+    else {
+        return Err(EgressError::Invalid);
+    };
+    Ok(Target {
+        route: destination.route.name(),
+        address: &destination.address,
+        method: &head.method,
+        authority: authority.as_str(),
+        path_and_query,
+    })
+}
+
+/// The connections over which a request goes whose notes say that a certificate is
+/// shown, and whose it is. What the notes say is checked before, because it is shown
+/// before there is a request; and once more with the others.
+pub(super) fn shown(
+    vault: &Vault,
+    destination: &Destination,
+    notes: &mut Notes,
+    head: &Parts,
+    ledger: &mut Ledger,
+) -> Result<Option<(Arc<Pool>, IdentityId)>, EgressError> {
+    if !notes.show_a_certificate() {
+        return Ok(None);
+    }
+    let target = target(destination, head)?;
+    let identity = notes.identity(vault, ledger, &target).map_err(denied)?;
+    // Without TLS there is nobody to show it to.
+    let identity = identity.ok_or(EgressError::Denied)?;
+    let pool = destination.identities.pool(&identity);
+    let pool = pool.ok_or(EgressError::Denied)?;
+    Ok(Some((pool, identity.id())))
+}
+
 /// Checks the notes against the final head, waits until the uses are durable, has signed
-/// what keys sign that are elsewhere, and writes the values. Returns what watches the answer for them.
+/// what keys sign that are elsewhere, and writes the values. Returns what watches the
+/// answer for them.
 pub(super) async fn attach(
     (vault, signer): (&Vault, Option<&dyn RemoteSigner>),
     destination: &Destination,
@@ -23,24 +66,13 @@ pub(super) async fn attach(
     body: Option<&[u8]>,
     ledger: &mut Ledger,
     checked_at: Instant,
+    shown: Option<IdentityId>,
 ) -> Result<Guard, EgressError> {
-    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
-    else {
-        return Err(EgressError::Invalid);
-    };
-    let target = Target {
-        route: destination.route.name(),
-        address: &destination.address,
-        method: &head.method,
-        authority: authority.as_str(),
-        path_and_query,
-    };
+    let target = target(destination, head)?;
     let mut checked = notes
         .check(vault, ledger, &target)
-        .map_err(|denied| match denied {
-            Denied::Denied => EgressError::Denied,
-            Denied::Unavailable => EgressError::SecretUnavailable,
-        })?;
+        .map_err(denied)?
+        .over(shown);
     let durable = ledger
         .barrier()
         .await
@@ -66,6 +98,14 @@ pub(super) async fn attach(
         }
     }
     checked.write(&durable, head, body).map_err(refused)
+}
+
+/// Why a note was not allowed.
+fn denied(denied: Denied) -> EgressError {
+    match denied {
+        Denied::Denied => EgressError::Denied,
+        Denied::Unavailable => EgressError::SecretUnavailable,
+    }
 }
 
 /// Why a request was not written to.
