@@ -13,7 +13,7 @@ use data_encoding::Encoding;
 use keyward_names::KeyVaultReference;
 
 use crate::client_keys;
-use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
+use crate::kind::{KeyEncoding, Kind};
 use crate::memory::Scratch;
 use crate::primitives::fill_random;
 use crate::secret::{ImportError, Secret};
