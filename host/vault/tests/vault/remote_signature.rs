@@ -129,7 +129,7 @@ fn a_signature_that_was_not_made_is_on_record_as_failed() {
     let mut ledger = new_ledger(&vault);
     let mut checked = checked(&vault, &mut ledger, &["f"]).unwrap();
     let durable = block_on(ledger.barrier()).unwrap();
-    let mut ask = |checked: &CheckedNotes| {
+    let ask = |checked: &CheckedNotes| {
         let mut asked = checked.to_sign(&durable, &mut head(), Some(BODY)).unwrap();
         asked.pop().unwrap()
     };
