@@ -118,8 +118,8 @@ impl Notes {
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
-            over: None,
             made: Vec::new(),
+            over: None,
         };
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
@@ -303,10 +303,10 @@ pub struct CheckedNotes {
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
-    /// Whose certificate the connection shows that the request goes over.
-    over: Option<IdentityId>,
     /// Signatures that keys made which stay in their sources.
     pub(crate) made: Vec<MadeSignature>,
+    /// Whose certificate the connection shows that the request goes over.
+    over: Option<IdentityId>,
 }
 
 pub(crate) struct Checked {

@@ -75,13 +75,13 @@ impl MacKey {
         Self { algorithm, key }
     }
 
-    pub(crate) fn algorithm(&self) -> MacAlgorithm {
-        self.algorithm
-    }
-
     /// How many bytes the key has.
     pub(crate) fn key_bytes(&self) -> usize {
         self.key.length()
+    }
+
+    pub(crate) fn algorithm(&self) -> MacAlgorithm {
+        self.algorithm
     }
 
     /// Does something with the key, and leaves no trace of it.

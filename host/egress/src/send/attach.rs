@@ -47,9 +47,7 @@ pub(super) fn shown(
         return Ok(None);
     }
     let target = target(destination, head)?;
-    let identity = notes
-        .identity(vault, ledger, &target)
-        .map_err(not_permitted)?;
+    let identity = notes.identity(vault, ledger, &target).map_err(denied)?;
     // Without TLS there is nobody to show it to.
     let identity = identity.ok_or(EgressError::Denied)?;
     let pool = destination.identities.pool(&identity);
@@ -57,9 +55,9 @@ pub(super) fn shown(
     Ok(Some((pool, identity.id())))
 }
 
-/// Checks the notes against the final head, waits until the uses are durable, has signed what
-/// keys sign that are elsewhere, and writes the values. Returns what watches the answer
-/// for them.
+/// Checks the notes against the final head, waits until the uses are durable, has signed
+/// what keys sign that are elsewhere, and writes the values. Returns what watches the
+/// answer for them.
 pub(super) async fn attach(
     (vault, signer): (&Vault, Option<&dyn RemoteSigner>),
     destination: &Destination,
@@ -73,7 +71,7 @@ pub(super) async fn attach(
     let target = target(destination, head)?;
     let mut checked = notes
         .check(vault, ledger, &target)
-        .map_err(not_permitted)?
+        .map_err(denied)?
         .over(shown);
     let durable = ledger
         .barrier()
@@ -102,6 +100,14 @@ pub(super) async fn attach(
     checked.write(&durable, head, body).map_err(refused)
 }
 
+/// Why a note was not allowed.
+fn denied(denied: Denied) -> EgressError {
+    match denied {
+        Denied::Denied => EgressError::Denied,
+        Denied::Unavailable => EgressError::SecretUnavailable,
+    }
+}
+
 /// Why a request was not written to.
 pub(super) fn refused(error: AttachError) -> EgressError {
     match error {
@@ -120,11 +126,4 @@ pub(super) async fn settle(ledger: &mut Ledger) -> Result<(), EgressError> {
             .map_err(|_| EgressError::AuditUnavailable)?;
     }
     Ok(())
-}
-
-fn not_permitted(denied: Denied) -> EgressError {
-    match denied {
-        Denied::Denied => EgressError::Denied,
-        Denied::Unavailable => EgressError::SecretUnavailable,
-    }
 }

@@ -111,8 +111,8 @@ pub struct GatewaySection {
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
-    /// How long the gateway waits at its start for first values of secrets that come
-    /// from sources and that it has not. 10 seconds unless set.
+    /// How long the gateway waits at its start, before it serves, for sources to be asked
+    /// for each of their secrets once. 10 seconds unless set.
     pub start_wait: Duration,
 }
 

@@ -90,7 +90,7 @@ mod tests {
             vault.add(&name(secret), kind, value, &actor).unwrap();
         }
         let schedules = Schedules::default();
-        let mut look = |seconds| {
+        let look = |seconds| {
             let now = Timestamp::now().as_second() + seconds;
             schedules.look_at(&vault, Timestamp::from_second(now).unwrap());
             let told = [&schedules.scheduled, &schedules.overdue].map(Gauge::get);

@@ -89,7 +89,9 @@ impl Entry {
             good_since: now,
             sealed: tracked.sealed,
             aged: tracked.confirmed_ago.unwrap_or_default(),
-            written: tracked.confirmed_ago.map(|_| now),
+            written: tracked
+                .confirmed_ago
+                .map(|ago| now.checked_sub(ago).unwrap_or(now)),
             has_value: tracked.has_value,
             withheld: tracked.withheld == Some(Withheld::Stale),
             disabled: tracked.withheld == Some(Withheld::Disabled),

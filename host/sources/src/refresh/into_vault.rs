@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use keyward_names::{SecretName, SourceName};
 use keyward_vault::{
-    Actor, Cache, Kind, Receipt, Received, Reference, SecretInfo, Unavailability, Vault, VaultError,
+    Act, Actor, Administrative, Cache, Kind, Receipt, Received, Reference, SecretInfo,
+    Unavailability, Vault, VaultError,
 };
 
 use super::Tracked;
 use super::receiver::{Confirmed, ReceiveError, Receiver, Taken, Withheld};
+use crate::error::ChallengeError;
 use crate::source::{ContentType, Fetched};
 
 /// Something that holds a vault for as long as it is there.
@@ -44,6 +46,24 @@ impl<H: HasVault> Receiver for IntoVault<H> {
         why: Withheld,
     ) -> Result<(), ReceiveError> {
         withhold(self.0.vault(), secret, reference, why)
+    }
+
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        why: ChallengeError,
+    ) -> Result<(), ReceiveError> {
+        let (vault, source) = (self.0.vault(), reference.source());
+        let Actor { name, .. } = actor(source);
+        let reason = format!("the challenge was refused: {why}");
+        let mut act = Administrative::new(Act::ChallengeRefused, &name, Some(&reason));
+        if let Some(info) = vault.info(secret) {
+            act = act.secret(info.id, secret, info.version);
+        }
+        let done = vault.audit().append_administrative(act.source(source));
+        done.map(|_| ())
+            .map_err(|error| ReceiveError::Vault(error.to_string()))
     }
 
     fn confirm(&self, source: &SourceName, confirmed: &[Confirmed]) -> Result<(), ReceiveError> {

@@ -20,7 +20,7 @@ use super::receiver::{Confirmed, FetchError, ReceiveError, Receiver, Taken, With
 use super::report::{SecretReport, SourceReport};
 use super::{Scheduled, Selection, Tracked};
 use crate::SourceVersion;
-use crate::error::SourceError;
+use crate::error::{ChallengeError, SourceError};
 use crate::missing::Missing;
 use crate::source::{Changes, Source};
 
@@ -388,7 +388,15 @@ impl Lane {
                     }
                     Err(error) => (None, Err(error.into())),
                 };
-                self.end(&secret, &reference, version, outcome);
+                let challenged = self.end(&secret, &reference, version, outcome);
+                if let Some(why) = challenged {
+                    let receiver = Arc::clone(&self.receiver);
+                    let name = secret.clone();
+                    let done = blocking(move || receiver.challenged(&name, &reference, why));
+                    if let Err(error) = done.await {
+                        tracing::error!(%secret, %error, "a refused challenge can't be recorded");
+                    }
+                }
                 self.confirm().await;
             }
         }
@@ -457,13 +465,15 @@ impl Lane {
         done
     }
 
+    /// Takes what came of a fetch. Returns why its challenge was refused, if that is
+    /// news.
     fn end(
         &self,
         secret: &SecretName,
         reference: &Reference,
         version: Option<SourceVersion>,
         outcome: Result<Taken, FetchError>,
-    ) {
+    ) -> Option<ChallengeError> {
         let now = Instant::now();
         let mut state = self.state();
         let State {
@@ -481,12 +491,11 @@ impl Lane {
         };
         let count = outcomes.entry(word).or_default();
         *count = count.saturating_add(1);
-        let Some(entry) = entries.get_mut(secret) else {
-            return;
-        };
+        let entry = entries.get_mut(secret)?;
         if entry.reference != *reference {
-            return;
+            return None;
         }
+        let mut challenged = None;
         entry.flying = false;
         let source = reference.source();
         match &outcome {
@@ -539,6 +548,13 @@ impl Lane {
                 if before != Some(error.word()) {
                     tracing::warn!(secret = %secret, %source, %error, advice = error.advice(), "not fetched");
                 }
+                let known = entry
+                    .last_error
+                    .as_ref()
+                    .is_some_and(|last| last.1 == *error);
+                if let (FetchError::Source(SourceError::Challenge(why)), false) = (error, known) {
+                    challenged = Some(*why);
+                }
                 entry.last_error = Some((Timestamp::now(), error.clone()));
             }
         }
@@ -548,6 +564,7 @@ impl Lane {
         entry.ended.send_replace((entry.started, Some(outcome)));
         drop(state);
         self.ended.notify_waiters();
+        challenged
     }
 
     /// Everything is due, since something may have changed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward_names::{SecretName, SourceName};
 use keyward_vault::{ImportError, Reference};
 
-use crate::error::SourceError;
+use crate::error::{ChallengeError, SourceError};
 use crate::source::Fetched;
 
 /// Where fetched values go: a vault ([`IntoVault`](super::IntoVault)).
@@ -31,6 +31,19 @@ pub trait Receiver: Send + Sync + 'static {
         secret: &SecretName,
         reference: &Reference,
         why: Withheld,
+    ) -> Result<(), ReceiveError>;
+
+    /// Takes on record that a source answered with a challenge that was refused: it got
+    /// no token, and somebody may be in its place. Blocks until that is done.
+    ///
+    /// Called once for a challenge, however often it comes back.
+    ///
+    /// Errors: [`ReceiveError::Vault`].
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        why: ChallengeError,
     ) -> Result<(), ReceiveError>;
 
     /// Writes down since when sealed values were not confirmed by their source. Blocks

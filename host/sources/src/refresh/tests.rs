@@ -7,7 +7,7 @@ use keyward_vault::{Secret, Validity};
 
 use super::*;
 use crate::SourceVersion;
-use crate::error::Unreachable;
+use crate::error::{ChallengeError, Unreachable};
 use crate::source::{Announcer, Changes, CheckStep, Fetched};
 
 /// A source whose answer is set by the test.
@@ -170,6 +170,17 @@ impl Receiver for Record {
             .lock()
             .unwrap()
             .push(format!("{secret} {why:?}"));
+        Ok(())
+    }
+
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        _: &Reference,
+        why: ChallengeError,
+    ) -> Result<(), ReceiveError> {
+        let event = format!("{secret} challenged: {}", why.word());
+        self.events.lock().unwrap().push(event);
         Ok(())
     }
 
@@ -649,4 +660,28 @@ async fn that_a_sealed_value_is_good_is_written_down_now_and_then_for_all_at_onc
     let before = record.events().len();
     pass(1800).await;
     assert_eq!(record.events().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_that_was_refused_is_on_record_once_however_often_it_comes_back() {
+    let (_refresher, source, record) = one().await;
+    for why in [ChallengeError::Tenant, ChallengeError::Authority] {
+        source.answers(Err(SourceError::Challenge(why)));
+        pass(600).await;
+    }
+    // A source that answered well in between, and does it again, does something new.
+    source.answers(Ok(1));
+    pass(120).await;
+    source.answers(Err(SourceError::Challenge(ChallengeError::Authority)));
+    pass(600).await;
+    let events = record.events();
+    let challenged = events.iter().filter(|event| event.contains("challenged"));
+    assert!(
+        challenged.eq([
+            "key challenged: tenant",
+            "key challenged: authority",
+            "key challenged: authority",
+        ]
+        .iter())
+    );
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use super::*;
+use crate::kind::MacAlgorithm;
 use proptest::prelude::*;
 
 fn import(kind: Kind, text: &[u8]) -> Result<Vec<u8>, ImportError> {

@@ -129,7 +129,7 @@ fn a_signature_that_was_not_made_is_on_record_as_failed() {
     let mut ledger = new_ledger(&vault);
     let mut checked = checked(&vault, &mut ledger, &["f"]).unwrap();
     let durable = block_on(ledger.barrier()).unwrap();
-    let mut ask = |checked: &CheckedNotes| {
+    let ask = |checked: &CheckedNotes| {
         let mut asked = checked.to_sign(&durable, &mut head(), Some(BODY)).unwrap();
         asked.pop().unwrap()
     };
@@ -166,4 +166,19 @@ fn what_is_not_to_be_had_is_refused_as_that_after_the_permit_too() {
     assert_eq!(refused, Some(Denied::Unavailable));
     drop((ledger, vault));
     assert_eq!(outcomes(&test), ["allowed", "unavailable"]);
+}
+
+#[test]
+fn a_source_does_with_a_key_that_stays_there_what_is_listed_and_no_more() {
+    let (_test, vault) = signing();
+    let text =
+        grant("far", "far", "f", Use::VerifyJwt) + &grant("near", "near", "n", Use::VerifyJwt);
+    vault.set_grants(grants(&text), &actor()).unwrap();
+    let permitted = |alias: &str| {
+        let policy = policy(&["f", "n"]);
+        let permit = vault.permit::<uses::VerifyJwt>(&policy, alias, &mut new_ledger(&vault));
+        permit.map(drop)
+    };
+    assert_eq!(permitted("f"), Err(Denied::Denied));
+    assert_eq!(permitted("n"), Ok(()), "the control");
 }
