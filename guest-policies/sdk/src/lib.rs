@@ -90,6 +90,7 @@ mod secrets;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod tokens;
 
 pub use egress::{Request, Response};
 pub use exchange::{
@@ -101,6 +102,7 @@ pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
 pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 
 /// Makes a struct, or an enum of names, something that operators set.
 ///

@@ -7,21 +7,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
 use keyward_engine::{
-    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
-    SendFailure, StopReport,
+    IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
+    RemoteCode, SendFailure, StopReport,
 };
-use keyward_names::SourceName;
+use keyward_names::{IssuerName, SourceName};
 use keyward_sources::refresh::Refresher;
 use keyward_sources::{Source, SourceError};
-use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, fill_random};
+use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, VerifiedToken, fill_random};
 
 use crate::bodies::to_engine;
+use crate::issuers::Issuers;
 
 /// On cache lines of its own: the count of its `Arc` changes with each exchange on
 /// every core.
 #[repr(align(128))]
 pub(crate) struct World {
-    pub(crate) egress: Egress,
+    pub(crate) egress: Arc<Egress>,
+    /// Whose tokens are checked with published keys.
+    pub(crate) issuers: Option<Issuers>,
     /// Where keys are that never leave their source.
     pub(crate) sources: Option<Arc<dyn SourceDirectory>>,
     /// None: the system's, and `tracing`.
@@ -140,6 +143,20 @@ impl Outside for World {
                 );
             }
             asked.ok()
+        })
+    }
+
+    fn verify_token<'a>(
+        &'a self,
+        issuer: &'a IssuerName,
+        token: &'a str,
+        now: u64,
+    ) -> OutsideFuture<'a, Result<VerifiedToken, IssuedTokenFault>> {
+        Box::pin(async move {
+            match &self.issuers {
+                Some(issuers) => issuers.verify(issuer, token, now).await,
+                None => Err(IssuedTokenFault::NoIssuer),
+            }
         })
     }
 
