@@ -101,7 +101,10 @@ pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
-pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+pub use secrets::{
+    ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer,
+    TlsIdentity,
+};
 pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 
 /// Makes a struct, or an enum of names, something that operators set.

@@ -24,6 +24,8 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
         "keyward:policy/secrets.jwt-verifier": crate::state::JwtVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+        "keyward:policy/secrets.tls-identity": crate::state::TlsIdentityHandle,
+        "keyward:policy/secrets.jws-signer": crate::state::JwsSignerHandle,
     },
     require_store_data_send: true,
 });

@@ -12,7 +12,9 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
-use crate::bindings::keyward::policy::secrets::{JwtFailure, SecretFailure, VerifiedJwt};
+use crate::bindings::keyward::policy::secrets::{
+    ClaimValue, JwtFailure, SecretFailure, TokenClaims, VerifiedJwt,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
     clock, counters, egress, exchange, log, random, secrets, variables,
@@ -24,8 +26,9 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, JwtVerifierHandle,
-    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle, TokenKeys,
+    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, JwsSignerHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
+    SignerHandle, TlsIdentityHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -186,6 +189,10 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "tls-identity" => Use::Present,
+        "jws-signer" => Use::JwsSign,
+        "sealer" => Use::Seal,
+        "opener" => Use::Open,
         "jwt-verifier" => Use::VerifyJwt,
         _ => return None,
     })
@@ -230,6 +237,30 @@ shown! {
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
     ]);
+    ClaimValue: |it, state| match it {
+        ClaimValue::Text(text) => text.shown(state),
+        ClaimValue::Integer(number) => GuestValue::Text(number.to_string()),
+        ClaimValue::Flag(flag) => flag.shown(state),
+        ClaimValue::Texts(texts) => texts.shown(state),
+    };
+    TokenClaims: |it, state| GuestValue::Record(vec![
+        ("audience", it.audience.shown(state)),
+        ("subject", it.subject.shown(state)),
+        (
+            "extra",
+            GuestValue::List(
+                it.extra
+                    .iter()
+                    .map(|claim| {
+                        GuestValue::Record(vec![
+                            ("name", claim.name.shown(state)),
+                            ("value", claim.value.shown(state)),
+                        ])
+                    })
+                    .collect(),
+            ),
+        ),
+    ]);
     ExchangeFailure: |it, _state| failure(it);
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
@@ -272,7 +303,9 @@ shown_aliases!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 impl<T: Shown> Shown for Option<T> {
@@ -488,6 +521,30 @@ watched!(secrets::HostClientKeys, "secrets.client-keys" {
         ; keys: Resource<ClientKeysHandle>, exchange: Resource<ExchangeHandle>
     ) -> UsedSecret<Option<String>>;
     fn drop as "drop" (; keys: Resource<ClientKeysHandle>) -> ();
+});
+
+watched!(secrets::HostTlsIdentity, "secrets.tls-identity" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<TlsIdentityHandle>>;
+    fn attach as "attach" (
+        ; identity: Resource<TlsIdentityHandle>, to: Resource<ExchangeHandle>
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; identity: Resource<TlsIdentityHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; identity: Resource<TlsIdentityHandle>) -> ();
+});
+
+watched!(secrets::HostJwsSigner, "secrets.jws-signer" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<JwsSignerHandle>>;
+    fn attach as "attach" (
+        ; signer: Resource<JwsSignerHandle>, to: Resource<ExchangeHandle>, claims: TokenClaims
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; signer: Resource<JwsSignerHandle>, to: Resource<PolicyRequest>, claims: TokenClaims
+    ) -> UsedSecret<()>;
+    fn sign as "sign" (; signer: Resource<JwsSignerHandle>, claims: TokenClaims)
+        -> UsedSecret<String>;
+    fn drop as "drop" (; signer: Resource<JwsSignerHandle>) -> ();
 });
 
 watched!(counters::Host, "counters" {

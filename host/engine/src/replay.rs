@@ -11,8 +11,9 @@ use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, JwtVerifierHandle, MacSignerHandle,
-    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    CallState, ClientKeysHandle, CredentialHandle, JwsSignerHandle, JwtVerifierHandle,
+    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    TlsIdentityHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -89,7 +90,9 @@ never_given!(
     MacSignerHandle,
     MacVerifierHandle,
     JwtVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.

@@ -27,6 +27,9 @@ pub enum OperationError {
     /// ([`Permit::is_remote`](crate::Permit::is_remote)).
     #[error("the key stays in its source, which has to be asked")]
     Remote,
+    /// The grant doesn't allow it so.
+    #[error("the grant does not allow it so")]
+    NotGranted,
     /// The use is not in the audit trail yet, so its source can't be asked.
     #[error("the use is not in the audit trail yet")]
     NotDurable,

@@ -28,18 +28,30 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// The host shows a certificate in TLS, and proves that it has its key.
+    Present,
+    /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
+    JwsSign,
+    /// Seal data of the policy's own.
+    Seal,
+    /// Open what was sealed.
+    Open,
     /// Check a JSON Web Token that a client presents (RFC 7519).
     VerifyJwt,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Present,
+        Self::JwsSign,
+        Self::Seal,
+        Self::Open,
         Self::VerifyJwt,
     ];
 
@@ -51,6 +63,10 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Present => "present",
+            Self::JwsSign => "jws-sign",
+            Self::Seal => "seal",
+            Self::Open => "open",
             Self::VerifyJwt => "verify-jwt",
         }
     }
@@ -63,6 +79,10 @@ impl Use {
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
+            | Self::Present
+            | Self::JwsSign
+            | Self::Seal
+            | Self::Open
             | Self::VerifyJwt => Class::A,
         }
     }
@@ -72,15 +92,20 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign => true,
-            Self::MacVerify | Self::Identify | Self::VerifyJwt => false,
+            Self::Attach
+            | Self::SignRequest
+            | Self::MacSign
+            | Self::Present
+            | Self::JwsSign
+            | Self::Seal => true,
+            Self::MacVerify | Self::Identify | Self::Open | Self::VerifyJwt => false,
         }
     }
 
     /// Whether an exchange accepts what was made with the version before, while the
     /// rotation has it accepted: where something is looked at that others made.
     pub(crate) const fn accepts_previous(&self) -> bool {
-        matches!(self, Self::MacVerify | Self::VerifyJwt)
+        matches!(self, Self::MacVerify | Self::Open | Self::VerifyJwt)
     }
 
     /// Whether a secret of this kind can be used so: whether [`KIND_USES`] has the cell.
@@ -168,6 +193,14 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Present`] as a type.
+    Present;
+    /// [`Use::JwsSign`] as a type.
+    JwsSign;
+    /// [`Use::Seal`] as a type.
+    Seal;
+    /// [`Use::Open`] as a type.
+    Open;
     /// [`Use::VerifyJwt`] as a type.
     VerifyJwt;
 }

@@ -2,6 +2,7 @@
 //! the same name, and for tokens one of their own. Each function counts itself against the call's budget before
 //! it does anything.
 
+mod certificates;
 mod clock;
 mod counters;
 mod egress;

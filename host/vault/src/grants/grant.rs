@@ -6,6 +6,9 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
+use super::terms::{JwsTerms, Sealing};
+use crate::chosen::OtherChoice;
+use crate::holes::Holes;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -90,6 +93,14 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Show a certificate in TLS (class A).
+    Present,
+    /// Sign tokens (class A).
+    JwsSign(JwsTerms),
+    /// Seal data of the policy's own (class A).
+    Seal(Sealing),
+    /// Open what was sealed (class A).
+    Open(Sealing),
     /// Check tokens that clients present (class A).
     VerifyJwt(TokenTerms),
 }
@@ -118,6 +129,10 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Present => Use::Present,
+            Self::JwsSign(_) => Use::JwsSign,
+            Self::Seal(_) => Use::Seal,
+            Self::Open(_) => Use::Open,
             Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
@@ -143,6 +158,16 @@ pub struct Placement {
     /// Whether a request to which the backend answers 401 is sent once more, if
     /// there is another version of the secret by then.
     pub retry: RetryOn401,
+}
+
+impl Placement {
+    /// Whether these are what its template needs.
+    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
+        match holes.count() {
+            0 => Ok(()),
+            _ => Err(OtherChoice),
+        }
+    }
 }
 
 /// Which requests are sent once more, with another version of the secret, when the

@@ -54,9 +54,15 @@ impl Grant {
                 let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
                 let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
             }
-            Terms::MacSign | Terms::MacVerify => {}
+            Terms::JwsSign(terms) => terms.write_toml(&mut toml),
+            Terms::MacSign | Terms::MacVerify | Terms::Present => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Seal(sealing) | Terms::Open(sealing) => {
+                if let Some(name) = &sealing.shared_as {
+                    line("shared-as", name.as_str());
+                }
+            }
             Terms::VerifyJwt(tokens) => {
                 if let Some(issuer) = &tokens.issuer {
                     line("issuer", issuer);
@@ -94,6 +100,9 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::JwsSign(terms) = &mut grant.terms {
+            terms.sort();
         }
         if let Terms::VerifyJwt(tokens) = &mut grant.terms {
             tokens.audiences.sort();
@@ -136,7 +145,7 @@ impl Grants {
     }
 }
 
-fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.map(quoted).collect();
     format!("[{}]", items.join(", "))
 }

@@ -56,11 +56,16 @@ const fn with(algorithm: MacAlgorithm, kind: &'static str, use_: Use) -> KindUse
 pub const KIND_USES: &[KindUse] = &[
     all("client-keys", Use::Identify),
     all("api-key", Use::Attach),
+    all("basic", Use::Attach),
     all("hmac-key", Use::MacSign),
     all("hmac-key", Use::MacVerify),
     all("hmac-key", Use::VerifyJwt),
     // HMAC-SHA-256 is the one HMAC that RFC 9421 registers.
     with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
+    all("certificate", Use::Present),
+    all("certificate", Use::JwsSign),
+    all("data-key", Use::Seal),
+    all("data-key", Use::Open),
 ];
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::MacSign => ask::<uses::MacSign>,
         Use::MacVerify => ask::<uses::MacVerify>,
         Use::Identify => ask::<uses::Identify>,
+        Use::Seal => ask::<uses::Seal>,
+        Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
     };
     ask(vault, policy, alias)
