@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward::document::{Document, DocumentErrors};
 use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, Sandbox, inspect};
-use keyward::names::{ComponentDigest, PolicyName, RouteName};
+use keyward::names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
@@ -136,6 +136,7 @@ impl Assembled {
         vault.set_grants_toward(grants.clone(), addresses(&config.routes), actor)?;
         let keyward = Keyward::builder(vault)
             .routes(config.routes.clone())
+            .issuers(config.issuers.iter().cloned())
             .engine(engine)
             .build()?;
         if keyward.engine().is_debuggable() {
@@ -157,7 +158,8 @@ impl Assembled {
         let grants = load_grants(&config, &vault.list(), &components(&config))?;
         let keyward = before
             .with_routes(config.routes.clone())
-            .map_err(BuildError::Egress)?;
+            .map_err(BuildError::Egress)?
+            .with_issuers(config.issuers.iter().cloned());
         Self::on(keyward, config, grants, &values, loaded.clone())
     }
 
@@ -199,6 +201,7 @@ pub(crate) struct LoadedFrom {
     component: ComponentDigest,
     settings: String,
     routes: Vec<RouteName>,
+    issuers: Vec<IssuerName>,
     sandbox: Sandbox,
 }
 
@@ -356,6 +359,7 @@ impl Loader<'_> {
             component: digest_component(&component),
             settings: settings.to_string(),
             routes: section.routes.clone(),
+            issuers: section.issuers.clone(),
             sandbox: section.sandbox.clone(),
         };
         let known = self.loaded.get(&from).or_else(|| self.before.get(&from));
@@ -368,7 +372,7 @@ impl Loader<'_> {
                     component: &component,
                     settings: given.then_some(&settings),
                     routes: &section.routes,
-                    issuers: &[],
+                    issuers: &section.issuers,
                 };
                 let engine = self.keyward.engine();
                 let policy = engine.load_in(&section.sandbox, &source)?;

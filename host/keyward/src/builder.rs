@@ -6,6 +6,7 @@ use keyward_egress::{Connect, Dialer, Egress, Resolver, Route, SetupError};
 use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
+use crate::issuers::{Issuer, Issuers};
 use crate::remote::{Signers, SourceDirectory};
 use crate::ticker;
 use crate::world::{Senses, World};
@@ -26,6 +27,7 @@ pub struct Builder {
     engine: EngineConfig,
     routes: Vec<Route>,
     dialer: Dialer,
+    issuers: Vec<Issuer>,
     sources: Option<Arc<dyn SourceDirectory>>,
     senses: Option<Arc<dyn Senses>>,
     #[cfg(feature = "guest-debug")]
@@ -55,6 +57,7 @@ impl Keyward {
             engine: EngineConfig::default(),
             routes: Vec::new(),
             dialer: Dialer::default(),
+            issuers: Vec::new(),
             sources: None,
             senses: None,
             #[cfg(feature = "guest-debug")]
@@ -92,10 +95,12 @@ impl Keyward {
         &self,
         routes: impl IntoIterator<Item = Route>,
     ) -> Result<Keyward, SetupError> {
-        let egress = self.world.egress.with_routes(routes)?;
+        let egress = Arc::new(self.world.egress.with_routes(routes)?);
+        let issuers = self.world.issuers.as_ref();
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
+                issuers: issuers.map(|issuers| issuers.over(Arc::clone(&egress))),
                 egress,
                 sources: self.world.sources.clone(),
                 senses: self.world.senses.clone(),
@@ -113,15 +118,36 @@ impl Keyward {
         let egress = egress
             .with_routes(egress.routes().cloned())?
             .signing_through(Arc::new(Signers(Arc::clone(&sources))));
+        let egress = Arc::new(egress);
+        let issuers = self.world.issuers.as_ref();
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
+                issuers: issuers.map(|issuers| issuers.over(Arc::clone(&egress))),
                 egress,
                 sources: Some(sources),
                 senses: self.world.senses.clone(),
             }),
             _beside: self._beside.clone(),
         })
+    }
+
+    /// The same vault, engine, policies and routes with these issuers in place of those
+    /// of before. One that is equal to one of before keeps its keys. Exchanges that have
+    /// begun go on with those of before.
+    pub fn with_issuers(&self, issuers: impl IntoIterator<Item = Issuer>) -> Keyward {
+        let egress = Arc::clone(&self.world.egress);
+        let (vault, before) = (self.engine.shared_vault(), self.world.issuers.as_ref());
+        Keyward {
+            engine: Arc::clone(&self.engine),
+            world: Arc::new(World {
+                issuers: Some(Issuers::new(issuers, Arc::clone(&egress), vault, before)),
+                egress,
+                sources: self.world.sources.clone(),
+                senses: self.world.senses.clone(),
+            }),
+            _beside: self._beside.clone(),
+        }
     }
 }
 
@@ -167,6 +193,14 @@ impl Builder {
         self
     }
 
+    /// Adds issuers: whose tokens policies may have checked. Their keys are fetched at
+    /// their first use, inside a tokio runtime with I/O and time.
+    #[must_use]
+    pub fn issuers(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        self.issuers.extend(issuers);
+        self
+    }
+
     /// Finds the sources of keys that never leave theirs. Without it, uses of such
     /// keys are refused as unavailable.
     #[must_use]
@@ -206,6 +240,11 @@ impl Builder {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
         let egress = signing(egress, self.sources.as_ref());
+        let egress = Arc::new(egress);
+        let issuers = (!self.issuers.is_empty()).then(|| {
+            let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));
+            Issuers::new(self.issuers, egress, vault, None)
+        });
         let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {
@@ -216,6 +255,7 @@ impl Builder {
         ticker::start(&engine).map_err(BuildError::Ticker)?;
         let world = Arc::new(World {
             egress,
+            issuers,
             sources: self.sources,
             senses: self.senses,
         });
@@ -236,9 +276,15 @@ impl Builder {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
         let egress = signing(egress, self.sources.as_ref());
+        let egress = Arc::new(egress);
+        let issuers = (!self.issuers.is_empty()).then(|| {
+            let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));
+            Issuers::new(self.issuers, egress, vault, None)
+        });
         let engine = Arc::new(other.engine.beside(vault, self.engine.observer));
         let world = Arc::new(World {
             egress,
+            issuers,
             sources: self.sources,
             senses: self.senses,
         });

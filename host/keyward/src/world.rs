@@ -6,20 +6,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing};
 use keyward_engine::{
-    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
-    SendFailure, StopReport,
+    IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
+    RemoteCode, SendFailure, StopReport,
 };
-use keyward_vault::{Ledger, RemoteCall, fill_random};
+use keyward_names::IssuerName;
+use keyward_vault::{Ledger, RemoteCall, VerifiedToken, fill_random};
 use tokio::time::Instant;
 
 use crate::bodies::to_engine;
+use crate::issuers::Issuers;
 use crate::remote::{self, SourceDirectory};
 
 /// On cache lines of its own: the count of its `Arc` changes with each exchange on
 /// every core.
 #[repr(align(128))]
 pub(crate) struct World {
-    pub(crate) egress: Egress,
+    pub(crate) egress: Arc<Egress>,
+    /// Whose tokens are checked with published keys.
+    pub(crate) issuers: Option<Issuers>,
     /// Where keys are that never leave their source.
     pub(crate) sources: Option<Arc<dyn SourceDirectory>>,
     /// None: the system's, and `tracing`.
@@ -83,6 +87,20 @@ impl Outside for World {
 
     fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
         Box::pin(remote::ask(self.sources.as_deref(), call))
+    }
+
+    fn verify_token<'a>(
+        &'a self,
+        issuer: &'a IssuerName,
+        token: &'a str,
+        now: u64,
+    ) -> OutsideFuture<'a, Result<VerifiedToken, IssuedTokenFault>> {
+        Box::pin(async move {
+            match &self.issuers {
+                Some(issuers) => issuers.verify(issuer, token, now).await,
+                None => Err(IssuedTokenFault::NoIssuer),
+            }
+        })
     }
 
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {

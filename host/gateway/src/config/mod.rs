@@ -16,6 +16,7 @@ mod diagnostics;
 mod documents;
 mod engine;
 mod front;
+mod issuers;
 mod keys;
 mod observe;
 mod origin;
@@ -33,9 +34,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward::Issuer;
 use keyward::egress::Route;
 use keyward::engine::Sandbox;
-use keyward::names::{KeyVaultReference, PolicyName, RouteName};
+use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use keyward::vault::{Durability, Reference, VaultFiles};
 
 use crate::control::Rules;
@@ -85,6 +87,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The names of all routes, in the file's order.
     pub route_names: Vec<RouteName>,
+    /// `[issuers.NAME]`, by name.
+    pub issuers: Vec<Issuer>,
     /// `[[policy]]`, in the file's order.
     pub policies: Vec<PolicySection>,
     /// `[[pipeline]]`, the longest path first: the first that matches a request
@@ -175,6 +179,8 @@ pub struct PolicySection {
     pub unresolved: bool,
     /// The routes that it may call itself.
     pub routes: Vec<RouteName>,
+    /// The issuers whose tokens it may have checked.
+    pub issuers: Vec<IssuerName>,
     /// What each of its calls gets: `profile`, `concurrent-calls`, `[policy.limits]`.
     pub sandbox: Sandbox,
 }

@@ -9,6 +9,7 @@ mod clients;
 mod exposure;
 mod failures;
 mod files;
+mod jwt;
 mod lifecycle;
 mod master;
 mod permits;
