@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/counters.increment": async | trappable,
         "keyward:policy/secrets.[method]mac-signer.sign": async | trappable,
         "keyward:policy/secrets.[method]mac-verifier.verify": async | trappable,
+        "keyward:policy/secrets.[method]database.query": async | trappable,
         default: trappable,
     },
     with: {
@@ -22,6 +23,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+        "keyward:policy/secrets.database": crate::state::DatabaseHandle,
     },
     require_store_data_send: true,
 });

@@ -12,7 +12,9 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
-use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::secrets::{
+    QueryFailure, QueryRows, QueryValue, SecretFailure,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
     clock, counters, egress, exchange, log, random, secrets, variables,
@@ -24,7 +26,7 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, MacSignerHandle,
+    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, ExchangeHandle, MacSignerHandle,
     MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
 };
 
@@ -186,6 +188,7 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "database" => Use::Query,
         _ => return None,
     })
 }
@@ -232,6 +235,13 @@ shown! {
     ExchangeFailure: |it, _state| failure(it);
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
+    QueryFailure: |it, _state| failure(it);
+    Vec<QueryValue>: |it, _state| GuestValue::List(it.iter().map(query_value).collect());
+    QueryRows: |it, state| GuestValue::Record(vec![
+        ("columns", it.columns.shown(state)),
+        ("rows", GuestValue::List(it.rows.iter().map(|row| row.shown(state)).collect())),
+        ("affected", it.affected.shown(state)),
+    ]);
     CounterFailure: |it, _state| failure(it);
     VariableFailure: |it, _state| failure(it);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
@@ -257,7 +267,8 @@ shown_aliases!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    DatabaseHandle
 );
 
 impl<T: Shown> Shown for Option<T> {
@@ -276,6 +287,20 @@ impl<T: Shown, E: Shown> Shown for Result<T, E> {
             Err(failure) => failure.shown(state),
         }
     }
+}
+
+/// A value of a query: a record of one field that is called like its case.
+fn query_value(value: &QueryValue) -> GuestValue {
+    let (case, value) = match value {
+        QueryValue::Null => return GuestValue::Nothing,
+        QueryValue::Boolean(value) => ("boolean", GuestValue::Flag(*value)),
+        QueryValue::Integer(value) => ("integer", GuestValue::Text(value.to_string())),
+        QueryValue::Float(value) => ("float", GuestValue::Text(value.to_string())),
+        QueryValue::Text(value) => ("text", GuestValue::Text(value.clone())),
+        QueryValue::Bytes(value) => ("bytes", GuestValue::Bytes(value.clone())),
+        QueryValue::Timestamp(value) => ("timestamp", GuestValue::Text(value.to_string())),
+    };
+    GuestValue::Record(vec![(case, value)])
 }
 
 /// A failure, as `wit/` calls it.
@@ -465,6 +490,14 @@ watched!(secrets::HostClientKeys, "secrets.client-keys" {
         ; keys: Resource<ClientKeysHandle>, exchange: Resource<ExchangeHandle>
     ) -> UsedSecret<Option<String>>;
     fn drop as "drop" (; keys: Resource<ClientKeysHandle>) -> ();
+});
+
+watched!(secrets::HostDatabase, "secrets.database" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<DatabaseHandle>>;
+    fn drop as "drop" (; database: Resource<DatabaseHandle>) -> ();
+    async fn query as "query" (
+        ; database: Resource<DatabaseHandle>, statement: String, parameters: Vec<QueryValue>
+    ) -> Result<QueryRows, QueryFailure>;
 });
 
 watched!(counters::Host, "counters" {

@@ -76,6 +76,12 @@ impl Suggestion<'_> {
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
+            Ok(Use::Query) => {
+                line(format_args!("to = [{{ route = \"{route}\" }}]"));
+                line(format_args!(
+                    "\n[[grant.statement]]\nname = \"example\"\nsql = \"SELECT 1 WHERE $1 = 'x'\"\nparameters = [\"text\"]"
+                ));
+            }
             Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
         }
         toml

@@ -69,6 +69,7 @@ mod clients;
 mod clock;
 mod compiled;
 mod contents;
+mod database;
 pub mod disk;
 mod error;
 mod fingerprint;
@@ -118,11 +119,15 @@ pub use audit::{
 };
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
+pub use database::{
+    DatabaseLogin, MAX_PARAMETER_BYTES, Query, QueryCall, QueryRefused, QueryRows, QueryValue,
+};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, Surroundings, Terms, WhenReflected,
+    Grant, Grants, GrantsError, KeyPlace, Lock, ParameterType, PathError, PathTemplate, PinError,
+    Placement, QueryTerms, RequestSignature, ResponseMode, RetryOn401, Statement, Surroundings,
+    Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};

@@ -10,7 +10,8 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 
 /// One thing that a policy can do with a secret.
 ///
-/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`.
+/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`,
+/// `query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -23,16 +24,19 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// Run a statement of the grant on a database.
+    Query,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Query,
     ];
 
     /// The use as people write it.
@@ -43,6 +47,7 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Query => "query",
         }
     }
 
@@ -50,7 +55,9 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify => Class::A,
+            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify | Self::Query => {
+                Class::A
+            }
         }
     }
 
@@ -60,7 +67,7 @@ impl Use {
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
             Self::Attach | Self::SignRequest | Self::MacSign => true,
-            Self::MacVerify | Self::Identify => false,
+            Self::MacVerify | Self::Identify | Self::Query => false,
         }
     }
 
@@ -72,6 +79,7 @@ impl Use {
         match (self, kind) {
             (Self::Attach, Kind::ApiKey)
             | (Self::Identify, Kind::ClientKeys)
+            | (Self::Query, Kind::Database)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
             (Self::SignRequest, Kind::HmacKey { algorithm, .. }) => {
                 matches!(algorithm, MacAlgorithm::Sha256)
@@ -90,7 +98,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, query",
         })
     }
 }
@@ -152,6 +160,8 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Query`] as a type.
+    Query;
 }
 
 #[cfg(test)]
@@ -171,11 +181,12 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, SignRequest};
+        use Use::{Attach, Identify, MacSign, MacVerify, Query, SignRequest};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
                 Kind::ApiKey => &[Attach],
+                Kind::Database => &[Query],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,
                     ..

@@ -57,6 +57,9 @@ pub(super) fn learns(use_: Use) -> &'static str {
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
+        Use::Query => {
+            "the policy sees the rows; the database learns a proof that the host knows the password"
+        }
     }
 }
 

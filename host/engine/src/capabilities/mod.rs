@@ -4,6 +4,7 @@
 
 mod clock;
 mod counters;
+mod database;
 mod egress;
 mod exchange;
 mod log;

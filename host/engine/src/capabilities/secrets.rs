@@ -25,7 +25,10 @@ impl Host for CallState {}
 
 impl CallState {
     /// The way to a permit, and the only one.
-    fn permit<U: UseType>(&mut self, alias: HandleAlias) -> Result<Permit<U>, SecretFailure> {
+    pub(super) fn permit<U: UseType>(
+        &mut self,
+        alias: HandleAlias,
+    ) -> Result<Permit<U>, SecretFailure> {
         self.spent.secret_uses += 1;
         if self.spent.secret_uses > self.policy.limits.secret_uses {
             return Err(SecretFailure::Exhausted);
@@ -90,7 +93,10 @@ impl CallState {
 /// The part of each resource that is the same: opening and dropping a handle.
 macro_rules! handle {
     ($handle:ident) => {
-        fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
+        fn open(
+            &mut self,
+            alias: String,
+        ) -> wasmtime::Result<Result<Resource<$handle>, SecretFailure>> {
             self.enter_with(alias.len())?;
             let pushed = self.table.push($handle(HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
@@ -102,9 +108,10 @@ macro_rules! handle {
         }
     };
 }
+pub(super) use handle;
 
 impl CallState {
-    fn alias_of<H: Send + 'static>(
+    pub(super) fn alias_of<H: Send + 'static>(
         &self,
         handle: &Resource<H>,
         alias: impl FnOnce(&H) -> &HandleAlias,

@@ -223,6 +223,7 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
         "secrets.client-keys.identify" => Use::Identify,
+        "secrets.database.query" => Use::Query,
         _ => return None,
     })
 }

@@ -68,6 +68,7 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Query => 13,
     }
 }
 
@@ -78,6 +79,7 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        13 => Use::Query,
         _ => return None,
     })
 }

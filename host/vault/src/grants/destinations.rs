@@ -14,11 +14,13 @@ use crate::Use;
 impl GrantReader<'_, '_, '_> {
     /// Where the secret may go. Empty for uses that go nowhere.
     pub(super) fn destinations(&mut self, use_: Use) -> Option<Vec<Destination>> {
-        if !matches!(use_, Use::Attach | Use::SignRequest) {
+        if !matches!(use_, Use::Attach | Use::SignRequest | Use::Query) {
             return Some(Vec::new());
         }
-        let example =
-            "to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]";
+        let example = match use_ {
+            Use::Query => "to = [{ route = \"customers-db\" }]",
+            _ => "to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]",
+        };
         let what = format!("a grant of {:?}", use_.as_str());
         self.fields.need("to", &what, example, self.problems);
         let values = self.fields.array("to", "tables", self.problems)?;
@@ -28,6 +30,13 @@ impl GrantReader<'_, '_, '_> {
                 format!("for example: {example}"),
             );
             self.problems.add(values.span, message, "empty", help);
+            return None;
+        }
+        if use_ == Use::Query && values.value.len() > 1 {
+            let help = "write one grant for each database".to_owned();
+            let message = "a grant of \"query\" names one route";
+            self.problems
+                .add(values.span, message, "more than one", help);
             return None;
         }
         let mut destinations = Some(Vec::new());
@@ -65,6 +74,9 @@ impl GrantReader<'_, '_, '_> {
         let route = fields
             .needed("route", "a destination", example, self.problems)
             .and_then(|found| accept(found, RouteName::parse, self.problems));
+        if use_ == Use::Query {
+            self.only_a_route(&fields);
+        }
         let methods = self.methods(&fields);
         let paths = self.paths(&fields, use_);
         Some(Destination {
@@ -72,6 +84,17 @@ impl GrantReader<'_, '_, '_> {
             methods: methods?,
             paths: paths?,
         })
+    }
+
+    /// A query has no method and no path.
+    fn only_a_route(&mut self, fields: &Fields<'_, '_>) {
+        for key in ["methods", "paths"] {
+            if let Some(span) = fields.key(key) {
+                let message = format!("{key:?} has no meaning for the use \"query\"");
+                let help = "name the route of the database, and nothing else".to_owned();
+                self.problems.add(span, message, "remove this", help);
+            }
+        }
     }
 
     fn methods(&mut self, fields: &Fields<'_, '_>) -> Option<Vec<Method>> {

@@ -6,6 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
+use super::terms::QueryTerms;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -90,6 +91,8 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Run statements on a database (class A).
+    Query(QueryTerms),
 }
 
 impl Grant {
@@ -116,6 +119,7 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Query(_) => Use::Query,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 21] = [
+const KEYS: [(&str, &[Use]); 26] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -30,12 +30,17 @@ const KEYS: [(&str, &[Use]); 21] = [
     ("retry-on-401", &[Use::Attach]),
     ("retry-any-method", &[Use::Attach]),
     ("query", &[Use::Identify]),
-    ("to", &[Use::Attach, Use::SignRequest]),
+    ("to", &[Use::Attach, Use::SignRequest, Use::Query]),
     ("label", &[Use::SignRequest]),
     ("key-id", &[Use::SignRequest]),
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
     ("lifetime-seconds", &[Use::SignRequest]),
+    ("statement", &[Use::Query]),
+    ("max-rows", &[Use::Query]),
+    ("max-bytes", &[Use::Query]),
+    ("timeout-ms", &[Use::Query]),
+    ("writes", &[Use::Query]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.

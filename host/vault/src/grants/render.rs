@@ -57,6 +57,7 @@ impl Grant {
             Terms::MacSign | Terms::MacVerify => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Query(terms) => terms.write_toml(&mut toml),
         }
         if let Some(end) = self.not_after {
             let _ = writeln!(toml, "not-after = {}", quoted(&end.to_string()));
@@ -73,6 +74,9 @@ impl Grant {
                 toml.push_str("]\n");
             }
         }
+        if let Terms::Query(terms) = &self.terms {
+            terms.write_statements(&mut toml);
+        }
         toml
     }
 
@@ -84,6 +88,9 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::Query(terms) = &mut grant.terms {
+            terms.sort();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -127,8 +134,19 @@ fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A basic string. What a grant holds is visible ASCII and spaces, so these are
-/// the only two characters that need an escape.
+/// A basic string. What a grant holds is visible ASCII, spaces, tabs and line ends,
+/// so these are the only characters that need an escape.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let escapes = [
+        ('\\', "\\\\"),
+        ('"', "\\\""),
+        ('\n', "\\n"),
+        ('\r', "\\r"),
+        ('\t', "\\t"),
+    ];
+    let mut quoted = text.to_owned();
+    for (character, escape) in escapes {
+        quoted = quoted.replace(character, escape);
+    }
+    format!("\"{quoted}\"")
 }

@@ -1,6 +1,8 @@
 //! What belongs to each use: header and template, the client key's place, the
 //! form of a signature.
 
+mod query;
+
 use http::HeaderName;
 use keyward_names::Alias;
 
@@ -12,6 +14,8 @@ use super::grant::{
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
+
+pub use query::{ParameterType, QueryTerms, Statement};
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -30,6 +34,7 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Query => self.query_terms().map(Terms::Query),
         }
     }
 

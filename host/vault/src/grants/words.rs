@@ -76,6 +76,10 @@ impl Grant {
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()
             ),
+            Terms::Query(terms) => format!(
+                "policy {policy} may have the host run, on the database of secret {secret}, {}",
+                terms.to_text()
+            ),
         }
     }
 }

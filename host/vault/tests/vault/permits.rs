@@ -21,6 +21,7 @@ fn allowed(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> bo
         Use::Identify => vault
             .permit::<uses::Identify>(policy, alias, ledger)
             .is_ok(),
+        Use::Query => vault.permit::<uses::Query>(policy, alias, ledger).is_ok(),
     }
 }
 

@@ -137,6 +137,9 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
         Use::Identify => "header = \"x-client-key\"",
+        Use::Query => {
+            "to = [{ route = \"db\" }]\n[[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\""
+        }
         Use::MacSign | Use::MacVerify => "",
     };
     format!(
