@@ -12,6 +12,7 @@ mod gateway;
 pub mod key_vault;
 mod log;
 mod openbao;
+mod postgres;
 pub mod sinks;
 mod storage;
 
@@ -20,4 +21,5 @@ pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
 pub use log::Log;
 pub use openbao::OpenBaoServer;
+pub use postgres::PostgresServer;
 pub use storage::DiskControl;

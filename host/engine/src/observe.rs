@@ -188,6 +188,8 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "sealer" => Use::Seal,
+        "opener" => Use::Open,
         "database" => Use::Query,
         _ => return None,
     })

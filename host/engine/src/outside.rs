@@ -129,6 +129,13 @@ pub trait Outside: Send + Sync + 'static {
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 
+    /// Milliseconds on a clock that never jumps and goes as [`sleep`](Self::sleep) does,
+    /// from a start of the implementation's choice: how long a call has waited is
+    /// counted on it. By default [`now`](Self::now), for worlds whose time nobody sets.
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
+
     /// Fills `into` with cryptographically secure random bytes.
     fn random(&self, into: &mut [u8]);
 

@@ -185,7 +185,8 @@ impl CallState {
 
     /// Milliseconds that a host call may still wait.
     pub(crate) fn patience(&mut self) -> u64 {
-        let now = self.exchange.outside.now();
+        // An operator who sets the machine's clock neither ends calls nor prolongs them.
+        let now = self.exchange.outside.monotonic();
         let wall = u64::from(self.policy.limits.wall_milliseconds);
         let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
         deadline.saturating_sub(now)

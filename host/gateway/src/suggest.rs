@@ -82,7 +82,7 @@ impl Suggestion<'_> {
                     "\n[[grant.statement]]\nname = \"example\"\nsql = \"SELECT 1 WHERE $1 = 'x'\"\nparameters = [\"text\"]"
                 ));
             }
-            Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
+            Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
         }
         toml
     }

@@ -1,19 +1,20 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
-use keyward_egress::{Egress, EgressError, Outgoing};
+use keyward_egress::{Egress, EgressError, Outgoing, QueryError};
 use keyward_engine::{
-    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
-    SendFailure, StopReport,
+    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, QueryFailure,
+    RemoteCode, SendFailure, StopReport,
 };
 use keyward_names::SourceName;
 use keyward_sources::refresh::Refresher;
 use keyward_sources::{Source, SourceError};
-use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, fill_random};
+use keyward_vault::{Ledger, Query, QueryRows, RemoteAnswer, RemoteCall, fill_random};
+use tokio::time::Instant;
 
 use crate::bodies::to_engine;
 
@@ -143,6 +144,26 @@ impl Outside for World {
         })
     }
 
+    fn query<'a>(
+        &'a self,
+        query: Query,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<QueryRows, QueryFailure>> {
+        Box::pin(async move {
+            let (grant, statement) = (query.grant().clone(), query.statement().name.clone());
+            let asked = self.egress.query(query, ledger).await;
+            asked.map_err(|error| {
+                tracing::warn!(
+                    target: "keyward::databases",
+                    grant = grant.as_str(),
+                    statement = &*statement,
+                    "a query brought nothing: {error}",
+                );
+                to_query_failure(error)
+            })
+        })
+    }
+
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(milliseconds)))
     }
@@ -154,6 +175,13 @@ impl Outside for World {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> u64 {
+        // tokio's, which a test can hold like its timers.
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let since = Instant::now().duration_since(*BEGAN);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -191,6 +219,26 @@ impl Outside for World {
         }
         let (policy, exchange) = (report.policy.as_str(), report.exchange);
         tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
+    }
+}
+
+fn to_query_failure(error: QueryError) -> QueryFailure {
+    match error {
+        QueryError::Denied
+        | QueryError::OtherHost
+        | QueryError::UnknownRoute
+        | QueryError::NotPrivileged(_) => QueryFailure::Denied,
+        QueryError::Values(_) => QueryFailure::Invalid,
+        QueryError::TooManyRows | QueryError::TooManyBytes | QueryError::TimedOut => {
+            QueryFailure::Limit
+        }
+        QueryError::AuditUnavailable
+        | QueryError::Unreachable(_)
+        | QueryError::NoTls
+        | QueryError::WeakLogin
+        | QueryError::Login(_)
+        | QueryError::Unavailable(_) => QueryFailure::Unavailable,
+        _ => QueryFailure::Upstream,
     }
 }
 

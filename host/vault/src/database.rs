@@ -171,7 +171,7 @@ impl Permit<uses::Query> {
             _ => None,
         };
         let Some(statement) = listed.cloned() else {
-            entry.used.outcome = Outcome::OtherStatement;
+            entry.used.outcome = Outcome::OtherChoice;
             ledger.record(entry);
             return Err(QueryRefused::NotListed);
         };
@@ -259,6 +259,21 @@ impl Query {
     pub fn route(&self) -> Option<&RouteName> {
         self.call.route()
     }
+
+    /// What is to be run.
+    pub fn statement(&self) -> &Statement {
+        self.call.statement()
+    }
+
+    /// With which values.
+    pub fn values(&self) -> &[QueryValue] {
+        self.call.values()
+    }
+
+    /// The grant's id.
+    pub fn grant(&self) -> &keyward_names::GrantId {
+        self.call.grant()
+    }
 }
 
 impl QueryCall {
@@ -294,6 +309,11 @@ impl QueryCall {
     /// The grant's id, for the operator's log.
     pub fn grant(&self) -> &keyward_names::GrantId {
         &self.grant.id
+    }
+
+    /// The secret that the login is.
+    pub fn secret(&self) -> &keyward_names::SecretName {
+        &self.secret.info.name
     }
 
     /// The login, in this version.

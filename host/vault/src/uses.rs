@@ -10,8 +10,8 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 
 /// One thing that a policy can do with a secret.
 ///
-/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`,
-/// `query`.
+/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `seal`,
+/// `open`, `query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -24,18 +24,24 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// Seal data of the policy's own.
+    Seal,
+    /// Open what was sealed.
+    Open,
     /// Run a statement of the grant on a database.
     Query,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Seal,
+        Self::Open,
         Self::Query,
     ];
 
@@ -47,6 +53,8 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Seal => "seal",
+            Self::Open => "open",
             Self::Query => "query",
         }
     }
@@ -55,9 +63,12 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify | Self::Query => {
-                Class::A
-            }
+            Self::SignRequest
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify
+            | Self::Seal
+            | Self::Open => Class::A,
         }
     }
 
@@ -66,8 +77,8 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign => true,
-            Self::MacVerify | Self::Identify | Self::Query => false,
+            Self::Attach | Self::SignRequest | Self::MacSign | Self::Seal => true,
+            Self::MacVerify | Self::Identify | Self::Open | Self::Query => false,
         }
     }
 
@@ -77,7 +88,8 @@ impl Use {
     /// RFC 9421 registers.
     pub const fn fits(&self, kind: &Kind) -> bool {
         match (self, kind) {
-            (Self::Attach, Kind::ApiKey)
+            (Self::Attach, Kind::ApiKey | Kind::Basic)
+            | (Self::Seal | Self::Open, Kind::DataKey { .. })
             | (Self::Identify, Kind::ClientKeys)
             | (Self::Query, Kind::Database)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
@@ -98,7 +110,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify, query",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, seal, open, query",
         })
     }
 }
@@ -160,6 +172,10 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Seal`] as a type.
+    Seal;
+    /// [`Use::Open`] as a type.
+    Open;
     /// [`Use::Query`] as a type.
     Query;
 }
@@ -181,11 +197,12 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, Query, SignRequest};
+        use Use::{Attach, Identify, MacSign, MacVerify, Open, Query, Seal, SignRequest};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
-                Kind::ApiKey => &[Attach],
+                Kind::ApiKey | Kind::Basic => &[Attach],
+                Kind::DataKey { .. } => &[Seal, Open],
                 Kind::Database => &[Query],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,

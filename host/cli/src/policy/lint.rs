@@ -36,6 +36,8 @@ const OPENED_BY: [(&str, &str); 5] = [
     ("mac-sign", "[static]mac-signer.open"),
     ("mac-verify", "[static]mac-verifier.open"),
     ("identify", "[static]client-keys.open"),
+    ("seal", "[static]sealer.open"),
+    ("open", "[static]opener.open"),
 ];
 
 /// Something to mend.

@@ -397,6 +397,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Attach => "api-key",
         Use::SignRequest | Use::MacSign | Use::MacVerify => "hmac-key",
         Use::Identify => "client-keys",
+        Use::Seal | Use::Open => "data-key",
         Use::Query => "database",
     }
 }

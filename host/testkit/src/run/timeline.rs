@@ -218,11 +218,16 @@ impl Telling<'_> {
 /// What a function uses a secret for; none if it doesn't use one.
 fn use_of(function: &str) -> Option<Use> {
     Some(match function {
-        "secrets.credential.attach" | "secrets.credential.attach-to-request" => Use::Attach,
+        "secrets.credential.attach"
+        | "secrets.credential.attach-to-request"
+        | "secrets.credential.attach-with"
+        | "secrets.credential.attach-to-request-with" => Use::Attach,
         "secrets.signer.attach" | "secrets.signer.attach-to-request" => Use::SignRequest,
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
         "secrets.client-keys.identify" => Use::Identify,
+        "secrets.sealer.seal" => Use::Seal,
+        "secrets.opener.open" => Use::Open,
         "secrets.database.query" => Use::Query,
         _ => return None,
     })

@@ -68,6 +68,8 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Seal => 11,
+        Use::Open => 12,
         Use::Query => 13,
     }
 }
@@ -79,6 +81,8 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        11 => Use::Seal,
+        12 => Use::Open,
         13 => Use::Query,
         _ => return None,
     })

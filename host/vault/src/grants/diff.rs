@@ -220,6 +220,9 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
+            parts.push((Effect::Wider, new.instead_of(old)));
+        }
         (Terms::Query(old), Terms::Query(new)) => QueryTerms::compare(old, new, parts),
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());

@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::path::PathTemplate;
 use super::terms::QueryTerms;
+use super::terms::Sealing;
+use crate::chosen::OtherChoice;
+use crate::holes::Holes;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -91,6 +94,10 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Seal data of the policy's own (class A).
+    Seal(Sealing),
+    /// Open what was sealed (class A).
+    Open(Sealing),
     /// Run statements on a database (class A).
     Query(QueryTerms),
 }
@@ -119,6 +126,8 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Seal(_) => Use::Seal,
+            Self::Open(_) => Use::Open,
             Self::Query(_) => Use::Query,
         }
     }
@@ -144,6 +153,16 @@ pub struct Placement {
     /// Whether a request to which the backend answers 401 is sent once more, if
     /// there is another version of the secret by then.
     pub retry: RetryOn401,
+}
+
+impl Placement {
+    /// Whether these are what its template needs.
+    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
+        match holes.count() {
+            0 => Ok(()),
+            _ => Err(OtherChoice),
+        }
+    }
 }
 
 /// Which requests are sent once more, with another version of the secret, when the

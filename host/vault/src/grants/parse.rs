@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 26] = [
+const KEYS: [(&str, &[Use]); 27] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -36,6 +36,7 @@ const KEYS: [(&str, &[Use]); 26] = [
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
     ("lifetime-seconds", &[Use::SignRequest]),
+    ("shared-as", &[Use::Seal, Use::Open]),
     ("statement", &[Use::Query]),
     ("max-rows", &[Use::Query]),
     ("max-bytes", &[Use::Query]),

@@ -57,6 +57,11 @@ impl Grant {
             Terms::MacSign | Terms::MacVerify => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Seal(sealing) | Terms::Open(sealing) => {
+                if let Some(name) = &sealing.shared_as {
+                    line("shared-as", name.as_str());
+                }
+            }
             Terms::Query(terms) => terms.write_toml(&mut toml),
         }
         if let Some(end) = self.not_after {

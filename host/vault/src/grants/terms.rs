@@ -2,6 +2,7 @@
 //! form of a signature.
 
 mod query;
+mod seal;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -16,6 +17,7 @@ use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use query::{ParameterType, QueryTerms, Statement};
+pub use seal::Sealing;
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -34,6 +36,8 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Seal => self.sealing().map(Terms::Seal),
+            Use::Open => self.sealing().map(Terms::Open),
             Use::Query => self.query_terms().map(Terms::Query),
         }
     }
