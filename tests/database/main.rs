@@ -17,7 +17,7 @@ macro_rules! server {
             println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
-            crate::server()
+            crate::started()
         }
     };
 }
@@ -28,7 +28,7 @@ pub(crate) const PASSWORD: &str = "Vq8-mK2x_Zt5!rW9";
 
 /// A server of one's own, with the user `app`, who may read `customers` and write
 /// `visits`, and the users `postgres`, `clear` and `plain`.
-pub(crate) fn server() -> PostgresServer {
+pub(crate) fn started() -> PostgresServer {
     let mut statements = Vec::new();
     for user in ["app", "clear", "plain"] {
         statements.push(format!("CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"));

@@ -7,14 +7,15 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure};
 use crate::bindings::keyward::policy::secrets::{
-    QueryFailure, QueryRows, QueryValue, SecretFailure,
+    JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, VerifiedJwt,
 };
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, MacSignerHandle,
-    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, JwsSignerHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
+    SignerHandle, TlsIdentityHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -90,8 +91,11 @@ never_given!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
+    JwtVerifierHandle,
     ClientKeysHandle,
-    DatabaseHandle
+    DatabaseHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.
@@ -130,6 +134,26 @@ impl Given for ClientCertificate {
             sha256: Given::given(field("sha256")?, state)?,
             not_before: Given::given(field("not-before")?, state)?,
             not_after: Given::given(field("not-after")?, state)?,
+        })
+    }
+}
+
+impl Given for VerifiedJwt {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        let GuestValue::Record(fields) = value else {
+            return None;
+        };
+        let field = |name: &str| {
+            let mut known = fields.iter();
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value)
+        };
+        Some(VerifiedJwt {
+            claims: Given::given(field("claims")?, state)?,
+            algorithm: Given::given(field("algorithm")?, state)?,
+            key_id: Given::given(field("key-id")?, state)?,
+            token_type: Given::given(field("token-type")?, state)?,
         })
     }
 }
@@ -203,6 +227,12 @@ failed! {
     SecretFailure {
         "denied" = Denied, "invalid" = Invalid, "exhausted" = Exhausted,
         "unavailable" = Unavailable
+    }
+    JwtFailure {
+        "denied" = Denied, "exhausted" = Exhausted, "unavailable" = Unavailable,
+        "missing" = Missing, "malformed" = Malformed, "algorithm" = Algorithm,
+        "signature" = Signature, "expired" = Expired, "not-yet-valid" = NotYetValid,
+        "issuer" = Issuer, "audience" = Audience
     }
     QueryFailure {
         "denied" = Denied, "invalid" = Invalid, "exhausted" = Exhausted, "limit" = Limit,

@@ -80,6 +80,16 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
+    /// What the grant says about the use.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.grant.terms
+    }
+
+    /// The grant that allows it.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// Its parts, with what goes on record once it is known what it is used for.
     pub(crate) fn into_entry(
         self,
@@ -106,6 +116,7 @@ impl<U: UseType> Permit<U> {
             component: self.component,
             exchange: self.exchange,
             chosen,
+            shown: None,
         }
     }
 }
@@ -132,6 +143,15 @@ impl Permit<uses::Attach> {
 impl Permit<uses::SignRequest> {
     /// Notes that the request is to be signed. Nothing is written before
     /// [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
+    }
+}
+
+impl Permit<uses::Present> {
+    /// Notes that the certificate is to be shown on the connection over which the
+    /// request goes. Nothing is shown before [`Notes::identity`](crate::Notes::identity),
+    /// nothing is sent before [`Notes::check`](crate::Notes::check) and `write`.
     pub fn note(self) -> Note {
         self.into_note(Chosen::Nothing)
     }
@@ -244,7 +264,7 @@ impl Vault {
         let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            previous: U::USE.accepts_previous() && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),

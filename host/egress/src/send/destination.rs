@@ -9,6 +9,7 @@ use crate::connect::{self, Opener, SystemRoots};
 use crate::database::Reached;
 use crate::dialer::Dialer;
 use crate::error::SetupError;
+use crate::identity::Identities;
 use crate::pool::Pool;
 use crate::route::{Route, Scheme};
 
@@ -19,6 +20,8 @@ pub(super) struct Destination {
     pub(super) address: Arc<str>,
     plain: Arc<Pool>,
     credentialed: Arc<Pool>,
+    /// The connections on which certificates are shown.
+    pub(super) identities: Arc<Identities>,
     /// If it is a database, what connections to it are opened with.
     database: Option<Arc<Opener>>,
     /// What was sent there of late.
@@ -45,11 +48,14 @@ impl Destination {
                 route: Arc::clone(&route),
                 tls,
                 dialer: dialer.clone(),
+                shows: false,
             })
         };
+        let credentialed = opener()?;
         Ok(Self {
             plain: Pool::plain(opener()?),
-            credentialed: Pool::credentialed(opener()?),
+            identities: Identities::new(&credentialed),
+            credentialed: Pool::credentialed(credentialed),
             database: match route.scheme() {
                 Scheme::Postgres => Some(Arc::new(opener()?)),
                 Scheme::Https | Scheme::Http => None,

@@ -9,7 +9,7 @@ use super::secrets::handle;
 use crate::bindings::keyward::policy::secrets as wit;
 use crate::bindings::keyward::policy::secrets::{HostDatabase, SecretFailure};
 use crate::outside;
-use crate::state::{CallState, DatabaseHandle, HandleAlias};
+use crate::state::{CallState, DatabaseHandle};
 
 impl HostDatabase for CallState {
     handle!(DatabaseHandle);

@@ -19,7 +19,7 @@ use crate::state::{
     MacVerifierHandle, PolicyRequest, SignerHandle,
 };
 
-type Outcome<T> = wasmtime::Result<Result<T, SecretFailure>>;
+pub(super) type Outcome<T> = wasmtime::Result<Result<T, SecretFailure>>;
 
 impl Host for CallState {}
 
@@ -62,7 +62,7 @@ impl CallState {
         }
     }
 
-    fn attach_to_exchange<U: UseType>(
+    pub(super) fn attach_to_exchange<U: UseType>(
         &mut self,
         alias: HandleAlias,
         note: impl FnOnce(Permit<U>) -> Note,
@@ -75,7 +75,7 @@ impl CallState {
         Ok(())
     }
 
-    fn attach_to_request<U: UseType>(
+    pub(super) fn attach_to_request<U: UseType>(
         &mut self,
         alias: HandleAlias,
         request: &Resource<PolicyRequest>,
@@ -98,7 +98,9 @@ macro_rules! handle {
             alias: String,
         ) -> wasmtime::Result<Result<Resource<$handle>, SecretFailure>> {
             self.enter_with(alias.len())?;
-            let pushed = self.table.push($handle(HandleAlias(alias.into())));
+            let pushed = self
+                .table
+                .push($handle($crate::state::HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
@@ -254,9 +256,9 @@ impl HostClientKeys for CallState {
     }
 }
 
-fn to_wit(error: OperationError) -> SecretFailure {
+pub(super) fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong => SecretFailure::Invalid,
+        OperationError::MessageTooLong | OperationError::NotGranted => SecretFailure::Invalid,
         _ => SecretFailure::Unavailable,
     }
 }

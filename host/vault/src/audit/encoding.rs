@@ -68,8 +68,11 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Present => 7,
+        Use::JwsSign => 8,
         Use::Seal => 11,
         Use::Open => 12,
+        Use::VerifyJwt => 14,
         Use::Query => 13,
     }
 }
@@ -81,8 +84,11 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        7 => Use::Present,
+        8 => Use::JwsSign,
         11 => Use::Seal,
         12 => Use::Open,
+        14 => Use::VerifyJwt,
         13 => Use::Query,
         _ => return None,
     })

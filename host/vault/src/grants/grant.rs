@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::path::PathTemplate;
 use super::terms::QueryTerms;
-use super::terms::Sealing;
+use super::terms::{JwsTerms, Sealing};
 use crate::chosen::OtherChoice;
 use crate::holes::Holes;
 use crate::{Outcome, Use};
@@ -94,12 +94,18 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Run statements on a database (class A).
+    Query(QueryTerms),
+    /// Show a certificate in TLS (class A).
+    Present,
+    /// Sign tokens (class A).
+    JwsSign(JwsTerms),
     /// Seal data of the policy's own (class A).
     Seal(Sealing),
     /// Open what was sealed (class A).
     Open(Sealing),
-    /// Run statements on a database (class A).
-    Query(QueryTerms),
+    /// Check tokens that clients present (class A).
+    VerifyJwt(TokenTerms),
 }
 
 impl Grant {
@@ -126,9 +132,12 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Query(_) => Use::Query,
+            Self::Present => Use::Present,
+            Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
-            Self::Query(_) => Use::Query,
+            Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
 }
@@ -295,6 +304,18 @@ pub enum KeyPlace {
     Header(HeaderName),
     /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
     Query(String),
+}
+
+/// Which tokens a MAC key vouches for (RFC 7519). The algorithm is the key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTerms {
+    /// What `iss` must be; `None` for any, and for none.
+    pub issuer: Option<String>,
+    /// Of these, `aud` must have one. If empty, a token that has `aud` is refused
+    /// (RFC 7519, section 4.1.3).
+    pub audiences: Vec<String>,
+    /// By how many seconds clocks may differ.
+    pub clock_skew_seconds: u64,
 }
 
 /// A destination that a grant names.

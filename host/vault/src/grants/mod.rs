@@ -33,12 +33,12 @@ pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
     Component, Destination, Grant, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401,
-    Terms, WhenReflected,
+    Terms, TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::Sealing;
+pub use terms::{JwsTerms, Sealing, SubjectRule};
 pub use terms::{ParameterType, QueryTerms, Statement};
 
 /// A set of grants, as one file gives it.

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 27] = [
+const KEYS: &[(&str, &[Use])] = &[
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -22,26 +22,44 @@ const KEYS: [(&str, &[Use]); 27] = [
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify]),
-    ("template", &[Use::Attach]),
+    ("header", &[Use::Attach, Use::Identify, Use::JwsSign]),
+    ("template", &[Use::Attach, Use::JwsSign]),
     ("response", &[Use::Attach]),
     ("decode", &[Use::Attach]),
     ("reflected", &[Use::Attach]),
     ("retry-on-401", &[Use::Attach]),
     ("retry-any-method", &[Use::Attach]),
     ("query", &[Use::Identify]),
-    ("to", &[Use::Attach, Use::SignRequest, Use::Query]),
+    (
+        "to",
+        &[
+            Use::Attach,
+            Use::Query,
+            Use::SignRequest,
+            Use::Present,
+            Use::JwsSign,
+        ],
+    ),
     ("label", &[Use::SignRequest]),
-    ("key-id", &[Use::SignRequest]),
+    ("key-id", &[Use::SignRequest, Use::JwsSign]),
     ("covers", &[Use::SignRequest]),
-    ("max-body-bytes", &[Use::SignRequest]),
-    ("lifetime-seconds", &[Use::SignRequest]),
-    ("shared-as", &[Use::Seal, Use::Open]),
     ("statement", &[Use::Query]),
     ("max-rows", &[Use::Query]),
     ("max-bytes", &[Use::Query]),
     ("timeout-ms", &[Use::Query]),
     ("writes", &[Use::Query]),
+    ("max-body-bytes", &[Use::SignRequest]),
+    ("lifetime-seconds", &[Use::SignRequest, Use::JwsSign]),
+    ("algorithm", &[Use::JwsSign]),
+    ("audience", &[Use::JwsSign]),
+    ("subject", &[Use::JwsSign]),
+    ("subject-prefix", &[Use::JwsSign]),
+    ("claims", &[Use::JwsSign]),
+    ("returns", &[Use::JwsSign]),
+    ("shared-as", &[Use::Seal, Use::Open]),
+    ("issuer", &[Use::VerifyJwt, Use::JwsSign]),
+    ("audiences", &[Use::VerifyJwt]),
+    ("clock-skew-seconds", &[Use::VerifyJwt]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -240,7 +258,7 @@ impl GrantReader<'_, '_, '_> {
 
     /// Reports keys that mean something for other uses only.
     fn only_keys_of(&mut self, use_: Use) {
-        for (key, uses) in KEYS {
+        for &(key, uses) in KEYS {
             if uses.is_empty() || uses.contains(&use_) {
                 continue;
             }
@@ -295,7 +313,7 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest => {
+                    Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",
