@@ -24,6 +24,7 @@ mod answer;
 mod body;
 mod connect;
 mod connection;
+mod database;
 mod decode;
 mod dialer;
 mod error;
@@ -41,6 +42,7 @@ mod timeouts;
 pub use address::{Network, NetworkError};
 pub use again::Refresh;
 pub use body::{Body, BodyError, empty, full};
+pub use database::{QueryError, SqlState};
 #[cfg(feature = "fuzz")]
 pub use decode::decode_for_search;
 pub use dialer::{Connect, DialFuture, Dialer, Resolver, Stream, SystemResolver, Tcp};

@@ -26,6 +26,7 @@ use crate::answer;
 use crate::body::Body;
 use crate::connect::SystemRoots;
 use crate::connection::{Connection, Lease};
+use crate::database::{Databases, Reached};
 use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError};
 use crate::patient::Patient;
@@ -49,6 +50,8 @@ pub struct Egress {
     refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
     /// Where keys sign that are not here.
     signer: Option<Arc<dyn RemoteSigner>>,
+    /// The connections to databases, shared likewise.
+    databases: Arc<Databases>,
 }
 
 /// A request that is to leave.
@@ -91,6 +94,7 @@ impl Egress {
             dialer,
             refresh: Arc::default(),
             signer: None,
+            databases: Arc::default(),
         }
         .with_routes(routes)
     }
@@ -117,6 +121,7 @@ impl Egress {
             dialer: self.dialer.clone(),
             refresh: Arc::clone(&self.refresh),
             signer: self.signer.clone(),
+            databases: Arc::clone(&self.databases),
         })
     }
 
@@ -137,6 +142,23 @@ impl Egress {
     /// What it holds of the vault it should hold weakly, since it is held here.
     pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
         self.refresh.get_or_init(|| refresh);
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    pub(crate) fn refresh(&self) -> Option<&dyn Refresh> {
+        self.refresh.get().map(Arc::as_ref)
+    }
+
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
+    /// What connections to the database of that route are opened with.
+    pub(crate) fn database(&self, name: &RouteName) -> Option<Reached> {
+        self.routes.get(name)?.database()
     }
 
     /// The routes, in no particular order.

@@ -4,13 +4,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
-use keyward_egress::{Egress, EgressError, Outgoing};
+use keyward_egress::{Egress, EgressError, Outgoing, QueryError};
 use keyward_engine::{
     IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
-    RemoteCode, SendFailure, StopReport,
+    QueryFailure, RemoteCode, SendFailure, StopReport,
 };
 use keyward_names::IssuerName;
-use keyward_vault::{Ledger, RemoteCall, VerifiedToken, fill_random};
+use keyward_vault::{Ledger, Query, QueryRows, RemoteCall, VerifiedToken, fill_random};
 use tokio::time::Instant;
 
 use crate::bodies::to_engine;
@@ -103,6 +103,26 @@ impl Outside for World {
         })
     }
 
+    fn query<'a>(
+        &'a self,
+        query: Query,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<QueryRows, QueryFailure>> {
+        Box::pin(async move {
+            let (grant, statement) = (query.grant().clone(), query.statement().name.clone());
+            let asked = self.egress.query(query, ledger).await;
+            asked.map_err(|error| {
+                tracing::warn!(
+                    target: "keyward::databases",
+                    grant = grant.as_str(),
+                    statement = &*statement,
+                    "a query brought nothing: {error}",
+                );
+                to_query_failure(error)
+            })
+        })
+    }
+
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(milliseconds)))
     }
@@ -158,6 +178,26 @@ impl Outside for World {
         }
         let (policy, exchange) = (report.policy.as_str(), report.exchange);
         tracing::debug!(target: "keyward::policy", policy, %exchange, "{report}");
+    }
+}
+
+fn to_query_failure(error: QueryError) -> QueryFailure {
+    match error {
+        QueryError::Denied
+        | QueryError::OtherHost
+        | QueryError::UnknownRoute
+        | QueryError::NotPrivileged(_) => QueryFailure::Denied,
+        QueryError::Values(_) => QueryFailure::Invalid,
+        QueryError::TooManyRows | QueryError::TooManyBytes | QueryError::TimedOut => {
+            QueryFailure::Limit
+        }
+        QueryError::AuditUnavailable
+        | QueryError::Unreachable(_)
+        | QueryError::NoTls
+        | QueryError::WeakLogin
+        | QueryError::Login(_)
+        | QueryError::Unavailable(_) => QueryFailure::Unavailable,
+        _ => QueryFailure::Upstream,
     }
 }
 

@@ -258,11 +258,13 @@ impl<'a> Parser<'a> {
             match (http2.value, route.scheme()) {
                 ("negotiated", _) => {}
                 ("prior-knowledge", Scheme::Http) => route = route.with_http2(),
-                ("prior-knowledge", Scheme::Https) => self.findings.add_with_help(
-                    http2.span,
-                    "`http2`: over TLS the two sides negotiate",
-                    "leave it out: HTTP/2 is spoken where the backend can",
-                ),
+                ("prior-knowledge", Scheme::Https | Scheme::Postgres) => {
+                    self.findings.add_with_help(
+                        http2.span,
+                        "`http2`: over TLS the two sides negotiate",
+                        "leave it out: HTTP/2 is spoken where the backend can",
+                    )
+                }
                 (other, _) => self.findings.add_with_help(
                     http2.span,
                     format!("`http2` can't be \"{}\"", other.escape_debug()),

@@ -12,6 +12,7 @@ use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
+use crate::database::DatabaseLogin;
 use crate::fingerprint::Fingerprint;
 use crate::format::Damaged;
 use crate::guard::MIN_SEARCHED_BYTES;
@@ -58,6 +59,7 @@ pub(crate) enum Material {
     ApiKey(ApiKey),
     Mac(MacKey),
     ClientKeys(ClientKeys),
+    Database(DatabaseLogin),
     /// A key that its source keeps.
     Remote(RemoteKey),
     Certificate(CertificateKey),
@@ -82,6 +84,7 @@ impl Material {
             Kind::HmacKey { algorithm, .. } => {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
+            Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
