@@ -1,5 +1,7 @@
 //! Certificates of clients, and a vault that has them.
 
+#![allow(unreachable_pub, reason = "a part of one test file")]
+
 use std::sync::Arc;
 
 use http::Request;
@@ -168,7 +170,8 @@ to = [{{ route = "backend", methods = ["GET"], paths = ["/who", "/x/{{n}}", "/y/
         egress: &Egress,
         request: Request<Body>,
     ) -> Result<u16, EgressError> {
-        let sent = egress.send(outgoing(request, Notes::default()), &mut self.ledger());
+        let mut ledger = self.ledger();
+        let sent = egress.send(outgoing(request, Notes::default()), &mut ledger);
         Ok(sent.await?.status().as_u16())
     }
 }
