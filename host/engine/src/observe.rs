@@ -12,7 +12,9 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
-use crate::bindings::keyward::policy::secrets::{ClaimValue, SecretFailure, TokenClaims};
+use crate::bindings::keyward::policy::secrets::{
+    ClaimValue, JwtFailure, SecretFailure, TokenClaims, VerifiedJwt,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
     clock, counters, egress, exchange, log, random, secrets, variables,
@@ -25,8 +27,8 @@ use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, JwsSignerHandle,
-    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
-    TlsIdentityHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
+    SignerHandle, TlsIdentityHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -191,6 +193,7 @@ fn use_of(function: &str) -> Option<Use> {
         "jws-signer" => Use::JwsSign,
         "sealer" => Use::Seal,
         "opener" => Use::Open,
+        "jwt-verifier" => Use::VerifyJwt,
         _ => return None,
     })
 }
@@ -261,6 +264,20 @@ shown! {
     ExchangeFailure: |it, _state| failure(it);
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
+    JwtFailure: |it, _state| failure(it);
+    VerifiedJwt: |it, state| GuestValue::Record(vec![
+        ("claims", it.claims.shown(state)),
+        ("algorithm", it.algorithm.shown(state)),
+        ("key-id", it.key_id.shown(state)),
+        ("token-type", it.token_type.shown(state)),
+    ]);
+    Resource<JwtVerifierHandle>: |it, state| {
+        let keys = state.table.get(it).ok().map(|handle| match &handle.0 {
+            TokenKeys::Secret(alias) => alias.0.to_string(),
+            TokenKeys::Issuer(name) => name.to_string(),
+        });
+        GuestValue::Handle(it.rep(), keys)
+    };
     CounterFailure: |it, _state| failure(it);
     VariableFailure: |it, _state| failure(it);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
@@ -488,6 +505,14 @@ watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
     async fn verify as "verify" (
         ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
     ) -> UsedSecret<bool>;
+});
+
+watched!(secrets::HostJwtVerifier, "secrets.jwt-verifier" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<JwtVerifierHandle>>;
+    fn open_issuer as "open-issuer" (; name: String) -> UsedSecret<Resource<JwtVerifierHandle>>;
+    fn drop as "drop" (; verifier: Resource<JwtVerifierHandle>) -> ();
+    async fn verify as "verify" (; verifier: Resource<JwtVerifierHandle>, token: String)
+        -> Result<VerifiedJwt, JwtFailure>;
 });
 
 watched!(secrets::HostClientKeys, "secrets.client-keys" {

@@ -69,6 +69,18 @@ alias_handles!(
     JwsSignerHandle,
 );
 
+/// A handle for checking tokens.
+pub struct JwtVerifierHandle(pub(crate) TokenKeys);
+
+/// Whose keys, by a name of the guest's: any text. What can't be a name fails at its use.
+#[derive(Clone)]
+pub(crate) enum TokenKeys {
+    /// A key of the vault, by its alias.
+    Secret(HandleAlias),
+    /// Those of an issuer, by the operator's name for it.
+    Issuer(Arc<str>),
+}
+
 /// What this call has used of its budget.
 #[derive(Default)]
 pub(crate) struct Spent {

@@ -84,6 +84,7 @@ mod identity;
 mod import;
 mod items;
 mod jws;
+mod jwt;
 mod kind;
 mod ledger;
 mod lifecycle;
@@ -138,6 +139,10 @@ pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
 pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
+pub use jwt::{
+    KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
+    TokenRules, UnknownAlgorithm, VerifiedToken,
+};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};

@@ -79,6 +79,11 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
+    /// What the grant says about the use.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.grant.terms
+    }
+
     /// The grant that allows it.
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant

@@ -232,6 +232,7 @@ fn use_of(function: &str) -> Option<Use> {
         | "secrets.jws-signer.sign" => Use::JwsSign,
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
+        "secrets.jwt-verifier.verify" => Use::VerifyJwt,
         _ => return None,
     })
 }
