@@ -63,6 +63,8 @@ alias_handles!(
     MacVerifierHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for querying a database.
+    DatabaseHandle,
     /// A handle for showing a certificate.
     TlsIdentityHandle,
     /// A handle for signing tokens.

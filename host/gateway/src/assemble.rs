@@ -11,7 +11,7 @@ use keyward::names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
-use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
+use crate::config::{Config, ConfigErrors, InDocuments, PolicySection, Steps, Values};
 use crate::grants::{GrantsFault, addresses, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -213,7 +213,7 @@ fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
     })
 }
 
-fn read_document(file: &Path, values: &Values) -> Result<Document, OpenError> {
+fn read_document(file: &Path, values: &InDocuments<'_>) -> Result<Document, OpenError> {
     let text = read_text("the policy document", file)?;
     Document::parse_with(&file.display().to_string(), &text, values).map_err(OpenError::Document)
 }
@@ -235,6 +235,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn pipelines(&mut self, values: &Values) -> Result<Vec<Pipeline>, OpenError> {
         let config = self.config;
+        let values = &config.in_documents(Some(values));
         let global = config.gateway.document.as_deref();
         let global = global.map(|file| read_document(file, values)).transpose()?;
         let mut pipelines = Vec::with_capacity(config.pipelines.len());

@@ -7,8 +7,9 @@ use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
 use crate::issuers::{Issuer, Issuers};
+use crate::remote::{Signers, SourceDirectory};
 use crate::ticker;
-use crate::world::{Senses, SourceDirectory, World};
+use crate::world::{Senses, World};
 
 /// A vault, an engine and an egress that work together. Cheap to clone; an exchange
 /// keeps what it began with to its end.
@@ -114,7 +115,10 @@ impl Keyward {
     /// Errors: as [`Keyward::with_routes`], though every route is as it was.
     pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Result<Keyward, SetupError> {
         let egress = &self.world.egress;
-        let egress = Arc::new(egress.with_routes(egress.routes().cloned())?);
+        let egress = egress
+            .with_routes(egress.routes().cloned())?
+            .signing_through(Arc::new(Signers(Arc::clone(&sources))));
+        let egress = Arc::new(egress);
         let issuers = self.world.issuers.as_ref();
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
@@ -144,6 +148,14 @@ impl Keyward {
             }),
             _beside: self._beside.clone(),
         }
+    }
+}
+
+/// With the sources of keys that sign without leaving them, if there are any.
+fn signing(egress: Egress, sources: Option<&Arc<dyn SourceDirectory>>) -> Egress {
+    match sources {
+        Some(sources) => egress.signing_through(Arc::new(Signers(Arc::clone(sources)))),
+        None => egress,
     }
 }
 
@@ -227,6 +239,7 @@ impl Builder {
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
         let egress = Arc::new(egress);
         let issuers = (!self.issuers.is_empty()).then(|| {
             let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));
@@ -262,6 +275,7 @@ impl Builder {
     pub fn build_beside(self, other: &Keyward) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
         let egress = Arc::new(egress);
         let issuers = (!self.issuers.is_empty()).then(|| {
             let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));

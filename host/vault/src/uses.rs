@@ -28,6 +28,8 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// Run a statement of the grant on a database.
+    Query,
     /// The host shows a certificate in TLS, and proves that it has its key.
     Present,
     /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
@@ -42,12 +44,13 @@ pub enum Use {
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Query,
         Self::Present,
         Self::JwsSign,
         Self::Seal,
@@ -63,6 +66,7 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Query => "query",
             Self::Present => "present",
             Self::JwsSign => "jws-sign",
             Self::Seal => "seal",
@@ -79,6 +83,7 @@ impl Use {
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
+            | Self::Query
             | Self::Present
             | Self::JwsSign
             | Self::Seal
@@ -98,7 +103,7 @@ impl Use {
             | Self::Present
             | Self::JwsSign
             | Self::Seal => true,
-            Self::MacVerify | Self::Identify | Self::Open | Self::VerifyJwt => false,
+            Self::MacVerify | Self::Identify | Self::Query | Self::Open | Self::VerifyJwt => false,
         }
     }
 
@@ -193,6 +198,8 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Query`] as a type.
+    Query;
     /// [`Use::Present`] as a type.
     Present;
     /// [`Use::JwsSign`] as a type.

@@ -399,6 +399,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Identify => "client-keys",
         Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
+        Use::Query => "database",
     }
 }
 

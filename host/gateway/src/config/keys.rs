@@ -95,7 +95,7 @@ pub const KEYS: &[Key] = &[
     required("[gateway]", "listen", Shape::Address, "Where clients connect."),
     key("[gateway]", "document", Shape::Path, None, "A policy document that those of pipelines refer to with `<base/>`."),
     key("[gateway]", "watch", Shape::Flag, Some("false"), "Reload when a file of the configuration changes."),
-    key("[gateway]", "start-wait", Shape::Duration, Some("\"10s\""), "How long the gateway waits at its start for secrets that come from sources and have no value yet."),
+    key("[gateway]", "start-wait", Shape::Duration, Some("\"10s\""), "How long the gateway waits at its start, before it serves, for sources to be asked for each of their secrets once."),
     key("[gateway]", "trusted-proxies", Shape::Texts, Some("[]"), "Addresses and networks that may say for whom a request is."),
     key("[gateway]", "forwarded", Shape::Word(&["none", "x-forwarded", "forwarded"]), Some("\"none\""), "How backends are told for whom a request is."),
     key("[gateway]", "http-1-0", Shape::Flag, Some("false"), "HTTP/1.0 is served; otherwise it is answered with 426."),
@@ -157,6 +157,8 @@ pub const KEYS: &[Key] = &[
     key("[telemetry]", "trust-trace-context", Shape::Flag, Some("false"), "A client may begin a trace."),
 
     key("[grants]", "file", Shape::Path, None, "The file with the grants; nothing is granted without it."),
+
+    key("[documents]", "references", Shape::Texts, Some("[]"), "What policy documents may ask for: secrets of sources, as `SOURCE:KEY`. Any other Key Vault reference in a document is an error."),
 
     required("[sources.NAME]", "kind", Shape::Word(&["files", "openbao", "key-vault", "environment"]), "Where the secrets are: in a folder, in OpenBao or Vault, in Azure Key Vault, in environment variables (for development)."),
     key("[sources.NAME]", "refresh", Shape::Duration, Some("\"60s\""), "Each secret is fetched again within this time."),

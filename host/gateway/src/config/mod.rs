@@ -13,6 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod documents;
 mod engine;
 mod front;
 mod issuers;
@@ -43,6 +44,7 @@ use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use documents::InDocuments;
 pub use engine::EngineSection;
 pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
@@ -78,6 +80,8 @@ pub struct Config {
     pub grants: Option<PathBuf>,
     /// `[sources.NAME]`, by name.
     pub sources: Vec<SourceSection>,
+    /// What documents may ask for: `[documents] references`.
+    pub document_references: Vec<Reference>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
     /// missing until it is resolved.
     pub routes: Vec<Route>,
@@ -111,8 +115,8 @@ pub struct GatewaySection {
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
-    /// How long the gateway waits at its start for first values of secrets that come
-    /// from sources and that it has not. 10 seconds unless set.
+    /// How long the gateway waits at its start, before it serves, for sources to be asked
+    /// for each of their secrets once. 10 seconds unless set.
     pub start_wait: Duration,
 }
 

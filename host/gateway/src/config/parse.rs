@@ -95,6 +95,7 @@ impl<'a> Parser<'a> {
         let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
         let sources = self.sources(&root);
+        let document_references = self.documents(&root, &sources);
 
         let mut route_names = Defined::new();
         let mut names = Vec::new();
@@ -133,6 +134,7 @@ impl<'a> Parser<'a> {
             telemetry,
             grants,
             sources,
+            document_references,
             routes,
             route_names: names,
             issuers,
@@ -256,11 +258,13 @@ impl<'a> Parser<'a> {
             match (http2.value, route.scheme()) {
                 ("negotiated", _) => {}
                 ("prior-knowledge", Scheme::Http) => route = route.with_http2(),
-                ("prior-knowledge", Scheme::Https) => self.findings.add_with_help(
-                    http2.span,
-                    "`http2`: over TLS the two sides negotiate",
-                    "leave it out: HTTP/2 is spoken where the backend can",
-                ),
+                ("prior-knowledge", Scheme::Https | Scheme::Postgres) => {
+                    self.findings.add_with_help(
+                        http2.span,
+                        "`http2`: over TLS the two sides negotiate",
+                        "leave it out: HTTP/2 is spoken where the backend can",
+                    )
+                }
                 (other, _) => self.findings.add_with_help(
                     http2.span,
                     format!("`http2` can't be \"{}\"", other.escape_debug()),

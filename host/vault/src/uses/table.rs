@@ -64,6 +64,7 @@ pub const KIND_USES: &[KindUse] = &[
     with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
     all("certificate", Use::Present),
     all("certificate", Use::JwsSign),
+    all("database", Use::Query),
     all("data-key", Use::Seal),
     all("data-key", Use::Open),
 ];

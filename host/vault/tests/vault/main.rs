@@ -16,6 +16,7 @@ mod permits;
 mod pinned;
 mod reach;
 mod remote;
+mod remote_signature;
 mod rotation;
 mod sourced;
 mod support;
