@@ -183,6 +183,8 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "attach: func(to: borrow<exchange>, claims: token-claims) -> result<_, secret-failure>",
         "attach-to-request: func(to: borrow<request>, claims: token-claims) -> result<_, secret-failure>",
         "sign: func(claims: token-claims) -> result<string, secret-failure>",
+        "open: static func(alias: string) -> result<database, secret-failure>",
+        "query: func(statement: string, parameters: list<query-value>)",
     ];
     assert_eq!(functions, expected);
 }
