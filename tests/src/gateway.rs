@@ -10,13 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use keyward::Keyward;
 use keyward::egress::{Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
     Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault, VaultFiles,
 };
+use keyward::{Issuer, Keyward};
 use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ pub struct Builder {
     secrets: Vec<(String, Kind, Vec<u8>)>,
     grants: String,
     routes: Vec<(String, String)>,
+    issuers: Vec<Issuer>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -124,6 +125,7 @@ impl TestGateway {
             secrets: Vec::new(),
             grants: String::new(),
             routes: Vec::new(),
+            issuers: Vec::new(),
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -286,6 +288,12 @@ impl Builder {
         self
     }
 
+    /// Adds an issuer, whose tokens every policy may have checked.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
     /// What is added from here on runs in the pipeline of that path, instead of `/`.
     pub fn at(mut self, path: &str) -> Self {
         self.path = path.to_owned();
@@ -380,7 +388,11 @@ impl Builder {
             .routes
             .iter()
             .map(|(name, url)| Route::new(route_name(name), url).unwrap());
-        let mut builder = Keyward::builder(vault).routes(routes).engine(self.engine);
+        let issuers: Vec<_> = self.issuers.iter().map(|one| one.name.clone()).collect();
+        let mut builder = Keyward::builder(vault)
+            .routes(routes)
+            .issuers(self.issuers)
+            .engine(self.engine);
         if let Some(observer) = self.observer {
             builder = builder.memory_observer(observer);
         }
@@ -397,7 +409,7 @@ impl Builder {
                     component: &std::fs::read(&step.file).unwrap(),
                     settings: step.settings.as_ref(),
                     routes: &routes,
-                    issuers: &[],
+                    issuers: &issuers,
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
             let phases = paths.entry(step.path).or_default();
