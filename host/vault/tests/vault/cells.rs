@@ -24,6 +24,8 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::Seal => ask::<uses::Seal>,
         Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
+        Use::Present => ask::<uses::Present>,
+        Use::JwsSign => ask::<uses::JwsSign>,
     };
     ask(vault, policy, alias)
 }

@@ -18,5 +18,6 @@ mod remote;
 mod rotation;
 mod sourced;
 mod support;
+mod tokens;
 mod trail_permissions;
 mod watch;

@@ -137,6 +137,12 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
         Use::Identify => "header = \"x-client-key\"",
+        Use::Present => "to = [{ route = \"billing\" }]",
+        Use::JwsSign => {
+            "algorithm = \"ES256\"\nissuer = \"https://gateway.example\"\n\
+             audience = \"https://billing.example\"\nreturns = \"jws\"\n\
+             to = [{ route = \"billing\" }]"
+        }
         Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt => "",
     };
     format!(
