@@ -61,8 +61,10 @@
 
 #![deny(unsafe_code)]
 
+mod aead;
 mod attach;
 mod audit;
+mod basic;
 mod chosen;
 mod client_certificate;
 mod client_keys;
@@ -91,6 +93,7 @@ mod master;
 mod memory;
 mod origin;
 mod permit;
+mod placed;
 mod plaintext;
 mod presented;
 mod primitives;
@@ -104,12 +107,14 @@ mod segment;
 mod signature;
 mod slots;
 mod store;
+mod template;
 pub mod uses;
 mod values;
 mod vault;
 mod verification;
 
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target};
+pub use aead::{MAX_CONTEXT_BYTES, MAX_SEALED_TEXT_BYTES, SEALED_EXTRA_BYTES};
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target, Written};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
@@ -124,8 +129,9 @@ pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms, WhenReflected,
+    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Place,
+    Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms,
+    WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
@@ -154,6 +160,7 @@ pub use slots::{
     SlotKind,
 };
 pub use store::VaultFiles;
+pub use template::{HoleType, JsonTemplate, MAX_HOLE_BYTES, Slot, Template};
 pub use uses::{Class, Use, UseType};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};

@@ -58,7 +58,7 @@ pub struct Permit<U: UseType> {
     secret: Arc<LiveSecret>,
     component: ComponentDigest,
     exchange: ExchangeId,
-    /// Whether the version before is accepted, too: to verify codes only.
+    /// Whether the version before is accepted, too: to verify codes and to open only.
     previous: bool,
     /// What goes on record once it is known whether a client was found, or what is
     /// on record of a use that a source carries out; else nothing.
@@ -77,6 +77,11 @@ impl<U: UseType> Permit<U> {
     /// sign and to attach, when the exchange first had a permit to do so.
     pub(crate) fn secret(&self) -> &LiveSecret {
         &self.secret
+    }
+
+    /// The grant that allowed it.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// What is on record of it, if a source carries it out.
@@ -235,7 +240,8 @@ impl Vault {
         let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            previous: matches!(U::USE, Use::MacVerify | Use::Open)
+                && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),

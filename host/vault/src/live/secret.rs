@@ -8,6 +8,8 @@ use keyward_names::SecretName;
 use uuid::Uuid;
 
 use super::timestamp;
+use crate::aead::SealingKey;
+use crate::basic::Basic;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
@@ -23,6 +25,7 @@ use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
 use crate::secret::Secret;
+use crate::template::Slot;
 use crate::values::Reference;
 use crate::vault::seconds_now;
 
@@ -52,7 +55,9 @@ pub(crate) struct Version {
 /// What a version is used as.
 pub(crate) enum Material {
     ApiKey(ApiKey),
+    Basic(Basic),
     Mac(MacKey),
+    DataKey(SealingKey),
     ClientKeys(ClientKeys),
     /// A key that its source keeps.
     Remote(RemoteKey),
@@ -77,6 +82,8 @@ impl Material {
             Kind::HmacKey { algorithm, .. } => {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
+            Kind::Basic => Self::Basic(Basic::prepare(value)?),
+            Kind::DataKey { .. } => Self::DataKey(SealingKey::prepare(Secret::copy_of(value))),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
@@ -104,12 +111,43 @@ impl Version {
         })
     }
 
-    /// The value that backends are sent, if it is a version of such a secret.
-    pub(crate) fn sent_value(&self) -> Option<&Secret> {
-        match &self.material {
-            Material::ApiKey(key) => Some(&key.value),
-            _ => None,
+    /// What backends are sent of it, if it is a version of such a secret: whatever may
+    /// come back, the longest first.
+    pub(crate) fn sent_values(&self) -> impl Iterator<Item = &Secret> {
+        let values: [Option<&Secret>; 3] = match &self.material {
+            Material::ApiKey(key) => [Some(&key.value), None, None],
+            Material::Basic(basic) => [
+                Some(&basic.encoded),
+                Some(&basic.pair),
+                Some(&basic.password),
+            ],
+            _ => [None; 3],
+        };
+        values.into_iter().flatten()
+    }
+
+    /// Those that are long enough to be searched for in answers.
+    pub(crate) fn searched_values(&self) -> impl Iterator<Item = &Secret> {
+        self.sent_values()
+            .filter(|value| value.length() >= MIN_SEARCHED_BYTES)
+    }
+
+    /// Whether what goes into a slot can be searched for in answers. A user's name is
+    /// no secret.
+    pub(crate) fn is_searchable(&self, slot: Slot) -> bool {
+        let long = |value: &Secret| value.length() >= MIN_SEARCHED_BYTES;
+        match (&self.material, slot) {
+            (Material::ApiKey(key), Slot::Secret) => long(&key.value),
+            (Material::Basic(basic), Slot::Secret) => long(&basic.encoded),
+            (Material::Basic(basic), Slot::Password) => long(&basic.password),
+            _ => true,
         }
+    }
+
+    /// Whether a part of it is too short to be searched for.
+    fn is_short(&self) -> bool {
+        self.sent_values()
+            .any(|value| value.length() < MIN_SEARCHED_BYTES)
     }
 
     /// Whether it may be used now.
@@ -162,7 +200,7 @@ impl LiveSecret {
             previous: stored.prepared(stored.previous)?,
             previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
             lately: match stored.kind {
-                Kind::ApiKey => stored
+                Kind::ApiKey | Kind::Basic => stored
                     .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
                     .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
                     .collect::<Result<_, _>>()?,
@@ -190,11 +228,8 @@ impl LiveSecret {
             let why = &mut secret.info.unavailable;
             *why = why.or(Some(Unavailability::NotFetched));
         }
-        secret.info.is_short = secret
-            .current
-            .as_ref()
-            .and_then(|version| version.sent_value())
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        let current = secret.current.as_ref();
+        secret.info.is_short = current.is_some_and(|version| version.is_short());
         Ok(secret)
     }
 
@@ -238,7 +273,7 @@ impl LiveSecret {
         let created = timestamp(seconds_now())?;
         let before = self.current.replace(Arc::clone(&version));
         match kind {
-            Kind::ApiKey => self.lately.extend(before),
+            Kind::ApiKey | Kind::Basic => self.lately.extend(before),
             _ if kind.keeps_previous() => self.previous = before,
             _ => {}
         }
@@ -256,9 +291,7 @@ impl LiveSecret {
             accepted_until: None,
         });
         self.name_states();
-        self.info.is_short = version
-            .sent_value()
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        self.info.is_short = version.is_short();
         Ok(())
     }
 
