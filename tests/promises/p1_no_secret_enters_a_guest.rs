@@ -163,6 +163,8 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "open: static func(alias: string) -> result<credential, secret-failure>",
         "attach: func(to: borrow<exchange>) -> result<_, secret-failure>",
         "attach-to-request: func(to: borrow<request>) -> result<_, secret-failure>",
+        "attach-with: func(to: borrow<exchange>, holes: list<tuple<string, string>>) -> result<_, secret-failure>",
+        "attach-to-request-with: func(to: borrow<request>, holes: list<tuple<string, string>>) -> result<_, secret-failure>",
         "open: static func(alias: string) -> result<signer, secret-failure>",
         "attach: func(to: borrow<exchange>) -> result<_, secret-failure>",
         "attach-to-request: func(to: borrow<request>) -> result<_, secret-failure>",
@@ -172,6 +174,10 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "verify: func(message: list<u8>, code: list<u8>) -> result<bool, secret-failure>",
         "open: static func(alias: string) -> result<client-keys, secret-failure>",
         "identify: func(exchange: borrow<exchange>) -> result<option<string>, secret-failure>",
+        "open: static func(alias: string) -> result<sealer, secret-failure>",
+        "seal: func(plaintext: list<u8>, context: list<u8>) -> result<list<u8>, secret-failure>",
+        "open: static func(alias: string) -> result<opener, secret-failure>",
+        "open-sealed: func(sealed: list<u8>, context: list<u8>) -> result<list<u8>, secret-failure>",
     ];
     assert_eq!(functions, expected);
 }

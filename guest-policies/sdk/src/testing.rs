@@ -58,6 +58,7 @@ pub(crate) struct State {
     pub(crate) granted: BTreeSet<String>,
     pub(crate) subject: Option<String>,
     pub(crate) attached: Vec<String>,
+    pub(crate) holes: Vec<(String, String)>,
     pub(crate) variables: BTreeMap<String, Vec<u8>>,
     pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
     /// The value of each, and when it ends.
@@ -96,6 +97,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// The aliases of what was attached.
     pub attached: Vec<String>,
+    /// What went into the holes of the template that was attached last.
+    pub holes: Vec<(String, String)>,
 }
 
 impl Simulation {
@@ -241,6 +244,12 @@ impl Simulation {
         }
         drop(state);
         Exchange::__of(self)
+    }
+
+    /// What went into the holes of the template that was attached to the exchange last.
+    #[must_use]
+    pub fn holes(&self) -> Vec<(String, String)> {
+        self.state.borrow().holes.clone()
     }
 
     /// The aliases of what was attached to the exchange, in order.

@@ -29,6 +29,7 @@ use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError};
 use crate::patient::Patient;
 use crate::pool::Pool;
+use crate::request_body::RequestBody;
 use crate::route::Route;
 use attach::{CHECK_HOLDS, attach, settle};
 use destination::Destination;
@@ -216,7 +217,7 @@ impl Egress {
     ) -> Result<(Response<Incoming>, Lease, Guard), EgressError> {
         let Prepared {
             mut head,
-            body,
+            mut body,
             notes,
         } = prepared;
         let route = &*destination.route;
@@ -228,7 +229,7 @@ impl Egress {
         let guard = if credentialed {
             let bytes = body.bytes();
             let vault = &self.vault;
-            attach(
+            let written = attach(
                 vault,
                 destination,
                 notes,
@@ -237,7 +238,11 @@ impl Egress {
                 ledger,
                 checked_at,
             )
-            .await?
+            .await?;
+            if let Some(written) = written.body {
+                body = RequestBody::Whole(Some(written));
+            }
+            written.guard
         } else {
             settle(ledger).await?;
             let guard = destination.watch.guard(ledger);

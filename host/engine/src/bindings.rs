@@ -22,6 +22,8 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+        "keyward:policy/secrets.sealer": crate::state::SealerHandle,
+        "keyward:policy/secrets.opener": crate::state::OpenerHandle,
     },
     require_store_data_send: true,
 });

@@ -12,7 +12,7 @@ use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
-    PolicyRequest, PolicyResponse, SignerHandle,
+    OpenerHandle, PolicyRequest, PolicyResponse, SealerHandle, SignerHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -88,7 +88,9 @@ never_given!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    SealerHandle,
+    OpenerHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.

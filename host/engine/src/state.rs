@@ -63,6 +63,10 @@ alias_handles!(
     MacVerifierHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for sealing data.
+    SealerHandle,
+    /// A handle for opening them.
+    OpenerHandle,
 );
 
 /// What this call has used of its budget.

@@ -76,6 +76,9 @@ impl Suggestion<'_> {
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
+            Ok(Use::VerifyJwt) => line(format_args!(
+                "audiences = [\"https://api.example\"]  # as \"aud\" in the tokens names you; remove it if they have none"
+            )),
             Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
         }
         toml

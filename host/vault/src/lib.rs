@@ -131,7 +131,7 @@ pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Place,
     Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms,
-    WhenReflected,
+    TokenTerms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
@@ -161,7 +161,7 @@ pub use slots::{
 };
 pub use store::VaultFiles;
 pub use template::{HoleType, JsonTemplate, MAX_HOLE_BYTES, Slot, Template};
-pub use uses::{Class, Use, UseType};
+pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};
 pub use verification::NotSigned;

@@ -240,8 +240,7 @@ impl Vault {
         let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            previous: matches!(U::USE, Use::MacVerify | Use::Open)
-                && secret.accepted_previous(clock).is_some(),
+            previous: U::USE.accepts_previous() && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),

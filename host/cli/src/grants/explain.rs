@@ -58,6 +58,9 @@ pub(super) fn learns(use_: Use) -> &'static str {
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
         Use::Seal => "the policy sees the sealed data; the key stays here",
         Use::Open => "the policy sees the data that it opens; the key stays here",
+        Use::VerifyJwt => {
+            "the policy reads the claims of tokens that the key vouches for; the key stays here"
+        }
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Guard, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Ledger, Notes, Target, Vault, Written};
 
 use super::destination::Destination;
 use crate::error::EgressError;
@@ -13,7 +13,8 @@ use crate::error::EgressError;
 pub(super) const CHECK_HOLDS: Duration = Duration::from_millis(900);
 
 /// Checks the notes against the final head, waits until the uses are durable,
-/// and writes the values. Returns what watches the answer for them.
+/// and writes the values. Returns what watches the answer for them, and the body where
+/// a template wrote it.
 pub(super) async fn attach(
     vault: &Vault,
     destination: &Destination,
@@ -22,7 +23,7 @@ pub(super) async fn attach(
     body: Option<&[u8]>,
     ledger: &mut Ledger,
     checked_at: Instant,
-) -> Result<Guard, EgressError> {
+) -> Result<Written, EgressError> {
     let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
     else {
         return Err(EgressError::Invalid);
@@ -44,14 +45,13 @@ pub(super) async fn attach(
     if checked_at.elapsed() > CHECK_HOLDS {
         return Err(EgressError::AuditUnavailable);
     }
-    let guard = checked
+    checked
         .write(&durable, head, body)
         .map_err(|error| match error {
             AttachError::NotDurable => EgressError::AuditUnavailable,
             AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
             _ => EgressError::Denied,
-        })?;
-    Ok(guard)
+        })
 }
 
 /// Waits until all that the exchange has used is durable in the audit trail.

@@ -8,6 +8,7 @@ mod egress;
 mod exchange;
 mod log;
 mod random;
+mod sealing;
 mod secrets;
 mod variables;
 

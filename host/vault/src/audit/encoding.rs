@@ -70,6 +70,7 @@ fn use_code(use_: Use) -> u64 {
         Use::Identify => 5,
         Use::Seal => 11,
         Use::Open => 12,
+        Use::VerifyJwt => 14,
     }
 }
 
@@ -82,6 +83,7 @@ fn use_from_code(code: u64) -> Option<Use> {
         5 => Use::Identify,
         11 => Use::Seal,
         12 => Use::Open,
+        14 => Use::VerifyJwt,
         _ => return None,
     })
 }

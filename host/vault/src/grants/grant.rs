@@ -95,6 +95,8 @@ pub enum Terms {
     Seal(Sealing),
     /// Open what was sealed (class A).
     Open(Sealing),
+    /// Check tokens that clients present (class A).
+    VerifyJwt(TokenTerms),
 }
 
 impl Grant {
@@ -123,6 +125,7 @@ impl Terms {
             Self::Identify(_) => Use::Identify,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
+            Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
 }
@@ -257,6 +260,18 @@ pub enum KeyPlace {
     Header(HeaderName),
     /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
     Query(String),
+}
+
+/// Which tokens a MAC key vouches for (RFC 7519). The algorithm is the key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTerms {
+    /// What `iss` must be; `None` for any, and for none.
+    pub issuer: Option<String>,
+    /// Of these, `aud` must have one. If empty, a token that has `aud` is refused
+    /// (RFC 7519, section 4.1.3).
+    pub audiences: Vec<String>,
+    /// By how many seconds clocks may differ.
+    pub clock_skew_seconds: u64,
 }
 
 /// A destination that a grant names.

@@ -33,7 +33,7 @@ pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
     Component, Destination, Grant, KeyPlace, RequestSignature, ResponseMode, RetryOn401, Terms,
-    WhenReflected,
+    TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 25] = [
+const KEYS: &[(&str, &[Use])] = &[
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -40,6 +40,9 @@ const KEYS: [(&str, &[Use]); 25] = [
     ("max-body-bytes", &[Use::SignRequest]),
     ("lifetime-seconds", &[Use::SignRequest]),
     ("shared-as", &[Use::Seal, Use::Open]),
+    ("issuer", &[Use::VerifyJwt]),
+    ("audiences", &[Use::VerifyJwt]),
+    ("clock-skew-seconds", &[Use::VerifyJwt]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -241,7 +244,7 @@ impl GrantReader<'_, '_, '_> {
 
     /// Reports keys that mean something for other uses only.
     fn only_keys_of(&mut self, use_: Use) {
-        for (key, uses) in KEYS {
+        for &(key, uses) in KEYS {
             if uses.is_empty() || uses.contains(&use_) {
                 continue;
             }

@@ -87,6 +87,16 @@ impl Grant {
                     line("shared-as", name.as_str());
                 }
             }
+            Terms::VerifyJwt(tokens) => {
+                if let Some(issuer) = &tokens.issuer {
+                    line("issuer", issuer);
+                }
+                if !tokens.audiences.is_empty() {
+                    let audiences = tokens.audiences.iter().map(String::as_str);
+                    let _ = writeln!(toml, "audiences = {}", array(audiences));
+                }
+                let _ = writeln!(toml, "clock-skew-seconds = {}", tokens.clock_skew_seconds);
+            }
         }
         if let Some(end) = self.not_after {
             let _ = writeln!(toml, "not-after = {}", quoted(&end.to_string()));
@@ -114,6 +124,10 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::VerifyJwt(tokens) = &mut grant.terms {
+            tokens.audiences.sort();
+            tokens.audiences.dedup();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));

@@ -3,6 +3,7 @@
 
 mod placement;
 mod seal;
+mod verify_jwt;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -33,6 +34,7 @@ impl GrantReader<'_, '_, '_> {
             Use::Identify => self.key_place().map(Terms::Identify),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Grants in words, as a reviewer reads them.
 
-use super::grant::{Grant, KeyPlace, ResponseMode, RetryOn401, Terms, WhenReflected};
+use super::grant::{Grant, KeyPlace, ResponseMode, RetryOn401, Terms, TokenTerms, WhenReflected};
 use super::terms::{Place, Placement};
 use crate::template::JsonTemplate;
 
@@ -101,6 +101,18 @@ impl KeyPlace {
     }
 }
 
+impl TokenTerms {
+    /// As people say it: `of any issuer, for https://api.example`.
+    pub fn to_text(&self) -> String {
+        let issuer = self.issuer.as_deref().unwrap_or("any issuer");
+        let audiences = match self.audiences.as_slice() {
+            [] => "naming no audience".to_owned(),
+            audiences => format!("for {}", audiences.join(" or ")),
+        };
+        format!("of {issuer}, {audiences}")
+    }
+}
+
 impl Grant {
     /// What it allows, as one sentence for the person who reviews it. Where to,
     /// until when and for which component is not in it.
@@ -134,6 +146,10 @@ impl Grant {
             Terms::Open(sealing) => format!(
                 "policy {policy} may open data that were sealed with secret {secret}{}",
                 sealing.in_words("can have sealed them")
+            ),
+            Terms::VerifyJwt(tokens) => format!(
+                "policy {policy} may have tokens checked with secret {secret}, {}",
+                tokens.to_text()
             ),
         }
     }
