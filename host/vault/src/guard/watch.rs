@@ -370,7 +370,7 @@ impl Memory {
 }
 
 fn is_searched(version: &Version) -> bool {
-    version.searched_values().next().is_some()
+    version.is_searched()
 }
 
 /// What would be on record of a use before this process started.

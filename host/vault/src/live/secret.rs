@@ -126,10 +126,17 @@ impl Version {
         values.into_iter().flatten()
     }
 
-    /// Those that are long enough to be searched for in answers.
+    /// Those of its parts that are long enough to be searched for in answers.
     pub(crate) fn searched_values(&self) -> impl Iterator<Item = &Secret> {
+        let has_parts = matches!(self.material, Material::Basic(_));
         self.sent_values()
-            .filter(|value| value.length() >= MIN_SEARCHED_BYTES)
+            .filter(move |value| !has_parts || value.length() >= MIN_SEARCHED_BYTES)
+    }
+
+    /// Whether anything of it is.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.sent_values()
+            .any(|value| value.length() >= MIN_SEARCHED_BYTES)
     }
 
     /// Whether what goes into a slot can be searched for in answers. A user's name is

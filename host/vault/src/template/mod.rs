@@ -11,7 +11,10 @@
 
 mod fill;
 mod json;
+mod read;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -464,7 +464,7 @@ impl GrantReader<'_, '_, '_> {
                 "one or the other",
             ),
         };
-        let help = "a template has one {secret}: \"Bearer {secret}\"; or, of a secret of kind basic, one {password} and one {user}";
+        let help = "a template is fixed text around one {secret}: \"Bearer {secret}\"; of a secret of kind basic also around one {user} and one {password}";
         self.problems.add(span, message, label, help.to_owned());
     }
 
