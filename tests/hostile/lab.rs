@@ -275,6 +275,7 @@ impl Lab {
             component,
             settings,
             routes: &[RouteName::parse("billing").unwrap()],
+            issuers: &[],
         };
         self.engine.load_in(&sandbox, &source)
     }

@@ -31,7 +31,7 @@ use crate::patient::Patient;
 use crate::pool::Pool;
 use crate::request_body::RequestBody;
 use crate::route::Route;
-use attach::{CHECK_HOLDS, attach, settle};
+use attach::{CHECK_HOLDS, attach, settle, shown};
 use destination::Destination;
 use receive::{drain, guarded, switched};
 
@@ -218,11 +218,15 @@ impl Egress {
         let Prepared {
             mut head,
             mut body,
-            notes,
+            mut notes,
         } = prepared;
         let route = &*destination.route;
         let credentialed = !notes.is_empty();
-        let pool = destination.pool(credentialed);
+        let shown = shown(&self.vault, destination, &mut notes, &head, ledger)?;
+        let pool = match &shown {
+            Some((pool, _)) => pool,
+            None => destination.pool(credentialed),
+        };
         let connection = connect(pool, upgrade.is_some(), ledger).await?;
 
         let checked_at = Instant::now();
@@ -237,6 +241,7 @@ impl Egress {
                 bytes,
                 ledger,
                 checked_at,
+                shown.as_ref().map(|(_, identity)| *identity),
             )
             .await?;
             if let Some(written) = written.body {

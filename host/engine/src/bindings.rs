@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/counters.increment": async | trappable,
         "keyward:policy/secrets.[method]mac-signer.sign": async | trappable,
         "keyward:policy/secrets.[method]mac-verifier.verify": async | trappable,
+        "keyward:policy/secrets.[method]jwt-verifier.verify": async | trappable,
         default: trappable,
     },
     with: {
@@ -21,9 +22,12 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.signer": crate::state::SignerHandle,
         "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
+        "keyward:policy/secrets.jwt-verifier": crate::state::JwtVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
         "keyward:policy/secrets.sealer": crate::state::SealerHandle,
         "keyward:policy/secrets.opener": crate::state::OpenerHandle,
+        "keyward:policy/secrets.tls-identity": crate::state::TlsIdentityHandle,
+        "keyward:policy/secrets.jws-signer": crate::state::JwsSignerHandle,
     },
     require_store_data_send: true,
 });

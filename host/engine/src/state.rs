@@ -67,7 +67,23 @@ alias_handles!(
     SealerHandle,
     /// A handle for opening them.
     OpenerHandle,
+    /// A handle for showing a certificate.
+    TlsIdentityHandle,
+    /// A handle for signing tokens.
+    JwsSignerHandle,
 );
+
+/// A handle for checking tokens.
+pub struct JwtVerifierHandle(pub(crate) TokenKeys);
+
+/// Whose keys, by a name of the guest's: any text. What can't be a name fails at its use.
+#[derive(Clone)]
+pub(crate) enum TokenKeys {
+    /// A key of the vault, by its alias.
+    Secret(HandleAlias),
+    /// Those of an issuer, by the operator's name for it.
+    Issuer(Arc<str>),
+}
 
 /// What this call has used of its budget.
 #[derive(Default)]

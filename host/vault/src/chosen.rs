@@ -7,6 +7,7 @@
 
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
+use crate::jws::{self, Claims};
 
 /// What a policy chose. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Chosen {
     Nothing,
     /// What goes into the holes of a template.
     Holes(Holes),
+    /// What a token says beside what the grant does.
+    Claims(Box<Claims>),
 }
 
 /// What was chosen is not what the grant allows.
@@ -28,8 +31,12 @@ impl Chosen {
         match (&grant.terms, self) {
             (Terms::Attach(placement), Self::Nothing) => placement.allows(&Holes::default()),
             (Terms::Attach(placement), Self::Holes(holes)) => placement.allows(holes),
+            (Terms::JwsSign(terms), Self::Claims(claims)) => {
+                jws::choose(terms, claims).map(|_| ()).ok_or(OtherChoice)
+            }
+            (Terms::JwsSign(_), Self::Nothing) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::Claims(_)) => Err(OtherChoice),
         }
     }
 }

@@ -79,7 +79,12 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
-    /// The grant that allowed it.
+    /// What the grant says about the use.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.grant.terms
+    }
+
+    /// The grant that allows it.
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -103,6 +108,7 @@ impl<U: UseType> Permit<U> {
             component: self.component,
             exchange: self.exchange,
             chosen,
+            shown: None,
         }
     }
 }
@@ -129,6 +135,15 @@ impl Permit<uses::Attach> {
 impl Permit<uses::SignRequest> {
     /// Notes that the request is to be signed. Nothing is written before
     /// [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
+    }
+}
+
+impl Permit<uses::Present> {
+    /// Notes that the certificate is to be shown on the connection over which the
+    /// request goes. Nothing is shown before [`Notes::identity`](crate::Notes::identity),
+    /// nothing is sent before [`Notes::check`](crate::Notes::check) and `write`.
     pub fn note(self) -> Note {
         self.into_note(Chosen::Nothing)
     }

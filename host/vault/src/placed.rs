@@ -56,7 +56,7 @@ impl Places {
         let none = Holes::default();
         let holes = match chosen {
             Chosen::Holes(holes) => holes,
-            Chosen::Nothing => &none,
+            _ => &none,
         };
         let filling = version.filling(holes)?;
         let unfilled = |template::Unfilled| AttachError::Unavailable;

@@ -28,6 +28,10 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// The host shows a certificate in TLS, and proves that it has its key.
+    Present,
+    /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
+    JwsSign,
     /// Seal data of the policy's own.
     Seal,
     /// Open what was sealed.
@@ -38,12 +42,14 @@ pub enum Use {
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Present,
+        Self::JwsSign,
         Self::Seal,
         Self::Open,
         Self::VerifyJwt,
@@ -57,6 +63,8 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Present => "present",
+            Self::JwsSign => "jws-sign",
             Self::Seal => "seal",
             Self::Open => "open",
             Self::VerifyJwt => "verify-jwt",
@@ -71,6 +79,8 @@ impl Use {
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
+            | Self::Present
+            | Self::JwsSign
             | Self::Seal
             | Self::Open
             | Self::VerifyJwt => Class::A,
@@ -82,7 +92,12 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign | Self::Seal => true,
+            Self::Attach
+            | Self::SignRequest
+            | Self::MacSign
+            | Self::Present
+            | Self::JwsSign
+            | Self::Seal => true,
             Self::MacVerify | Self::Identify | Self::Open | Self::VerifyJwt => false,
         }
     }
@@ -178,6 +193,10 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Present`] as a type.
+    Present;
+    /// [`Use::JwsSign`] as a type.
+    JwsSign;
     /// [`Use::Seal`] as a type.
     Seal;
     /// [`Use::Open`] as a type.

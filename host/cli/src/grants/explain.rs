@@ -56,6 +56,12 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy sees the codes that it makes, of whatever message; the key stays here"
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
+        Use::Present => {
+            "whoever answers there learns the certificate, and that its holder asks; the key stays here"
+        }
+        Use::JwsSign => {
+            "whoever gets a token may use it until it expires, where it is accepted; the key stays here"
+        }
         Use::Seal => "the policy sees the sealed data; the key stays here",
         Use::Open => "the policy sees the data that it opens; the key stays here",
         Use::VerifyJwt => {

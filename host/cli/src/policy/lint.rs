@@ -36,6 +36,8 @@ const OPENED_BY: &[(&str, &str)] = &[
     ("mac-sign", "[static]mac-signer.open"),
     ("mac-verify", "[static]mac-verifier.open"),
     ("identify", "[static]client-keys.open"),
+    ("present", "[static]tls-identity.open"),
+    ("jws-sign", "[static]jws-signer.open"),
     ("seal", "[static]sealer.open"),
     ("open", "[static]opener.open"),
     ("verify-jwt", "[static]jwt-verifier.open"),

@@ -397,6 +397,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Attach => "api-key",
         Use::SignRequest | Use::MacSign | Use::MacVerify | Use::VerifyJwt => "hmac-key",
         Use::Identify => "client-keys",
+        Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
     }
 }

@@ -65,7 +65,7 @@ impl CallState {
         }
     }
 
-    fn attach_to_exchange<U: UseType>(
+    pub(super) fn attach_to_exchange<U: UseType>(
         &mut self,
         alias: HandleAlias,
         note: impl FnOnce(Permit<U>) -> Note,
@@ -78,7 +78,7 @@ impl CallState {
         Ok(())
     }
 
-    fn attach_to_request<U: UseType>(
+    pub(super) fn attach_to_request<U: UseType>(
         &mut self,
         alias: HandleAlias,
         request: &Resource<PolicyRequest>,
@@ -98,7 +98,9 @@ macro_rules! handle {
     ($handle:ident) => {
         fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
             self.enter_with(alias.len())?;
-            let pushed = self.table.push($handle(HandleAlias(alias.into())));
+            let pushed = self
+                .table
+                .push($handle($crate::state::HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
@@ -111,7 +113,7 @@ macro_rules! handle {
 pub(super) use handle;
 
 impl CallState {
-    fn alias_of<H: Send + 'static>(
+    pub(super) fn alias_of<H: Send + 'static>(
         &self,
         handle: &Resource<H>,
         alias: impl FnOnce(&H) -> &HandleAlias,
@@ -322,9 +324,9 @@ impl HostClientKeys for CallState {
     }
 }
 
-fn to_wit(error: OperationError) -> SecretFailure {
+pub(super) fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong => SecretFailure::Invalid,
+        OperationError::MessageTooLong | OperationError::NotGranted => SecretFailure::Invalid,
         _ => SecretFailure::Unavailable,
     }
 }

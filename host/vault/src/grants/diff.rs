@@ -220,6 +220,7 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (Terms::JwsSign(old), Terms::JwsSign(new)) => old.compare(new, parts),
         (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
             parts.push((Effect::Wider, new.instead_of(old)));
         }

@@ -6,7 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{Placement, Sealing};
+use super::terms::{JwsTerms, Placement, Sealing};
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -91,6 +91,10 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Show a certificate in TLS (class A).
+    Present,
+    /// Sign tokens (class A).
+    JwsSign(JwsTerms),
     /// Seal data of the policy's own (class A).
     Seal(Sealing),
     /// Open what was sealed (class A).
@@ -123,6 +127,8 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Present => Use::Present,
+            Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
             Self::VerifyJwt(_) => Use::VerifyJwt,

@@ -38,7 +38,7 @@ pub use grant::{
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::{Place, Placement, Sealing};
+pub use terms::{JwsTerms, Place, Placement, Sealing, SubjectRule};
 
 /// A set of grants, as one file gives it.
 ///

@@ -22,8 +22,8 @@ const KEYS: &[(&str, &[Use])] = &[
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify]),
-    ("template", &[Use::Attach]),
+    ("header", &[Use::Attach, Use::Identify, Use::JwsSign]),
+    ("template", &[Use::Attach, Use::JwsSign]),
     ("response", &[Use::Attach]),
     ("decode", &[Use::Attach]),
     ("reflected", &[Use::Attach]),
@@ -33,14 +33,23 @@ const KEYS: &[(&str, &[Use])] = &[
     ("form", &[Use::Attach]),
     ("json", &[Use::Attach]),
     ("holes", &[Use::Attach]),
-    ("to", &[Use::Attach, Use::SignRequest]),
+    (
+        "to",
+        &[Use::Attach, Use::SignRequest, Use::Present, Use::JwsSign],
+    ),
     ("label", &[Use::SignRequest]),
-    ("key-id", &[Use::SignRequest]),
+    ("key-id", &[Use::SignRequest, Use::JwsSign]),
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
-    ("lifetime-seconds", &[Use::SignRequest]),
+    ("lifetime-seconds", &[Use::SignRequest, Use::JwsSign]),
+    ("algorithm", &[Use::JwsSign]),
+    ("audience", &[Use::JwsSign]),
+    ("subject", &[Use::JwsSign]),
+    ("subject-prefix", &[Use::JwsSign]),
+    ("claims", &[Use::JwsSign]),
+    ("returns", &[Use::JwsSign]),
     ("shared-as", &[Use::Seal, Use::Open]),
-    ("issuer", &[Use::VerifyJwt]),
+    ("issuer", &[Use::VerifyJwt, Use::JwsSign]),
     ("audiences", &[Use::VerifyJwt]),
     ("clock-skew-seconds", &[Use::VerifyJwt]),
 ];
@@ -299,7 +308,7 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest => {
+                    Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

@@ -79,7 +79,8 @@ impl Grant {
                 let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
                 let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
             }
-            Terms::MacSign | Terms::MacVerify => {}
+            Terms::JwsSign(terms) => terms.write_toml(&mut toml),
+            Terms::MacSign | Terms::MacVerify | Terms::Present => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
             Terms::Seal(sealing) | Terms::Open(sealing) => {
@@ -124,6 +125,9 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::JwsSign(terms) = &mut grant.terms {
+            terms.sort();
         }
         if let Terms::VerifyJwt(tokens) = &mut grant.terms {
             tokens.audiences.sort();
@@ -194,7 +198,7 @@ impl Grants {
     }
 }
 
-fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.map(quoted).collect();
     format!("[{}]", items.join(", "))
 }

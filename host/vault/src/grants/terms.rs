@@ -1,6 +1,7 @@
 //! What belongs to each use: header and template, the client key's place, the
-//! form of a signature.
+//! form of a signature, the claims of a token.
 
+mod jws;
 mod placement;
 mod seal;
 mod verify_jwt;
@@ -14,6 +15,7 @@ use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
 
+pub use jws::{JwsTerms, SubjectRule};
 pub use placement::{Place, Placement};
 pub use seal::Sealing;
 
@@ -32,6 +34,8 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Present => Some(Terms::Present),
+            Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
             Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
@@ -60,7 +64,7 @@ impl GrantReader<'_, '_, '_> {
         known
     }
 
-    fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
+    pub(super) fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
         let Ok(header) = HeaderName::from_bytes(found.value.as_bytes()) else {
             self.problems.add(
                 found.span,

@@ -139,6 +139,13 @@ impl Grant {
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()
             ),
+            Terms::Present => format!(
+                "policy {policy} may have the host show certificate {secret} in TLS to whom requests go"
+            ),
+            Terms::JwsSign(terms) => format!(
+                "policy {policy} may have the host sign tokens with certificate {secret}, {}",
+                terms.to_words()
+            ),
             Terms::Seal(sealing) => format!(
                 "policy {policy} may seal data of its own with secret {secret}{}",
                 sealing.in_words("can open them")

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::timestamp;
 use crate::aead::SealingKey;
 use crate::basic::Basic;
+use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
@@ -61,6 +62,7 @@ pub(crate) enum Material {
     ClientKeys(ClientKeys),
     /// A key that its source keeps.
     Remote(RemoteKey),
+    Certificate(CertificateKey),
     /// Of a kind that no use fits yet: its value stays sealed.
     Sealed,
 }
@@ -85,6 +87,7 @@ impl Material {
             Kind::Basic => Self::Basic(Basic::prepare(value)?),
             Kind::DataKey { .. } => Self::DataKey(SealingKey::prepare(Secret::copy_of(value))),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
     }
