@@ -102,8 +102,8 @@ pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
 pub use secrets::{
-    ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer,
-    TlsIdentity,
+    ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Opener, Sealer,
+    Signer, TlsIdentity,
 };
 pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 

@@ -31,6 +31,28 @@ impl Credential<'_> {
     pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
         host::attach_credential_to(&self.handle, &request.handle)
     }
+
+    /// Like [`attach`](Self::attach), where the grant's template has holes: what goes
+    /// into each, by its name. The host encodes it for its place.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach); [`Failure::Invalid`] also if a hole is missing,
+    /// is no hole of the template's, or can't take that text.
+    pub fn attach_with(&self, holes: &[(String, String)]) -> Result<(), Failure> {
+        host::attach_credential_with(&self.handle, self.exchange, holes)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach_with`](Self::attach_with).
+    pub fn attach_to_with(
+        &self,
+        request: &Request<'_>,
+        holes: &[(String, String)],
+    ) -> Result<(), Failure> {
+        host::attach_credential_to_with(&self.handle, &request.handle, holes)
+    }
 }
 
 /// A key with which the host signs a whole request.
@@ -225,7 +247,64 @@ impl JwsSigner<'_> {
     }
 }
 
+/// A key for sealing data of the policy's own.
+pub struct Sealer<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Sealer,
+}
+
+impl Sealer<'_> {
+    /// A text of at most 512 KiB, encrypted and authenticated; other bytes each time.
+    /// It opens with the same context, of at most 4096 bytes, which is not part of it.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn seal(&self, text: &[u8], context: &[u8]) -> Result<Vec<u8>, Failure> {
+        host::seal(&self.handle, self.exchange, text, context)
+    }
+}
+
+/// A key for opening what was sealed.
+pub struct Opener<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Opener,
+}
+
+impl Opener<'_> {
+    /// The text of sealed data.
+    ///
+    /// # Errors
+    /// As of [`Sealer::seal`]; [`Failure::Invalid`] also if they were not sealed so, by
+    /// this policy in this context, or have been changed.
+    pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, Failure> {
+        host::open_sealed(&self.handle, self.exchange, sealed, context)
+    }
+}
+
 impl<'a> Exchange<'a> {
+    /// Opens a key for sealing by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn sealer(&self, alias: &str) -> Result<Sealer<'a>, Failure> {
+        Ok(Sealer {
+            exchange: self.host,
+            handle: host::open_sealer(self.host, alias)?,
+        })
+    }
+
+    /// Opens a key for opening what was sealed by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn opener(&self, alias: &str) -> Result<Opener<'a>, Failure> {
+        Ok(Opener {
+            exchange: self.host,
+            handle: host::open_opener(self.host, alias)?,
+        })
+    }
+
     /// Opens a certificate to show in TLS by its alias.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ pub(crate) struct State {
     pub(crate) tokens: BTreeMap<String, Result<VerifiedJwt, JwtFailure>>,
     pub(crate) subject: Option<String>,
     pub(crate) attached: Vec<String>,
+    pub(crate) holes: Vec<(String, String)>,
     pub(crate) claims: Vec<Claims>,
     pub(crate) variables: BTreeMap<String, Vec<u8>>,
     pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
@@ -100,6 +101,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// The aliases of what was attached.
     pub attached: Vec<String>,
+    /// What went into the holes of the template that was attached last.
+    pub holes: Vec<(String, String)>,
     /// The claims of the tokens that were.
     pub claims: Vec<Claims>,
 }
@@ -277,6 +280,12 @@ impl Simulation {
         }
         drop(state);
         Exchange::__of(self)
+    }
+
+    /// What went into the holes of the template that was attached to the exchange last.
+    #[must_use]
+    pub fn holes(&self) -> Vec<(String, String)> {
+        self.state.borrow().holes.clone()
     }
 
     /// The claims of the tokens that were attached to the exchange or made for the

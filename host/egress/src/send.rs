@@ -31,6 +31,7 @@ use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError};
 use crate::patient::Patient;
 use crate::pool::Pool;
+use crate::request_body::RequestBody;
 use crate::route::Route;
 use attach::{CHECK_HOLDS, attach, settle, shown};
 use destination::Destination;
@@ -256,7 +257,7 @@ impl Egress {
     ) -> Result<(Response<Incoming>, Lease, Guard), EgressError> {
         let Prepared {
             mut head,
-            body,
+            mut body,
             mut notes,
         } = prepared;
         let route = &*destination.route;
@@ -272,7 +273,7 @@ impl Egress {
         let guard = if credentialed {
             let bytes = body.bytes();
             let signer = self.signer.as_deref();
-            attach(
+            let written = attach(
                 (&self.vault, signer),
                 destination,
                 notes,
@@ -281,7 +282,11 @@ impl Egress {
                 ledger,
                 (checked_at, shown.as_ref().map(|(_, identity)| *identity)),
             )
-            .await?
+            .await?;
+            if let Some(written) = written.body {
+                body = RequestBody::Whole(Some(written));
+            }
+            written.guard
         } else {
             settle(ledger).await?;
             let guard = destination.watch.guard(ledger);

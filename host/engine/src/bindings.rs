@@ -25,6 +25,8 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
         "keyward:policy/secrets.jwt-verifier": crate::state::JwtVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+        "keyward:policy/secrets.sealer": crate::state::SealerHandle,
+        "keyward:policy/secrets.opener": crate::state::OpenerHandle,
         "keyward:policy/secrets.database": crate::state::DatabaseHandle,
         "keyward:policy/secrets.tls-identity": crate::state::TlsIdentityHandle,
         "keyward:policy/secrets.jws-signer": crate::state::JwsSignerHandle,

@@ -28,8 +28,8 @@ use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, ExchangeHandle, JwsSignerHandle,
-    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
-    SignerHandle, TlsIdentityHandle, TokenKeys,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle, PolicyRequest,
+    PolicyResponse, SealerHandle, SignerHandle, TlsIdentityHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -224,6 +224,13 @@ shown! {
     u64: |it, _state| GuestValue::Number(*it);
     String: |it, _state| GuestValue::Text(it.clone());
     Vec<u8>: |it, _state| GuestValue::Bytes(it.clone());
+    Vec<(String, String)>: |it, _state| {
+        let pair = |(name, text): &(String, String)| {
+            let texts = [name, text].into_iter().cloned();
+            GuestValue::List(texts.map(GuestValue::Text).collect())
+        };
+        GuestValue::List(it.iter().map(pair).collect())
+    };
     Vec<String>: |it, _state| {
         GuestValue::List(it.iter().cloned().map(GuestValue::Text).collect())
     };
@@ -314,6 +321,8 @@ shown_aliases!(
     MacVerifierHandle,
     ClientKeysHandle,
     DatabaseHandle,
+    SealerHandle,
+    OpenerHandle,
     TlsIdentityHandle,
     JwsSignerHandle
 );
@@ -503,6 +512,14 @@ watched!(secrets::HostCredential, "secrets.credential" {
     fn attach_to_request as "attach-to-request" (
         ; credential: Resource<CredentialHandle>, to: Resource<PolicyRequest>
     ) -> UsedSecret<()>;
+    fn attach_with as "attach-with" (
+        ; credential: Resource<CredentialHandle>, to: Resource<ExchangeHandle>,
+        holes: Vec<(String, String)>
+    ) -> UsedSecret<()>;
+    fn attach_to_request_with as "attach-to-request-with" (
+        ; credential: Resource<CredentialHandle>, to: Resource<PolicyRequest>,
+        holes: Vec<(String, String)>
+    ) -> UsedSecret<()>;
     fn drop as "drop" (; credential: Resource<CredentialHandle>) -> ();
 });
 
@@ -545,6 +562,21 @@ watched!(secrets::HostClientKeys, "secrets.client-keys" {
         ; keys: Resource<ClientKeysHandle>, exchange: Resource<ExchangeHandle>
     ) -> UsedSecret<Option<String>>;
     fn drop as "drop" (; keys: Resource<ClientKeysHandle>) -> ();
+});
+
+watched!(secrets::HostSealer, "secrets.sealer" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<SealerHandle>>;
+    fn seal as "seal" (; sealer: Resource<SealerHandle>, plaintext: Vec<u8>, context: Vec<u8>)
+        -> UsedSecret<Vec<u8>>;
+    fn drop as "drop" (; sealer: Resource<SealerHandle>) -> ();
+});
+
+watched!(secrets::HostOpener, "secrets.opener" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<OpenerHandle>>;
+    fn open_sealed as "open-sealed" (
+        ; opener: Resource<OpenerHandle>, sealed: Vec<u8>, context: Vec<u8>
+    ) -> UsedSecret<Vec<u8>>;
+    fn drop as "drop" (; opener: Resource<OpenerHandle>) -> ();
 });
 
 watched!(secrets::HostTlsIdentity, "secrets.tls-identity" {

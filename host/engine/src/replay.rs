@@ -14,8 +14,8 @@ use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, JwsSignerHandle,
-    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
-    SignerHandle, TlsIdentityHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle, PolicyRequest,
+    PolicyResponse, SealerHandle, SignerHandle, TlsIdentityHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -94,6 +94,8 @@ never_given!(
     JwtVerifierHandle,
     ClientKeysHandle,
     DatabaseHandle,
+    SealerHandle,
+    OpenerHandle,
     TlsIdentityHandle,
     JwsSignerHandle
 );

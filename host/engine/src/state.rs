@@ -65,6 +65,10 @@ alias_handles!(
     ClientKeysHandle,
     /// A handle for querying a database.
     DatabaseHandle,
+    /// A handle for sealing data.
+    SealerHandle,
+    /// A handle for opening them.
+    OpenerHandle,
     /// A handle for showing a certificate.
     TlsIdentityHandle,
     /// A handle for signing tokens.

@@ -10,7 +10,7 @@ mod identity;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri};
@@ -19,14 +19,14 @@ use keyward_names::{ComponentDigest, ExchangeId, RouteName, SecretName};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::chosen::Chosen;
 use crate::clock::Clock;
-use crate::grants::{Grant, Placement, RequestSignature, ResponseMode, Terms};
-use crate::guard::{Guard, MIN_SEARCHED_BYTES, OVERRIDES, Watch};
+use crate::grants::{Grant, RequestSignature, ResponseMode, Terms};
+use crate::guard::{Guard, OVERRIDES, Watch};
 use crate::headers::remove_alike;
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
-use crate::live::{ApiKey, Live, LiveSecret, Material};
+use crate::live::{Live, LiveSecret, Material};
 use crate::mac::MacKey;
-use crate::memory::Scratch;
 use crate::permit::Denied;
+use crate::placed::Places;
 use crate::remote_signature::MadeSignature;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
 use crate::tls::IdentityId;
@@ -84,6 +84,9 @@ impl Notes {
     /// Whether the whole body is needed to write these notes, and if so, the most
     /// bytes that it may have.
     pub fn needs_body(&self) -> Option<u64> {
+        if self.write_body() {
+            return None;
+        }
         let signatures = self.0.iter().filter_map(|note| match &note.grant.terms {
             Terms::SignRequest(terms) if signature::covers_body(terms) => {
                 Some(terms.max_body_bytes)
@@ -91,6 +94,12 @@ impl Notes {
             _ => None,
         });
         signatures.min()
+    }
+
+    /// Whether a template writes the body, so that the request's own is not sent.
+    pub fn write_body(&self) -> bool {
+        let mut terms = self.0.iter().map(|note| &note.grant.terms);
+        terms.any(|terms| matches!(terms, Terms::Attach(placement) if placement.place.is_body()))
     }
 
     /// Compares each note with where the request finally goes and with the grants
@@ -187,6 +196,11 @@ impl Note {
         if vault.is_suspended(grant) {
             return Err(Outcome::Revoked);
         }
+        if let Terms::Attach(placement) = &grant.terms
+            && !placement.place.fits(&self.secret.info.kind)
+        {
+            return Err(Outcome::KindDoesNotFit);
+        }
         if !self.is_searchable(grant) {
             return Err(Outcome::TooShort);
         }
@@ -204,13 +218,14 @@ impl Note {
     /// passed on.
     fn is_searchable(&self, grant: &Grant) -> bool {
         let version = self.secret.current.as_ref();
-        match (
-            &grant.terms,
-            version.and_then(|version| version.sent_value()),
-        ) {
-            (Terms::Attach(placement), Some(value)) => {
+        match (&grant.terms, version) {
+            (Terms::Attach(placement), Some(version)) => {
                 placement.response == ResponseMode::StatusOnly
-                    || value.length() >= MIN_SEARCHED_BYTES
+                    || placement
+                        .place
+                        .slots()
+                        .into_iter()
+                        .all(|slot| version.is_searchable(slot))
             }
             _ => true,
         }
@@ -330,6 +345,17 @@ impl Checked {
 crate::secret::assert_not_implemented!(Note: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(Replay: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(CheckedNotes: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(Written: std::fmt::Debug, Clone, serde::Serialize);
+
+/// What was written beside the head.
+#[must_use = "a body that a template wrote is to be sent"]
+pub struct Written {
+    /// Watches the answer.
+    pub guard: Guard,
+    /// The body, if a template wrote it: to be sent in place of any other. It stands in
+    /// secret pages, and is wiped when its last copy is dropped.
+    pub body: Option<Bytes>,
+}
 
 /// Why a request was not written to. It must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -377,7 +403,9 @@ impl CheckedNotes {
     /// request is sent, to the target that was checked.
     ///
     /// `durable` is the proof that the uses are in the audit trail. `body` is the
-    /// whole body; it is needed where [`Notes::needs_body`] says so. Values are
+    /// whole body; it is needed where [`Notes::needs_body`] says so. Where a template
+    /// writes the body ([`Notes::write_body`]), that is returned and to be sent in its
+    /// place; signatures cover it. Values are
     /// marked sensitive. Where a value (class B or C) is written or was sent within
     /// the last 24 hours, the request is made to ask for an answer that the [`Guard`]
     /// can read.
@@ -389,7 +417,7 @@ impl CheckedNotes {
         durable: &Durable,
         head: &mut Parts,
         body: Option<&[u8]>,
-    ) -> Result<Guard, AttachError> {
+    ) -> Result<Written, AttachError> {
         let now = self.clock.now().as_second();
         let written = self.write_at(now, durable, head, body);
         if written.is_err() {
@@ -404,7 +432,7 @@ impl CheckedNotes {
         durable: &Durable,
         head: &mut Parts,
         body: Option<&[u8]>,
-    ) -> Result<Guard, AttachError> {
+    ) -> Result<Written, AttachError> {
         self.covered_by(durable)?;
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
@@ -413,7 +441,9 @@ impl CheckedNotes {
             return Err(AttachError::OtherIdentity);
         }
         let tokens = self.write_tokens(now, head)?;
-        let written = self.write_values(head)?;
+        // Signatures cover what templates wrote.
+        let (written, own_body) = self.write_values(head)?;
+        let body = own_body.as_deref().or(body);
         self.write_signatures(now, head, body)?;
         // Whatever else was written has not taken a token's place.
         if !tokens.all_stand(head) {
@@ -435,7 +465,10 @@ impl CheckedNotes {
             written.iter().any(|note| note.is_status_only()),
         );
         guard.ask_for_readable(&mut head.headers);
-        Ok(guard)
+        Ok(Written {
+            guard,
+            body: own_body,
+        })
     }
 
     /// Errors: the proof is of another exchange, or older than these uses.
@@ -465,9 +498,13 @@ impl CheckedNotes {
             && hosts.all(|host| to_same(host.as_bytes()))
     }
 
-    /// Writes the values. Returns the notes whose values the backend learns.
-    fn write_values(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
-        let mut written: Vec<&HeaderName> = Vec::new();
+    /// Writes the values. Returns the notes whose values the backend learns, and the
+    /// body, if one was written.
+    fn write_values(
+        &self,
+        head: &mut Parts,
+    ) -> Result<(Vec<&Checked>, Option<Bytes>), AttachError> {
+        let mut places = Places::default();
         let mut learnt = Vec::new();
         for note in &self.notes {
             let Terms::Attach(placement) = &note.grant.terms else {
@@ -475,27 +512,14 @@ impl CheckedNotes {
             };
             let version = note.secret.current.as_ref();
             let version = version.ok_or(AttachError::Unavailable)?;
-            let Material::ApiKey(key) = &version.material else {
-                return Err(AttachError::Unavailable);
-            };
-            let name = &placement.header;
-            if written
-                .iter()
-                .any(|other| crate::headers::alike(other, name))
-            {
-                return Err(AttachError::SamePlace);
-            }
-            written.push(name);
-            let value = header_value(placement, key)?;
-            remove_alike(&mut head.headers, name);
-            head.headers.insert(name, value);
+            places.write(placement, version, &note.chosen, head)?;
             if note.grant.use_().class() >= Class::B {
                 self.watch
                     .sent(&note.secret, version, placement, &note.entry);
                 learnt.push(note);
             }
         }
-        Ok(learnt)
+        Ok((learnt, places.body))
     }
 
     fn write_signatures(
@@ -542,14 +566,14 @@ impl CheckedNotes {
     }
 
     /// Where the request goes, as signatures say it.
-    pub(crate) fn signed_target(&self, head: &Parts) -> SignedTarget<'_> {
+    pub(crate) fn signed_target<'a>(&'a self, head: &'a Parts) -> SignedTarget<'a> {
         SignedTarget {
             authority: without_port(self.authority.as_bytes(), default_port(&head.uri)),
             scheme: match head.uri.scheme() {
                 Some(scheme) if *scheme == Scheme::HTTP => "http",
                 _ => "https",
             },
-            path_and_query: &self.path_and_query,
+            path_and_query: head.uri.path_and_query().unwrap_or(&self.path_and_query),
         }
     }
 
@@ -580,30 +604,6 @@ impl CheckedNotes {
         head.headers.insert(signature::CONTENT_DIGEST, digest);
         Ok(())
     }
-}
-
-/// The header value with the secret in its template's slot. It stands in secret
-/// pages and is wiped when the last copy of the header is dropped.
-fn header_value(placement: &Placement, key: &ApiKey) -> Result<HeaderValue, AttachError> {
-    let value = key.value.expose();
-    let parts = [
-        placement.prefix.as_bytes(),
-        &value,
-        placement.suffix.as_bytes(),
-    ];
-    let mut text = Scratch::new(parts.iter().map(|part| part.len()).sum());
-    let mut free = &mut text[..];
-    for part in parts {
-        let (to, rest) = free.split_at_mut(part.len());
-        to.copy_from_slice(part);
-        free = rest;
-    }
-    drop(value);
-    // Made from shared bytes, the header takes them over without a copy.
-    let shared = Bytes::from_owner(text);
-    let mut value = HeaderValue::from_maybe_shared(shared).map_err(|_| AttachError::Unavailable)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// The port that a URI's scheme implies; that of https, if it has no scheme.

@@ -114,7 +114,7 @@ impl Kind {
 
     /// Whether a version stays accepted after the next one has taken its place.
     pub(crate) const fn keeps_previous(&self) -> bool {
-        matches!(self, Self::HmacKey { .. })
+        matches!(self, Self::HmacKey { .. } | Self::DataKey { .. })
     }
 
     /// How many versions are kept beside the one in use.

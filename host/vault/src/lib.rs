@@ -61,8 +61,10 @@
 
 #![deny(unsafe_code)]
 
+mod aead;
 mod attach;
 mod audit;
+mod basic;
 mod certificate;
 mod chosen;
 mod client_certificate;
@@ -95,6 +97,7 @@ mod master;
 mod memory;
 mod origin;
 mod permit;
+mod placed;
 mod plaintext;
 mod presented;
 mod primitives;
@@ -109,6 +112,7 @@ mod segment;
 mod signature;
 mod slots;
 mod store;
+mod template;
 mod tls;
 pub mod uses;
 mod values;
@@ -117,7 +121,8 @@ mod verification;
 #[cfg(test)]
 mod wycheproof;
 
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target};
+pub use aead::{MAX_CONTEXT_BYTES, MAX_SEALED_TEXT_BYTES, SEALED_EXTRA_BYTES};
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target, Written};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
@@ -136,7 +141,7 @@ pub use database::{
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, PinError,
+    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, PinError, Place,
     Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, SubjectRule, Surroundings,
     Terms, TokenTerms, WhenReflected,
 };
@@ -174,6 +179,7 @@ pub use slots::{
     SlotKind,
 };
 pub use store::VaultFiles;
+pub use template::{HoleType, JsonTemplate, MAX_HOLE_BYTES, Slot, Template};
 pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
 pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};

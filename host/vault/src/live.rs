@@ -23,7 +23,7 @@ use crate::slots::SlotInfo;
 use crate::uses::Use;
 use crate::values::ValueInfo;
 
-pub(crate) use secret::{ApiKey, LiveSecret, Material, Version};
+pub(crate) use secret::{LiveSecret, Material, Version};
 
 /// The time that seconds since 1970 say.
 pub(crate) fn timestamp(seconds: u64) -> Result<Timestamp, Damaged> {

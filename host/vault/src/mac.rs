@@ -20,6 +20,9 @@ pub enum OperationError {
     /// The message is longer than [`MAX_MESSAGE_BYTES`].
     #[error("the message is longer than {MAX_MESSAGE_BYTES} bytes")]
     MessageTooLong,
+    /// The data were not sealed so, or have been changed.
+    #[error("the data were not sealed so, or have been changed")]
+    NotSealed,
     /// The secret can't do this; its kind should have prevented the permit.
     #[error("the secret can't be used so")]
     Unavailable,

@@ -59,7 +59,7 @@ pub struct Permit<U: UseType> {
     secret: Arc<LiveSecret>,
     component: ComponentDigest,
     exchange: ExchangeId,
-    /// Whether the version before is accepted, too: to verify codes only.
+    /// Whether the version before is accepted, too: to verify codes and to open only.
     previous: bool,
     /// What goes on record once it is known whether a client was found, or what is
     /// on record of a use that a source carries out; else nothing.

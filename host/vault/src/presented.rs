@@ -102,7 +102,8 @@ fn take(place: &KeyPlace, head: &mut Parts, presented: &mut Presented) {
     }
 }
 
-fn is_named(part: &str, name: &str) -> bool {
+/// Whether a parameter of a query has this name, in whatever spelling.
+pub(crate) fn is_named(part: &str, name: &str) -> bool {
     let raw = part.split_once('=').map_or(part, |(raw, _)| raw);
     // As forms write names: `+` for a space, then percent-encoding.
     let decoded = percent_decode_str(raw).map(|byte| if byte == b'+' { b' ' } else { byte });

@@ -47,6 +47,8 @@ pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
 pub(crate) type JwtVerifier = Handle;
+pub(crate) type Sealer = Handle;
+pub(crate) type Opener = Handle;
 pub(crate) type TlsIdentity = Handle;
 pub(crate) type JwsSigner = Handle;
 
@@ -394,6 +396,26 @@ pub(crate) fn attach_credential_to(handle: &Handle, request: &Request) -> Result
     attach_to(handle, request)
 }
 
+pub(crate) fn attach_credential_with(
+    handle: &Handle,
+    exchange: &Simulation,
+    holes: &[(String, String)],
+) -> Result<(), Failure> {
+    attach(handle, exchange)?;
+    exchange.state.borrow_mut().holes = holes.to_vec();
+    Ok(())
+}
+
+pub(crate) fn attach_credential_to_with(
+    handle: &Handle,
+    request: &Request,
+    holes: &[(String, String)],
+) -> Result<(), Failure> {
+    attach_to(handle, request)?;
+    request.0.borrow_mut().holes = holes.to_vec();
+    Ok(())
+}
+
 pub(crate) fn open_signer(exchange: &Simulation, alias: &str) -> Result<Signer, Failure> {
     open(exchange, alias)
 }
@@ -463,6 +485,46 @@ pub(crate) fn verify_jwt(
         Some(token) => token.clone(),
         None if token.is_empty() => Err(JwtFailure::Missing),
         None => Err(JwtFailure::Signature),
+    }
+}
+
+pub(crate) fn open_sealer(exchange: &Simulation, alias: &str) -> Result<Sealer, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn open_opener(exchange: &Simulation, alias: &str) -> Result<Opener, Failure> {
+    open(exchange, alias)
+}
+
+/// Stands in for sealing: a code over the context and the text, and the text, each byte
+/// of it changed. It hides nothing.
+pub(crate) fn seal(
+    handle: &Handle,
+    _: &Simulation,
+    text: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    check(handle)?;
+    if text.len() > 512 * 1024 || context.len() > 4096 {
+        return Err(Failure::Invalid);
+    }
+    let mut sealed = code(handle, &[context, &[0], text].concat());
+    sealed.extend(text.iter().map(|byte| !byte));
+    Ok(sealed)
+}
+
+pub(crate) fn open_sealed(
+    handle: &Handle,
+    exchange: &Simulation,
+    sealed: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    check(handle)?;
+    let hidden = sealed.get(32..).ok_or(Failure::Invalid)?;
+    let text: Vec<u8> = hidden.iter().map(|byte| !byte).collect();
+    match seal(handle, exchange, &text, context)? == sealed {
+        true => Ok(text),
+        false => Err(Failure::Invalid),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{ClaimValue, Claims, ClientCertificate, Failure, JwtFailure, Level, S
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
 pub(crate) use secrets::{
-    ClientKeys, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Signer, TlsIdentity,
+    ClientKeys, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Opener, Sealer, Signer,
+    TlsIdentity,
 };
 
 impl From<exchange::ExchangeFailure> for Failure {
@@ -288,12 +289,54 @@ pub(crate) fn open_client_keys(_: &Exchange, alias: &str) -> Result<ClientKeys, 
     Ok(ClientKeys::open(alias)?)
 }
 
+pub(crate) fn open_sealer(_: &Exchange, alias: &str) -> Result<Sealer, Failure> {
+    Ok(Sealer::open(alias)?)
+}
+
+pub(crate) fn open_opener(_: &Exchange, alias: &str) -> Result<Opener, Failure> {
+    Ok(Opener::open(alias)?)
+}
+
+pub(crate) fn seal(
+    handle: &Sealer,
+    _: &Exchange,
+    text: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    Ok(handle.seal(text, context)?)
+}
+
+pub(crate) fn open_sealed(
+    handle: &Opener,
+    _: &Exchange,
+    sealed: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    Ok(handle.open_sealed(sealed, context)?)
+}
+
 pub(crate) fn attach_credential(handle: &Credential, exchange: &Exchange) -> Result<(), Failure> {
     Ok(handle.attach(exchange)?)
 }
 
 pub(crate) fn attach_credential_to(handle: &Credential, request: &Request) -> Result<(), Failure> {
     Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn attach_credential_with(
+    handle: &Credential,
+    exchange: &Exchange,
+    holes: &[(String, String)],
+) -> Result<(), Failure> {
+    Ok(handle.attach_with(exchange, holes)?)
+}
+
+pub(crate) fn attach_credential_to_with(
+    handle: &Credential,
+    request: &Request,
+    holes: &[(String, String)],
+) -> Result<(), Failure> {
+    Ok(handle.attach_to_request_with(request, holes)?)
 }
 
 pub(crate) fn attach_signer(handle: &Signer, exchange: &Exchange) -> Result<(), Failure> {

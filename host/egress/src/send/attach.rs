@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Denied, Guard, IdentityId, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Denied, IdentityId, Ledger, Notes, Target, Vault, Written};
 
 use super::destination::Destination;
 use super::elsewhere::{self, RemoteSigner};
@@ -57,7 +57,7 @@ pub(super) fn shown(
 
 /// Checks the notes against the final head, waits until the uses are durable, has signed
 /// what keys sign that are elsewhere, and writes the values. Returns what watches the
-/// answer for them.
+/// answer for them, and the body where a template wrote it.
 ///
 /// At the end: since when the check counts, and whose certificate was shown on the
 /// connection.
@@ -69,7 +69,7 @@ pub(super) async fn attach(
     body: Option<&[u8]>,
     ledger: &mut Ledger,
     (checked_at, shown): (Instant, Option<IdentityId>),
-) -> Result<Guard, EgressError> {
+) -> Result<Written, EgressError> {
     let target = target(destination, head)?;
     let mut checked = notes
         .check(vault, ledger, &target)

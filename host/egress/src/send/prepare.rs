@@ -53,6 +53,8 @@ impl Prepared {
         };
         let patience = route.timeouts().request_body;
         let body = match notes.needs_body() {
+            // The host writes another one, from a template.
+            _ if notes.write_body() => RequestBody::Whole(None),
             Some(limit) => Box::pin(RequestBody::whole(body, limit, patience)).await?,
             None if replay.is_some() && again::is_short(&body) => {
                 Box::pin(RequestBody::whole(body, MAX_KEPT_BYTES, patience)).await?

@@ -11,6 +11,7 @@ mod exchange;
 mod jwt;
 mod log;
 mod random;
+mod sealing;
 mod secrets;
 mod variables;
 

@@ -6,7 +6,10 @@
 //! and the source is asked, within what is left of the call's time.
 
 use keyward_vault::uses::{Attach, Identify, MacSign, MacVerify, SignRequest};
-use keyward_vault::{Denied, Note, OperationError, Permit, RemoteCall, RemoteMac, UseType};
+use keyward_vault::{
+    Chosen, Denied, Holes, Note, OperationError, OtherChoice, Permit, RemoteCall, RemoteMac,
+    UseType,
+};
 use wasmtime::component::Resource;
 
 use super::exchange::within;
@@ -122,6 +125,56 @@ impl CallState {
     }
 }
 
+/// How much of a guest's is copied.
+fn length_of(holes: &[(String, String)]) -> usize {
+    let each = holes.iter().map(|(name, text)| name.len() + text.len());
+    // Each costs its two strings, too.
+    each.sum::<usize>() + std::mem::size_of_val(holes)
+}
+
+impl CallState {
+    /// A note of a credential, with what the policy chose.
+    fn note_chosen(
+        &mut self,
+        handle: &Resource<CredentialHandle>,
+        chosen: Result<Chosen, OtherChoice>,
+    ) -> Outcome<Note> {
+        let alias = self.alias_of(handle, |handle| &handle.0)?;
+        let permit = self.permit::<Attach>(alias);
+        let note = permit.and_then(|permit| {
+            let note = chosen.and_then(|chosen| permit.note_with(chosen));
+            note.map_err(|OtherChoice| SecretFailure::Invalid)
+        });
+        Ok(note)
+    }
+
+    fn attach_chosen(
+        &mut self,
+        handle: &Resource<CredentialHandle>,
+        chosen: Result<Chosen, OtherChoice>,
+    ) -> Outcome<()> {
+        if !self.phase.before_backend() {
+            return Ok(Err(SecretFailure::Invalid));
+        }
+        let note = self.note_chosen(handle, chosen)?;
+        Ok(note.map(|note| self.exchange.notes.push(note)))
+    }
+
+    fn attach_chosen_to(
+        &mut self,
+        handle: &Resource<CredentialHandle>,
+        request: &Resource<PolicyRequest>,
+        chosen: Result<Chosen, OtherChoice>,
+    ) -> Outcome<()> {
+        let note = match self.note_chosen(handle, chosen)? {
+            Ok(note) => note,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.table.get_mut(request)?.notes.push(note);
+        Ok(Ok(()))
+    }
+}
+
 impl HostCredential for CallState {
     handle!(CredentialHandle);
 
@@ -131,8 +184,17 @@ impl HostCredential for CallState {
         _: Resource<ExchangeHandle>,
     ) -> Outcome<()> {
         self.enter()?;
-        let alias = self.alias_of(&handle, |handle| &handle.0)?;
-        Ok(self.attach_to_exchange::<Attach>(alias, Permit::<Attach>::note))
+        self.attach_chosen(&handle, Ok(Chosen::Nothing))
+    }
+
+    fn attach_with(
+        &mut self,
+        handle: Resource<CredentialHandle>,
+        _: Resource<ExchangeHandle>,
+        holes: Vec<(String, String)>,
+    ) -> Outcome<()> {
+        self.enter_with(length_of(&holes))?;
+        self.attach_chosen(&handle, Holes::new(holes).map(Chosen::Holes))
     }
 
     fn attach_to_request(
@@ -141,8 +203,17 @@ impl HostCredential for CallState {
         request: Resource<PolicyRequest>,
     ) -> Outcome<()> {
         self.enter()?;
-        let alias = self.alias_of(&handle, |handle| &handle.0)?;
-        CallState::attach_to_request::<Attach>(self, alias, &request, Permit::<Attach>::note)
+        self.attach_chosen_to(&handle, &request, Ok(Chosen::Nothing))
+    }
+
+    fn attach_to_request_with(
+        &mut self,
+        handle: Resource<CredentialHandle>,
+        request: Resource<PolicyRequest>,
+        holes: Vec<(String, String)>,
+    ) -> Outcome<()> {
+        self.enter_with(length_of(&holes))?;
+        self.attach_chosen_to(&handle, &request, Holes::new(holes).map(Chosen::Holes))
     }
 }
 

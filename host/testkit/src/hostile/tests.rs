@@ -6,7 +6,7 @@ use keyward::names::{PolicyName, RouteName, SecretName};
 
 use super::*;
 use crate::leak::Canaries;
-use crate::run::{Attached, Observed, ObservedCall, ObservedPolicy, ObservedStep};
+use crate::run::{Attached, AttachedPlace, Observed, ObservedCall, ObservedPolicy, ObservedStep};
 
 const KEY: &str = "kw-0a1b2c3d4e5f60718293a4b5c6d7e8f9abcde";
 
@@ -111,7 +111,7 @@ fn attaching(phases: &[Phase]) -> Observed {
         attached: vec![Attached {
             secret: SecretName::parse("stripe").expect("a name"),
             grant: "attach".to_owned(),
-            header: "x-api-key".to_owned(),
+            place: AttachedPlace::Header(http::HeaderName::from_static("x-api-key")),
         }],
         status: None,
         at: Default::default(),

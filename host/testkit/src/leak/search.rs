@@ -8,7 +8,9 @@ use keyward::engine::{GuestCall, GuestValue};
 use super::canaries::{Canaries, Found};
 use super::memory::Memories;
 use crate::report::Leak;
-use crate::run::{Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep};
+use crate::run::{
+    AttachedPlace, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
+};
 
 /// Places in which a secret's value, or a code made with it, must not be; as
 /// [`Leak::sink`] names them.
@@ -164,18 +166,26 @@ impl Search {
                 }
             }
         };
-        found_in("path".to_owned(), call.path.as_bytes(), "", &[]);
+        let attached_to = |is: &dyn Fn(&AttachedPlace) -> bool| -> Vec<&str> {
+            let attached = call.attached.iter().filter(|attached| is(&attached.place));
+            attached.map(|attached| attached.secret.as_str()).collect()
+        };
+        let attached = attached_to(&|place| *place == AttachedPlace::Query);
+        found_in("path".to_owned(), call.path.as_bytes(), "", &attached);
         for (name, value) in &call.headers {
-            let attached: Vec<&str> = call
-                .attached
-                .iter()
-                .filter(|attached| attached.header.eq_ignore_ascii_case(name.as_str()))
-                .map(|attached| attached.secret.as_str())
-                .collect();
+            let attached = attached_to(
+                &|place| matches!(place, AttachedPlace::Header(header) if header == name),
+            );
             found_in(format!("header {name}"), value.as_bytes(), "", &attached);
             found_in("header name".to_owned(), name.as_str().as_bytes(), "", &[]);
         }
-        found_in("body".to_owned(), &call.body, encoding(&call.headers), &[]);
+        let attached = attached_to(&|place| *place == AttachedPlace::Body);
+        found_in(
+            "body".to_owned(),
+            &call.body,
+            encoding(&call.headers),
+            &attached,
+        );
         for (name, value) in &call.trailers {
             found_in(format!("trailer {name}"), value.as_bytes(), "", &[]);
         }

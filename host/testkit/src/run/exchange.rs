@@ -10,13 +10,15 @@ use http_body_util::BodyExt as _;
 use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
-use keyward::vault::{ClientCertificate, KeyPlace, Terms, new_exchange_id};
+use keyward::vault::{ClientCertificate, KeyPlace, Place, Terms, new_exchange_id};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Runtime;
 
-use super::observed::{Attached, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
+use super::observed::{
+    Attached, AttachedPlace, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor,
+};
 use super::observer::Watching;
 use super::{Exposed, Metrics};
 use crate::hostile::Echo;
@@ -291,7 +293,7 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
                 attached.push(Attached {
                     secret: grant.secret.clone(),
                     grant: grant.id.to_string(),
-                    header: "TLS".to_owned(),
+                    place: AttachedPlace::Tls,
                 });
             }
         }
@@ -301,20 +303,19 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
         let canaries = prepared.canaries.iter();
         let values = canaries.filter(|canary| canary.secret == grant.secret.as_str());
         let is_there = values.into_iter().any(|canary| {
-            let written = [
-                placement.prefix.as_bytes(),
-                &canary.import,
-                placement.suffix.as_bytes(),
-            ]
-            .concat();
-            let mut values = call.headers.get_all(&placement.header).iter();
-            values.any(|value| value.as_bytes() == written)
+            let parts = |slot| canary.part(slot);
+            let place = &placement.place;
+            place.is_in(&call.path, &call.headers, &call.body, &parts)
         });
         if is_there {
             attached.push(Attached {
                 secret: grant.secret.clone(),
                 grant: grant.id.to_string(),
-                header: placement.header.to_string(),
+                place: match &placement.place {
+                    Place::Header { name, .. } => AttachedPlace::Header(name.clone()),
+                    Place::Query { .. } => AttachedPlace::Query,
+                    Place::Form(_) | Place::Json(_) => AttachedPlace::Body,
+                },
             });
         }
     }

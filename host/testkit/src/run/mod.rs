@@ -29,8 +29,8 @@ use crate::world::Prepared;
 pub(crate) use exchange::not_signed;
 use exchange::{How, Still};
 pub use observed::{
-    Attached, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
-    ObservedVariable, Redactor,
+    Attached, AttachedPlace, Observed, ObservedCall, ObservedPolicy, ObservedResponse,
+    ObservedStep, ObservedVariable, Redactor,
 };
 
 /// Whether a case runs, by the names of its suite and of itself.

@@ -173,6 +173,19 @@ pub struct Attached {
     pub secret: SecretName,
     /// By which grant.
     pub grant: String,
-    /// In which header; `TLS` of a certificate that was shown.
-    pub header: String,
+    /// Where.
+    pub place: AttachedPlace,
+}
+
+/// The part of a call in which the host put a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachedPlace {
+    /// A header of this name.
+    Header(http::HeaderName),
+    /// The query.
+    Query,
+    /// The body, which the host wrote.
+    Body,
+    /// The handshake: a certificate was shown.
+    Tls,
 }

@@ -2,7 +2,7 @@
 //! time, so that signatures made with them can be compared; no two secrets have one.
 
 use data_encoding::{BASE64, HEXLOWER};
-use keyward::vault::{KeyEncoding, Kind};
+use keyward::vault::{KeyEncoding, Kind, Slot};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
@@ -13,6 +13,8 @@ use crate::suite::{SecretSection, SecretText, Suite};
 pub(crate) struct Canary {
     /// The secret's name.
     pub(crate) secret: String,
+    /// What it is.
+    pub(crate) kind: Kind,
     /// What is searched for: the text that was imported, and what was made of it, each
     /// with the name that a report says.
     pub(crate) values: Vec<(String, Vec<u8>)>,
@@ -22,6 +24,19 @@ pub(crate) struct Canary {
     pub(crate) previous: Option<Vec<u8>>,
     /// The keys of clients, by subject.
     pub(crate) keys: Vec<(String, String)>,
+}
+
+impl Canary {
+    /// What stands in a slot of a template.
+    pub(crate) fn part(&self, slot: Slot) -> Option<Vec<u8>> {
+        let colon = || self.import.iter().position(|byte| *byte == b':');
+        match (slot, self.kind) {
+            (Slot::Secret, Kind::Basic) => Some(BASE64.encode(&self.import).into_bytes()),
+            (Slot::Secret, _) => Some(self.import.clone()),
+            (Slot::User, _) => self.import.get(..colon()?).map(<[u8]>::to_vec),
+            (Slot::Password, _) => self.import.get(colon()? + 1..).map(<[u8]>::to_vec),
+        }
+    }
 }
 
 /// The canaries of a suite: those of its secrets, then those of its client keys.
@@ -53,6 +68,7 @@ pub(crate) fn canaries(suite: &Suite) -> Result<Vec<Canary>, NotPrepared> {
         }
         all.push(Canary {
             secret: name,
+            kind: secret.kind,
             values,
             import,
             previous,
@@ -75,6 +91,7 @@ pub(crate) fn canaries(suite: &Suite) -> Result<Vec<Canary>, NotPrepared> {
         }
         all.push(Canary {
             secret: name,
+            kind: Kind::ClientKeys,
             values,
             import: import.into_bytes(),
             previous: None,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
-use super::{Grant, Grants, ResponseMode, Terms};
-use crate::{Kind, SecretInfo, SecretState, Use};
+use super::{Grant, Grants, Place, Placement, ResponseMode, Terms};
+use crate::{Kind, SecretInfo, SecretState, Slot, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -46,6 +46,19 @@ pub enum FindingFault {
     /// The secret is too short to be searched for in answers, and the grant has them
     /// passed on.
     SecretTooShort(SecretName),
+    /// The grant's template has a part that such a secret doesn't have.
+    NoSuchPart {
+        /// The secret.
+        secret: SecretName,
+        /// What it is.
+        kind: Kind,
+        /// The part.
+        slot: Slot,
+    },
+    /// A user and a password go into `authorization` without the word `Basic`.
+    BasicWithoutScheme(SecretName),
+    /// The value becomes a part of addresses.
+    InTheQuery(SecretName),
     /// The secret is disabled.
     SecretDisabled(SecretName),
     /// The version of the secret that is in use may be used from this time on.
@@ -116,6 +129,20 @@ impl fmt::Display for Finding {
             FindingFault::SecretTooShort(name) => write!(
                 f,
                 "the secret \"{name}\" has fewer than 12 bytes, too few to be searched for in answers, so every use is refused; give it a longer value, or the grant response = \"status-only\""
+            ),
+            FindingFault::NoSuchPart { secret, kind, slot } => write!(
+                f,
+                "the secret \"{secret}\" is of kind {}, which has no {{{}}}, so every use is refused",
+                kind.as_str(),
+                slot.as_str()
+            ),
+            FindingFault::BasicWithoutScheme(name) => write!(
+                f,
+                "the secret \"{name}\" is of kind basic: in authorization it needs template = \"Basic {{secret}}\""
+            ),
+            FindingFault::InTheQuery(name) => write!(
+                f,
+                "the secret \"{name}\" becomes a part of addresses, which backends write into their logs; use a header if the backend reads one"
             ),
             FindingFault::SecretDisabled(name) => write!(
                 f,
@@ -226,6 +253,42 @@ impl Grants {
     }
 }
 
+fn check_placement(placement: &Placement, info: &SecretInfo, find: &mut impl FnMut(FindingFault)) {
+    let name = &info.name;
+    let slots = placement.place.slots();
+    // Of a password, what is sent as base64 is always long enough.
+    let shows = match info.kind {
+        Kind::Basic => slots.contains(&Slot::Password),
+        _ => true,
+    };
+    if info.is_short && shows && placement.response == ResponseMode::Full {
+        find(FindingFault::SecretTooShort(name.clone()));
+    }
+    if let Some(slot) = slots.iter().find(|slot| !slot.fits(&info.kind))
+        && Use::Attach.fits(&info.kind)
+    {
+        find(FindingFault::NoSuchPart {
+            secret: name.clone(),
+            kind: info.kind,
+            slot: *slot,
+        });
+    }
+    if let Place::Header {
+        name: header,
+        value,
+    } = &placement.place
+        && info.kind == Kind::Basic
+        && *header == http::header::AUTHORIZATION
+        && slots.contains(&Slot::Secret)
+        && !value.to_text().to_ascii_lowercase().starts_with("basic ")
+    {
+        find(FindingFault::BasicWithoutScheme(name.clone()));
+    }
+    if matches!(placement.place, Place::Query { .. }) {
+        find(FindingFault::InTheQuery(name.clone()));
+    }
+}
+
 fn check_secret(
     grant: &Grant,
     now: Timestamp,
@@ -244,12 +307,8 @@ fn check_secret(
             kind: info.kind,
         });
     }
-    let passes_answers = matches!(
-        &grant.terms,
-        Terms::Attach(placement) if placement.response == ResponseMode::Full
-    );
-    if info.is_short && passes_answers {
-        find(FindingFault::SecretTooShort(name.clone()));
+    if let Terms::Attach(placement) = &grant.terms {
+        check_placement(placement, info, &mut find);
     }
     if info.state == SecretState::Disabled {
         find(FindingFault::SecretDisabled(name.clone()));

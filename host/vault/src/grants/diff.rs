@@ -15,11 +15,11 @@ use keyward_names::{GrantId, RouteName};
 
 use super::Grants;
 use super::grant::{
-    Component, Destination, Grant, Placement, RequestSignature, ResponseMode, RetryOn401, Terms,
-    TokenTerms, WhenReflected,
+    Component, Destination, Grant, RequestSignature, ResponseMode, RetryOn401, Terms, TokenTerms,
+    WhenReflected,
 };
 use super::path::PathTemplate;
-use super::terms::QueryTerms;
+use super::terms::{Placement, QueryTerms};
 
 /// What a change does to a policy's authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -246,6 +246,11 @@ fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
         parts.push((
             Effect::Wider,
             format!("the value goes into \"{after}\", not \"{before}\""),
+        ));
+    } else if old.place != new.place {
+        parts.push((
+            Effect::Wider,
+            format!("the policy fills other holes in \"{after}\""),
         ));
     }
     let of = |wider: bool| match wider {

@@ -6,10 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::QueryTerms;
-use super::terms::{JwsTerms, Sealing};
-use crate::chosen::OtherChoice;
-use crate::holes::Holes;
+use super::terms::{JwsTerms, Placement, QueryTerms, Sealing};
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -138,38 +135,6 @@ impl Terms {
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
             Self::VerifyJwt(_) => Use::VerifyJwt,
-        }
-    }
-}
-
-/// Where a value goes in a request, and what stands around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// The header, whose other occurrences are removed.
-    pub header: HeaderName,
-    /// What stands before the value: visible ASCII and spaces.
-    pub prefix: String,
-    /// What stands after it.
-    pub suffix: String,
-    /// What of the answer is passed on.
-    pub response: ResponseMode,
-    /// Whether an answer in a content encoding (gzip, deflate, br, zstd) is passed
-    /// on after a decoded copy of it was searched; otherwise none is asked for and
-    /// none is accepted.
-    pub decode: bool,
-    /// What happens when the value is found in answers again and again.
-    pub reflected: WhenReflected,
-    /// Whether a request to which the backend answers 401 is sent once more, if
-    /// there is another version of the secret by then.
-    pub retry: RetryOn401,
-}
-
-impl Placement {
-    /// Whether these are what its template needs.
-    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
-        match holes.count() {
-            0 => Ok(()),
-            _ => Err(OtherChoice),
         }
     }
 }

@@ -32,13 +32,13 @@ use crate::Use;
 pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
-    Component, Destination, Grant, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401,
-    Terms, TokenTerms, WhenReflected,
+    Component, Destination, Grant, KeyPlace, RequestSignature, ResponseMode, RetryOn401, Terms,
+    TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::{JwsTerms, Sealing, SubjectRule};
+pub use terms::{JwsTerms, Place, Placement, Sealing, SubjectRule};
 pub use terms::{ParameterType, QueryTerms, Statement};
 
 /// A set of grants, as one file gives it.

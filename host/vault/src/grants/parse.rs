@@ -6,7 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, SecretName};
 use toml::de::{DeTable, DeValue};
 
 use super::fields::{Fields, Found, Problems, Span, article};
-use super::grant::Grant;
+use super::grant::{Grant, Terms};
 use super::report::{GrantsError, Problem, did_you_mean, line_and_column};
 use crate::Use;
 
@@ -29,7 +29,10 @@ const KEYS: &[(&str, &[Use])] = &[
     ("reflected", &[Use::Attach]),
     ("retry-on-401", &[Use::Attach]),
     ("retry-any-method", &[Use::Attach]),
-    ("query", &[Use::Identify]),
+    ("query", &[Use::Attach, Use::Identify]),
+    ("form", &[Use::Attach]),
+    ("json", &[Use::Attach]),
+    ("holes", &[Use::Attach]),
     (
         "to",
         &[
@@ -186,6 +189,9 @@ impl GrantReader<'_, '_, '_> {
             .as_ref()
             .and_then(|use_| self.terms(use_.value, alias.as_ref()));
         let to = use_.as_ref().and_then(|use_| self.destinations(use_.value));
+        if let (Some(Terms::Attach(placement)), Some(to)) = (&terms, &to) {
+            self.judge_methods(&placement.place, to);
+        }
 
         if let Some(id) = &id {
             self.first_of_id(id);

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use super::Grants;
 use super::grant::{Destination, Grant, KeyPlace, ResponseMode, RetryOn401, Terms, WhenReflected};
+use super::terms::Place;
+use crate::template::JsonTemplate;
 
 impl Grant {
     /// The grant as TOML: what [`Grants::parse`] reads back as an equal grant.
@@ -27,9 +29,32 @@ impl Grant {
         line("use", self.use_().as_str());
         match &self.terms {
             Terms::Attach(placement) => {
-                line("header", placement.header.as_str());
-                let (prefix, suffix) = (&placement.prefix, &placement.suffix);
-                line("template", &format!("{prefix}{{secret}}{suffix}"));
+                match &placement.place {
+                    Place::Header { name, value } => {
+                        line("header", name.as_str());
+                        line("template", &value.to_text());
+                    }
+                    Place::Query { name, value } => {
+                        line("query", name);
+                        line("template", &value.to_text());
+                    }
+                    Place::Form(fields) => {
+                        let fields = fields.iter();
+                        let fields = fields.map(|(name, value)| (name, quoted(&value.to_text())));
+                        let _ = writeln!(toml, "form = {}", inline(fields));
+                    }
+                    Place::Json(document) => {
+                        let _ = writeln!(toml, "json = {}", document.to_toml());
+                    }
+                }
+                let holes = placement.place.holes().into_iter();
+                let holes = holes.map(|(name, kind)| (name, quoted(kind.as_str())));
+                if holes.len() > 0 {
+                    let _ = writeln!(toml, "holes = {}", inline(holes));
+                }
+                let mut line = |key: &str, value: &str| {
+                    let _ = writeln!(toml, "{key} = {}", quoted(value));
+                };
                 if placement.response != ResponseMode::default() {
                     line("response", placement.response.as_str());
                 }
@@ -124,6 +149,34 @@ impl Grant {
         grant.to.sort_by_key(Destination::to_toml);
         grant.to.dedup();
         grant.to_toml()
+    }
+}
+
+impl JsonTemplate {
+    fn to_toml(&self) -> String {
+        match self {
+            Self::Object(fields) => {
+                inline(fields.iter().map(|(name, value)| (name, value.to_toml())))
+            }
+            Self::Array(values) => {
+                let values: Vec<_> = values.iter().map(Self::to_toml).collect();
+                format!("[{}]", values.join(", "))
+            }
+            Self::Text(template) => quoted(&template.to_text()),
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(value) => value.to_string(),
+        }
+    }
+}
+
+/// An inline table, of values that are TOML already.
+fn inline(fields: impl Iterator<Item = (impl AsRef<str>, String)>) -> String {
+    let fields: Vec<_> = fields
+        .map(|(name, value)| format!("{} = {value}", quoted(name.as_ref())))
+        .collect();
+    match fields.is_empty() {
+        true => "{}".to_owned(),
+        false => format!("{{ {} }}", fields.join(", ")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! form of a signature, the claims of a token.
 
 mod jws;
+mod placement;
 mod query;
 mod seal;
 mod verify_jwt;
@@ -10,20 +11,16 @@ use http::HeaderName;
 use keyward_names::Alias;
 
 use super::fields::{Found, text};
-use super::grant::{
-    Component, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401, Terms,
-    WhenReflected,
-};
+use super::grant::{Component, KeyPlace, RequestSignature, Terms};
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use jws::{JwsTerms, SubjectRule};
+pub use placement::{Place, Placement};
 pub use query::{ParameterType, QueryTerms, Statement};
 pub use seal::Sealing;
 
-/// The longest header template, in characters.
-const MAX_TEMPLATE_CHARS: usize = 1024;
 /// The longest body that a grant may have signed: the host holds it in memory.
 const MAX_SIGNED_BODY_BYTES: u64 = 64 << 20;
 const DEFAULT_SIGNED_BODY_BYTES: u64 = 1 << 20;
@@ -45,62 +42,6 @@ impl GrantReader<'_, '_, '_> {
             Use::Open => self.sealing().map(Terms::Open),
             Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
             Use::Query => self.query_terms().map(Terms::Query),
-        }
-    }
-
-    fn placement(&mut self) -> Option<Placement> {
-        let example = "header = \"x-api-key\"";
-        let what = "a grant of \"attach\"";
-        let header = self
-            .fields
-            .needed("header", what, example, self.problems)
-            .and_then(|found| self.header(found));
-        let template = match self.fields.key("template") {
-            None => Some((String::new(), String::new())),
-            Some(_) => self
-                .fields
-                .text("template", self.problems)
-                .and_then(|found| self.template(found)),
-        };
-        let response = self.word("response", ResponseMode::ALL, ResponseMode::as_str);
-        let reflected = self.word("reflected", WhenReflected::ALL, WhenReflected::as_str);
-        let decode = match self.fields.key("decode") {
-            None => Some(false),
-            Some(_) => self.fields.boolean("decode", self.problems),
-        };
-        let retry = self.retry();
-        let (prefix, suffix) = template?;
-        Some(Placement {
-            header: header?,
-            prefix,
-            suffix,
-            response: response?,
-            decode: decode?,
-            reflected: reflected?,
-            retry: retry?,
-        })
-    }
-
-    fn retry(&mut self) -> Option<RetryOn401> {
-        let mut flag = |key| match self.fields.key(key) {
-            None => Some(false),
-            Some(_) => self.fields.boolean(key, self.problems),
-        };
-        let (retry, any) = (flag("retry-on-401"), flag("retry-any-method"));
-        match (retry?, any?) {
-            (false, false) => Some(RetryOn401::Never),
-            (true, false) => Some(RetryOn401::Idempotent),
-            (true, true) => Some(RetryOn401::AnyMethod),
-            (false, true) => {
-                let span = self.fields.key("retry-any-method")?;
-                self.problems.add(
-                    span,
-                    "\"retry-any-method\" says which requests are sent once more, and none are",
-                    "has no effect",
-                    "add retry-on-401 = true, or remove this".to_owned(),
-                );
-                None
-            }
         }
     }
 
@@ -149,39 +90,6 @@ impl GrantReader<'_, '_, '_> {
         Some(header)
     }
 
-    /// What stands before and after the one slot.
-    fn template(&mut self, found: Found<&str>) -> Option<(String, String)> {
-        let Found { value, span } = found;
-        let help =
-            || Some("a template is fixed text around one {secret}: \"Bearer {secret}\"".to_owned());
-        let (message, label) = match value.split_once("{secret}") {
-            None => ("the template has no {secret}", "no slot"),
-            Some((_, rest)) if rest.contains("{secret}") => {
-                ("the template has more than one {secret}", "one slot only")
-            }
-            Some((prefix, suffix)) => {
-                let fixed = || prefix.chars().chain(suffix.chars());
-                let visible = |c: char| c == ' ' || c.is_ascii_graphic();
-                if fixed().any(|c| c == '{' || c == '}') {
-                    let message = "the template has a brace that is not part of {secret}";
-                    (message, "nothing else is filled in")
-                } else if value.chars().count() > MAX_TEMPLATE_CHARS {
-                    ("the template is longer than 1024 characters", "too long")
-                } else if !fixed().all(visible) {
-                    let message = "the template has characters that no header may have";
-                    (message, "visible ASCII and spaces only")
-                } else if prefix.starts_with(' ') || suffix.ends_with(' ') {
-                    let message = "the template starts or ends with a space";
-                    (message, "a header's value can't")
-                } else {
-                    return Some((prefix.to_owned(), suffix.to_owned()));
-                }
-            }
-        };
-        self.problems.add(span, message, label, help());
-        None
-    }
-
     fn key_place(&mut self) -> Option<KeyPlace> {
         let (header, query) = (self.fields.key("header"), self.fields.key("query"));
         match (header, query) {
@@ -202,18 +110,7 @@ impl GrantReader<'_, '_, '_> {
             }
             (None, Some(_)) => {
                 let found = self.fields.text("query", self.problems)?;
-                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-                let name = found.value;
-                if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
-                    return Some(KeyPlace::Query(name.to_owned()));
-                }
-                self.problems.add(
-                    found.span,
-                    "not a query parameter's name",
-                    "not valid",
-                    "a name has 1 to 64 characters A-Z a-z 0-9 - . _ ~".to_owned(),
-                );
-                None
+                self.parameter(found).map(KeyPlace::Query)
             }
             (None, None) => {
                 self.fields.need(
@@ -225,6 +122,22 @@ impl GrantReader<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    /// The name of a parameter of the query.
+    fn parameter(&mut self, found: Found<&str>) -> Option<String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        let name = found.value;
+        if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+            return Some(name.to_owned());
+        }
+        self.problems.add(
+            found.span,
+            "not a query parameter's name",
+            "not valid",
+            "a name has 1 to 64 characters A-Z a-z 0-9 - . _ ~".to_owned(),
+        );
+        None
     }
 
     fn signature(&mut self, alias: Option<&Found<Alias>>) -> Option<RequestSignature> {

@@ -130,9 +130,7 @@ fn every_use_reads_as_it_is_written() {
     let Terms::Attach(placement) = &attach.terms else {
         panic!("{attach:?}");
     };
-    assert_eq!(placement.header, "x-api-key");
-    assert_eq!(placement.prefix, "Bearer ");
-    assert_eq!(placement.suffix, ";v=1");
+    assert_eq!(placement.to_text(), "x-api-key: Bearer {secret};v=1");
     assert_eq!(attach.alias.as_str(), "backend");
     assert!(attach.is_for(&ComponentDigest::from_bytes([0xab; 32])));
     assert!(!attach.is_for(&ComponentDigest::from_bytes([0; 32])));

@@ -1,19 +1,67 @@
 //! Grants in words, as a reviewer reads them.
 
-use super::grant::{
-    Grant, KeyPlace, Placement, ResponseMode, RetryOn401, Terms, TokenTerms, WhenReflected,
-};
+use super::grant::{Grant, KeyPlace, ResponseMode, RetryOn401, Terms, TokenTerms, WhenReflected};
+use super::terms::{Place, Placement};
+use crate::template::JsonTemplate;
 
 impl Placement {
-    /// The header and what is written into it: `authorization: Bearer {secret}`.
+    /// The place and what is written into it: `authorization: Bearer {secret}`,
+    /// `?key={secret}`, `a={secret}&b={hole}`, `{"a":"{secret}"}`.
     pub fn to_text(&self) -> String {
-        let Self {
-            header,
-            prefix,
-            suffix,
-            ..
-        } = self;
-        format!("{header}: {prefix}{{secret}}{suffix}")
+        match &self.place {
+            Place::Header { name, value } => format!("{name}: {}", value.to_text()),
+            Place::Query { name, value } => format!("?{name}={}", value.to_text()),
+            Place::Form(fields) => {
+                let fields = fields.iter();
+                let fields = fields.map(|(name, value)| format!("{name}={}", value.to_text()));
+                fields.collect::<Vec<_>>().join("&")
+            }
+            Place::Json(document) => document.to_text(),
+        }
+    }
+
+    /// What the place means, and what the policy may choose.
+    fn place_in_words(&self) -> String {
+        let mut words = String::new();
+        words.push_str(match &self.place {
+            Place::Header { .. } => "",
+            Place::Query { .. } => "; addresses end up in the logs of backends",
+            Place::Form(_) => "; it is the whole body, a form",
+            Place::Json(_) => "; it is the whole body, JSON",
+        });
+        let holes = self.place.holes().into_iter();
+        let holes: Vec<_> = holes
+            .map(|(name, kind)| format!("{{{name}}} ({})", kind.as_str()))
+            .collect();
+        if !holes.is_empty() {
+            words.push_str("; the policy fills ");
+            words.push_str(&holes.join(", "));
+        }
+        words
+    }
+}
+
+impl JsonTemplate {
+    /// As people write JSON, with braces around what is filled in.
+    fn to_text(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Self::Object(fields) => {
+                let fields = fields.iter();
+                let fields: Vec<_> = fields
+                    .map(|(name, value)| format!("{}:{}", quoted(name), value.to_text()))
+                    .collect();
+                format!("{{{}}}", fields.join(","))
+            }
+            Self::Array(values) => {
+                let values: Vec<_> = values.iter().map(Self::to_text).collect();
+                format!("[{}]", values.join(","))
+            }
+            Self::Text(template) if self.is_number() => template.to_text(),
+            Self::Text(template) => quoted(&template.to_text()),
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(value) => value.to_string(),
+        }
     }
 }
 
@@ -72,8 +120,9 @@ impl Grant {
         let Self { policy, secret, .. } = self;
         match &self.terms {
             Terms::Attach(placement) => format!(
-                "policy {policy} may have the host write secret {secret} into requests, as \"{}\"{}",
+                "policy {policy} may have the host write secret {secret} into requests, as \"{}\"{}{}",
                 placement.to_text(),
+                placement.place_in_words(),
                 placement.answers_in_words()
             ),
             Terms::SignRequest(signature) => format!(

@@ -39,10 +39,11 @@ crate::secret::assert_not_implemented!(Matcher: std::fmt::Debug, Clone, serde::S
 pub(crate) struct FoundValue(pub(crate) usize);
 
 impl Matcher {
-    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a Secret>) -> Self {
+    /// Finds these values. Several may have one index, which is what is found then.
+    pub(crate) fn new<'a>(values: impl IntoIterator<Item = (usize, &'a Secret)>) -> Self {
         let mut all = Vec::new();
         let mut owners = Vec::new();
-        for (index, value) in values.into_iter().enumerate() {
+        for (index, value) in values {
             let forms = forms(&value.expose());
             owners.extend(std::iter::repeat_n(index, forms.len()));
             all.extend(forms);

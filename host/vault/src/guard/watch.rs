@@ -25,9 +25,9 @@ use arc_swap::ArcSwap;
 use keyward_names::{ComponentDigest, RouteName};
 use uuid::Uuid;
 
+use super::Guard;
 use super::matcher::Matcher;
 use super::quarantine::Quarantine;
-use super::{Guard, MIN_SEARCHED_BYTES};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Placement, Terms};
 use crate::ledger::Ledger;
@@ -87,8 +87,8 @@ impl Value {
         (self.secret.info.id, self.version.number)
     }
 
-    fn secret(&self) -> Option<&Secret> {
-        self.version.sent_value()
+    fn searched(&self) -> impl Iterator<Item = &Secret> {
+        self.version.searched_values()
     }
 
     /// Whether the vault still holds it.
@@ -122,7 +122,10 @@ impl Group {
     fn of(values: Vec<Arc<Value>>) -> Self {
         Self {
             matcher: Arc::new(Matcher::new(
-                values.iter().filter_map(|value| value.secret()),
+                values
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(index, value)| value.searched().map(move |one| (index, one))),
             )),
             values: values.into(),
         }
@@ -367,8 +370,7 @@ impl Memory {
 }
 
 fn is_searched(version: &Version) -> bool {
-    let value = version.sent_value();
-    value.is_some_and(|value| value.length() >= MIN_SEARCHED_BYTES)
+    version.is_searched()
 }
 
 /// What would be on record of a use before this process started.

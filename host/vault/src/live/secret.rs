@@ -8,6 +8,8 @@ use keyward_names::SecretName;
 use uuid::Uuid;
 
 use super::timestamp;
+use crate::aead::SealingKey;
+use crate::basic::Basic;
 use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
@@ -25,6 +27,7 @@ use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
 use crate::secret::Secret;
+use crate::template::Slot;
 use crate::values::Reference;
 use crate::vault::seconds_now;
 
@@ -57,7 +60,9 @@ pub(crate) struct Version {
 /// What a version is used as.
 pub(crate) enum Material {
     ApiKey(ApiKey),
+    Basic(Basic),
     Mac(MacKey),
+    DataKey(SealingKey),
     ClientKeys(ClientKeys),
     Database(DatabaseLogin),
     /// A key that its source keeps.
@@ -84,6 +89,8 @@ impl Material {
             Kind::HmacKey { algorithm, .. } => {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
+            Kind::Basic => Self::Basic(Basic::prepare(value)?),
+            Kind::DataKey { .. } => Self::DataKey(SealingKey::prepare(Secret::copy_of(value))),
             Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
@@ -113,12 +120,50 @@ impl Version {
         })
     }
 
-    /// The value that backends are sent, if it is a version of such a secret.
-    pub(crate) fn sent_value(&self) -> Option<&Secret> {
-        match &self.material {
-            Material::ApiKey(key) => Some(&key.value),
-            _ => None,
+    /// What backends are sent of it, if it is a version of such a secret: whatever may
+    /// come back, the longest first.
+    pub(crate) fn sent_values(&self) -> impl Iterator<Item = &Secret> {
+        let values: [Option<&Secret>; 3] = match &self.material {
+            Material::ApiKey(key) => [Some(&key.value), None, None],
+            Material::Basic(basic) => [
+                Some(&basic.encoded),
+                Some(&basic.pair),
+                Some(&basic.password),
+            ],
+            _ => [None; 3],
+        };
+        values.into_iter().flatten()
+    }
+
+    /// Those of its parts that are long enough to be searched for in answers.
+    pub(crate) fn searched_values(&self) -> impl Iterator<Item = &Secret> {
+        let has_parts = matches!(self.material, Material::Basic(_));
+        self.sent_values()
+            .filter(move |value| !has_parts || value.length() >= MIN_SEARCHED_BYTES)
+    }
+
+    /// Whether anything of it is.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.sent_values()
+            .any(|value| value.length() >= MIN_SEARCHED_BYTES)
+    }
+
+    /// Whether what goes into a slot can be searched for in answers. A user's name is
+    /// no secret.
+    pub(crate) fn is_searchable(&self, slot: Slot) -> bool {
+        let long = |value: &Secret| value.length() >= MIN_SEARCHED_BYTES;
+        match (&self.material, slot) {
+            (Material::ApiKey(key), Slot::Secret) => long(&key.value),
+            (Material::Basic(basic), Slot::Secret) => long(&basic.encoded),
+            (Material::Basic(basic), Slot::Password) => long(&basic.password),
+            _ => true,
         }
+    }
+
+    /// Whether a part of it is too short to be searched for.
+    fn is_short(&self) -> bool {
+        self.sent_values()
+            .any(|value| value.length() < MIN_SEARCHED_BYTES)
     }
 
     /// Whether it may be used now.
@@ -171,7 +216,7 @@ impl LiveSecret {
             previous: stored.prepared(stored.previous)?,
             previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
             lately: match stored.kind {
-                Kind::ApiKey => stored
+                Kind::ApiKey | Kind::Basic => stored
                     .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
                     .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
                     .collect::<Result<_, _>>()?,
@@ -200,11 +245,8 @@ impl LiveSecret {
             let why = &mut secret.info.unavailable;
             *why = why.or(Some(Unavailability::NotFetched));
         }
-        secret.info.is_short = secret
-            .current
-            .as_ref()
-            .and_then(|version| version.sent_value())
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        let current = secret.current.as_ref();
+        secret.info.is_short = current.is_some_and(|version| version.is_short());
         Ok(secret)
     }
 
@@ -248,7 +290,7 @@ impl LiveSecret {
         let created = timestamp(seconds_now())?;
         let before = self.current.replace(Arc::clone(&version));
         match kind {
-            Kind::ApiKey => self.lately.extend(before),
+            Kind::ApiKey | Kind::Basic => self.lately.extend(before),
             _ if kind.keeps_previous() => self.previous = before,
             _ => {}
         }
@@ -266,9 +308,7 @@ impl LiveSecret {
             accepted_until: None,
         });
         self.name_states();
-        self.info.is_short = version
-            .sent_value()
-            .is_some_and(|value| value.length() < MIN_SEARCHED_BYTES);
+        self.info.is_short = version.is_short();
         Ok(())
     }
 

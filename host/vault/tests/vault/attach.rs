@@ -107,7 +107,7 @@ fn the_secret_is_written_in_place_of_every_spelling_of_its_header() {
     ] {
         head.headers.append(name, value.parse().unwrap());
     }
-    let guard = checked.write(&durable, &mut head, None).unwrap();
+    let guard = checked.write(&durable, &mut head, None).unwrap().guard;
     assert!(!guard.is_empty());
     let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
@@ -128,7 +128,7 @@ fn a_template_surrounds_the_secret() {
     let going = Going::allowed();
     let (checked, durable) = checked(&vault, &going);
     let mut head = going.head();
-    checked.write(&durable, &mut head, None).unwrap();
+    let _ = checked.write(&durable, &mut head, None).unwrap();
     assert_eq!(head.headers["authorization"], format!("Key {API_KEY};v=1"));
 }
 
@@ -137,7 +137,10 @@ fn the_guard_knows_the_value_that_was_written() {
     let (_test, vault) = attach_vault();
     let going = Going::allowed();
     let (checked, durable) = checked(&vault, &going);
-    let mut guard = checked.write(&durable, &mut going.head(), None).unwrap();
+    let mut guard = checked
+        .write(&durable, &mut going.head(), None)
+        .unwrap()
+        .guard;
     let answer = http::Response::builder()
         .header("x-echo", API_KEY)
         .body(())
@@ -158,7 +161,10 @@ fn a_value_that_came_back_is_in_the_audit_trail() {
     let (test, vault) = attach_vault();
     let going = Going::allowed();
     let (checked, durable) = checked(&vault, &going);
-    let guard = checked.write(&durable, &mut going.head(), None).unwrap();
+    let guard = checked
+        .write(&durable, &mut going.head(), None)
+        .unwrap()
+        .guard;
     let mut stream = guard.stream(true);
     assert!(stream.push(API_KEY.into()).is_err());
     drop((guard, stream, vault));
@@ -276,7 +282,7 @@ fn a_note_writes_the_version_of_its_permit() {
     let (new, of_new) = checked(&vault, &going);
     for (checked, durable, value) in [(old, durable, API_KEY), (new, of_new, "a-second-api-key")] {
         let mut head = going.head();
-        checked.write(&durable, &mut head, None).unwrap();
+        let _ = checked.write(&durable, &mut head, None).unwrap();
         assert_eq!(head.headers["x-api-key"], value);
     }
 }
@@ -422,7 +428,10 @@ fn a_signed_request_verifies_with_another_implementation() {
             .append(name, "from-the-client".parse().unwrap());
     }
     let body = b"{\"hello\": \"world\"}";
-    let guard = checked.write(&durable, &mut head, Some(body)).unwrap();
+    let guard = checked
+        .write(&durable, &mut head, Some(body))
+        .unwrap()
+        .guard;
     assert!(guard.is_empty(), "a proof is no secret");
 
     let digest = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";

@@ -128,7 +128,7 @@ fn written(vault: &Vault, ledger: &mut Ledger, notes: Notes) -> String {
     let durable = block_on(ledger.barrier()).unwrap();
     let request = Request::get(format!("https://{AUTHORITY}/v1/charges"));
     let mut head = request.body(()).unwrap().into_parts().0;
-    checked.write(&durable, &mut head, None).unwrap();
+    let _ = checked.write(&durable, &mut head, None).unwrap();
     head.headers["x-api-key"].to_str().unwrap().to_owned()
 }
 

@@ -38,7 +38,7 @@ fn send(vault: &Vault, authority: &str) -> Option<Guard> {
     };
     let checked = notes.check(vault, &mut ledger, &target).ok()?;
     let durable = block_on(ledger.barrier()).unwrap();
-    Some(checked.write(&durable, &mut head, None).unwrap())
+    Some(checked.write(&durable, &mut head, None).unwrap().guard)
 }
 
 /// The guard of an answer to a request that carries nothing.

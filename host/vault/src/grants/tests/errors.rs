@@ -350,7 +350,7 @@ error: the template has more than one {secret}
 8 | template = "{secret} {secret}"
   |            ^^^^^^^^^^^^^^^^^^^ one slot only
   |
-  = help: a template is fixed text around one {secret}: "Bearer {secret}"
+  = help: a template is fixed text around one {secret}: "Bearer {secret}"; of a secret of kind basic also around one {user} and one {password}
 "#,
     );
 }

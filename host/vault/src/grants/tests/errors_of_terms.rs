@@ -22,13 +22,13 @@ error: the template has no {secret}
 8 | template = "Bearer"
   |            ^^^^^^^^ no slot
   |
-  = help: a template is fixed text around one {secret}: "Bearer {secret}"
+  = help: a template is fixed text around one {secret}: "Bearer {secret}"; of a secret of kind basic also around one {user} and one {password}
 "#,
     );
 }
 
 #[test]
-fn a_template_fills_in_nothing_else() {
+fn a_template_fills_in_nothing_that_is_not_declared() {
     check(
         r#"
 [[grant]]
@@ -41,13 +41,13 @@ to = [{ route = "billing", paths = ["/v1"] }]
 template = "{x} {secret}"
 "#,
         r#"
-error: the template has a brace that is not part of {secret}
+error: the template has a hole {x} that is not declared
  --> grants.toml:8:12
   |
 8 | template = "{x} {secret}"
-  |            ^^^^^^^^^^^^^^ nothing else is filled in
+  |            ^^^^^^^^^^^^^^ nothing fills it
   |
-  = help: a template is fixed text around one {secret}: "Bearer {secret}"
+  = help: declare it: holes = { x = "token" }
 "#,
     );
 }
