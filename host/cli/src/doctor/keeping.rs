@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keyward::vault::{MemoryProtection, SecretInfo, SecretState};
 use keyward_gateway::config::Config;
 use keyward_gateway::control::{GrantList, Request, SlotEntry, VaultEntry};
