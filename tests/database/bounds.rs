@@ -78,7 +78,7 @@ async fn an_answer_has_no_more_bytes_than_the_grant_allows() {
     let world = World::new(&server, &grant(more, &statements));
     let rows = world.rows("wide", vec![QueryValue::Integer(1000)]).await;
     assert_eq!(rows.rows.len(), 1, "control");
-    for length in [1025, 50_000, 5_000_000, 900_000_000] {
+    for length in [1025, 50_000, 5_000_000, 50_000_000] {
         let error = world.error("wide", vec![QueryValue::Integer(length)]).await;
         assert_eq!(error, QueryError::TooManyBytes, "{length}");
         let rows = world.rows("wide", vec![QueryValue::Integer(1)]).await;
@@ -152,7 +152,7 @@ async fn a_connection_that_breaks_is_an_error_once_and_then_replaced() {
         End::Error(QueryError::Unavailable(_)) => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(world.outcomes().await, ["allowed", "failed"]);
+    assert_eq!(world.outcomes(), ["allowed", "failed"]);
     world.rows("sleep", vec![QueryValue::Float(0.0)]).await;
     // One that waits, too.
     assert_eq!(count(&beside, "end").await, 1);
@@ -232,7 +232,7 @@ async fn a_grant_that_is_gone_when_the_statement_would_be_sent_counts() {
         !server.log().contains("START TRANSACTION"),
         "nothing was begun"
     );
-    let denied = world.outcomes().await;
+    let denied = world.outcomes();
     let revoked = denied.iter().filter(|outcome| *outcome == "revoked");
     assert_eq!(revoked.count(), 3, "{denied:?}");
     world.set_grants(&grant("", &one));

@@ -200,12 +200,12 @@ async fn what_the_grant_does_not_list_is_never_sent() {
         assert_eq!(end, End::Refused(QueryRefused::Parameters));
     }
     assert!(!server.log().contains("user=app"), "nobody has logged in");
-    assert_eq!(world.outcomes().await, ["other-choice"; 6]);
+    assert_eq!(world.outcomes(), ["other-choice"; 6]);
 
     let name = world.value("by-id", vec![QueryValue::Integer(1)]).await;
     assert_eq!(name, text("acme"), "control");
     assert!(server.log().contains("user=app"), "control");
-    assert_eq!(world.outcomes().await.last().unwrap(), "allowed");
+    assert_eq!(world.outcomes().last().unwrap(), "allowed");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn what_the_database_refuses_is_a_word_and_a_code() {
         // The connection is as good as before.
         assert_eq!(world.value("ask", Vec::new()).await, text(""), "{name}");
     }
-    let refused = world.outcomes().await;
+    let refused = world.outcomes();
     let failed = refused.iter().filter(|outcome| *outcome == "failed");
     assert_eq!(failed.count(), 6);
     // One connection was enough for all of it.

@@ -75,6 +75,7 @@ impl PostgresServer {
             (
                 "pg_hba.conf",
                 "hostssl all clear 127.0.0.1/32 password\n\
+                 hostssl all plain 127.0.0.1/32 reject\n\
                  hostnossl all plain 127.0.0.1/32 scram-sha-256\n\
                  hostssl all all 127.0.0.1/32 scram-sha-256\n",
             ),

@@ -42,8 +42,9 @@ pub enum Kind {
     /// A connection string of an Azure storage account: `AccountName`,
     /// `AccountKey` (base64 of 64 bytes), and `EndpointSuffix` or `BlobEndpoint`.
     StorageAccount,
-    /// A PostgreSQL connection URL: `postgres://user:password@host:port/database`,
-    /// the password of at least 8 characters.
+    /// A PostgreSQL connection URL: `postgres://user:password@host:port/database`, or
+    /// `Host=…;Port=…;Database=…;Username=…;Password=…`; the password of at least 8
+    /// characters.
     Database,
     /// An AWS access key, as the lines of a credentials file:
     /// `aws_access_key_id`, `aws_secret_access_key`, and `aws_session_token` if

@@ -198,10 +198,10 @@ pub const KEYS: &[Key] = &[
     key("[sources.NAME.auth]", "token-file", Shape::Path, None, "By kubernetes and jwt: the file with the token; of a pod's service account, Kubernetes' own place unless set."),
 
     required("[[route]]", "name", Shape::Name, "What pipelines, policies and grants call it."),
-    required("[[route]]", "url", Shape::Url, "The backend: scheme, host, port and the beginning of each path."),
+    required("[[route]]", "url", Shape::Url, "The backend: scheme, host, port and the beginning of each path. Of a PostgreSQL database, `postgres://host:port`, for grants of `query`; no request is sent there."),
     key("[[route]]", "ca-file", Shape::Path, None, "Who may vouch for its certificate; otherwise whom the system trusts."),
     key("[[route]]", "networks", Shape::Texts, None, "The networks that its addresses may be in; public ones unless set."),
-    key("[[route]]", "max-connections", Shape::Count(1, MOST), Some("1024"), "Connections to the backend at one time for requests with a credential, and as many for others."),
+    key("[[route]]", "max-connections", Shape::Count(1, MOST), Some("1024"), "Connections to the backend at one time for requests with a credential, and as many for others; to a database, 10 for each login unless set."),
     key("[[route]]", "retries", Shape::Count(0, 10), Some("0"), "How often a request without a credential or a body, of a method that may be repeated, is sent again where the connection closed without an answer."),
     key("[[route]]", "http2", Shape::Word(&["negotiated", "prior-knowledge"]), Some("\"negotiated\""), "Whether HTTP/2 is spoken where TLS negotiates it, or to an `http://` backend without asking, as gRPC without TLS needs it."),
     key("[[route]]", "resolve-timeout-ms", Shape::Count(1, MOST), Some("5000"), "Time to find its addresses, in milliseconds."),

@@ -390,9 +390,60 @@ fn a_database_is_a_url_with_a_password_and_encryption() {
         )
         .contains("disable")
     );
+    assert_eq!(
+        stored(
+            Kind::Database,
+            "Server=db.example;Port=6000;Database=orders;User Id=alice@db;Password=Xq7=Xq7%40;Ssl Mode=VerifyFull;Application Name=kw;"
+        ),
+        r#"["alice@db", "Xq7=Xq7%40", "db.example", 6000, "orders", [["application_name", "kw"], ["sslmode", "verify-full"]]]"#
+    );
+    assert_eq!(
+        stored(
+            Kind::Database,
+            "host = localhost ; username = a ; PWD = Xq7Xq7Xq7 ; SSLMODE = disable"
+        ),
+        r#"["a", "Xq7Xq7Xq7", "localhost", 5432, "", [["sslmode", "disable"]]]"#
+    );
     assert_refused(
         Kind::Database,
         &[
+            ("hunter2hunter2", "it has the form"),
+            ("Host=db;Username=a", "at least 8"),
+            ("Host=db;Password=hunter2hunter2", "must be a user"),
+            ("Username=a;Password=hunter2hunter2", "one host"),
+            ("Host=a,b;Username=a;Password=hunter2hunter2", "one host"),
+            (
+                "Host=db;Port=x;Username=a;Password=hunter2hunter2",
+                "the port",
+            ),
+            (
+                "Host=db;Port=0;Username=a;Password=hunter2hunter2",
+                "the port",
+            ),
+            (
+                "Host=db;User=a;Username=a;Password=hunter2hunter2",
+                "stands once",
+            ),
+            (
+                "Host=db;Username=a;Password=\"hunter2hunter2\"",
+                "without quotes",
+            ),
+            (
+                "Host=db;Username=a;Password=hunter2hunter2;Pooling=true",
+                "its keys are",
+            ),
+            (
+                "Host=db;Username=a;Password=hunter2hunter2;SSL Mode=Prefer",
+                "sslmode is",
+            ),
+            (
+                "Host=db;Username=a;Password=hunter2hunter2;SSL Mode=Disable",
+                "sslmode is",
+            ),
+            (
+                "postgres://alice:hunter2hunter2@db/x?channel_binding=require",
+                "channel_binding=require",
+            ),
             ("mysql://alice:Xq7Xq7Xq7@db/x", "postgres://"),
             ("postgres://db.example/x", "it has the form"),
             ("postgres://alice@db.example/x", "it has the form"),

@@ -407,12 +407,116 @@ fn highest_placeholder(sql: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::highest_placeholder;
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::super::super::{Grants, Terms};
+    use super::*;
+
+    const HEAD: &str = "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"db\"\nuse = \"query\"\n\
+                        to = [{ route = \"db\" }]\n";
+    const ONE: &str = "[[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\"\n";
+
+    fn parse(text: &str) -> Result<Grants, String> {
+        Grants::parse("grants.toml", text).map_err(|error| error.to_string())
+    }
+
+    fn terms(grants: &Grants) -> QueryTerms {
+        match &grants.iter().next().unwrap().terms {
+            Terms::Query(terms) => terms.clone(),
+            _ => panic!("a grant of query"),
+        }
+    }
 
     #[test]
     fn placeholders_are_counted_by_the_highest() {
         assert_eq!(highest_placeholder("SELECT 1"), Some(0));
         assert_eq!(highest_placeholder("SELECT $2, $1::text, $$x$$"), Some(2));
         assert_eq!(highest_placeholder("SELECT $99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_grant_is_read_and_written_out_the_same() {
+        let text = format!(
+            "{HEAD}max-rows = 5\nwrites = true\n{ONE}[[grant.statement]]\nname = \"two\"\n\
+             sql = \"\"\"\nINSERT INTO t\n\tVALUES ($1, \"$2\") -- \\\\\n\"\"\"\n\
+             parameters = [\"int8\", \"text\"]\nmax-rows = 9\n"
+        );
+        let grants = parse(&text).unwrap();
+        let read = terms(&grants);
+        assert_eq!(
+            (read.max_rows, read.max_bytes, read.timeout_ms),
+            (5, 65_536, 1000)
+        );
+        assert!(read.writes);
+        let two = read.statement("two").unwrap();
+        assert_eq!(two.parameters, [ParameterType::Int8, ParameterType::Text]);
+        assert_eq!(read.max_rows_of(two), 5, "the grant's is less");
+        let again = parse(&grants.to_toml()).unwrap();
+        assert_eq!(terms(&again), read);
+        assert!(grants.diff(&again).is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_statement_is_said_in_its_place() {
+        assert!(parse(&format!("{HEAD}{ONE}")).is_ok(), "control");
+        let one = |more: &str| format!("{HEAD}{ONE}{more}");
+        let with = |sql: &str, more: &str| {
+            format!("{HEAD}[[grant.statement]]\nname = \"a\"\nsql = \"{sql}\"\n{more}")
+        };
+        for (text, part) in [
+            (HEAD.to_owned(), "needs \"statement\""),
+            (format!("{HEAD}statement = []\n"), "1 to 64 statements"),
+            (one(ONE), "two statements have the name"),
+            (one("row = 1\n"), "unknown key \"row\""),
+            (with("", ""), "1 to 16384 characters"),
+            (with("SELECT '\\u00e9'", ""), "1 to 16384 characters"),
+            (with("SELECT $1", ""), "and no parameters"),
+            (
+                with("SELECT 1", "parameters = [\"text\"]\n"),
+                "placeholder is not $1",
+            ),
+            (
+                with("SELECT $1", "parameters = [\"txt\"]\n"),
+                "did you mean \"text\"",
+            ),
+            (
+                one("").replace("db\" }]", "db\", paths = [\"/\"] }]"),
+                "\"paths\" has no meaning",
+            ),
+            (
+                one("").replace(
+                    "{ route = \"db\" }",
+                    "{ route = \"db\" }, { route = \"e\" }",
+                ),
+                "names one route",
+            ),
+            (
+                one("").replace("\"query\"", "\"mac-sign\""),
+                "no meaning for the use",
+            ),
+            (format!("{HEAD}max-rows = 0\n{ONE}"), "from 1 to 10000"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(part), "{part}:\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_statement_is_wider_and_less_of_it_narrower() {
+        let old = parse(&format!("{HEAD}{ONE}")).unwrap();
+        let effects = |text: &str| {
+            let changes = parse(text).unwrap().diff(&old);
+            let parts = changes.into_iter().flat_map(|change| change.parts);
+            parts.map(|(effect, _)| effect).collect::<Vec<_>>()
+        };
+        assert_eq!(effects(&format!("{HEAD}{ONE}")), []);
+        let other = format!("{HEAD}{ONE}").replace("SELECT 1", "SELECT 2");
+        assert_eq!(effects(&other), [Effect::Wider]);
+        let narrower = format!("{HEAD}max-bytes = 10\n{ONE}max-rows = 1\n");
+        assert_eq!(effects(&narrower), [Effect::Narrower, Effect::Narrower]);
+        assert_eq!(
+            effects(&format!("{HEAD}writes = true\n{ONE}")),
+            [Effect::Wider]
+        );
     }
 }
