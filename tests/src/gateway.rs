@@ -10,7 +10,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use keyward::Keyward;
 use keyward::egress::{Roots, Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
