@@ -6,6 +6,7 @@
 mod attach_api_key;
 mod cors;
 mod ip_filter;
+mod mtls_backend;
 mod named_values;
 mod rate_limit;
 mod require_client_key;

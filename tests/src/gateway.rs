@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use keyward::egress::{Route, full};
+use keyward::Keyward;
+use keyward::egress::{Roots, Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
@@ -44,6 +45,7 @@ pub struct Builder {
     grants: String,
     routes: Vec<(String, String)>,
     issuers: Vec<Issuer>,
+    roots: Option<Vec<u8>>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -126,6 +128,7 @@ impl TestGateway {
             grants: String::new(),
             routes: Vec::new(),
             issuers: Vec::new(),
+            roots: None,
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -268,6 +271,19 @@ impl Builder {
         self
     }
 
+    /// A certificate with its chain and its key, in PEM.
+    pub fn certificate(mut self, name: &str, pem: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), Kind::Certificate, pem.as_bytes().to_vec()));
+        self
+    }
+
+    /// Routes over TLS trust these authorities, in PEM.
+    pub fn trusting(mut self, pem: &str) -> Self {
+        self.roots = Some(pem.as_bytes().to_vec());
+        self
+    }
+
     /// Client keys, as `subject = key` lines.
     pub fn client_keys(mut self, name: &str, lines: &str) -> Self {
         self.secrets
@@ -384,10 +400,13 @@ impl Builder {
         vault.set_grants(grants, &actor).unwrap();
 
         let route_name = |name: &String| RouteName::parse(name).unwrap();
-        let routes = self
-            .routes
-            .iter()
-            .map(|(name, url)| Route::new(route_name(name), url).unwrap());
+        let routes = self.routes.iter().map(|(name, url)| {
+            let route = Route::new(route_name(name), url).unwrap();
+            match &self.roots {
+                Some(pem) => route.with_roots(Roots::Pem(pem.clone())),
+                None => route,
+            }
+        });
         let issuers: Vec<_> = self.issuers.iter().map(|one| one.name.clone()).collect();
         let mut builder = Keyward::builder(vault)
             .routes(routes)
