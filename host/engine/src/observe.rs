@@ -186,6 +186,9 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "shared-access" => Use::Sas,
+        "presigner" => Use::Presign,
+        "connection" => Use::Describe,
         _ => return None,
     })
 }

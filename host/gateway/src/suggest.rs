@@ -76,7 +76,13 @@ impl Suggestion<'_> {
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
-            Ok(Use::MacSign | Use::MacVerify) | Err(_) => {}
+            Ok(Use::Sas) => line(format_args!(
+                "scope = \"resource\"  # or \"account\"; \"entity\" for Service Bus\nservice = \"blob\"\nresource = \"container\"\npermissions = [\"read\"]\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/container/{{blob}}\"] }}]"
+            )),
+            Ok(Use::Presign) => line(format_args!(
+                "region = \"eu-west-1\"\nservice = \"s3\"\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]"
+            )),
+            Ok(Use::MacSign | Use::MacVerify | Use::Describe) | Err(_) => {}
         }
         toml
     }

@@ -121,8 +121,9 @@ pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, Surroundings, Terms, WhenReflected,
+    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, Permissions, PinError,
+    Placement, Presign, RequestSignature, ResponseMode, RetryOn401, SharedAccess,
+    SharedAccessScope, SharedKey, SigV4, StorageService, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};

@@ -233,7 +233,8 @@ impl Bound {
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
         // A request is signed in one step with its being written, by a key that is here.
-        if !use_.fits(&secret.info.kind) || (use_ == Use::SignRequest && secret.is_remote()) {
+        let fits = self.grant.terms.fits(&secret.info.kind);
+        if !fits || (use_ == Use::SignRequest && secret.is_remote()) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

@@ -10,7 +10,8 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 
 /// One thing that a policy can do with a secret.
 ///
-/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`.
+/// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `sas`,
+/// `presign`, `describe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -23,16 +24,25 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// The host makes a shared access signature and writes it into a request.
+    Sas,
+    /// The host makes a request's URL one that AWS accepts for a short time.
+    Presign,
+    /// Read the public parts of a connection string.
+    Describe,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Sas,
+        Self::Presign,
+        Self::Describe,
     ];
 
     /// The use as people write it.
@@ -43,6 +53,9 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Sas => "sas",
+            Self::Presign => "presign",
+            Self::Describe => "describe",
         }
     }
 
@@ -50,7 +63,12 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::SignRequest | Self::MacSign | Self::MacVerify | Self::Identify => Class::A,
+            Self::Sas | Self::Presign => Class::B,
+            Self::SignRequest
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify
+            | Self::Describe => Class::A,
         }
     }
 
@@ -59,20 +77,27 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign => true,
-            Self::MacVerify | Self::Identify => false,
+            Self::Attach | Self::SignRequest | Self::MacSign | Self::Sas | Self::Presign => true,
+            Self::MacVerify | Self::Identify | Self::Describe => false,
         }
     }
 
     /// Whether a secret of this kind can be used so.
     ///
     /// `sign-request` needs a SHA-256 key, because that is the one HMAC that
-    /// RFC 9421 registers.
+    /// RFC 9421 registers, or a key of a protocol that has its own signature; which of
+    /// them a grant's terms are about says [`Terms::fits`](crate::Terms::fits).
     pub const fn fits(&self, kind: &Kind) -> bool {
         match (self, kind) {
             (Self::Attach, Kind::ApiKey)
             | (Self::Identify, Kind::ClientKeys)
-            | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
+            | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. })
+            | (Self::SignRequest, Kind::StorageAccount | Kind::AwsKey)
+            | (Self::Sas, Kind::StorageAccount | Kind::ServiceBus)
+            | (Self::Presign, Kind::AwsKey)
+            | (Self::Describe, Kind::StorageAccount | Kind::ServiceBus | Kind::ConnectionString) => {
+                true
+            }
             (Self::SignRequest, Kind::HmacKey { algorithm, .. }) => {
                 matches!(algorithm, MacAlgorithm::Sha256)
             }
@@ -90,7 +115,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, sas, presign, describe",
         })
     }
 }
@@ -152,6 +177,12 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Sas`] as a type.
+    Sas;
+    /// [`Use::Presign`] as a type.
+    Presign;
+    /// [`Use::Describe`] as a type.
+    Describe;
 }
 
 #[cfg(test)]
@@ -171,7 +202,7 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, SignRequest};
+        use Use::{Attach, Describe, Identify, MacSign, MacVerify, Presign, Sas, SignRequest};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
@@ -181,6 +212,10 @@ mod tests {
                     ..
                 } => &[SignRequest, MacSign, MacVerify],
                 Kind::HmacKey { .. } => &[MacSign, MacVerify],
+                Kind::StorageAccount => &[SignRequest, Sas, Describe],
+                Kind::AwsKey => &[SignRequest, Presign],
+                Kind::ServiceBus => &[Sas, Describe],
+                Kind::ConnectionString => &[Describe],
                 _ => &[],
             };
             for item in Use::ALL {

@@ -57,6 +57,15 @@ pub(super) fn learns(use_: Use) -> &'static str {
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
+        Use::Sas => {
+            "whoever answers there learns a shared access signature that is good for minutes; the key stays here"
+        }
+        Use::Presign => {
+            "whoever answers there learns a URL that is good for minutes; the key stays here"
+        }
+        Use::Describe => {
+            "the policy reads the public parts of the connection string; the key stays here"
+        }
     }
 }
 

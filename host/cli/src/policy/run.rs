@@ -397,6 +397,8 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Attach => "api-key",
         Use::SignRequest | Use::MacSign | Use::MacVerify => "hmac-key",
         Use::Identify => "client-keys",
+        Use::Sas | Use::Describe => "storage-account",
+        Use::Presign => "aws-key",
     }
 }
 

@@ -68,6 +68,9 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Sas => 9,
+        Use::Presign => 10,
+        Use::Describe => 15,
     }
 }
 
@@ -78,6 +81,9 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        9 => Use::Sas,
+        10 => Use::Presign,
+        15 => Use::Describe,
         _ => return None,
     })
 }

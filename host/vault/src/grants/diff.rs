@@ -219,6 +219,10 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (Terms::SharedKey(old), Terms::SharedKey(new)) => new.compare(old, parts),
+        (Terms::SigV4(old), Terms::SigV4(new)) => new.compare(old, parts),
+        (Terms::SharedAccess(old), Terms::SharedAccess(new)) => new.compare(old, parts),
+        (Terms::Presign(old), Terms::Presign(new)) => new.compare(old, parts),
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());
             let classes = match old.class() == new.class() {

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 21] = [
+const KEYS: &[(&str, &[Use])] = &[
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -30,12 +30,26 @@ const KEYS: [(&str, &[Use]); 21] = [
     ("retry-on-401", &[Use::Attach]),
     ("retry-any-method", &[Use::Attach]),
     ("query", &[Use::Identify]),
-    ("to", &[Use::Attach, Use::SignRequest]),
+    (
+        "to",
+        &[Use::Attach, Use::SignRequest, Use::Sas, Use::Presign],
+    ),
+    ("scheme", &[Use::SignRequest]),
+    ("service", &[Use::SignRequest, Use::Sas, Use::Presign]),
+    ("api-version", &[Use::SignRequest]),
+    ("region", &[Use::SignRequest, Use::Presign]),
+    ("scope", &[Use::Sas]),
+    ("resource", &[Use::Sas]),
+    ("permissions", &[Use::Sas]),
+    ("addresses", &[Use::Sas]),
     ("label", &[Use::SignRequest]),
     ("key-id", &[Use::SignRequest]),
     ("covers", &[Use::SignRequest]),
-    ("max-body-bytes", &[Use::SignRequest]),
-    ("lifetime-seconds", &[Use::SignRequest]),
+    ("max-body-bytes", &[Use::SignRequest, Use::Presign]),
+    (
+        "lifetime-seconds",
+        &[Use::SignRequest, Use::Sas, Use::Presign],
+    ),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -289,7 +303,7 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest => {
+                    Use::Attach | Use::SignRequest | Use::Sas | Use::Presign => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

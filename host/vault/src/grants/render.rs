@@ -54,7 +54,14 @@ impl Grant {
                 let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
                 let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
             }
-            Terms::MacSign | Terms::MacVerify => {}
+            Terms::SharedKey(signature) => signature.write(&mut toml),
+            Terms::SigV4(signature) => {
+                toml.push_str("scheme = \"sigv4\"\n");
+                signature.write(&mut toml);
+            }
+            Terms::SharedAccess(terms) => terms.write(&mut toml),
+            Terms::Presign(terms) => terms.write(&mut toml),
+            Terms::MacSign | Terms::MacVerify | Terms::Describe => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
         }

@@ -51,6 +51,14 @@ pub(crate) fn sample(kind: Kind) -> String {
         Kind::AwsKey => "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n\
                          aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
             .to_owned(),
+        Kind::ServiceBus => "Endpoint=sb://billing1.servicebus.windows.net/;\
+                             SharedAccessKeyName=send;\
+                             SharedAccessKey=q9vT0pYw3sXbE5nK8rJ2uLz7mHc4dGf1aVi6oQtBxWk=;\
+                             EntityPath=orders"
+            .to_owned(),
+        Kind::ConnectionString => {
+            "cache.example:6380,password=correct-horse-1,ssl=True,abortConnect=False".to_owned()
+        }
     }
 }
 
@@ -137,7 +145,16 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
         Use::Identify => "header = \"x-client-key\"",
-        Use::MacSign | Use::MacVerify => "",
+        Use::Sas => {
+            "scope = \"resource\"\nservice = \"blob\"\nresource = \"invoices\"\n\
+             permissions = [\"read\"]\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/invoices/{blob}\"] }]"
+        }
+        Use::Presign => {
+            "region = \"eu-west-1\"\nservice = \"s3\"\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
+        Use::MacSign | Use::MacVerify | Use::Describe => "",
     };
     format!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\
