@@ -15,10 +15,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 use keyward_names::SecretName;
-use keyward_vault::{Ledger, Notes, Replay, Vault};
+use keyward_vault::{Ledger, Replay, Vault};
 
 use crate::body::Body;
 use crate::request_body::RequestBody;
+use crate::send::Prepared;
 
 /// The longest body that is kept for a second request, in bytes. A longer one is
 /// streamed, and its request is sent once.
@@ -78,7 +79,7 @@ impl Again {
         vault: &Vault,
         refresh: Option<&dyn Refresh>,
         ledger: &mut Ledger,
-    ) -> Option<(Parts, RequestBody, Notes)> {
+    ) -> Option<Prepared> {
         let Self { replay, head, body } = self;
         if let Some(refresh) = refresh {
             let all = async {
@@ -90,7 +91,11 @@ impl Again {
             let _ = tokio::time::timeout(REFRESH_TIME, all).await;
         }
         let notes = replay.renew(vault, ledger, &head.method)?;
-        Some((head, RequestBody::Whole(body), notes))
+        Some(Prepared {
+            head,
+            body: RequestBody::Whole(body),
+            notes,
+        })
     }
 }
 

@@ -189,6 +189,8 @@ fn use_of(function: &str) -> Option<Use> {
         "shared-access" => Use::Sas,
         "presigner" => Use::Presign,
         "connection" => Use::Describe,
+        "sealer" => Use::Seal,
+        "opener" => Use::Open,
         _ => return None,
     })
 }

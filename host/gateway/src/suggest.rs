@@ -82,7 +82,7 @@ impl Suggestion<'_> {
             Ok(Use::Presign) => line(format_args!(
                 "region = \"eu-west-1\"\nservice = \"s3\"\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]"
             )),
-            Ok(Use::MacSign | Use::MacVerify | Use::Describe) | Err(_) => {}
+            Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::Describe) | Err(_) => {}
         }
         toml
     }

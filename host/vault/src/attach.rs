@@ -15,6 +15,7 @@ use http::{Method, Uri};
 use keyward_names::{ComponentDigest, ExchangeId, RouteName, SecretName};
 
 use crate::audit::{Outcome, UseEntry, Used};
+use crate::chosen::Chosen;
 use crate::clock::Clock;
 use crate::grants::{Grant, Placement, RequestSignature, ResponseMode, Terms};
 use crate::guard::{Guard, MIN_SEARCHED_BYTES, OVERRIDES, Watch};
@@ -35,6 +36,7 @@ pub struct Note {
     pub(crate) secret: Arc<LiveSecret>,
     pub(crate) component: ComponentDigest,
     pub(crate) exchange: ExchangeId,
+    pub(crate) chosen: Chosen,
 }
 
 /// The notes on one request.
@@ -128,6 +130,7 @@ impl Notes {
             let same = |other: &Checked| {
                 let (other_secret, secret) = (&other.secret.info, &note.secret.info);
                 other.grant.id == grant.id
+                    && other.chosen == note.chosen
                     && (other_secret.id, other_secret.version) == (secret.id, secret.version)
             };
             match checked.notes.iter_mut().find(|other| same(other)) {
@@ -135,6 +138,7 @@ impl Notes {
                 None => checked.notes.push(Checked {
                     grant,
                     secret: note.secret,
+                    chosen: note.chosen,
                     position,
                     entry,
                 }),
@@ -180,6 +184,7 @@ impl Note {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
+        self.chosen.fits(grant).map_err(|_| Outcome::OtherChoice)?;
         Ok(grant)
     }
 
@@ -230,6 +235,7 @@ impl Notes {
             secret: Arc::clone(&note.secret),
             component: note.component,
             exchange: note.exchange,
+            chosen: note.chosen.clone(),
         };
         notes
             .any(|note| note.grant.retries(method))
@@ -289,6 +295,7 @@ pub struct CheckedNotes {
 struct Checked {
     grant: Arc<Grant>,
     secret: Arc<LiveSecret>,
+    chosen: Chosen,
     position: Position,
     /// What was recorded.
     entry: UseEntry,

@@ -63,6 +63,7 @@
 
 mod attach;
 mod audit;
+mod chosen;
 mod client_certificate;
 mod client_keys;
 mod clients;
@@ -77,6 +78,7 @@ mod forms;
 mod grants;
 mod guard;
 mod headers;
+mod holes;
 mod identity;
 mod import;
 mod items;
@@ -116,17 +118,19 @@ pub use audit::{
     VerifyError, check_consistency, prove_entry, query_trail, read_records, records_in_bundle,
     trail_extent, verify_trail, verify_trail_against, who_used, who_used_id,
 };
+pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
     Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, Permissions, PinError,
-    Placement, Presign, RequestSignature, ResponseMode, RetryOn401, SharedAccess,
+    Placement, Presign, RequestSignature, ResponseMode, RetryOn401, Sealing, SharedAccess,
     SharedAccessScope, SharedKey, SigV4, StorageService, Surroundings, Terms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
+pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};

@@ -12,6 +12,7 @@ use keyward_names::{Alias, ComponentDigest, ExchangeId, Subject};
 
 use crate::attach::Note;
 use crate::audit::{Outcome, UseEntry, Used};
+use crate::chosen::{Chosen, OtherChoice};
 use crate::grants::{Grant, Terms};
 use crate::identity::PolicyIdentity;
 use crate::ledger::{Ledger, Position};
@@ -88,12 +89,15 @@ impl<U: UseType> Permit<U> {
         self.secret.previous.as_deref().filter(|_| self.previous)
     }
 
-    fn into_note(self) -> Note {
+    /// A note of it, with what was chosen: whoever makes one with a choice holds it
+    /// against the grant first ([`Chosen::fits`]).
+    pub(crate) fn into_note(self, chosen: Chosen) -> Note {
         Note {
             grant: self.grant,
             secret: self.secret,
             component: self.component,
             exchange: self.exchange,
+            chosen,
         }
     }
 }
@@ -101,8 +105,19 @@ impl<U: UseType> Permit<U> {
 impl Permit<uses::Attach> {
     /// Notes that the secret is to be attached. Nothing is written before
     /// [`Notes::check`](crate::Notes::check) and `write`.
+    ///
+    /// Where the grant's template has holes, that check fails.
     pub fn note(self) -> Note {
-        self.into_note()
+        self.into_note(Chosen::Nothing)
+    }
+
+    /// The same, with the holes of the grant's template filled so.
+    ///
+    /// Errors: the grant doesn't allow what was chosen. The use is on record all the
+    /// same.
+    pub fn note_with(self, chosen: Chosen) -> Result<Note, OtherChoice> {
+        chosen.fits(&self.grant)?;
+        Ok(self.into_note(chosen))
     }
 }
 
@@ -110,7 +125,7 @@ impl Permit<uses::SignRequest> {
     /// Notes that the request is to be signed. Nothing is written before
     /// [`Notes::check`](crate::Notes::check) and `write`.
     pub fn note(self) -> Note {
-        self.into_note()
+        self.into_note(Chosen::Nothing)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 /// One thing that a policy can do with a secret.
 ///
 /// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `sas`,
-/// `presign`, `describe`.
+/// `presign`, `seal`, `open`, `describe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -30,11 +30,15 @@ pub enum Use {
     Presign,
     /// Read the public parts of a connection string.
     Describe,
+    /// Seal data of the policy's own.
+    Seal,
+    /// Open what was sealed.
+    Open,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
@@ -43,6 +47,8 @@ impl Use {
         Self::Sas,
         Self::Presign,
         Self::Describe,
+        Self::Seal,
+        Self::Open,
     ];
 
     /// The use as people write it.
@@ -56,6 +62,8 @@ impl Use {
             Self::Sas => "sas",
             Self::Presign => "presign",
             Self::Describe => "describe",
+            Self::Seal => "seal",
+            Self::Open => "open",
         }
     }
 
@@ -68,7 +76,9 @@ impl Use {
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
-            | Self::Describe => Class::A,
+            | Self::Describe
+            | Self::Seal
+            | Self::Open => Class::A,
         }
     }
 
@@ -77,8 +87,13 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign | Self::Sas | Self::Presign => true,
-            Self::MacVerify | Self::Identify | Self::Describe => false,
+            Self::Attach
+            | Self::SignRequest
+            | Self::MacSign
+            | Self::Sas
+            | Self::Presign
+            | Self::Seal => true,
+            Self::MacVerify | Self::Identify | Self::Open | Self::Describe => false,
         }
     }
 
@@ -89,7 +104,8 @@ impl Use {
     /// them a grant's terms are about says [`Terms::fits`](crate::Terms::fits).
     pub const fn fits(&self, kind: &Kind) -> bool {
         match (self, kind) {
-            (Self::Attach, Kind::ApiKey)
+            (Self::Attach, Kind::ApiKey | Kind::Basic)
+            | (Self::Seal | Self::Open, Kind::DataKey { .. })
             | (Self::Identify, Kind::ClientKeys)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. })
             | (Self::SignRequest, Kind::StorageAccount | Kind::AwsKey)
@@ -115,7 +131,8 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify, sas, presign, describe",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, sas, presign, seal, \
+                    open, describe",
         })
     }
 }
@@ -183,6 +200,10 @@ use_types! {
     Presign;
     /// [`Use::Describe`] as a type.
     Describe;
+    /// [`Use::Seal`] as a type.
+    Seal;
+    /// [`Use::Open`] as a type.
+    Open;
 }
 
 #[cfg(test)]
@@ -202,11 +223,14 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Describe, Identify, MacSign, MacVerify, Presign, Sas, SignRequest};
+        use Use::{
+            Attach, Describe, Identify, MacSign, MacVerify, Open, Presign, Sas, Seal, SignRequest,
+        };
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
-                Kind::ApiKey => &[Attach],
+                Kind::ApiKey | Kind::Basic => &[Attach],
+                Kind::DataKey { .. } => &[Seal, Open],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,
                     ..

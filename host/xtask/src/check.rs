@@ -67,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if parts.contains(&Part::Test) {
         setup::python::ensure()?;
+        setup::npm::ensure()?;
         servers::ensure(servers::TESTED)?;
         guests::build(&[])?;
     }

@@ -3,6 +3,7 @@
 pub(crate) mod apt;
 pub(crate) mod deny;
 pub(crate) mod llvm;
+pub(crate) mod npm;
 pub(crate) mod python;
 pub(crate) mod target;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         steps::note(format_args!("no coverage: {error:#}"));
     }
     python::ensure()?;
+    npm::ensure()?;
     servers::ensure(servers::TESTED)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -47,7 +47,8 @@ pub(crate) struct Query {
     /// Of the secret with this id, which it keeps when its name is given to another.
     #[arg(id = "of-secret-id", long = "secret-id", value_name = "UUID")]
     of_secret_id: Option<String>,
-    /// A use: attach, sign-request, mac-sign, mac-verify, identify, sas, presign, describe.
+    /// A use: attach, sign-request, mac-sign, mac-verify, identify, sas, presign,
+    /// seal, open, describe.
     #[arg(long = "use", value_name = "USE")]
     use_: Option<String>,
     /// Towards this route.

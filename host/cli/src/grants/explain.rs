@@ -56,6 +56,8 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy sees the codes that it makes, of whatever message; the key stays here"
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
+        Use::Seal => "the policy sees the sealed data; the key stays here",
+        Use::Open => "the policy sees the data that it opens; the key stays here",
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
         Use::Sas => {
             "whoever answers there learns a shared access signature that is good for minutes; the key stays here"

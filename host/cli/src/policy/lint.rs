@@ -30,7 +30,7 @@ const LEAST_ARENA_BYTES: u64 = 8 * 1024;
 const ONE_PAGE: u64 = 64 * 1024;
 
 /// Which function of `secrets` a use begins with.
-const OPENED_BY: [(&str, &str); 8] = [
+const OPENED_BY: [(&str, &str); 10] = [
     ("attach", "[static]credential.open"),
     ("sign-request", "[static]signer.open"),
     ("mac-sign", "[static]mac-signer.open"),
@@ -39,6 +39,8 @@ const OPENED_BY: [(&str, &str); 8] = [
     ("sas", "[static]shared-access.open"),
     ("presign", "[static]presigner.open"),
     ("describe", "[static]connection.open"),
+    ("seal", "[static]sealer.open"),
+    ("open", "[static]opener.open"),
 ];
 
 /// Something to mend.

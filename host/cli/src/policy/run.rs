@@ -399,6 +399,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Identify => "client-keys",
         Use::Sas | Use::Describe => "storage-account",
         Use::Presign => "aws-key",
+        Use::Seal | Use::Open => "data-key",
     }
 }
 

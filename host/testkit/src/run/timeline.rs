@@ -218,7 +218,10 @@ impl Telling<'_> {
 /// What a function uses a secret for; none if it doesn't use one.
 fn use_of(function: &str) -> Option<Use> {
     Some(match function {
-        "secrets.credential.attach" | "secrets.credential.attach-to-request" => Use::Attach,
+        "secrets.credential.attach"
+        | "secrets.credential.attach-to-request"
+        | "secrets.credential.attach-with"
+        | "secrets.credential.attach-to-request-with" => Use::Attach,
         "secrets.signer.attach" | "secrets.signer.attach-to-request" => Use::SignRequest,
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
@@ -226,6 +229,8 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.shared-access.attach" | "secrets.shared-access.attach-to-request" => Use::Sas,
         "secrets.presigner.attach" | "secrets.presigner.attach-to-request" => Use::Presign,
         "secrets.connection.part" => Use::Describe,
+        "secrets.sealer.seal" => Use::Seal,
+        "secrets.opener.open" => Use::Open,
         _ => return None,
     })
 }

@@ -71,6 +71,8 @@ fn use_code(use_: Use) -> u64 {
         Use::Sas => 9,
         Use::Presign => 10,
         Use::Describe => 15,
+        Use::Seal => 11,
+        Use::Open => 12,
     }
 }
 
@@ -84,6 +86,8 @@ fn use_from_code(code: u64) -> Option<Use> {
         9 => Use::Sas,
         10 => Use::Presign,
         15 => Use::Describe,
+        11 => Use::Seal,
+        12 => Use::Open,
         _ => return None,
     })
 }

@@ -212,6 +212,8 @@ coded! {
         TooShort = 16, "too-short";
         /// The secret comes from a source that gives no value that may be used now.
         Unavailable = 17, "unavailable";
+        /// What the policy chose is not what its grant allows.
+        OtherChoice = 18, "other-choice";
         /// The client presented no key, or one that is nobody's.
         Unidentified = 20, "unidentified";
         /// The backend's answer carried the value, and was stopped.

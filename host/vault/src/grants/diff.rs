@@ -223,6 +223,9 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
         (Terms::SigV4(old), Terms::SigV4(new)) => new.compare(old, parts),
         (Terms::SharedAccess(old), Terms::SharedAccess(new)) => new.compare(old, parts),
         (Terms::Presign(old), Terms::Presign(new)) => new.compare(old, parts),
+        (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
+            parts.push((Effect::Wider, new.instead_of(old)));
+        }
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());
             let classes = match old.class() == new.class() {

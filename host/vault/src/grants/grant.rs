@@ -6,7 +6,9 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{Presign, SharedAccess, SharedAccessScope, SharedKey, SigV4};
+use super::terms::{Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4};
+use crate::chosen::OtherChoice;
+use crate::holes::Holes;
 use crate::kind::Kind;
 use crate::{Outcome, Use};
 
@@ -102,6 +104,10 @@ pub enum Terms {
     Presign(Presign),
     /// Read the public parts of a connection string (class A).
     Describe,
+    /// Seal data of the policy's own (class A).
+    Seal(Sealing),
+    /// Open what was sealed (class A).
+    Open(Sealing),
 }
 
 impl Grant {
@@ -131,6 +137,8 @@ impl Terms {
             Self::SharedAccess(_) => Use::Sas,
             Self::Presign(_) => Use::Presign,
             Self::Describe => Use::Describe,
+            Self::Seal(_) => Use::Seal,
+            Self::Open(_) => Use::Open,
         }
     }
 
@@ -171,6 +179,16 @@ pub struct Placement {
     /// Whether a request to which the backend answers 401 is sent once more, if
     /// there is another version of the secret by then.
     pub retry: RetryOn401,
+}
+
+impl Placement {
+    /// Whether these are what its template needs.
+    pub(crate) fn allows(&self, holes: &Holes) -> Result<(), OtherChoice> {
+        match holes.count() {
+            0 => Ok(()),
+            _ => Err(OtherChoice),
+        }
+    }
 }
 
 /// Which requests are sent once more, with another version of the secret, when the

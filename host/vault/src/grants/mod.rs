@@ -40,7 +40,8 @@ pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 pub(crate) use terms::sas::is_under;
 pub use terms::{
-    Permissions, Presign, SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService,
+    Permissions, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
+    StorageService,
 };
 
 /// A set of grants, as one file gives it.

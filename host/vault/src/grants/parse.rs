@@ -50,6 +50,7 @@ const KEYS: &[(&str, &[Use])] = &[
         "lifetime-seconds",
         &[Use::SignRequest, Use::Sas, Use::Presign],
     ),
+    ("shared-as", &[Use::Seal, Use::Open]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.

@@ -64,6 +64,11 @@ impl Grant {
             Terms::MacSign | Terms::MacVerify | Terms::Describe => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Seal(sealing) | Terms::Open(sealing) => {
+                if let Some(name) = &sealing.shared_as {
+                    line("shared-as", name.as_str());
+                }
+            }
         }
         if let Some(end) = self.not_after {
             let _ = writeln!(toml, "not-after = {}", quoted(&end.to_string()));

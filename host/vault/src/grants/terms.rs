@@ -5,6 +5,8 @@ pub(crate) mod sas;
 mod shared_key;
 mod sigv4;
 
+mod seal;
+
 use http::HeaderName;
 use keyward_names::Alias;
 
@@ -21,6 +23,8 @@ use super::grant::{
 use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
+
+pub use seal::Sealing;
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -42,6 +46,8 @@ impl GrantReader<'_, '_, '_> {
             Use::Sas => self.shared_access().map(Terms::SharedAccess),
             Use::Presign => self.presign().map(Terms::Presign),
             Use::Describe => Some(Terms::Describe),
+            Use::Seal => self.sealing().map(Terms::Seal),
+            Use::Open => self.sealing().map(Terms::Open),
         }
     }
 

@@ -96,6 +96,14 @@ impl Grant {
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()
             ),
+            Terms::Seal(sealing) => format!(
+                "policy {policy} may seal data of its own with secret {secret}{}",
+                sealing.in_words("can open them")
+            ),
+            Terms::Open(sealing) => format!(
+                "policy {policy} may open data that were sealed with secret {secret}{}",
+                sealing.in_words("can have sealed them")
+            ),
         }
     }
 }

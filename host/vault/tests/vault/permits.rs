@@ -21,6 +21,13 @@ fn allowed(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> bo
         Use::Identify => vault
             .permit::<uses::Identify>(policy, alias, ledger)
             .is_ok(),
+        Use::Sas => vault.permit::<uses::Sas>(policy, alias, ledger).is_ok(),
+        Use::Presign => vault.permit::<uses::Presign>(policy, alias, ledger).is_ok(),
+        Use::Describe => vault
+            .permit::<uses::Describe>(policy, alias, ledger)
+            .is_ok(),
+        Use::Seal => vault.permit::<uses::Seal>(policy, alias, ledger).is_ok(),
+        Use::Open => vault.permit::<uses::Open>(policy, alias, ledger).is_ok(),
     }
 }
 
@@ -64,7 +71,7 @@ fn of_all_grants_kinds_and_uses_only_the_fitting_cells_are_allowed() {
         // Every secret is granted for this use, whether it fits or not.
         let all: Vec<_> = kinds
             .iter()
-            .map(|(text, _)| grant(&format!("g-{text}"), text, text, granted))
+            .map(|(text, kind)| grant_for(*kind, &format!("g-{text}"), text, text, granted))
             .collect();
         vault.set_grants(grants(&all.concat()), &actor()).unwrap();
         for (alias, kind) in &kinds {

@@ -154,12 +154,32 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "region = \"eu-west-1\"\nservice = \"s3\"\n\
              to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
         }
-        Use::MacSign | Use::MacVerify | Use::Describe => "",
+        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::Describe => "",
     };
     format!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\
          use = \"{use_}\"\n{rest}\n"
     )
+}
+
+/// The same for a secret of this kind, whose scheme it may name.
+pub(crate) fn grant_for(kind: Kind, id: &str, secret: &str, alias: &str, use_: Use) -> String {
+    let text = grant(id, secret, alias, use_);
+    match (kind, use_) {
+        (Kind::StorageAccount, Use::SignRequest) => {
+            text + "scheme = \"shared-key\"\nservice = \"blob\"\n"
+        }
+        (Kind::AwsKey, Use::SignRequest) => {
+            text + "scheme = \"sigv4\"\nregion = \"eu-west-1\"\nservice = \"execute-api\"\n"
+        }
+        (Kind::ServiceBus, Use::Sas) => text
+            .replace(
+                "scope = \"resource\"\nservice = \"blob\"\n",
+                "scope = \"entity\"\n",
+            )
+            .replace("permissions = [\"read\"]\n", ""),
+        _ => text,
+    }
 }
 
 /// Policy `p`, which asks for every use of these aliases.

@@ -36,7 +36,7 @@ pub(crate) const MEASURED: &[Server] =
     &[Server::Nginx, Server::Haproxy, Server::Envoy, Server::Wrk];
 
 /// Set by whoever can't have them, and then tests without what needs them.
-const WITHOUT: &str = "KEYWARD_WITHOUT_SERVERS";
+pub(crate) const WITHOUT: &str = "KEYWARD_WITHOUT_SERVERS";
 
 /// A server that is packed for Python's package installer.
 struct Wheel {

@@ -1,0 +1,35 @@
+//! What a policy chose within its grant, on its way to the request.
+//!
+//! It travels with the [`Note`](crate::Note) and is held against the grant twice:
+//! when the note is made, and by [`Notes::check`](crate::Notes::check) against the
+//! grant that is in force then. It is data of the policy's: nothing in it is a
+//! secret, and nothing in it is believed.
+
+use crate::grants::{Grant, Terms};
+use crate::holes::Holes;
+
+/// What a policy chose. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// Nothing: the grant says everything.
+    Nothing,
+    /// What goes into the holes of a template.
+    Holes(Holes),
+}
+
+/// What was chosen is not what the grant allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what the policy chose is not what its grant allows")]
+pub struct OtherChoice;
+
+impl Chosen {
+    /// Whether the grant allows it.
+    pub(crate) fn fits(&self, grant: &Grant) -> Result<(), OtherChoice> {
+        match (&grant.terms, self) {
+            (Terms::Attach(placement), Self::Nothing) => placement.allows(&Holes::default()),
+            (Terms::Attach(placement), Self::Holes(holes)) => placement.allows(holes),
+            (_, Self::Nothing) => Ok(()),
+            (_, Self::Holes(_)) => Err(OtherChoice),
+        }
+    }
+}
