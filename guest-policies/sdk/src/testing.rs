@@ -57,6 +57,7 @@ pub(crate) struct State {
     pub(crate) is_sent: bool,
     pub(crate) granted: BTreeSet<String>,
     pub(crate) subject: Option<String>,
+    pub(crate) connection_parts: BTreeMap<(String, String), String>,
     pub(crate) attached: Vec<String>,
     pub(crate) variables: BTreeMap<String, Vec<u8>>,
     pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
@@ -193,6 +194,13 @@ impl Simulation {
         self.with(|state| {
             state.granted.insert(alias.to_owned());
         })
+    }
+
+    /// The connection string of that alias has this public part.
+    #[must_use]
+    pub fn connection_part(self, alias: &str, name: &str, text: &str) -> Self {
+        let key = (alias.to_owned(), name.to_owned());
+        self.with(|state| drop(state.connection_parts.insert(key, text.to_owned())))
     }
 
     /// The client presented the key of that subject.

@@ -12,7 +12,9 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
-use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::secrets::{
+    SecretFailure, SharedAccessPermissions, SharedAccessScope, SharedAccessTerms,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
     clock, counters, egress, exchange, log, random, secrets, variables,
@@ -24,8 +26,9 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, MacSignerHandle,
-    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, ExchangeHandle,
+    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, PresignerHandle,
+    SharedAccessHandle, SignerHandle,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -195,6 +198,22 @@ fn use_of(function: &str) -> Option<Use> {
     })
 }
 
+/// What a shared access signature is asked to allow, in words.
+const SHARED_ACCESS: [(SharedAccessPermissions, &str); 9] = {
+    use SharedAccessPermissions as Asked;
+    [
+        (Asked::READ, "read"),
+        (Asked::ADD, "add"),
+        (Asked::CREATE, "create"),
+        (Asked::WRITE, "write"),
+        (Asked::DELETE, "delete"),
+        (Asked::LIST, "list"),
+        (Asked::TAGS, "tags"),
+        (Asked::UPDATE, "update"),
+        (Asked::PROCESS, "process"),
+    ]
+};
+
 /// What crosses, as a value to look at.
 trait Shown {
     fn shown(&self, state: &CallState) -> GuestValue;
@@ -234,6 +253,19 @@ shown! {
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
     ]);
+    SharedAccessScope: |it, _state| GuestValue::Word(word(it));
+    SharedAccessPermissions: |it, _state| GuestValue::List(
+        SHARED_ACCESS
+            .iter()
+            .filter(|(flag, _)| it.contains(*flag))
+            .map(|(_, word)| GuestValue::Word((*word).to_owned()))
+            .collect(),
+    );
+    SharedAccessTerms: |it, state| GuestValue::Record(vec![
+        ("scope", it.scope.shown(state)),
+        ("permissions", it.permissions.shown(state)),
+        ("lifetime-seconds", it.lifetime_seconds.shown(state)),
+    ]);
     ExchangeFailure: |it, _state| failure(it);
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
@@ -262,7 +294,10 @@ shown_aliases!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    SharedAccessHandle,
+    PresignerHandle,
+    ConnectionHandle
 );
 
 impl<T: Shown> Shown for Option<T> {
@@ -462,6 +497,36 @@ watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
     async fn verify as "verify" (
         ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
     ) -> UsedSecret<bool>;
+});
+
+watched!(secrets::HostSharedAccess, "secrets.shared-access" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<SharedAccessHandle>>;
+    fn attach as "attach" (
+        ; access: Resource<SharedAccessHandle>, to: Resource<ExchangeHandle>,
+        terms: SharedAccessTerms
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; access: Resource<SharedAccessHandle>, to: Resource<PolicyRequest>,
+        terms: SharedAccessTerms
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; access: Resource<SharedAccessHandle>) -> ();
+});
+
+watched!(secrets::HostPresigner, "secrets.presigner" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<PresignerHandle>>;
+    fn attach as "attach" (; presigner: Resource<PresignerHandle>, to: Resource<ExchangeHandle>)
+        -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; presigner: Resource<PresignerHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; presigner: Resource<PresignerHandle>) -> ();
+});
+
+watched!(secrets::HostConnection, "secrets.connection" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<ConnectionHandle>>;
+    fn part as "part" (; connection: Resource<ConnectionHandle>, name: String)
+        -> UsedSecret<Option<String>>;
+    fn drop as "drop" (; connection: Resource<ConnectionHandle>) -> ();
 });
 
 watched!(secrets::HostClientKeys, "secrets.client-keys" {

@@ -11,8 +11,9 @@ use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
-    PolicyRequest, PolicyResponse, SignerHandle,
+    CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, MacSignerHandle,
+    MacVerifierHandle, PolicyRequest, PolicyResponse, PresignerHandle, SharedAccessHandle,
+    SignerHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -88,7 +89,10 @@ never_given!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    SharedAccessHandle,
+    PresignerHandle,
+    ConnectionHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.

@@ -5,6 +5,8 @@
 //! force then; after the barrier, [`CheckedNotes::write`] writes. Each step
 //! consumes the one before it, so that none can be skipped or repeated.
 
+mod protocols;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -82,9 +84,15 @@ impl Notes {
             Terms::SignRequest(terms) if signature::covers_body(terms) => {
                 Some(terms.max_body_bytes)
             }
-            _ => None,
+            _ => note.grant.signs_body(),
         });
         signatures.min()
+    }
+
+    /// Whether the length of the body is signed, so that it has to stand in the head
+    /// where the body itself isn't at hand.
+    pub fn needs_length(&self) -> bool {
+        self.0.iter().any(|note| note.grant.signs_length())
     }
 
     /// Compares each note with where the request finally goes and with the grants
@@ -184,6 +192,9 @@ impl Note {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
+        if !grant.signs_for(&self.secret, target.authority) {
+            return Err(Outcome::OtherAuthority);
+        }
         self.chosen.fits(grant).map_err(|_| Outcome::OtherChoice)?;
         Ok(grant)
     }
@@ -339,6 +350,15 @@ pub enum AttachError {
     /// The signature is to cover something that the request doesn't have.
     #[error("the request lacks a part that the signature is to cover")]
     ComponentMissing,
+    /// A part of the request that is to be signed could be taken for another one.
+    #[error("the request has a part that a signature can't cover without doubt")]
+    Ambiguous,
+    /// The length of the body is to be signed and is not known.
+    #[error("the length of the body is needed to sign the request")]
+    LengthMissing,
+    /// The request is about something else than the grant or the key is for.
+    #[error("the request is about something that the key or its grant is not for")]
+    OtherEndpoint,
     /// The secret can't be used so; its kind should have prevented the permit.
     #[error("the secret can't be used so")]
     Unavailable,
@@ -392,8 +412,8 @@ impl CheckedNotes {
             return Err(AttachError::Changed);
         }
         let written = self.write_values(head)?;
-        self.write_signatures(now, head, body)?;
-        if !written.is_empty() {
+        let derived = self.write_bearers(now, head, body)?;
+        if !written.is_empty() || !derived.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);
             }
@@ -407,8 +427,12 @@ impl CheckedNotes {
             own.collect(),
             self.afterwards.clone(),
             written.iter().any(|note| note.is_status_only()),
-        );
+        )
+        .with_derived(derived);
         guard.ask_for_readable(&mut head.headers);
+        // Last, because they cover what was written before.
+        self.write_proofs(now, head, body)?;
+        self.write_signatures(now, head, body)?;
         Ok(guard)
     }
 

@@ -7,6 +7,7 @@
 
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
+use crate::sas::ChosenAccess;
 
 /// What a policy chose. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Chosen {
     Nothing,
     /// What goes into the holes of a template.
     Holes(Holes),
+    /// What a shared access signature is to allow.
+    SharedAccess(ChosenAccess),
 }
 
 /// What was chosen is not what the grant allows.
@@ -28,8 +31,11 @@ impl Chosen {
         match (&grant.terms, self) {
             (Terms::Attach(placement), Self::Nothing) => placement.allows(&Holes::default()),
             (Terms::Attach(placement), Self::Holes(holes)) => placement.allows(holes),
+            (Terms::SharedAccess(terms), Self::SharedAccess(chosen)) => terms.allows(chosen),
+            // A signature without permissions would be good for nothing.
+            (Terms::SharedAccess(_), _) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::SharedAccess(_)) => Err(OtherChoice),
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::{ClientCertificate, Failure, Level, Side};
 
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
-pub(crate) use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+pub(crate) use secrets::{
+    ClientKeys, Connection, Credential, MacSigner, MacVerifier, Presigner, SharedAccess, Signer,
+};
 
 impl From<exchange::ExchangeFailure> for Failure {
     fn from(failure: exchange::ExchangeFailure) -> Self {
@@ -242,6 +244,79 @@ pub(crate) fn open_mac_verifier(_: &Exchange, alias: &str) -> Result<MacVerifier
 
 pub(crate) fn open_client_keys(_: &Exchange, alias: &str) -> Result<ClientKeys, Failure> {
     Ok(ClientKeys::open(alias)?)
+}
+
+pub(crate) fn open_shared_access(_: &Exchange, alias: &str) -> Result<SharedAccess, Failure> {
+    Ok(SharedAccess::open(alias)?)
+}
+
+pub(crate) fn open_presigner(_: &Exchange, alias: &str) -> Result<Presigner, Failure> {
+    Ok(Presigner::open(alias)?)
+}
+
+pub(crate) fn open_connection(_: &Exchange, alias: &str) -> Result<Connection, Failure> {
+    Ok(Connection::open(alias)?)
+}
+
+pub(crate) fn attach_shared_access(
+    handle: &SharedAccess,
+    exchange: &Exchange,
+    terms: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    Ok(handle.attach(exchange, shared_access_terms(terms))?)
+}
+
+pub(crate) fn attach_shared_access_to(
+    handle: &SharedAccess,
+    request: &Request,
+    terms: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request, shared_access_terms(terms))?)
+}
+
+fn shared_access_terms(terms: crate::SharedAccessTerms) -> secrets::SharedAccessTerms {
+    use crate::{SharedAccessPermission as One, SharedAccessScope as Scope};
+    use secrets::SharedAccessPermissions as Set;
+    let mut permissions = Set::empty();
+    for one in terms.permissions {
+        permissions |= match one {
+            One::Read => Set::READ,
+            One::Add => Set::ADD,
+            One::Create => Set::CREATE,
+            One::Write => Set::WRITE,
+            One::Delete => Set::DELETE,
+            One::List => Set::LIST,
+            One::Tags => Set::TAGS,
+            One::Update => Set::UPDATE,
+            One::Process => Set::PROCESS,
+        };
+    }
+    secrets::SharedAccessTerms {
+        scope: match terms.scope {
+            Scope::Item => secrets::SharedAccessScope::Item,
+            Scope::Directory => secrets::SharedAccessScope::Directory,
+            Scope::Container => secrets::SharedAccessScope::Container,
+            Scope::Account => secrets::SharedAccessScope::Account,
+        },
+        permissions,
+        lifetime_seconds: terms.lifetime_seconds,
+    }
+}
+
+pub(crate) fn attach_presigner(handle: &Presigner, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_presigner_to(handle: &Presigner, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn connection_part(
+    handle: &Connection,
+    _: &Exchange,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    Ok(handle.part(name)?)
 }
 
 pub(crate) fn attach_credential(handle: &Credential, exchange: &Exchange) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! it does anything.
 
 mod clock;
+mod connections;
 mod counters;
 mod egress;
 mod exchange;

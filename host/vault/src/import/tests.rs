@@ -310,7 +310,7 @@ fn a_storage_account_is_reached_over_tls() {
         let found = found.replace(' ', "");
         assert_eq!(
             found,
-            format!(r#"["billing1",h'{shown}',"core.windows.net",""]"#)
+            format!(r#"["billing1",h'{shown}',"core.windows.net","","","",""]"#)
         );
     }
     let blob = |endpoint: &str| string.replace("EndpointSuffix=core.windows.net", endpoint);

@@ -8,8 +8,10 @@ use keyward_names::SecretName;
 use uuid::Uuid;
 
 use super::timestamp;
+use crate::bus::ServiceBus;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
+use crate::connection::OtherConnection;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
 use crate::fingerprint::Fingerprint;
 use crate::format::Damaged;
@@ -23,6 +25,8 @@ use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
 use crate::secret::Secret;
+use crate::sigv4::AwsKey;
+use crate::storage::StorageAccount;
 use crate::values::Reference;
 use crate::vault::seconds_now;
 
@@ -54,6 +58,10 @@ pub(crate) enum Material {
     ApiKey(ApiKey),
     Mac(MacKey),
     ClientKeys(ClientKeys),
+    Storage(StorageAccount),
+    Bus(ServiceBus),
+    Aws(AwsKey),
+    Connection(OtherConnection),
     /// A key that its source keeps.
     Remote(RemoteKey),
     /// Of a kind that no use fits yet: its value stays sealed.
@@ -78,6 +86,12 @@ impl Material {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            Kind::StorageAccount => Self::Storage(StorageAccount::prepare(value).ok_or(Damaged)?),
+            Kind::ServiceBus => Self::Bus(ServiceBus::prepare(value).ok_or(Damaged)?),
+            Kind::AwsKey => Self::Aws(AwsKey::prepare(value).ok_or(Damaged)?),
+            Kind::ConnectionString => {
+                Self::Connection(OtherConnection::prepare(value).ok_or(Damaged)?)
+            }
             _ => Self::Sealed,
         })
     }

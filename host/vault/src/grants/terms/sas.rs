@@ -137,6 +137,15 @@ impl SharedAccessScope {
 const SCOPES: [&str; 3] = ["account", "resource", "entity"];
 
 impl SharedAccess {
+    /// The service of a storage account; none for what is none.
+    pub const fn service(&self) -> Option<StorageService> {
+        match &self.scope {
+            SharedAccessScope::Account { service, .. }
+            | SharedAccessScope::Resource { service, .. } => Some(*service),
+            SharedAccessScope::Entity { .. } => None,
+        }
+    }
+
     pub(in crate::grants) fn write(&self, toml: &mut String) {
         let mut line = |key: &str, value: &str| {
             let _ = writeln!(toml, "{key} = {}", quoted(value));
