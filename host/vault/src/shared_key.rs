@@ -29,6 +29,14 @@ const AFTER_DATE: [&str; 5] = [
     "range",
 ];
 
+/// Headers that name something else in the account, which the service reads with the
+/// right of whoever signed: a grant's paths would not bound it.
+const SOURCES: [&str; 3] = [
+    "x-ms-copy-source",
+    "x-ms-rename-source",
+    "x-ms-file-rename-source",
+];
+
 /// Signs a request: writes `x-ms-date`, `x-ms-version` and `authorization`. `length`
 /// is that of its body, if it is known.
 pub(crate) fn sign(
@@ -38,6 +46,10 @@ pub(crate) fn sign(
     length: Option<u64>,
     now: i64,
 ) -> Result<(), Unsignable> {
+    // Another path than the grant's, read with the account's whole right.
+    if SOURCES.iter().any(|name| head.headers.contains_key(*name)) {
+        return Err(Unsignable::OtherEndpoint);
+    }
     // A body whose length is not known is sent in chunks, which the service refuses.
     let length = length.ok_or(Unsignable::NoLength)?;
     head.headers.remove(DATE);
@@ -293,6 +305,17 @@ mod tests {
             assert_eq!(sign(twice), ambiguous, "{name}");
             let odd = get("/c/b").header(name, "1\t2");
             assert_eq!(sign(odd), ambiguous, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_copied_from_elsewhere_in_the_account() {
+        let blob = terms(StorageService::Blob, false);
+        for name in SOURCES {
+            let request = Request::put("https://a1a.blob.core.windows.net/c/b")
+                .header(name, "https://a1a.blob.core.windows.net/other/secret");
+            let signed = sign(&blob, &account("a1a"), &mut head(request), Some(0), 0);
+            assert_eq!(signed, Err(Unsignable::OtherEndpoint), "{name}");
         }
     }
 

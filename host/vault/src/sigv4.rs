@@ -283,7 +283,7 @@ fn canonical(
     Ok((text, signed))
 }
 
-/// The path as it is signed: as it is sent for S3, encoded once more for others.
+/// The path as it is signed: encoded once for S3, once more than it is sent for others.
 fn canonical_path(terms: &SigV4, path: &str) -> Result<String, Unsignable> {
     let path = if path.is_empty() { "/" } else { path };
     let dots = |segment: &str| {
@@ -297,11 +297,14 @@ fn canonical_path(terms: &SigV4, path: &str) -> Result<String, Unsignable> {
         return Err(Unsignable::Ambiguous);
     }
     let is_s3 = terms.service == "s3";
-    let segments: Result<Vec<_>, _> = path
+    let segments: Result<Vec<_>, Unsignable> = path
         .split('/')
         .map(|segment| {
-            let once = encoded(&crate::protocol::decoded(segment)?);
-            Ok(if is_s3 { once } else { encoded(&once) })
+            // S3 decodes and encodes; others encode what was sent.
+            Ok(match is_s3 {
+                true => encoded(&crate::protocol::decoded(segment)?),
+                false => encoded(segment),
+            })
         })
         .collect();
     let segments = segments?;
