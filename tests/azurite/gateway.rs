@@ -48,13 +48,13 @@ to = [{ route = "storage", paths = ["/canary1/{container}", "/canary1/{container
     )
     .inbound("azure-storage", json!({}))
     .build();
-    let created = send(&gateway, "PUT", "/c1?restype=container", "").await;
+    let created = send(&gateway, "PUT", "/con1?restype=container", "").await;
     assert_eq!(created, StatusCode::CREATED);
     assert_eq!(
-        send(&gateway, "PUT", "/c1/b1", "hello").await,
+        send(&gateway, "PUT", "/con1/b1", "hello").await,
         StatusCode::CREATED
     );
-    let read = gateway.get("/canary1/c1/b1").await;
+    let read = gateway.get("/canary1/con1/b1").await;
     assert_eq!(
         (read.status, read.text().as_str()),
         (StatusCode::OK, "hello")
@@ -64,7 +64,7 @@ to = [{ route = "storage", paths = ["/canary1/{container}", "/canary1/{container
 #[tokio::test]
 async fn blobs_are_read_with_a_shared_access_signature_that_no_client_sees() {
     let world = emulator!();
-    world.container("c1", &["b1"]);
+    world.container("con1", &["b1"]);
     let gateway = gateway(
         &world,
         r#"
@@ -75,14 +75,14 @@ secret = "storage"
 use = "sas"
 scope = "resource"
 service = "blob"
-resource = "c1"
+resource = "con1"
 permissions = ["read"]
-to = [{ route = "storage", methods = ["GET", "PUT"], paths = ["/canary1/c1/{blob}"] }]
+to = [{ route = "storage", methods = ["GET", "PUT"], paths = ["/canary1/con1/{blob}"] }]
 "#,
     )
     .inbound("azure-sas", json!({}))
     .build();
-    let read = gateway.get("/canary1/c1/b1").await;
+    let read = gateway.get("/canary1/con1/b1").await;
     assert_eq!(
         (read.status, read.text().as_str()),
         (StatusCode::OK, "hello")
@@ -90,6 +90,6 @@ to = [{ route = "storage", methods = ["GET", "PUT"], paths = ["/canary1/c1/{blob
     let everything = String::from_utf8_lossy(&read.everything()).into_owned();
     assert!(!everything.contains("sig="), "{everything}");
     // What the method needs is not granted, so nothing is sent.
-    let refused = send(&gateway, "PUT", "/c1/b2", "x").await;
+    let refused = send(&gateway, "PUT", "/con1/b2", "x").await;
     assert_eq!(refused, StatusCode::INTERNAL_SERVER_ERROR);
 }

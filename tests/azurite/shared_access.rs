@@ -5,7 +5,7 @@ use keyward::vault::{AttachError, ChosenAccess, Covers, Permissions, uses};
 
 use crate::{World, emulator};
 
-const BLOBS: &str = "scope = \"resource\"\nservice = \"blob\"\nresource = \"c1\"\n\
+const BLOBS: &str = "scope = \"resource\"\nservice = \"blob\"\nresource = \"con1\"\n\
                      permissions = [\"read\", \"create\", \"write\", \"delete\", \"list\"]";
 
 fn choose(covers: Covers, permissions: &[&str]) -> ChosenAccess {
@@ -44,18 +44,18 @@ fn changed(mut head: Parts, from: &str, to: &str) -> Parts {
 #[test]
 fn a_signature_for_a_blob_is_good_for_what_it_says_and_for_no_more() {
     let world = emulator!();
-    world.container("c1", &["b1", "b2"]);
-    world.container("c2", &["b1"]);
+    world.container("con1", &["b1", "b2"]);
+    world.container("con2", &["b1"]);
     world.grant("sas", BLOBS);
     let read = || {
-        let what = ("blob", "GET", "/c1/b1");
+        let what = ("blob", "GET", "/con1/b1");
         with_sas(&world, what, choose(Covers::Item, &["read"]), b"").unwrap()
     };
     assert_eq!(world.send("blob", &read(), b""), 200, "the control");
     let year = (jiff::Timestamp::now().as_second() / 31_556_952 + 1970).to_string();
     for (what, from, to) in [
-        ("another blob", "/c1/b1", "/c1/b2"),
-        ("another container", "/c1/b1", "/c2/b1"),
+        ("another blob", "/con1/b1", "/con1/b2"),
+        ("another container", "/con1/b1", "/con2/b1"),
         ("more permissions", "sp=r", "sp=rw"),
         ("all of the container", "sr=b", "sr=c"),
         ("a longer life", &format!("se={year}"), "se=2099"),
@@ -83,16 +83,16 @@ fn a_signature_for_a_blob_is_good_for_what_it_says_and_for_no_more() {
 #[test]
 fn each_scope_of_a_signature_is_accepted_for_what_lies_in_it() {
     let world = emulator!();
-    world.container("c1", &["b1", "d/b2"]);
+    world.container("con1", &["b1", "d/b2"]);
     world.grant("sas", BLOBS);
     let put = with_sas(
         &world,
-        ("blob", "PUT", "/c1/new"),
+        ("blob", "PUT", "/con1/new"),
         choose(Covers::Item, &["create"]),
         b"x",
     );
     assert_eq!(world.send("blob", &put.unwrap(), b"x"), 201);
-    let list = ("blob", "GET", "/c1?restype=container&comp=list");
+    let list = ("blob", "GET", "/con1?restype=container&comp=list");
     let head = with_sas(&world, list, choose(Covers::Container, &["list"]), b"").unwrap();
     assert_eq!(world.send("blob", &head, b""), 200);
     let head = with_sas(&world, list, choose(Covers::Container, &["read"]), b"").unwrap();
@@ -102,10 +102,10 @@ fn each_scope_of_a_signature_is_accepted_for_what_lies_in_it() {
         "reading is not listing"
     );
     // A signature for the container is good for each blob in it.
-    let one = ("blob", "GET", "/c1/b1");
+    let one = ("blob", "GET", "/con1/b1");
     let head = with_sas(&world, one, choose(Covers::Container, &["read"]), b"").unwrap();
     assert_eq!(
-        world.send("blob", &changed(head, "/c1/b1", "/c1/d/b2"), b""),
+        world.send("blob", &changed(head, "/con1/b1", "/con1/d/b2"), b""),
         200
     );
 }
@@ -113,7 +113,7 @@ fn each_scope_of_a_signature_is_accepted_for_what_lies_in_it() {
 #[test]
 fn a_signature_for_an_account_is_accepted() {
     let world = emulator!();
-    world.container("c1", &["b1"]);
+    world.container("con1", &["b1"]);
     for (service, path) in [
         ("blob", "/?comp=list"),
         ("queue", "/?comp=list"),
@@ -156,23 +156,23 @@ fn queues_and_tables_take_their_own_signatures() {
         "sign-request",
         "scheme = \"shared-key\"\nservice = \"queue\"",
     );
-    let head = world.signed(world.request("queue", "PUT", "/q1"), b"");
+    let head = world.signed(world.request("queue", "PUT", "/que1"), b"");
     assert_eq!(world.send("queue", &head, b""), 201);
     world.grant(
         "sas",
-        "scope = \"resource\"\nservice = \"queue\"\nresource = \"q1\"\npermissions = [\"add\", \"read\"]",
+        "scope = \"resource\"\nservice = \"queue\"\nresource = \"que1\"\npermissions = [\"add\", \"read\"]",
     );
-    let what = ("queue", "GET", "/q1/messages?peekonly=true");
+    let what = ("queue", "GET", "/que1/messages?peekonly=true");
     let head = with_sas(&world, what, choose(Covers::Item, &["read"]), b"").unwrap();
     assert_eq!(world.send("queue", &head, b""), 200);
-    let other = changed(head, "/q1/", "/q2/");
+    let other = changed(head, "/que1/", "/que2/");
     assert_eq!(world.send("queue", &other, b""), 403);
 
     world.grant(
         "sign-request",
         "scheme = \"shared-key\"\nservice = \"table\"",
     );
-    let body = br#"{"TableName":"t1"}"#;
+    let body = br#"{"TableName":"tab1"}"#;
     let request = world.request("table", "POST", "/Tables");
     let request = request
         .header("content-type", "application/json")
@@ -181,9 +181,9 @@ fn queues_and_tables_take_their_own_signatures() {
     assert_eq!(world.send("table", &head, body), 201);
     world.grant(
         "sas",
-        "scope = \"resource\"\nservice = \"table\"\nresource = \"t1\"\npermissions = [\"read\"]",
+        "scope = \"resource\"\nservice = \"table\"\nresource = \"tab1\"\npermissions = [\"read\"]",
     );
-    let what = ("table", "GET", "/t1");
+    let what = ("table", "GET", "/tab1");
     let head = with_sas(&world, what, choose(Covers::Item, &["read"]), b"").unwrap();
     assert_eq!(world.send("table", &head, b""), 200);
 }

@@ -21,8 +21,8 @@ fn to(head: &mut Parts, from: &str, to: &str) {
 /// What Shared Key covers, and Lite.
 const COVERED: &[Change] = &[
     ("the method", |head| head.method = Method::DELETE),
-    ("the path", |head| to(head, "/c1/b1", "/c1/b2")),
-    ("the container", |head| to(head, "/c1/b1", "/c2/b1")),
+    ("the path", |head| to(head, "/con1/b1", "/con1/b2")),
+    ("the container", |head| to(head, "/con1/b1", "/con2/b1")),
     ("comp", |head| to(head, "comp=metadata", "comp=properties")),
     ("the date", |head| {
         set(head, "x-ms-date", "Sun, 22 Nov 2026 00:00:00 GMT")
@@ -75,7 +75,7 @@ const COVERED_BY_SHARED_KEY_ONLY: &[Change] = &[
 
 fn metadata(world: &World) -> Parts {
     let request = world
-        .request("blob", "PUT", "/c1/b1?comp=metadata&timeout=20")
+        .request("blob", "PUT", "/con1/b1?comp=metadata&timeout=20")
         .header("content-type", "text/plain")
         .header("x-ms-meta-a", "1");
     world.signed(request, b"")
@@ -84,8 +84,8 @@ fn metadata(world: &World) -> Parts {
 #[test]
 fn a_signed_request_is_accepted_and_refused_once_anything_that_is_signed_has_changed() {
     let world = emulator!();
-    world.container("c1", &["b1", "b2"]);
-    world.container("c2", &["b1"]);
+    world.container("con1", &["b1", "b2"]);
+    world.container("con2", &["b1"]);
     for (scheme, changes) in [
         ("shared-key", [COVERED, COVERED_BY_SHARED_KEY_ONLY].concat()),
         ("shared-key-lite", COVERED.to_vec()),
@@ -108,7 +108,7 @@ fn a_signed_request_is_accepted_and_refused_once_anything_that_is_signed_has_cha
 #[test]
 fn control_what_is_not_signed_may_change() {
     let world = emulator!();
-    world.container("c1", &["b1"]);
+    world.container("con1", &["b1"]);
     let mut head = metadata(&world);
     set(&mut head, "accept-language", "de");
     assert_eq!(world.send("blob", &head, b""), 200);
@@ -117,9 +117,9 @@ fn control_what_is_not_signed_may_change() {
 #[test]
 fn the_length_of_a_body_is_covered() {
     let world = emulator!();
-    world.container("c1", &[]);
+    world.container("con1", &[]);
     let put = || {
-        let request = world.request("blob", "PUT", "/c1/b1");
+        let request = world.request("blob", "PUT", "/con1/b1");
         world.signed(request.header("x-ms-blob-type", "BlockBlob"), b"hello")
     };
     assert_eq!(world.send("blob", &put(), b"hello"), 201, "the control");
@@ -131,7 +131,10 @@ fn the_length_of_a_body_is_covered() {
 #[test]
 fn paths_and_parameters_that_are_encoded_are_signed_as_the_service_reads_them() {
     let world = emulator!();
-    world.container("c1", &["with%20space", "a%2Bb", "%C3%A4", "x/y/z", "a!(b)"]);
+    world.container(
+        "con1",
+        &["with%20space", "a%2Bb", "%C3%A4", "x/y/z", "a!(b)"],
+    );
     for query in [
         "prefix=x%2Fy",
         "prefix=%C3%A4",
@@ -139,7 +142,7 @@ fn paths_and_parameters_that_are_encoded_are_signed_as_the_service_reads_them() 
         "prefix=a%26b",
         "include=metadata,snapshots",
     ] {
-        let path = format!("/c1?restype=container&comp=list&{query}");
+        let path = format!("/con1?restype=container&comp=list&{query}");
         let head = world.signed(world.request("blob", "GET", &path), b"");
         assert_eq!(world.send("blob", &head, b""), 200, "{query}");
     }

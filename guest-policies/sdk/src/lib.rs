@@ -101,8 +101,9 @@ pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
 pub use secrets::{
-    ClientKeys, Connection, Credential, MacSigner, MacVerifier, Presigner, SharedAccess,
-    SharedAccessPermission, SharedAccessScope, SharedAccessTerms, Signer,
+    ClaimValue, Claims, ClientKeys, Connection, Credential, JwsSigner, MacSigner, MacVerifier,
+    Presigner, SharedAccess, SharedAccessPermission, SharedAccessScope, SharedAccessTerms, Signer,
+    TlsIdentity,
 };
 
 /// Makes a struct, or an enum of names, something that operators set.

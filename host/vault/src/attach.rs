@@ -5,6 +5,7 @@
 //! force then; after the barrier, [`CheckedNotes::write`] writes. Each step
 //! consumes the one before it, so that none can be skipped or repeated.
 
+mod identity;
 mod protocols;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::mac::MacKey;
 use crate::memory::Scratch;
 use crate::permit::Denied;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
+use crate::tls::IdentityId;
 use crate::uses::Class;
 use crate::vault::Vault;
 
@@ -39,6 +41,8 @@ pub struct Note {
     pub(crate) component: ComponentDigest,
     pub(crate) exchange: ExchangeId,
     pub(crate) chosen: Chosen,
+    /// Of a certificate that is shown: where in the ledger it is, once it may be.
+    pub(crate) shown: Option<Position>,
 }
 
 /// The notes on one request.
@@ -120,6 +124,7 @@ impl Notes {
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
+            over: None,
         };
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
@@ -132,7 +137,10 @@ impl Notes {
                 grants: live.digest,
                 used: note.used(target.route, outcome),
             };
-            let position = ledger.record(entry.clone());
+            let position = match (&decision, note.shown) {
+                (Ok(_), Some(position)) => position,
+                _ => ledger.record(entry.clone()),
+            };
             let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
@@ -166,6 +174,7 @@ impl Note {
             && !now.allows(self.secret.info.version, clock)
         {
             self.secret = ledger.pinned(now, clock);
+            self.shown = None;
         }
     }
 
@@ -247,6 +256,7 @@ impl Notes {
             component: note.component,
             exchange: note.exchange,
             chosen: note.chosen.clone(),
+            shown: None,
         };
         notes
             .any(|note| note.grant.retries(method))
@@ -301,6 +311,8 @@ pub struct CheckedNotes {
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
+    /// Whose certificate the connection shows that the request goes over.
+    over: Option<IdentityId>,
 }
 
 struct Checked {
@@ -359,7 +371,11 @@ pub enum AttachError {
     /// The request is about something else than the grant or the key is for.
     #[error("the request is about something that the key or its grant is not for")]
     OtherEndpoint,
-    /// The secret can't be used so; its kind should have prevented the permit.
+    /// The request goes over a connection on which another certificate was shown than
+    /// the notes say, or one where they say none.
+    #[error("the connection shows another certificate")]
+    OtherIdentity,
+    /// The secret can't be used so; its kind or its key should have prevented it.
     #[error("the secret can't be used so")]
     Unavailable,
 }
@@ -411,6 +427,10 @@ impl CheckedNotes {
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
+        if !self.is_over_its_own_connection() {
+            return Err(AttachError::OtherIdentity);
+        }
+        let tokens = self.write_tokens(now, head)?;
         let written = self.write_values(head)?;
         let derived = self.write_bearers(now, head, body)?;
         if !written.is_empty() || !derived.is_empty() {
@@ -433,6 +453,10 @@ impl CheckedNotes {
         // Last, because they cover what was written before.
         self.write_proofs(now, head, body)?;
         self.write_signatures(now, head, body)?;
+        // Whatever else was written has not taken a token's place.
+        if !tokens.all_stand(head) {
+            return Err(AttachError::SamePlace);
+        }
         Ok(guard)
     }
 

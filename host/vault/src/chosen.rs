@@ -7,6 +7,7 @@
 
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
+use crate::jws::{self, Claims};
 use crate::sas::ChosenAccess;
 
 /// What a policy chose. Cheap to clone.
@@ -18,6 +19,8 @@ pub enum Chosen {
     Holes(Holes),
     /// What a shared access signature is to allow.
     SharedAccess(ChosenAccess),
+    /// What a token says beside what the grant does.
+    Claims(Box<Claims>),
 }
 
 /// What was chosen is not what the grant allows.
@@ -34,8 +37,12 @@ impl Chosen {
             (Terms::SharedAccess(terms), Self::SharedAccess(chosen)) => terms.allows(chosen),
             // A signature without permissions would be good for nothing.
             (Terms::SharedAccess(_), _) => Err(OtherChoice),
+            (Terms::JwsSign(terms), Self::Claims(claims)) => {
+                jws::choose(terms, claims).map(|_| ()).ok_or(OtherChoice)
+            }
+            (Terms::JwsSign(_), Self::Nothing) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_) | Self::SharedAccess(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::Claims(_) | Self::SharedAccess(_)) => Err(OtherChoice),
         }
     }
 }

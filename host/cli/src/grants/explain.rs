@@ -56,8 +56,17 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy sees the codes that it makes, of whatever message; the key stays here"
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
+        Use::Present => {
+            "whoever answers there learns the certificate, and that its holder asks; the key stays here"
+        }
+        Use::JwsSign => {
+            "whoever gets a token may use it until it expires, where it is accepted; the key stays here"
+        }
         Use::Seal => "the policy sees the sealed data; the key stays here",
         Use::Open => "the policy sees the data that it opens; the key stays here",
+        Use::VerifyJwt => {
+            "the policy reads the claims of tokens that the key vouches for; the key stays here"
+        }
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
         Use::Sas => {
             "whoever answers there learns a shared access signature that is good for minutes; the key stays here"

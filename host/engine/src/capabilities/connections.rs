@@ -11,8 +11,7 @@ use crate::bindings::keyward::policy::secrets::{
     SharedAccessScope, SharedAccessTerms,
 };
 use crate::state::{
-    CallState, ConnectionHandle, ExchangeHandle, HandleAlias, PolicyRequest, PresignerHandle,
-    SharedAccessHandle,
+    CallState, ConnectionHandle, ExchangeHandle, PolicyRequest, PresignerHandle, SharedAccessHandle,
 };
 
 impl HostSharedAccess for CallState {

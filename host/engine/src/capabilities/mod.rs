@@ -1,12 +1,14 @@
 //! What a guest can ask of the host: one file for each interface in `wit/`, of
-//! the same name. Each function counts itself against the call's budget before
+//! the same name, and for tokens one of their own. Each function counts itself against the call's budget before
 //! it does anything.
 
+mod certificates;
 mod clock;
 mod connections;
 mod counters;
 mod egress;
 mod exchange;
+mod jwt;
 mod log;
 mod random;
 mod secrets;

@@ -95,7 +95,9 @@ macro_rules! handle {
     ($handle:ident) => {
         fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
             self.enter_with(alias.len())?;
-            let pushed = self.table.push($handle(HandleAlias(alias.into())));
+            let pushed = self
+                .table
+                .push($handle($crate::state::HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
@@ -105,7 +107,6 @@ macro_rules! handle {
         }
     };
 }
-
 pub(super) use handle;
 
 impl CallState {
@@ -252,9 +253,9 @@ impl HostClientKeys for CallState {
     }
 }
 
-fn to_wit(error: OperationError) -> SecretFailure {
+pub(super) fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong => SecretFailure::Invalid,
+        OperationError::MessageTooLong | OperationError::NotGranted => SecretFailure::Invalid,
         _ => SecretFailure::Unavailable,
     }
 }

@@ -229,8 +229,13 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.shared-access.attach" | "secrets.shared-access.attach-to-request" => Use::Sas,
         "secrets.presigner.attach" | "secrets.presigner.attach-to-request" => Use::Presign,
         "secrets.connection.part" => Use::Describe,
+        "secrets.tls-identity.attach" | "secrets.tls-identity.attach-to-request" => Use::Present,
+        "secrets.jws-signer.attach"
+        | "secrets.jws-signer.attach-to-request"
+        | "secrets.jws-signer.sign" => Use::JwsSign,
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
+        "secrets.jwt-verifier.verify" => Use::VerifyJwt,
         _ => return None,
     })
 }

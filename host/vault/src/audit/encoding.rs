@@ -71,8 +71,11 @@ fn use_code(use_: Use) -> u64 {
         Use::Sas => 9,
         Use::Presign => 10,
         Use::Describe => 15,
+        Use::Present => 7,
+        Use::JwsSign => 8,
         Use::Seal => 11,
         Use::Open => 12,
+        Use::VerifyJwt => 14,
     }
 }
 
@@ -86,8 +89,11 @@ fn use_from_code(code: u64) -> Option<Use> {
         9 => Use::Sas,
         10 => Use::Presign,
         15 => Use::Describe,
+        7 => Use::Present,
+        8 => Use::JwsSign,
         11 => Use::Seal,
         12 => Use::Open,
+        14 => Use::VerifyJwt,
         _ => return None,
     })
 }

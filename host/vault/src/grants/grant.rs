@@ -6,7 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4};
+use super::terms::{JwsTerms, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4};
 use crate::chosen::OtherChoice;
 use crate::holes::Holes;
 use crate::kind::Kind;
@@ -104,10 +104,16 @@ pub enum Terms {
     Presign(Presign),
     /// Read the public parts of a connection string (class A).
     Describe,
+    /// Show a certificate in TLS (class A).
+    Present,
+    /// Sign tokens (class A).
+    JwsSign(JwsTerms),
     /// Seal data of the policy's own (class A).
     Seal(Sealing),
     /// Open what was sealed (class A).
     Open(Sealing),
+    /// Check tokens that clients present (class A).
+    VerifyJwt(TokenTerms),
 }
 
 impl Grant {
@@ -137,14 +143,17 @@ impl Terms {
             Self::SharedAccess(_) => Use::Sas,
             Self::Presign(_) => Use::Presign,
             Self::Describe => Use::Describe,
+            Self::Present => Use::Present,
+            Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
+            Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
 
     /// Whether a secret of this kind can be used so: its use fits, and the scheme is
     /// the kind's.
-    pub const fn fits(&self, kind: &Kind) -> bool {
+    pub fn fits(&self, kind: &Kind) -> bool {
         let is_right_scheme = match self {
             Self::SignRequest(_) => matches!(kind, Kind::HmacKey { .. }),
             Self::SharedKey(_) => matches!(kind, Kind::StorageAccount),
@@ -321,6 +330,18 @@ pub enum KeyPlace {
     Header(HeaderName),
     /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
     Query(String),
+}
+
+/// Which tokens a MAC key vouches for (RFC 7519). The algorithm is the key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTerms {
+    /// What `iss` must be; `None` for any, and for none.
+    pub issuer: Option<String>,
+    /// Of these, `aud` must have one. If empty, a token that has `aud` is refused
+    /// (RFC 7519, section 4.1.3).
+    pub audiences: Vec<String>,
+    /// By how many seconds clocks may differ.
+    pub clock_skew_seconds: u64,
 }
 
 /// A destination that a grant names.

@@ -33,15 +33,15 @@ pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
     Component, Destination, Grant, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401,
-    Terms, WhenReflected,
+    Terms, TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 pub(crate) use terms::sas::is_under;
 pub use terms::{
-    Permissions, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
-    StorageService,
+    JwsTerms, Permissions, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
+    StorageService, SubjectRule,
 };
 
 /// A set of grants, as one file gives it.

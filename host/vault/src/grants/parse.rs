@@ -22,8 +22,8 @@ const KEYS: &[(&str, &[Use])] = &[
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify]),
-    ("template", &[Use::Attach]),
+    ("header", &[Use::Attach, Use::Identify, Use::JwsSign]),
+    ("template", &[Use::Attach, Use::JwsSign]),
     ("response", &[Use::Attach]),
     ("decode", &[Use::Attach]),
     ("reflected", &[Use::Attach]),
@@ -32,7 +32,14 @@ const KEYS: &[(&str, &[Use])] = &[
     ("query", &[Use::Identify]),
     (
         "to",
-        &[Use::Attach, Use::SignRequest, Use::Sas, Use::Presign],
+        &[
+            Use::Attach,
+            Use::SignRequest,
+            Use::Present,
+            Use::JwsSign,
+            Use::Sas,
+            Use::Presign,
+        ],
     ),
     ("scheme", &[Use::SignRequest]),
     ("service", &[Use::SignRequest, Use::Sas, Use::Presign]),
@@ -43,14 +50,23 @@ const KEYS: &[(&str, &[Use])] = &[
     ("permissions", &[Use::Sas]),
     ("addresses", &[Use::Sas]),
     ("label", &[Use::SignRequest]),
-    ("key-id", &[Use::SignRequest]),
+    ("key-id", &[Use::SignRequest, Use::JwsSign]),
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest, Use::Presign]),
     (
         "lifetime-seconds",
-        &[Use::SignRequest, Use::Sas, Use::Presign],
+        &[Use::SignRequest, Use::Sas, Use::Presign, Use::JwsSign],
     ),
+    ("algorithm", &[Use::JwsSign]),
+    ("audience", &[Use::JwsSign]),
+    ("subject", &[Use::JwsSign]),
+    ("subject-prefix", &[Use::JwsSign]),
+    ("claims", &[Use::JwsSign]),
+    ("returns", &[Use::JwsSign]),
     ("shared-as", &[Use::Seal, Use::Open]),
+    ("issuer", &[Use::VerifyJwt, Use::JwsSign]),
+    ("audiences", &[Use::VerifyJwt]),
+    ("clock-skew-seconds", &[Use::VerifyJwt]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -249,7 +265,7 @@ impl GrantReader<'_, '_, '_> {
 
     /// Reports keys that mean something for other uses only.
     fn only_keys_of(&mut self, use_: Use) {
-        for (key, uses) in KEYS {
+        for &(key, uses) in KEYS {
             if uses.is_empty() || uses.contains(&use_) {
                 continue;
             }
@@ -304,7 +320,12 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest | Use::Sas | Use::Presign => {
+                    Use::Attach
+                    | Use::SignRequest
+                    | Use::Present
+                    | Use::JwsSign
+                    | Use::Sas
+                    | Use::Presign => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

@@ -61,13 +61,24 @@ impl Grant {
             }
             Terms::SharedAccess(terms) => terms.write(&mut toml),
             Terms::Presign(terms) => terms.write(&mut toml),
-            Terms::MacSign | Terms::MacVerify | Terms::Describe => {}
+            Terms::JwsSign(terms) => terms.write_toml(&mut toml),
+            Terms::MacSign | Terms::MacVerify | Terms::Present | Terms::Describe => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
             Terms::Seal(sealing) | Terms::Open(sealing) => {
                 if let Some(name) = &sealing.shared_as {
                     line("shared-as", name.as_str());
                 }
+            }
+            Terms::VerifyJwt(tokens) => {
+                if let Some(issuer) = &tokens.issuer {
+                    line("issuer", issuer);
+                }
+                if !tokens.audiences.is_empty() {
+                    let audiences = tokens.audiences.iter().map(String::as_str);
+                    let _ = writeln!(toml, "audiences = {}", array(audiences));
+                }
+                let _ = writeln!(toml, "clock-skew-seconds = {}", tokens.clock_skew_seconds);
             }
         }
         if let Some(end) = self.not_after {
@@ -96,6 +107,13 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::JwsSign(terms) = &mut grant.terms {
+            terms.sort();
+        }
+        if let Terms::VerifyJwt(tokens) = &mut grant.terms {
+            tokens.audiences.sort();
+            tokens.audiences.dedup();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -134,7 +152,7 @@ impl Grants {
     }
 }
 
-fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.map(quoted).collect();
     format!("[{}]", items.join(", "))
 }

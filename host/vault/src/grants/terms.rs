@@ -1,11 +1,13 @@
 //! What belongs to each use: header and template, the client key's place, the
-//! form of a signature. What is long has a file of its own.
+//! form of a signature, the claims of a token. What is long has a file of its own.
 
 pub(crate) mod sas;
 mod shared_key;
 mod sigv4;
 
+mod jws;
 mod seal;
+mod verify_jwt;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -24,6 +26,7 @@ use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
 
+pub use jws::{JwsTerms, SubjectRule};
 pub use seal::Sealing;
 
 /// The longest header template, in characters.
@@ -46,8 +49,11 @@ impl GrantReader<'_, '_, '_> {
             Use::Sas => self.shared_access().map(Terms::SharedAccess),
             Use::Presign => self.presign().map(Terms::Presign),
             Use::Describe => Some(Terms::Describe),
+            Use::Present => Some(Terms::Present),
+            Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 
@@ -139,7 +145,7 @@ impl GrantReader<'_, '_, '_> {
         known
     }
 
-    fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
+    pub(super) fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
         let Ok(header) = HeaderName::from_bytes(found.value.as_bytes()) else {
             self.problems.add(
                 found.span,

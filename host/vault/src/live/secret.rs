@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::timestamp;
 use crate::bus::ServiceBus;
+use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::connection::OtherConnection;
@@ -64,6 +65,7 @@ pub(crate) enum Material {
     Connection(OtherConnection),
     /// A key that its source keeps.
     Remote(RemoteKey),
+    Certificate(CertificateKey),
     /// Of a kind that no use fits yet: its value stays sealed.
     Sealed,
 }
@@ -92,6 +94,7 @@ impl Material {
             Kind::ConnectionString => {
                 Self::Connection(OtherConnection::prepare(value).ok_or(Damaged)?)
             }
+            Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
     }

@@ -154,7 +154,14 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "region = \"eu-west-1\"\nservice = \"s3\"\n\
              to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
         }
-        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::Describe => "",
+        Use::Present => "to = [{ route = \"billing\" }]",
+        Use::JwsSign => {
+            "algorithm = \"ES256\"\nissuer = \"gateway\"\naudience = \"https://api.example\"\n\
+             to = [{ route = \"billing\" }]"
+        }
+        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt | Use::Describe => {
+            ""
+        }
     };
     format!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\
