@@ -90,6 +90,7 @@ mod secrets;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod tokens;
 
 pub use egress::{Request, Response};
 pub use exchange::{
@@ -105,6 +106,7 @@ pub use secrets::{
     Presigner, SharedAccess, SharedAccessPermission, SharedAccessScope, SharedAccessTerms, Signer,
     TlsIdentity,
 };
+pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 
 /// Makes a struct, or an enum of names, something that operators set.
 ///

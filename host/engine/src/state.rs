@@ -69,6 +69,8 @@ alias_handles!(
     ConnectionHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for querying a database.
+    DatabaseHandle,
     /// A handle for showing a certificate.
     TlsIdentityHandle,
     /// A handle for signing tokens.

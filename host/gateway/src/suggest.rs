@@ -90,6 +90,12 @@ impl Suggestion<'_> {
             Ok(Use::Presign) => line(format_args!(
                 "region = \"eu-west-1\"\nservice = \"s3\"\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]"
             )),
+            Ok(Use::Query) => {
+                line(format_args!("to = [{{ route = \"{route}\" }}]"));
+                line(format_args!(
+                    "\n[[grant.statement]]\nname = \"example\"\nsql = \"SELECT 1 WHERE $1 = 'x'\"\nparameters = [\"text\"]"
+                ));
+            }
             Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::Describe) | Err(_) => {}
         }
         toml

@@ -73,6 +73,7 @@ mod clock;
 mod compiled;
 mod connection;
 mod contents;
+mod database;
 pub mod disk;
 mod error;
 mod fingerprint;
@@ -103,6 +104,7 @@ mod protocol;
 mod reach;
 mod recovery;
 mod remote;
+mod remote_signature;
 mod rotation;
 mod sas;
 mod seal;
@@ -133,6 +135,9 @@ pub use certificate::KeyAlgorithm;
 pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
+pub use database::{
+    DatabaseLogin, MAX_PARAMETER_BYTES, Query, QueryCall, QueryRefused, QueryRows, QueryValue,
+};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
@@ -141,6 +146,7 @@ pub use grants::{
     SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService, SubjectRule, Surroundings,
     Terms, TokenTerms, WhenReflected,
 };
+pub use grants::{ParameterType, QueryTerms, Statement};
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
 pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
@@ -165,6 +171,7 @@ pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use reach::RouteAddresses;
 pub use recovery::{Accepted, Restored};
 pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
+pub use remote_signature::RemoteSignature;
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use sas::{ChosenAccess, Covers};
 pub use secret::{ClientKeyFault, ImportError, Secret};

@@ -216,6 +216,11 @@ impl Live {
     }
 }
 
+/// Whether a source does this with a key that stays there.
+const fn is_done_elsewhere(use_: Use) -> bool {
+    matches!(use_, Use::MacSign | Use::MacVerify | Use::SignRequest)
+}
+
 impl Bound {
     fn in_force(
         &self,
@@ -232,9 +237,8 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        // A request is signed in one step with its being written, by a key that is here.
         let fits = self.grant.terms.fits(&secret.info.kind);
-        if !fits || (use_ == Use::SignRequest && secret.is_remote()) {
+        if !fits || (secret.is_remote() && !is_done_elsewhere(use_)) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

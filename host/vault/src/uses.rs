@@ -34,6 +34,8 @@ pub enum Use {
     Presign,
     /// Read the public parts of a connection string.
     Describe,
+    /// Run a statement of the grant on a database.
+    Query,
     /// The host shows a certificate in TLS, and proves that it has its key.
     Present,
     /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
@@ -48,7 +50,7 @@ pub enum Use {
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
@@ -57,6 +59,7 @@ impl Use {
         Self::Sas,
         Self::Presign,
         Self::Describe,
+        Self::Query,
         Self::Present,
         Self::JwsSign,
         Self::Seal,
@@ -75,6 +78,7 @@ impl Use {
             Self::Sas => "sas",
             Self::Presign => "presign",
             Self::Describe => "describe",
+            Self::Query => "query",
             Self::Present => "present",
             Self::JwsSign => "jws-sign",
             Self::Seal => "seal",
@@ -93,6 +97,7 @@ impl Use {
             | Self::MacVerify
             | Self::Identify
             | Self::Describe
+            | Self::Query
             | Self::Present
             | Self::JwsSign
             | Self::Seal
@@ -114,9 +119,12 @@ impl Use {
             | Self::Present
             | Self::JwsSign
             | Self::Seal => true,
-            Self::MacVerify | Self::Identify | Self::Open | Self::VerifyJwt | Self::Describe => {
-                false
-            }
+            Self::MacVerify
+            | Self::Identify
+            | Self::Query
+            | Self::Open
+            | Self::VerifyJwt
+            | Self::Describe => false,
         }
     }
 
@@ -217,6 +225,8 @@ use_types! {
     Presign;
     /// [`Use::Describe`] as a type.
     Describe;
+    /// [`Use::Query`] as a type.
+    Query;
     /// [`Use::Present`] as a type.
     Present;
     /// [`Use::JwsSign`] as a type.

@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 
 use crate::testing::{Call, Content, Simulation, State};
-use crate::{Claims, ClientCertificate, Failure, Level, Side};
+use crate::{Claims, ClientCertificate, Failure, JwtFailure, Level, Side, VerifiedJwt};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 
@@ -49,6 +49,7 @@ pub(crate) type Connection = Handle;
 pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
+pub(crate) type JwtVerifier = Handle;
 pub(crate) type TlsIdentity = Handle;
 pub(crate) type JwsSigner = Handle;
 
@@ -487,6 +488,34 @@ pub(crate) fn connection_part(
     check(handle)?;
     let key = (handle.alias.clone(), name.to_owned());
     Ok(exchange.state.borrow().connection_parts.get(&key).cloned())
+}
+
+pub(crate) fn open_jwt_verifier(
+    exchange: &Simulation,
+    alias: &str,
+) -> Result<JwtVerifier, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn open_jwt_issuer(exchange: &Simulation, name: &str) -> Result<JwtVerifier, Failure> {
+    Ok(Handle {
+        alias: name.to_owned(),
+        is_granted: exchange.state.borrow().issuers.contains(name),
+    })
+}
+
+/// The simulation knows which texts are tokens, and no cryptography.
+pub(crate) fn verify_jwt(
+    handle: &Handle,
+    exchange: &Simulation,
+    token: &str,
+) -> Result<VerifiedJwt, JwtFailure> {
+    check(handle).map_err(|_| JwtFailure::Denied)?;
+    match exchange.state.borrow().tokens.get(token) {
+        Some(token) => token.clone(),
+        None if token.is_empty() => Err(JwtFailure::Missing),
+        None => Err(JwtFailure::Signature),
+    }
 }
 
 pub(crate) fn open_tls_identity(

@@ -77,6 +77,9 @@ pub(super) fn learns(use_: Use) -> &'static str {
         Use::Describe => {
             "the policy reads the public parts of the connection string; the key stays here"
         }
+        Use::Query => {
+            "the policy sees the rows; the database learns a proof that the host knows the password"
+        }
     }
 }
 

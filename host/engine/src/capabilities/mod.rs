@@ -6,6 +6,7 @@ mod certificates;
 mod clock;
 mod connections;
 mod counters;
+mod database;
 mod egress;
 mod exchange;
 mod jwt;

@@ -93,7 +93,10 @@ impl CallState {
 /// The part of each resource that is the same: opening and dropping a handle.
 macro_rules! handle {
     ($handle:ident) => {
-        fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
+        fn open(
+            &mut self,
+            alias: String,
+        ) -> wasmtime::Result<Result<Resource<$handle>, SecretFailure>> {
             self.enter_with(alias.len())?;
             let pushed = self
                 .table

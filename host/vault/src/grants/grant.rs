@@ -6,7 +6,9 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{JwsTerms, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4};
+use super::terms::{
+    JwsTerms, Presign, QueryTerms, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
+};
 use crate::chosen::OtherChoice;
 use crate::holes::Holes;
 use crate::kind::Kind;
@@ -104,6 +106,8 @@ pub enum Terms {
     Presign(Presign),
     /// Read the public parts of a connection string (class A).
     Describe,
+    /// Run statements on a database (class A).
+    Query(QueryTerms),
     /// Show a certificate in TLS (class A).
     Present,
     /// Sign tokens (class A).
@@ -143,6 +147,7 @@ impl Terms {
             Self::SharedAccess(_) => Use::Sas,
             Self::Presign(_) => Use::Presign,
             Self::Describe => Use::Describe,
+            Self::Query(_) => Use::Query,
             Self::Present => Use::Present,
             Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,

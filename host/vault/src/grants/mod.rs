@@ -43,6 +43,7 @@ pub use terms::{
     JwsTerms, Permissions, Presign, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
     StorageService, SubjectRule,
 };
+pub use terms::{ParameterType, QueryTerms, Statement};
 
 /// A set of grants, as one file gives it.
 ///

@@ -6,6 +6,7 @@ mod shared_key;
 mod sigv4;
 
 mod jws;
+mod query;
 mod seal;
 mod verify_jwt;
 
@@ -27,6 +28,7 @@ use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use jws::{JwsTerms, SubjectRule};
+pub use query::{ParameterType, QueryTerms, Statement};
 pub use seal::Sealing;
 
 /// The longest header template, in characters.
@@ -54,6 +56,7 @@ impl GrantReader<'_, '_, '_> {
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
             Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
+            Use::Query => self.query_terms().map(Terms::Query),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::connection::OtherConnection;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
+use crate::database::DatabaseLogin;
 use crate::fingerprint::Fingerprint;
 use crate::format::Damaged;
 use crate::guard::MIN_SEARCHED_BYTES;
@@ -45,6 +46,9 @@ pub(crate) struct LiveSecret {
     lately: Vec<Arc<Version>>,
     /// The version in use as its source gave it.
     pub(crate) received: Option<Arc<Fingerprint>>,
+    /// When the source last said that what is sealed here is what it has, as far as that
+    /// is written down, in seconds since 1970.
+    pub(crate) confirmed: Option<u64>,
 }
 
 /// One version of a secret, in the form in which it is used.
@@ -63,6 +67,7 @@ pub(crate) enum Material {
     Bus(ServiceBus),
     Aws(AwsKey),
     Connection(OtherConnection),
+    Database(DatabaseLogin),
     /// A key that its source keeps.
     Remote(RemoteKey),
     Certificate(CertificateKey),
@@ -87,6 +92,7 @@ impl Material {
             Kind::HmacKey { algorithm, .. } => {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
+            Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             Kind::StorageAccount => Self::Storage(StorageAccount::prepare(value).ok_or(Damaged)?),
             Kind::ServiceBus => Self::Bus(ServiceBus::prepare(value).ok_or(Damaged)?),
@@ -185,6 +191,7 @@ impl LiveSecret {
                     .collect::<Result<_, _>>()?,
                 _ => Vec::new(),
             },
+            confirmed: origin.and_then(|origin| origin.confirmed),
             received: match origin.map_or(&[][..], |origin| origin.received) {
                 [] => None,
                 bytes => Some(Arc::new(Fingerprint::stored(bytes)?)),
@@ -374,6 +381,7 @@ impl LiveSecret {
             previous_until: self.previous_until,
             lately: self.lately.clone(),
             received: self.received.clone(),
+            confirmed: self.confirmed,
         }
     }
 
@@ -467,6 +475,7 @@ impl LiveSecret {
             previous_until: None,
             lately: Vec::new(),
             received: None,
+            confirmed: None,
         };
         (Arc::new(secret), version)
     }

@@ -72,6 +72,7 @@ pub const KIND_USES: &[KindUse] = &[
     all("connection-string", Use::Describe),
     all("aws-key", Use::SignRequest),
     all("aws-key", Use::Presign),
+    all("database", Use::Query),
     all("data-key", Use::Seal),
     all("data-key", Use::Open),
 ];

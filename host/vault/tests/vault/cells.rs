@@ -26,6 +26,7 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::Sas => ask::<uses::Sas>,
         Use::Presign => ask::<uses::Presign>,
         Use::Describe => ask::<uses::Describe>,
+        Use::Query => ask::<uses::Query>,
         Use::Seal => ask::<uses::Seal>,
         Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,

@@ -144,6 +144,11 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
         Use::SignRequest => {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
+        Use::Present => "to = [{ route = \"billing\" }]",
+        Use::JwsSign => {
+            "algorithm = \"ES256\"\nissuer = \"keyward\"\naudience = \"billing\"\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
         Use::Identify => "header = \"x-client-key\"",
         Use::Sas => {
             "scope = \"resource\"\nservice = \"blob\"\nresource = \"invoices\"\n\
@@ -154,10 +159,8 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "region = \"eu-west-1\"\nservice = \"s3\"\n\
              to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
         }
-        Use::Present => "to = [{ route = \"billing\" }]",
-        Use::JwsSign => {
-            "algorithm = \"ES256\"\nissuer = \"gateway\"\naudience = \"https://api.example\"\n\
-             to = [{ route = \"billing\" }]"
+        Use::Query => {
+            "to = [{ route = \"db\" }]\n[[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\""
         }
         Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt | Use::Describe => {
             ""
