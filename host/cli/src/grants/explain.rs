@@ -110,6 +110,13 @@ fn in_words(config: &Config, grant: &Grant, pinned: Option<&ComponentDigest>) ->
             ),
         );
     }
+    if let Terms::SharedAccess(_) = &grant.terms {
+        line(
+            "bounds",
+            "the policy chooses scope, permissions and lifetime within that; the request's path says what it is for"
+                .to_owned(),
+        );
+    }
     for (index, to) in grant.to.iter().enumerate() {
         let url = url_of(config, &to.route);
         let title = if index == 0 { "where" } else { "" };
