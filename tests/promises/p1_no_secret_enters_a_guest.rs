@@ -180,6 +180,7 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "part: func(name: string) -> result<option<string>, secret-failure>",
         "open: static func(alias: string) -> result<jwt-verifier, secret-failure>",
         "open-issuer: static func(name: string) -> result<jwt-verifier, secret-failure>",
+        // What it answers is what the token holds that it was given.
         "verify: func(token: string) -> result<verified-jwt, jwt-failure>",
         "open: static func(alias: string) -> result<client-keys, secret-failure>",
         "identify: func(exchange: borrow<exchange>) -> result<option<string>, secret-failure>",

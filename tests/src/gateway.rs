@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyward::Keyward;
-use keyward::egress::{Route, full};
+use keyward::egress::{Roots, Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
     Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault, VaultFiles,
 };
+use keyward::{Issuer, Keyward};
 use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tempfile::TempDir;
@@ -43,6 +44,8 @@ pub struct Builder {
     secrets: Vec<(String, Kind, Vec<u8>)>,
     grants: String,
     routes: Vec<(String, String)>,
+    issuers: Vec<Issuer>,
+    roots: Option<Vec<u8>>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -124,6 +127,8 @@ impl TestGateway {
             secrets: Vec::new(),
             grants: String::new(),
             routes: Vec::new(),
+            issuers: Vec::new(),
+            roots: None,
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -273,6 +278,19 @@ impl Builder {
         self
     }
 
+    /// A certificate with its chain and its key, in PEM.
+    pub fn certificate(mut self, name: &str, pem: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), Kind::Certificate, pem.as_bytes().to_vec()));
+        self
+    }
+
+    /// Routes over TLS trust these authorities, in PEM.
+    pub fn trusting(mut self, pem: &str) -> Self {
+        self.roots = Some(pem.as_bytes().to_vec());
+        self
+    }
+
     /// Client keys, as `subject = key` lines.
     pub fn client_keys(mut self, name: &str, lines: &str) -> Self {
         self.secrets
@@ -290,6 +308,12 @@ impl Builder {
     /// Adds a route.
     pub fn route(mut self, name: &str, url: &str) -> Self {
         self.routes.push((name.to_owned(), url.to_owned()));
+        self
+    }
+
+    /// Adds an issuer, whose tokens every policy may have checked.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
         self
     }
 
@@ -383,11 +407,18 @@ impl Builder {
         vault.set_grants(grants, &actor).unwrap();
 
         let route_name = |name: &String| RouteName::parse(name).unwrap();
-        let routes = self
-            .routes
-            .iter()
-            .map(|(name, url)| Route::new(route_name(name), url).unwrap());
-        let mut builder = Keyward::builder(vault).routes(routes).engine(self.engine);
+        let routes = self.routes.iter().map(|(name, url)| {
+            let route = Route::new(route_name(name), url).unwrap();
+            match &self.roots {
+                Some(pem) => route.with_roots(Roots::Pem(pem.clone())),
+                None => route,
+            }
+        });
+        let issuers: Vec<_> = self.issuers.iter().map(|one| one.name.clone()).collect();
+        let mut builder = Keyward::builder(vault)
+            .routes(routes)
+            .issuers(self.issuers)
+            .engine(self.engine);
         if let Some(observer) = self.observer {
             builder = builder.memory_observer(observer);
         }
@@ -404,7 +435,7 @@ impl Builder {
                     component: &std::fs::read(&step.file).unwrap(),
                     settings: step.settings.as_ref(),
                     routes: &routes,
-                    issuers: &[],
+                    issuers: &issuers,
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
             let phases = paths.entry(step.path).or_default();

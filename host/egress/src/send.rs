@@ -279,8 +279,7 @@ impl Egress {
                 &mut head,
                 bytes,
                 ledger,
-                checked_at,
-                shown.as_ref().map(|(_, identity)| *identity),
+                (checked_at, shown.as_ref().map(|(_, identity)| *identity)),
             )
             .await?
         } else {

@@ -21,6 +21,7 @@ use crate::admin::{self, Admin, Health, Page};
 use crate::assemble::{Assembled, OpenError};
 use crate::config::{Config, SourceSection};
 use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, Node, Status};
+use crate::expiry;
 use crate::files;
 use crate::front;
 use crate::grants::{components, load_grants};
@@ -279,6 +280,9 @@ impl Bound {
             }
         });
         let rotation = tokio::spawn(rotation::rotate(self.gateway.clone(), rotation::PERIOD));
+        let node: Arc<dyn Node> = self.gateway.clone();
+        let before = self.gateway.opened.vault.expiry_warning;
+        let expiry = tokio::spawn(expiry::warn(node, before, expiry::PERIOD));
         let watching = tokio::spawn(files::reload_on_change(Arc::clone(&self.gateway)));
         let gateway = Arc::clone(&self.gateway);
         let handler = move |peer: Peer, request: http::Request<hyper::body::Incoming>| {
@@ -319,6 +323,7 @@ impl Bound {
         self.gateway.refresher().stop();
         retention.abort();
         rotation.abort();
+        expiry.abort();
         watching.abort();
         self.gateway.snapshot().pipelines.observer().flush().await;
         stopped

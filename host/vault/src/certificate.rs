@@ -164,16 +164,24 @@ impl CertificateKey {
             .subject_public_key_info()
             .subject_public_key
             .raw_bytes();
+        let certificate_thumbprint = BASE64URL_NOPAD.encode(digest(&SHA256, leaf).as_ref());
+        Some(Self {
+            certificate_thumbprint: certificate_thumbprint.into(),
+            chain: chain.into(),
+            ..Self::of_key(form, key, public)?
+        })
+    }
+
+    /// A key without a certificate. `None`: it is not the public one's.
+    pub(crate) fn of_key(form: KeyForm, key: &[u8], public: &[u8]) -> Option<Self> {
         let algorithm = algorithm_of(form, key, public)?;
         Some(Self {
             form,
             algorithm,
             key: Secret::copy_of(key),
             jwk_thumbprint: jwk_thumbprint(algorithm, public)?.into(),
-            certificate_thumbprint: BASE64URL_NOPAD
-                .encode(digest(&SHA256, leaf).as_ref())
-                .into(),
-            chain: chain.into(),
+            certificate_thumbprint: Box::default(),
+            chain: Arc::default(),
         })
     }
 

@@ -298,3 +298,6 @@ fn sign_compact(
     BASE64URL_NOPAD.encode_append(&signature, &mut token);
     Some(token)
 }
+
+#[cfg(test)]
+mod vectors;

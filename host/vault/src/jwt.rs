@@ -20,7 +20,7 @@ mod algorithm;
 mod claims;
 mod compact;
 mod json;
-mod keys;
+pub(crate) mod keys;
 
 pub use algorithm::{TokenAlgorithm, UnknownAlgorithm};
 pub use claims::TokenRules;

@@ -121,6 +121,8 @@ pub mod uses;
 mod values;
 mod vault;
 mod verification;
+#[cfg(test)]
+mod wycheproof;
 
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target};
 pub use audit::{

@@ -2,11 +2,13 @@
 //! about to expire.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use keyward::vault::{MemoryProtection, SecretInfo, SecretState};
 use keyward_gateway::config::Config;
 use keyward_gateway::control::{GrantList, Request, SlotEntry, VaultEntry};
+use keyward_gateway::expiry;
 use keyward_gateway::harden::advice_on;
 
 use super::Checks;
@@ -14,8 +16,6 @@ use crate::access::Access;
 use crate::grants;
 use crate::output::counted;
 
-/// How long before its end a validity is worth a word.
-const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// How long after its time a new value that was not made is worth a word.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -49,7 +49,12 @@ pub(super) fn check(
         }
     }
     if let Some(secrets) = secrets {
-        validity(checks, secrets, Timestamp::now());
+        validity(
+            checks,
+            secrets,
+            Timestamp::now(),
+            config.vault.expiry_warning,
+        );
         disabled(checks, config, secrets);
         schedules(checks, secrets, access.is_gateway(), Timestamp::now());
     }
@@ -75,13 +80,9 @@ fn slot_kind(slots: &[SlotEntry]) -> &str {
 }
 
 /// Versions in use whose time is over, or soon will be.
-fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp) {
+fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp, soon: Duration) {
     for secret in secrets {
-        let current = secret
-            .versions
-            .iter()
-            .find(|version| version.number == secret.version);
-        let Some(end) = current.and_then(|version| version.validity.not_after) else {
+        let Some(end) = expiry::end_of(secret) else {
             continue;
         };
         let fix = format!(
@@ -94,10 +95,11 @@ fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp) {
                 format!("{} has expired: {end}", secret.name),
                 fix,
             );
-        } else if end.duration_since(now) <= SOON {
+        } else if expiry::ends_soon(end, now, soon) {
+            let days = expiry::days_left(end, now);
             checks.warning(
                 "validity",
-                format!("{} expires soon: {end}", secret.name),
+                format!("{} expires in {days} d: {end}", secret.name),
                 fix,
             );
         }

@@ -1,9 +1,12 @@
 //! `keyward secret list|show`
 
+use std::time::Duration;
+
 use clap::Args;
 use jiff::Timestamp;
 use keyward::names::SecretName;
 use keyward_gateway::control::{SecretEntry, ValidityText, VersionEntry};
+use keyward_gateway::expiry;
 
 use super::rotation;
 use crate::Common;
@@ -16,7 +19,8 @@ use crate::when;
 const LIST: &str = "\
 Names, kinds, versions, states and times. There is no command that shows a value. Of
 secrets that come from a source also which, what it calls the version, when it answered
-last, when it is asked next, and what went wrong.
+last, when it is asked next, and what went wrong. STATE says how many days are left of
+one that ends within `[vault] expiry-warning` (30 days unless set).
 
 Examples:
   keyward secret list
@@ -57,8 +61,9 @@ impl List {
             if secrets.is_empty() {
                 return "No secrets. Store one: keyward secret set NAME --kind api-key".to_owned();
             }
+            let soon = config.vault.expiry_warning;
             if secrets.iter().any(|entry| entry.origin.is_some()) {
-                let rows: Vec<_> = secrets.iter().map(sourced).collect();
+                let rows: Vec<_> = secrets.iter().map(|entry| sourced(entry, soon)).collect();
                 let heading = [
                     "NAME",
                     "KIND",
@@ -74,7 +79,7 @@ impl List {
             }
             let [name, kind, version, state, created, rotated] =
                 ["NAME", "KIND", "VERSION", "STATE", "CREATED", "ROTATED"];
-            let rows = secrets.iter().map(row);
+            let rows = secrets.iter().map(|entry| row(entry, soon));
             // Few have a schedule.
             if secrets.iter().all(|entry| entry.rotation.next.is_none()) {
                 let heading = [name, kind, version, state, created, rotated];
@@ -99,24 +104,25 @@ impl Show {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let config = place::load(common.config())?;
         let entry = super::find(&Access::open(&config, common)?, &self.name)?;
-        common.output().entry(&entry, words)?;
+        let soon = config.vault.expiry_warning;
+        common.output().entry(&entry, |entry| words(entry, soon))?;
         Ok(Exit::Success)
     }
 }
 
-fn row(entry: &SecretEntry) -> [String; 6] {
+fn row(entry: &SecretEntry, soon: Duration) -> [String; 6] {
     [
         entry.name.to_string(),
         kind(entry),
         entry.version.to_string(),
-        state(entry),
+        state(entry, soon),
         when::short(&entry.created),
         when::short(&entry.updated),
     ]
 }
 
 /// Where some come from sources, that is what is looked for.
-fn sourced(entry: &SecretEntry) -> [String; 9] {
+fn sourced(entry: &SecretEntry, soon: Duration) -> [String; 9] {
     let fetch = entry.fetch.as_ref();
     let time = |time: Option<&String>| time.map(|time| when::second(time)).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -124,7 +130,7 @@ fn sourced(entry: &SecretEntry) -> [String; 9] {
         entry.name.to_string(),
         kind(entry),
         version(entry),
-        state(entry),
+        state(entry, soon),
         text(&entry.origin),
         text(&entry.source_version),
         time(fetch.and_then(|fetch| fetch.last_success.as_ref())),
@@ -189,13 +195,16 @@ fn kind(entry: &SecretEntry) -> String {
     }
 }
 
-/// Whether it can be used now, as far as the vault decides it.
-fn state(entry: &SecretEntry) -> String {
+/// Whether it can be used now, as far as the vault decides it, and for how long if that
+/// is less than `soon`.
+fn state(entry: &SecretEntry, soon: Duration) -> String {
     let current = entry
         .versions
         .iter()
         .find(|version| version.version == entry.version);
-    let outside = current.and_then(|version| outside(&version.validity, Timestamp::now()));
+    let now = Timestamp::now();
+    let outside = current.and_then(|version| outside(&version.validity, now));
+    let left = current.and_then(|version| left(&version.validity, now, soon));
     let stale = entry
         .fetch
         .as_ref()
@@ -205,8 +214,17 @@ fn state(entry: &SecretEntry) -> String {
         (_, Some(why)) => why.clone(),
         (Some(word), None) => word.to_owned(),
         (None, None) if stale => "enabled, stale".to_owned(),
-        (None, None) => entry.state.clone(),
+        (None, None) => match left {
+            Some(days) => format!("{}, {days} d left", entry.state),
+            None => entry.state.clone(),
+        },
     }
+}
+
+/// The days that are left, if they are few.
+fn left(validity: &ValidityText, now: Timestamp, soon: Duration) -> Option<i64> {
+    let end = validity.not_after.as_ref()?.parse::<Timestamp>().ok()?;
+    expiry::ends_soon(end, now, soon).then(|| expiry::days_left(end, now))
 }
 
 fn outside(validity: &ValidityText, now: Timestamp) -> Option<&'static str> {
@@ -219,12 +237,12 @@ fn outside(validity: &ValidityText, now: Timestamp) -> Option<&'static str> {
         .map(|_| "not yet valid")
 }
 
-fn words(entry: &SecretEntry) -> String {
+fn words(entry: &SecretEntry, soon: Duration) -> String {
     let mut out = format!(
         "{}: {}, {}\nid       {}\ncreated  {}\nrotated  {}\n{}\n",
         entry.name,
         kind(entry),
-        state(entry),
+        state(entry, soon),
         entry.id,
         entry.created,
         entry.updated,

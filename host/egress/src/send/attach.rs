@@ -58,6 +58,9 @@ pub(super) fn shown(
 /// Checks the notes against the final head, waits until the uses are durable, has signed
 /// what keys sign that are elsewhere, and writes the values. Returns what watches the
 /// answer for them.
+///
+/// At the end: since when the check counts, and whose certificate was shown on the
+/// connection.
 pub(super) async fn attach(
     (vault, signer): (&Vault, Option<&dyn RemoteSigner>),
     destination: &Destination,
@@ -65,8 +68,7 @@ pub(super) async fn attach(
     head: &mut Parts,
     body: Option<&[u8]>,
     ledger: &mut Ledger,
-    checked_at: Instant,
-    shown: Option<IdentityId>,
+    (checked_at, shown): (Instant, Option<IdentityId>),
 ) -> Result<Guard, EgressError> {
     let target = target(destination, head)?;
     let mut checked = notes

@@ -1,6 +1,8 @@
 //! A server that demands certificates of its clients, and keeps for each request whose
 //! it saw.
 
+#![allow(unreachable_pub, reason = "a part of one test file")]
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -257,10 +259,10 @@ async fn serve(
 fn common_name(certificate: &[u8]) -> String {
     let mark = [0x06, 0x03, 0x55, 0x04, 0x03, 0x0c];
     let names = certificate.windows(mark.len()).enumerate();
-    let names = names.filter(|(_, window)| *window == mark).map(|(at, _)| {
+    let mut names = names.filter(|(_, window)| *window == mark).map(|(at, _)| {
         let length = usize::from(certificate[at + mark.len()]);
         let start = at + mark.len() + 1;
         String::from_utf8(certificate[start..start + length].to_vec()).unwrap()
     });
-    names.last().unwrap()
+    names.next_back().unwrap()
 }

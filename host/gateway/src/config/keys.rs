@@ -132,6 +132,7 @@ pub const KEYS: &[Key] = &[
     key("[vault]", "credential", Shape::Text, None, "The credential of the service manager that opens it, instead of a file."),
     key("[vault]", "passphrase", Shape::Flag, Some("false"), "A passphrase opens it, instead of a file; asked for at start."),
     key("[vault]", "source-key", Shape::Text, None, "The key in a source that opens it, `SOURCE:KEY`, instead of a file: of Key Vault, or of OpenBao's transit."),
+    key("[vault]", "expiry-warning", Shape::Days, Some("\"30d\""), "How long before a secret ends, such as a certificate, it is warned about."),
 
     key("[audit]", "directory", Shape::Path, Some("\"audit\""), "Where the audit trail is."),
     key("[audit]", "durability", Shape::Word(&["strict", "buffered"]), Some("\"strict\""), "Whether a record counts when it is on the disk, or when it is written."),

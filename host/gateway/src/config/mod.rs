@@ -127,6 +127,9 @@ pub struct VaultSection {
     pub file: PathBuf,
     /// What opens it.
     pub key: VaultKey,
+    /// How long before a secret's end (that of a certificate, or one that was set) it
+    /// is warned about: whole days, `expiry-warning`. 30 days unless set.
+    pub expiry_warning: Duration,
 }
 
 /// What opens the vault.

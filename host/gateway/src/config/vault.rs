@@ -49,6 +49,7 @@ impl<'a> Parser<'a> {
             return Some(VaultSection {
                 file: default_file(),
                 key: default_key(),
+                expiry_warning: EXPIRY_WARNING,
             });
         };
         let file = self.path(&section, "file").unwrap_or_else(default_file);
@@ -75,13 +76,28 @@ impl<'a> Parser<'a> {
                 "keep one of `key-file`, `credential`, `passphrase` and `source-key`",
             );
         }
+        let expiry_warning = match section.text("expiry-warning") {
+            None => EXPIRY_WARNING,
+            Some(At { value, span }) => days(value).unwrap_or_else(|| {
+                self.findings.add_with_help(
+                    span,
+                    "`expiry-warning` is not a number of days",
+                    format!("write \"30d\"; 1 to {MAX_RETENTION_DAYS} days"),
+                );
+                EXPIRY_WARNING
+            }),
+        };
         section.finish();
         let key = match key_file.or(credential).or(passphrase).or(source) {
             Some(key) => key,
             None if has_name || has_source => return None,
             None => default_key(),
         };
-        Some(VaultSection { file, key })
+        Some(VaultSection {
+            file,
+            key,
+            expiry_warning,
+        })
     }
 
     fn source_key(&self, text: At<&str>) -> Option<VaultKey> {
@@ -152,6 +168,9 @@ impl<'a> Parser<'a> {
         audit
     }
 }
+
+/// How long before a secret's end it is warned about, unless the file says otherwise.
+const EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn days(text: &str) -> Option<Duration> {
     let number = text.strip_suffix('d')?;

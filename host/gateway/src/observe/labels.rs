@@ -77,6 +77,12 @@ pub(super) struct Sourced {
     pub(super) state: &'static str,
 }
 
+/// A secret by its id, as the audit trail has it: names are the operator's alone.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct OfSecret {
+    pub(super) secret: String,
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Result {
     pub(super) result: &'static str,

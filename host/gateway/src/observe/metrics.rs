@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use keyward::sources::refresh::{BreakerState, Refresher};
 use keyward::vault::{Refusal, Vault};
 use prometheus_client::encoding::text::encode;
@@ -17,11 +18,12 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    Calls, Denials, Failures, Fetches, NONE, OfPipeline, OfPolicy, OfRoute, OfSource, Requests,
-    Result as ResultLabel, Sourced, Uses, Version, method_class, status_class,
+    Calls, Denials, Failures, Fetches, NONE, OfPipeline, OfPolicy, OfRoute, OfSecret, OfSource,
+    Requests, Result as ResultLabel, Sourced, Uses, Version, method_class, status_class,
 };
 use super::process;
 use super::schedules::Schedules;
+use crate::expiry;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -75,6 +77,7 @@ struct Scraped {
     audit_uncovered: Gauge,
     vault_epoch: Gauge,
     vault_secrets: Gauge,
+    days_left: Family<OfSecret, Gauge>,
     vault_bytes: Gauge,
     grants: Gauge,
     revoked: Gauge,
@@ -267,6 +270,11 @@ impl Metrics {
             self.scraped.vault_secrets.clone(),
         );
         self.schedules.register(it);
+        it.register(
+            "secret_days_left",
+            "Whole days until the version in use of a secret ends; negative when it is over",
+            self.scraped.days_left.clone(),
+        );
         it.register_with_unit(
             "vault_file",
             "Length of the vault file",
@@ -517,6 +525,7 @@ impl Metrics {
             audit_uncovered,
             vault_epoch,
             vault_secrets,
+            days_left,
             vault_bytes,
             grants,
             revoked,
@@ -543,6 +552,17 @@ impl Metrics {
         let status = vault.status();
         vault_epoch.set(number(status.epoch));
         vault_secrets.set(count(status.secrets));
+        days_left.clear();
+        let now = Timestamp::now();
+        for secret in vault.list() {
+            if let Some(end) = expiry::end_of(&secret) {
+                let label = OfSecret {
+                    secret: secret.id.to_string(),
+                };
+                let left = expiry::days_left(end, now);
+                days_left.get_or_create_owned(&label).set(left);
+            }
+        }
         vault_bytes.set(number(status.bytes));
         self.schedules.look_at(vault, jiff::Timestamp::now());
         grants.set(count(vault.grants().len()));

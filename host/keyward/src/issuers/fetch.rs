@@ -97,6 +97,8 @@ fn keys_path(issuer: &Issuer, route: &Route, document: &[u8]) -> Result<PathAndQ
     let scheme = match route.scheme() {
         Scheme::Https => "https",
         Scheme::Http => "http",
+        // A database publishes nothing.
+        Scheme::Postgres => return Err(FetchError::Elsewhere),
     };
     let prefix = format!("{scheme}://{}{}", route.authority(), route.base_path());
     let path = uri

@@ -11,13 +11,15 @@
 //! - a value is never in an error or a log, nor is anything else that a vault said.
 //!
 //! Microsoft's clients, `azure_security_keyvault_secrets` and `_keys`, write the requests
-//! and know the shapes of answers; they have them sent by `transport`, which trusts
-//! them with neither a challenge nor a token. They hand answers on in buffers that
-//! they don't wipe (`AsyncResponseBody::collect` of `typespec_client_core` makes two
-//! copies, and what is refused as JSON leaves its texts): with an allocator that
-//! wipes what it frees nothing of a value is left, and without one those copies are,
-//! beside the HTTP library's own. The bodies of `wrapKey` and `unwrapKey` are written
-//! and read here, since the models for them make texts of a master key.
+//! and know the shapes of answers. They have them sent by `transport`, which trusts
+//! them with neither a challenge nor a token.
+//!
+//! They don't wipe their buffers: `AsyncResponseBody::collect` of
+//! `typespec_client_core` copies each answer twice, and one copy is out of reach. With
+//! an allocator that wipes what it frees nothing of a value is left behind; without
+//! one that copy is, as is the HTTP library's own. What `wrapKey` and `unwrapKey` take
+//! and give is written and read here, since the models for them make further texts of
+//! a master key.
 
 mod answer;
 mod challenge;

@@ -39,18 +39,27 @@ pub(super) async fn serve(
     stream: DuplexStream,
     tls: Option<TlsAcceptor>,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let backends = Arc::clone(&backends);
-        async move { backends.answer(place, request).await }
-    });
+    let service_of = |shown: Option<Vec<u8>>| {
+        let shown = shown.map(Arc::<[u8]>::from);
+        service_fn(move |request: Request<Incoming>| {
+            let (backends, shown) = (Arc::clone(&backends), shown.clone());
+            async move { backends.answer(place, request, shown).await }
+        })
+    };
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     // Whoever breaks off does it on purpose.
     match tls {
         None => {
+            let service = service_of(None);
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
         }
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
+                let chain = stream.get_ref().1.peer_certificates();
+                let shown = chain
+                    .and_then(|chain| chain.first())
+                    .map(|leaf| leaf.to_vec());
+                let service = service_of(shown);
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             }
         }
@@ -58,7 +67,12 @@ pub(super) async fn serve(
 }
 
 impl Backends {
-    async fn answer(&self, place: usize, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    async fn answer(
+        &self,
+        place: usize,
+        request: Request<Incoming>,
+        shown: Option<Arc<[u8]>>,
+    ) -> io::Result<Response<Body>> {
         let at = self.began.elapsed();
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?;
@@ -79,6 +93,7 @@ impl Backends {
                 trailers,
                 http2: head.version == http::Version::HTTP_2,
                 attached: Vec::new(),
+                shown,
                 status: None,
                 at,
             });

@@ -107,6 +107,7 @@ fn attaching(phases: &[Phase]) -> Observed {
         body: Default::default(),
         trailers: HeaderMap::new(),
         http2: false,
+        shown: None,
         attached: vec![Attached {
             secret: SecretName::parse("stripe").expect("a name"),
             grant: "attach".to_owned(),

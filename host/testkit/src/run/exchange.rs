@@ -12,6 +12,8 @@ use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
 use keyward::vault::{ClientCertificate, KeyPlace, Terms, Use, new_exchange_id};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Runtime;
 
 use super::observed::{Attached, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
@@ -278,13 +280,24 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
     let path = call.path.split('?').next().unwrap_or_default();
     let mut attached = Vec::new();
     for grant in prepared.suite.grants_of(case).iter() {
-        let Terms::Attach(placement) = &grant.terms else {
-            continue;
-        };
         let mut to = grant.to.iter();
         if !to.any(|to| to.allows(&call.route, &call.method, path)) {
             continue;
         }
+        if let (Terms::Present, Some(shown)) = (&grant.terms, &call.shown) {
+            let mut canaries = prepared.canaries.iter();
+            let own = canaries.find(|canary| canary.secret == grant.secret.as_str());
+            if own.and_then(|own| leaf(&own.import)).as_deref() == Some(&**shown) {
+                attached.push(Attached {
+                    secret: grant.secret.clone(),
+                    grant: grant.id.to_string(),
+                    header: "TLS".to_owned(),
+                });
+            }
+        }
+        let Terms::Attach(placement) = &grant.terms else {
+            continue;
+        };
         let canaries = prepared.canaries.iter();
         let values = canaries.filter(|canary| canary.secret == grant.secret.as_str());
         let is_there = values.into_iter().any(|canary| {
@@ -306,6 +319,12 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
         }
     }
     attached
+}
+
+/// The first certificate in PEM.
+fn leaf(pem: &[u8]) -> Option<Vec<u8>> {
+    let found: Result<CertificateDer<'_>, _> = PemObject::from_pem_slice(pem);
+    found.ok().map(|certificate| certificate.to_vec())
 }
 
 /// The exchange's records and what it had counted, with the names of its secrets.

@@ -156,6 +156,8 @@ pub struct ObservedCall {
     pub trailers: HeaderMap,
     /// Whether it came over HTTP/2.
     pub http2: bool,
+    /// The certificate that was shown on its connection, as DER.
+    pub shown: Option<Arc<[u8]>>,
     /// What was attached to it by a grant: these values are where they may be.
     pub attached: Vec<Attached>,
     /// What it was answered; `None`: nothing.
@@ -171,6 +173,6 @@ pub struct Attached {
     pub secret: SecretName,
     /// By which grant.
     pub grant: String,
-    /// In which header.
+    /// In which header; `TLS` of a certificate that was shown.
     pub header: String,
 }

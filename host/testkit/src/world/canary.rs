@@ -3,6 +3,8 @@
 
 use data_encoding::{BASE64, HEXLOWER};
 use keyward::vault::{KeyEncoding, Kind};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use super::NotPrepared;
 use crate::suite::{SecretSection, SecretText, Suite};
@@ -171,6 +173,11 @@ fn made(kind: Kind, letters: impl Fn(&str) -> Letters) -> (Vec<u8>, Values) {
             ];
             (import.into_bytes(), values)
         }
+        Kind::Certificate => certificate(&letters("key").bytes(32)).unwrap_or_else(|| {
+            // The letters are no number of the curve: once in 2^32 suites.
+            let value = text().into_bytes();
+            (value.clone(), vec![(None, value)])
+        }),
         Kind::Database => {
             let password = text();
             let import = format!("postgres://canary:{password}@database.example:5432/canary");
@@ -222,6 +229,24 @@ fn key(encoding: KeyEncoding, bytes: Vec<u8>, raw: String) -> (Vec<u8>, Values) 
         text.clone().into_bytes(),
         vec![(None, text.into_bytes()), (None, bytes)],
     )
+}
+
+/// A certificate that vouches for itself, with the key over P-256 whose number this is.
+fn certificate(number: &[u8]) -> Option<(Vec<u8>, Values)> {
+    /// PKCS#8 (RFC 5958) of a key over P-256 (RFC 5915), up to its number.
+    const HEAD: [u8; 35] = [
+        0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+        0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x27, 0x30, 0x25,
+        0x02, 0x01, 0x01, 0x04, 0x20,
+    ];
+    let der = PrivatePkcs8KeyDer::from([&HEAD, number].concat());
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256).ok()?;
+    let mut params = CertificateParams::new(vec!["gateway.example".to_owned()]).ok()?;
+    params.distinguished_name.push(DnType::CommonName, "canary");
+    let certificate = params.self_signed(&key).ok()?;
+    let import = format!("{}{}", certificate.pem(), key.serialize_pem());
+    let values = vec![(Some("private key"), number.to_vec())];
+    Some((import.into_bytes(), values))
 }
 
 /// Letters and digits that depend on what they are for, and on nothing else.

@@ -228,3 +228,16 @@ fn curve(algorithm: TokenAlgorithm, bytes: Vec<u8>) -> Option<Public> {
     let key = ParsedPublicKey::new(curve, bytes).ok()?;
     Some(Public::Curve(algorithm, Box::new(key)))
 }
+
+/// Whether a key that an issuer publishes verifies a signature of that; `None` if it is
+/// no key that is used.
+#[cfg(test)]
+pub(crate) fn verifies_with(
+    key: &Map<String, Value>,
+    algorithm: TokenAlgorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> Option<bool> {
+    let key = read(key)?;
+    Some(key.fits(algorithm) && key.verifies(algorithm, message, signature))
+}

@@ -20,5 +20,6 @@ mod remote_signature;
 mod rotation;
 mod sourced;
 mod support;
+mod tokens;
 mod trail_permissions;
 mod watch;

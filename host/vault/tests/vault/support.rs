@@ -146,8 +146,9 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
         }
         Use::Present => "to = [{ route = \"billing\" }]",
         Use::JwsSign => {
-            "algorithm = \"ES256\"\nissuer = \"keyward\"\naudience = \"billing\"\n\
-             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+            "algorithm = \"ES256\"\nissuer = \"https://gateway.example\"\n\
+             audience = \"https://billing.example\"\nreturns = \"jws\"\n\
+             to = [{ route = \"billing\" }]"
         }
         Use::Identify => "header = \"x-client-key\"",
         Use::Sas => {
