@@ -115,6 +115,31 @@ fn samples() -> Vec<Sample> {
                 field("session token", ""),
             ],
         ),
+        (
+            "bus",
+            Kind::ServiceBus,
+            format!(
+                "Endpoint=sb://orders1.servicebus.windows.net/;SharedAccessKeyName=send;\
+                 SharedAccessKey={KEY_BASE64};EntityPath=orders"
+            ),
+            vec![
+                field("host", "orders1.servicebus.windows.net"),
+                field("key name", "send"),
+                field("key", KEY_BASE64),
+                field("entity path", "orders"),
+            ],
+        ),
+        (
+            "cache",
+            Kind::ConnectionString,
+            "cache.example:6380,password=correct-horse-1,ssl=True".to_owned(),
+            vec![
+                field("host", "cache.example"),
+                field("port", "6380"),
+                field("password", "correct-horse-1"),
+                field("ssl", "True"),
+            ],
+        ),
     ];
     for (name, encoding, text) in [
         ("data-raw", KeyEncoding::Raw, &KEY[..32]),

@@ -271,9 +271,21 @@ def certificate(value):
 
 
 def storage_account(value):
-    account, key, suffix, endpoint = shaped(whole(value), str, bytes(64), str, str)
-    check((suffix == "") != (endpoint == ""), "an endpoint")
-    return {"account": account.encode(), "key": key, "endpoint": (suffix + endpoint).encode()}
+    account, key, suffix, *endpoints = shaped(whole(value), str, bytes(64), *[str] * 5)
+    check((suffix == "") != (not any(endpoints)), "an endpoint")
+    return {"account": account.encode(), "key": key,
+            "endpoint": (suffix or " ".join(endpoints)).encode()}
+
+
+def connection_string(value):
+    parts = whole(value)
+    check(isinstance(parts, list) and parts, "a connection string")
+    fields = {}
+    for part in parts:
+        name, text, public = shaped(part, str, str, int)
+        check(public in (0, 1) and name not in fields, "a connection string")
+        fields[name] = text.encode()
+    return fields
 
 
 def database(value):
@@ -307,6 +319,8 @@ KINDS = {
     8: ("database", database),
     9: ("aws-key", text_fields("access key id", "secret access key", "session token")),
     10: ("data-key", data_key),
+    11: ("service-bus", text_fields("host", "key name", "key", "entity path")),
+    12: ("connection-string", connection_string),
 }
 
 

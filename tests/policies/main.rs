@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod attach_api_key;
+mod aws_sigv4;
+mod azure_sas;
+mod azure_storage;
 mod cors;
 mod ip_filter;
 mod mtls_backend;

@@ -259,6 +259,13 @@ impl Builder {
         self
     }
 
+    /// A secret of any kind.
+    pub fn secret(mut self, name: &str, kind: Kind, value: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), kind, value.as_bytes().to_vec()));
+        self
+    }
+
     /// A key for HMAC with SHA-256, as text that is the key itself.
     pub fn hmac_key(mut self, name: &str, value: &str) -> Self {
         let kind = Kind::HmacKey {

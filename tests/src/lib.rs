@@ -6,6 +6,7 @@
 #[global_allocator]
 static ALLOCATOR: keyward::ZeroAlloc<std::alloc::System> = keyward::ZeroAlloc(std::alloc::System);
 
+mod azurite;
 mod backend;
 mod canary;
 mod gateway;
@@ -18,6 +19,7 @@ mod served;
 pub mod sinks;
 mod storage;
 
+pub use azurite::Azurite;
 pub use backend::{Backend, Received};
 pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};

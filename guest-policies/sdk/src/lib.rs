@@ -102,8 +102,9 @@ pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
 pub use secrets::{
-    ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Opener, Sealer,
-    Signer, TlsIdentity,
+    ClaimValue, Claims, ClientKeys, Connection, Credential, JwsSigner, MacSigner, MacVerifier,
+    Opener, Presigner, Sealer, SharedAccess, SharedAccessPermission, SharedAccessScope,
+    SharedAccessTerms, Signer, TlsIdentity,
 };
 pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 

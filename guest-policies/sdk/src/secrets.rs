@@ -115,6 +115,127 @@ impl MacVerifier<'_> {
     }
 }
 
+/// A key with which the host makes shared access signatures. The policy never sees
+/// one: the host writes it into the request.
+pub struct SharedAccess<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::SharedAccess,
+}
+
+/// What a shared access signature is to allow, within what the grant allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedAccessTerms {
+    /// What it covers. Which one that is says the path of the request.
+    pub scope: SharedAccessScope,
+    /// What it allows; nothing for Service Bus and Event Hubs.
+    pub permissions: &'static [SharedAccessPermission],
+    /// How long it is good for; as long as the grant allows, if there is none.
+    pub lifetime_seconds: Option<u32>,
+}
+
+/// What a shared access signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedAccessScope {
+    /// The blob or file that the request is about; the whole queue, table or entity.
+    Item,
+    /// The directory in which it is, and all below it.
+    Directory,
+    /// The whole container or share.
+    Container,
+    /// The whole service, where the grant is about that.
+    Account,
+}
+
+/// Something that a shared access signature allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedAccessPermission {
+    /// Read.
+    Read,
+    /// Add to what is there.
+    Add,
+    /// Make something new.
+    Create,
+    /// Write over what is there.
+    Write,
+    /// Delete.
+    Delete,
+    /// List.
+    List,
+    /// Read and write tags.
+    Tags,
+    /// Change a message or an entity.
+    Update,
+    /// Take a message.
+    Process,
+}
+
+impl SharedAccess<'_> {
+    /// Notes that the exchange's request to the backend gets a shared access signature.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`] (also if the terms are more than the
+    /// grant allows), [`Failure::Exhausted`], [`Failure::Unavailable`].
+    pub fn attach(&self, terms: SharedAccessTerms) -> Result<(), Failure> {
+        host::attach_shared_access(&self.handle, self.exchange, terms)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(
+        &self,
+        request: &Request<'_>,
+        terms: SharedAccessTerms,
+    ) -> Result<(), Failure> {
+        host::attach_shared_access_to(&self.handle, &request.handle, terms)
+    }
+}
+
+/// A key with which the host presigns a request's URL for AWS.
+pub struct Presigner<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Presigner,
+}
+
+impl Presigner<'_> {
+    /// Notes that the URL of the exchange's request to the backend is to be presigned,
+    /// over its final bytes.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn attach(&self) -> Result<(), Failure> {
+        host::attach_presigner(&self.handle, self.exchange)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
+        host::attach_presigner_to(&self.handle, &request.handle)
+    }
+}
+
+/// The public parts of a connection string.
+pub struct Connection<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Connection,
+}
+
+impl Connection<'_> {
+    /// A public part, such as `account` or `blob-endpoint`; none if there is no such
+    /// part, or if that is a secret one.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn part(&self, name: &str) -> Result<Option<String>, Failure> {
+        host::connection_part(&self.handle, self.exchange, name)
+    }
+}
+
 /// The keys of an API's consumers.
 pub struct ClientKeys<'a> {
     exchange: &'a host::Exchange,
@@ -368,6 +489,39 @@ impl<'a> Exchange<'a> {
         Ok(MacVerifier {
             exchange: self.host,
             handle: host::open_mac_verifier(self.host, alias)?,
+        })
+    }
+
+    /// Opens a key for shared access signatures by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn shared_access(&self, alias: &str) -> Result<SharedAccess<'a>, Failure> {
+        Ok(SharedAccess {
+            exchange: self.host,
+            handle: host::open_shared_access(self.host, alias)?,
+        })
+    }
+
+    /// Opens a key for presigned URLs by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn presigner(&self, alias: &str) -> Result<Presigner<'a>, Failure> {
+        Ok(Presigner {
+            exchange: self.host,
+            handle: host::open_presigner(self.host, alias)?,
+        })
+    }
+
+    /// Opens a connection string, to read its public parts, by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn connection(&self, alias: &str) -> Result<Connection<'a>, Failure> {
+        Ok(Connection {
+            exchange: self.host,
+            handle: host::open_connection(self.host, alias)?,
         })
     }
 

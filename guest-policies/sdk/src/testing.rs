@@ -60,6 +60,7 @@ pub(crate) struct State {
     /// What becomes of each text that is presented as a token.
     pub(crate) tokens: BTreeMap<String, Result<VerifiedJwt, JwtFailure>>,
     pub(crate) subject: Option<String>,
+    pub(crate) connection_parts: BTreeMap<(String, String), String>,
     pub(crate) attached: Vec<String>,
     pub(crate) holes: Vec<(String, String)>,
     pub(crate) claims: Vec<Claims>,
@@ -202,6 +203,13 @@ impl Simulation {
         self.with(|state| {
             state.granted.insert(alias.to_owned());
         })
+    }
+
+    /// The connection string of that alias has this public part.
+    #[must_use]
+    pub fn connection_part(self, alias: &str, name: &str, text: &str) -> Self {
+        let key = (alias.to_owned(), name.to_owned());
+        self.with(|state| drop(state.connection_parts.insert(key, text.to_owned())))
     }
 
     /// Opens an issuer to the policy.

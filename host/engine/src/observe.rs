@@ -13,8 +13,8 @@ use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
 use crate::bindings::keyward::policy::secrets::{
-    ClaimValue, JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, TokenClaims,
-    VerifiedJwt,
+    ClaimValue, JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure,
+    SharedAccessPermissions, SharedAccessScope, SharedAccessTerms, TokenClaims, VerifiedJwt,
 };
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
@@ -27,9 +27,10 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, ExchangeHandle, JwsSignerHandle,
-    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle, PolicyRequest,
-    PolicyResponse, SealerHandle, SignerHandle, TlsIdentityHandle, TokenKeys,
+    CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
+    ExchangeHandle, JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle,
+    OpenerHandle, PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle,
+    SignerHandle, TlsIdentityHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -190,6 +191,9 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "shared-access" => Use::Sas,
+        "presigner" => Use::Presign,
+        "connection" => Use::Describe,
         "database" => Use::Query,
         "tls-identity" => Use::Present,
         "jws-signer" => Use::JwsSign,
@@ -199,6 +203,22 @@ fn use_of(function: &str) -> Option<Use> {
         _ => return None,
     })
 }
+
+/// What a shared access signature is asked to allow, in words.
+const SHARED_ACCESS: [(SharedAccessPermissions, &str); 9] = {
+    use SharedAccessPermissions as Asked;
+    [
+        (Asked::READ, "read"),
+        (Asked::ADD, "add"),
+        (Asked::CREATE, "create"),
+        (Asked::WRITE, "write"),
+        (Asked::DELETE, "delete"),
+        (Asked::LIST, "list"),
+        (Asked::TAGS, "tags"),
+        (Asked::UPDATE, "update"),
+        (Asked::PROCESS, "process"),
+    ]
+};
 
 /// What crosses, as a value to look at.
 trait Shown {
@@ -245,6 +265,19 @@ shown! {
         ("sha256", it.sha256.shown(state)),
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
+    ]);
+    SharedAccessScope: |it, _state| GuestValue::Word(word(it));
+    SharedAccessPermissions: |it, _state| GuestValue::List(
+        SHARED_ACCESS
+            .iter()
+            .filter(|(flag, _)| it.contains(*flag))
+            .map(|(_, word)| GuestValue::Word((*word).to_owned()))
+            .collect(),
+    );
+    SharedAccessTerms: |it, state| GuestValue::Record(vec![
+        ("scope", it.scope.shown(state)),
+        ("permissions", it.permissions.shown(state)),
+        ("lifetime-seconds", it.lifetime_seconds.shown(state)),
     ]);
     ClaimValue: |it, state| match it {
         ClaimValue::Text(text) => text.shown(state),
@@ -320,6 +353,9 @@ shown_aliases!(
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle,
+    SharedAccessHandle,
+    PresignerHandle,
+    ConnectionHandle,
     DatabaseHandle,
     SealerHandle,
     OpenerHandle,
@@ -546,6 +582,36 @@ watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
     async fn verify as "verify" (
         ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
     ) -> UsedSecret<bool>;
+});
+
+watched!(secrets::HostSharedAccess, "secrets.shared-access" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<SharedAccessHandle>>;
+    fn attach as "attach" (
+        ; access: Resource<SharedAccessHandle>, to: Resource<ExchangeHandle>,
+        terms: SharedAccessTerms
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; access: Resource<SharedAccessHandle>, to: Resource<PolicyRequest>,
+        terms: SharedAccessTerms
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; access: Resource<SharedAccessHandle>) -> ();
+});
+
+watched!(secrets::HostPresigner, "secrets.presigner" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<PresignerHandle>>;
+    fn attach as "attach" (; presigner: Resource<PresignerHandle>, to: Resource<ExchangeHandle>)
+        -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; presigner: Resource<PresignerHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; presigner: Resource<PresignerHandle>) -> ();
+});
+
+watched!(secrets::HostConnection, "secrets.connection" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<ConnectionHandle>>;
+    fn part as "part" (; connection: Resource<ConnectionHandle>, name: String)
+        -> UsedSecret<Option<String>>;
+    fn drop as "drop" (; connection: Resource<ConnectionHandle>) -> ();
 });
 
 watched!(secrets::HostJwtVerifier, "secrets.jwt-verifier" {

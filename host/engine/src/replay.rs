@@ -13,9 +13,10 @@ use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, JwsSignerHandle,
-    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle, PolicyRequest,
-    PolicyResponse, SealerHandle, SignerHandle, TlsIdentityHandle,
+    CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
+    JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle,
+    PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle, SignerHandle,
+    TlsIdentityHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -91,8 +92,11 @@ never_given!(
     SignerHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    JwtVerifierHandle,
     ClientKeysHandle,
+    SharedAccessHandle,
+    PresignerHandle,
+    ConnectionHandle,
+    JwtVerifierHandle,
     DatabaseHandle,
     SealerHandle,
     OpenerHandle,

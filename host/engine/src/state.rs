@@ -61,6 +61,12 @@ alias_handles!(
     MacSignerHandle,
     /// A handle for checking them.
     MacVerifierHandle,
+    /// A handle for shared access signatures.
+    SharedAccessHandle,
+    /// A handle for presigned URLs.
+    PresignerHandle,
+    /// A handle for the public parts of a connection string.
+    ConnectionHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
     /// A handle for querying a database.

@@ -195,7 +195,9 @@ impl Denial {
             return Remedy::Words("the trail does not say which route".to_owned());
         };
         let example = match &grant.terms {
-            Terms::Attach(_) => PathTemplate::parse("/v1/example/{id}").ok(),
+            Terms::Attach(_) | Terms::SharedAccess(_) | Terms::Presign(_) => {
+                PathTemplate::parse("/v1/example/{id}").ok()
+            }
             _ => None,
         };
         let note = format!("# name the methods and paths at \"{route}\"; the trail has none");

@@ -84,13 +84,19 @@ impl Suggestion<'_> {
             Ok(Use::VerifyJwt) => line(format_args!(
                 "audiences = [\"https://api.example\"]  # as \"aud\" in the tokens names you; remove it if they have none"
             )),
+            Ok(Use::Sas) => line(format_args!(
+                "scope = \"resource\"  # or \"account\"; \"entity\" for Service Bus\nservice = \"blob\"\nresource = \"container\"\npermissions = [\"read\"]\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/container/{{blob}}\"] }}]"
+            )),
+            Ok(Use::Presign) => line(format_args!(
+                "region = \"eu-west-1\"\nservice = \"s3\"\nto = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]"
+            )),
             Ok(Use::Query) => {
                 line(format_args!("to = [{{ route = \"{route}\" }}]"));
                 line(format_args!(
                     "\n[[grant.statement]]\nname = \"example\"\nsql = \"SELECT 1 WHERE $1 = 'x'\"\nparameters = [\"text\"]"
                 ));
             }
-            Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
+            Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::Describe) | Err(_) => {}
         }
         toml
     }

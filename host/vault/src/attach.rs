@@ -6,6 +6,7 @@
 //! consumes the one before it, so that none can be skipped or repeated.
 
 mod identity;
+mod protocols;
 
 use std::sync::Arc;
 
@@ -91,7 +92,7 @@ impl Notes {
             Terms::SignRequest(terms) if signature::covers_body(terms) => {
                 Some(terms.max_body_bytes)
             }
-            _ => None,
+            _ => note.grant.signs_body(),
         });
         signatures.min()
     }
@@ -100,6 +101,12 @@ impl Notes {
     pub fn write_body(&self) -> bool {
         let mut terms = self.0.iter().map(|note| &note.grant.terms);
         terms.any(|terms| matches!(terms, Terms::Attach(placement) if placement.place.is_body()))
+    }
+
+    /// Whether the length of the body is signed, so that it has to stand in the head
+    /// where the body itself isn't at hand.
+    pub fn needs_length(&self) -> bool {
+        self.0.iter().any(|note| note.grant.signs_length())
     }
 
     /// Compares each note with where the request finally goes and with the grants
@@ -210,6 +217,9 @@ impl Note {
             return Err(Outcome::OtherAuthority);
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
+        if !grant.signs_for(&self.secret, target.authority) {
+            return Err(Outcome::OtherAuthority);
+        }
         self.chosen.fits(grant).map_err(|_| Outcome::OtherChoice)?;
         Ok(grant)
     }
@@ -382,6 +392,15 @@ pub enum AttachError {
     /// The signature is to cover something that the request doesn't have.
     #[error("the request lacks a part that the signature is to cover")]
     ComponentMissing,
+    /// A part of the request that is to be signed could be taken for another one.
+    #[error("the request has a part that a signature can't cover without doubt")]
+    Ambiguous,
+    /// The length of the body is to be signed and is not known.
+    #[error("the length of the body is needed to sign the request")]
+    LengthMissing,
+    /// The request is about something else than the grant or the key is for.
+    #[error("the request is about something that the key or its grant is not for")]
+    OtherEndpoint,
     /// The request goes over a connection on which another certificate was shown than
     /// the notes say, or one where they say none.
     #[error("the connection shows another certificate")]
@@ -441,15 +460,11 @@ impl CheckedNotes {
             return Err(AttachError::OtherIdentity);
         }
         let tokens = self.write_tokens(now, head)?;
-        // Signatures cover what templates wrote.
+        // Signatures cover what templates and bearers are written to.
         let (written, own_body) = self.write_values(head)?;
         let body = own_body.as_deref().or(body);
-        self.write_signatures(now, head, body)?;
-        // Whatever else was written has not taken a token's place.
-        if !tokens.all_stand(head) {
-            return Err(AttachError::SamePlace);
-        }
-        if !written.is_empty() {
+        let derived = self.write_bearers(now, head, body)?;
+        if !written.is_empty() || !derived.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);
             }
@@ -463,8 +478,16 @@ impl CheckedNotes {
             own.collect(),
             self.afterwards.clone(),
             written.iter().any(|note| note.is_status_only()),
-        );
+        )
+        .with_derived(derived);
         guard.ask_for_readable(&mut head.headers);
+        // Last, because they cover what was written before.
+        self.write_proofs(now, head, body)?;
+        self.write_signatures(now, head, body)?;
+        // Whatever else was written has not taken a token's place.
+        if !tokens.all_stand(head) {
+            return Err(AttachError::SamePlace);
+        }
         Ok(Written {
             guard,
             body: own_body,

@@ -8,6 +8,7 @@
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
 use crate::jws::{self, Claims};
+use crate::sas::ChosenAccess;
 
 /// What a policy chose. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Chosen {
     Nothing,
     /// What goes into the holes of a template.
     Holes(Holes),
+    /// What a shared access signature is to allow.
+    SharedAccess(ChosenAccess),
     /// What a token says beside what the grant does.
     Claims(Box<Claims>),
 }
@@ -31,12 +34,15 @@ impl Chosen {
         match (&grant.terms, self) {
             (Terms::Attach(placement), Self::Nothing) => placement.allows(&Holes::default()),
             (Terms::Attach(placement), Self::Holes(holes)) => placement.allows(holes),
+            (Terms::SharedAccess(terms), Self::SharedAccess(chosen)) => terms.allows(chosen),
+            // A signature without permissions would be good for nothing.
+            (Terms::SharedAccess(_), _) => Err(OtherChoice),
             (Terms::JwsSign(terms), Self::Claims(claims)) => {
                 jws::choose(terms, claims).map(|_| ()).ok_or(OtherChoice)
             }
             (Terms::JwsSign(_), Self::Nothing) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_) | Self::Claims(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::Claims(_) | Self::SharedAccess(_)) => Err(OtherChoice),
         }
     }
 }

@@ -579,6 +579,8 @@ const fn kind_number(kind: Kind) -> u8 {
         Kind::Database => 8,
         Kind::AwsKey => 9,
         Kind::DataKey { .. } => 10,
+        Kind::ServiceBus => 11,
+        Kind::ConnectionString => 12,
     }
 }
 

@@ -29,8 +29,10 @@ use crate::audit::{Outcome, UseEntry};
 use crate::grants::{Terms, WhenReflected};
 use crate::headers::remove_alike;
 use crate::ledger::Afterwards;
+use crate::live::{LiveSecret, Version};
+use crate::secret::Secret;
 use matcher::FoundValue;
-use watch::{Group, Set};
+use watch::{Group, Set, Value};
 
 pub use watch::Watch;
 pub(crate) use watch::Watches;
@@ -82,6 +84,23 @@ pub struct Guard {
     /// Where to record a find.
     afterwards: Option<Afterwards>,
     status_only: bool,
+    /// What was made for this request alone.
+    derived: Option<Group>,
+}
+
+/// Something that was made with a secret for one request, and is as good as the
+/// secret for a while: it is searched for in that request's answer.
+pub(crate) struct Derived(Arc<Value>);
+
+impl Derived {
+    pub(crate) fn new(
+        secret: Arc<LiveSecret>,
+        version: Arc<Version>,
+        value: Secret,
+        entry: UseEntry,
+    ) -> Self {
+        Self(Arc::new(Value::derived(secret, version, value, entry)))
+    }
 }
 
 impl Guard {
@@ -94,6 +113,25 @@ impl Guard {
             own: Arc::new([]),
             afterwards,
             status_only: false,
+            derived: None,
+        }
+    }
+
+    /// Searches for these, too.
+    pub(crate) fn with_derived(mut self, derived: Vec<Derived>) -> Self {
+        if !derived.is_empty() {
+            let values = derived.into_iter().map(|derived| derived.0).collect();
+            self.derived = Some(Group::of(values));
+            self.add_derived();
+        }
+        self
+    }
+
+    fn add_derived(&mut self) {
+        if let Some(group) = &self.derived {
+            let mut set = self.set.as_deref().cloned().unwrap_or_default();
+            set.groups.push(group.clone());
+            self.set = Some(Arc::new(set));
         }
     }
 
@@ -209,6 +247,7 @@ impl Guard {
             return false;
         }
         (self.generation, self.set) = watch.set();
+        self.add_derived();
         true
     }
 
@@ -439,6 +478,7 @@ impl Guard {
             own: Arc::new([]),
             afterwards: None,
             status_only: false,
+            derived: None,
         }
     }
 }

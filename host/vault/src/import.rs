@@ -4,6 +4,7 @@
 //! the reason, and not during a request.
 
 mod certificate;
+mod connection_strings;
 mod connections;
 mod fields;
 mod logins;
@@ -57,6 +58,8 @@ impl Kind {
             Self::AwsKey => logins::aws_key(&value),
             Self::StorageAccount => connections::storage_account(&value),
             Self::Database => connections::database(&value),
+            Self::ServiceBus => connection_strings::service_bus(&value),
+            Self::ConnectionString => connection_strings::any(&value),
             Self::Certificate => {
                 let (value, end) = certificate::certificate(&value)?;
                 return Ok(Imported {

@@ -8,8 +8,8 @@ use std::str::FromStr;
 /// What a secret is. Which uses it permits stands in [`Use::fits`](crate::Use::fits).
 ///
 /// As text: `client-keys`, `api-key`, `basic`, `hmac-key`, `oauth-client`,
-/// `certificate`, `storage-account`, `database`, `aws-key`, `data-key`. The text
-/// `hmac-key` parses as SHA-256 and [`KeyEncoding::Raw`], `data-key` as
+/// `certificate`, `storage-account`, `database`, `aws-key`, `data-key`,
+/// `service-bus`, `connection-string`. The text `hmac-key` parses as SHA-256 and [`KeyEncoding::Raw`], `data-key` as
 /// [`KeyEncoding::Raw`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -40,7 +40,8 @@ pub enum Kind {
     /// leaf's: RSA, ECDSA (P-256, P-384, P-521) or Ed25519.
     Certificate,
     /// A connection string of an Azure storage account: `AccountName`,
-    /// `AccountKey` (base64 of 64 bytes), and `EndpointSuffix` or `BlobEndpoint`.
+    /// `AccountKey` (base64 of 64 bytes), and `EndpointSuffix` or the endpoints
+    /// themselves (`BlobEndpoint`, `QueueEndpoint`, `TableEndpoint`, `FileEndpoint`).
     StorageAccount,
     /// A PostgreSQL connection URL: `postgres://user:password@host:port/database`, or
     /// `Host=…;Port=…;Database=…;Username=…;Password=…`; the password of at least 8
@@ -55,6 +56,14 @@ pub enum Kind {
         /// How the imported text becomes the key's bytes.
         encoding: KeyEncoding,
     },
+    /// A connection string of a Service Bus or Event Hubs namespace, or of an entity
+    /// in one: `Endpoint`, `SharedAccessKeyName`, `SharedAccessKey`, and `EntityPath`
+    /// if there is one.
+    ServiceBus,
+    /// Any other connection string: `Name=Value;…`, or Redis as
+    /// `host:port,name=value,…` or as a URL. It is parsed and kept; what a policy may
+    /// read of it are its public parts.
+    ConnectionString,
 }
 
 impl Kind {
@@ -80,6 +89,8 @@ impl Kind {
             Self::StorageAccount,
             Self::Database,
             Self::AwsKey,
+            Self::ServiceBus,
+            Self::ConnectionString,
         ];
         plain.into_iter().chain(mac_keys).chain(data_keys)
     }
@@ -97,6 +108,8 @@ impl Kind {
             Self::Database => "database",
             Self::AwsKey => "aws-key",
             Self::DataKey { .. } => "data-key",
+            Self::ServiceBus => "service-bus",
+            Self::ConnectionString => "connection-string",
         }
     }
 
@@ -106,7 +119,12 @@ impl Kind {
         match self {
             Self::ClientKeys => 1 << 20,
             Self::Certificate => 128 << 10,
-            Self::ApiKey | Self::Basic | Self::StorageAccount | Self::Database => 4096,
+            Self::ApiKey
+            | Self::Basic
+            | Self::StorageAccount
+            | Self::Database
+            | Self::ServiceBus
+            | Self::ConnectionString => 4096,
             // Hexadecimal doubles the length.
             Self::HmacKey { .. } | Self::OauthClient | Self::AwsKey => 8192,
             Self::DataKey { .. } => 128,
@@ -207,7 +225,8 @@ impl FromStr for Kind {
         found.ok_or(UnknownWord {
             what: "kind",
             valid: "client-keys, api-key, basic, hmac-key, oauth-client, certificate, \
-                    storage-account, database, aws-key, data-key",
+                    storage-account, database, aws-key, data-key, service-bus, \
+                    connection-string",
         })
     }
 }

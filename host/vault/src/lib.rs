@@ -65,6 +65,7 @@ mod aead;
 mod attach;
 mod audit;
 mod basic;
+mod bus;
 mod certificate;
 mod chosen;
 mod client_certificate;
@@ -72,6 +73,7 @@ mod client_keys;
 mod clients;
 mod clock;
 mod compiled;
+mod connection;
 mod contents;
 mod database;
 pub mod disk;
@@ -101,16 +103,21 @@ mod placed;
 mod plaintext;
 mod presented;
 mod primitives;
+mod protocol;
 mod reach;
 mod recovery;
 mod remote;
 mod remote_signature;
 mod rotation;
+mod sas;
 mod seal;
 mod secret;
 mod segment;
+mod shared_key;
 mod signature;
+mod sigv4;
 mod slots;
+mod storage;
 mod store;
 mod template;
 mod tls;
@@ -141,8 +148,9 @@ pub use database::{
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, PinError, Place,
-    Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, SubjectRule, Surroundings,
+    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, Permissions,
+    PinError, Place, Placement, Presign, RequestSignature, ResponseMode, RetryOn401, Sealing,
+    SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService, SubjectRule, Surroundings,
     Terms, TokenTerms, WhenReflected,
 };
 pub use grants::{ParameterType, QueryTerms, Statement};
@@ -172,6 +180,7 @@ pub use recovery::{Accepted, Restored};
 pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
 pub use remote_signature::RemoteSignature;
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
+pub use sas::{ChosenAccess, Covers};
 pub use secret::{ClientKeyFault, ImportError, Secret};
 pub use segment::{decode_segment, without_parameters};
 pub use slots::{

@@ -237,7 +237,8 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        if !use_.fits(&secret.info.kind) || (secret.is_remote() && !is_done_elsewhere(use_)) {
+        let fits = self.grant.terms.fits(&secret.info.kind);
+        if !fits || (secret.is_remote() && !is_done_elsewhere(use_)) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

@@ -18,6 +18,7 @@ use crate::identity::PolicyIdentity;
 use crate::ledger::{Ledger, Position};
 use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
+use crate::sas::ChosenAccess;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
@@ -142,6 +143,28 @@ impl Permit<uses::Attach> {
 
 impl Permit<uses::SignRequest> {
     /// Notes that the request is to be signed. Nothing is written before
+    /// [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
+    }
+}
+
+impl Permit<uses::Sas> {
+    /// Notes that a shared access signature is to be written that allows what was
+    /// chosen. Nothing is written before [`Notes::check`](crate::Notes::check) and
+    /// `write`.
+    ///
+    /// Errors: the grant doesn't allow what was chosen. The use is on record all the
+    /// same.
+    pub fn note_with(self, chosen: ChosenAccess) -> Result<Note, OtherChoice> {
+        let chosen = Chosen::SharedAccess(chosen);
+        chosen.fits(&self.grant)?;
+        Ok(self.into_note(chosen))
+    }
+}
+
+impl Permit<uses::Presign> {
+    /// Notes that the request's URL is to be presigned. Nothing is written before
     /// [`Notes::check`](crate::Notes::check) and `write`.
     pub fn note(self) -> Note {
         self.into_note(Chosen::Nothing)

@@ -28,6 +28,12 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// The host makes a shared access signature and writes it into a request.
+    Sas,
+    /// The host makes a request's URL one that AWS accepts for a short time.
+    Presign,
+    /// Read the public parts of a connection string.
+    Describe,
     /// Run a statement of the grant on a database.
     Query,
     /// The host shows a certificate in TLS, and proves that it has its key.
@@ -44,12 +50,15 @@ pub enum Use {
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Sas,
+        Self::Presign,
+        Self::Describe,
         Self::Query,
         Self::Present,
         Self::JwsSign,
@@ -66,6 +75,9 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Sas => "sas",
+            Self::Presign => "presign",
+            Self::Describe => "describe",
             Self::Query => "query",
             Self::Present => "present",
             Self::JwsSign => "jws-sign",
@@ -79,10 +91,12 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
+            Self::Sas | Self::Presign => Class::B,
             Self::SignRequest
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
+            | Self::Describe
             | Self::Query
             | Self::Present
             | Self::JwsSign
@@ -100,10 +114,17 @@ impl Use {
             Self::Attach
             | Self::SignRequest
             | Self::MacSign
+            | Self::Sas
+            | Self::Presign
             | Self::Present
             | Self::JwsSign
             | Self::Seal => true,
-            Self::MacVerify | Self::Identify | Self::Query | Self::Open | Self::VerifyJwt => false,
+            Self::MacVerify
+            | Self::Identify
+            | Self::Query
+            | Self::Open
+            | Self::VerifyJwt
+            | Self::Describe => false,
         }
     }
 
@@ -198,6 +219,12 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Sas`] as a type.
+    Sas;
+    /// [`Use::Presign`] as a type.
+    Presign;
+    /// [`Use::Describe`] as a type.
+    Describe;
     /// [`Use::Query`] as a type.
     Query;
     /// [`Use::Present`] as a type.

@@ -1,17 +1,20 @@
 //! Whether a request that arrived carries the signature that a grant has the host make
-//! (RFC 9421): what a backend checks, for tests that stand for one.
+//! (RFC 9421, Shared Key, Signature Version 4): what a backend checks, for tests that stand for one.
 
 use data_encoding::BASE64;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use keyward_names::{GrantId, SecretName};
 
 use crate::grants::{RequestSignature, Terms};
 use crate::live::Material;
+use crate::protocol::Unsignable;
 use crate::signature::{
     self, CONTENT_DIGEST, SIGNATURE, SIGNATURE_INPUT, content_digest, covers_body,
 };
 use crate::vault::Vault;
+use crate::{shared_key, sigv4};
 
 /// Why a request does not carry the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,22 @@ impl Vault {
             .find(|bound| bound.grant.id == *grant)
             .ok_or(NotSigned::NoSuchGrant)?;
         let key = bound.secret.as_ref().and_then(|secret| secret.material());
+        let now = live.parts.clock.now().as_second();
+        match (&bound.grant.terms, key) {
+            (Terms::SharedKey(terms), Some(Material::Storage(account))) => {
+                let date = text_of(head, "x-ms-date").and_then(http_date_of);
+                return signed_again(head, date, now, |head, then| {
+                    shared_key::sign(terms, account, head, Some(body.len() as u64), then)
+                });
+            }
+            (Terms::SigV4(terms), Some(Material::Aws(key))) => {
+                let date = text_of(head, "x-amz-date").and_then(basic_iso_of);
+                return signed_again(head, date, now, |head, then| {
+                    sigv4::sign(terms, key, head, authority, body, then)
+                });
+            }
+            _ => {}
+        }
         let (Terms::SignRequest(terms), Some(Material::Mac(key))) = (&bound.grant.terms, key)
         else {
             return Err(NotSigned::NoSuchGrant);
@@ -102,6 +121,48 @@ impl Vault {
             _ => false,
         }
     }
+}
+
+/// How far the time of a request may be from that of the service, in seconds.
+const SKEW_SECONDS: u64 = 15 * 60;
+
+/// Whether a request is what comes of signing it once more, at the time that it says.
+fn signed_again(
+    head: &Parts,
+    then: Option<i64>,
+    now: i64,
+    sign: impl FnOnce(&mut Parts, i64) -> Result<(), Unsignable>,
+) -> Result<(), NotSigned> {
+    let then = then.ok_or(NotSigned::Missing)?;
+    if then.abs_diff(now) > SKEW_SECONDS {
+        return Err(NotSigned::NotNow);
+    }
+    let given = head.headers.get(AUTHORIZATION).ok_or(NotSigned::Missing)?;
+    let mut again = http::Request::new(()).into_parts().0;
+    again.method = head.method.clone();
+    again.uri = head.uri.clone();
+    again.headers = head.headers.clone();
+    sign(&mut again, then).map_err(|_| NotSigned::OtherTerms)?;
+    match again.headers.get(AUTHORIZATION) == Some(given) {
+        true => Ok(()),
+        false => Err(NotSigned::Forged),
+    }
+}
+
+fn text_of<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
+    head.headers.get(name)?.to_str().ok()
+}
+
+fn http_date_of(text: &str) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text).ok()?;
+    let time = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(time.timestamp().as_second())
+}
+
+fn basic_iso_of(text: &str) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    let time = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(time.timestamp().as_second())
 }
 
 /// The member of a dictionary (RFC 8941, 3.2) in a header, as the host writes one:

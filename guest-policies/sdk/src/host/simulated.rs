@@ -43,6 +43,9 @@ pub(crate) struct Handle {
 
 pub(crate) type Credential = Handle;
 pub(crate) type Signer = Handle;
+pub(crate) type SharedAccess = Handle;
+pub(crate) type Presigner = Handle;
+pub(crate) type Connection = Handle;
 pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
@@ -458,6 +461,55 @@ pub(crate) fn verify_mac(
     tag: &[u8],
 ) -> Result<bool, Failure> {
     Ok(sign_mac(handle, exchange, message)? == tag)
+}
+
+pub(crate) fn open_shared_access(
+    exchange: &Simulation,
+    alias: &str,
+) -> Result<SharedAccess, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_shared_access(
+    handle: &Handle,
+    exchange: &Simulation,
+    _: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_shared_access_to(
+    handle: &Handle,
+    request: &Request,
+    _: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn open_presigner(exchange: &Simulation, alias: &str) -> Result<Presigner, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_presigner(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_presigner_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn open_connection(exchange: &Simulation, alias: &str) -> Result<Connection, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn connection_part(
+    handle: &Handle,
+    exchange: &Simulation,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    check(handle)?;
+    let key = (handle.alias.clone(), name.to_owned());
+    Ok(exchange.state.borrow().connection_parts.get(&key).cloned())
 }
 
 pub(crate) fn open_jwt_verifier(

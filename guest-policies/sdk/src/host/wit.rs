@@ -8,8 +8,8 @@ use crate::{ClaimValue, Claims, ClientCertificate, Failure, JwtFailure, Level, S
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
 pub(crate) use secrets::{
-    ClientKeys, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Opener, Sealer, Signer,
-    TlsIdentity,
+    ClientKeys, Connection, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Opener,
+    Presigner, Sealer, SharedAccess, Signer, TlsIdentity,
 };
 
 impl From<exchange::ExchangeFailure> for Failure {
@@ -313,6 +313,79 @@ pub(crate) fn open_sealed(
     context: &[u8],
 ) -> Result<Vec<u8>, Failure> {
     Ok(handle.open_sealed(sealed, context)?)
+}
+
+pub(crate) fn open_shared_access(_: &Exchange, alias: &str) -> Result<SharedAccess, Failure> {
+    Ok(SharedAccess::open(alias)?)
+}
+
+pub(crate) fn open_presigner(_: &Exchange, alias: &str) -> Result<Presigner, Failure> {
+    Ok(Presigner::open(alias)?)
+}
+
+pub(crate) fn open_connection(_: &Exchange, alias: &str) -> Result<Connection, Failure> {
+    Ok(Connection::open(alias)?)
+}
+
+pub(crate) fn attach_shared_access(
+    handle: &SharedAccess,
+    exchange: &Exchange,
+    terms: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    Ok(handle.attach(exchange, shared_access_terms(terms))?)
+}
+
+pub(crate) fn attach_shared_access_to(
+    handle: &SharedAccess,
+    request: &Request,
+    terms: crate::SharedAccessTerms,
+) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request, shared_access_terms(terms))?)
+}
+
+fn shared_access_terms(terms: crate::SharedAccessTerms) -> secrets::SharedAccessTerms {
+    use crate::{SharedAccessPermission as One, SharedAccessScope as Scope};
+    use secrets::SharedAccessPermissions as Set;
+    let mut permissions = Set::empty();
+    for one in terms.permissions {
+        permissions |= match one {
+            One::Read => Set::READ,
+            One::Add => Set::ADD,
+            One::Create => Set::CREATE,
+            One::Write => Set::WRITE,
+            One::Delete => Set::DELETE,
+            One::List => Set::LIST,
+            One::Tags => Set::TAGS,
+            One::Update => Set::UPDATE,
+            One::Process => Set::PROCESS,
+        };
+    }
+    secrets::SharedAccessTerms {
+        scope: match terms.scope {
+            Scope::Item => secrets::SharedAccessScope::Item,
+            Scope::Directory => secrets::SharedAccessScope::Directory,
+            Scope::Container => secrets::SharedAccessScope::Container,
+            Scope::Account => secrets::SharedAccessScope::Account,
+        },
+        permissions,
+        lifetime_seconds: terms.lifetime_seconds,
+    }
+}
+
+pub(crate) fn attach_presigner(handle: &Presigner, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_presigner_to(handle: &Presigner, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn connection_part(
+    handle: &Connection,
+    _: &Exchange,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    Ok(handle.part(name)?)
 }
 
 pub(crate) fn attach_credential(handle: &Credential, exchange: &Exchange) -> Result<(), Failure> {

@@ -68,6 +68,15 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy reads the claims of tokens that the key vouches for; the key stays here"
         }
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
+        Use::Sas => {
+            "whoever answers there learns a shared access signature that is good for minutes; the key stays here"
+        }
+        Use::Presign => {
+            "whoever answers there learns a URL that is good for minutes; the key stays here"
+        }
+        Use::Describe => {
+            "the policy reads the public parts of the connection string; the key stays here"
+        }
         Use::Query => {
             "the policy sees the rows; the database learns a proof that the host knows the password"
         }
@@ -99,6 +108,13 @@ fn in_words(config: &Config, grant: &Grant, pinned: Option<&ComponentDigest>) ->
                 "bodies up to {} bytes; a signature is valid for {} s",
                 signature.max_body_bytes, signature.lifetime_seconds
             ),
+        );
+    }
+    if let Terms::SharedAccess(_) = &grant.terms {
+        line(
+            "bounds",
+            "the policy chooses scope, permissions and lifetime within that; the request's path says what it is for"
+                .to_owned(),
         );
     }
     for (index, to) in grant.to.iter().enumerate() {

@@ -397,6 +397,8 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Attach => "api-key",
         Use::SignRequest | Use::MacSign | Use::MacVerify | Use::VerifyJwt => "hmac-key",
         Use::Identify => "client-keys",
+        Use::Sas | Use::Describe => "storage-account",
+        Use::Presign => "aws-key",
         Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
         Use::Query => "database",

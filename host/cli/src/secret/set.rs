@@ -33,6 +33,9 @@ Kinds, fixed for good when a secret is stored:
   database         a PostgreSQL connection URL with a password
   aws-key          the lines of an AWS credentials file
   data-key         32 bytes that seal a policy's own data
+  service-bus      a connection string of Service Bus or Event Hubs
+  connection-string
+                   any other: Name=Value;… or Redis; kept, and read of it are its public parts
 
 With --from, its values come from a source: [sources.NAME] of the configuration, and
 what that calls the secret. The gateway fetches it now and again as the source's
@@ -204,6 +207,8 @@ enum KindWord {
     Database,
     AwsKey,
     DataKey,
+    ServiceBus,
+    ConnectionString,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -245,6 +250,8 @@ impl Set {
             KindWord::Database => Kind::Database,
             KindWord::AwsKey => Kind::AwsKey,
             KindWord::DataKey => Kind::DataKey { encoding },
+            KindWord::ServiceBus => Kind::ServiceBus,
+            KindWord::ConnectionString => Kind::ConnectionString,
             KindWord::HmacKey => Kind::HmacKey {
                 algorithm: match self.algorithm {
                     None | Some(AlgorithmWord::Sha256) => MacAlgorithm::Sha256,

@@ -1,7 +1,7 @@
 //! The first step: what a request is, but for what is attached.
 
 use http::Method;
-use http::header::HeaderValue;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
 use keyward_vault::Notes;
 
@@ -62,6 +62,11 @@ impl Prepared {
             None if credentialed => RequestBody::stream(body, Trailers::Drop),
             None => RequestBody::stream(body, Trailers::Pass),
         };
+        if notes.needs_length()
+            && let Some(length) = http_body::Body::size_hint(&body).exact()
+        {
+            head.headers.insert(CONTENT_LENGTH, length.into());
+        }
         let again = replay.and_then(|replay| Again::keep(replay, &head, &body));
         Ok((Self { head, body, notes }, again))
     }

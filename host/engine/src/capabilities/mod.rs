@@ -4,6 +4,7 @@
 
 mod certificates;
 mod clock;
+mod connections;
 mod counters;
 mod database;
 mod egress;

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
-use keyward::vault::{ClientCertificate, KeyPlace, Place, Terms, new_exchange_id};
+use keyward::vault::{ClientCertificate, KeyPlace, Place, Terms, Use, new_exchange_id};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -386,7 +386,7 @@ pub(crate) fn not_signed(
     let scheme = uri.scheme_str().unwrap_or("https");
     let mut why = Some("no grant signs requests with it".to_owned());
     for grant in prepared.suite.grants_of(case).iter() {
-        if grant.secret != expected.secret || !matches!(grant.terms, Terms::SignRequest(_)) {
+        if grant.secret != expected.secret || grant.use_() != Use::SignRequest {
             continue;
         }
         match vault.verify_signed(&grant.id, &head, scheme, authority, &call.body) {

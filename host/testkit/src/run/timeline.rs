@@ -226,6 +226,9 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
         "secrets.client-keys.identify" => Use::Identify,
+        "secrets.shared-access.attach" | "secrets.shared-access.attach-to-request" => Use::Sas,
+        "secrets.presigner.attach" | "secrets.presigner.attach-to-request" => Use::Presign,
+        "secrets.connection.part" => Use::Describe,
         "secrets.tls-identity.attach" | "secrets.tls-identity.attach-to-request" => Use::Present,
         "secrets.jws-signer.attach"
         | "secrets.jws-signer.attach-to-request"

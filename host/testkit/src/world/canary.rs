@@ -213,6 +213,22 @@ fn made(kind: Kind, letters: impl Fn(&str) -> Letters) -> (Vec<u8>, Values) {
                 vec![(Some("aws_secret_access_key"), secret.into_bytes())],
             )
         }
+        Kind::ServiceBus => {
+            let key = BASE64.encode(&letters("key").bytes(32));
+            let import = format!(
+                "Endpoint=sb://canary.servicebus.windows.net/;SharedAccessKeyName=canary;SharedAccessKey={key}"
+            );
+            let values = vec![(Some("SharedAccessKey"), key.into_bytes())];
+            (import.into_bytes(), values)
+        }
+        Kind::ConnectionString => {
+            let password = text();
+            let import = format!("cache.example:6380,password={password},ssl=True");
+            (
+                import.into_bytes(),
+                vec![(Some("password"), password.into_bytes())],
+            )
+        }
         _ => {
             let value = text().into_bytes();
             (value.clone(), vec![(None, value)])

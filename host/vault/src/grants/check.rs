@@ -301,7 +301,7 @@ fn check_secret(
         return find(FindingFault::UnknownSecret(name.clone()), near);
     };
     let mut find = |fault| find(fault, String::new());
-    if !grant.use_().fits(&info.kind) {
+    if !grant.terms.fits(&info.kind) {
         find(FindingFault::KindDoesNotFit {
             secret: name.clone(),
             kind: info.kind,

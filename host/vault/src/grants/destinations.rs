@@ -9,14 +9,20 @@ use super::fields::{Fields, accept, article, text};
 use super::grant::Destination;
 use super::parse::GrantReader;
 use super::path::PathTemplate;
-use crate::Use;
+use crate::{Class, Use};
 
 impl GrantReader<'_, '_, '_> {
     /// Where the secret may go. Empty for uses that go nowhere.
     pub(super) fn destinations(&mut self, use_: Use) -> Option<Vec<Destination>> {
         let goes_out = matches!(
             use_,
-            Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign | Use::Query
+            Use::Attach
+                | Use::SignRequest
+                | Use::Present
+                | Use::JwsSign
+                | Use::Sas
+                | Use::Presign
+                | Use::Query
         );
         // A token that the policy gets need not be sent by the host.
         let may_stay = use_ == Use::JwsSign && self.fields.key("returns").is_some();
@@ -152,11 +158,12 @@ impl GrantReader<'_, '_, '_> {
     fn paths(&mut self, fields: &Fields<'_, '_>, use_: Use) -> Option<Vec<PathTemplate>> {
         let example = "paths = [\"/v1/charges\", \"/v1/refunds/{id}\"]";
         if fields.key("paths").is_none() {
-            if use_ != Use::Attach {
+            // A proof is good for the one request; whatever else is not.
+            if use_.class() == Class::A {
                 return Some(Vec::new());
             }
-            let what = "a destination of \"attach\"";
-            fields.need("paths", what, example, self.problems);
+            let what = format!("a destination of {:?}", use_.as_str());
+            fields.need("paths", &what, example, self.problems);
             return None;
         }
         let values = fields.array("paths", "texts", self.problems)?;

@@ -220,6 +220,10 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
+        (Terms::SharedKey(old), Terms::SharedKey(new)) => new.compare(old, parts),
+        (Terms::SigV4(old), Terms::SigV4(new)) => new.compare(old, parts),
+        (Terms::SharedAccess(old), Terms::SharedAccess(new)) => new.compare(old, parts),
+        (Terms::Presign(old), Terms::Presign(new)) => new.compare(old, parts),
         (Terms::JwsSign(old), Terms::JwsSign(new)) => old.compare(new, parts),
         (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
             parts.push((Effect::Wider, new.instead_of(old)));

@@ -6,7 +6,11 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{JwsTerms, Placement, QueryTerms, Sealing};
+use super::terms::{
+    JwsTerms, Placement, Presign, QueryTerms, Sealing, SharedAccess, SharedAccessScope, SharedKey,
+    SigV4,
+};
+use crate::kind::Kind;
 use crate::{Outcome, Use};
 
 /// The operator's rule: this policy may make this use of this secret, so.
@@ -83,14 +87,24 @@ impl Grant {
 pub enum Terms {
     /// Write the value into a request (class C).
     Attach(Placement),
-    /// Sign a request (class A).
+    /// Sign a request as RFC 9421 says (class A).
     SignRequest(RequestSignature),
+    /// Sign a request to Azure Storage (class A).
+    SharedKey(SharedKey),
+    /// Sign a request to AWS (class A).
+    SigV4(SigV4),
     /// Make message authentication codes (class A).
     MacSign,
     /// Check message authentication codes (class A).
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Make a shared access signature and write it into a request (class B).
+    SharedAccess(SharedAccess),
+    /// Presign a request's URL for AWS (class B).
+    Presign(Presign),
+    /// Read the public parts of a connection string (class A).
+    Describe,
     /// Run statements on a database (class A).
     Query(QueryTerms),
     /// Show a certificate in TLS (class A).
@@ -125,10 +139,13 @@ impl Terms {
     pub const fn use_(&self) -> Use {
         match self {
             Self::Attach(_) => Use::Attach,
-            Self::SignRequest(_) => Use::SignRequest,
+            Self::SignRequest(_) | Self::SharedKey(_) | Self::SigV4(_) => Use::SignRequest,
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::SharedAccess(_) => Use::Sas,
+            Self::Presign(_) => Use::Presign,
+            Self::Describe => Use::Describe,
             Self::Query(_) => Use::Query,
             Self::Present => Use::Present,
             Self::JwsSign(_) => Use::JwsSign,
@@ -136,6 +153,22 @@ impl Terms {
             Self::Open(_) => Use::Open,
             Self::VerifyJwt(_) => Use::VerifyJwt,
         }
+    }
+
+    /// Whether a secret of this kind can be used so: its use fits, and the scheme is
+    /// the kind's.
+    pub fn fits(&self, kind: &Kind) -> bool {
+        let is_right_scheme = match self {
+            Self::SignRequest(_) => matches!(kind, Kind::HmacKey { .. }),
+            Self::SharedKey(_) => matches!(kind, Kind::StorageAccount),
+            Self::SigV4(_) => matches!(kind, Kind::AwsKey),
+            Self::SharedAccess(terms) => match terms.scope {
+                SharedAccessScope::Entity { .. } => matches!(kind, Kind::ServiceBus),
+                _ => matches!(kind, Kind::StorageAccount),
+            },
+            _ => true,
+        };
+        is_right_scheme && self.use_().fits(kind)
     }
 }
 

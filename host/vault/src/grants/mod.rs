@@ -38,7 +38,11 @@ pub use grant::{
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::{JwsTerms, Place, Placement, Sealing, SubjectRule};
+pub(crate) use terms::sas::is_under;
+pub use terms::{
+    JwsTerms, Permissions, Place, Placement, Presign, Sealing, SharedAccess, SharedAccessScope,
+    SharedKey, SigV4, StorageService, SubjectRule,
+};
 pub use terms::{ParameterType, QueryTerms, Statement};
 
 /// A set of grants, as one file gives it.

@@ -37,22 +37,35 @@ const KEYS: &[(&str, &[Use])] = &[
         "to",
         &[
             Use::Attach,
-            Use::Query,
             Use::SignRequest,
             Use::Present,
             Use::JwsSign,
+            Use::Sas,
+            Use::Presign,
+            Use::Query,
         ],
     ),
+    ("scheme", &[Use::SignRequest]),
+    ("service", &[Use::SignRequest, Use::Sas, Use::Presign]),
+    ("api-version", &[Use::SignRequest]),
+    ("region", &[Use::SignRequest, Use::Presign]),
+    ("scope", &[Use::Sas]),
+    ("resource", &[Use::Sas]),
+    ("permissions", &[Use::Sas]),
+    ("addresses", &[Use::Sas]),
     ("label", &[Use::SignRequest]),
     ("key-id", &[Use::SignRequest, Use::JwsSign]),
     ("covers", &[Use::SignRequest]),
+    ("max-body-bytes", &[Use::SignRequest, Use::Presign]),
+    (
+        "lifetime-seconds",
+        &[Use::SignRequest, Use::Sas, Use::Presign, Use::JwsSign],
+    ),
     ("statement", &[Use::Query]),
     ("max-rows", &[Use::Query]),
     ("max-bytes", &[Use::Query]),
     ("timeout-ms", &[Use::Query]),
     ("writes", &[Use::Query]),
-    ("max-body-bytes", &[Use::SignRequest]),
-    ("lifetime-seconds", &[Use::SignRequest, Use::JwsSign]),
     ("algorithm", &[Use::JwsSign]),
     ("audience", &[Use::JwsSign]),
     ("subject", &[Use::JwsSign]),
@@ -319,7 +332,12 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign => {
+                    Use::Attach
+                    | Use::SignRequest
+                    | Use::Present
+                    | Use::JwsSign
+                    | Use::Sas
+                    | Use::Presign => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

@@ -79,8 +79,15 @@ impl Grant {
                 let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
                 let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
             }
+            Terms::SharedKey(signature) => signature.write(&mut toml),
+            Terms::SigV4(signature) => {
+                toml.push_str("scheme = \"sigv4\"\n");
+                signature.write(&mut toml);
+            }
+            Terms::SharedAccess(terms) => terms.write(&mut toml),
+            Terms::Presign(terms) => terms.write(&mut toml),
             Terms::JwsSign(terms) => terms.write_toml(&mut toml),
-            Terms::MacSign | Terms::MacVerify | Terms::Present => {}
+            Terms::MacSign | Terms::MacVerify | Terms::Present | Terms::Describe => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
             Terms::Seal(sealing) | Terms::Open(sealing) => {

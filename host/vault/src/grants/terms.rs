@@ -1,5 +1,9 @@
 //! What belongs to each use: header and template, the client key's place, the
-//! form of a signature, the claims of a token.
+//! form of a signature, the claims of a token. What is long has a file of its own.
+
+pub(crate) mod sas;
+mod shared_key;
+mod sigv4;
 
 mod jws;
 mod placement;
@@ -10,6 +14,11 @@ mod verify_jwt;
 use http::HeaderName;
 use keyward_names::Alias;
 
+pub use sas::{Permissions, SharedAccess, SharedAccessScope};
+pub use shared_key::{SharedKey, StorageService};
+pub use sigv4::{Presign, SigV4};
+
+use super::diff::Effect;
 use super::fields::{Found, text};
 use super::grant::{Component, KeyPlace, RequestSignature, Terms};
 use super::parse::GrantReader;
@@ -32,10 +41,13 @@ impl GrantReader<'_, '_, '_> {
     pub(super) fn terms(&mut self, use_: Use, alias: Option<&Found<Alias>>) -> Option<Terms> {
         match use_ {
             Use::Attach => self.placement().map(Terms::Attach),
-            Use::SignRequest => self.signature(alias).map(Terms::SignRequest),
+            Use::SignRequest => self.signing(alias),
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Sas => self.shared_access().map(Terms::SharedAccess),
+            Use::Presign => self.presign().map(Terms::Presign),
+            Use::Describe => Some(Terms::Describe),
             Use::Present => Some(Terms::Present),
             Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),
@@ -55,6 +67,16 @@ impl GrantReader<'_, '_, '_> {
         if self.fields.key(key).is_none() {
             return Some(T::default());
         }
+        self.one_of(key, all, word)
+    }
+
+    /// One of a few words.
+    fn one_of<T: Copy, const N: usize>(
+        &mut self,
+        key: &str,
+        all: [T; N],
+        word: fn(&T) -> &'static str,
+    ) -> Option<T> {
         let found = self.fields.text(key, self.problems)?;
         let known = all.into_iter().find(|one| word(one) == found.value);
         if known.is_none() {
@@ -140,6 +162,37 @@ impl GrantReader<'_, '_, '_> {
         None
     }
 
+    /// The terms of `sign-request`, by its scheme.
+    fn signing(&mut self, alias: Option<&Found<Alias>>) -> Option<Terms> {
+        let scheme = match self.fields.key("scheme") {
+            None => SigningScheme::HttpSignature,
+            Some(_) => self.one_of("scheme", SigningScheme::ALL, SigningScheme::as_str)?,
+        };
+        for (key, schemes) in KEYS_OF_SCHEMES {
+            if schemes.contains(&scheme) {
+                continue;
+            }
+            if let Some(span) = self.fields.key(key) {
+                let words: Vec<_> = schemes.iter().map(SigningScheme::as_str).collect();
+                self.problems.add(
+                    span,
+                    format!("{key:?} has no meaning with scheme = {:?}", scheme.as_str()),
+                    "remove this",
+                    format!("{key:?} goes with: {}", words.join(", ")),
+                );
+            }
+        }
+        match scheme {
+            SigningScheme::HttpSignature => self.signature(alias).map(Terms::SignRequest),
+            SigningScheme::SharedKey => self.shared_key(false).map(Terms::SharedKey),
+            SigningScheme::SharedKeyLite => self.shared_key(true).map(Terms::SharedKey),
+            SigningScheme::SigV4 => {
+                let what = "a grant of \"sign-request\" with scheme = \"sigv4\"";
+                self.sigv4(what).map(Terms::SigV4)
+            }
+        }
+    }
+
     fn signature(&mut self, alias: Option<&Found<Alias>>) -> Option<RequestSignature> {
         let label = match self.fields.key("label") {
             None => Some("sig1".to_owned()),
@@ -184,7 +237,7 @@ impl GrantReader<'_, '_, '_> {
         })
     }
 
-    fn checked_text(&mut self, key: &str, is: fn(&str) -> bool, help: &str) -> Option<String> {
+    fn checked_text(&mut self, key: &str, is: impl Fn(&str) -> bool, help: &str) -> Option<String> {
         let found = self.fields.text(key, self.problems)?;
         if is(found.value) {
             return Some(found.value.to_owned());
@@ -234,6 +287,59 @@ impl GrantReader<'_, '_, '_> {
             return None;
         }
         complete.then_some(components)
+    }
+}
+
+/// How `sign-request` signs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SigningScheme {
+    HttpSignature,
+    SharedKey,
+    SharedKeyLite,
+    SigV4,
+}
+
+impl SigningScheme {
+    const ALL: [Self; 4] = [
+        Self::HttpSignature,
+        Self::SharedKey,
+        Self::SharedKeyLite,
+        Self::SigV4,
+    ];
+
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::HttpSignature => "http-signature",
+            Self::SharedKey => "shared-key",
+            Self::SharedKeyLite => "shared-key-lite",
+            Self::SigV4 => "sigv4",
+        }
+    }
+}
+
+/// The keys that belong to some schemes only.
+const KEYS_OF_SCHEMES: [(&str, &[SigningScheme]); 8] = {
+    use SigningScheme::{HttpSignature, SharedKey, SharedKeyLite, SigV4};
+    [
+        ("label", &[HttpSignature]),
+        ("key-id", &[HttpSignature]),
+        ("covers", &[HttpSignature]),
+        ("lifetime-seconds", &[HttpSignature]),
+        ("max-body-bytes", &[HttpSignature, SigV4]),
+        ("service", &[SharedKey, SharedKeyLite, SigV4]),
+        ("api-version", &[SharedKey, SharedKeyLite]),
+        ("region", &[SigV4]),
+    ]
+};
+
+/// A number that a grant bounds something by, compared.
+fn compare_numbers(parts: &mut Vec<(Effect, String)>, what: &str, unit: &str, old: u64, new: u64) {
+    if old != new {
+        let effect = match new > old {
+            true => Effect::Wider,
+            false => Effect::Narrower,
+        };
+        parts.push((effect, format!("{what} {new} {unit}, not {old}")));
     }
 }
 

@@ -129,6 +129,26 @@ impl Grant {
                 "policy {policy} may have the host sign requests with secret {secret}, as key id \"{}\"",
                 signature.key_id
             ),
+            Terms::SharedKey(signature) => format!(
+                "policy {policy} may have the host sign requests with secret {secret}: {}",
+                signature.in_words()
+            ),
+            Terms::SigV4(signature) => format!(
+                "policy {policy} may have the host sign requests to AWS with secret {secret}: {}",
+                signature.in_words()
+            ),
+            Terms::SharedAccess(terms) => format!(
+                "policy {policy} may have the host write a shared access signature made with secret {secret} into requests: {}",
+                terms.in_words()
+            ),
+            Terms::Presign(terms) => format!(
+                "policy {policy} may have the host presign requests to AWS with secret {secret}: {}, for {} s",
+                terms.signature.in_words(),
+                terms.lifetime_seconds
+            ),
+            Terms::Describe => format!(
+                "policy {policy} may read the public parts of secret {secret}, such as the account and its endpoint"
+            ),
             Terms::MacSign => format!(
                 "policy {policy} may make message authentication codes with secret {secret}"
             ),

@@ -79,16 +79,37 @@ pub(super) struct Value {
     pub(super) entry: UseEntry,
     /// Whether the grant has encoded answers decoded, at its last use.
     decode: AtomicBool,
+    /// What was made with it, where that was sent and not the value.
+    derived: Option<Secret>,
 }
 
 impl Value {
+    /// Something that was made with a version.
+    pub(super) fn derived(
+        secret: Arc<LiveSecret>,
+        version: Arc<Version>,
+        value: Secret,
+        entry: UseEntry,
+    ) -> Self {
+        Self {
+            secret,
+            version,
+            entry,
+            decode: AtomicBool::new(false),
+            derived: Some(value),
+        }
+    }
+
     /// What tells it apart.
     pub(super) fn key(&self) -> (Uuid, u64) {
         (self.secret.info.id, self.version.number)
     }
 
+    /// What is searched for: what was made of the secret, or else its own texts.
     fn searched(&self) -> impl Iterator<Item = &Secret> {
-        self.version.searched_values()
+        let own = self.version.searched_values();
+        let own = own.filter(|_| self.derived.is_none());
+        self.derived.iter().chain(own)
     }
 
     /// Whether the vault still holds it.
@@ -119,7 +140,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn of(values: Vec<Arc<Value>>) -> Self {
+    pub(super) fn of(values: Vec<Arc<Value>>) -> Self {
         Self {
             matcher: Arc::new(Matcher::new(
                 values
@@ -178,6 +199,7 @@ impl Set {
                 version,
                 entry,
                 decode: AtomicBool::new(false),
+                derived: None,
             })
         };
         let values = values.iter().enumerate().map(value).collect();
@@ -289,6 +311,7 @@ impl Watch {
             version: Arc::clone(version),
             entry: entry(),
             decode: AtomicBool::new(placement.decode),
+            derived: None,
         });
         memory.set = memory.set.take().map(|set| Arc::new(set.with(&value)));
         memory.values.push(Remembered { value, used: now });

@@ -49,8 +49,17 @@ enum Part {
     Timeout,
 }
 
+/// The endpoints of a storage account's services, as connection strings call them.
+const ENDPOINTS: [&str; 4] = [
+    "BlobEndpoint",
+    "QueueEndpoint",
+    "TableEndpoint",
+    "FileEndpoint",
+];
+
 /// A connection string of an Azure storage account. Stored as `[account, key,
-/// endpoint suffix, blob endpoint]`, one of the last two empty.
+/// endpoint suffix, blob, queue, table and file endpoint]`, the suffix or the
+/// endpoints empty.
 pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
     let malformed = |reason| ImportError::Malformed {
         kind: "storage-account",
@@ -58,7 +67,8 @@ pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
     };
     let exposed = value.expose();
     let string = text(&exposed[..], "storage-account")?;
-    let [mut protocol, mut account, mut key, mut suffix, mut endpoint] = [None; 5];
+    let [mut protocol, mut account, mut key, mut suffix] = [None; 4];
+    let mut endpoints = [None; ENDPOINTS.len()];
     for part in string.split(';').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').ok_or(malformed(
             "its parts have the form Name=Value, divided by ';'",
@@ -68,12 +78,24 @@ pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
             "AccountName" => &mut account,
             "AccountKey" => &mut key,
             "EndpointSuffix" => &mut suffix,
-            "BlobEndpoint" => &mut endpoint,
-            _ => {
+            "UseDevelopmentStorage" => {
                 return Err(malformed(
-                    "its parts are AccountName, AccountKey, DefaultEndpointsProtocol, and \
-                     EndpointSuffix or BlobEndpoint",
+                    "UseDevelopmentStorage stands for an account whose key everybody knows; give \
+                     the emulator's AccountName, AccountKey and BlobEndpoint",
                 ));
+            }
+            "SharedAccessSignature" => {
+                return Err(malformed(
+                    "a shared access signature is no key; give the account's AccountKey, or \
+                     store the signature as an api-key",
+                ));
+            }
+            name => {
+                let at = ENDPOINTS.iter().position(|known| *known == name);
+                at.and_then(|at| endpoints.get_mut(at)).ok_or(malformed(
+                    "its parts are AccountName, AccountKey, DefaultEndpointsProtocol, and \
+                     EndpointSuffix or BlobEndpoint, QueueEndpoint, TableEndpoint, FileEndpoint",
+                ))?
             }
         };
         if place.replace(value).is_some() {
@@ -96,9 +118,9 @@ pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
     if length != Ok(ACCOUNT_KEY_BYTES) {
         return Err(not_a_key);
     }
-    let https_only = malformed("https is required, except for a BlobEndpoint on this machine");
-    match (suffix, endpoint) {
-        (Some(suffix), None) => {
+    let https_only = malformed("https is required, except for an endpoint on this machine");
+    match (suffix, endpoints) {
+        (Some(suffix), [None, None, None, None]) => {
             if !is_host(suffix) {
                 return Err(malformed(
                     "EndpointSuffix is a host, such as core.windows.net",
@@ -108,31 +130,41 @@ pub(super) fn storage_account(value: &Secret) -> Result<Secret, ImportError> {
                 return Err(https_only);
             }
         }
-        (None, Some(endpoint)) => {
-            let (scheme, rest) = endpoint
-                .split_once("://")
-                .ok_or(malformed("BlobEndpoint is a URL"))?;
-            let authority = rest.split('/').next().unwrap_or_default();
-            let (host, port) =
-                host_and_port(authority).ok_or(malformed("BlobEndpoint is a URL"))?;
-            let path = rest.get(authority.len()..).unwrap_or_default();
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-            if port == Some(0) || !path.bytes().all(plain) {
-                return Err(malformed("BlobEndpoint is a URL of a host and a path"));
-            }
-            let secure = scheme == "https" || (scheme == "http" && is_loopback(host));
-            if !secure || protocol.is_some_and(|protocol| protocol != scheme) {
-                return Err(https_only);
+        (None, [None, None, None, None]) | (Some(_), _) => {
+            return Err(malformed("it has either EndpointSuffix or endpoints"));
+        }
+        (None, endpoints) => {
+            for endpoint in endpoints.into_iter().flatten() {
+                let (scheme, host) = scheme_and_host(endpoint)
+                    .ok_or(malformed("an endpoint is a URL of a host and a path"))?;
+                let secure = scheme == "https" || (scheme == "http" && is_loopback(host));
+                if !secure || protocol.is_some_and(|protocol| protocol != scheme) {
+                    return Err(https_only);
+                }
             }
         }
-        _ => return Err(malformed("it has either EndpointSuffix or BlobEndpoint")),
     }
+    let [blob, queue, table, file] = endpoints.map(Option::unwrap_or_default);
     Ok(stored(&[
         Field::Text(account),
         Field::Bytes(decoded.get(..ACCOUNT_KEY_BYTES).unwrap_or_default()),
         Field::Text(suffix.unwrap_or_default()),
-        Field::Text(endpoint.unwrap_or_default()),
+        Field::Text(blob),
+        Field::Text(queue),
+        Field::Text(table),
+        Field::Text(file),
     ]))
+}
+
+/// The parts of an endpoint's URL that decide whether it is good; its path has
+/// nothing to be escaped.
+fn scheme_and_host(endpoint: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = endpoint.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let (host, port) = host_and_port(authority)?;
+    let path = rest.get(authority.len()..)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    (port != Some(0) && path.bytes().all(plain)).then_some((scheme, host))
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`.

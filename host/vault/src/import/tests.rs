@@ -311,7 +311,7 @@ fn a_storage_account_is_reached_over_tls() {
         let found = found.replace(' ', "");
         assert_eq!(
             found,
-            format!(r#"["billing1",h'{shown}',"core.windows.net",""]"#)
+            format!(r#"["billing1",h'{shown}',"core.windows.net","","","",""]"#)
         );
     }
     let blob = |endpoint: &str| string.replace("EndpointSuffix=core.windows.net", endpoint);
@@ -329,12 +329,9 @@ fn a_storage_account_is_reached_over_tls() {
     assert_refused(
         Kind::StorageAccount,
         &[
-            ("UseDevelopmentStorage=true", "its parts are"),
+            ("UseDevelopmentStorage=true", "everybody knows"),
             ("Xq7Xq7Xq7", "Name=Value"),
-            (
-                &format!("{string};SharedAccessSignature=Xq7"),
-                "its parts are",
-            ),
+            (&format!("{string};SharedAccessSignature=Xq7"), "is no key"),
             (&format!("{string};AccountName=other"), "stands once"),
             (&string.replace("billing1", "Billing"), "AccountName has"),
             (&string.replace(&key, "Xq7"), "base64 of 64 bytes"),
@@ -611,4 +608,64 @@ fn an_expired_certificate_is_refused() {
     leaf.not_after = rcgen::date_time_ymd(2001, 1, 1);
     let text = leaf.self_signed(&key).unwrap().pem() + &key.serialize_pem();
     assert!(reason(Kind::Certificate, &text).contains("has expired"));
+}
+
+#[test]
+fn a_connection_string_of_service_bus_names_its_rule() {
+    let key = data_encoding::BASE64.encode(&KEY);
+    let string = format!(
+        "Endpoint=sb://orders1.servicebus.windows.net/;SharedAccessKeyName=send;SharedAccessKey={key}"
+    );
+    assert_eq!(
+        stored(Kind::ServiceBus, &format!("{string};EntityPath=orders")),
+        format!(r#"["orders1.servicebus.windows.net", "send", "{key}", "orders"]"#)
+    );
+    assert_refused(
+        Kind::ServiceBus,
+        &[
+            ("Endpoint", "Name=Value"),
+            (&format!("{string};SharedAccessKeyName=b"), "stands once"),
+            (&string.replace("sb://", "https://"), "sb://"),
+            (&format!("{string};Color=red"), "its parts are"),
+            (&string.replace(&key, "short"), "32 to 256"),
+            (
+                "Endpoint=sb://a/;SharedAccessSignature=SharedAccessSignature sr=a",
+                "no key",
+            ),
+            (
+                &format!("{string};UseDevelopmentEmulator=true"),
+                "known to everybody",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn other_connection_strings_have_public_and_secret_parts() {
+    for (text, expected) in [
+        (
+            "cache.example:6380,password=correct-horse-1,ssl=True",
+            r#"[["host", "cache.example", 1], ["port", "6380", 1], ["password", "correct-horse-1", 0], ["ssl", "True", 1]]"#,
+        ),
+        (
+            "rediss://app:p%40ssword@cache.example:6380/2",
+            r#"[["scheme", "rediss", 1], ["host", "cache.example", 1], ["port", "6380", 1], ["database", "2", 1], ["user", "app", 0], ["password", "p@ssword", 0]]"#,
+        ),
+        (
+            "Server=db.example; Database=orders; User ID=app; Password=secret-1;",
+            r#"[["Server", "db.example", 1], ["Database", "orders", 1], ["User ID", "app", 0], ["Password", "secret-1", 0]]"#,
+        ),
+    ] {
+        assert_eq!(stored(Kind::ConnectionString, text), expected, "{text}");
+    }
+    assert_refused(
+        Kind::ConnectionString,
+        &[
+            ("hello", "no secret part"),
+            ("Server=db.example;Database=orders", "no secret part"),
+            ("Password=a;password=b", "stands once"),
+            ("Server=db.example;oops;Password=b", "Name=Value"),
+            ("cache.example:port,password=b", "a host and a port"),
+        ],
+    );
 }

@@ -10,9 +10,11 @@ use uuid::Uuid;
 use super::timestamp;
 use crate::aead::SealingKey;
 use crate::basic::Basic;
+use crate::bus::ServiceBus;
 use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
+use crate::connection::OtherConnection;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
 use crate::database::DatabaseLogin;
 use crate::fingerprint::Fingerprint;
@@ -27,6 +29,8 @@ use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
 use crate::secret::Secret;
+use crate::sigv4::AwsKey;
+use crate::storage::StorageAccount;
 use crate::template::Slot;
 use crate::values::Reference;
 use crate::vault::seconds_now;
@@ -64,6 +68,10 @@ pub(crate) enum Material {
     Mac(MacKey),
     DataKey(SealingKey),
     ClientKeys(ClientKeys),
+    Storage(StorageAccount),
+    Bus(ServiceBus),
+    Aws(AwsKey),
+    Connection(OtherConnection),
     Database(DatabaseLogin),
     /// A key that its source keeps.
     Remote(RemoteKey),
@@ -93,6 +101,12 @@ impl Material {
             Kind::DataKey { .. } => Self::DataKey(SealingKey::prepare(Secret::copy_of(value))),
             Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            Kind::StorageAccount => Self::Storage(StorageAccount::prepare(value).ok_or(Damaged)?),
+            Kind::ServiceBus => Self::Bus(ServiceBus::prepare(value).ok_or(Damaged)?),
+            Kind::AwsKey => Self::Aws(AwsKey::prepare(value).ok_or(Damaged)?),
+            Kind::ConnectionString => {
+                Self::Connection(OtherConnection::prepare(value).ok_or(Damaged)?)
+            }
             Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })

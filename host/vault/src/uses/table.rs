@@ -64,6 +64,14 @@ pub const KIND_USES: &[KindUse] = &[
     with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
     all("certificate", Use::Present),
     all("certificate", Use::JwsSign),
+    all("storage-account", Use::SignRequest),
+    all("storage-account", Use::Sas),
+    all("storage-account", Use::Describe),
+    all("service-bus", Use::Sas),
+    all("service-bus", Use::Describe),
+    all("connection-string", Use::Describe),
+    all("aws-key", Use::SignRequest),
+    all("aws-key", Use::Presign),
     all("database", Use::Query),
     all("data-key", Use::Seal),
     all("data-key", Use::Open),
@@ -93,7 +101,12 @@ mod tests {
     fn request_signatures_are_of_one_algorithm() {
         for kind in Kind::all() {
             let sha256 = MacAlgorithm::Sha256;
-            let expected = matches!(kind, Kind::HmacKey { algorithm, .. } if algorithm == sha256);
+            let expected = match kind {
+                Kind::HmacKey { algorithm, .. } => algorithm == sha256,
+                // These have signatures of their own.
+                Kind::StorageAccount | Kind::AwsKey => true,
+                _ => false,
+            };
             assert_eq!(Use::SignRequest.fits(&kind), expected, "{kind:?}");
         }
     }

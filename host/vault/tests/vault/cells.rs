@@ -21,12 +21,15 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::MacSign => ask::<uses::MacSign>,
         Use::MacVerify => ask::<uses::MacVerify>,
         Use::Identify => ask::<uses::Identify>,
+        Use::Present => ask::<uses::Present>,
+        Use::JwsSign => ask::<uses::JwsSign>,
+        Use::Sas => ask::<uses::Sas>,
+        Use::Presign => ask::<uses::Presign>,
+        Use::Describe => ask::<uses::Describe>,
         Use::Query => ask::<uses::Query>,
         Use::Seal => ask::<uses::Seal>,
         Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
-        Use::Present => ask::<uses::Present>,
-        Use::JwsSign => ask::<uses::JwsSign>,
     };
     ask(vault, policy, alias)
 }
@@ -54,7 +57,9 @@ fn of_all_cells_only_those_of_the_table_are_allowed_and_all_denials_look_the_sam
     // Nothing is granted, then each use of every secret, whether it fits or not.
     for granted in std::iter::once(None).chain(Use::ALL.map(Some)) {
         let text = granted.map_or_else(String::new, |use_| {
-            let one = |(text, _): &(String, Kind)| grant(&format!("g-{text}"), text, text, use_);
+            let one = |(text, kind): &(String, Kind)| {
+                grant_for(*kind, &format!("g-{text}"), text, text, use_)
+            };
             secrets.iter().map(one).collect()
         });
         vault.set_grants(grants(&text), &actor()).unwrap();

@@ -9,7 +9,7 @@ const NOW: u64 = 1_767_225_600_000;
 
 /// A token as another implementation makes it.
 fn token(key: &str, algorithm: &str, claims: &serde_json::Value) -> String {
-    use hmac::{Hmac, KeyInit, Mac as _};
+    use hmac::{Hmac, KeyInit};
     fn code<M: hmac::Mac + KeyInit>(key: &[u8], message: &str) -> Vec<u8> {
         let mut mac = <M as KeyInit>::new_from_slice(key).unwrap();
         mac.update(message.as_bytes());

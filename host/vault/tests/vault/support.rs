@@ -51,6 +51,14 @@ pub(crate) fn sample(kind: Kind) -> String {
         Kind::AwsKey => "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n\
                          aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n"
             .to_owned(),
+        Kind::ServiceBus => "Endpoint=sb://billing1.servicebus.windows.net/;\
+                             SharedAccessKeyName=send;\
+                             SharedAccessKey=q9vT0pYw3sXbE5nK8rJ2uLz7mHc4dGf1aVi6oQtBxWk=;\
+                             EntityPath=orders"
+            .to_owned(),
+        Kind::ConnectionString => {
+            "cache.example:6380,password=correct-horse-1,ssl=True,abortConnect=False".to_owned()
+        }
     }
 }
 
@@ -143,15 +151,46 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
              to = [{ route = \"billing\" }]"
         }
         Use::Identify => "header = \"x-client-key\"",
+        Use::Sas => {
+            "scope = \"resource\"\nservice = \"blob\"\nresource = \"invoices\"\n\
+             permissions = [\"read\"]\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/invoices/{blob}\"] }]"
+        }
+        Use::Presign => {
+            "region = \"eu-west-1\"\nservice = \"s3\"\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
         Use::Query => {
             "to = [{ route = \"db\" }]\n[[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\""
         }
-        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt => "",
+        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt | Use::Describe => {
+            ""
+        }
     };
     format!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\
          use = \"{use_}\"\n{rest}\n"
     )
+}
+
+/// The same for a secret of this kind, whose scheme it may name.
+pub(crate) fn grant_for(kind: Kind, id: &str, secret: &str, alias: &str, use_: Use) -> String {
+    let text = grant(id, secret, alias, use_);
+    match (kind, use_) {
+        (Kind::StorageAccount, Use::SignRequest) => {
+            text + "scheme = \"shared-key\"\nservice = \"blob\"\n"
+        }
+        (Kind::AwsKey, Use::SignRequest) => {
+            text + "scheme = \"sigv4\"\nregion = \"eu-west-1\"\nservice = \"execute-api\"\n"
+        }
+        (Kind::ServiceBus, Use::Sas) => text
+            .replace(
+                "scope = \"resource\"\nservice = \"blob\"\n",
+                "scope = \"entity\"\n",
+            )
+            .replace("permissions = [\"read\"]\n", ""),
+        _ => text,
+    }
 }
 
 /// Policy `p`, which asks for every use of these aliases.

@@ -1,5 +1,5 @@
 //! Packages for Node.js that tests start as others' servers: an OpenID provider
-//! (`tests/oauth/provider.mjs`).
+//! (`tests/oauth/provider.mjs`), an emulator of Azure Storage (`tests/azurite`).
 //!
 //! Each set goes into a folder of `target/tools`, where only the tests look. Which
 //! packages they are, down to those that they need themselves, is pinned by version
@@ -26,11 +26,18 @@ struct Set {
     package: &'static str,
 }
 
-const SETS: [Set; 1] = [Set {
-    folder: "npm-oauth",
-    manifest: "tests/oauth",
-    package: "oidc-provider",
-}];
+const SETS: [Set; 2] = [
+    Set {
+        folder: "npm-oauth",
+        manifest: "tests/oauth",
+        package: "oidc-provider",
+    },
+    Set {
+        folder: "npm-azurite",
+        manifest: "tests/azurite",
+        package: "azurite",
+    },
+];
 
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 

@@ -152,6 +152,7 @@ fn kind(word: &str) -> Kind {
         },
         "oauth-client" => Kind::OauthClient,
         "certificate" => Kind::Certificate,
+        "service-bus" => Kind::ServiceBus,
         "storage-account" => Kind::StorageAccount,
         "database" => Kind::Database,
         "aws-key" => Kind::AwsKey,

@@ -13,10 +13,8 @@ pub(super) struct Guess {
 const WORDS: [(&[&str], &str, Option<&str>); 8] = [
     (
         &["servicebus", "service-bus", "eventhub", "event-hub"],
-        "api-key",
-        Some(
-            "connection strings of Service Bus and Event Hubs have no kind of their own: take out the key",
-        ),
+        "service-bus",
+        Some("the value is the connection string of the namespace or of an entity"),
     ),
     (
         &["storage", "blobconn", "accountkey", "account-key"],
