@@ -170,6 +170,10 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "sign: func(message: list<u8>) -> result<list<u8>, secret-failure>",
         "open: static func(alias: string) -> result<mac-verifier, secret-failure>",
         "verify: func(message: list<u8>, code: list<u8>) -> result<bool, secret-failure>",
+        "open: static func(alias: string) -> result<token, secret-failure>",
+        "attach: func(to: borrow<exchange>) -> result<_, secret-failure>",
+        "attach-to-request: func(to: borrow<request>) -> result<_, secret-failure>",
+        "attach-on-behalf-of: func(to: borrow<exchange>, subject-token: string) -> result<_, secret-failure>",
         "open: static func(alias: string) -> result<client-keys, secret-failure>",
         "identify: func(exchange: borrow<exchange>) -> result<option<string>, secret-failure>",
     ];

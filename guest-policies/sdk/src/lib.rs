@@ -100,7 +100,7 @@ pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
-pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer, Token};
 
 /// Makes a struct, or an enum of names, something that operators set.
 ///

@@ -1,13 +1,16 @@
 //! Sending a request to a route: the one function in which secrets are written.
 //!
-//! Its steps, each in a file: [`prepare`], connect, [`attach`] (check, barrier, write),
+//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect, [`attach`] (check, barrier, write),
 //! [`exchange`], [`receive`].
 
 mod attach;
 mod destination;
 mod exchange;
+mod fetch;
+mod flights;
 mod prepare;
 mod receive;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -32,7 +35,9 @@ use crate::pool::Pool;
 use crate::route::Route;
 use attach::{CHECK_HOLDS, attach, settle};
 use destination::Destination;
+use flights::Flights;
 use receive::{drain, guarded, switched};
+use tokens::obtain;
 
 pub(crate) use exchange::{Another, exchange, in_time};
 pub(crate) use prepare::Prepared;
@@ -45,6 +50,8 @@ pub struct Egress {
     dialer: Dialer,
     /// Shared with those that are made from this one.
     refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
+    /// The same.
+    flights: Arc<Flights>,
 }
 
 /// A request that is to leave.
@@ -86,6 +93,7 @@ impl Egress {
             vault,
             dialer,
             refresh: Arc::default(),
+            flights: Arc::default(),
         }
         .with_routes(routes)
     }
@@ -111,6 +119,7 @@ impl Egress {
             vault: Arc::clone(&self.vault),
             dialer: self.dialer.clone(),
             refresh: Arc::clone(&self.refresh),
+            flights: Arc::clone(&self.flights),
         })
     }
 
@@ -160,6 +169,10 @@ impl Egress {
     /// held in memory for a signature. All of the above holds for the second request
     /// as for the first; the second answer is the one that is passed on.
     ///
+    /// Where a note needs a token, that is had first: one that is at hand, or one that is
+    /// fetched from the token endpoint of its grant, once that is on record. Without a
+    /// token nothing is sent. After a 401 (`retry-on-401`) it is another one.
+    ///
     /// Must run inside a tokio runtime with I/O and time.
     ///
     /// Cancel safety: dropped, it breaks the request off. What was used stays in
@@ -179,7 +192,8 @@ impl Egress {
         let destination = self.routes.get(&name).ok_or(EgressError::UnknownRoute)?;
         let route = &*destination.route;
         let upgraded = upgrade.as_ref();
-        let (prepared, again) = Prepared::new(route, head, body, notes, upgraded).await?;
+        let (prepared, again) =
+            Prepared::new(self, route, (head, body, notes), upgraded, ledger).await?;
         let (mut answer, mut lease, mut guard) =
             self.once(destination, prepared, upgraded, ledger).await?;
         if let Some(again) = again
@@ -187,6 +201,7 @@ impl Egress {
         {
             let refresh = self.refresh.get().map(Arc::as_ref);
             let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
+            let renewed = Box::pin(self.with_tokens(renewed, ledger)).await;
             if let Some(prepared) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
@@ -204,6 +219,18 @@ impl Egress {
         }
         let patience = route.timeouts().body;
         Ok(answer.map(|body| Patient::new(body, patience).boxed_unsync()))
+    }
+
+    /// The request that is tried once more, with its tokens; none if they can't be had:
+    /// then the answer that there is is passed on.
+    async fn with_tokens(
+        &self,
+        renewed: Option<Prepared>,
+        ledger: &mut Ledger,
+    ) -> Option<Prepared> {
+        let mut prepared = renewed?;
+        let obtained = obtain(self, &mut prepared.notes, ledger).await;
+        obtained.ok().map(|()| prepared)
     }
 
     /// Sends a request that is final but for what is attached.

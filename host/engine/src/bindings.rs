@@ -21,6 +21,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.signer": crate::state::SignerHandle,
         "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
+        "keyward:policy/secrets.token": crate::state::TokenHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
     },
     require_store_data_send: true,

@@ -25,7 +25,7 @@ use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, MacSignerHandle,
-    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle, TokenHandle,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -186,6 +186,7 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-signer" => Use::MacSign,
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
+        "token" => Use::Token,
         "sealer" => Use::Seal,
         "opener" => Use::Open,
         _ => return None,
@@ -257,6 +258,7 @@ macro_rules! shown_aliases {
 shown_aliases!(
     CredentialHandle,
     SignerHandle,
+    TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle
@@ -459,6 +461,19 @@ watched!(secrets::HostMacVerifier, "secrets.mac-verifier" {
     async fn verify as "verify" (
         ; verifier: Resource<MacVerifierHandle>, message: Vec<u8>, code: Vec<u8>
     ) -> UsedSecret<bool>;
+});
+
+watched!(secrets::HostToken, "secrets.token" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<TokenHandle>>;
+    fn attach as "attach" (; token: Resource<TokenHandle>, to: Resource<ExchangeHandle>)
+        -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; token: Resource<TokenHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn attach_on_behalf_of as "attach-on-behalf-of" (
+        ; token: Resource<TokenHandle>, to: Resource<ExchangeHandle>, subject_token: String
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; token: Resource<TokenHandle>) -> ();
 });
 
 watched!(secrets::HostClientKeys, "secrets.client-keys" {

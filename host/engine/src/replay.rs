@@ -12,7 +12,7 @@ use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
-    PolicyRequest, PolicyResponse, SignerHandle,
+    PolicyRequest, PolicyResponse, SignerHandle, TokenHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -86,6 +86,7 @@ never_given!(
     PolicyRequest,
     CredentialHandle,
     SignerHandle,
+    TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle

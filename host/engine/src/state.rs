@@ -61,6 +61,8 @@ alias_handles!(
     MacSignerHandle,
     /// A handle for checking them.
     MacVerifierHandle,
+    /// A handle for having tokens obtained.
+    TokenHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
 );

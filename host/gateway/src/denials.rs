@@ -195,7 +195,7 @@ impl Denial {
             return Remedy::Words("the trail does not say which route".to_owned());
         };
         let example = match &grant.terms {
-            Terms::Attach(_) => PathTemplate::parse("/v1/example/{id}").ok(),
+            Terms::Attach(_) | Terms::Token(_) => PathTemplate::parse("/v1/example/{id}").ok(),
             _ => None,
         };
         let note = format!("# name the methods and paths at \"{route}\"; the trail has none");

@@ -13,7 +13,7 @@ use keyward_engine::{
 use keyward_names::SourceName;
 use keyward_sources::refresh::Refresher;
 use keyward_sources::{Source, SourceError};
-use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, fill_random};
+use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, TokenFailure, fill_random};
 
 use crate::bodies::to_engine;
 
@@ -201,9 +201,12 @@ fn to_failure(error: EgressError) -> SendFailure {
             SendFailure::Invalid
         }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
-        EgressError::AuditUnavailable | EgressError::Unreachable(_) | EgressError::TimedOut => {
-            SendFailure::Unavailable
+        EgressError::AuditUnavailable
+        | EgressError::Unreachable(_)
+        | EgressError::TimedOut
+        | EgressError::Token(TokenFailure::Unavailable) => SendFailure::Unavailable,
+        EgressError::Protocol | EgressError::Reflected | EgressError::Token(_) => {
+            SendFailure::Upstream
         }
-        EgressError::Protocol | EgressError::Reflected => SendFailure::Upstream,
     }
 }

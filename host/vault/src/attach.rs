@@ -26,7 +26,8 @@ use crate::mac::MacKey;
 use crate::memory::Scratch;
 use crate::permit::Denied;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
-use crate::uses::Class;
+use crate::token::Token;
+use crate::uses::{Class, Use};
 use crate::vault::Vault;
 
 /// What is to be done to a request once its destination is final.
@@ -37,6 +38,8 @@ pub struct Note {
     pub(crate) component: ComponentDigest,
     pub(crate) exchange: ExchangeId,
     pub(crate) chosen: Chosen,
+    /// The token to write, where the grant is one of `token`.
+    pub(crate) token: Option<Arc<Token>>,
 }
 
 /// The notes on one request.
@@ -59,6 +62,14 @@ pub struct Target<'a> {
 }
 
 impl Notes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Note> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Note> {
+        self.0.iter_mut()
+    }
+
     /// Adds a note.
     pub fn push(&mut self, note: Note) {
         self.0.push(note);
@@ -139,6 +150,7 @@ impl Notes {
                     grant,
                     secret: note.secret,
                     chosen: note.chosen,
+                    token: note.token,
                     position,
                     entry,
                 }),
@@ -151,7 +163,7 @@ impl Notes {
 impl Note {
     /// Takes the version in use, if the vault no longer has the one of the permit or
     /// that is no longer valid.
-    fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
+    pub(crate) fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
         let clock = &live.parts.clock;
         let granted = live.still_granted(&self.grant, &self.component, &self.secret);
         if let Ok((_, now)) = granted
@@ -185,6 +197,7 @@ impl Note {
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
         self.chosen.fits(grant).map_err(|_| Outcome::OtherChoice)?;
+        self.has_token(grant)?;
         Ok(grant)
     }
 
@@ -236,6 +249,7 @@ impl Notes {
             component: note.component,
             exchange: note.exchange,
             chosen: note.chosen.clone(),
+            token: note.token.clone(),
         };
         notes
             .any(|note| note.grant.retries(method))
@@ -262,9 +276,21 @@ impl Replay {
         for note in &mut notes {
             let granted = live.still_granted(&note.grant, &note.component, &note.secret);
             let (grant, now) = granted.ok()?;
-            if grant.retries(method) && now.info.version != note.secret.info.version {
+            if !grant.retries(method) {
+                continue;
+            }
+            // The next try is made with another token, if there may be one.
+            if let Some(token) = note.token.take()
+                && !vault.tokens.give_up(&token, live.parts.clock.now())
+            {
+                note.token = Some(token);
+            } else if grant.use_() == Use::Token {
+                is_other = true;
+            }
+            if now.info.version != note.secret.info.version {
                 is_other = true;
                 note.secret = Arc::clone(now);
+                note.token = None;
                 ledger.pin(now);
             }
         }
@@ -273,7 +299,7 @@ impl Replay {
 }
 
 /// A host, and a port or none. Nothing before an `@`, which some take for the host.
-fn is_plain_authority(text: &str) -> bool {
+pub(crate) fn is_plain_authority(text: &str) -> bool {
     !text.contains('@')
         && text
             .parse::<Authority>()
@@ -296,6 +322,7 @@ struct Checked {
     grant: Arc<Grant>,
     secret: Arc<LiveSecret>,
     chosen: Chosen,
+    token: Option<Arc<Token>>,
     position: Position,
     /// What was recorded.
     entry: UseEntry,
@@ -303,10 +330,8 @@ struct Checked {
 
 impl Checked {
     fn is_status_only(&self) -> bool {
-        matches!(
-            &self.grant.terms,
-            Terms::Attach(placement) if placement.response == ResponseMode::StatusOnly
-        )
+        let answers = self.grant.terms.answers();
+        answers.is_some_and(|answers| answers.response == ResponseMode::StatusOnly)
     }
 }
 
@@ -391,7 +416,8 @@ impl CheckedNotes {
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
-        let written = self.write_values(head)?;
+        let mut written = self.write_values(head)?;
+        written.extend(self.write_tokens(head)?);
         self.write_signatures(now, head, body)?;
         if !written.is_empty() {
             for name in &OVERRIDES {
@@ -399,7 +425,10 @@ impl CheckedNotes {
             }
         }
         let own = written.iter().map(|note| {
-            let key = (note.secret.info.id, note.secret.info.version);
+            let key = match &note.token {
+                Some(token) => (token.id(), 0),
+                None => (note.secret.info.id, note.secret.info.version),
+            };
             (key, note.entry.clone())
         });
         let guard = Guard::of_written(
@@ -456,9 +485,38 @@ impl CheckedNotes {
             head.headers.insert(name, value);
             if note.grant.use_().class() >= Class::B {
                 self.watch
-                    .sent(&note.secret, version, placement, &note.entry);
+                    .sent(&note.secret, version, placement.decode, &note.entry);
                 learnt.push(note);
             }
+        }
+        Ok(learnt)
+    }
+
+    /// Writes the tokens, each into a header that nothing else is written into.
+    /// Returns the notes whose tokens the backend learns.
+    fn write_tokens(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
+        let mut learnt: Vec<&Checked> = Vec::new();
+        for note in &self.notes {
+            let Terms::Token(terms) = &note.grant.terms else {
+                continue;
+            };
+            let same = |other: &&Checked| {
+                let header = other.grant.terms.header();
+                header.is_some_and(|header| crate::headers::alike(header, &terms.header))
+            };
+            if self.notes.iter().filter(same).count() > 1 {
+                return Err(AttachError::SamePlace);
+            }
+            let token = note.token.as_ref().ok_or(AttachError::Unavailable)?;
+            if token.is_expired(self.clock.now()) {
+                return Err(AttachError::Unavailable);
+            }
+            let value = token.header(terms).ok_or(AttachError::Unavailable)?;
+            remove_alike(&mut head.headers, &terms.header);
+            head.headers.insert(&terms.header, value);
+            self.watch
+                .sent_token(token, &note.secret, terms.decode, &note.entry);
+            learnt.push(note);
         }
         Ok(learnt)
     }

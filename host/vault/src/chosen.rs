@@ -7,6 +7,7 @@
 
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
+use crate::token::SubjectToken;
 
 /// What a policy chose. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Chosen {
     Nothing,
     /// What goes into the holes of a template.
     Holes(Holes),
+    /// For which token of the client's another is to be had.
+    OnBehalfOf(SubjectToken),
 }
 
 /// What was chosen is not what the grant allows.
@@ -28,8 +31,17 @@ impl Chosen {
         match (&grant.terms, self) {
             (Terms::Attach(placement), Self::Nothing) => placement.allows(&Holes::default()),
             (Terms::Attach(placement), Self::Holes(holes)) => placement.allows(holes),
+            (Terms::Token(token), chosen) => {
+                let is_subject = matches!(chosen, Self::OnBehalfOf(_));
+                let is_nothing = matches!(chosen, Self::Nothing);
+                match token.flow.needs_subject() {
+                    true if is_subject => Ok(()),
+                    false if is_nothing => Ok(()),
+                    _ => Err(OtherChoice),
+                }
+            }
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::OnBehalfOf(_)) => Err(OtherChoice),
         }
     }
 }

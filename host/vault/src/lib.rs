@@ -104,6 +104,7 @@ mod segment;
 mod signature;
 mod slots;
 mod store;
+mod token;
 pub mod uses;
 mod values;
 mod vault;
@@ -123,9 +124,10 @@ pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
-    Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, KeyPlace, Lock, PathError, PathTemplate, PinError, Placement,
-    RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms, WhenReflected,
+    Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect, Finding,
+    FindingFault, Grant, Grants, GrantsError, KeyPlace, Lock, OauthTerms, PathError, PathTemplate,
+    PinError, Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms,
+    TokenEndpoint, TokenFlow, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
@@ -154,6 +156,7 @@ pub use slots::{
     SlotKind,
 };
 pub use store::VaultFiles;
+pub use token::{SubjectToken, Token, TokenCall, TokenFailure, TokenFetch, TokenKey, TokenWanted};
 pub use uses::{Class, Use, UseType};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};

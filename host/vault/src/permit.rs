@@ -18,6 +18,7 @@ use crate::identity::PolicyIdentity;
 use crate::ledger::{Ledger, Position};
 use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
+use crate::token::SubjectToken;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
@@ -98,6 +99,7 @@ impl<U: UseType> Permit<U> {
             component: self.component,
             exchange: self.exchange,
             chosen,
+            token: None,
         }
     }
 }
@@ -126,6 +128,26 @@ impl Permit<uses::SignRequest> {
     /// [`Notes::check`](crate::Notes::check) and `write`.
     pub fn note(self) -> Note {
         self.into_note(Chosen::Nothing)
+    }
+}
+
+impl Permit<uses::Token> {
+    /// Notes that a token is to be obtained and attached. Nothing is asked for or
+    /// written before [`Notes::take_tokens`](crate::Notes::take_tokens),
+    /// [`Notes::check`](crate::Notes::check) and `write`.
+    ///
+    /// Where the grant's flow takes a token of the client's, that check fails.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
+    }
+
+    /// The same, with a token in exchange for the client's.
+    ///
+    /// Errors: the grant's flow is no such exchange. The use is on record all the same.
+    pub fn note_on_behalf_of(self, subject: SubjectToken) -> Result<Note, OtherChoice> {
+        let chosen = Chosen::OnBehalfOf(subject);
+        chosen.fits(&self.grant)?;
+        Ok(self.into_note(chosen))
     }
 }
 

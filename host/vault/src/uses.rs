@@ -11,7 +11,7 @@ use crate::kind::{Kind, MacAlgorithm, UnknownWord, display_as_str};
 /// One thing that a policy can do with a secret.
 ///
 /// As text: `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `seal`,
-/// `open`.
+/// `open`, `token`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Use {
     /// The host writes the value into a request.
@@ -28,11 +28,13 @@ pub enum Use {
     Seal,
     /// Open what was sealed.
     Open,
+    /// The host obtains a token and writes it into a request.
+    Token,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
@@ -40,6 +42,7 @@ impl Use {
         Self::Identify,
         Self::Seal,
         Self::Open,
+        Self::Token,
     ];
 
     /// The use as people write it.
@@ -52,6 +55,7 @@ impl Use {
             Self::Identify => "identify",
             Self::Seal => "seal",
             Self::Open => "open",
+            Self::Token => "token",
         }
     }
 
@@ -59,6 +63,7 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
+            Self::Token => Class::B,
             Self::SignRequest
             | Self::MacSign
             | Self::MacVerify
@@ -73,7 +78,7 @@ impl Use {
     /// of the moment.
     pub(crate) const fn keeps_version(&self) -> bool {
         match self {
-            Self::Attach | Self::SignRequest | Self::MacSign | Self::Seal => true,
+            Self::Attach | Self::SignRequest | Self::MacSign | Self::Seal | Self::Token => true,
             Self::MacVerify | Self::Identify | Self::Open => false,
         }
     }
@@ -86,6 +91,7 @@ impl Use {
         match (self, kind) {
             (Self::Attach, Kind::ApiKey | Kind::Basic)
             | (Self::Seal | Self::Open, Kind::DataKey { .. })
+            | (Self::Token, Kind::OauthClient)
             | (Self::Identify, Kind::ClientKeys)
             | (Self::MacSign | Self::MacVerify, Kind::HmacKey { .. }) => true,
             (Self::SignRequest, Kind::HmacKey { algorithm, .. }) => {
@@ -105,7 +111,7 @@ impl FromStr for Use {
         let found = Self::ALL.into_iter().find(|item| item.as_str() == text);
         found.ok_or(UnknownWord {
             what: "use",
-            valid: "attach, sign-request, mac-sign, mac-verify, identify, seal, open",
+            valid: "attach, sign-request, mac-sign, mac-verify, identify, seal, open, token",
         })
     }
 }
@@ -171,6 +177,8 @@ use_types! {
     Seal;
     /// [`Use::Open`] as a type.
     Open;
+    /// [`Use::Token`] as a type.
+    Token;
 }
 
 #[cfg(test)]
@@ -190,12 +198,13 @@ mod tests {
 
     #[test]
     fn each_kind_permits_its_uses_and_no_others() {
-        use Use::{Attach, Identify, MacSign, MacVerify, Open, Seal, SignRequest};
+        use Use::{Attach, Identify, MacSign, MacVerify, Open, Seal, SignRequest, Token};
         for kind in Kind::all() {
             let allowed: &[Use] = match kind {
                 Kind::ClientKeys => &[Identify],
                 Kind::ApiKey | Kind::Basic => &[Attach],
                 Kind::DataKey { .. } => &[Seal, Open],
+                Kind::OauthClient => &[Token],
                 Kind::HmacKey {
                     algorithm: MacAlgorithm::Sha256,
                     ..

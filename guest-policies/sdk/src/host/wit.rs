@@ -7,7 +7,7 @@ use crate::{ClientCertificate, Failure, Level, Side};
 
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
-pub(crate) use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer};
+pub(crate) use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer, Token};
 
 impl From<exchange::ExchangeFailure> for Failure {
     fn from(failure: exchange::ExchangeFailure) -> Self {
@@ -238,6 +238,26 @@ pub(crate) fn open_mac_signer(_: &Exchange, alias: &str) -> Result<MacSigner, Fa
 
 pub(crate) fn open_mac_verifier(_: &Exchange, alias: &str) -> Result<MacVerifier, Failure> {
     Ok(MacVerifier::open(alias)?)
+}
+
+pub(crate) fn open_token(_: &Exchange, alias: &str) -> Result<Token, Failure> {
+    Ok(Token::open(alias)?)
+}
+
+pub(crate) fn attach_token(handle: &Token, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_token_to(handle: &Token, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn attach_token_for(
+    handle: &Token,
+    exchange: &Exchange,
+    subject_token: &str,
+) -> Result<(), Failure> {
+    Ok(handle.attach_on_behalf_of(exchange, subject_token)?)
 }
 
 pub(crate) fn open_client_keys(_: &Exchange, alias: &str) -> Result<ClientKeys, Failure> {

@@ -48,7 +48,7 @@ pub(crate) struct Query {
     #[arg(id = "of-secret-id", long = "secret-id", value_name = "UUID")]
     of_secret_id: Option<String>,
     /// A use: attach, sign-request, mac-sign, mac-verify, identify, seal,
-    /// open.
+    /// open, token.
     #[arg(long = "use", value_name = "USE")]
     use_: Option<String>,
     /// Towards this route.

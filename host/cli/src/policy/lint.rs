@@ -30,12 +30,13 @@ const LEAST_ARENA_BYTES: u64 = 8 * 1024;
 const ONE_PAGE: u64 = 64 * 1024;
 
 /// Which function of `secrets` a use begins with.
-const OPENED_BY: [(&str, &str); 5] = [
+const OPENED_BY: [(&str, &str); 8] = [
     ("attach", "[static]credential.open"),
     ("sign-request", "[static]signer.open"),
     ("mac-sign", "[static]mac-signer.open"),
     ("mac-verify", "[static]mac-verifier.open"),
     ("identify", "[static]client-keys.open"),
+    ("token", "[static]token.open"),
     ("seal", "[static]sealer.open"),
     ("open", "[static]opener.open"),
 ];

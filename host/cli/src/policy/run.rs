@@ -398,6 +398,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::SignRequest | Use::MacSign | Use::MacVerify => "hmac-key",
         Use::Identify => "client-keys",
         Use::Seal | Use::Open => "data-key",
+        Use::Token => "oauth-client",
     }
 }
 

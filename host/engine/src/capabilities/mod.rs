@@ -1,5 +1,5 @@
 //! What a guest can ask of the host: one file for each interface in `wit/`, of
-//! the same name. Each function counts itself against the call's budget before
+//! the same name, and for some of the resources of `secrets`. Each function counts itself against the call's budget before
 //! it does anything.
 
 mod clock;
@@ -9,6 +9,7 @@ mod exchange;
 mod log;
 mod random;
 mod secrets;
+mod token;
 mod variables;
 
 pub(crate) use log::escaped;

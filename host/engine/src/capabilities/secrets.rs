@@ -19,13 +19,16 @@ use crate::state::{
     MacVerifierHandle, PolicyRequest, SignerHandle,
 };
 
-type Outcome<T> = wasmtime::Result<Result<T, SecretFailure>>;
+pub(super) type Outcome<T> = wasmtime::Result<Result<T, SecretFailure>>;
 
 impl Host for CallState {}
 
 impl CallState {
     /// The way to a permit, and the only one.
-    fn permit<U: UseType>(&mut self, alias: HandleAlias) -> Result<Permit<U>, SecretFailure> {
+    pub(super) fn permit<U: UseType>(
+        &mut self,
+        alias: HandleAlias,
+    ) -> Result<Permit<U>, SecretFailure> {
         self.spent.secret_uses += 1;
         if self.spent.secret_uses > self.policy.limits.secret_uses {
             return Err(SecretFailure::Exhausted);
@@ -59,7 +62,7 @@ impl CallState {
         }
     }
 
-    fn attach_to_exchange<U: UseType>(
+    pub(super) fn attach_to_exchange<U: UseType>(
         &mut self,
         alias: HandleAlias,
         note: impl FnOnce(Permit<U>) -> Note,
@@ -72,7 +75,7 @@ impl CallState {
         Ok(())
     }
 
-    fn attach_to_request<U: UseType>(
+    pub(super) fn attach_to_request<U: UseType>(
         &mut self,
         alias: HandleAlias,
         request: &Resource<PolicyRequest>,
@@ -90,21 +93,27 @@ impl CallState {
 /// The part of each resource that is the same: opening and dropping a handle.
 macro_rules! handle {
     ($handle:ident) => {
-        fn open(&mut self, alias: String) -> Outcome<Resource<$handle>> {
+        fn open(
+            &mut self,
+            alias: String,
+        ) -> super::secrets::Outcome<wasmtime::component::Resource<$handle>> {
             self.enter_with(alias.len())?;
-            let pushed = self.table.push($handle(HandleAlias(alias.into())));
+            let pushed = self
+                .table
+                .push($handle(crate::state::HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
-        fn drop(&mut self, handle: Resource<$handle>) -> wasmtime::Result<()> {
+        fn drop(&mut self, handle: wasmtime::component::Resource<$handle>) -> wasmtime::Result<()> {
             self.table.delete(handle)?;
             Ok(())
         }
     };
 }
+pub(super) use handle;
 
 impl CallState {
-    fn alias_of<H: Send + 'static>(
+    pub(super) fn alias_of<H: Send + 'static>(
         &self,
         handle: &Resource<H>,
         alias: impl FnOnce(&H) -> &HandleAlias,

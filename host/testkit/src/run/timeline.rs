@@ -226,6 +226,9 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.mac-signer.sign" => Use::MacSign,
         "secrets.mac-verifier.verify" => Use::MacVerify,
         "secrets.client-keys.identify" => Use::Identify,
+        "secrets.token.attach"
+        | "secrets.token.attach-to-request"
+        | "secrets.token.attach-on-behalf-of" => Use::Token,
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
         _ => return None,

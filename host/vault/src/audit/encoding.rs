@@ -68,6 +68,7 @@ fn use_code(use_: Use) -> u64 {
         Use::MacSign => 3,
         Use::MacVerify => 4,
         Use::Identify => 5,
+        Use::Token => 6,
         Use::Seal => 11,
         Use::Open => 12,
     }
@@ -80,6 +81,7 @@ fn use_from_code(code: u64) -> Option<Use> {
         3 => Use::MacSign,
         4 => Use::MacVerify,
         5 => Use::Identify,
+        6 => Use::Token,
         11 => Use::Seal,
         12 => Use::Open,
         _ => return None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
-use super::{Grant, Grants, ResponseMode, Terms};
+use super::{Grant, Grants, ResponseMode};
 use crate::{Kind, SecretInfo, SecretState};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
@@ -176,8 +176,8 @@ impl Grants {
             if let Some(secrets) = secrets {
                 check_secret(grant, now, secrets, &mut find);
             }
-            for destination in &grant.to {
-                let route = &destination.route;
+            let endpoint = grant.terms.endpoint().map(|endpoint| &endpoint.route);
+            for route in grant.to.iter().map(|to| &to.route).chain(endpoint) {
                 if !routes.contains(route) {
                     let near = did_you_mean(route.as_str(), routes.iter().map(AsRef::as_ref));
                     find(FindingFault::UnknownRoute(route.clone()), near);
@@ -232,10 +232,10 @@ fn check_secret(
             kind: info.kind,
         });
     }
-    let passes_answers = matches!(
-        &grant.terms,
-        Terms::Attach(placement) if placement.response == ResponseMode::Full
-    );
+    let passes_answers = grant
+        .terms
+        .answers()
+        .is_some_and(|answers| answers.response == ResponseMode::Full);
     if info.is_short && passes_answers {
         find(FindingFault::SecretTooShort(name.clone()));
     }

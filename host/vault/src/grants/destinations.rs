@@ -9,12 +9,12 @@ use super::fields::{Fields, accept, article, text};
 use super::grant::Destination;
 use super::parse::GrantReader;
 use super::path::PathTemplate;
-use crate::Use;
+use crate::{Class, Use};
 
 impl GrantReader<'_, '_, '_> {
     /// Where the secret may go. Empty for uses that go nowhere.
     pub(super) fn destinations(&mut self, use_: Use) -> Option<Vec<Destination>> {
-        if !matches!(use_, Use::Attach | Use::SignRequest) {
+        if !matches!(use_, Use::Attach | Use::SignRequest | Use::Token) {
             return Some(Vec::new());
         }
         let example =
@@ -123,11 +123,11 @@ impl GrantReader<'_, '_, '_> {
     fn paths(&mut self, fields: &Fields<'_, '_>, use_: Use) -> Option<Vec<PathTemplate>> {
         let example = "paths = [\"/v1/charges\", \"/v1/refunds/{id}\"]";
         if fields.key("paths").is_none() {
-            if use_ != Use::Attach {
+            if use_.class() == Class::A {
                 return Some(Vec::new());
             }
-            let what = "a destination of \"attach\"";
-            fields.need("paths", what, example, self.problems);
+            let what = format!("a destination of {:?}", use_.as_str());
+            fields.need("paths", &what, example, self.problems);
             return None;
         }
         let values = fields.array("paths", "texts", self.problems)?;

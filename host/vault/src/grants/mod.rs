@@ -38,7 +38,7 @@ pub use grant::{
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::Sealing;
+pub use terms::{ClientAuth, OauthTerms, Sealing, TokenEndpoint, TokenFlow};
 
 /// A set of grants, as one file gives it.
 ///

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 22] = [
+const KEYS: [(&str, &[Use]); 30] = [
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -22,21 +22,29 @@ const KEYS: [(&str, &[Use]); 22] = [
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify]),
-    ("template", &[Use::Attach]),
-    ("response", &[Use::Attach]),
-    ("decode", &[Use::Attach]),
-    ("reflected", &[Use::Attach]),
-    ("retry-on-401", &[Use::Attach]),
-    ("retry-any-method", &[Use::Attach]),
+    ("header", &[Use::Attach, Use::Identify, Use::Token]),
+    ("template", &[Use::Attach, Use::Token]),
+    ("response", &[Use::Attach, Use::Token]),
+    ("decode", &[Use::Attach, Use::Token]),
+    ("reflected", &[Use::Attach, Use::Token]),
+    ("retry-on-401", &[Use::Attach, Use::Token]),
+    ("retry-any-method", &[Use::Attach, Use::Token]),
     ("query", &[Use::Identify]),
-    ("to", &[Use::Attach, Use::SignRequest]),
+    ("to", &[Use::Attach, Use::SignRequest, Use::Token]),
     ("label", &[Use::SignRequest]),
     ("key-id", &[Use::SignRequest]),
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
     ("lifetime-seconds", &[Use::SignRequest]),
     ("shared-as", &[Use::Seal, Use::Open]),
+    ("endpoint", &[Use::Token]),
+    ("auth", &[Use::Token]),
+    ("client-id", &[Use::Token]),
+    ("flow", &[Use::Token]),
+    ("scopes", &[Use::Token]),
+    ("audience", &[Use::Token]),
+    ("resource", &[Use::Token]),
+    ("max-lifetime-seconds", &[Use::Token]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -290,7 +298,7 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest => {
+                    Use::Attach | Use::SignRequest | Use::Token => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

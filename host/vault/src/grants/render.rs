@@ -57,6 +57,7 @@ impl Grant {
             Terms::MacSign | Terms::MacVerify => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Token(token) => toml.push_str(&token.to_toml()),
             Terms::Seal(sealing) | Terms::Open(sealing) => {
                 if let Some(name) = &sealing.shared_as {
                     line("shared-as", name.as_str());
@@ -89,6 +90,10 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::Token(token) = &mut grant.terms {
+            token.scopes.sort();
+            token.resources.sort();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -127,7 +132,7 @@ impl Grants {
     }
 }
 
-fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.map(quoted).collect();
     format!("[{}]", items.join(", "))
 }

@@ -2,6 +2,7 @@
 //! form of a signature.
 
 mod seal;
+mod token;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -16,6 +17,7 @@ use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use seal::Sealing;
+pub use token::{ClientAuth, OauthTerms, TokenEndpoint, TokenFlow};
 
 /// The longest header template, in characters.
 const MAX_TEMPLATE_CHARS: usize = 1024;
@@ -34,6 +36,7 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
+            Use::Token => self.token().map(|token| Terms::Token(Box::new(token))),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
         }

@@ -76,6 +76,11 @@ impl Grant {
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()
             ),
+            Terms::Token(token) => format!(
+                "policy {policy} may have the host obtain tokens with secret {secret} and write them into requests, as \"{}\"; {}",
+                token.to_text(),
+                token.in_words()
+            ),
             Terms::Seal(sealing) => format!(
                 "policy {policy} may seal data of its own with secret {secret}{}",
                 sealing.in_words("can open them")

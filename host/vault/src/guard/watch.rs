@@ -29,10 +29,11 @@ use super::matcher::Matcher;
 use super::quarantine::Quarantine;
 use super::{Guard, MIN_SEARCHED_BYTES};
 use crate::audit::{Outcome, UseEntry, Used};
-use crate::grants::{Grant, Placement, Terms};
+use crate::grants::{Grant, Terms};
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Version};
 use crate::secret::Secret;
+use crate::token::Token;
 use crate::vault::Vault;
 
 /// A matcher that nobody used for this long is dropped.
@@ -71,10 +72,29 @@ struct Remembered {
     used: Instant,
 }
 
-/// One version of a secret that was sent.
+/// What is sent: a version of a secret, or a token that was obtained with it.
+struct Sent<'a> {
+    secret: &'a Arc<LiveSecret>,
+    version: &'a Arc<Version>,
+    token: Option<&'a Arc<Token>>,
+    decode: bool,
+}
+
+impl Sent<'_> {
+    fn key(&self) -> (Uuid, u64) {
+        match self.token {
+            Some(token) => (token.id(), 0),
+            None => (self.secret.info.id, self.version.number),
+        }
+    }
+}
+
+/// One version of a secret that was sent, or a token that was obtained with one.
 pub(super) struct Value {
     secret: Arc<LiveSecret>,
     version: Arc<Version>,
+    /// The token that was sent, if that is what was obtained with the secret.
+    token: Option<Arc<Token>>,
     /// The use that sent it first, as it was recorded then.
     pub(super) entry: UseEntry,
     /// Whether the grant has encoded answers decoded, at its last use.
@@ -84,15 +104,26 @@ pub(super) struct Value {
 impl Value {
     /// What tells it apart.
     pub(super) fn key(&self) -> (Uuid, u64) {
-        (self.secret.info.id, self.version.number)
+        match &self.token {
+            Some(token) => (token.id(), 0),
+            None => (self.secret.info.id, self.version.number),
+        }
     }
 
     fn secret(&self) -> Option<&Secret> {
-        self.version.sent_value()
+        match &self.token {
+            Some(token) => Some(token.value()),
+            None => self.version.sent_value(),
+        }
     }
 
     /// Whether the vault still holds it.
     fn is_held(&self, live: &Live) -> bool {
+        if let Some(token) = &self.token
+            && token.is_expired(live.parts.clock.now())
+        {
+            return false;
+        }
         let held = live.parts.secrets.get(&self.secret.info.name);
         held.is_some_and(|held| {
             held.info.id == self.secret.info.id
@@ -173,6 +204,7 @@ impl Set {
             Arc::new(Value {
                 secret,
                 version,
+                token: None,
                 entry,
                 decode: AtomicBool::new(false),
             })
@@ -246,46 +278,67 @@ impl Watch {
         &self,
         secret: &Arc<LiveSecret>,
         version: &Arc<Version>,
-        placement: &Placement,
+        decode: bool,
         entry: &UseEntry,
     ) {
         if is_searched(version) {
             let mut memory = self.lock();
-            self.remember(&mut memory, secret, version, placement, || entry.clone());
+            let sent = Sent {
+                secret,
+                version,
+                token: None,
+                decode,
+            };
+            self.remember(&mut memory, &sent, || entry.clone());
         }
     }
 
-    fn remember(
+    /// Takes note that a token was sent, which was obtained with a secret. It is looked
+    /// for until it expires.
+    pub(crate) fn sent_token(
         &self,
-        memory: &mut Memory,
+        token: &Arc<Token>,
         secret: &Arc<LiveSecret>,
-        version: &Arc<Version>,
-        placement: &Placement,
-        entry: impl FnOnce() -> UseEntry,
+        decode: bool,
+        entry: &UseEntry,
     ) {
-        let (now, key) = (Instant::now(), (secret.info.id, version.number));
+        let Some(version) = &secret.current else {
+            return;
+        };
+        let mut memory = self.lock();
+        let sent = Sent {
+            secret,
+            version,
+            token: Some(token),
+            decode,
+        };
+        self.remember(&mut memory, &sent, || entry.clone());
+    }
+
+    fn remember(&self, memory: &mut Memory, sent: &Sent<'_>, entry: impl FnOnce() -> UseEntry) {
+        let (now, key) = (Instant::now(), sent.key());
         let mut known = memory.values.iter_mut();
         if let Some(known) = known.find(|known| known.value.key() == key) {
             known.used = now;
-            known
-                .value
-                .decode
-                .store(placement.decode, Ordering::Relaxed);
+            known.value.decode.store(sent.decode, Ordering::Relaxed);
             return;
         }
         if memory.values.len() >= MAX_VALUES {
+            // A token before another value: it lives for a while only, and there may be
+            // one for each client.
             let oldest = memory.values.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, known)| known.used);
+            let oldest = oldest.min_by_key(|(_, known)| (known.value.token.is_none(), known.used));
             if let Some(index) = oldest.map(|(index, _)| index) {
                 memory.values.swap_remove(index);
                 memory.set = None;
             }
         }
         let value = Arc::new(Value {
-            secret: Arc::clone(secret),
-            version: Arc::clone(version),
+            secret: Arc::clone(sent.secret),
+            version: Arc::clone(sent.version),
+            token: sent.token.cloned(),
             entry: entry(),
-            decode: AtomicBool::new(placement.decode),
+            decode: AtomicBool::new(sent.decode),
         });
         memory.set = memory.set.take().map(|set| Arc::new(set.with(&value)));
         memory.values.push(Remembered { value, used: now });
@@ -296,12 +349,21 @@ impl Watch {
     fn seed(&self, live: &Live, routes: Option<&RouteName>) {
         let mut memory = self.lock();
         for bound in live.bounds_of_all() {
-            let (Terms::Attach(placement), Some(secret)) = (&bound.grant.terms, &bound.secret)
-            else {
+            let Some(secret) = &bound.secret else {
                 continue;
             };
-            let mut to = bound.grant.to.iter().map(|to| &to.route);
-            let route = to.find(|route| match routes {
+            // Which routes are sent the value itself.
+            let (to, decode): (Vec<&RouteName>, bool) = match &bound.grant.terms {
+                Terms::Attach(placement) => (
+                    bound.grant.to.iter().map(|to| &to.route).collect(),
+                    placement.decode,
+                ),
+                Terms::Token(terms) if terms.auth.sends_secret() => {
+                    (vec![&terms.endpoint.route], false)
+                }
+                _ => continue,
+            };
+            let route = to.into_iter().find(|route| match routes {
                 Some(one) => one == *route,
                 None => memory.routes.contains(route),
             });
@@ -310,7 +372,13 @@ impl Watch {
             };
             for version in secret.versions_in_use_since_a_day() {
                 if is_searched(version) {
-                    self.remember(&mut memory, secret, version, placement, || {
+                    let sent = Sent {
+                        secret,
+                        version,
+                        token: None,
+                        decode,
+                    };
+                    self.remember(&mut memory, &sent, || {
                         presumed(live, &bound.grant, secret, version, &route)
                     });
                 }
@@ -486,7 +554,8 @@ impl Vault {
     }
 
     /// Takes out of memory what was built for uses that are over: what finds values
-    /// in answers, a second after it was last needed.
+    /// in answers, a second after it was last needed; and tokens that were obtained for
+    /// a grant or with a version of a secret that is no longer in force.
     ///
     /// To be called about once a second for as long as the vault is open; the crate
     /// `keyward` does so on its own. Cheap when there is nothing to do. That freed
@@ -496,6 +565,7 @@ impl Vault {
         if let Some(before) = Instant::now().checked_sub(IDLE) {
             self.watches.tidy(&self.live(), before);
         }
+        self.tokens.tidy(&self.live());
     }
 }
 

@@ -23,6 +23,7 @@ use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
 use crate::secret::Secret;
+use crate::token::OauthClient;
 use crate::values::Reference;
 use crate::vault::seconds_now;
 
@@ -54,6 +55,7 @@ pub(crate) enum Material {
     ApiKey(ApiKey),
     Mac(MacKey),
     ClientKeys(ClientKeys),
+    OauthClient(OauthClient),
     /// A key that its source keeps.
     Remote(RemoteKey),
     /// Of a kind that no use fits yet: its value stays sealed.
@@ -77,6 +79,7 @@ impl Material {
             Kind::HmacKey { algorithm, .. } => {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
+            Kind::OauthClient => Self::OauthClient(OauthClient::prepare(value).ok_or(Damaged)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
@@ -108,6 +111,7 @@ impl Version {
     pub(crate) fn sent_value(&self) -> Option<&Secret> {
         match &self.material {
             Material::ApiKey(key) => Some(&key.value),
+            Material::OauthClient(client) => Some(&client.secret),
             _ => None,
         }
     }
@@ -162,7 +166,7 @@ impl LiveSecret {
             previous: stored.prepared(stored.previous)?,
             previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
             lately: match stored.kind {
-                Kind::ApiKey => stored
+                Kind::ApiKey | Kind::OauthClient => stored
                     .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
                     .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
                     .collect::<Result<_, _>>()?,
@@ -238,7 +242,7 @@ impl LiveSecret {
         let created = timestamp(seconds_now())?;
         let before = self.current.replace(Arc::clone(&version));
         match kind {
-            Kind::ApiKey => self.lately.extend(before),
+            Kind::ApiKey | Kind::OauthClient => self.lately.extend(before),
             _ if kind.keeps_previous() => self.previous = before,
             _ => {}
         }

@@ -21,6 +21,7 @@ fn allowed(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> bo
         Use::Identify => vault
             .permit::<uses::Identify>(policy, alias, ledger)
             .is_ok(),
+        Use::Token => vault.permit::<uses::Token>(policy, alias, ledger).is_ok(),
         Use::Seal => vault.permit::<uses::Seal>(policy, alias, ledger).is_ok(),
         Use::Open => vault.permit::<uses::Open>(policy, alias, ledger).is_ok(),
     }

@@ -136,6 +136,10 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
         Use::SignRequest => {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
+        Use::Token => {
+            "endpoint = { route = \"identity\", path = \"/token\" }\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
         Use::Identify => "header = \"x-client-key\"",
         Use::MacSign | Use::MacVerify | Use::Seal | Use::Open => "",
     };
