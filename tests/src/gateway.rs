@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyward::Keyward;
-use keyward::egress::{Route, full};
+use keyward::egress::{Roots, Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
@@ -43,6 +43,8 @@ pub struct Builder {
     secrets: Vec<(String, Kind, Vec<u8>)>,
     grants: String,
     routes: Vec<(String, String)>,
+    /// Who vouches for routes that the system's authorities don't.
+    roots: BTreeMap<String, Vec<u8>>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -124,6 +126,7 @@ impl TestGateway {
             secrets: Vec::new(),
             grants: String::new(),
             routes: Vec::new(),
+            roots: BTreeMap::new(),
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -266,6 +269,13 @@ impl Builder {
         self
     }
 
+    /// A secret of any kind, as it is imported.
+    pub fn secret(mut self, name: &str, kind: Kind, value: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), kind, value.as_bytes().to_vec()));
+        self
+    }
+
     /// Client keys, as `subject = key` lines.
     pub fn client_keys(mut self, name: &str, lines: &str) -> Self {
         self.secrets
@@ -284,6 +294,14 @@ impl Builder {
     pub fn route(mut self, name: &str, url: &str) -> Self {
         self.routes.push((name.to_owned(), url.to_owned()));
         self
+    }
+
+    /// Adds a route over TLS, for which an authority vouches whose certificate this is,
+    /// in PEM.
+    pub fn secure_route(mut self, name: &str, url: &str, authority: &str) -> Self {
+        self.roots
+            .insert(name.to_owned(), authority.as_bytes().to_vec());
+        self.route(name, url)
     }
 
     /// What is added from here on runs in the pipeline of that path, instead of `/`.
@@ -376,10 +394,13 @@ impl Builder {
         vault.set_grants(grants, &actor).unwrap();
 
         let route_name = |name: &String| RouteName::parse(name).unwrap();
-        let routes = self
-            .routes
-            .iter()
-            .map(|(name, url)| Route::new(route_name(name), url).unwrap());
+        let routes = self.routes.iter().map(|(name, url)| {
+            let route = Route::new(route_name(name), url).unwrap();
+            match self.roots.get(name) {
+                Some(pem) => route.with_roots(Roots::Pem(pem.clone())),
+                None => route,
+            }
+        });
         let mut builder = Keyward::builder(vault).routes(routes).engine(self.engine);
         if let Some(observer) = self.observer {
             builder = builder.memory_observer(observer);

@@ -193,7 +193,7 @@ impl Egress {
         let route = &*destination.route;
         let upgraded = upgrade.as_ref();
         let (prepared, again) =
-            Prepared::new(self, route, (head, body, notes), upgraded, ledger).await?;
+            Prepared::new(self, destination, (head, body, notes), upgraded, ledger).await?;
         let (mut answer, mut lease, mut guard) =
             self.once(destination, prepared, upgraded, ledger).await?;
         if let Some(again) = again
@@ -201,7 +201,7 @@ impl Egress {
         {
             let refresh = self.refresh.get().map(Arc::as_ref);
             let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
-            let renewed = Box::pin(self.with_tokens(renewed, ledger)).await;
+            let renewed = Box::pin(self.with_tokens(destination, renewed, ledger)).await;
             if let Some(prepared) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
@@ -225,11 +225,13 @@ impl Egress {
     /// then the answer that there is is passed on.
     async fn with_tokens(
         &self,
+        destination: &Destination,
         renewed: Option<Prepared>,
         ledger: &mut Ledger,
     ) -> Option<Prepared> {
         let mut prepared = renewed?;
-        let obtained = obtain(self, &mut prepared.notes, ledger).await;
+        let Prepared { head, notes, .. } = &mut prepared;
+        let obtained = obtain(self, destination, head, notes, ledger).await;
         obtained.ok().map(|()| prepared)
     }
 

@@ -127,6 +127,7 @@ impl Notes {
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
             let decision = note.decide(vault, &live, ledger.exchange(), target);
+            let decision = decision.and_then(|grant| note.has_token(grant).map(|()| grant));
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
                 Err(outcome) => *outcome,
@@ -173,7 +174,8 @@ impl Note {
         }
     }
 
-    fn decide<'a>(
+    /// Whether the grants in force allow it there.
+    pub(crate) fn decide<'a>(
         &self,
         vault: &Vault,
         live: &'a Live,
@@ -197,7 +199,6 @@ impl Note {
         }
         grant.reaches(target.route, target.method, target.path_and_query.path())?;
         self.chosen.fits(grant).map_err(|_| Outcome::OtherChoice)?;
-        self.has_token(grant)?;
         Ok(grant)
     }
 

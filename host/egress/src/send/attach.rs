@@ -23,17 +23,7 @@ pub(super) async fn attach(
     ledger: &mut Ledger,
     checked_at: Instant,
 ) -> Result<Guard, EgressError> {
-    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
-    else {
-        return Err(EgressError::Invalid);
-    };
-    let target = Target {
-        route: destination.route.name(),
-        address: &destination.address,
-        method: &head.method,
-        authority: authority.as_str(),
-        path_and_query,
-    };
+    let target = target_of(destination, head)?;
     let checked = notes
         .check(vault, ledger, &target)
         .map_err(|_| EgressError::Denied)?;
@@ -52,6 +42,24 @@ pub(super) async fn attach(
             _ => EgressError::Denied,
         })?;
     Ok(guard)
+}
+
+/// Where a request goes whose head is final but for what is attached.
+pub(super) fn target_of<'a>(
+    destination: &'a Destination,
+    head: &'a Parts,
+) -> Result<Target<'a>, EgressError> {
+    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
+    else {
+        return Err(EgressError::Invalid);
+    };
+    Ok(Target {
+        route: destination.route.name(),
+        address: &destination.address,
+        method: &head.method,
+        authority: authority.as_str(),
+        path_and_query,
+    })
 }
 
 /// Waits until all that the exchange has used is durable in the audit trail.

@@ -6,13 +6,13 @@ use http::request::Parts;
 use keyward_vault::{Ledger, Notes};
 
 use super::Egress;
+use super::destination::Destination;
 use super::tokens::obtain;
 use crate::again::{self, Again, MAX_KEPT_BYTES};
 use crate::body::Body;
 use crate::error::EgressError;
 use crate::headers;
 use crate::request_body::{RequestBody, Trailers};
-use crate::route::Route;
 
 /// A request that is final but for what is attached.
 pub(crate) struct Prepared {
@@ -30,11 +30,12 @@ impl Prepared {
     /// Also what is kept for one more try, should there be one.
     pub(super) async fn new(
         egress: &Egress,
-        route: &Route,
+        destination: &Destination,
         (mut head, body, mut notes): (Parts, Body, Notes),
         upgrade: Option<&HeaderValue>,
         ledger: &mut Ledger,
     ) -> Result<(Self, Option<Again>), EgressError> {
+        let route = &*destination.route;
         let credentialed = !notes.is_empty();
         let is = |name: &Method| head.method.as_str().eq_ignore_ascii_case(name.as_str());
         if is(&Method::CONNECT) || is(&Method::TRACE) {
@@ -51,7 +52,7 @@ impl Prepared {
         }
 
         if notes.need_tokens() {
-            Box::pin(obtain(egress, &mut notes, ledger)).await?;
+            Box::pin(obtain(egress, destination, &head, &mut notes, ledger)).await?;
         }
         let replay = match upgrade {
             None => notes.replay(&head.method),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use keyward_vault::{Ledger, Notes, TokenFailure};
 
 use super::Egress;
-use super::attach::settle;
+use super::attach::{settle, target_of};
+use super::destination::Destination;
 use super::fetch::fetch;
 use super::flights::{Joined, Landed};
 use crate::error::EgressError;
@@ -13,7 +15,7 @@ use crate::error::EgressError;
 /// How often it is tried to share a fetch with others who then leave it.
 const MAX_JOINS: u32 = 8;
 
-/// Gives each note that needs one its token: one that is at hand, one that someone
+/// Gives each note that needs one, and may have it there, its token: one that is at hand, one that someone
 /// else is fetching, or one that is fetched for it. The fetch is on record before it
 /// begins, goes on when this exchange is dropped, and is shared by all who want the
 /// same.
@@ -21,11 +23,14 @@ const MAX_JOINS: u32 = 8;
 /// Cancel safety: dropped, the notes may have some of their tokens.
 pub(super) async fn obtain(
     egress: &Egress,
+    destination: &Destination,
+    head: &Parts,
     notes: &mut Notes,
     ledger: &mut Ledger,
 ) -> Result<(), EgressError> {
+    let target = target_of(destination, head)?;
     let mut joins = 0;
-    while let Some(wanted) = notes.take_tokens(&egress.vault, ledger) {
+    while let Some(wanted) = notes.take_tokens(&egress.vault, ledger, &target) {
         let index = wanted.index();
         let mut landed = match egress.flights.join(wanted.key()) {
             Joined::Failed(failure) => return Err(EgressError::Token(failure)),

@@ -8,7 +8,9 @@ use keyward::engine::{GuestCall, GuestValue};
 use super::canaries::{Canaries, Found};
 use super::memory::Memories;
 use crate::report::Leak;
-use crate::run::{Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep};
+use crate::run::{
+    Attached, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
+};
 
 /// Places in which a secret's value, or a code made with it, must not be; as
 /// [`Leak::sink`] names them.
@@ -175,7 +177,17 @@ impl Search {
             found_in(format!("header {name}"), value.as_bytes(), "", &attached);
             found_in("header name".to_owned(), name.as_str().as_bytes(), "", &[]);
         }
-        found_in("body".to_owned(), &call.body, encoding(&call.headers), &[]);
+        let in_body = call.attached.iter();
+        let in_body: Vec<&str> = in_body
+            .filter(|attached| attached.header == Attached::BODY)
+            .map(|attached| attached.secret.as_str())
+            .collect();
+        found_in(
+            "body".to_owned(),
+            &call.body,
+            encoding(&call.headers),
+            &in_body,
+        );
         for (name, value) in &call.trailers {
             found_in(format!("trailer {name}"), value.as_bytes(), "", &[]);
         }

@@ -10,7 +10,8 @@ use http_body_util::BodyExt as _;
 use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
-use keyward::vault::{ClientCertificate, KeyPlace, Terms, new_exchange_id};
+use keyward::vault::new_exchange_id;
+use keyward::vault::{ClientAuth, ClientCertificate, Grant, KeyPlace, OauthTerms, Terms};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
 use tokio::runtime::Runtime;
 
@@ -278,6 +279,10 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
     let path = call.path.split('?').next().unwrap_or_default();
     let mut attached = Vec::new();
     for grant in prepared.suite.grants_of(case).iter() {
+        if let Terms::Token(terms) = &grant.terms {
+            attached.extend(token_attached(grant, terms, call, path));
+            continue;
+        }
         let Terms::Attach(placement) = &grant.terms else {
             continue;
         };
@@ -306,6 +311,44 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
         }
     }
     attached
+}
+
+/// What a grant of `token` has the host put into a call: the client's secret into one
+/// to the token endpoint, a token into one to a backend.
+fn token_attached(
+    grant: &Grant,
+    terms: &OauthTerms,
+    call: &ObservedCall,
+    path: &str,
+) -> Option<Attached> {
+    let at = |place: &str| {
+        Some(Attached {
+            secret: grant.secret.clone(),
+            grant: grant.id.to_string(),
+            header: place.to_owned(),
+        })
+    };
+    let endpoint = &terms.endpoint;
+    if call.route == endpoint.route && path.ends_with(&endpoint.path) {
+        return match terms.auth {
+            ClientAuth::SecretBasic => at("authorization"),
+            ClientAuth::SecretPost => at(Attached::BODY),
+            _ => None,
+        };
+    }
+    let mut to = grant.to.iter();
+    if !to.any(|to| to.allows(&call.route, &call.method, path)) {
+        return None;
+    }
+    let mut values = call.headers.get_all(&terms.header).iter();
+    let is_token = |value: &HeaderValue| {
+        let rest = value.as_bytes().strip_prefix(terms.prefix.as_bytes());
+        rest.is_some_and(|rest| rest.ends_with(terms.suffix.as_bytes()))
+    };
+    match values.any(is_token) {
+        true => at(terms.header.as_str()),
+        false => None,
+    }
 }
 
 /// The exchange's records and what it had counted, with the names of its secrets.

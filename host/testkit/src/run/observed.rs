@@ -171,6 +171,11 @@ pub struct Attached {
     pub secret: SecretName,
     /// By which grant.
     pub grant: String,
-    /// In which header.
+    /// In which header; [`Attached::BODY`] for the body.
     pub header: String,
+}
+
+impl Attached {
+    /// What stands for the body where a header's name would: no header has it.
+    pub const BODY: &'static str = ":body";
 }

@@ -9,7 +9,7 @@ use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use super::form::Form;
 use super::{SubjectToken, Token, TokenFailure, TokenKey, read_answer, terms_of};
-use crate::attach::{Note, Notes, is_plain_authority};
+use crate::attach::{Note, Notes, Target, is_plain_authority};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::chosen::Chosen;
 use crate::grants::{ClientAuth, Grant, OauthTerms, TokenFlow};
@@ -56,9 +56,14 @@ impl Notes {
     }
 
     /// Gives each note that needs one a token that is at hand, and returns the first
-    /// for which there is none; `None` when all is there. A note whose grant is gone
-    /// gets none: its check will say so.
-    pub fn take_tokens(&mut self, vault: &Vault, ledger: &mut Ledger) -> Option<TokenWanted> {
+    /// for which there is none; `None` when all is there. A note that no grant allows
+    /// for `target` gets none: its check will say so.
+    pub fn take_tokens(
+        &mut self,
+        vault: &Vault,
+        ledger: &mut Ledger,
+        target: &Target<'_>,
+    ) -> Option<TokenWanted> {
         let live = vault.live();
         let now = live.parts.clock.now();
         for (index, note) in self.iter_mut().enumerate() {
@@ -66,13 +71,9 @@ impl Notes {
                 continue;
             }
             note.renew_if_gone(&live, ledger);
-            let granted = live.still_granted(&note.grant, &note.component, &note.secret);
-            let Ok((grant, _)) = granted else {
+            let Ok(grant) = note.decide(vault, &live, ledger.exchange(), target) else {
                 continue;
             };
-            if note.chosen.fits(grant).is_err() {
-                continue;
-            }
             let grant = Arc::clone(grant);
             let subject = match &note.chosen {
                 Chosen::OnBehalfOf(subject) => Some(subject.clone()),
