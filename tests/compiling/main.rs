@@ -79,6 +79,7 @@ async fn load(
         component: &std::fs::read(policy_file(file)).unwrap(),
         settings: Some(&settings),
         routes: &[],
+        issuers: &[],
     };
     gateway.keyward.engine().load(&source).map(|_| ())
 }
@@ -217,6 +218,7 @@ async fn code_in_a_folder_needs_no_compiler_and_is_its_owners_alone() {
         component: &component,
         settings: Some(&settings),
         routes: &[],
+        issuers: &[],
     };
     // One gateway's vault, so one gateway; it compiles first and nobody can later.
     let switch = Arc::new(Switch::default());

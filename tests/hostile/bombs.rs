@@ -129,6 +129,7 @@ fn requests_are_answered_while_a_gateway_loads_a_bomb() {
                 component: &tangle(6_000, 30_000),
                 settings: None,
                 routes: &[],
+                issuers: &[],
             };
             keyward.engine().load(&source).map(drop)
         });

@@ -59,6 +59,8 @@ pub(crate) struct World(Arc<Things>);
 struct Things {
     engine: OnceLock<Weak<Engine>>,
     milliseconds: AtomicU64,
+    /// What the machine's clock is ahead of that.
+    wall: AtomicU64,
     sleepers: Mutex<Vec<Waker>>,
     random: Mutex<VecDeque<u8>>,
     on_random: Mutex<Option<Hook>>,
@@ -73,6 +75,11 @@ impl World {
             .fetch_add(milliseconds, Ordering::SeqCst);
         let mut sleepers = self.0.sleepers.lock().unwrap();
         sleepers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Sets the machine's clock. Timers don't notice.
+    pub(crate) fn set_clock(&self, ahead_by: u64) {
+        self.0.wall.store(ahead_by, Ordering::SeqCst);
     }
 
     /// What guests receive as random bytes next; zeros follow.
@@ -102,10 +109,10 @@ impl Outside for World {
     }
 
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
-        let until = self.now().saturating_add(milliseconds);
+        let until = self.monotonic().saturating_add(milliseconds);
         let world = self.clone();
         Box::pin(std::future::poll_fn(move |context| {
-            if world.now() >= until {
+            if world.monotonic() >= until {
                 return Poll::Ready(());
             }
             let mut sleepers = world.0.sleepers.lock().unwrap();
@@ -115,6 +122,10 @@ impl Outside for World {
     }
 
     fn now(&self) -> u64 {
+        self.monotonic() + self.0.wall.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> u64 {
         self.0.milliseconds.load(Ordering::SeqCst)
     }
 
@@ -264,6 +275,7 @@ impl Lab {
             component,
             settings,
             routes: &[RouteName::parse("billing").unwrap()],
+            issuers: &[],
         };
         self.engine.load_in(&sandbox, &source)
     }

@@ -17,6 +17,7 @@ async fn load(component: &[u8], settings: Option<serde_json::Value>) -> Result<(
         component,
         settings: settings.as_ref(),
         routes: &[],
+        issuers: &[],
     };
     gateway.keyward.engine().load(&source).map(|_| ())
 }

@@ -74,10 +74,8 @@ fn control_a_body_that_comes_is_read() {
     assert_eq!(lab.run_on(&waiting, exchange).told(), Some(0));
 }
 
-#[test]
-fn many_waits_in_a_row_have_one_time_together() {
-    let lab = Lab::new();
-    // Eight requests to a backend that never answers.
+/// Eight requests to a backend that never answers, and how many came to nothing.
+fn asks_in_vain() -> Vec<u8> {
     let attacker = Attacker {
         main: r#"(data (i32.const 0) "billingGET/")"#.to_owned(),
         ..body(
@@ -91,7 +89,13 @@ fn many_waits_in_a_row_have_one_time_together() {
              (call $tell (local.get $j))",
         )
     };
-    let policy = lab.load(&attacker.build()).unwrap();
+    attacker.build()
+}
+
+#[test]
+fn many_waits_in_a_row_have_one_time_together() {
+    let lab = Lab::new();
+    let policy = lab.load(&asks_in_vain()).unwrap();
     let mut call = pin!(lab.call(&policy, lab.exchange()));
     assert!(turn(call.as_mut()).is_pending());
     lab.world.pass(2_000);
@@ -101,6 +105,26 @@ fn many_waits_in_a_row_have_one_time_together() {
     assert_eq!(verdict, Ok(Verdict::Proceed));
     let told = exchange.variable("guest", "told").unwrap();
     assert_eq!(told.as_ref(), 8_i32.to_le_bytes());
+}
+
+#[test]
+fn a_clock_that_is_set_neither_prolongs_waits_nor_ends_them() {
+    const HOUR: u64 = 3_600_000;
+    let lab = Lab::new();
+    let policy = lab.load(&asks_in_vain()).unwrap();
+    for (before, after) in [(HOUR, 0), (0, HOUR)] {
+        lab.world.set_clock(before);
+        let mut call = pin!(lab.call(&policy, lab.exchange()));
+        assert!(turn(call.as_mut()).is_pending());
+        lab.world.set_clock(after);
+        lab.world.pass(1_999);
+        assert!(turn(call.as_mut()).is_pending());
+        lab.world.pass(1);
+        let Poll::Ready((_, verdict)) = turn(call.as_mut()) else {
+            panic!("it waits for longer than it may");
+        };
+        assert_eq!(verdict, Ok(Verdict::Proceed));
+    }
 }
 
 #[test]

@@ -92,10 +92,7 @@ async fn what_the_server_refuses_is_not_sent_on() {
     let identity = (provider.url.as_str(), pem.as_str());
     let canary = Canary::new();
     // Another secret, and a scope that it may not have.
-    for (secret, more) in [
-        (canary.text(), ""),
-        (right, "scopes = [\"orders.delete\"]"),
-    ] {
+    for (secret, more) in [(canary.text(), ""), (right, "scopes = [\"orders.delete\"]")] {
         let gateway = gateway(&backend, identity, "orders", secret, more).build();
         let answer = gateway.get(PATH).await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{more}");

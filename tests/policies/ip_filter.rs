@@ -45,6 +45,7 @@ async fn settings_that_mean_nothing_are_refused_when_it_is_loaded() {
         component: &component,
         settings: Some(&settings),
         routes: &[],
+        issuers: &[],
     };
     let Err(error) = gateway.keyward.engine().load(&source) else {
         panic!("it was loaded")

@@ -418,6 +418,7 @@ impl Builder {
                     component: &std::fs::read(&step.file).unwrap(),
                     settings: step.settings.as_ref(),
                     routes: &routes,
+                    issuers: &[],
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
             let phases = paths.entry(step.path).or_default();

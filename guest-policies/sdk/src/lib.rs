@@ -100,7 +100,10 @@ pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;
 pub use schema::{Field, Schema, Setting};
-pub use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer, Token};
+pub use secrets::{
+    ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer,
+    TlsIdentity, Token,
+};
 
 /// Makes a struct, or an enum of names, something that operators set.
 ///

@@ -147,7 +147,145 @@ impl ClientKeys<'_> {
     }
 }
 
+/// A certificate that the host shows in TLS to whom requests go.
+pub struct TlsIdentity<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::TlsIdentity,
+}
+
+impl TlsIdentity<'_> {
+    /// Notes that the exchange's request to the backend goes over a connection on
+    /// which the certificate is shown. If the backend asks for none, nothing is sent.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn attach(&self) -> Result<(), Failure> {
+        host::attach_tls_identity(&self.handle, self.exchange)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
+        host::attach_tls_identity_to(&self.handle, &request.handle)
+    }
+}
+
+/// The value of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimValue {
+    /// A text of at most 1024 bytes.
+    Text(String),
+    /// A number from -(2^53-1) to 2^53-1.
+    Integer(i64),
+    /// A truth.
+    Flag(bool),
+    /// At most 64 texts.
+    Texts(Vec<String>),
+}
+
+/// What a token is to say, of what the grant leaves open. Without anything, the grant
+/// says it all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    pub(crate) audience: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) own: Vec<(String, ClaimValue)>,
+}
+
+impl Claims {
+    /// Nothing beside what the grant says.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For whom it is, where the grant names several.
+    #[must_use]
+    pub fn audience(self, audience: impl Into<String>) -> Self {
+        Self {
+            audience: Some(audience.into()),
+            ..self
+        }
+    }
+
+    /// Whom it is about, where the grant leaves that open.
+    #[must_use]
+    pub fn subject(self, subject: impl Into<String>) -> Self {
+        Self {
+            subject: Some(subject.into()),
+            ..self
+        }
+    }
+
+    /// Another claim, which the grant names.
+    #[must_use]
+    pub fn claim(mut self, name: impl Into<String>, value: ClaimValue) -> Self {
+        self.own.push((name.into(), value));
+        self
+    }
+}
+
+/// A certificate's key with which the host signs tokens (JWS, RFC 7515).
+pub struct JwsSigner<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::JwsSigner,
+}
+
+impl JwsSigner<'_> {
+    /// Notes that a token with these claims goes onto the exchange's request to the
+    /// backend, where the grant says.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`] (also of claims that the grant does
+    /// not allow), [`Failure::Exhausted`], [`Failure::Unavailable`].
+    pub fn attach(&self, claims: &Claims) -> Result<(), Failure> {
+        host::attach_jws(&self.handle, self.exchange, claims)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>, claims: &Claims) -> Result<(), Failure> {
+        host::attach_jws_to(&self.handle, &request.handle, claims)
+    }
+
+    /// A token with these claims, where the grant says that the policy may have it
+    /// (`returns = "jws"`).
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn sign(&self, claims: &Claims) -> Result<String, Failure> {
+        host::sign_jws(&self.handle, self.exchange, claims)
+    }
+}
+
 impl<'a> Exchange<'a> {
+    /// Opens a certificate to show in TLS by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn tls_identity(&self, alias: &str) -> Result<TlsIdentity<'a>, Failure> {
+        Ok(TlsIdentity {
+            exchange: self.host,
+            handle: host::open_tls_identity(self.host, alias)?,
+        })
+    }
+
+    /// Opens a certificate's key for signing tokens by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn jws_signer(&self, alias: &str) -> Result<JwsSigner<'a>, Failure> {
+        Ok(JwsSigner {
+            exchange: self.host,
+            handle: host::open_jws_signer(self.host, alias)?,
+        })
+    }
+
     /// Opens a credential by its alias.
     ///
     /// # Errors

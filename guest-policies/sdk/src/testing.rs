@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{ClientCertificate, Exchange, Level};
+use crate::{Claims, ClientCertificate, Exchange, Level};
 
 /// Reads settings as a component does when it is loaded.
 ///
@@ -58,6 +58,7 @@ pub(crate) struct State {
     pub(crate) granted: BTreeSet<String>,
     pub(crate) subject: Option<String>,
     pub(crate) attached: Vec<String>,
+    pub(crate) claims: Vec<Claims>,
     pub(crate) variables: BTreeMap<String, Vec<u8>>,
     pub(crate) variables_of: BTreeMap<(String, String), Vec<u8>>,
     /// The value of each, and when it ends.
@@ -96,6 +97,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// The aliases of what was attached.
     pub attached: Vec<String>,
+    /// The claims of the tokens that were.
+    pub claims: Vec<Claims>,
 }
 
 impl Simulation {
@@ -241,6 +244,13 @@ impl Simulation {
         }
         drop(state);
         Exchange::__of(self)
+    }
+
+    /// The claims of the tokens that were attached to the exchange or made for the
+    /// policy, in order.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claims> {
+        self.state.borrow().claims.clone()
     }
 
     /// The aliases of what was attached to the exchange, in order.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::dialer::{Dialer, Stream};
 use crate::error::{SetupError, Stage};
+use crate::identity;
 use crate::request_body::RequestBody;
 use crate::route::{Host, Roots, Route, Scheme};
 
@@ -106,6 +107,9 @@ fn read_roots(pem: &[u8]) -> Option<RootCertStore> {
 pub(crate) struct Opener {
     pub(crate) route: Arc<Route>,
     pub(crate) tls: Option<TlsConnector>,
+    /// Whether the TLS configuration shows a certificate, without which there is no
+    /// connection.
+    pub(crate) shows: bool,
     pub(crate) dialer: Dialer,
 }
 
@@ -157,7 +161,19 @@ impl Opener {
         }
         let name = self.route.server_name().ok_or(Stage::Tls)?;
         let stream = self.reach().await?;
-        match timeout(self.route.timeouts().tls, tls.connect(name, stream)).await {
+        let connect = tls.connect(name, stream);
+        let patience = self.route.timeouts().tls;
+        if self.shows {
+            let (stream, was_shown) = Box::pin(identity::watched(timeout(patience, connect))).await;
+            let stream = stream.map_err(|_| Stage::TlsTimeout)?;
+            let stream = stream.map_err(|_| Stage::Tls)?;
+            let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+            return match was_shown || resumed {
+                true => Ok(stream),
+                false => Err(Stage::NotShown),
+            };
+        }
+        match timeout(patience, connect).await {
             Ok(stream) => stream.map_err(|_| Stage::Tls),
             Err(_) => Err(Stage::TlsTimeout),
         }

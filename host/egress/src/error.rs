@@ -77,6 +77,10 @@ pub enum Stage {
     /// by the route's authorities, or the protocols do not match.
     #[error("no verified TLS session")]
     Tls,
+    /// A TLS session, on which the certificate that was to be shown was not: the
+    /// backend asked for none, or for one of another sort.
+    #[error("the backend did not take the certificate that was to be shown")]
+    NotShown,
     /// No address accepted a connection in time.
     #[error("no connection in time")]
     ConnectTimeout,

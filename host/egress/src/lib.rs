@@ -28,6 +28,7 @@ mod decode;
 mod dialer;
 mod error;
 mod headers;
+mod identity;
 mod patient;
 mod pool;
 mod request_body;

@@ -409,6 +409,7 @@ mod tests {
         let opener = || Opener {
             route: Arc::clone(&route),
             tls: None,
+            shows: false,
             dialer: Dialer::default(),
         };
         let pool = |closes| Pool::new(opener(), Duration::from_millis(20), closes);

@@ -33,7 +33,7 @@ use crate::error::{EgressError, SetupError};
 use crate::patient::Patient;
 use crate::pool::Pool;
 use crate::route::Route;
-use attach::{CHECK_HOLDS, attach, settle};
+use attach::{CHECK_HOLDS, attach, settle, shown};
 use destination::Destination;
 use flights::Flights;
 use receive::{drain, guarded, switched};
@@ -246,11 +246,15 @@ impl Egress {
         let Prepared {
             mut head,
             body,
-            notes,
+            mut notes,
         } = prepared;
         let route = &*destination.route;
         let credentialed = !notes.is_empty();
-        let pool = destination.pool(credentialed);
+        let shown = shown(&self.vault, destination, &mut notes, &head, ledger)?;
+        let pool = match &shown {
+            Some((pool, _)) => pool,
+            None => destination.pool(credentialed),
+        };
         let connection = connect(pool, upgrade.is_some(), ledger).await?;
 
         let checked_at = Instant::now();
@@ -265,6 +269,7 @@ impl Egress {
                 bytes,
                 ledger,
                 checked_at,
+                shown.as_ref().map(|(_, identity)| *identity),
             )
             .await?
         } else {

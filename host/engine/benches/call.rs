@@ -153,6 +153,7 @@ fn measure(wanted: &str) {
                 component: &component,
                 settings: Some(&settings),
                 routes: &[],
+                issuers: &[],
             })
             .unwrap()
     };
@@ -164,6 +165,7 @@ fn measure(wanted: &str) {
             component: &std::fs::read(component_path("attach-api-key")).unwrap(),
             settings: None,
             routes: &[],
+            issuers: &[],
         })
         .unwrap();
     let cases = [

@@ -55,6 +55,7 @@ fn main() {
             component: &component,
             settings: Some(&settings),
             routes: &[],
+            issuers: &[],
         };
         engine.load(&source).unwrap()
     };

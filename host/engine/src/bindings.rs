@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/counters.increment": async | trappable,
         "keyward:policy/secrets.[method]mac-signer.sign": async | trappable,
         "keyward:policy/secrets.[method]mac-verifier.verify": async | trappable,
+        "keyward:policy/secrets.[method]jwt-verifier.verify": async | trappable,
         default: trappable,
     },
     with: {
@@ -22,7 +23,10 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.mac-signer": crate::state::MacSignerHandle,
         "keyward:policy/secrets.mac-verifier": crate::state::MacVerifierHandle,
         "keyward:policy/secrets.token": crate::state::TokenHandle,
+        "keyward:policy/secrets.jwt-verifier": crate::state::JwtVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
+        "keyward:policy/secrets.tls-identity": crate::state::TlsIdentityHandle,
+        "keyward:policy/secrets.jws-signer": crate::state::JwsSignerHandle,
     },
     require_store_data_send: true,
 });

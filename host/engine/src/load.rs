@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use keyward_names::{PolicyName, RouteName};
+use keyward_names::{IssuerName, PolicyName, RouteName};
 use keyward_vault::{PolicyIdentity, digest_component};
 use wasmtime::component::Component;
 
@@ -30,6 +30,8 @@ pub struct PolicySource<'a> {
     pub settings: Option<&'a serde_json::Value>,
     /// Routes that the policy may call itself.
     pub routes: &'a [RouteName],
+    /// Issuers whose tokens the policy may have checked.
+    pub issuers: &'a [IssuerName],
 }
 
 /// A policy, ready to run. Cheap to clone.
@@ -45,6 +47,7 @@ pub(crate) struct PolicyInner {
     pub(crate) manifest: Manifest,
     pub(crate) phases: Vec<Phase>,
     pub(crate) routes: BTreeSet<RouteName>,
+    pub(crate) issuers: BTreeSet<IssuerName>,
     pub(crate) inbound: Option<inbound::InboundPolicyPre<CallState>>,
     pub(crate) backend: Option<backend::BackendPolicyPre<CallState>>,
     pub(crate) outbound: Option<outbound::OutboundPolicyPre<CallState>>,
@@ -186,6 +189,7 @@ impl Engine {
             },
             manifest,
             routes: source.routes.iter().cloned().collect(),
+            issuers: source.issuers.iter().cloned().collect(),
             inbound: has(Phase::Inbound)
                 .then(|| inbound::InboundPolicyPre::new(pre.clone()))
                 .transpose()

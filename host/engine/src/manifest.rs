@@ -75,7 +75,8 @@ pub enum ManifestError {
     /// It asks for a use that does not exist.
     #[error(
         "its manifest asks for the use \"{0}\", which does not exist; \
-         uses are attach, sign-request, mac-sign, mac-verify, identify"
+         uses are {words}",
+        words = Use::words()
     )]
     UnknownUse(String),
     /// A setting names an alias, and what stands there is none.

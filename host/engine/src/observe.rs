@@ -12,7 +12,9 @@ use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
-use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::secrets::{
+    ClaimValue, JwtFailure, SecretFailure, TokenClaims, VerifiedJwt,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
     clock, counters, egress, exchange, log, random, secrets, variables,
@@ -24,8 +26,9 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, MacSignerHandle,
-    MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle, TokenHandle,
+    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, JwsSignerHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
+    SignerHandle, TlsIdentityHandle, TokenHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -187,8 +190,11 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
         "token" => Use::Token,
+        "tls-identity" => Use::Present,
+        "jws-signer" => Use::JwsSign,
         "sealer" => Use::Seal,
         "opener" => Use::Open,
+        "jwt-verifier" => Use::VerifyJwt,
         _ => return None,
     })
 }
@@ -232,9 +238,47 @@ shown! {
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
     ]);
+    ClaimValue: |it, state| match it {
+        ClaimValue::Text(text) => text.shown(state),
+        ClaimValue::Integer(number) => GuestValue::Text(number.to_string()),
+        ClaimValue::Flag(flag) => flag.shown(state),
+        ClaimValue::Texts(texts) => texts.shown(state),
+    };
+    TokenClaims: |it, state| GuestValue::Record(vec![
+        ("audience", it.audience.shown(state)),
+        ("subject", it.subject.shown(state)),
+        (
+            "extra",
+            GuestValue::List(
+                it.extra
+                    .iter()
+                    .map(|claim| {
+                        GuestValue::Record(vec![
+                            ("name", claim.name.shown(state)),
+                            ("value", claim.value.shown(state)),
+                        ])
+                    })
+                    .collect(),
+            ),
+        ),
+    ]);
     ExchangeFailure: |it, _state| failure(it);
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
+    JwtFailure: |it, _state| failure(it);
+    VerifiedJwt: |it, state| GuestValue::Record(vec![
+        ("claims", it.claims.shown(state)),
+        ("algorithm", it.algorithm.shown(state)),
+        ("key-id", it.key_id.shown(state)),
+        ("token-type", it.token_type.shown(state)),
+    ]);
+    Resource<JwtVerifierHandle>: |it, state| {
+        let keys = state.table.get(it).ok().map(|handle| match &handle.0 {
+            TokenKeys::Secret(alias) => alias.0.to_string(),
+            TokenKeys::Issuer(name) => name.to_string(),
+        });
+        GuestValue::Handle(it.rep(), keys)
+    };
     CounterFailure: |it, _state| failure(it);
     VariableFailure: |it, _state| failure(it);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
@@ -261,7 +305,9 @@ shown_aliases!(
     TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    ClientKeysHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 impl<T: Shown> Shown for Option<T> {
@@ -476,12 +522,44 @@ watched!(secrets::HostToken, "secrets.token" {
     fn drop as "drop" (; token: Resource<TokenHandle>) -> ();
 });
 
+watched!(secrets::HostJwtVerifier, "secrets.jwt-verifier" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<JwtVerifierHandle>>;
+    fn open_issuer as "open-issuer" (; name: String) -> UsedSecret<Resource<JwtVerifierHandle>>;
+    fn drop as "drop" (; verifier: Resource<JwtVerifierHandle>) -> ();
+    async fn verify as "verify" (; verifier: Resource<JwtVerifierHandle>, token: String)
+        -> Result<VerifiedJwt, JwtFailure>;
+});
+
 watched!(secrets::HostClientKeys, "secrets.client-keys" {
     fn open as "open" (; alias: String) -> UsedSecret<Resource<ClientKeysHandle>>;
     fn identify as "identify" (
         ; keys: Resource<ClientKeysHandle>, exchange: Resource<ExchangeHandle>
     ) -> UsedSecret<Option<String>>;
     fn drop as "drop" (; keys: Resource<ClientKeysHandle>) -> ();
+});
+
+watched!(secrets::HostTlsIdentity, "secrets.tls-identity" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<TlsIdentityHandle>>;
+    fn attach as "attach" (
+        ; identity: Resource<TlsIdentityHandle>, to: Resource<ExchangeHandle>
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; identity: Resource<TlsIdentityHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; identity: Resource<TlsIdentityHandle>) -> ();
+});
+
+watched!(secrets::HostJwsSigner, "secrets.jws-signer" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<JwsSignerHandle>>;
+    fn attach as "attach" (
+        ; signer: Resource<JwsSignerHandle>, to: Resource<ExchangeHandle>, claims: TokenClaims
+    ) -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; signer: Resource<JwsSignerHandle>, to: Resource<PolicyRequest>, claims: TokenClaims
+    ) -> UsedSecret<()>;
+    fn sign as "sign" (; signer: Resource<JwsSignerHandle>, claims: TokenClaims)
+        -> UsedSecret<String>;
+    fn drop as "drop" (; signer: Resource<JwsSignerHandle>) -> ();
 });
 
 watched!(counters::Host, "counters" {

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use http::{HeaderMap, Method, StatusCode};
-use keyward_names::{PolicyName, RouteName};
-use keyward_vault::{Ledger, Notes, RemoteCall};
+use keyward_names::{IssuerName, PolicyName, RouteName};
+use keyward_vault::{Ledger, Notes, RemoteCall, TokenFault, VerifiedToken};
 
 use crate::body::Body;
 use crate::exchange::LogLine;
@@ -70,6 +70,17 @@ pub enum RemoteCode {
     Checked(bool),
 }
 
+/// Why a token of an issuer was not found to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssuedTokenFault {
+    /// There is no issuer of that name.
+    NoIssuer,
+    /// Its keys can't be had now, or are too old to be believed.
+    Unavailable,
+    /// The token is not right.
+    Token(TokenFault),
+}
+
 /// What lies outside: implemented by crate `keyward` for production, and by
 /// test harnesses.
 ///
@@ -94,11 +105,32 @@ pub trait Outside: Send + Sync + 'static {
         Box::pin(std::future::ready(None))
     }
 
+    /// Checks a token against the keys that an issuer publishes, which are fetched if
+    /// they have to be. By default there are no issuers. `now` is the time by which it
+    /// has to be valid, in milliseconds since 1970. Cancel-safe: dropping the future gives
+    /// up the wait, and not what others wait for.
+    fn verify_token<'a>(
+        &'a self,
+        issuer: &'a IssuerName,
+        token: &'a str,
+        now: u64,
+    ) -> OutsideFuture<'a, Result<VerifiedToken, IssuedTokenFault>> {
+        let _ = (issuer, token, now);
+        Box::pin(std::future::ready(Err(IssuedTokenFault::NoIssuer)))
+    }
+
     /// Returns after that many milliseconds.
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()>;
 
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> u64;
+
+    /// Milliseconds on a clock that never jumps and goes as [`sleep`](Self::sleep) does,
+    /// from a start of the implementation's choice: how long a call has waited is
+    /// counted on it. By default [`now`](Self::now), for worlds whose time nobody sets.
+    fn monotonic(&self) -> u64 {
+        self.now()
+    }
 
     /// Fills `into` with cryptographically secure random bytes.
     fn random(&self, into: &mut [u8]);

@@ -6,13 +6,14 @@ use wasmtime::component::Resource;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure};
-use crate::bindings::keyward::policy::secrets::SecretFailure;
+use crate::bindings::keyward::policy::secrets::{JwtFailure, SecretFailure, VerifiedJwt};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, MacSignerHandle, MacVerifierHandle,
-    PolicyRequest, PolicyResponse, SignerHandle, TokenHandle,
+    CallState, ClientKeysHandle, CredentialHandle, JwsSignerHandle, JwtVerifierHandle,
+    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
+    TlsIdentityHandle, TokenHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -89,7 +90,10 @@ never_given!(
     TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
-    ClientKeysHandle
+    JwtVerifierHandle,
+    ClientKeysHandle,
+    TlsIdentityHandle,
+    JwsSignerHandle
 );
 
 /// The answer to a request that was never sent: what it holds is recorded, too.
@@ -132,6 +136,26 @@ impl Given for ClientCertificate {
     }
 }
 
+impl Given for VerifiedJwt {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        let GuestValue::Record(fields) = value else {
+            return None;
+        };
+        let field = |name: &str| {
+            let mut known = fields.iter();
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value)
+        };
+        Some(VerifiedJwt {
+            claims: Given::given(field("claims")?, state)?,
+            algorithm: Given::given(field("algorithm")?, state)?,
+            key_id: Given::given(field("key-id")?, state)?,
+            token_type: Given::given(field("token-type")?, state)?,
+        })
+    }
+}
+
 /// An enum of failures, by its words in `wit/`.
 pub(crate) trait Failed: Copy + PartialEq + 'static {
     const ALL: &'static [(&'static str, Self)];
@@ -157,6 +181,12 @@ failed! {
     SecretFailure {
         "denied" = Denied, "invalid" = Invalid, "exhausted" = Exhausted,
         "unavailable" = Unavailable
+    }
+    JwtFailure {
+        "denied" = Denied, "exhausted" = Exhausted, "unavailable" = Unavailable,
+        "missing" = Missing, "malformed" = Malformed, "algorithm" = Algorithm,
+        "signature" = Signature, "expired" = Expired, "not-yet-valid" = NotYetValid,
+        "issuer" = Issuer, "audience" = Audience
     }
     CounterFailure { "invalid" = Invalid, "unavailable" = Unavailable }
     VariableFailure { "invalid" = Invalid, "limit" = Limit }

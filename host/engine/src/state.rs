@@ -65,7 +65,23 @@ alias_handles!(
     TokenHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for showing a certificate.
+    TlsIdentityHandle,
+    /// A handle for signing tokens.
+    JwsSignerHandle,
 );
+
+/// A handle for checking tokens.
+pub struct JwtVerifierHandle(pub(crate) TokenKeys);
+
+/// Whose keys, by a name of the guest's: any text. What can't be a name fails at its use.
+#[derive(Clone)]
+pub(crate) enum TokenKeys {
+    /// A key of the vault, by its alias.
+    Secret(HandleAlias),
+    /// Those of an issuer, by the operator's name for it.
+    Issuer(Arc<str>),
+}
 
 /// What this call has used of its budget.
 #[derive(Default)]
@@ -185,7 +201,8 @@ impl CallState {
 
     /// Milliseconds that a host call may still wait.
     pub(crate) fn patience(&mut self) -> u64 {
-        let now = self.exchange.outside.now();
+        // An operator who sets the machine's clock neither ends calls nor prolongs them.
+        let now = self.exchange.outside.monotonic();
         let wall = u64::from(self.policy.limits.wall_milliseconds);
         let deadline = *self.deadline.get_or_insert(now.saturating_add(wall));
         deadline.saturating_sub(now)

@@ -354,6 +354,7 @@ fn policy(keyward: &Keyward) -> Policy {
         component: &component(),
         settings: None,
         routes: &[],
+        issuers: &[],
     };
     let policy = keyward.engine().load(&source).unwrap();
     assert!(policy.phases().contains(&Phase::Inbound));

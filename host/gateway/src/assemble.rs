@@ -367,6 +367,7 @@ impl Loader<'_> {
                     component: &component,
                     settings: given.then_some(&settings),
                     routes: &section.routes,
+                    issuers: &[],
                 };
                 let engine = self.keyward.engine();
                 let policy = engine.load_in(&section.sandbox, &source)?;

@@ -72,7 +72,12 @@ impl Suggestion<'_> {
                     "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the value"
                 ));
             }
-            Ok(Use::SignRequest) => line(format_args!("to = [{{ route = \"{route}\" }}]")),
+            Ok(Use::SignRequest | Use::Present) => {
+                line(format_args!("to = [{{ route = \"{route}\" }}]"));
+            }
+            Ok(Use::JwsSign) => line(format_args!(
+                "algorithm = \"ES256\"  # that of the certificate's key\nissuer = \"https://gateway.example\"\naudience = \"https://backend.example\"\nto = [{{ route = \"{route}\" }}]"
+            )),
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
@@ -87,6 +92,9 @@ impl Suggestion<'_> {
                     "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the token"
                 ));
             }
+            Ok(Use::VerifyJwt) => line(format_args!(
+                "audiences = [\"https://api.example\"]  # as \"aud\" in the tokens names you; remove it if they have none"
+            )),
             Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
         }
         toml

@@ -167,6 +167,7 @@ impl World {
             component: &self.component,
             settings: None,
             routes: &[],
+            issuers: &[],
         }
     }
 }

@@ -26,6 +26,7 @@
 //!     component: &std::fs::read("attach-api-key.wasm")?,
 //!     settings: None,
 //!     routes: &[],
+//!     issuers: &[],
 //! })?;
 //! let pipeline = Pipeline::to(RouteName::parse("billing")?).with(Phase::Inbound, attach)?;
 //! let backend = keyward.backend(pipeline.route())?.answering();

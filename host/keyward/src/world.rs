@@ -1,7 +1,7 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
@@ -14,6 +14,7 @@ use keyward_names::SourceName;
 use keyward_sources::refresh::Refresher;
 use keyward_sources::{Source, SourceError};
 use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, TokenFailure, fill_random};
+use tokio::time::Instant;
 
 use crate::bodies::to_engine;
 
@@ -154,6 +155,13 @@ impl Outside for World {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn monotonic(&self) -> u64 {
+        // tokio's, which a test can hold like its timers.
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let since = Instant::now().duration_since(*BEGAN);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -32,6 +32,6 @@ pub use key_vault::{
     KeyVault, KeyVaultErrors, KeyVaultFault, KeyVaultMistake, KeyVaultReference, NoKeyVaultSource,
 };
 pub use name::{
-    Alias, GrantId, NameError, NameFault, PolicyName, RouteName, SecretName, SourceName, Subject,
-    Tag, ValueName, VariableName,
+    Alias, GrantId, IssuerName, NameError, NameFault, PolicyName, RouteName, SecretName,
+    SourceName, Subject, Tag, ValueName, VariableName,
 };

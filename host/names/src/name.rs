@@ -208,6 +208,8 @@ names! {
     VariableName = "variable name", check;
     /// The name of a source: where values come from that the vault doesn't hold.
     SourceName = "source name", check;
+    /// The name of an issuer: whose tokens are checked with the keys that it publishes.
+    IssuerName = "issuer name", check;
     /// A tag of a named value, by which operators find it.
     Tag = "tag", check;
     /// The name of a named value: 1 to 256 of `A-Z`, `a-z`, `0-9`, `.`, `_` and

@@ -405,7 +405,7 @@ impl Unreachable {
         match stage {
             Stage::Resolve | Stage::ResolveTimeout => Self::Resolve,
             Stage::Network => Self::Address,
-            Stage::Tls => Self::Certificate,
+            Stage::Tls | Stage::NotShown => Self::Certificate,
             Stage::TlsTimeout => Self::Tls,
             Stage::Busy | Stage::Connect | Stage::ConnectTimeout | Stage::Closed => Self::Connect,
         }

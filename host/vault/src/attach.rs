@@ -5,6 +5,8 @@
 //! force then; after the barrier, [`CheckedNotes::write`] writes. Each step
 //! consumes the one before it, so that none can be skipped or repeated.
 
+mod identity;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,7 +28,8 @@ use crate::mac::MacKey;
 use crate::memory::Scratch;
 use crate::permit::Denied;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
-use crate::token::Token;
+use crate::tls::IdentityId;
+use crate::token::AccessToken;
 use crate::uses::{Class, Use};
 use crate::vault::Vault;
 
@@ -39,7 +42,9 @@ pub struct Note {
     pub(crate) exchange: ExchangeId,
     pub(crate) chosen: Chosen,
     /// The token to write, where the grant is one of `token`.
-    pub(crate) token: Option<Arc<Token>>,
+    pub(crate) token: Option<Arc<AccessToken>>,
+    /// Of a certificate that is shown: where in the ledger it is, once it may be.
+    pub(crate) shown: Option<Position>,
 }
 
 /// The notes on one request.
@@ -123,6 +128,7 @@ impl Notes {
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
+            over: None,
         };
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
@@ -136,7 +142,10 @@ impl Notes {
                 grants: live.digest,
                 used: note.used(target.route, outcome),
             };
-            let position = ledger.record(entry.clone());
+            let position = match (&decision, note.shown) {
+                (Ok(_), Some(position)) => position,
+                _ => ledger.record(entry.clone()),
+            };
             let grant = Arc::clone(decision.map_err(Denied::from)?);
             // The same use twice is one header.
             let same = |other: &Checked| {
@@ -171,6 +180,7 @@ impl Note {
             && !now.allows(self.secret.info.version, clock)
         {
             self.secret = ledger.pinned(now, clock);
+            self.shown = None;
         }
     }
 
@@ -251,6 +261,7 @@ impl Notes {
             exchange: note.exchange,
             chosen: note.chosen.clone(),
             token: note.token.clone(),
+            shown: None,
         };
         notes
             .any(|note| note.grant.retries(method))
@@ -317,13 +328,15 @@ pub struct CheckedNotes {
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
+    /// Whose certificate the connection shows that the request goes over.
+    over: Option<IdentityId>,
 }
 
 struct Checked {
     grant: Arc<Grant>,
     secret: Arc<LiveSecret>,
     chosen: Chosen,
-    token: Option<Arc<Token>>,
+    token: Option<Arc<AccessToken>>,
     position: Position,
     /// What was recorded.
     entry: UseEntry,
@@ -365,7 +378,11 @@ pub enum AttachError {
     /// The signature is to cover something that the request doesn't have.
     #[error("the request lacks a part that the signature is to cover")]
     ComponentMissing,
-    /// The secret can't be used so; its kind should have prevented the permit.
+    /// The request goes over a connection on which another certificate was shown than
+    /// the notes say, or one where they say none.
+    #[error("the connection shows another certificate")]
+    OtherIdentity,
+    /// The secret can't be used so; its kind or its key should have prevented it.
     #[error("the secret can't be used so")]
     Unavailable,
 }
@@ -417,9 +434,17 @@ impl CheckedNotes {
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
+        if !self.is_over_its_own_connection() {
+            return Err(AttachError::OtherIdentity);
+        }
+        let tokens = self.write_tokens(now, head)?;
         let mut written = self.write_values(head)?;
-        written.extend(self.write_tokens(head)?);
+        written.extend(self.write_obtained(head)?);
         self.write_signatures(now, head, body)?;
+        // Whatever else was written has not taken a token's place.
+        if !tokens.all_stand(head) {
+            return Err(AttachError::SamePlace);
+        }
         if !written.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);
@@ -495,7 +520,7 @@ impl CheckedNotes {
 
     /// Writes the tokens, each into a header that nothing else is written into.
     /// Returns the notes whose tokens the backend learns.
-    fn write_tokens(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
+    fn write_obtained(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
         let mut learnt: Vec<&Checked> = Vec::new();
         for note in &self.notes {
             let Terms::Token(terms) = &note.grant.terms else {

@@ -7,6 +7,7 @@
 
 use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
+use crate::jws::{self, Claims};
 use crate::token::SubjectToken;
 
 /// What a policy chose. Cheap to clone.
@@ -18,6 +19,8 @@ pub enum Chosen {
     Holes(Holes),
     /// For which token of the client's another is to be had.
     OnBehalfOf(SubjectToken),
+    /// What a token says beside what the grant does.
+    Claims(Box<Claims>),
 }
 
 /// What was chosen is not what the grant allows.
@@ -40,8 +43,12 @@ impl Chosen {
                     _ => Err(OtherChoice),
                 }
             }
+            (Terms::JwsSign(terms), Self::Claims(claims)) => {
+                jws::choose(terms, claims).map(|_| ()).ok_or(OtherChoice)
+            }
+            (Terms::JwsSign(_), Self::Nothing) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_) | Self::OnBehalfOf(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::Claims(_) | Self::OnBehalfOf(_)) => Err(OtherChoice),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use keyward_names::{GrantId, SecretName, Subject, ValueName};
 
 use crate::values::Reference;
-use crate::{AuditUnavailable, ImportError, TrailError};
+use crate::{AuditUnavailable, ImportError, TrailError, Use};
 
 /// Why the vault can't be created, opened or changed.
 #[derive(Debug, thiserror::Error)]
@@ -346,13 +346,18 @@ pub enum VaultError {
     /// Nothing is wrong with vault and trail that would have to be accepted.
     #[error("the vault file and its audit trail agree; there is nothing to accept")]
     NothingToAccept,
-    /// A key would both make codes of any message and sign requests, so that a
-    /// policy with the first could forge the second.
+    /// A key would both make codes of any message and vouch for requests or tokens, so
+    /// that a policy with the first could forge the second.
     #[error(
-        "the grants let {0} be used for both mac-sign and sign-request; give one of the two a key \
+        "the grants let {secret} be used for both mac-sign and {use_}; give one of the two a key \
          of its own"
     )]
-    TwoSigners(SecretName),
+    TwoSigners {
+        /// The key.
+        secret: SecretName,
+        /// What else than making codes.
+        use_: Use,
+    },
     /// Reading or writing a file failed.
     #[error("cannot {doing} {}: {kind}", path.display())]
     Io {

@@ -63,6 +63,7 @@
 
 mod attach;
 mod audit;
+mod certificate;
 mod chosen;
 mod client_certificate;
 mod client_keys;
@@ -82,6 +83,8 @@ mod holes;
 mod identity;
 mod import;
 mod items;
+mod jws;
+mod jwt;
 mod kind;
 mod ledger;
 mod lifecycle;
@@ -104,6 +107,7 @@ mod segment;
 mod signature;
 mod slots;
 mod store;
+mod tls;
 mod token;
 pub mod uses;
 mod values;
@@ -119,21 +123,27 @@ pub use audit::{
     VerifyError, check_consistency, prove_entry, query_trail, read_records, records_in_bundle,
     trail_extent, verify_trail, verify_trail_against, who_used, who_used_id,
 };
+pub use certificate::KeyAlgorithm;
 pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect, Finding,
-    FindingFault, Grant, Grants, GrantsError, KeyPlace, Lock, OauthTerms, PathError, PathTemplate,
-    PinError, Placement, RequestSignature, ResponseMode, RetryOn401, Sealing, Surroundings, Terms,
-    TokenEndpoint, TokenFlow, WhenReflected,
+    FindingFault, Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, OauthTerms, PathError,
+    PathTemplate, PinError, Placement, RequestSignature, ResponseMode, RetryOn401, Sealing,
+    SubjectRule, Surroundings, Terms, TokenEndpoint, TokenFlow, TokenTerms, WhenReflected,
 };
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
 pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
+pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
+pub use jwt::{
+    KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
+    TokenRules, UnknownAlgorithm, VerifiedToken,
+};
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
 pub use mac::{MAX_MESSAGE_BYTES, Mac, OperationError};
@@ -156,8 +166,11 @@ pub use slots::{
     SlotKind,
 };
 pub use store::VaultFiles;
-pub use token::{SubjectToken, Token, TokenCall, TokenFailure, TokenFetch, TokenKey, TokenWanted};
-pub use uses::{Class, Use, UseType};
+pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
+pub use token::{
+    AccessToken, SubjectToken, TokenCall, TokenFailure, TokenFetch, TokenKey, TokenWanted,
+};
+pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};
 pub use verification::NotSigned;

@@ -27,6 +27,9 @@ pub enum OperationError {
     /// ([`Permit::is_remote`](crate::Permit::is_remote)).
     #[error("the key stays in its source, which has to be asked")]
     Remote,
+    /// The grant doesn't allow it so.
+    #[error("the grant does not allow it so")]
+    NotGranted,
     /// The use is not in the audit trail yet, so its source can't be asked.
     #[error("the use is not in the audit trail yet")]
     NotDurable,
@@ -63,24 +66,28 @@ impl AsRef<[u8]> for Mac {
 
 /// A key, shielded. What is computed from it is made for each use and wiped after.
 pub(crate) struct MacKey {
-    algorithm: hmac::Algorithm,
+    algorithm: MacAlgorithm,
     key: Secret,
 }
 
 impl MacKey {
     pub(crate) fn prepare(algorithm: MacAlgorithm, key: Secret) -> Self {
-        let algorithm = match algorithm {
-            MacAlgorithm::Sha256 => hmac::HMAC_SHA256,
-            MacAlgorithm::Sha384 => hmac::HMAC_SHA384,
-            MacAlgorithm::Sha512 => hmac::HMAC_SHA512,
-        };
         Self { algorithm, key }
+    }
+
+    pub(crate) fn algorithm(&self) -> MacAlgorithm {
+        self.algorithm
     }
 
     /// Does something with the key, and leaves no trace of it.
     fn using<T>(&self, operate: impl FnOnce(&hmac::Key) -> T) -> T {
+        let algorithm = match self.algorithm {
+            MacAlgorithm::Sha256 => hmac::HMAC_SHA256,
+            MacAlgorithm::Sha384 => hmac::HMAC_SHA384,
+            MacAlgorithm::Sha512 => hmac::HMAC_SHA512,
+        };
         // The key cleanses itself when dropped.
-        let result = operate(&hmac::Key::new(self.algorithm, &self.key.expose()));
+        let result = operate(&hmac::Key::new(algorithm, &self.key.expose()));
         burn_stack();
         result
     }

@@ -80,6 +80,16 @@ impl<U: UseType> Permit<U> {
         &self.secret
     }
 
+    /// What the grant says about the use.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.grant.terms
+    }
+
+    /// The grant that allows it.
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// What is on record of it, if a source carries it out.
     pub(crate) fn into_recorded(self) -> Option<(UseEntry, Position)> {
         Some((self.entry?, self.position))
@@ -100,6 +110,7 @@ impl<U: UseType> Permit<U> {
             exchange: self.exchange,
             chosen,
             token: None,
+            shown: None,
         }
     }
 }
@@ -148,6 +159,15 @@ impl Permit<uses::Token> {
         let chosen = Chosen::OnBehalfOf(subject);
         chosen.fits(&self.grant)?;
         Ok(self.into_note(chosen))
+    }
+}
+
+impl Permit<uses::Present> {
+    /// Notes that the certificate is to be shown on the connection over which the
+    /// request goes. Nothing is shown before [`Notes::identity`](crate::Notes::identity),
+    /// nothing is sent before [`Notes::check`](crate::Notes::check) and `write`.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
     }
 }
 
@@ -257,7 +277,7 @@ impl Vault {
         let (grant, secret) = decision.map_err(|(outcome, _)| Denied::from(outcome))?;
         Ok(Permit {
             grant: Arc::clone(grant),
-            previous: U::USE == Use::MacVerify && secret.accepted_previous(clock).is_some(),
+            previous: U::USE.accepts_previous() && secret.accepted_previous(clock).is_some(),
             secret,
             component: policy.component,
             exchange: ledger.exchange(),

@@ -1,6 +1,6 @@
 //! Bearer tokens that an authorisation server gives out for a grant (OAuth 2.0).
 //!
-//! A note of a grant of `token` needs a [`Token`] before it can be checked and
+//! A note of a grant of `token` needs a [`AccessToken`] before it can be checked and
 //! written. [`Notes::take_tokens`](crate::Notes::take_tokens) finds what is at hand;
 //! what isn't becomes a [`TokenWanted`], then, entered into the ledger, a
 //! [`TokenCall`], and, once that is durable, a [`TokenFetch`]: the only thing that
@@ -119,7 +119,7 @@ impl TokenKey {
 }
 
 /// A token. It can't be looked at.
-pub struct Token {
+pub struct AccessToken {
     /// What tells it apart, while the process lives.
     id: Uuid,
     key: TokenKey,
@@ -132,14 +132,14 @@ pub struct Token {
     fresh: Timestamp,
 }
 
-crate::secret::assert_not_implemented!(Token: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(AccessToken: std::fmt::Debug, Clone, serde::Serialize);
 crate::secret::assert_not_implemented!(SubjectToken: std::fmt::Debug, serde::Serialize);
 
 /// The earliest that another token is had before one expires, in milliseconds; of a
 /// short life a fifth.
 const MAX_MARGIN: i64 = 30_000;
 
-impl Token {
+impl AccessToken {
     /// What an endpoint gave out: `lifetime` is in seconds, from `now` on, and at most
     /// what the grant allows.
     fn new(key: TokenKey, grant: Arc<Grant>, value: Secret, lifetime: u64, now: Timestamp) -> Self {

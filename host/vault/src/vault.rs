@@ -319,7 +319,10 @@ impl Vault {
             .iter()
             .find(|one| grants.also_makes_codes(one).is_some())
         {
-            return Err(VaultError::TwoSigners(signer.secret.clone()));
+            return Err(VaultError::TwoSigners {
+                secret: signer.secret.clone(),
+                use_: signer.use_(),
+            });
         }
         // Held so that no change of the secrets is lost in between.
         let _writer = self.lock()?;

@@ -30,6 +30,7 @@ fn load(component: &[u8]) {
         component,
         settings: None,
         routes: &[],
+        issuers: &[],
     };
     let _ = ENGINE.load(&source);
 }

@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 
 use crate::testing::{Call, Content, Simulation, State};
-use crate::{ClientCertificate, Failure, Level, Side};
+use crate::{Claims, ClientCertificate, Failure, Level, Side};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 
@@ -47,6 +47,8 @@ pub(crate) type Token = Handle;
 pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
+pub(crate) type TlsIdentity = Handle;
+pub(crate) type JwsSigner = Handle;
 
 /// A request of the policy's own.
 pub(crate) struct Request(RefCell<Call>);
@@ -458,6 +460,58 @@ pub(crate) fn verify_mac(
     tag: &[u8],
 ) -> Result<bool, Failure> {
     Ok(sign_mac(handle, exchange, message)? == tag)
+}
+
+pub(crate) fn open_tls_identity(
+    exchange: &Simulation,
+    alias: &str,
+) -> Result<TlsIdentity, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_tls_identity(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_tls_identity_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn open_jws_signer(exchange: &Simulation, alias: &str) -> Result<JwsSigner, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_jws(
+    handle: &Handle,
+    exchange: &Simulation,
+    claims: &Claims,
+) -> Result<(), Failure> {
+    attach(handle, exchange)?;
+    exchange.state.borrow_mut().claims.push(claims.clone());
+    Ok(())
+}
+
+pub(crate) fn attach_jws_to(
+    handle: &Handle,
+    request: &Request,
+    claims: &Claims,
+) -> Result<(), Failure> {
+    attach_to(handle, request)?;
+    request.0.borrow_mut().claims.push(claims.clone());
+    Ok(())
+}
+
+/// Not a token: a text that is the same for the same claims.
+pub(crate) fn sign_jws(
+    handle: &Handle,
+    exchange: &Simulation,
+    claims: &Claims,
+) -> Result<String, Failure> {
+    check(handle)?;
+    exchange.state.borrow_mut().claims.push(claims.clone());
+    let code = code(handle, format!("{claims:?}").as_bytes());
+    let digits: String = code.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("simulated.{}.{digits}", claims.own.len()))
 }
 
 pub(crate) fn open_client_keys(exchange: &Simulation, alias: &str) -> Result<ClientKeys, Failure> {

@@ -3,11 +3,13 @@
 use crate::bindings::imports::keyward::policy::{
     clock, counters, egress, exchange, log as lines, random as randomness, secrets, variables,
 };
-use crate::{ClientCertificate, Failure, Level, Side};
+use crate::{ClaimValue, Claims, ClientCertificate, Failure, Level, Side};
 
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
-pub(crate) use secrets::{ClientKeys, Credential, MacSigner, MacVerifier, Signer, Token};
+pub(crate) use secrets::{
+    ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer, TlsIdentity, Token,
+};
 
 impl From<exchange::ExchangeFailure> for Failure {
     fn from(failure: exchange::ExchangeFailure) -> Self {
@@ -302,6 +304,70 @@ pub(crate) fn identify(
     exchange: &Exchange,
 ) -> Result<Option<String>, Failure> {
     Ok(handle.identify(exchange)?)
+}
+
+pub(crate) fn open_tls_identity(_: &Exchange, alias: &str) -> Result<TlsIdentity, Failure> {
+    Ok(TlsIdentity::open(alias)?)
+}
+
+pub(crate) fn open_jws_signer(_: &Exchange, alias: &str) -> Result<JwsSigner, Failure> {
+    Ok(JwsSigner::open(alias)?)
+}
+
+pub(crate) fn attach_tls_identity(
+    handle: &TlsIdentity,
+    exchange: &Exchange,
+) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_tls_identity_to(
+    handle: &TlsIdentity,
+    request: &Request,
+) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+fn claims_of(claims: &Claims) -> secrets::TokenClaims {
+    let value = |value: &ClaimValue| match value {
+        ClaimValue::Text(text) => secrets::ClaimValue::Text(text.clone()),
+        ClaimValue::Integer(number) => secrets::ClaimValue::Integer(*number),
+        ClaimValue::Flag(flag) => secrets::ClaimValue::Flag(*flag),
+        ClaimValue::Texts(texts) => secrets::ClaimValue::Texts(texts.clone()),
+    };
+    let own = claims.own.iter().map(|(name, of)| secrets::TokenClaim {
+        name: name.clone(),
+        value: value(of),
+    });
+    secrets::TokenClaims {
+        audience: claims.audience.clone(),
+        subject: claims.subject.clone(),
+        extra: own.collect(),
+    }
+}
+
+pub(crate) fn attach_jws(
+    handle: &JwsSigner,
+    exchange: &Exchange,
+    claims: &Claims,
+) -> Result<(), Failure> {
+    Ok(handle.attach(exchange, &claims_of(claims))?)
+}
+
+pub(crate) fn attach_jws_to(
+    handle: &JwsSigner,
+    request: &Request,
+    claims: &Claims,
+) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request, &claims_of(claims))?)
+}
+
+pub(crate) fn sign_jws(
+    handle: &JwsSigner,
+    _: &Exchange,
+    claims: &Claims,
+) -> Result<String, Failure> {
+    Ok(handle.sign(&claims_of(claims))?)
 }
 
 pub(crate) fn new_request(

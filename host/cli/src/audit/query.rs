@@ -47,8 +47,7 @@ pub(crate) struct Query {
     /// Of the secret with this id, which it keeps when its name is given to another.
     #[arg(id = "of-secret-id", long = "secret-id", value_name = "UUID")]
     of_secret_id: Option<String>,
-    /// A use: attach, sign-request, mac-sign, mac-verify, identify, seal,
-    /// open, token.
+    /// A use, as grants spell it: attach, mac-sign, …
     #[arg(long = "use", value_name = "USE")]
     use_: Option<String>,
     /// Towards this route.

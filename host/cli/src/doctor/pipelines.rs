@@ -60,6 +60,7 @@ pub(super) fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
             component: &component,
             settings: given.then_some(settings),
             routes: &policy.routes,
+            issuers: &[],
         };
         match keyward.engine().load(&source) {
             Ok(loaded) if loaded.phases().contains(phase) => good = good.saturating_add(1),

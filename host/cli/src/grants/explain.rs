@@ -59,8 +59,17 @@ pub(super) fn learns(use_: Use) -> &'static str {
         Use::Token => {
             "whoever answers there learns a token that lives for a while; the secret stays here, or is shown to the token endpoint only"
         }
+        Use::Present => {
+            "whoever answers there learns the certificate, and that its holder asks; the key stays here"
+        }
+        Use::JwsSign => {
+            "whoever gets a token may use it until it expires, where it is accepted; the key stays here"
+        }
         Use::Seal => "the policy sees the sealed data; the key stays here",
         Use::Open => "the policy sees the data that it opens; the key stays here",
+        Use::VerifyJwt => {
+            "the policy reads the claims of tokens that the key vouches for; the key stays here"
+        }
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
     }
 }

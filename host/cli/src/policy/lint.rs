@@ -30,15 +30,18 @@ const LEAST_ARENA_BYTES: u64 = 8 * 1024;
 const ONE_PAGE: u64 = 64 * 1024;
 
 /// Which function of `secrets` a use begins with.
-const OPENED_BY: [(&str, &str); 8] = [
+const OPENED_BY: &[(&str, &str)] = &[
     ("attach", "[static]credential.open"),
     ("sign-request", "[static]signer.open"),
     ("mac-sign", "[static]mac-signer.open"),
     ("mac-verify", "[static]mac-verifier.open"),
     ("identify", "[static]client-keys.open"),
     ("token", "[static]token.open"),
+    ("present", "[static]tls-identity.open"),
+    ("jws-sign", "[static]jws-signer.open"),
     ("seal", "[static]sealer.open"),
     ("open", "[static]opener.open"),
+    ("verify-jwt", "[static]jwt-verifier.open"),
 ];
 
 /// Something to mend.
@@ -300,7 +303,7 @@ fn asked(manifest: &Manifest, code: &Code<'_>) -> Vec<Finding> {
         .map(|(_, function)| *function)
         .collect();
     let mut findings = Vec::new();
-    for (use_, function) in OPENED_BY {
+    for &(use_, function) in OPENED_BY {
         let opens = imported.contains(function);
         let mut asks = manifest
             .asks

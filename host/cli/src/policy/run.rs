@@ -395,8 +395,9 @@ impl Parts<'_> {
 fn kind(grant: &Grant) -> &'static str {
     match grant.use_() {
         Use::Attach => "api-key",
-        Use::SignRequest | Use::MacSign | Use::MacVerify => "hmac-key",
+        Use::SignRequest | Use::MacSign | Use::MacVerify | Use::VerifyJwt => "hmac-key",
         Use::Identify => "client-keys",
+        Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
         Use::Token => "oauth-client",
     }

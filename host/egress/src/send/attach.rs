@@ -1,16 +1,60 @@
 //! Check, barrier, write: from the notes on a final request to the values in it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Guard, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Guard, IdentityId, Ledger, Notes, Target, Vault};
 
 use super::destination::Destination;
 use crate::error::EgressError;
+use crate::pool::Pool;
 
 /// How old the check of a note may be when the request is written: a withdrawn
 /// grant is dead within a second.
 pub(super) const CHECK_HOLDS: Duration = Duration::from_millis(900);
+
+/// Where a request finally goes.
+pub(super) fn target<'a>(
+    destination: &'a Destination,
+    head: &'a Parts,
+) -> Result<Target<'a>, EgressError> {
+    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
+    else {
+        return Err(EgressError::Invalid);
+    };
+    Ok(Target {
+        route: destination.route.name(),
+        address: &destination.address,
+        method: &head.method,
+        authority: authority.as_str(),
+        path_and_query,
+    })
+}
+
+/// The connections over which a request goes whose notes say that a certificate is
+/// shown, and whose it is. What the notes say is checked before, because it is shown
+/// before there is a request; and once more with the others.
+pub(super) fn shown(
+    vault: &Vault,
+    destination: &Destination,
+    notes: &mut Notes,
+    head: &Parts,
+    ledger: &mut Ledger,
+) -> Result<Option<(Arc<Pool>, IdentityId)>, EgressError> {
+    if !notes.show_a_certificate() {
+        return Ok(None);
+    }
+    let target = target(destination, head)?;
+    let identity = notes
+        .identity(vault, ledger, &target)
+        .map_err(|_| EgressError::Denied)?;
+    // Without TLS there is nobody to show it to.
+    let identity = identity.ok_or(EgressError::Denied)?;
+    let pool = destination.identities.pool(&identity);
+    let pool = pool.ok_or(EgressError::Denied)?;
+    Ok(Some((pool, identity.id())))
+}
 
 /// Checks the notes against the final head, waits until the uses are durable,
 /// and writes the values. Returns what watches the answer for them.
@@ -22,11 +66,13 @@ pub(super) async fn attach(
     body: Option<&[u8]>,
     ledger: &mut Ledger,
     checked_at: Instant,
+    shown: Option<IdentityId>,
 ) -> Result<Guard, EgressError> {
-    let target = target_of(destination, head)?;
+    let target = target(destination, head)?;
     let checked = notes
         .check(vault, ledger, &target)
-        .map_err(|_| EgressError::Denied)?;
+        .map_err(|_| EgressError::Denied)?
+        .over(shown);
     let durable = ledger
         .barrier()
         .await
@@ -42,24 +88,6 @@ pub(super) async fn attach(
             _ => EgressError::Denied,
         })?;
     Ok(guard)
-}
-
-/// Where a request goes whose head is final but for what is attached.
-pub(super) fn target_of<'a>(
-    destination: &'a Destination,
-    head: &'a Parts,
-) -> Result<Target<'a>, EgressError> {
-    let (Some(authority), Some(path_and_query)) = (head.uri.authority(), head.uri.path_and_query())
-    else {
-        return Err(EgressError::Invalid);
-    };
-    Ok(Target {
-        route: destination.route.name(),
-        address: &destination.address,
-        method: &head.method,
-        authority: authority.as_str(),
-        path_and_query,
-    })
 }
 
 /// Waits until all that the exchange has used is durable in the audit trail.

@@ -8,6 +8,7 @@ use tokio_rustls::TlsConnector;
 use crate::connect::{self, Opener, SystemRoots};
 use crate::dialer::Dialer;
 use crate::error::SetupError;
+use crate::identity::Identities;
 use crate::pool::Pool;
 use crate::route::{Route, Scheme};
 
@@ -18,6 +19,8 @@ pub(super) struct Destination {
     pub(super) address: Arc<str>,
     plain: Arc<Pool>,
     credentialed: Arc<Pool>,
+    /// The connections on which certificates are shown.
+    pub(super) identities: Arc<Identities>,
     /// What was sent there of late.
     pub(super) watch: Arc<Watch>,
 }
@@ -40,11 +43,14 @@ impl Destination {
                 route: Arc::clone(&route),
                 tls,
                 dialer: dialer.clone(),
+                shows: false,
             })
         };
+        let credentialed = opener()?;
         Ok(Self {
             plain: Pool::plain(opener()?),
-            credentialed: Pool::credentialed(opener()?),
+            identities: Identities::new(&credentialed),
+            credentialed: Pool::credentialed(credentialed),
             watch: vault.watch(route.name(), route.authority()),
             address: route.leads_to(),
             route,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, Request, Uri};
-use keyward_vault::{Token, TokenFailure, TokenFetch, Vault};
+use keyward_vault::{AccessToken, TokenFailure, TokenFetch, Vault};
 use tokio::time::{sleep, timeout};
 
 use super::attach::CHECK_HOLDS;
@@ -36,7 +36,7 @@ pub(super) async fn fetch(
     vault: &Vault,
     endpoint: &Destination,
     fetch: TokenFetch,
-) -> Result<Arc<Token>, TokenFailure> {
+) -> Result<Arc<AccessToken>, TokenFailure> {
     let tries = async {
         for pause in PAUSES {
             sleep(pause).await;
@@ -60,7 +60,7 @@ async fn once(
     vault: &Vault,
     endpoint: &Destination,
     fetch: &TokenFetch,
-) -> Result<Arc<Token>, TokenFailure> {
+) -> Result<Arc<AccessToken>, TokenFailure> {
     let pool = endpoint.pool(true);
     let route = &*endpoint.route;
     let path = fetch.path().parse::<Uri>().ok();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use keyward_vault::{Token, TokenFailure, TokenKey};
+use keyward_vault::{AccessToken, TokenFailure, TokenKey};
 use tokio::sync::watch;
 
 /// How long an endpoint that has failed is not asked for the same again.
@@ -14,7 +14,7 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 const MAX_FLIGHTS: usize = 4096;
 
 /// What came of a fetch; `None` before that.
-pub(super) type Landing = Option<Result<Arc<Token>, TokenFailure>>;
+pub(super) type Landing = Option<Result<Arc<AccessToken>, TokenFailure>>;
 /// Where it is told. It fails if whoever was to fetch is gone.
 pub(super) type Landed = watch::Receiver<Landing>;
 
@@ -83,7 +83,7 @@ impl Flight {
     }
 
     /// Tells what came of it.
-    pub(super) fn land(self, result: Result<Arc<Token>, TokenFailure>) {
+    pub(super) fn land(self, result: Result<Arc<AccessToken>, TokenFailure>) {
         if let Err(failure) = result {
             let mut state = self.flights.lock();
             let failed = &mut state.failed;

@@ -6,7 +6,7 @@ use http::request::Parts;
 use keyward_vault::{Ledger, Notes, TokenFailure};
 
 use super::Egress;
-use super::attach::{settle, target_of};
+use super::attach::{settle, target};
 use super::destination::Destination;
 use super::fetch::fetch;
 use super::flights::{Joined, Landed};
@@ -28,7 +28,7 @@ pub(super) async fn obtain(
     notes: &mut Notes,
     ledger: &mut Ledger,
 ) -> Result<(), EgressError> {
-    let target = target_of(destination, head)?;
+    let target = target(destination, head)?;
     let mut joins = 0;
     while let Some(wanted) = notes.take_tokens(&egress.vault, ledger, &target) {
         let index = wanted.index();

@@ -69,6 +69,7 @@ impl SourceClient {
                 pool: Pool::credentialed(Opener {
                     route: Arc::clone(&route),
                     tls,
+                    shows: false,
                     dialer: dialer.clone(),
                 }),
                 route,

@@ -26,7 +26,7 @@ use keyward_vault::{
     Vault, VaultFiles, uses,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -368,6 +368,20 @@ impl Authority {
         self.0.pem().into_bytes()
     }
 
+    /// A certificate for `host`, and its key.
+    pub fn certificate(&self, host: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        self.certificate_of(&[host])
+    }
+
+    fn certificate_of(&self, hosts: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        (certificate.der().clone(), key)
+    }
+
     /// A server's end of TLS, with a certificate for `host`.
     pub fn server(&self, host: &str, protocols: &[&str]) -> TlsAcceptor {
         self.server_of(&[host], protocols)
@@ -375,19 +389,13 @@ impl Authority {
 
     /// The same, with a certificate for several hosts.
     pub fn server_of(&self, hosts: &[&str], protocols: &[&str]) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let (certificate, key) = self.certificate_of(hosts);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         config.alpn_protocols = protocols
             .iter()

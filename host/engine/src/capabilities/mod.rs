@@ -2,10 +2,12 @@
 //! the same name, and for some of the resources of `secrets`. Each function counts itself against the call's budget before
 //! it does anything.
 
+mod certificates;
 mod clock;
 mod counters;
 mod egress;
 mod exchange;
+mod jwt;
 mod log;
 mod random;
 mod secrets;

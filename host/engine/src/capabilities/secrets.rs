@@ -100,7 +100,7 @@ macro_rules! handle {
             self.enter_with(alias.len())?;
             let pushed = self
                 .table
-                .push($handle(crate::state::HandleAlias(alias.into())));
+                .push($handle($crate::state::HandleAlias(alias.into())));
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
@@ -256,9 +256,9 @@ impl HostClientKeys for CallState {
     }
 }
 
-fn to_wit(error: OperationError) -> SecretFailure {
+pub(super) fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong => SecretFailure::Invalid,
+        OperationError::MessageTooLong | OperationError::NotGranted => SecretFailure::Invalid,
         _ => SecretFailure::Unavailable,
     }
 }

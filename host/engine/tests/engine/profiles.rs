@@ -155,6 +155,7 @@ fn a_pool_that_is_full_leaves_others_room() {
             component: &other,
             settings: None,
             routes: &[],
+            issuers: &[],
         };
         lab.engine.load_in(sandbox, &source).unwrap()
     };

@@ -158,6 +158,7 @@ impl Lab {
             component,
             settings: None,
             routes: &[],
+            issuers: &[],
         };
         self.engine.load_in(sandbox, &source)
     }

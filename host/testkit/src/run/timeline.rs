@@ -229,8 +229,13 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.token.attach"
         | "secrets.token.attach-to-request"
         | "secrets.token.attach-on-behalf-of" => Use::Token,
+        "secrets.tls-identity.attach" | "secrets.tls-identity.attach-to-request" => Use::Present,
+        "secrets.jws-signer.attach"
+        | "secrets.jws-signer.attach-to-request"
+        | "secrets.jws-signer.sign" => Use::JwsSign,
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
+        "secrets.jwt-verifier.verify" => Use::VerifyJwt,
         _ => return None,
     })
 }

@@ -119,7 +119,8 @@ pub struct LogExpected {
 /// A use of a secret that is expected to be on record.
 #[derive(Clone, Debug)]
 pub struct AuditExpected {
-    /// `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `seal`, `open`, `token`.
+    /// `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `present`,
+    /// `jws-sign`, `seal`, `open`, `token`.
     pub operation: Option<String>,
     /// Which policy.
     pub policy: Option<PolicyName>,

@@ -238,6 +238,7 @@ impl<'a> Prepared<'a> {
                     component: &component.bytes,
                     settings: given,
                     routes: &under_test.routes,
+                    issuers: &[],
                 },
             )
             .map_err(|error| NotPrepared(error.to_string()))?;

@@ -69,8 +69,11 @@ fn use_code(use_: Use) -> u64 {
         Use::MacVerify => 4,
         Use::Identify => 5,
         Use::Token => 6,
+        Use::Present => 7,
+        Use::JwsSign => 8,
         Use::Seal => 11,
         Use::Open => 12,
+        Use::VerifyJwt => 14,
     }
 }
 
@@ -82,8 +85,11 @@ fn use_from_code(code: u64) -> Option<Use> {
         4 => Use::MacVerify,
         5 => Use::Identify,
         6 => Use::Token,
+        7 => Use::Present,
+        8 => Use::JwsSign,
         11 => Use::Seal,
         12 => Use::Open,
+        14 => Use::VerifyJwt,
         _ => return None,
     })
 }

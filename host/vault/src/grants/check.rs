@@ -7,7 +7,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
 use super::{Grant, Grants, ResponseMode};
-use crate::{Kind, SecretInfo, SecretState};
+use crate::{Kind, SecretInfo, SecretState, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -57,10 +57,12 @@ pub enum FindingFault {
     /// The grant was withdrawn at run time and is not in force.
     Revoked,
     /// Another grant has the same key make codes of any message, and this one
-    /// has it sign requests. Such a set is refused as a whole.
+    /// has it vouch for requests or tokens. Such a set is refused as a whole.
     TwoSigners {
         /// The key.
         secret: SecretName,
+        /// What this one has it do.
+        use_: Use,
         /// The grant of `mac-sign`.
         other: GrantId,
     },
@@ -135,10 +137,20 @@ impl fmt::Display for Finding {
                 "it is revoked and not in force; remove it, or: keyward grants reinstate {}",
                 self.grant
             ),
-            FindingFault::TwoSigners { secret, other } => write!(
-                f,
-                "the secret \"{secret}\" would sign requests, and by grant \"{other}\" any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys"
-            ),
+            FindingFault::TwoSigners {
+                secret,
+                use_,
+                other,
+            } => {
+                let (vouches, forged) = match use_ {
+                    Use::VerifyJwt => ("vouch for tokens", "a token"),
+                    _ => ("sign requests", "a request's signature"),
+                };
+                write!(
+                    f,
+                    "the secret \"{secret}\" would {vouches}, and by grant \"{other}\" sign any message, so that a policy could make {forged} itself; the gateway refuses the file; use two keys"
+                )
+            }
         }
     }
 }
@@ -192,6 +204,7 @@ impl Grants {
             if let Some(other) = self.also_makes_codes(grant) {
                 let fault = FindingFault::TwoSigners {
                     secret: grant.secret.clone(),
+                    use_: grant.use_(),
                     other: other.id.clone(),
                 };
                 find(fault, String::new());
@@ -200,15 +213,14 @@ impl Grants {
         findings
     }
 
-    /// For a grant of `sign-request`: a grant that has the same key make codes. A
-    /// policy that makes codes of any message could make one of a request's
-    /// signature base, so a key that signs requests makes no codes.
+    /// For a grant of `sign-request` or `verify-jwt`: a grant that has the same key make
+    /// codes. A policy that makes codes of any message could make one of a request's
+    /// signature base or of a token, so a key that vouches for either makes no codes.
     pub(crate) fn also_makes_codes(&self, signer: &Grant) -> Option<&Grant> {
-        let makes =
-            |other: &&Grant| other.secret == signer.secret && other.use_() == crate::Use::MacSign;
+        let makes = |other: &&Grant| other.secret == signer.secret && other.use_() == Use::MacSign;
         let others = || self.iter().map(AsRef::as_ref);
         match signer.use_() {
-            crate::Use::SignRequest => others().find(makes),
+            Use::SignRequest | Use::VerifyJwt => others().find(makes),
             _ => None,
         }
     }

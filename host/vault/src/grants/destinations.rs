@@ -14,7 +14,13 @@ use crate::{Class, Use};
 impl GrantReader<'_, '_, '_> {
     /// Where the secret may go. Empty for uses that go nowhere.
     pub(super) fn destinations(&mut self, use_: Use) -> Option<Vec<Destination>> {
-        if !matches!(use_, Use::Attach | Use::SignRequest | Use::Token) {
+        let goes_out = matches!(
+            use_,
+            Use::Attach | Use::SignRequest | Use::Token | Use::Present | Use::JwsSign
+        );
+        // A token that the policy gets need not be sent by the host.
+        let may_stay = use_ == Use::JwsSign && self.fields.key("returns").is_some();
+        if !goes_out || (may_stay && self.fields.key("to").is_none()) {
             return Some(Vec::new());
         }
         let example =

@@ -16,7 +16,7 @@ use keyward_names::{GrantId, RouteName};
 use super::Grants;
 use super::grant::{
     Answers, Component, Destination, Grant, Placement, RequestSignature, ResponseMode, RetryOn401,
-    Terms, WhenReflected,
+    Terms, TokenTerms, WhenReflected,
 };
 use super::path::PathTemplate;
 use super::terms::OauthTerms;
@@ -220,10 +220,12 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             ),
         )),
         (Terms::SignRequest(old), Terms::SignRequest(new)) => compare_signatures(old, new, parts),
-        (Terms::Token(old), Terms::Token(new)) => compare_tokens(old, new, parts),
+        (Terms::Token(old), Terms::Token(new)) => compare_oauth(old, new, parts),
+        (Terms::JwsSign(old), Terms::JwsSign(new)) => old.compare(new, parts),
         (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
             parts.push((Effect::Wider, new.instead_of(old)));
         }
+        (Terms::VerifyJwt(old), Terms::VerifyJwt(new)) => compare_tokens(old, new, parts),
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());
             let classes = match old.class() == new.class() {
@@ -292,7 +294,7 @@ fn compare_answers(old: &Answers, new: &Answers, parts: &mut Parts) {
     }
 }
 
-fn compare_tokens(old: &OauthTerms, new: &OauthTerms, parts: &mut Parts) {
+fn compare_oauth(old: &OauthTerms, new: &OauthTerms, parts: &mut Parts) {
     let of = |wider: bool| match wider {
         true => Effect::Wider,
         false => Effect::Narrower,
@@ -416,6 +418,50 @@ fn compare_signatures(old: &RequestSignature, new: &RequestSignature, parts: &mu
         old.lifetime_seconds,
         new.lifetime_seconds,
     );
+}
+
+fn compare_tokens(old: &TokenTerms, new: &TokenTerms, parts: &mut Parts) {
+    if old.issuer != new.issuer {
+        let effect = match (&old.issuer, &new.issuer) {
+            (None, Some(_)) => Effect::Narrower,
+            _ => Effect::Wider,
+        };
+        let named = |tokens: &TokenTerms| tokens.issuer.clone().unwrap_or("any issuer".to_owned());
+        let text = format!("tokens are of {}, not {}", named(new), named(old));
+        parts.push((effect, text));
+    }
+    let only_in = |these: &TokenTerms, those: &TokenTerms| -> Vec<String> {
+        let others = &those.audiences;
+        let mut names = these.audiences.clone();
+        names.retain(|name| !others.contains(name));
+        names
+    };
+    let (came, gone) = (only_in(new, old), only_in(old, new));
+    if !came.is_empty() {
+        parts.push((
+            Effect::Wider,
+            format!("tokens may be for {}", came.join(", ")),
+        ));
+    }
+    if !gone.is_empty() {
+        // Without any audience, tokens that name none are taken.
+        let effect = match new.audiences.is_empty() {
+            true => Effect::Wider,
+            false => Effect::Narrower,
+        };
+        parts.push((effect, format!("tokens may not be for {}", gone.join(", "))));
+    }
+    let (before, after) = (old.clock_skew_seconds, new.clock_skew_seconds);
+    if before != after {
+        let effect = match after > before {
+            true => Effect::Wider,
+            false => Effect::Narrower,
+        };
+        parts.push((
+            effect,
+            format!("clocks may differ by {after} seconds, not {before}"),
+        ));
+    }
 }
 
 /// One method (or any) and one path (or any) of one route.

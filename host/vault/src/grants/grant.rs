@@ -6,7 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
-use super::terms::{OauthTerms, Sealing, TokenEndpoint};
+use super::terms::{JwsTerms, OauthTerms, Sealing, TokenEndpoint};
 use crate::chosen::OtherChoice;
 use crate::holes::Holes;
 use crate::{Outcome, Use};
@@ -93,12 +93,18 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Show a certificate in TLS (class A).
+    Present,
+    /// Sign tokens (class A).
+    JwsSign(JwsTerms),
     /// Seal data of the policy's own (class A).
     Seal(Sealing),
     /// Open what was sealed (class A).
     Open(Sealing),
     /// Obtain a token and write it into a request (class B).
     Token(Box<OauthTerms>),
+    /// Check tokens that clients present (class A).
+    VerifyJwt(TokenTerms),
 }
 
 impl Grant {
@@ -171,9 +177,12 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Present => Use::Present,
+            Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
             Self::Token(_) => Use::Token,
+            Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }
 }
@@ -340,6 +349,18 @@ pub enum KeyPlace {
     Header(HeaderName),
     /// In a parameter of the query: `A-Z a-z 0-9 - . _ ~`.
     Query(String),
+}
+
+/// Which tokens a MAC key vouches for (RFC 7519). The algorithm is the key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenTerms {
+    /// What `iss` must be; `None` for any, and for none.
+    pub issuer: Option<String>,
+    /// Of these, `aud` must have one. If empty, a token that has `aud` is refused
+    /// (RFC 7519, section 4.1.3).
+    pub audiences: Vec<String>,
+    /// By how many seconds clocks may differ.
+    pub clock_skew_seconds: u64,
 }
 
 /// A destination that a grant names.

@@ -33,12 +33,12 @@ pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
     Component, Destination, Grant, KeyPlace, Placement, RequestSignature, ResponseMode, RetryOn401,
-    Terms, WhenReflected,
+    Terms, TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
-pub use terms::{ClientAuth, OauthTerms, Sealing, TokenEndpoint, TokenFlow};
+pub use terms::{ClientAuth, JwsTerms, OauthTerms, Sealing, SubjectRule, TokenEndpoint, TokenFlow};
 
 /// A set of grants, as one file gives it.
 ///

@@ -14,7 +14,7 @@ use crate::Use;
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The keys of a grant, and the uses that each goes with; none for all.
-const KEYS: [(&str, &[Use]); 30] = [
+const KEYS: &[(&str, &[Use])] = &[
     ("id", &[]),
     ("policy", &[]),
     ("secret", &[]),
@@ -22,20 +22,38 @@ const KEYS: [(&str, &[Use]); 30] = [
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify, Use::Token]),
-    ("template", &[Use::Attach, Use::Token]),
+    (
+        "header",
+        &[Use::Attach, Use::Identify, Use::JwsSign, Use::Token],
+    ),
+    ("template", &[Use::Attach, Use::JwsSign, Use::Token]),
     ("response", &[Use::Attach, Use::Token]),
     ("decode", &[Use::Attach, Use::Token]),
     ("reflected", &[Use::Attach, Use::Token]),
     ("retry-on-401", &[Use::Attach, Use::Token]),
     ("retry-any-method", &[Use::Attach, Use::Token]),
     ("query", &[Use::Identify]),
-    ("to", &[Use::Attach, Use::SignRequest, Use::Token]),
+    (
+        "to",
+        &[
+            Use::Attach,
+            Use::SignRequest,
+            Use::Present,
+            Use::JwsSign,
+            Use::Token,
+        ],
+    ),
     ("label", &[Use::SignRequest]),
-    ("key-id", &[Use::SignRequest]),
+    ("key-id", &[Use::SignRequest, Use::JwsSign]),
     ("covers", &[Use::SignRequest]),
     ("max-body-bytes", &[Use::SignRequest]),
-    ("lifetime-seconds", &[Use::SignRequest]),
+    ("lifetime-seconds", &[Use::SignRequest, Use::JwsSign]),
+    ("algorithm", &[Use::JwsSign]),
+    ("audience", &[Use::JwsSign]),
+    ("subject", &[Use::JwsSign]),
+    ("subject-prefix", &[Use::JwsSign]),
+    ("claims", &[Use::JwsSign]),
+    ("returns", &[Use::JwsSign]),
     ("shared-as", &[Use::Seal, Use::Open]),
     ("endpoint", &[Use::Token]),
     ("auth", &[Use::Token]),
@@ -45,6 +63,9 @@ const KEYS: [(&str, &[Use]); 30] = [
     ("audience", &[Use::Token]),
     ("resource", &[Use::Token]),
     ("max-lifetime-seconds", &[Use::Token]),
+    ("issuer", &[Use::VerifyJwt, Use::JwsSign]),
+    ("audiences", &[Use::VerifyJwt]),
+    ("clock-skew-seconds", &[Use::VerifyJwt]),
 ];
 
 /// Reads a file. Each grant comes with the line that it starts in.
@@ -243,7 +264,7 @@ impl GrantReader<'_, '_, '_> {
 
     /// Reports keys that mean something for other uses only.
     fn only_keys_of(&mut self, use_: Use) {
-        for (key, uses) in KEYS {
+        for &(key, uses) in KEYS {
             if uses.is_empty() || uses.contains(&use_) {
                 continue;
             }
@@ -298,7 +319,7 @@ impl GrantReader<'_, '_, '_> {
             Some((_, first)) => {
                 let (policy, alias, use_) = name;
                 let help = match use_ {
-                    Use::Attach | Use::SignRequest | Use::Token => {
+                    Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign | Use::Token => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

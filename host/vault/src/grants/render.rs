@@ -54,7 +54,8 @@ impl Grant {
                 let _ = writeln!(toml, "max-body-bytes = {}", signature.max_body_bytes);
                 let _ = writeln!(toml, "lifetime-seconds = {}", signature.lifetime_seconds);
             }
-            Terms::MacSign | Terms::MacVerify => {}
+            Terms::JwsSign(terms) => terms.write_toml(&mut toml),
+            Terms::MacSign | Terms::MacVerify | Terms::Present => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
             Terms::Token(token) => toml.push_str(&token.to_toml()),
@@ -62,6 +63,16 @@ impl Grant {
                 if let Some(name) = &sealing.shared_as {
                     line("shared-as", name.as_str());
                 }
+            }
+            Terms::VerifyJwt(tokens) => {
+                if let Some(issuer) = &tokens.issuer {
+                    line("issuer", issuer);
+                }
+                if !tokens.audiences.is_empty() {
+                    let audiences = tokens.audiences.iter().map(String::as_str);
+                    let _ = writeln!(toml, "audiences = {}", array(audiences));
+                }
+                let _ = writeln!(toml, "clock-skew-seconds = {}", tokens.clock_skew_seconds);
             }
         }
         if let Some(end) = self.not_after {
@@ -94,6 +105,13 @@ impl Grant {
         if let Terms::Token(token) = &mut grant.terms {
             token.scopes.sort();
             token.resources.sort();
+        }
+        if let Terms::JwsSign(terms) = &mut grant.terms {
+            terms.sort();
+        }
+        if let Terms::VerifyJwt(tokens) = &mut grant.terms {
+            tokens.audiences.sort();
+            tokens.audiences.dedup();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));

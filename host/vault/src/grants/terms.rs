@@ -1,8 +1,10 @@
 //! What belongs to each use: header and template, the client key's place, the
-//! form of a signature.
+//! form of a signature, the claims of a token.
 
+mod jws;
 mod seal;
 mod token;
+mod verify_jwt;
 
 use http::HeaderName;
 use keyward_names::Alias;
@@ -16,6 +18,7 @@ use super::parse::GrantReader;
 use super::report::{Problem, did_you_mean};
 use crate::Use;
 
+pub use jws::{JwsTerms, SubjectRule};
 pub use seal::Sealing;
 pub use token::{ClientAuth, OauthTerms, TokenEndpoint, TokenFlow};
 
@@ -36,9 +39,12 @@ impl GrantReader<'_, '_, '_> {
             Use::MacSign => Some(Terms::MacSign),
             Use::MacVerify => Some(Terms::MacVerify),
             Use::Identify => self.key_place().map(Terms::Identify),
-            Use::Token => self.token().map(|token| Terms::Token(Box::new(token))),
+            Use::Token => self.oauth().map(|token| Terms::Token(Box::new(token))),
+            Use::Present => Some(Terms::Present),
+            Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
+            Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
         }
     }
 
@@ -120,7 +126,7 @@ impl GrantReader<'_, '_, '_> {
         known
     }
 
-    fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
+    pub(super) fn header(&mut self, found: Found<&str>) -> Option<HeaderName> {
         let Ok(header) = HeaderName::from_bytes(found.value.as_bytes()) else {
             self.problems.add(
                 found.span,

@@ -1,6 +1,8 @@
 //! Grants in words, as a reviewer reads them.
 
-use super::grant::{Grant, KeyPlace, Placement, ResponseMode, RetryOn401, Terms, WhenReflected};
+use super::grant::{
+    Grant, KeyPlace, Placement, ResponseMode, RetryOn401, Terms, TokenTerms, WhenReflected,
+};
 
 impl Placement {
     /// The header and what is written into it: `authorization: Bearer {secret}`.
@@ -51,6 +53,18 @@ impl KeyPlace {
     }
 }
 
+impl TokenTerms {
+    /// As people say it: `of any issuer, for https://api.example`.
+    pub fn to_text(&self) -> String {
+        let issuer = self.issuer.as_deref().unwrap_or("any issuer");
+        let audiences = match self.audiences.as_slice() {
+            [] => "naming no audience".to_owned(),
+            audiences => format!("for {}", audiences.join(" or ")),
+        };
+        format!("of {issuer}, {audiences}")
+    }
+}
+
 impl Grant {
     /// What it allows, as one sentence for the person who reviews it. Where to,
     /// until when and for which component is not in it.
@@ -81,6 +95,13 @@ impl Grant {
                 token.to_text(),
                 token.in_words()
             ),
+            Terms::Present => format!(
+                "policy {policy} may have the host show certificate {secret} in TLS to whom requests go"
+            ),
+            Terms::JwsSign(terms) => format!(
+                "policy {policy} may have the host sign tokens with certificate {secret}, {}",
+                terms.to_words()
+            ),
             Terms::Seal(sealing) => format!(
                 "policy {policy} may seal data of its own with secret {secret}{}",
                 sealing.in_words("can open them")
@@ -88,6 +109,10 @@ impl Grant {
             Terms::Open(sealing) => format!(
                 "policy {policy} may open data that were sealed with secret {secret}{}",
                 sealing.in_words("can have sealed them")
+            ),
+            Terms::VerifyJwt(tokens) => format!(
+                "policy {policy} may have tokens checked with secret {secret}, {}",
+                tokens.to_text()
             ),
         }
     }

@@ -33,7 +33,7 @@ use crate::grants::{Grant, Terms};
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Version};
 use crate::secret::Secret;
-use crate::token::Token;
+use crate::token::AccessToken;
 use crate::vault::Vault;
 
 /// A matcher that nobody used for this long is dropped.
@@ -76,7 +76,7 @@ struct Remembered {
 struct Sent<'a> {
     secret: &'a Arc<LiveSecret>,
     version: &'a Arc<Version>,
-    token: Option<&'a Arc<Token>>,
+    token: Option<&'a Arc<AccessToken>>,
     decode: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Value {
     secret: Arc<LiveSecret>,
     version: Arc<Version>,
     /// The token that was sent, if that is what was obtained with the secret.
-    token: Option<Arc<Token>>,
+    token: Option<Arc<AccessToken>>,
     /// The use that sent it first, as it was recorded then.
     pub(super) entry: UseEntry,
     /// Whether the grant has encoded answers decoded, at its last use.
@@ -297,7 +297,7 @@ impl Watch {
     /// for until it expires.
     pub(crate) fn sent_token(
         &self,
-        token: &Arc<Token>,
+        token: &Arc<AccessToken>,
         secret: &Arc<LiveSecret>,
         decode: bool,
         entry: &UseEntry,

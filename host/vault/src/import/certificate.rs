@@ -1,29 +1,18 @@
 //! A certificate chain and its private key, from PEM (RFC 7468) or PFX.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
-    EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
-};
 use data_encoding::BASE64;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::fields::{Field, stored};
 use super::pfx;
+use crate::certificate::{KeyForm, algorithm_of};
 use crate::plaintext::Plaintext;
 use crate::secret::{ImportError, Secret};
 use crate::vault::seconds_now;
 
 /// The most certificates of a chain.
 const MAX_CERTIFICATES: usize = 10;
-
-/// The form of a private key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyForm {
-    Pkcs8 = 1,
-    Pkcs1 = 2,
-    Sec1 = 3,
-}
 
 pub(super) const fn malformed(reason: &'static str) -> ImportError {
     ImportError::Malformed {
@@ -88,7 +77,7 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
     let leaf = certificates.first().map(Certificate::tbs_certificate);
     let leaf = leaf.ok_or(malformed("it has no certificate"))?;
     let public = &leaf.subject_public_key_info().subject_public_key;
-    if !is_key_of(form, &key, public.raw_bytes()) {
+    if algorithm_of(form, &key, public.raw_bytes()).is_none() {
         return Err(malformed(
             "its private key is not the leaf's, or neither RSA of 2048 bits or more, ECDSA \
              (P-256, P-384, P-521) nor Ed25519",
@@ -105,36 +94,6 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
         Field::Bytes(&key),
     ];
     Ok((stored(&fields), end))
-}
-
-/// Whether a private key's public half is `public`, the contents of a certificate's
-/// subjectPublicKey.
-fn is_key_of(form: KeyForm, key: &[u8], public: &[u8]) -> bool {
-    let curves = [
-        &ECDSA_P256_SHA256_ASN1_SIGNING,
-        &ECDSA_P384_SHA384_ASN1_SIGNING,
-        &ECDSA_P521_SHA512_ASN1_SIGNING,
-    ];
-    let ecdsa = |curve| match form {
-        KeyForm::Pkcs8 => EcdsaKeyPair::from_pkcs8(curve, key).ok(),
-        KeyForm::Sec1 => EcdsaKeyPair::from_private_key_der(curve, key).ok(),
-        KeyForm::Pkcs1 => None,
-    };
-    let rsa = match form {
-        KeyForm::Pkcs8 => RsaKeyPair::from_pkcs8(key).ok(),
-        KeyForm::Pkcs1 => RsaKeyPair::from_der(key).ok(),
-        KeyForm::Sec1 => None,
-    };
-    let ed25519 = match form {
-        KeyForm::Pkcs8 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).ok(),
-        KeyForm::Pkcs1 | KeyForm::Sec1 => None,
-    };
-    rsa.is_some_and(|pair| pair.public_key().as_ref() == public)
-        || ed25519.is_some_and(|pair| pair.public_key().as_ref() == public)
-        || curves
-            .into_iter()
-            .filter_map(ecdsa)
-            .any(|pair| pair.public_key().as_ref() == public)
 }
 
 /// The blocks of a PEM file: label and body. Text around them is passed over.

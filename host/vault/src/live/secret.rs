@@ -8,6 +8,7 @@ use keyward_names::SecretName;
 use uuid::Uuid;
 
 use super::timestamp;
+use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
@@ -58,6 +59,7 @@ pub(crate) enum Material {
     OauthClient(OauthClient),
     /// A key that its source keeps.
     Remote(RemoteKey),
+    Certificate(CertificateKey),
     /// Of a kind that no use fits yet: its value stays sealed.
     Sealed,
 }
@@ -81,6 +83,7 @@ impl Material {
             }
             Kind::OauthClient => Self::OauthClient(OauthClient::prepare(value).ok_or(Damaged)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
+            Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::{Token, TokenKey};
+use super::{AccessToken, TokenKey};
 use crate::grants::Grant;
 use crate::live::{Live, LiveSecret};
 
@@ -21,7 +21,7 @@ pub(crate) struct Tokens(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    tokens: HashMap<TokenKey, Arc<Token>>,
+    tokens: HashMap<TokenKey, Arc<AccessToken>>,
     /// When a token was last given up because of a 401.
     replaced: HashMap<TokenKey, Timestamp>,
 }
@@ -34,14 +34,14 @@ impl Tokens {
         grant: &Grant,
         secret: &LiveSecret,
         now: Timestamp,
-    ) -> Option<Arc<Token>> {
+    ) -> Option<Arc<AccessToken>> {
         let kept = self.lock();
         let token = kept.tokens.get(key)?;
         (now < token.fresh && token.is_for(grant, secret)).then(|| Arc::clone(token))
     }
 
     /// Keeps a token. Of too many, the one that expires first gives way.
-    pub(super) fn put(&self, token: &Arc<Token>) {
+    pub(super) fn put(&self, token: &Arc<AccessToken>) {
         let mut kept = self.lock();
         if kept.tokens.len() >= MAX_TOKENS && !kept.tokens.contains_key(&token.key) {
             let first = kept.tokens.values().min_by_key(|token| token.expires);
@@ -54,7 +54,7 @@ impl Tokens {
 
     /// Gives a token up that a backend has answered 401 to. `false` if that was done
     /// for the same a moment ago: then it stays, and there is no other one to try.
-    pub(crate) fn give_up(&self, token: &Token, now: Timestamp) -> bool {
+    pub(crate) fn give_up(&self, token: &AccessToken, now: Timestamp) -> bool {
         let mut kept = self.lock();
         let is_kept = kept
             .tokens

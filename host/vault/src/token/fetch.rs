@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use super::form::Form;
-use super::{SubjectToken, Token, TokenFailure, TokenKey, read_answer, terms_of};
+use super::{AccessToken, SubjectToken, TokenFailure, TokenKey, read_answer, terms_of};
 use crate::attach::{Note, Notes, Target, is_plain_authority};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::chosen::Chosen;
@@ -97,7 +97,7 @@ impl Notes {
     }
 
     /// Gives the note a token that was fetched for it.
-    pub fn give(&mut self, index: usize, token: Arc<Token>) {
+    pub fn give(&mut self, index: usize, token: Arc<AccessToken>) {
         if let Some(note) = self.iter_mut().nth(index) {
             note.token = Some(token);
         }
@@ -275,7 +275,7 @@ impl TokenFetch {
         status: StatusCode,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<Arc<Token>, TokenFailure> {
+    ) -> Result<Arc<AccessToken>, TokenFailure> {
         let wanted = &self.wanted;
         let terms = terms_of(&wanted.grant).ok_or(TokenFailure::Unusable)?;
         let is_echo = |text: &[u8]| match wanted.secret.material() {
@@ -285,7 +285,7 @@ impl TokenFetch {
         let (value, lifetime) = read_answer(status, headers, body, is_echo)?;
         let lifetime = lifetime.min(terms.max_lifetime_seconds);
         let now = vault.live().parts.clock.now();
-        let token = Arc::new(Token::new(
+        let token = Arc::new(AccessToken::new(
             wanted.key.clone(),
             Arc::clone(&wanted.grant),
             value,

@@ -305,7 +305,7 @@ fn a_key_that_signs_requests_makes_no_codes() {
         grant("g2", "mac", "k", Use::SignRequest),
     ];
     let refused = vault.set_grants(grants(&both.concat()), &actor());
-    assert!(matches!(refused, Err(VaultError::TwoSigners(found)) if found == name("mac")));
+    assert!(matches!(refused, Err(VaultError::TwoSigners { secret, .. }) if secret == name("mac")));
     let verifies = [
         grant("g1", "mac", "k", Use::MacVerify),
         grant("g2", "mac", "k", Use::SignRequest),

@@ -141,7 +141,7 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
              to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
         }
         Use::Identify => "header = \"x-client-key\"",
-        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open => "",
+        Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt => "",
     };
     format!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"p\"\nsecret = \"{secret}\"\nalias = \"{alias}\"\n\

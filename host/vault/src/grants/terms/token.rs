@@ -267,7 +267,7 @@ impl OauthTerms {
 }
 
 impl GrantReader<'_, '_, '_> {
-    pub(super) fn token(&mut self) -> Option<OauthTerms> {
+    pub(super) fn oauth(&mut self) -> Option<OauthTerms> {
         let endpoint = self.endpoint();
         let auth = self.word("auth", ClientAuth::ALL, ClientAuth::as_str);
         let client_id = self.client_id(auth);
@@ -300,7 +300,7 @@ impl GrantReader<'_, '_, '_> {
             Some(_) => self
                 .fields
                 .text("template", self.problems)
-                .and_then(|found| self.token_template(found)),
+                .and_then(|found| self.oauth_template(found)),
         };
         let lifetime = match self.fields.key("max-lifetime-seconds") {
             None => Some(DEFAULT_LIFETIME_SECONDS),
@@ -443,7 +443,7 @@ impl GrantReader<'_, '_, '_> {
     }
 
     /// What stands before and after the one slot.
-    fn token_template(&mut self, found: Found<&str>) -> Option<(String, String)> {
+    fn oauth_template(&mut self, found: Found<&str>) -> Option<(String, String)> {
         let Found { value, span } = found;
         let visible = |c: char| c == ' ' || c.is_ascii_graphic();
         let parts = value.split_once(SLOT).filter(|(prefix, suffix)| {

@@ -1,0 +1,104 @@
+//! A certificate is shown while a connection is opened, before there is a request on
+//! it. So what a note of it says is held against the grants before that, against the
+//! final request; and again with the others, when the request is written.
+
+use super::{Checked, CheckedNotes, Denied, Notes, Target};
+use crate::audit::{Outcome, UseEntry};
+use crate::chosen::Chosen;
+use crate::grants::{Grant, Terms};
+use crate::ledger::Ledger;
+use crate::live::LiveSecret;
+use crate::tls::{IdentityId, TlsIdentity};
+use crate::vault::Vault;
+
+impl Notes {
+    /// Whether a certificate is to be shown on the connection over which the request
+    /// goes.
+    pub fn show_a_certificate(&self) -> bool {
+        let mut notes = self.0.iter();
+        notes.any(|note| matches!(note.grant.terms, Terms::Present))
+    }
+
+    /// The certificate that the notes have shown on the connection over which the
+    /// request goes; `None`: none.
+    ///
+    /// It is on record from here on, and must be durable there before it is shown. A
+    /// connection on which it was shown before may be taken; one on which another was
+    /// shown, or none, may not, and [`CheckedNotes::over`] is told.
+    ///
+    /// Errors: [`Denied`], no grant allows it there, or two are to be shown.
+    pub fn identity(
+        &mut self,
+        vault: &Vault,
+        ledger: &mut Ledger,
+        target: &Target<'_>,
+    ) -> Result<Option<TlsIdentity>, Denied> {
+        let mut shown: Option<TlsIdentity> = None;
+        for note in &mut self.0 {
+            if !matches!(note.grant.terms, Terms::Present) {
+                continue;
+            }
+            let live = vault.live();
+            note.renew_if_gone(&live, ledger);
+            let decision = note.decide(vault, &live, ledger.exchange(), target);
+            let identity = TlsIdentity::of(&note.secret);
+            let is_other = |identity: &TlsIdentity| {
+                let before = shown.as_ref().map(TlsIdentity::id);
+                before.is_some_and(|before| before != identity.id())
+            };
+            let outcome = match (decision, &identity) {
+                (Err(outcome), _) => outcome,
+                (Ok(_), None) => Outcome::KindDoesNotFit,
+                (Ok(_), Some(identity)) if is_other(identity) => Outcome::OtherChoice,
+                (Ok(_), Some(_)) => Outcome::Allowed,
+            };
+            let position = ledger.record(UseEntry {
+                grants: live.digest,
+                used: note.used(target.route, outcome),
+            });
+            if outcome != Outcome::Allowed {
+                return Err(Denied::from(outcome));
+            }
+            note.shown = Some(position);
+            shown = identity;
+        }
+        Ok(shown)
+    }
+}
+
+impl CheckedNotes {
+    /// Says whose certificate was shown on the connection over which the request goes.
+    /// Where that isn't the notes', nothing is written.
+    #[must_use]
+    pub fn over(mut self, shown: Option<IdentityId>) -> Self {
+        self.over = shown;
+        self
+    }
+
+    /// Whether the certificate that was shown on the connection is the one that the
+    /// notes say, and none if they say none.
+    pub(super) fn is_over_its_own_connection(&self) -> bool {
+        let mut own = self.notes.iter().filter_map(|note| match note.grant.terms {
+            Terms::Present => Some(IdentityId::of(&note.secret)),
+            _ => None,
+        });
+        match self.over {
+            None => own.next().is_none(),
+            Some(shown) => own.next() == Some(shown) && own.all(|other| other == shown),
+        }
+    }
+
+    /// What is to be written: by which grant, with which secret, and what was chosen.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = (&Grant, &LiveSecret, &Chosen)> {
+        let parts = |note| {
+            let Checked {
+                grant,
+                secret,
+                chosen,
+                ..
+            }: &Checked = note;
+            (&**grant, &**secret, chosen)
+        };
+        self.notes.iter().map(parts)
+    }
+}
