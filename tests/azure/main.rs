@@ -23,6 +23,8 @@ mod challenges;
 mod checks;
 mod clients;
 mod identity;
+mod memory;
 mod reading;
+mod served;
 mod support;
 mod wrapping;

@@ -6,7 +6,10 @@ use keyward::names::SecretName;
 use keyward::sources::{ContentType, Source as _, SourceError, Unreachable};
 use keyward::vault::Kind;
 use keyward_tests::key_vault::{Azure, Challenge, Place, TENANT};
-use keyward_tests::{Backend, Canary, TestGateway};
+use keyward_tests::{Backend, Canary, Log, TestGateway};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::{machine, vault, vault_with, version};
 
@@ -163,6 +166,10 @@ async fn the_vault_is_asked_without_a_token_once_and_then_with_one() {
         seen.iter()
             .all(|seen| seen.target.contains("api-version=7.4"))
     );
+    // Nothing that Microsoft's clients would tell of this machine.
+    for name in ["user-agent", "x-ms-client-request-id"] {
+        assert!(seen.iter().all(|seen| !seen.headers.contains_key(name)));
+    }
 }
 
 #[tokio::test]
@@ -308,4 +315,36 @@ async fn nothing_that_can_be_shown_holds_a_value_or_a_token() {
         !shown.contains(value) && !shown.contains("stub-token"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn microsofts_crates_log_neither_value_nor_token_nor_what_a_vault_said() {
+    let azure = Azure::start();
+    let value = "sk_live_canary_77c1";
+    azure.change(|state| state.set("a", value));
+    let log = Log::default();
+    let written = log.clone();
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || written.clone());
+    let theirs = filter_fn(|line| {
+        let is_of = |name| line.target().starts_with(name);
+        is_of("azure_") || is_of("typespec")
+    });
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(theirs));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let vault = vault(&azure);
+    vault.fetch("a").await.unwrap();
+    let words = r#"{"error":{"code":"Forbidden","message":"words of a vault"}}"#;
+    azure.change(|state| {
+        let fault = (403, words.to_owned(), None);
+        state.vault_faults.push_back(fault);
+    });
+    assert!(vault.fetch("a").await.is_err());
+    azure.name_authority("https://login.evil.example");
+    azure.change(|state| state.revoke_tokens());
+    assert!(vault.fetch("a").await.is_err());
+    // Control: they do log.
+    assert!(log.contains("/secrets/a"));
+    for text in [value, "stub-token", "words of a vault", "evil.example"] {
+        assert!(!log.contains(text), "{text}");
+    }
 }

@@ -315,7 +315,8 @@ REASONS = {0: None, 1: "not-fetched", 2: "stale", 3: "disabled-in-source"}
 
 
 def origin_of(origin, kind, current):
-    source, key, cache, why, version, received = shaped(origin, str, str, int, int, str, bytes)
+    (source, key, cache, why, version, received,
+     confirmed) = shaped(origin, str, str, int, int, str, bytes, int)
     check(reference(source, key), "a reference")
     check(cache in CACHES and why in REASONS, "a cache or a reason")
     check(CACHES[cache] != "remote" or KINDS[kind][0] == "hmac-key", "a key that can't be remote")
@@ -323,8 +324,9 @@ def origin_of(origin, kind, current):
     check(re.match(r"[!-~]{0,256}\Z", version), "a source's version")
     check(len(received) in (0, 64) and (received == b"") == (version == ""), "what was received")
     check(version == "" or current, "a source's version of nothing")
+    check((confirmed == 0) == (current == 0), "when a version was confirmed")
     return {"reference": f"{source}:{key}", "cache": CACHES[cache], "unavailable": REASONS[why],
-            "source-version": version}
+            "source-version": version, "confirmed": confirmed}
 
 
 def secret(contents, digest):

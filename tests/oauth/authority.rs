@@ -18,6 +18,8 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub(crate) struct Certified {
     pub(crate) certificate: String,
     pub(crate) key: String,
+    /// Its public key as a JWK.
+    pub(crate) jwk: serde_json::Value,
 }
 
 impl Authority {
@@ -45,7 +47,15 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
+        // A key on P-256: an uncompressed point.
+        let point = key.public_key_raw();
+        let number = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+        let jwk = serde_json::json!({
+            "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
+            "x": number(&point[1..33]), "y": number(&point[33..65]),
+        });
         Certified {
+            jwk,
             certificate: params.signed_by(&key, &self.0).unwrap().pem(),
             key: key.serialize_pem(),
         }

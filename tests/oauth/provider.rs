@@ -98,10 +98,9 @@ impl Provider {
         self.ask("token/introspection", token).await
     }
 
-    /// Withdraws a token, as the client to which it was given.
-    pub(crate) async fn revoke(&self, id: &str, secret: &str, token: &str) {
-        let form = format!("client_id={id}&client_secret={secret}&token={token}");
-        self.post("token/revocation", form).await;
+    /// What it has said of refusals.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     async fn ask(&self, path: &str, token: &str) -> Value {

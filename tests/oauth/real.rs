@@ -2,12 +2,12 @@
 
 use http::StatusCode;
 use keyward::names::SecretName;
-use keyward::vault::Secret;
+use keyward::vault::{Kind, Secret};
 use keyward_tests::{Backend, Canary, TestGateway};
 use serde_json::{Value, json};
 
 use crate::provider::Provider;
-use crate::{PATH, bearers, gateway, status, trail};
+use crate::{PATH, POLICY, bearers, gateway, grant, status, trail};
 
 fn secret_client(method: &str, secret: &str) -> Value {
     json!({
@@ -111,7 +111,7 @@ async fn what_the_server_refuses_is_not_sent_on() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_and_a_withdrawn_token_lead_to_another_token() {
+async fn a_rotated_secret_leads_to_a_token_of_its_own() {
     if Provider::is_left_out() {
         println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
@@ -145,8 +145,94 @@ async fn a_rotated_secret_and_a_withdrawn_token_lead_to_another_token() {
     assert_ne!(token(0), token(1));
     let said = provider.introspect(&token(1)).await;
     assert_eq!(said["client_id"], json!("orders-next"));
+}
 
-    provider.revoke("orders-next", second, &token(1)).await;
-    let said = provider.introspect(&token(1)).await;
-    assert_eq!(said["active"], json!(false));
+/// A certificate and its key, as they are imported.
+fn pem(certified: &crate::authority::Certified) -> String {
+    format!("{}{}", certified.certificate, certified.key)
+}
+
+fn with_certificate(
+    provider: &Provider,
+    backend: &Backend,
+    certificate: &str,
+    more: &str,
+) -> TestGateway {
+    TestGateway::builder()
+        .secret("client", Kind::Certificate, certificate)
+        .route("orders", &backend.url())
+        .secure_route("identity", &provider.url, &provider.authority.pem())
+        .inbound(POLICY, Value::Null)
+        .grants(&grant(more))
+        .build()
+}
+
+#[tokio::test]
+async fn a_client_signs_an_assertion() {
+    if Provider::is_left_out() {
+        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
+        return;
+    }
+    let mut certificate = String::new();
+    let provider = Provider::start(60, |authority| {
+        let certified = authority.certify("orders");
+        certificate = pem(&certified);
+        vec![json!({
+            "client_id": "orders",
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": "ES256",
+            "jwks": { "keys": [certified.jwk] },
+            "scope": "orders.read",
+        })]
+    });
+    let backend = Backend::start().await;
+    let more = "auth = \"private_key_jwt\"\nclient-id = \"orders\"";
+    let gateway = with_certificate(&provider, &backend, &certificate, more);
+    assert_eq!(status(&gateway).await, StatusCode::OK, "{}", provider.log());
+    let sent = bearers(&backend);
+    let token = sent[0].strip_prefix("Bearer ").unwrap();
+    let said = provider.introspect(token).await;
+    assert_eq!(said["client_id"], json!("orders"));
+
+    let other = pem(&provider.authority.certify("orders"));
+    let control = with_certificate(&provider, &backend, &other, more);
+    let status = status(&control).await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "another key is refused");
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_and_its_token_is_bound_to_that() {
+    if Provider::is_left_out() {
+        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
+        return;
+    }
+    let mut certificate = String::new();
+    let provider = Provider::start(60, |authority| {
+        certificate = pem(&authority.certify("orders.example"));
+        vec![json!({
+            "client_id": "orders",
+            "token_endpoint_auth_method": "tls_client_auth",
+            "tls_client_auth_san_dns": "orders.example",
+            "tls_client_certificate_bound_access_tokens": true,
+            "scope": "orders.read",
+        })]
+    });
+    let backend = Backend::start().await;
+    let more = "auth = \"tls_client_auth\"\nclient-id = \"orders\"";
+    let gateway = with_certificate(&provider, &backend, &certificate, more);
+    assert_eq!(status(&gateway).await, StatusCode::OK, "{}", provider.log());
+    let sent = bearers(&backend);
+    let token = sent[0].strip_prefix("Bearer ").unwrap();
+    let said = provider.introspect(token).await;
+    assert_eq!(said["client_id"], json!("orders"));
+    assert!(said["cnf"]["x5t#S256"].is_string(), "{said}");
+
+    let other = pem(&provider.authority.certify("others.example"));
+    let control = with_certificate(&provider, &backend, &other, more);
+    let status = status(&control).await;
+    assert_eq!(
+        status,
+        StatusCode::BAD_GATEWAY,
+        "another certificate is refused"
+    );
 }

@@ -48,7 +48,11 @@ fn name(text: &str) -> SecretName {
 }
 
 /// A gateway whose secret `remote-key` is the server's transit key `webhook`.
-async fn remote(server: &OpenBaoServer, builder: Builder, source: OpenBao) -> TestGateway {
+pub(crate) async fn remote(
+    server: &OpenBaoServer,
+    builder: Builder,
+    source: OpenBao,
+) -> TestGateway {
     let key = json!({ "type": "hmac", "key_size": 32 });
     server.write("transit/keys/webhook", &key).await;
     let mut gateway = builder.build();

@@ -6,6 +6,9 @@
 mod gateway;
 mod logins;
 mod outages;
+mod served;
+mod signed_requests;
+mod slots;
 mod transit;
 mod values;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod clock;
+mod restarts;
 mod world;
 
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod ip_filter;
 mod named_values;
 mod rate_limit;
 mod require_client_key;
+mod require_jwt;
 mod set_headers;
 mod sign_request;
 mod simulation;

@@ -12,17 +12,16 @@
 
 mod backends;
 pub(crate) mod gateway;
-mod search;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use keyward_tests::Canary;
+use keyward_tests::memory::Search;
 
 use backends::Backends;
 use gateway::{Gateway, run};
-use search::Search;
 
 /// Each request makes five uses: identify, attach, sign the request, make a code,
 /// check a code.
@@ -91,7 +90,7 @@ async fn no_value_stands_in_memory_when_it_is_not_used() {
     assert!(names.contains("rotated API key, raw"), "{found:?}");
 
     backends.until_closed().await;
-    let left = search.until_clean(&gateway);
+    let left = search.until_clean(gateway.pid(), PATIENCE);
     assert!(left.is_empty(), "{left:?}");
 
     // It is still the gateway that uses them.

@@ -174,8 +174,21 @@ fn the_contract_has_no_function_that_gives_a_secret_or_takes_a_candidate() {
         "attach: func(to: borrow<exchange>) -> result<_, secret-failure>",
         "attach-to-request: func(to: borrow<request>) -> result<_, secret-failure>",
         "attach-on-behalf-of: func(to: borrow<exchange>, subject-token: string) -> result<_, secret-failure>",
+        "open: static func(alias: string) -> result<jwt-verifier, secret-failure>",
+        "open-issuer: static func(name: string) -> result<jwt-verifier, secret-failure>",
+        // What it answers is what the token holds that it was given.
+        "verify: func(token: string) -> result<verified-jwt, jwt-failure>",
         "open: static func(alias: string) -> result<client-keys, secret-failure>",
         "identify: func(exchange: borrow<exchange>) -> result<option<string>, secret-failure>",
+        "open: static func(alias: string) -> result<tls-identity, secret-failure>",
+        "attach: func(to: borrow<exchange>) -> result<_, secret-failure>",
+        "attach-to-request: func(to: borrow<request>) -> result<_, secret-failure>",
+        "open: static func(alias: string) -> result<jws-signer, secret-failure>",
+        "attach: func(to: borrow<exchange>, claims: token-claims) -> result<_, secret-failure>",
+        "attach-to-request: func(to: borrow<request>, claims: token-claims) -> result<_, secret-failure>",
+        "sign: func(claims: token-claims) -> result<string, secret-failure>",
+        "open: static func(alias: string) -> result<database, secret-failure>",
+        "query: func(statement: string, parameters: list<query-value>)",
     ];
     assert_eq!(functions, expected);
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use keyward::Keyward;
 use keyward::egress::{Roots, Route, full};
 use keyward::engine::{EngineConfig, MemoryObserver, Phase, Policy, PolicySource};
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
     Actor, Durability, Grants, KeyEncoding, Kind, MacAlgorithm, Secret, Vault, VaultFiles,
 };
+use keyward::{Issuer, Keyward};
 use keyward_gateway::config::PathPrefix;
 use keyward_gateway::pipeline::{Pipeline, Pipelines};
 use tempfile::TempDir;
@@ -45,6 +45,7 @@ pub struct Builder {
     routes: Vec<(String, String)>,
     /// Who vouches for routes that the system's authorities don't.
     roots: BTreeMap<String, Vec<u8>>,
+    issuers: Vec<Issuer>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -127,6 +128,7 @@ impl TestGateway {
             grants: String::new(),
             routes: Vec::new(),
             roots: BTreeMap::new(),
+            issuers: Vec::new(),
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -304,6 +306,12 @@ impl Builder {
         self.route(name, url)
     }
 
+    /// Adds an issuer, whose tokens every policy may have checked.
+    pub fn issuer(mut self, issuer: Issuer) -> Self {
+        self.issuers.push(issuer);
+        self
+    }
+
     /// What is added from here on runs in the pipeline of that path, instead of `/`.
     pub fn at(mut self, path: &str) -> Self {
         self.path = path.to_owned();
@@ -401,7 +409,11 @@ impl Builder {
                 None => route,
             }
         });
-        let mut builder = Keyward::builder(vault).routes(routes).engine(self.engine);
+        let issuers: Vec<_> = self.issuers.iter().map(|one| one.name.clone()).collect();
+        let mut builder = Keyward::builder(vault)
+            .routes(routes)
+            .issuers(self.issuers)
+            .engine(self.engine);
         if let Some(observer) = self.observer {
             builder = builder.memory_observer(observer);
         }
@@ -418,7 +430,7 @@ impl Builder {
                     component: &std::fs::read(&step.file).unwrap(),
                     settings: step.settings.as_ref(),
                     routes: &routes,
-                    issuers: &[],
+                    issuers: &issuers,
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
             let phases = paths.entry(step.path).or_default();

@@ -11,7 +11,10 @@ mod canary;
 mod gateway;
 pub mod key_vault;
 mod log;
+pub mod memory;
 mod openbao;
+mod postgres;
+mod served;
 pub mod sinks;
 mod storage;
 
@@ -20,4 +23,6 @@ pub use canary::Canary;
 pub use gateway::{ATTACH_GRANT, Answer, Builder, TestGateway, policy_file};
 pub use log::Log;
 pub use openbao::OpenBaoServer;
+pub use postgres::PostgresServer;
+pub use served::{Served, is_in_a_file};
 pub use storage::DiskControl;

@@ -90,6 +90,7 @@ mod secrets;
 mod settings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod tokens;
 
 pub use egress::{Request, Response};
 pub use exchange::{
@@ -104,6 +105,7 @@ pub use secrets::{
     ClaimValue, Claims, ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer,
     TlsIdentity, Token,
 };
+pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 
 /// Makes a struct, or an enum of names, something that operators set.
 ///

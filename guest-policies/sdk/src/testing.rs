@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{Claims, ClientCertificate, Exchange, Level};
+use crate::{Claims, ClientCertificate, Exchange, JwtFailure, Level, VerifiedJwt};
 
 /// Reads settings as a component does when it is loaded.
 ///
@@ -56,6 +56,9 @@ pub(crate) struct State {
     /// The request has gone to the backend: it can't be changed any more.
     pub(crate) is_sent: bool,
     pub(crate) granted: BTreeSet<String>,
+    pub(crate) issuers: BTreeSet<String>,
+    /// What becomes of each text that is presented as a token.
+    pub(crate) tokens: BTreeMap<String, Result<VerifiedJwt, JwtFailure>>,
     pub(crate) subject: Option<String>,
     pub(crate) attached: Vec<String>,
     pub(crate) claims: Vec<Claims>,
@@ -195,6 +198,36 @@ impl Simulation {
     pub fn grant(self, alias: &str) -> Self {
         self.with(|state| {
             state.granted.insert(alias.to_owned());
+        })
+    }
+
+    /// Opens an issuer to the policy.
+    #[must_use]
+    pub fn issuer(self, name: &str) -> Self {
+        self.with(|state| {
+            state.issuers.insert(name.to_owned());
+        })
+    }
+
+    /// That text is a token with these claims, a JSON object, under whatever key it is
+    /// checked with. Any other text has a wrong signature.
+    ///
+    /// # Panics
+    /// The claims are no JSON object.
+    #[must_use]
+    pub fn token(self, text: &str, claims: &str) -> Self {
+        let token = VerifiedJwt::new(claims, "RS256".to_owned(), None, None);
+        let token = token.expect("the claims are a JSON object");
+        self.with(|state| {
+            state.tokens.insert(text.to_owned(), Ok(token));
+        })
+    }
+
+    /// That text is a token that is not right, for this reason.
+    #[must_use]
+    pub fn wrong_token(self, text: &str, failure: JwtFailure) -> Self {
+        self.with(|state| {
+            state.tokens.insert(text.to_owned(), Err(failure));
         })
     }
 

@@ -189,7 +189,7 @@ fn documents(config: &File, faults: &mut Vec<Fault>) {
         let read = std::fs::read_to_string(file)
             .map_err(|error| format!("the policy document {name} can't be read: {error}"));
         let parsed = read.and_then(|text| {
-            let parsed = Document::parse(&name, &text);
+            let parsed = Document::parse_with(&name, &text, &config.in_documents(None));
             parsed.map(drop).map_err(|errors| errors.render(false))
         });
         if let Err(error) = parsed {

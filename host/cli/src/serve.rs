@@ -146,10 +146,21 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
         .bind()
         .await
         .map_err(|error| Failure::from(anyhow::Error::new(error)))?;
-    let admin = bound.admin_address().map(tracing::field::display);
-    tracing::info!(address = %bound.address(), admin, pid = std::process::id(), "serving");
-    let reloading = tokio::spawn(reload_on(hangup, Arc::clone(bound.gateway())));
-    tell(&[NotifyState::Ready]);
+    let (address, admin) = (bound.address(), bound.admin_address());
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let gateway = Arc::clone(bound.gateway());
+    let reloading = tokio::spawn(async move {
+        // Whoever is told of a reload takes the end of it for the end of the start.
+        if begins.await.is_ok() {
+            reload_on(hangup, gateway).await;
+        }
+    });
+    let ready = || {
+        let admin = admin.map(tracing::field::display);
+        tracing::info!(%address, admin, pid = std::process::id(), "serving");
+        tell(&[NotifyState::Ready]);
+        let _ = begun.send(());
+    };
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: letting running requests end"),
@@ -158,7 +169,7 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
         tell(&[NotifyState::Stopping]);
         reloading.abort();
     };
-    match bound.serve(stop).await {
+    match bound.serve_saying(stop, ready).await {
         Stopped::Drained => tracing::info!("stopped"),
         Stopped::Cut => tracing::warn!("stopped; requests that did not end were cut"),
     }

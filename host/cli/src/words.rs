@@ -37,6 +37,7 @@ pub(crate) fn url(route: &Route) -> String {
     let scheme = match route.scheme() {
         Scheme::Https => "https",
         Scheme::Http => "http",
+        Scheme::Postgres => "postgres",
     };
     format!("{scheme}://{}{}", route.authority(), route.base_path())
 }

@@ -68,6 +68,12 @@ pub enum Problem {
     /// A Key Vault reference, `@Microsoft.KeyVault(…)`: it asks for a secret.
     #[error("a Key Vault reference is a request for a secret, and no text")]
     Reference,
+    /// A Key Vault reference that is not granted to the document.
+    #[error("this secret can't be had here: {0}")]
+    Request(String),
+    /// A variable that is not a secret.
+    #[error("variables that hold anything but a secret are not supported yet")]
+    Variable,
     /// A named value, `{{name}}`, that is no text.
     #[error(transparent)]
     NamedValue(#[from] ValueError),

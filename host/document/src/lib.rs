@@ -57,6 +57,7 @@ mod parse;
 mod position;
 mod report;
 mod set_header;
+mod set_variable;
 mod splice;
 mod suggest;
 mod tree;
@@ -177,6 +178,18 @@ pub enum Step {
     },
     /// `<set-header>`.
     SetHeader(SetHeader),
+    /// `<set-variable>`: checked, and nothing that runs by itself.
+    SetVariable(SetVariable),
+}
+
+/// A variable that stands for a secret. It never holds the secret's value, and no
+/// policy finds it among the variables of an exchange: it is the document's word for
+/// the secret, and a use of it needs a grant like any other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetVariable {
+    pub(crate) name: String,
+    pub(crate) secret: String,
+    pub(crate) position: Position,
 }
 
 impl Step {
@@ -185,6 +198,7 @@ impl Step {
         match self {
             Self::Base(position) | Self::Policy { position, .. } => position,
             Self::SetHeader(step) => step.position(),
+            Self::SetVariable(step) => step.position(),
         }
     }
 
@@ -192,7 +206,15 @@ impl Step {
     pub fn as_set_header(&self) -> Option<&SetHeader> {
         match self {
             Self::SetHeader(step) => Some(step),
-            Self::Base(_) | Self::Policy { .. } => None,
+            Self::Base(_) | Self::Policy { .. } | Self::SetVariable(_) => None,
+        }
+    }
+
+    /// The step if it is a `<set-variable>`.
+    pub fn as_set_variable(&self) -> Option<&SetVariable> {
+        match self {
+            Self::SetVariable(step) => Some(step),
+            Self::Base(_) | Self::Policy { .. } | Self::SetHeader(_) => None,
         }
     }
 }

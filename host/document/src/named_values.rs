@@ -12,6 +12,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use keyward_names::KeyVaultReference;
+
 /// A place in a text where a named value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place<'t> {
@@ -41,10 +43,35 @@ pub enum Lookup {
     Later,
 }
 
-/// Who knows the named values.
+/// What becomes of a document's request for a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requested {
+    /// The operator lists it, and this secret of the vault gets its values from there.
+    Secret(String),
+    /// It is not to be had.
+    Refused {
+        /// Why.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// Nobody could be asked yet.
+    Later,
+}
+
+/// Who knows the named values, and what documents may ask for.
 pub trait NamedValues {
     /// What a name stands for.
     fn look_up(&self, name: &str) -> Lookup;
+
+    /// What becomes of a Key Vault reference in a document. Unless somebody lists
+    /// any, all are refused.
+    fn request(&self, reference: &KeyVaultReference) -> Requested {
+        Requested::Refused {
+            why: format!("no operator's file lists {reference}"),
+            help: "documents ask for what is listed, and fetch nothing themselves".to_owned(),
+        }
+    }
 }
 
 /// Knows none of them yet: every place is [`Lookup::Later`].
@@ -54,6 +81,10 @@ pub struct Unresolved;
 impl NamedValues for Unresolved {
     fn look_up(&self, _: &str) -> Lookup {
         Lookup::Later
+    }
+
+    fn request(&self, _: &KeyVaultReference) -> Requested {
+        Requested::Later
     }
 }
 

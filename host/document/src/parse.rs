@@ -9,7 +9,7 @@ use keyward_names::{KeyVaultReference, PolicyName};
 
 use crate::error::{DocumentErrors, Found, Problem};
 use crate::expression::{Blanked, blank};
-use crate::named_values::{self, Expanded, NamedValues, ValueError, places};
+use crate::named_values::{self, Expanded, NamedValues, Requested, ValueError, places};
 use crate::position::{BYTE_ORDER_MARK, Source};
 use crate::report::Reporter;
 use crate::suggest::{closest, is_apim_policy};
@@ -19,7 +19,7 @@ use crate::{Document, Limits, Phase, Section, Step};
 const SECTIONS: [&str; 4] = ["inbound", "backend", "outbound", "on-error"];
 const NO_EXPRESSION: &str =
     "write a fixed value here, or have a policy written in Rust set it (<wasm-policy>)";
-const STEPS: [&str; 3] = ["base", "set-header", "wasm-policy"];
+const STEPS: [&str; 4] = ["base", "set-header", "set-variable", "wasm-policy"];
 
 /// Reads a document; see [`Document::parse_within`].
 pub(crate) fn parse(
@@ -109,11 +109,11 @@ pub(crate) struct Interpreter<'r, 's> {
     pub(crate) reporter: &'r mut Reporter<'s>,
     /// In the order of the text.
     expressions: Vec<Range<usize>>,
-    values: &'r dyn NamedValues,
+    pub(crate) values: &'r dyn NamedValues,
     /// The texts that came from named values, and from which.
     expanded: Vec<(Range<usize>, String)>,
     /// No named value was left for later.
-    complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Interpreter<'_, '_> {
@@ -193,6 +193,7 @@ impl Interpreter<'_, '_> {
                 }
                 "wasm-policy" => self.wasm_policy(element),
                 "set-header" => self.set_header(element).map(Step::SetHeader),
+                "set-variable" => self.set_variable(element).map(Step::SetVariable),
                 _ => {
                     self.unknown_element(&element, place, &STEPS);
                     None
@@ -263,9 +264,7 @@ impl Interpreter<'_, '_> {
                         ..
                     } = &error
                     {
-                        help = format!(
-                            "a document can't attach a secret itself: grant {secret:?} to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here"
-                        );
+                        help = attach_elsewhere(secret);
                     }
                     self.report(Problem::NamedValue(error), place, help);
                 }
@@ -279,8 +278,11 @@ impl Interpreter<'_, '_> {
     fn is_reference(&mut self, text: &str, at: &Range<usize>) -> bool {
         let found = KeyVaultReference::is_meant_by(text);
         if found {
-            let help = match KeyVaultReference::parse(text) {
-                Ok(reference) => format!(
+            let asked = KeyVaultReference::parse(text)
+                .map(|reference| (self.values.request(&reference), reference));
+            let help = match asked {
+                Ok((Requested::Secret(secret), _)) => attach_elsewhere(&secret),
+                Ok((_, reference)) => format!(
                     "a document can't fetch a secret itself: let the operator add it with keyward secret set NAME --kind KIND --from SOURCE:{}, where SOURCE is the vault {} in [sources], grant it to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here",
                     reference.key(),
                     reference.vault()
@@ -340,14 +342,14 @@ impl Interpreter<'_, '_> {
         if !self.is_expression(&text.text, &at) {
             let help = match place {
                 "<set-header>" => "write the header's value as <value>…</value>",
-                "<base>" | "<wasm-policy>" => "it has to be empty",
+                "<base>" | "<wasm-policy>" | "<set-variable>" => "it has to be empty",
                 _ => "only elements and <!-- comments --> may stand here",
             };
             self.report(Problem::UnexpectedText { parent: place }, at, help);
         }
     }
 
-    fn nothing_inside(&mut self, element: Element, place: &'static str) {
+    pub(crate) fn nothing_inside(&mut self, element: Element, place: &'static str) {
         for element in self.elements(element, place) {
             let name = Found::new(&element.name);
             self.report(
@@ -478,6 +480,13 @@ impl Interpreter<'_, '_> {
         }
         self.reporter.report(problem, at, Some(help));
     }
+}
+
+/// What to do about a secret where a document can have none.
+fn attach_elsewhere(secret: &str) -> String {
+    format!(
+        "a document can't attach a secret itself: grant {secret:?} to a policy such as attach-api-key, and put <wasm-policy name=\"attach-api-key\"/> here"
+    )
 }
 
 /// Whether an expression starts in a text.

@@ -52,8 +52,14 @@ impl Effective {
         let mut calls = Vec::new();
         let both_set_headers =
             |a: &Step, b: &Step| matches!((a, b), (Step::SetHeader(_), Step::SetHeader(_)));
-        for group in self.phase(phase).chunk_by(both_set_headers) {
-            let headers: Vec<&SetHeader> = group.iter().filter_map(Step::as_set_header).collect();
+        // A variable that stands for a secret runs nothing.
+        let runs = |step: &&Step| step.as_set_variable().is_none();
+        let steps: Vec<&Step> = self.phase(phase).iter().filter(runs).collect();
+        for group in steps.chunk_by(|a, b| both_set_headers(a, b)) {
+            let headers: Vec<&SetHeader> = group
+                .iter()
+                .filter_map(|step| step.as_set_header())
+                .collect();
             let first = group.first().map(|step| step.position().clone());
             if let (Some(position), false) = (first, headers.is_empty()) {
                 calls.push(Call {

@@ -20,7 +20,7 @@ pub(crate) fn is_apim_policy(name: &str) -> bool {
 }
 
 /// Sorted. Those that documents here have too are not in it.
-const APIM_POLICIES: [&str; 76] = [
+const APIM_POLICIES: [&str; 75] = [
     "authentication-basic",
     "authentication-certificate",
     "authentication-managed-identity",
@@ -80,7 +80,6 @@ const APIM_POLICIES: [&str; 76] = [
     "set-query-parameter",
     "set-status",
     "set-url",
-    "set-variable",
     "sql-data-source",
     "trace",
     "validate-azure-ad-token",

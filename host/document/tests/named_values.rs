@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-use keyward_document::named_values::{Lookup, NamedValues};
+use keyward_document::named_values::{Lookup, NamedValues, Requested};
 use keyward_document::{Document, Phase, SetHeader};
+use keyward_names::KeyVaultReference;
 use proptest::prelude::*;
 
 struct Values(Vec<(&'static str, Lookup)>);
@@ -12,6 +13,16 @@ impl NamedValues for Values {
     fn look_up(&self, name: &str) -> Lookup {
         let found = self.0.iter().find(|(known, _)| *known == name);
         found.map_or(Lookup::Unknown(None), |(_, value)| value.clone())
+    }
+
+    fn request(&self, reference: &KeyVaultReference) -> Requested {
+        match reference.secret() {
+            "listed" => Requested::Secret("billing-key".to_owned()),
+            _ => Requested::Refused {
+                why: "nobody lists it".to_owned(),
+                help: "list it".to_owned(),
+            },
+        }
     }
 }
 
@@ -169,12 +180,12 @@ fn a_reference_is_a_request_and_never_a_text() {
             assert_eq!(said[0], format!("{expected}{help}"));
         }
     }
-    let variable = format!("<set-variable name=\"key\" value=\"{reference}\"/>");
+    let unsupported = format!("<set-query-parameter name=\"key\" value=\"{reference}\"/>");
     assert_eq!(
-        errors(&variable),
+        errors(&unsupported),
         [
-            "d.xml:1:20: the policy \"set-variable\" is not supported yet; a section holds base, set-header and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
-            format!("d.xml:1:52: a Key Vault reference is a request for a secret, and no text; {help}"),
+            "d.xml:1:20: the policy \"set-query-parameter\" is not supported yet; a section holds base, set-header, set-variable and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
+            format!("d.xml:1:59: a Key Vault reference is a request for a secret, and no text; {help}"),
         ]
     );
     // Put together out of named values.
@@ -187,6 +198,76 @@ fn a_reference_is_a_request_and_never_a_text() {
         [
             "d.xml:1:48: a Key Vault reference is a request for a secret, and no text; correct it first: not a Key Vault reference: at byte 31: the URI has to start with https://"
         ]
+    );
+}
+
+#[test]
+fn a_variable_stands_for_a_secret_that_the_operator_lists() {
+    for value in [
+        "@Microsoft.KeyVault(VaultName=shop;SecretName=listed)",
+        " @microsoft.keyvault( SecretUri = https://shop.vault.azure.net/secrets/listed ) ",
+        "{{key}}",
+        "{{ fetched }}",
+    ] {
+        let step = format!("<set-variable name=\"{{{{Team}}}} key\" value=\"{value}\"/>");
+        let text = document(&step);
+        let read = Document::parse_with("d.xml", &text, &values()).unwrap();
+        assert!(read.is_complete());
+        let steps = read.section(Phase::Inbound).unwrap().steps().to_vec();
+        let variable = steps[0].as_set_variable().unwrap();
+        assert_eq!(
+            (variable.name(), variable.secret()),
+            ("billing key", "billing-key")
+        );
+        // It runs nothing, and comes between no others.
+        let header = "<set-header name=\"a\"><value>b</value></set-header>";
+        let text = document(&format!("{header}{step}{header}"));
+        let read = Document::parse_with("d.xml", &text, &values()).unwrap();
+        let calls = read.splice(None).calls(Phase::Inbound);
+        assert_eq!(calls.len(), 1);
+        let settings = calls[0].settings.as_ref().unwrap().to_string();
+        assert!(!settings.contains("billing-key"), "{settings}");
+        // Whether it may be had is not known before somebody is asked.
+        assert!(!Document::parse("d.xml", &text).unwrap().is_complete());
+    }
+}
+
+#[test]
+fn a_variable_is_a_listed_secret_and_nothing_around_it_or_an_error() {
+    let said = |value: &str| errors(&format!("<set-variable name=\"k\" value=\"{value}\"/>"));
+    let listed = "@Microsoft.KeyVault(VaultName=shop;SecretName=listed)";
+    assert_eq!(
+        said("@Microsoft.KeyVault(VaultName=shop;SecretName=other)"),
+        ["d.xml:1:50: this secret can't be had here: nobody lists it; list it"]
+    );
+    for around in [format!("Bearer {listed}"), format!("{listed}{{{{Team}}}}")] {
+        let said = said(&around);
+        assert!(
+            said[0].contains("is a request for a secret, and no text"),
+            "{said:?}"
+        );
+    }
+    assert!(said("{{half}}Vault(VaultName=shop;SecretName=listed)")[0].contains("no text"));
+    assert!(said("Bearer {{key}}")[0].contains("the named value \"key\" is secret"));
+    assert!(said("{{far}}")[0].contains("keyward secret set NAME --kind KIND --from azure:far"));
+    assert!(said("{{nobody}}")[0].contains("there is no named value"));
+    assert!(said("@(1)")[0].contains("expressions are not supported yet"));
+    for text in ["a text", "{{Team}}", ""] {
+        assert!(said(text)[0].contains("anything but a secret"), "{text}");
+    }
+    // Where no variable is set, a listed one is no text either.
+    let header = format!("<set-header name=\"a\"><value>{listed}</value></set-header>");
+    assert!(errors(&header)[0].contains("grant \"billing-key\" to a policy"));
+    assert!(errors("<set-variable value=\"{{key}}\"/>")[0].contains("no attribute \"name\""));
+    assert!(errors("<set-variable name=\"k\"/>")[0].contains("no attribute \"value\""));
+    let long = format!(
+        "<set-variable name=\"{}\" value=\"{{{{key}}}}\"/>",
+        "k".repeat(129)
+    );
+    assert!(errors(&long)[0].contains("1 to 128 characters"));
+    assert!(
+        errors("<set-variable name=\"k\" value=\"{{key}}\">x</set-variable>")[0]
+            .contains("has to be empty")
     );
 }
 

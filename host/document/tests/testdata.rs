@@ -25,6 +25,7 @@ fn show(file: &str, text: &str) -> String {
             let what = match step {
                 Step::Base(_) => "base".to_owned(),
                 Step::Policy { name, .. } => format!("policy {name}"),
+                Step::SetVariable(step) => format!("variable {}", step.name()),
                 Step::SetHeader(step) => {
                     format!(
                         "{} header {} {:?}",

@@ -151,7 +151,7 @@ impl Opener {
     async fn plaintext(&self) -> Result<Box<dyn Stream>, Stage> {
         match self.route.scheme() {
             Scheme::Http => self.reach().await,
-            Scheme::Https => Err(Stage::Tls),
+            Scheme::Https | Scheme::Postgres => Err(Stage::Tls),
         }
     }
 
@@ -179,10 +179,36 @@ impl Opener {
         }
     }
 
+    /// Speaks TLS on a connection, to the route's host and nobody else.
+    pub(crate) async fn shake_hands(
+        &self,
+        tls: &TlsConnector,
+        stream: Box<dyn Stream>,
+    ) -> Result<TlsStream<Box<dyn Stream>>, Stage> {
+        let name = self.route.server_name().ok_or(Stage::Tls)?;
+        match timeout(self.route.timeouts().tls, tls.connect(name, stream)).await {
+            Ok(stream) => stream.map_err(|_| Stage::Tls),
+            Err(_) => Err(Stage::TlsTimeout),
+        }
+    }
+
     /// Connects to the first address that answers, of those that the route may lead
     /// to, in the order that the resolver gives.
-    async fn reach(&self) -> Result<Box<dyn Stream>, Stage> {
-        let addresses = self.addresses().await?;
+    pub(crate) async fn reach(&self) -> Result<Box<dyn Stream>, Stage> {
+        self.reach_one_of(self.addresses().await?).await
+    }
+
+    /// The same, if one of them is on this machine.
+    pub(crate) async fn reach_here(&self) -> Result<Box<dyn Stream>, Stage> {
+        let mut addresses = self.addresses().await?;
+        addresses.retain(|address| address.ip().is_loopback());
+        match addresses.is_empty() {
+            true => Err(Stage::Network),
+            false => self.reach_one_of(addresses).await,
+        }
+    }
+
+    async fn reach_one_of(&self, addresses: Vec<SocketAddr>) -> Result<Box<dyn Stream>, Stage> {
         let patience = self.route.timeouts().connect;
         let share = patience / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let mut failure = Stage::Connect;

@@ -11,6 +11,10 @@ pub enum EgressError {
     /// Nothing was sent; the reason is in the audit trail.
     #[error("an attached secret may not go where the request ended up")]
     Denied,
+    /// A note is allowed, and its secret comes from a source that gives no value, or
+    /// makes no signature, now. Nothing was sent; the reason is in the audit trail.
+    #[error("a secret that the request needs can't be had from its source now")]
+    SecretUnavailable,
     /// The audit record could not be made durable, so nothing was sent.
     #[error("the audit trail could not be written, so nothing was sent")]
     AuditUnavailable,

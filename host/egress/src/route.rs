@@ -16,6 +16,8 @@ use crate::timeouts::Timeouts;
 
 /// How many connections of either sort a route has, unless it says otherwise.
 const MAX_CONNECTIONS: usize = 1024;
+/// And a route to a database, of which each takes a process there.
+const MAX_DATABASE_CONNECTIONS: usize = 10;
 
 /// How a route is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Scheme {
     Https,
     /// Plaintext, which never leaves this machine.
     Http,
+    /// A PostgreSQL database, spoken to over TLS; plaintext never leaves this machine.
+    Postgres,
 }
 
 /// Who may vouch for a route's host.
@@ -43,8 +47,13 @@ pub enum RouteError {
     #[error("not a URL of the form https://host[:port][/path]")]
     Malformed,
     /// Another scheme.
-    #[error("the scheme must be https, or http to this machine")]
+    #[error("the scheme must be https, postgres, or http to this machine")]
     Scheme,
+    /// `postgres://host/database`.
+    #[error(
+        "a route to a database names its host and port, postgres://host:port; which database it is stands in the secret"
+    )]
+    Database,
     /// `user:password@`.
     #[error("a route has no user name or password; attach them with a grant")]
     UserInfo,
@@ -95,8 +104,8 @@ pub(crate) enum Host {
 }
 
 impl Route {
-    /// A route to `url`, which is `https://host[:port][/path]`, or `http://` to
-    /// a loopback address or `localhost`. It trusts the system's authorities, and
+    /// A route to `url`, which is `https://host[:port][/path]`, `http://` to
+    /// a loopback address or `localhost`, or `postgres://host[:port]`. It trusts the system's authorities, and
     /// leads to public addresses if the URL has a name, to this machine if it is
     /// `localhost`, and to its own address if it has one.
     ///
@@ -131,6 +140,7 @@ impl Route {
         let scheme = match uri.scheme_str() {
             Some("https") => Scheme::Https,
             Some("http") => Scheme::Http,
+            Some("postgres" | "postgresql") => Scheme::Postgres,
             Some(_) => return Err(RouteError::Scheme),
             None => return Err(RouteError::Malformed),
         };
@@ -143,6 +153,7 @@ impl Route {
         let default_port = match scheme {
             Scheme::Https => 443,
             Scheme::Http => 80,
+            Scheme::Postgres => 5432,
         };
         let port = match written.as_str().get(host_text.len()..) {
             Some("") => default_port,
@@ -163,6 +174,9 @@ impl Route {
             return Err(RouteError::Plaintext);
         }
         let base_path = uri.path().trim_end_matches('/').to_owned();
+        if scheme == Scheme::Postgres && !base_path.is_empty() {
+            return Err(RouteError::Database);
+        }
         if base_path.contains("//") || uri.path().ends_with("//") || has_dot_segment(&base_path) {
             return Err(RouteError::Path);
         }
@@ -191,7 +205,10 @@ impl Route {
             networks,
             timeouts: Timeouts::default(),
             retries: 0,
-            max_connections: MAX_CONNECTIONS,
+            max_connections: match scheme {
+                Scheme::Https | Scheme::Http => MAX_CONNECTIONS,
+                Scheme::Postgres => MAX_DATABASE_CONNECTIONS,
+            },
             knows_http2: false,
             to_platform,
         })
@@ -236,7 +253,8 @@ impl Route {
 
     /// The same route, with at most this many connections (at least 1) for requests
     /// with a credential, and as many for others. 1024 at first. One that has
-    /// switched protocols no longer counts.
+    /// switched protocols no longer counts. To a database, with at most this many for
+    /// each login; 10 at first.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         let max_connections = max_connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS);
@@ -340,7 +358,7 @@ impl Route {
         let address = address::vet(found, &self.networks)?;
         let is_itself = matches!(self.host, Host::Address(own) if own.to_canonical() == address);
         let may_be_plain = address.is_loopback() || (self.to_platform && is_itself);
-        (self.scheme == Scheme::Https || may_be_plain).then_some(address)
+        (self.scheme != Scheme::Http || may_be_plain).then_some(address)
     }
 
     /// Whether it leads to a platform's own service.
@@ -393,6 +411,7 @@ impl Route {
         parts.scheme = Some(match self.scheme {
             Scheme::Https => http::uri::Scheme::HTTPS,
             Scheme::Http => http::uri::Scheme::HTTP,
+            Scheme::Postgres => return Err(EgressError::Invalid),
         });
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);

@@ -1,10 +1,11 @@
 //! Sending a request to a route: the one function in which secrets are written.
 //!
-//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect, [`attach`] (check, barrier, write),
-//! [`exchange`], [`receive`].
+//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect, [`attach`] (check, barrier,
+//! signatures of keys that are [`elsewhere`], write), [`exchange`], [`receive`].
 
 mod attach;
 mod destination;
+mod elsewhere;
 mod exchange;
 mod fetch;
 mod flights;
@@ -28,6 +29,7 @@ use crate::answer;
 use crate::body::Body;
 use crate::connect::SystemRoots;
 use crate::connection::{Connection, Lease};
+use crate::database::{Databases, Reached};
 use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError};
 use crate::patient::Patient;
@@ -39,6 +41,7 @@ use flights::Flights;
 use receive::{drain, guarded, switched};
 use tokens::obtain;
 
+pub use elsewhere::RemoteSigner;
 pub(crate) use exchange::{Another, exchange, in_time};
 pub(crate) use prepare::Prepared;
 
@@ -52,6 +55,10 @@ pub struct Egress {
     refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
     /// The same.
     flights: Arc<Flights>,
+    /// Where keys sign that are not here.
+    signer: Option<Arc<dyn RemoteSigner>>,
+    /// The connections to databases, shared likewise.
+    databases: Arc<Databases>,
 }
 
 /// A request that is to leave.
@@ -94,6 +101,8 @@ impl Egress {
             dialer,
             refresh: Arc::default(),
             flights: Arc::default(),
+            signer: None,
+            databases: Arc::default(),
         }
         .with_routes(routes)
     }
@@ -120,7 +129,18 @@ impl Egress {
             dialer: self.dialer.clone(),
             refresh: Arc::clone(&self.refresh),
             flights: Arc::clone(&self.flights),
+            signer: self.signer.clone(),
+            databases: Arc::clone(&self.databases),
         })
+    }
+
+    /// The same egress, where requests that are signed by keys which stay in their
+    /// sources are signed through this. Without it, such requests are refused as
+    /// [`EgressError::SecretUnavailable`].
+    #[must_use]
+    pub fn signing_through(mut self, signer: Arc<dyn RemoteSigner>) -> Self {
+        self.signer = Some(signer);
+        self
     }
 
     /// Has secrets fetched again with this, when a backend answers 401 and a grant
@@ -131,6 +151,23 @@ impl Egress {
     /// What it holds of the vault it should hold weakly, since it is held here.
     pub fn refresh_with(&self, refresh: Arc<dyn Refresh>) {
         self.refresh.get_or_init(|| refresh);
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    pub(crate) fn refresh(&self) -> Option<&dyn Refresh> {
+        self.refresh.get().map(Arc::as_ref)
+    }
+
+    pub(crate) fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
+    /// What connections to the database of that route are opened with.
+    pub(crate) fn database(&self, name: &RouteName) -> Option<Reached> {
+        self.routes.get(name)?.database()
     }
 
     /// The routes, in no particular order.
@@ -156,6 +193,9 @@ impl Egress {
     /// have decoded), its head is searched before this returns, its body as it passes,
     /// and its trailers at its end. Where a grant says `status-only`, nothing else of
     /// the answer is passed on.
+    ///
+    /// Where a key signs that stays in its source, that is asked once the record is
+    /// durable ([`RemoteSigner`]), and has what is left of the 0.9 s.
     ///
     /// Where `upgrade` names a protocol, the request goes out over an HTTP/1.1
     /// connection of its own. If the backend switches, the answer's status is 101
@@ -260,9 +300,9 @@ impl Egress {
         let checked_at = Instant::now();
         let guard = if credentialed {
             let bytes = body.bytes();
-            let vault = &self.vault;
+            let signer = self.signer.as_deref();
             attach(
-                vault,
+                (&self.vault, signer),
                 destination,
                 notes,
                 &mut head,

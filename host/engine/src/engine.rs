@@ -204,4 +204,9 @@ impl Engine {
     pub fn vault(&self) -> &Vault {
         &self.shared.vault
     }
+
+    /// The same, to be kept.
+    pub fn shared_vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.shared.vault)
+    }
 }

@@ -73,8 +73,8 @@ pub use load::{Policy, PolicySource};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use observe::{GuestCall, GuestValue, Observer};
 pub use outside::{
-    IssuedTokenFault, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
-    SendFailure,
+    IssuedTokenFault, Outside, OutsideFuture, OutsideRequest, OutsideResponse, QueryFailure,
+    RemoteCode, SendFailure,
 };
 pub use profile::{Profile, Sandbox, UnknownProfile};
 pub use report::{Frame, StopReport, Used};

@@ -13,7 +13,8 @@ use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
 use crate::bindings::keyward::policy::log::Level;
 use crate::bindings::keyward::policy::secrets::{
-    ClaimValue, JwtFailure, SecretFailure, TokenClaims, VerifiedJwt,
+    ClaimValue, JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, TokenClaims,
+    VerifiedJwt,
 };
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
@@ -26,7 +27,7 @@ use crate::replay::{Failed, Given};
 use crate::report::Used;
 use crate::run::Verdict;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, JwsSignerHandle,
+    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, ExchangeHandle, JwsSignerHandle,
     JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
     SignerHandle, TlsIdentityHandle, TokenHandle, TokenKeys,
 };
@@ -190,6 +191,7 @@ fn use_of(function: &str) -> Option<Use> {
         "mac-verifier" => Use::MacVerify,
         "client-keys" => Use::Identify,
         "token" => Use::Token,
+        "database" => Use::Query,
         "tls-identity" => Use::Present,
         "jws-signer" => Use::JwsSign,
         "sealer" => Use::Seal,
@@ -279,6 +281,13 @@ shown! {
         });
         GuestValue::Handle(it.rep(), keys)
     };
+    QueryFailure: |it, _state| failure(it);
+    Vec<QueryValue>: |it, _state| GuestValue::List(it.iter().map(query_value).collect());
+    QueryRows: |it, state| GuestValue::Record(vec![
+        ("columns", it.columns.shown(state)),
+        ("rows", GuestValue::List(it.rows.iter().map(|row| row.shown(state)).collect())),
+        ("affected", it.affected.shown(state)),
+    ]);
     CounterFailure: |it, _state| failure(it);
     VariableFailure: |it, _state| failure(it);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
@@ -306,6 +315,7 @@ shown_aliases!(
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle,
+    DatabaseHandle,
     TlsIdentityHandle,
     JwsSignerHandle
 );
@@ -326,6 +336,20 @@ impl<T: Shown, E: Shown> Shown for Result<T, E> {
             Err(failure) => failure.shown(state),
         }
     }
+}
+
+/// A value of a query: a record of one field that is called like its case.
+fn query_value(value: &QueryValue) -> GuestValue {
+    let (case, value) = match value {
+        QueryValue::Null => return GuestValue::Nothing,
+        QueryValue::Boolean(value) => ("boolean", GuestValue::Flag(*value)),
+        QueryValue::Integer(value) => ("integer", GuestValue::Text(value.to_string())),
+        QueryValue::Float(value) => ("float", GuestValue::Text(value.to_string())),
+        QueryValue::Text(value) => ("text", GuestValue::Text(value.clone())),
+        QueryValue::Bytes(value) => ("bytes", GuestValue::Bytes(value.clone())),
+        QueryValue::Timestamp(value) => ("timestamp", GuestValue::Text(value.to_string())),
+    };
+    GuestValue::Record(vec![(case, value)])
 }
 
 /// A failure, as `wit/` calls it.
@@ -560,6 +584,14 @@ watched!(secrets::HostJwsSigner, "secrets.jws-signer" {
     fn sign as "sign" (; signer: Resource<JwsSignerHandle>, claims: TokenClaims)
         -> UsedSecret<String>;
     fn drop as "drop" (; signer: Resource<JwsSignerHandle>) -> ();
+});
+
+watched!(secrets::HostDatabase, "secrets.database" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<DatabaseHandle>>;
+    fn drop as "drop" (; database: Resource<DatabaseHandle>) -> ();
+    async fn query as "query" (
+        ; database: Resource<DatabaseHandle>, statement: String, parameters: Vec<QueryValue>
+    ) -> Result<QueryRows, QueryFailure>;
 });
 
 watched!(counters::Host, "counters" {

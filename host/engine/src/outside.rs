@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use http::{HeaderMap, Method, StatusCode};
 use keyward_names::{IssuerName, PolicyName, RouteName};
-use keyward_vault::{Ledger, Notes, RemoteCall, TokenFault, VerifiedToken};
+use keyward_vault::{Ledger, Notes, Query, QueryRows, RemoteCall, TokenFault, VerifiedToken};
 
 use crate::body::Body;
 use crate::exchange::LogLine;
@@ -58,6 +58,23 @@ pub enum SendFailure {
     /// No answer in time, no connection, or no durable audit record.
     Unavailable,
     /// The answer was not passed on.
+    Upstream,
+}
+
+/// Why a query brought nothing. The guest is told the same word and no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryFailure {
+    /// The grant is gone, its route leads elsewhere, or the database denies it to its
+    /// user.
+    Denied,
+    /// The database can't take the values.
+    Invalid,
+    /// More rows, bytes or time than the grant allows.
+    Limit,
+    /// The database can't be reached or used now, or there is no durable audit
+    /// record.
+    Unavailable,
+    /// The database failed, or its answer could not be used.
     Upstream,
 }
 
@@ -117,6 +134,18 @@ pub trait Outside: Send + Sync + 'static {
     ) -> OutsideFuture<'a, Result<VerifiedToken, IssuedTokenFault>> {
         let _ = (issuer, token, now);
         Box::pin(std::future::ready(Err(IssuedTokenFault::NoIssuer)))
+    }
+
+    /// Runs a query on the database that its grant names. Must wait for `ledger`'s
+    /// barrier before anything leaves. By default there are no databases. Cancel-safe:
+    /// dropping the future gives up the query, and has the database give it up.
+    fn query<'a>(
+        &'a self,
+        query: Query,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<QueryRows, QueryFailure>> {
+        let _ = (query, ledger);
+        Box::pin(std::future::ready(Err(QueryFailure::Unavailable)))
     }
 
     /// Returns after that many milliseconds.

@@ -6,14 +6,16 @@ use wasmtime::component::Resource;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
 use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure};
-use crate::bindings::keyward::policy::secrets::{JwtFailure, SecretFailure, VerifiedJwt};
+use crate::bindings::keyward::policy::secrets::{
+    JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, VerifiedJwt,
+};
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::body::{Cursor, PolicyBody};
 use crate::observe::GuestValue;
 use crate::state::{
-    CallState, ClientKeysHandle, CredentialHandle, JwsSignerHandle, JwtVerifierHandle,
-    MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse, SignerHandle,
-    TlsIdentityHandle, TokenHandle,
+    CallState, ClientKeysHandle, CredentialHandle, DatabaseHandle, JwsSignerHandle,
+    JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, PolicyRequest, PolicyResponse,
+    SignerHandle, TlsIdentityHandle, TokenHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -92,6 +94,7 @@ never_given!(
     MacVerifierHandle,
     JwtVerifierHandle,
     ClientKeysHandle,
+    DatabaseHandle,
     TlsIdentityHandle,
     JwsSignerHandle
 );
@@ -156,6 +159,50 @@ impl Given for VerifiedJwt {
     }
 }
 
+impl Given for QueryRows {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        let GuestValue::Record(fields) = value else {
+            return None;
+        };
+        let field = |name: &str| {
+            let mut known = fields.iter();
+            known
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value)
+        };
+        let rows = match field("rows")? {
+            GuestValue::List(rows) => rows.iter().map(|row| match row {
+                GuestValue::List(values) => values.iter().map(query_value).collect(),
+                _ => None,
+            }),
+            _ => return None,
+        };
+        Some(Self {
+            rows: rows.collect::<Option<_>>()?,
+            columns: Given::given(field("columns")?, state)?,
+            affected: Given::given(field("affected")?, state)?,
+        })
+    }
+}
+
+/// A value of a query, from a record of one field that is called like its case.
+fn query_value(value: &GuestValue) -> Option<QueryValue> {
+    let fields = match value {
+        GuestValue::Nothing => return Some(QueryValue::Null),
+        GuestValue::Record(fields) => fields,
+        _ => return None,
+    };
+    Some(match fields.as_slice() {
+        [("boolean", GuestValue::Flag(flag))] => QueryValue::Boolean(*flag),
+        [("integer", GuestValue::Text(number))] => QueryValue::Integer(number.parse().ok()?),
+        [("float", GuestValue::Text(number))] => QueryValue::Float(number.parse().ok()?),
+        [("text", GuestValue::Text(text))] => QueryValue::Text(text.clone()),
+        [("bytes", GuestValue::Bytes(bytes))] => QueryValue::Bytes(bytes.clone()),
+        [("timestamp", GuestValue::Text(number))] => QueryValue::Timestamp(number.parse().ok()?),
+        _ => return None,
+    })
+}
+
 /// An enum of failures, by its words in `wit/`.
 pub(crate) trait Failed: Copy + PartialEq + 'static {
     const ALL: &'static [(&'static str, Self)];
@@ -187,6 +234,10 @@ failed! {
         "missing" = Missing, "malformed" = Malformed, "algorithm" = Algorithm,
         "signature" = Signature, "expired" = Expired, "not-yet-valid" = NotYetValid,
         "issuer" = Issuer, "audience" = Audience
+    }
+    QueryFailure {
+        "denied" = Denied, "invalid" = Invalid, "exhausted" = Exhausted, "limit" = Limit,
+        "unavailable" = Unavailable, "upstream" = Upstream
     }
     CounterFailure { "invalid" = Invalid, "unavailable" = Unavailable }
     VariableFailure { "invalid" = Invalid, "limit" = Limit }

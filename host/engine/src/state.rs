@@ -65,6 +65,8 @@ alias_handles!(
     TokenHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
+    /// A handle for querying a database.
+    DatabaseHandle,
     /// A handle for showing a certificate.
     TlsIdentityHandle,
     /// A handle for signing tokens.

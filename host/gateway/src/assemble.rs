@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use keyward::document::{Document, DocumentErrors};
 use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, Sandbox, inspect};
-use keyward::names::{ComponentDigest, PolicyName, RouteName};
+use keyward::names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
 use keyward::{BuildError, Keyward};
 
-use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
+use crate::config::{Config, ConfigErrors, InDocuments, PolicySection, Steps, Values};
 use crate::grants::{GrantsFault, addresses, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -136,6 +136,7 @@ impl Assembled {
         vault.set_grants_toward(grants.clone(), addresses(&config.routes), actor)?;
         let keyward = Keyward::builder(vault)
             .routes(config.routes.clone())
+            .issuers(config.issuers.iter().cloned())
             .engine(engine)
             .build()?;
         if keyward.engine().is_debuggable() {
@@ -157,7 +158,8 @@ impl Assembled {
         let grants = load_grants(&config, &vault.list(), &components(&config))?;
         let keyward = before
             .with_routes(config.routes.clone())
-            .map_err(BuildError::Egress)?;
+            .map_err(BuildError::Egress)?
+            .with_issuers(config.issuers.iter().cloned());
         Self::on(keyward, config, grants, &values, loaded.clone())
     }
 
@@ -199,6 +201,7 @@ pub(crate) struct LoadedFrom {
     component: ComponentDigest,
     settings: String,
     routes: Vec<RouteName>,
+    issuers: Vec<IssuerName>,
     sandbox: Sandbox,
 }
 
@@ -210,7 +213,7 @@ fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
     })
 }
 
-fn read_document(file: &Path, values: &Values) -> Result<Document, OpenError> {
+fn read_document(file: &Path, values: &InDocuments<'_>) -> Result<Document, OpenError> {
     let text = read_text("the policy document", file)?;
     Document::parse_with(&file.display().to_string(), &text, values).map_err(OpenError::Document)
 }
@@ -232,6 +235,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn pipelines(&mut self, values: &Values) -> Result<Vec<Pipeline>, OpenError> {
         let config = self.config;
+        let values = &config.in_documents(Some(values));
         let global = config.gateway.document.as_deref();
         let global = global.map(|file| read_document(file, values)).transpose()?;
         let mut pipelines = Vec::with_capacity(config.pipelines.len());
@@ -355,6 +359,7 @@ impl Loader<'_> {
             component: digest_component(&component),
             settings: settings.to_string(),
             routes: section.routes.clone(),
+            issuers: section.issuers.clone(),
             sandbox: section.sandbox.clone(),
         };
         let known = self.loaded.get(&from).or_else(|| self.before.get(&from));
@@ -367,7 +372,7 @@ impl Loader<'_> {
                     component: &component,
                     settings: given.then_some(&settings),
                     routes: &section.routes,
-                    issuers: &[],
+                    issuers: &section.issuers,
                 };
                 let engine = self.keyward.engine();
                 let policy = engine.load_in(&section.sandbox, &source)?;

@@ -240,6 +240,17 @@ impl Bound {
     ///
     /// Must run inside a tokio runtime with I/O and time.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Stopped {
+        self.serve_saying(stop, || ()).await
+    }
+
+    /// The same, and calls `ready` when the first request is taken: once each secret
+    /// that comes from a source was asked for, which takes `start-wait` at most. The
+    /// control socket answers before. Not called if `stop` is ready first.
+    pub async fn serve_saying(
+        self,
+        stop: impl Future<Output = ()>,
+        ready: impl FnOnce(),
+    ) -> Stopped {
         let health = Arc::new(Health::new({
             let gateway = Arc::clone(&self.gateway);
             move || {
@@ -286,10 +297,21 @@ impl Bound {
             stop.await;
             health.draining();
         };
-        self.gateway.first_values().await;
-        health.serving();
-        let listening = Arc::clone(&self.gateway.listening);
-        let stopped = listen::serve(self.listener, listening, handler, stop).await;
+        let mut stop = std::pin::pin!(stop);
+        let begins = tokio::select! {
+            biased;
+            () = &mut stop => false,
+            () = self.gateway.first_values() => true,
+        };
+        let stopped = match begins {
+            true => {
+                health.serving();
+                ready();
+                let listening = Arc::clone(&self.gateway.listening);
+                listen::serve(self.listener, listening, handler, stop).await
+            }
+            false => Stopped::Drained,
+        };
         if let Some(admin) = admin {
             admin.abort();
         }
@@ -304,8 +326,7 @@ impl Bound {
 }
 
 impl Gateway {
-    /// Begins to ask sources, and waits for the first values of secrets that have
-    /// none, for a while.
+    /// Begins to ask sources, and waits until each secret was asked for, for a while.
     async fn first_values(&self) {
         let refresher = self.refresher();
         refresher.start();

@@ -95,6 +95,12 @@ impl Suggestion<'_> {
             Ok(Use::VerifyJwt) => line(format_args!(
                 "audiences = [\"https://api.example\"]  # as \"aud\" in the tokens names you; remove it if they have none"
             )),
+            Ok(Use::Query) => {
+                line(format_args!("to = [{{ route = \"{route}\" }}]"));
+                line(format_args!(
+                    "\n[[grant.statement]]\nname = \"example\"\nsql = \"SELECT 1 WHERE $1 = 'x'\"\nparameters = [\"text\"]"
+                ));
+            }
             Ok(Use::MacSign | Use::MacVerify | Use::Seal | Use::Open) | Err(_) => {}
         }
         toml

@@ -6,8 +6,10 @@ use keyward_egress::{Connect, Dialer, Egress, Resolver, Route, SetupError};
 use keyward_engine::{Engine, EngineConfig, EngineError, Outside};
 use keyward_vault::Vault;
 
+use crate::issuers::{Issuer, Issuers};
+use crate::remote::{Signers, SourceDirectory};
 use crate::ticker;
-use crate::world::{Senses, SourceDirectory, World};
+use crate::world::{Senses, World};
 
 /// A vault, an engine and an egress that work together. Cheap to clone; an exchange
 /// keeps what it began with to its end.
@@ -25,6 +27,7 @@ pub struct Builder {
     engine: EngineConfig,
     routes: Vec<Route>,
     dialer: Dialer,
+    issuers: Vec<Issuer>,
     sources: Option<Arc<dyn SourceDirectory>>,
     senses: Option<Arc<dyn Senses>>,
     #[cfg(feature = "guest-debug")]
@@ -54,6 +57,7 @@ impl Keyward {
             engine: EngineConfig::default(),
             routes: Vec::new(),
             dialer: Dialer::default(),
+            issuers: Vec::new(),
             sources: None,
             senses: None,
             #[cfg(feature = "guest-debug")]
@@ -91,10 +95,12 @@ impl Keyward {
         &self,
         routes: impl IntoIterator<Item = Route>,
     ) -> Result<Keyward, SetupError> {
-        let egress = self.world.egress.with_routes(routes)?;
+        let egress = Arc::new(self.world.egress.with_routes(routes)?);
+        let issuers = self.world.issuers.as_ref();
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
+                issuers: issuers.map(|issuers| issuers.over(Arc::clone(&egress))),
                 egress,
                 sources: self.world.sources.clone(),
                 senses: self.world.senses.clone(),
@@ -109,16 +115,47 @@ impl Keyward {
     /// Errors: as [`Keyward::with_routes`], though every route is as it was.
     pub fn with_sources(&self, sources: Arc<dyn SourceDirectory>) -> Result<Keyward, SetupError> {
         let egress = &self.world.egress;
-        let egress = egress.with_routes(egress.routes().cloned())?;
+        let egress = egress
+            .with_routes(egress.routes().cloned())?
+            .signing_through(Arc::new(Signers(Arc::clone(&sources))));
+        let egress = Arc::new(egress);
+        let issuers = self.world.issuers.as_ref();
         Ok(Keyward {
             engine: Arc::clone(&self.engine),
             world: Arc::new(World {
+                issuers: issuers.map(|issuers| issuers.over(Arc::clone(&egress))),
                 egress,
                 sources: Some(sources),
                 senses: self.world.senses.clone(),
             }),
             _beside: self._beside.clone(),
         })
+    }
+
+    /// The same vault, engine, policies and routes with these issuers in place of those
+    /// of before. One that is equal to one of before keeps its keys. Exchanges that have
+    /// begun go on with those of before.
+    pub fn with_issuers(&self, issuers: impl IntoIterator<Item = Issuer>) -> Keyward {
+        let egress = Arc::clone(&self.world.egress);
+        let (vault, before) = (self.engine.shared_vault(), self.world.issuers.as_ref());
+        Keyward {
+            engine: Arc::clone(&self.engine),
+            world: Arc::new(World {
+                issuers: Some(Issuers::new(issuers, Arc::clone(&egress), vault, before)),
+                egress,
+                sources: self.world.sources.clone(),
+                senses: self.world.senses.clone(),
+            }),
+            _beside: self._beside.clone(),
+        }
+    }
+}
+
+/// With the sources of keys that sign without leaving them, if there are any.
+fn signing(egress: Egress, sources: Option<&Arc<dyn SourceDirectory>>) -> Egress {
+    match sources {
+        Some(sources) => egress.signing_through(Arc::new(Signers(Arc::clone(sources)))),
+        None => egress,
     }
 }
 
@@ -153,6 +190,14 @@ impl Builder {
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver + 'static) -> Self {
         self.dialer.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Adds issuers: whose tokens policies may have checked. Their keys are fetched at
+    /// their first use, inside a tokio runtime with I/O and time.
+    #[must_use]
+    pub fn issuers(mut self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        self.issuers.extend(issuers);
         self
     }
 
@@ -194,6 +239,12 @@ impl Builder {
     pub fn build(self) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
+        let egress = Arc::new(egress);
+        let issuers = (!self.issuers.is_empty()).then(|| {
+            let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));
+            Issuers::new(self.issuers, egress, vault, None)
+        });
         let engine = Engine::new(&self.engine, vault)?;
         #[cfg(feature = "guest-debug")]
         let engine = match self.observer {
@@ -204,6 +255,7 @@ impl Builder {
         ticker::start(&engine).map_err(BuildError::Ticker)?;
         let world = Arc::new(World {
             egress,
+            issuers,
             sources: self.sources,
             senses: self.senses,
         });
@@ -223,9 +275,16 @@ impl Builder {
     pub fn build_beside(self, other: &Keyward) -> Result<Keyward, BuildError> {
         let vault = Arc::new(self.vault);
         let egress = Egress::with_dialer(self.routes, Arc::clone(&vault), self.dialer)?;
+        let egress = signing(egress, self.sources.as_ref());
+        let egress = Arc::new(egress);
+        let issuers = (!self.issuers.is_empty()).then(|| {
+            let (egress, vault) = (Arc::clone(&egress), Arc::clone(&vault));
+            Issuers::new(self.issuers, egress, vault, None)
+        });
         let engine = Arc::new(other.engine.beside(vault, self.engine.observer));
         let world = Arc::new(World {
             egress,
+            issuers,
             sources: self.sources,
             senses: self.senses,
         });

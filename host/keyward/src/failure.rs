@@ -90,7 +90,7 @@ impl Failure {
                 ErrorSource::HostFailed
             }
             Failure::Egress(error) => match error {
-                EgressError::Denied => ErrorSource::SecretRefused,
+                EgressError::Denied | EgressError::SecretUnavailable => ErrorSource::SecretRefused,
                 EgressError::AuditUnavailable | EgressError::UnknownRoute => {
                     ErrorSource::HostFailed
                 }
@@ -138,6 +138,9 @@ impl Failure {
                 EgressError::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "backend timeout"),
                 EgressError::Unreachable(Stage::Busy) => {
                     (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+                }
+                EgressError::SecretUnavailable => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "secret unavailable")
                 }
                 EgressError::Denied => (StatusCode::BAD_GATEWAY, "policy failure"),
                 EgressError::UnknownRoute

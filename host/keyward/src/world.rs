@@ -1,28 +1,31 @@
 //! What lies outside the sandboxes: egress, the clock, randomness, the log.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Request;
-use keyward_egress::{Egress, EgressError, Outgoing};
+use keyward_egress::{Egress, EgressError, Outgoing, QueryError};
 use keyward_engine::{
-    LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse, RemoteCode,
-    SendFailure, StopReport,
+    IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
+    QueryFailure, RemoteCode, SendFailure, StopReport,
 };
-use keyward_names::SourceName;
-use keyward_sources::refresh::Refresher;
-use keyward_sources::{Source, SourceError};
-use keyward_vault::{Ledger, RemoteAnswer, RemoteCall, TokenFailure, fill_random};
+use keyward_names::IssuerName;
+use keyward_vault::{
+    Ledger, Query, QueryRows, RemoteCall, TokenFailure, VerifiedToken, fill_random,
+};
 use tokio::time::Instant;
 
 use crate::bodies::to_engine;
+use crate::issuers::Issuers;
+use crate::remote::{self, SourceDirectory};
 
 /// On cache lines of its own: the count of its `Arc` changes with each exchange on
 /// every core.
 #[repr(align(128))]
 pub(crate) struct World {
-    pub(crate) egress: Egress,
+    pub(crate) egress: Arc<Egress>,
+    /// Whose tokens are checked with published keys.
+    pub(crate) issuers: Option<Issuers>,
     /// Where keys are that never leave their source.
     pub(crate) sources: Option<Arc<dyn SourceDirectory>>,
     /// None: the system's, and `tracing`.
@@ -45,51 +48,6 @@ pub trait Senses: Send + Sync + 'static {
 
     /// Takes the report about a policy that was stopped.
     fn stopped(&self, report: &StopReport);
-}
-
-/// Finds sources by their names, for keys that never leave them.
-///
-/// Asked for each use of such a key; must neither block nor panic.
-pub trait SourceDirectory: Send + Sync + 'static {
-    /// The source of that name; `None` if there is none.
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>>;
-}
-
-impl SourceDirectory for BTreeMap<SourceName, Arc<dyn Source>> {
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
-        self.get(name).cloned()
-    }
-}
-
-impl SourceDirectory for Refresher {
-    fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
-        Refresher::source(self, name).ok()
-    }
-}
-
-impl World {
-    async fn ask_source(&self, call: &RemoteCall) -> Result<RemoteCode, SourceError> {
-        let reference = &call.reference;
-        let source = self
-            .sources
-            .as_ref()
-            .and_then(|sources| sources.source(reference.source()))
-            .ok_or(SourceError::NotConfigured)?;
-        let keys = source.remote_keys().ok_or(SourceError::Unsupported {
-            what: "keep keys that never leave it",
-        })?;
-        let (key, message) = (reference.key(), &call.message[..]);
-        match &call.answer {
-            RemoteAnswer::Make => {
-                let code = keys.hmac(key, call.algorithm, message).await?;
-                Ok(RemoteCode::Made(code))
-            }
-            RemoteAnswer::Check(code) => {
-                let checked = keys.verify_hmac(key, call.algorithm, message, code).await?;
-                Ok(RemoteCode::Checked(checked))
-            }
-        }
-    }
 }
 
 impl Outside for World {
@@ -130,17 +88,40 @@ impl Outside for World {
     }
 
     fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
+        Box::pin(remote::ask(self.sources.as_deref(), call))
+    }
+
+    fn verify_token<'a>(
+        &'a self,
+        issuer: &'a IssuerName,
+        token: &'a str,
+        now: u64,
+    ) -> OutsideFuture<'a, Result<VerifiedToken, IssuedTokenFault>> {
         Box::pin(async move {
-            let asked = self.ask_source(call).await;
-            if let Err(error) = &asked {
-                let source = call.reference.source().as_str();
-                tracing::warn!(
-                    target: "keyward::sources",
-                    source,
-                    "a key that stays in its source could not be used: {error}",
-                );
+            match &self.issuers {
+                Some(issuers) => issuers.verify(issuer, token, now).await,
+                None => Err(IssuedTokenFault::NoIssuer),
             }
-            asked.ok()
+        })
+    }
+
+    fn query<'a>(
+        &'a self,
+        query: Query,
+        ledger: &'a mut Ledger,
+    ) -> OutsideFuture<'a, Result<QueryRows, QueryFailure>> {
+        Box::pin(async move {
+            let (grant, statement) = (query.grant().clone(), query.statement().name.clone());
+            let asked = self.egress.query(query, ledger).await;
+            asked.map_err(|error| {
+                tracing::warn!(
+                    target: "keyward::databases",
+                    grant = grant.as_str(),
+                    statement = &*statement,
+                    "a query brought nothing: {error}",
+                );
+                to_query_failure(error)
+            })
         })
     }
 
@@ -202,6 +183,26 @@ impl Outside for World {
     }
 }
 
+fn to_query_failure(error: QueryError) -> QueryFailure {
+    match error {
+        QueryError::Denied
+        | QueryError::OtherHost
+        | QueryError::UnknownRoute
+        | QueryError::NotPrivileged(_) => QueryFailure::Denied,
+        QueryError::Values(_) => QueryFailure::Invalid,
+        QueryError::TooManyRows | QueryError::TooManyBytes | QueryError::TimedOut => {
+            QueryFailure::Limit
+        }
+        QueryError::AuditUnavailable
+        | QueryError::Unreachable(_)
+        | QueryError::NoTls
+        | QueryError::WeakLogin
+        | QueryError::Login(_)
+        | QueryError::Unavailable(_) => QueryFailure::Unavailable,
+        _ => QueryFailure::Upstream,
+    }
+}
+
 fn to_failure(error: EgressError) -> SendFailure {
     match error {
         EgressError::Denied | EgressError::UnknownRoute => SendFailure::Denied,
@@ -210,6 +211,7 @@ fn to_failure(error: EgressError) -> SendFailure {
         }
         EgressError::BodyTooLarge { .. } => SendFailure::Limit,
         EgressError::AuditUnavailable
+        | EgressError::SecretUnavailable
         | EgressError::Unreachable(_)
         | EgressError::TimedOut
         | EgressError::Token(TokenFailure::Unavailable) => SendFailure::Unavailable,

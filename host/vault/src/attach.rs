@@ -27,6 +27,7 @@ use crate::live::{ApiKey, Live, LiveSecret, Material};
 use crate::mac::MacKey;
 use crate::memory::Scratch;
 use crate::permit::Denied;
+use crate::remote_signature::MadeSignature;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
 use crate::tls::IdentityId;
 use crate::token::AccessToken;
@@ -128,6 +129,7 @@ impl Notes {
             method: target.method.clone(),
             authority: Box::from(target.authority),
             path_and_query: target.path_and_query.clone(),
+            made: Vec::new(),
             over: None,
         };
         for mut note in self.0 {
@@ -320,26 +322,28 @@ pub(crate) fn is_plain_authority(text: &str) -> bool {
 
 /// Notes that may be written onto one request, going to one place.
 pub struct CheckedNotes {
-    notes: Vec<Checked>,
+    pub(crate) notes: Vec<Checked>,
     exchange: ExchangeId,
-    afterwards: Afterwards,
+    pub(crate) afterwards: Afterwards,
     watch: Arc<Watch>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     method: Method,
     authority: Box<str>,
     path_and_query: PathAndQuery,
+    /// Signatures that keys made which stay in their sources.
+    pub(crate) made: Vec<MadeSignature>,
     /// Whose certificate the connection shows that the request goes over.
     over: Option<IdentityId>,
 }
 
-struct Checked {
-    grant: Arc<Grant>,
-    secret: Arc<LiveSecret>,
+pub(crate) struct Checked {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) secret: Arc<LiveSecret>,
     chosen: Chosen,
     token: Option<Arc<AccessToken>>,
     position: Position,
     /// What was recorded.
-    entry: UseEntry,
+    pub(crate) entry: UseEntry,
 }
 
 impl Checked {
@@ -427,10 +431,7 @@ impl CheckedNotes {
         head: &mut Parts,
         body: Option<&[u8]>,
     ) -> Result<Guard, AttachError> {
-        let covered = |note: &Checked| durable.covers(self.exchange, note.position);
-        if !self.notes.iter().all(covered) {
-            return Err(AttachError::NotDurable);
-        }
+        self.covered_by(durable)?;
         if !self.is_unchanged(head) {
             return Err(AttachError::Changed);
         }
@@ -465,6 +466,15 @@ impl CheckedNotes {
         );
         guard.ask_for_readable(&mut head.headers);
         Ok(guard)
+    }
+
+    /// Errors: the proof is of another exchange, or older than these uses.
+    pub(crate) fn covered_by(&self, durable: &Durable) -> Result<(), AttachError> {
+        let covered = |note: &Checked| durable.covers(self.exchange, note.position);
+        match self.notes.iter().all(covered) {
+            true => Ok(()),
+            false => Err(AttachError::NotDurable),
+        }
     }
 
     /// Whether the request is still the one that was checked.
@@ -553,13 +563,15 @@ impl CheckedNotes {
         head: &mut Parts,
         body: Option<&[u8]>,
     ) -> Result<(), AttachError> {
-        let mut signers: Vec<(&RequestSignature, &MacKey)> = Vec::new();
+        let mut signers: Vec<(&RequestSignature, Option<&MacKey>)> = Vec::new();
         for note in &self.notes {
             let Terms::SignRequest(terms) = &note.grant.terms else {
                 continue;
             };
-            let Some(Material::Mac(key)) = note.secret.material() else {
-                return Err(AttachError::Unavailable);
+            let key = match note.secret.material() {
+                Some(Material::Mac(key)) => Some(key),
+                Some(Material::Remote(_)) => None,
+                _ => return Err(AttachError::Unavailable),
             };
             if signers.iter().any(|(other, _)| other.label == terms.label) {
                 return Err(AttachError::SamePlace);
@@ -569,37 +581,62 @@ impl CheckedNotes {
         if signers.is_empty() {
             return Ok(());
         }
-        let mut digested = signers
-            .iter()
-            .filter(|(terms, _)| signature::covers_body(terms));
-        if let Some((first, _)) = digested.next() {
-            let body = body.ok_or(AttachError::BodyMissing)?;
-            let max = digested.fold(first.max_body_bytes, |max, (terms, _)| {
-                max.min(terms.max_body_bytes)
-            });
-            if body.len() as u64 > max {
-                return Err(AttachError::BodyTooLarge { max });
-            }
-            let digest = signature::content_digest(body);
-            remove_alike(&mut head.headers, &signature::CONTENT_DIGEST);
-            head.headers.insert(signature::CONTENT_DIGEST, digest);
-        }
+        self.add_digest(head, body)?;
         // What came with the request was signed by someone else, over other parts.
         remove_alike(&mut head.headers, &signature::SIGNATURE_INPUT);
         remove_alike(&mut head.headers, &signature::SIGNATURE);
-        let target = SignedTarget {
-            authority: without_port(self.authority.as_bytes(), default_port(&head.uri)),
-            scheme: head.uri.scheme_str().unwrap_or("https"),
-            path_and_query: &self.path_and_query,
-        };
+        let target = self.signed_target(head);
         let mut inputs = Vec::with_capacity(signers.len());
         for (terms, key) in signers {
-            inputs.push(signature::sign(terms, key, &target, head, now)?);
+            inputs.push(match key {
+                Some(key) => signature::sign(terms, key, &target, head, now)?,
+                None => self.made_elsewhere(terms, &target, head)?,
+            });
         }
         for (input, signature) in inputs {
             head.headers.append(signature::SIGNATURE_INPUT, input);
             head.headers.append(signature::SIGNATURE, signature);
         }
+        Ok(())
+    }
+
+    /// Where the request goes, as signatures say it.
+    pub(crate) fn signed_target(&self, head: &Parts) -> SignedTarget<'_> {
+        SignedTarget {
+            authority: without_port(self.authority.as_bytes(), default_port(&head.uri)),
+            scheme: match head.uri.scheme() {
+                Some(scheme) if *scheme == Scheme::HTTP => "http",
+                _ => "https",
+            },
+            path_and_query: &self.path_and_query,
+        }
+    }
+
+    /// Writes the digest of the body, where a signature covers it.
+    pub(crate) fn add_digest(
+        &self,
+        head: &mut Parts,
+        body: Option<&[u8]>,
+    ) -> Result<(), AttachError> {
+        let limits = self
+            .notes
+            .iter()
+            .filter_map(|note| match &note.grant.terms {
+                Terms::SignRequest(terms) if signature::covers_body(terms) => {
+                    Some(terms.max_body_bytes)
+                }
+                _ => None,
+            });
+        let Some(max) = limits.min() else {
+            return Ok(());
+        };
+        let body = body.ok_or(AttachError::BodyMissing)?;
+        if body.len() as u64 > max {
+            return Err(AttachError::BodyTooLarge { max });
+        }
+        let digest = signature::content_digest(body);
+        remove_alike(&mut head.headers, &signature::CONTENT_DIGEST);
+        head.headers.insert(signature::CONTENT_DIGEST, digest);
         Ok(())
     }
 }

@@ -61,6 +61,10 @@ pub(crate) struct StoredOrigin<'a> {
     /// The [`Fingerprint`](crate::fingerprint::Fingerprint) of the version in use as
     /// the source gave it, if that is sealed here; else empty.
     pub(crate) received: &'a [u8],
+    /// When the source last said that the version in use is the one, as far as it was
+    /// written down, in seconds since 1970; of a version that it hasn't given, since
+    /// when it has been waited for. Some if a version is sealed here.
+    pub(crate) confirmed: Option<u64>,
 }
 
 impl StoredOrigin<'_> {
@@ -72,6 +76,7 @@ impl StoredOrigin<'_> {
             unavailable: None,
             source_version: None,
             received: &[],
+            confirmed: None,
         }
     }
 
@@ -166,6 +171,7 @@ impl StoredOrigin<'_> {
         whole
             && received == self.source_version.is_some()
             && (has_version || !received)
+            && has_version == self.confirmed.is_some()
             && (self.cache == Cache::Sealed || !has_version)
     }
 }
@@ -231,7 +237,7 @@ impl<'a> Item<'a> {
                 let origin = secret.origin.as_ref().map_or(0, |origin| {
                     let reference = &origin.reference;
                     let version = origin.source_version.as_ref();
-                    64 + reference.source().as_str().len()
+                    73 + reference.source().as_str().len()
                         + reference.key().len()
                         + version.map_or(0, |version| version.as_str().len())
                         + origin.received.len()
@@ -338,7 +344,7 @@ fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded 
     match &secret.origin {
         None => encoder.array(0)?.ok(),
         Some(origin) => encoder
-            .array(6)?
+            .array(7)?
             .str(origin.reference.source().as_str())?
             .str(origin.reference.key())?
             .u8(cache_number(origin.cache))?
@@ -350,6 +356,7 @@ fn write_secret(encoder: &mut Writer<'_>, secret: &StoredSecret<'_>) -> Encoded 
                     .map_or("", SourceVersion::as_str),
             )?
             .bytes(origin.received)?
+            .u64(origin.confirmed.unwrap_or(0))?
             .ok(),
     }
 }
@@ -403,7 +410,7 @@ fn read_secret<'a>(decoder: &mut Decoder<'a>) -> Result<StoredSecret<'a>, Damage
 fn read_origin<'a>(decoder: &mut Decoder<'a>) -> Result<Option<StoredOrigin<'a>>, Damaged> {
     match decoder.array() {
         Ok(Some(0)) => return Ok(None),
-        Ok(Some(6)) => {}
+        Ok(Some(7)) => {}
         _ => return Err(Damaged),
     }
     let source = SourceName::parse(text(decoder)?).map_err(|_| Damaged)?;
@@ -427,6 +434,7 @@ fn read_origin<'a>(decoder: &mut Decoder<'a>) -> Result<Option<StoredOrigin<'a>>
             text => Some(SourceVersion::parse(text).map_err(|_| Damaged)?),
         },
         received: decoder.bytes().map_err(|_| Damaged)?,
+        confirmed: unless_zero(number(decoder)?),
     }))
 }
 
@@ -686,11 +694,15 @@ mod tests {
             };
             let mut secret = secret(Kind::ApiKey, b"12345678");
             secret.rotation = StoredRotation::default();
-            secret.origin = Some(StoredOrigin::new(origin));
-            if cache != Cache::Sealed {
-                secret.versions.clear();
-                (secret.current, secret.previous) = (None, None);
+            let mut origin = StoredOrigin::new(origin);
+            match cache {
+                Cache::Sealed => origin.confirmed = Some(1_800_000_000),
+                _ => {
+                    secret.versions.clear();
+                    (secret.current, secret.previous) = (None, None);
+                }
             }
+            secret.origin = Some(origin);
             secret
         };
         for (cache, why) in [
@@ -713,8 +725,9 @@ mod tests {
             let read = read.origin.unwrap();
             assert_eq!((read.cache, read.unavailable), (cache, why));
             assert_eq!(read.received.is_empty(), cache != Cache::Sealed);
+            assert_eq!(read.confirmed.is_some(), cache == Cache::Sealed);
         }
-        let changes: [(Cache, Change); 6] = [
+        let changes: [(Cache, Change); 8] = [
             // A version of what is never sealed.
             (Cache::Sealed, |secret| {
                 secret.origin.as_mut().unwrap().cache = Cache::Memory;
@@ -730,6 +743,13 @@ mod tests {
                 let origin = secret.origin.as_mut().unwrap();
                 origin.source_version = Some(SourceVersion::parse("v2").unwrap());
                 origin.received = RECEIVED;
+            }),
+            // A version that was never confirmed, and nothing that was.
+            (Cache::Sealed, |secret| {
+                secret.origin.as_mut().unwrap().confirmed = None;
+            }),
+            (Cache::Memory, |secret| {
+                secret.origin.as_mut().unwrap().confirmed = Some(1);
             }),
             // No origin and no value.
             (Cache::Memory, |secret| secret.origin = None),

@@ -13,7 +13,7 @@ use data_encoding::Encoding;
 use keyward_names::KeyVaultReference;
 
 use crate::client_keys;
-use crate::kind::{KeyEncoding, Kind, MacAlgorithm};
+use crate::kind::{KeyEncoding, Kind};
 use crate::memory::Scratch;
 use crate::primitives::fill_random;
 use crate::secret::{ImportError, Secret};
@@ -84,18 +84,27 @@ impl Kind {
     ///
     /// If the operating system has no randomness to give.
     pub fn generate(&self) -> Option<Secret> {
-        let (length, encoding) = match self {
-            Self::HmacKey {
-                algorithm,
-                encoding,
-            } => match algorithm {
-                MacAlgorithm::Sha256 => (32, encoding),
-                MacAlgorithm::Sha384 => (48, encoding),
-                MacAlgorithm::Sha512 => (64, encoding),
-            },
-            Self::DataKey { encoding } => (DATA_KEY_BYTES, encoding),
+        self.generate_long(match self {
+            Self::HmacKey { algorithm, .. } => algorithm.code_bytes(),
+            _ => DATA_KEY_BYTES,
+        })
+    }
+
+    /// The same of so many bytes, counted before they are written in the kind's
+    /// encoding. `None` also where a value of the kind can't have so many.
+    ///
+    /// # Panics
+    ///
+    /// As [`generate`](Self::generate).
+    pub fn generate_long(&self, length: usize) -> Option<Secret> {
+        let (allowed, encoding) = match self {
+            Self::HmacKey { encoding, .. } => (HMAC_KEY_MIN_BYTES..=HMAC_KEY_MAX_BYTES, encoding),
+            Self::DataKey { encoding } => (DATA_KEY_BYTES..=DATA_KEY_BYTES, encoding),
             _ => return None,
         };
+        if !allowed.contains(&length) {
+            return None;
+        }
         let mut bytes = Scratch::new(length);
         loop {
             fill_random(&mut bytes);

@@ -120,3 +120,6 @@ impl Permit<uses::VerifyJwt> {
         parsed.verified(algorithm, &rules, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

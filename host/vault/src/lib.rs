@@ -71,6 +71,7 @@ mod clients;
 mod clock;
 mod compiled;
 mod contents;
+mod database;
 pub mod disk;
 mod error;
 mod fingerprint;
@@ -100,6 +101,7 @@ mod primitives;
 mod reach;
 mod recovery;
 mod remote;
+mod remote_signature;
 mod rotation;
 mod seal;
 mod secret;
@@ -127,6 +129,9 @@ pub use certificate::KeyAlgorithm;
 pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
+pub use database::{
+    DatabaseLogin, MAX_PARAMETER_BYTES, Query, QueryCall, QueryRefused, QueryRows, QueryValue,
+};
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
     Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect, Finding,
@@ -134,6 +139,7 @@ pub use grants::{
     PathTemplate, PinError, Placement, RequestSignature, ResponseMode, RetryOn401, Sealing,
     SubjectRule, Surroundings, Terms, TokenEndpoint, TokenFlow, TokenTerms, WhenReflected,
 };
+pub use grants::{ParameterType, QueryTerms, Statement};
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
 pub use headers::{HeaderRole, header_role, names_alike};
 pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
@@ -158,6 +164,7 @@ pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use reach::RouteAddresses;
 pub use recovery::{Accepted, Restored};
 pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
+pub use remote_signature::RemoteSignature;
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use secret::{ClientKeyFault, ImportError, Secret};
 pub use segment::{decode_segment, without_parameters};

@@ -228,6 +228,11 @@ impl Live {
     }
 }
 
+/// Whether a source does this with a key that stays there.
+const fn is_done_elsewhere(use_: Use) -> bool {
+    matches!(use_, Use::MacSign | Use::MacVerify | Use::SignRequest)
+}
+
 impl Bound {
     fn in_force(
         &self,
@@ -244,8 +249,7 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        // A request is signed in one step with its being written, by a key that is here.
-        if !use_.fits(&secret.info.kind) || (use_ == Use::SignRequest && secret.is_remote()) {
+        if !use_.fits(&secret.info.kind) || (secret.is_remote() && !is_done_elsewhere(use_)) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

@@ -75,6 +75,11 @@ impl MacKey {
         Self { algorithm, key }
     }
 
+    /// How many bytes the key has.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.key.length()
+    }
+
     pub(crate) fn algorithm(&self) -> MacAlgorithm {
         self.algorithm
     }

@@ -12,8 +12,9 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use keyward_names::SecretName;
+use keyward_names::{SecretName, SourceName};
 
 use crate::audit::Act;
 use crate::contents::{Item, StoredOrigin, StoredRotation, StoredSecret};
@@ -52,7 +53,7 @@ pub enum Cache {
     /// file. After a restart the secret can't be used until its source answers.
     Memory,
     /// Nowhere: the key never leaves its source, which is asked for each use. Of
-    /// kind `hmac-key` only, to make and check codes, not to sign requests.
+    /// kind `hmac-key` only: to make and check codes, and to sign requests.
     Remote,
 }
 
@@ -282,6 +283,7 @@ impl Vault {
             let memory = origin.cache == Cache::Memory;
             let now = seconds_by(&draft.parts.clock);
             if !memory {
+                origin.confirmed = Some(now.max(1));
                 origin.source_version = Some(source_version.clone());
                 if !same {
                     origin.received = &mark;
@@ -400,6 +402,55 @@ impl Vault {
         })
     }
 
+    /// Writes down that sources said again that what is sealed here is what they have:
+    /// for each secret, how long ago that was. Those that say so later than the file
+    /// does are changed, and others left alone. All of them are one write.
+    ///
+    /// Blocks until it is on disk and in the audit trail, if it changes anything.
+    /// Errors: a file can't be written.
+    pub fn confirm(
+        &self,
+        source: &SourceName,
+        confirmed: &[(SecretName, Duration)],
+        actor: &Actor,
+    ) -> Result<(), VaultError> {
+        let mut writer = self.lock()?;
+        let live = self.live();
+        let now = seconds_by(&live.parts.clock);
+        let later = confirmed.iter().filter_map(|(name, ago)| {
+            let secret = live.secret(name).ok()?;
+            let at = now.saturating_sub(ago.as_secs());
+            let origin = secret.info.origin.as_ref()?;
+            let is_later = secret.confirmed.is_some_and(|before| before < at);
+            (is_later && origin.reference.source() == source).then(|| (secret.info.id, at))
+        });
+        let later: Vec<_> = later.collect();
+        if later.is_empty() {
+            return Ok(());
+        }
+        self.change_locked(&mut writer, |draft| {
+            for (id, at) in later {
+                let plaintext = draft.open(id)?;
+                let mut stored = stored_in(&plaintext)?;
+                if let Some(origin) = &mut stored.origin {
+                    origin.confirmed = origin.confirmed.map(|before| before.max(at));
+                }
+                draft.put_secret(id, stored)?;
+            }
+            Ok((actor.did(Act::OriginConfirmed).source(source), ()))
+        })
+    }
+
+    /// How long ago the source of a secret last said that the value that is sealed here
+    /// is the one, as far as that is written down, by the vault's clock. `None` of what
+    /// is not sealed, has no source, or isn't there.
+    pub fn confirmed_ago(&self, name: &SecretName) -> Option<Duration> {
+        let live = self.live();
+        let confirmed = live.secret(name).ok()?.confirmed?;
+        let now = seconds_by(&live.parts.clock);
+        Some(Duration::from_secs(now.saturating_sub(confirmed)))
+    }
+
     /// Lets a secret's values come from a source from here on, or from another one.
     /// The version in use stays until that source gives a value. Of what is kept in
     /// memory from here on, nothing stays in the vault file.
@@ -429,7 +480,11 @@ impl Vault {
             if origin.cache == Cache::Remote {
                 stored.reserve();
             }
-            stored.origin = Some(StoredOrigin::new(origin));
+            let mut origin = StoredOrigin::new(origin);
+            // What is here is served until the source gives a value, and not for ever.
+            let now = seconds_by(&draft.parts.clock).max(1);
+            origin.confirmed = stored.current.map(|_| now);
+            stored.origin = Some(origin);
             let info = draft.put_secret(id, stored)?;
             let act = actor.did(Act::OriginSet);
             Ok((act.secret(id, name, info.version).source(&source), info))

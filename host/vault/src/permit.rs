@@ -45,7 +45,8 @@ impl From<Outcome> for Denied {
 }
 
 /// The proof that a use was allowed and recorded. Good for one use. One to
-/// identify a client is recorded when it is used; that is all it can be used for.
+/// identify a client, or to query a database, is recorded when it is used; that is all
+/// it can be used for.
 ///
 /// ```compile_fail
 /// # fn twice(permit: keyward_vault::Permit<keyward_vault::uses::MacSign>) {
@@ -88,6 +89,13 @@ impl<U: UseType> Permit<U> {
     /// The grant that allows it.
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// Its parts, with what goes on record once it is known what it is used for.
+    pub(crate) fn into_entry(
+        self,
+    ) -> Option<(Arc<Grant>, Arc<LiveSecret>, ComponentDigest, UseEntry)> {
+        Some((self.grant, self.secret, self.component, self.entry?))
     }
 
     /// What is on record of it, if a source carries it out.
@@ -265,12 +273,13 @@ impl Vault {
                 outcome,
             },
         };
-        // Whether a client is identified is known only when its key is looked up;
-        // what a source does may fail there.
-        let identifies = U::USE == Use::Identify && decision.is_ok();
-        let later = identifies || secret.is_some_and(|secret| secret.is_remote());
+        // Whether a client is identified is known only when its key is looked up, and
+        // whether a statement is one of the grant's when it is named; what a source does
+        // may fail there.
+        let is_later = matches!(U::USE, Use::Identify | Use::Query) && decision.is_ok();
+        let later = is_later || secret.is_some_and(|secret| secret.is_remote());
         let kept = later.then(|| entry.clone());
-        let position = match identifies {
+        let position = match is_later {
             true => ledger.position(),
             false => ledger.record(entry),
         };

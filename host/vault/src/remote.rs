@@ -17,8 +17,8 @@ use keyward_names::ExchangeId;
 
 /// A MAC key that its source keeps.
 pub(crate) struct RemoteKey {
-    reference: Reference,
-    algorithm: MacAlgorithm,
+    pub(crate) reference: Reference,
+    pub(crate) algorithm: MacAlgorithm,
 }
 
 impl RemoteKey {
@@ -49,8 +49,8 @@ pub struct RemoteCall {
     pub message: Vec<u8>,
     /// What is to be done with the code.
     pub answer: RemoteAnswer,
-    entry: UseEntry,
-    afterwards: Afterwards,
+    pub(crate) entry: UseEntry,
+    pub(crate) afterwards: Afterwards,
 }
 
 /// What a key's source is to do.

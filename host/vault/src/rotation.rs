@@ -20,7 +20,7 @@ use crate::identity::{
 };
 use crate::kind::Kind;
 use crate::lifecycle::Bounds;
-use crate::live::{LiveSecret, Version, timestamp};
+use crate::live::{LiveSecret, Material, Version, timestamp};
 use crate::secret::Secret;
 use crate::vault::{Vault, seconds_of};
 
@@ -175,11 +175,22 @@ impl Vault {
         let secrets = live.parts.secrets.values();
         let due: Vec<_> = secrets
             .filter(|secret| scheduled(&secret.info).is_some_and(|schedule| schedule.next <= now))
-            .map(|secret| (secret.info.name.clone(), secret.info.kind))
+            .map(|secret| {
+                let length = match secret.material() {
+                    // As long as the one before.
+                    Some(Material::Mac(key)) => Some(key.key_bytes()),
+                    _ => None,
+                };
+                (secret.info.name.clone(), secret.info.kind, length)
+            })
             .collect();
         drop(live);
-        let rotate = |(name, kind): (SecretName, Kind)| {
-            let made = kind.generate().ok_or_else(|| no_generator(&name, kind));
+        let rotate = |(name, kind, length): (SecretName, Kind, Option<usize>)| {
+            let made = match length {
+                Some(length) => kind.generate_long(length),
+                None => kind.generate(),
+            };
+            let made = made.ok_or_else(|| no_generator(&name, kind));
             let rotated =
                 made.and_then(|value| self.rotate_with(&name, Replacement::of(value), actor));
             (name, rotated)

@@ -55,8 +55,17 @@ pub(crate) fn sign(
     let components = terms.components.iter().map(|component| component.as_str());
     let base = signature_base(components, &params, target, head)?;
     let code = key.sign(&base);
-    let input = format!("{}={params}", terms.label);
-    let signature = format!("{}=:{}:", terms.label, BASE64.encode(code.as_ref()));
+    header_values(&terms.label, &params, &BASE64.encode(code.as_ref()))
+}
+
+/// The values of `signature-input` and `signature`; `code` is in base64.
+pub(crate) fn header_values(
+    label: &str,
+    params: &str,
+    code: &str,
+) -> Result<(HeaderValue, HeaderValue), MissingComponent> {
+    let input = format!("{label}={params}");
+    let signature = format!("{label}=:{code}:");
     // The label and the key's id are visible ASCII, or the grant would not be there.
     let value = |text: String| HeaderValue::try_from(text).map_err(|_| MissingComponent);
     Ok((value(input)?, value(signature)?))

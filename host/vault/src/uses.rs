@@ -28,6 +28,8 @@ pub enum Use {
     MacVerify,
     /// Find out which client is calling.
     Identify,
+    /// Run a statement of the grant on a database.
+    Query,
     /// The host shows a certificate in TLS, and proves that it has its key.
     Present,
     /// The host signs a token (JWS, RFC 7515) of claims that the grant allows.
@@ -50,6 +52,7 @@ impl Use {
         Self::MacSign,
         Self::MacVerify,
         Self::Identify,
+        Self::Query,
         Self::Present,
         Self::JwsSign,
         Self::Seal,
@@ -66,6 +69,7 @@ impl Use {
             Self::MacSign => "mac-sign",
             Self::MacVerify => "mac-verify",
             Self::Identify => "identify",
+            Self::Query => "query",
             Self::Present => "present",
             Self::JwsSign => "jws-sign",
             Self::Seal => "seal",
@@ -84,6 +88,7 @@ impl Use {
             | Self::MacSign
             | Self::MacVerify
             | Self::Identify
+            | Self::Query
             | Self::Present
             | Self::JwsSign
             | Self::Seal
@@ -104,7 +109,7 @@ impl Use {
             | Self::JwsSign
             | Self::Token
             | Self::Seal => true,
-            Self::MacVerify | Self::Identify | Self::Open | Self::VerifyJwt => false,
+            Self::MacVerify | Self::Identify | Self::Query | Self::Open | Self::VerifyJwt => false,
         }
     }
 
@@ -199,6 +204,8 @@ use_types! {
     MacVerify;
     /// [`Use::Identify`] as a type.
     Identify;
+    /// [`Use::Query`] as a type.
+    Query;
     /// [`Use::Present`] as a type.
     Present;
     /// [`Use::JwsSign`] as a type.

@@ -21,6 +21,7 @@ mod servers;
 mod setup;
 mod soak;
 mod steps;
+mod timing;
 mod workspace;
 
 use std::process::ExitCode;
@@ -98,6 +99,13 @@ enum Command {
     /// second each: there the default takes about an hour, `--rounds 600` three
     /// minutes. It says every ten seconds or so how far it is.
     Soak(soak::Options),
+    /// Measure whether answers take a time that says something about a secret.
+    ///
+    /// A million samples of each of two classes of inputs, under Welch's t-test: wrong
+    /// codes, unknown client keys, names that are not granted. A comparison that ends at
+    /// the first difference is measured the same way, and must be found. Let nothing else
+    /// run meanwhile.
+    Timing(timing::Options),
     /// The demo's backend, in its own process.
     #[command(hide = true)]
     DemoBackend(demo::BackendOptions),
@@ -114,6 +122,7 @@ fn main() -> ExitCode {
         Command::Coverage(options) => coverage::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Timing(options) => timing::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {

@@ -11,11 +11,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use keyward_tests::memory::Memory;
 use keyward_tests::{Canary, policy_file};
 
 use super::Values;
 use super::backends::Backends;
-use super::search::Memory;
 
 const CONNECTIONS: usize = 8;
 
@@ -227,6 +227,10 @@ impl Gateway {
     }
 
     pub(super) fn memory(&self) -> Memory {
-        Memory::of(self.process.id())
+        Memory::of(self.pid())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
     }
 }

@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 
 use crate::testing::{Call, Content, Simulation, State};
-use crate::{Claims, ClientCertificate, Failure, Level, Side};
+use crate::{Claims, ClientCertificate, Failure, JwtFailure, Level, Side, VerifiedJwt};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 
@@ -47,6 +47,7 @@ pub(crate) type Token = Handle;
 pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
+pub(crate) type JwtVerifier = Handle;
 pub(crate) type TlsIdentity = Handle;
 pub(crate) type JwsSigner = Handle;
 
@@ -460,6 +461,34 @@ pub(crate) fn verify_mac(
     tag: &[u8],
 ) -> Result<bool, Failure> {
     Ok(sign_mac(handle, exchange, message)? == tag)
+}
+
+pub(crate) fn open_jwt_verifier(
+    exchange: &Simulation,
+    alias: &str,
+) -> Result<JwtVerifier, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn open_jwt_issuer(exchange: &Simulation, name: &str) -> Result<JwtVerifier, Failure> {
+    Ok(Handle {
+        alias: name.to_owned(),
+        is_granted: exchange.state.borrow().issuers.contains(name),
+    })
+}
+
+/// The simulation knows which texts are tokens, and no cryptography.
+pub(crate) fn verify_jwt(
+    handle: &Handle,
+    exchange: &Simulation,
+    token: &str,
+) -> Result<VerifiedJwt, JwtFailure> {
+    check(handle).map_err(|_| JwtFailure::Denied)?;
+    match exchange.state.borrow().tokens.get(token) {
+        Some(token) => token.clone(),
+        None if token.is_empty() => Err(JwtFailure::Missing),
+        None => Err(JwtFailure::Signature),
+    }
 }
 
 pub(crate) fn open_tls_identity(

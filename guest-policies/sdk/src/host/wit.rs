@@ -3,12 +3,13 @@
 use crate::bindings::imports::keyward::policy::{
     clock, counters, egress, exchange, log as lines, random as randomness, secrets, variables,
 };
-use crate::{ClaimValue, Claims, ClientCertificate, Failure, Level, Side};
+use crate::{ClaimValue, Claims, ClientCertificate, Failure, JwtFailure, Level, Side, VerifiedJwt};
 
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
 pub(crate) use secrets::{
-    ClientKeys, Credential, JwsSigner, MacSigner, MacVerifier, Signer, TlsIdentity, Token,
+    ClientKeys, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Signer, TlsIdentity,
+    Token,
 };
 
 impl From<exchange::ExchangeFailure> for Failure {
@@ -31,6 +32,25 @@ impl From<secrets::SecretFailure> for Failure {
             F::Invalid => Self::Invalid,
             F::Exhausted => Self::Exhausted,
             F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<secrets::JwtFailure> for JwtFailure {
+    fn from(failure: secrets::JwtFailure) -> Self {
+        use secrets::JwtFailure as F;
+        match failure {
+            F::Denied => Self::Denied,
+            F::Exhausted => Self::Exhausted,
+            F::Unavailable => Self::Unavailable,
+            F::Missing => Self::Missing,
+            F::Malformed => Self::Malformed,
+            F::Algorithm => Self::Algorithm,
+            F::Signature => Self::Signature,
+            F::Expired => Self::Expired,
+            F::NotYetValid => Self::NotYetValid,
+            F::Issuer => Self::Issuer,
+            F::Audience => Self::Audience,
         }
     }
 }
@@ -260,6 +280,29 @@ pub(crate) fn attach_token_for(
     subject_token: &str,
 ) -> Result<(), Failure> {
     Ok(handle.attach_on_behalf_of(exchange, subject_token)?)
+}
+
+pub(crate) fn open_jwt_verifier(_: &Exchange, alias: &str) -> Result<JwtVerifier, Failure> {
+    Ok(JwtVerifier::open(alias)?)
+}
+
+pub(crate) fn open_jwt_issuer(_: &Exchange, name: &str) -> Result<JwtVerifier, Failure> {
+    Ok(JwtVerifier::open_issuer(name)?)
+}
+
+pub(crate) fn verify_jwt(
+    handle: &JwtVerifier,
+    _: &Exchange,
+    token: &str,
+) -> Result<VerifiedJwt, JwtFailure> {
+    let token = handle.verify(token)?;
+    VerifiedJwt::new(
+        &token.claims,
+        token.algorithm,
+        token.key_id,
+        token.token_type,
+    )
+    .ok_or(JwtFailure::Malformed)
 }
 
 pub(crate) fn open_client_keys(_: &Exchange, alias: &str) -> Result<ClientKeys, Failure> {

@@ -16,6 +16,8 @@ use crate::output::counted;
 
 /// How long before its end a validity is worth a word.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How long after its time a new value that was not made is worth a word.
+const LATE: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn check(
     checks: &mut Checks,
@@ -49,6 +51,7 @@ pub(super) fn check(
     if let Some(secrets) = secrets {
         validity(checks, secrets, Timestamp::now());
         disabled(checks, config, secrets);
+        schedules(checks, secrets, access.is_gateway(), Timestamp::now());
     }
     if let Ok(list) = access.ask::<GrantList>(Request::GrantsList {}, None)
         && let Some(first) = list.revoked.first()
@@ -98,6 +101,53 @@ fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp) {
                 fix,
             );
         }
+    }
+}
+
+/// New values that are made on schedule: when, and whether they were.
+fn schedules(checks: &mut Checks, secrets: &[SecretInfo], runs: bool, now: Timestamp) {
+    let due = secrets.iter().filter_map(|secret| {
+        let enabled = secret.state == SecretState::Enabled;
+        Some((secret, secret.rotation.schedule.filter(|_| enabled)?.next))
+    });
+    let due: Vec<_> = due.collect();
+    let Some((first, next)) = due.iter().min_by_key(|(_, next)| *next) else {
+        return;
+    };
+    let late: Vec<_> = due
+        .iter()
+        .filter(|(_, next)| now.duration_since(*next) > LATE)
+        .collect();
+    match (late.first(), runs) {
+        (Some((secret, next)), true) => checks.bad(
+            "rotation",
+            format!(
+                "{}, the first: {}, due since {next}, and no new value was made",
+                counted(late.len(), "secret"),
+                secret.name
+            ),
+            "the log of the gateway says why (\"can't be rotated on schedule\")",
+        ),
+        (Some((secret, next)), false) => checks.warning(
+            "rotation",
+            format!(
+                "{}, the first: {}, due since {next}; new values are made while a gateway runs",
+                counted(late.len(), "secret"),
+                secret.name
+            ),
+            format!(
+                "start the gateway, or: keyward secret rotate {} --generate",
+                secret.name
+            ),
+        ),
+        (None, _) => checks.good(
+            "rotation",
+            format!(
+                "{} on schedule, the next: {}, {next}",
+                counted(due.len(), "secret"),
+                first.name
+            ),
+        ),
     }
 }
 

@@ -210,7 +210,7 @@ pub(super) fn documents(checks: &mut Checks, config: &Config) {
                 continue;
             }
         };
-        match Document::parse(&name, &text) {
+        match Document::parse_with(&name, &text, &config.in_documents(None)) {
             Ok(_) => good = good.saturating_add(1),
             Err(errors) => {
                 let first = errors

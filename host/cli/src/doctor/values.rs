@@ -14,9 +14,10 @@ use crate::output::counted;
 /// places for any, or if they can't be put in.
 pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Option<Config> {
     let documents = documents(config);
+    let told = config.in_documents(None);
     let placed = |file: &&Path| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        let parsed = Document::parse(&file.display().to_string(), &text);
+        let parsed = Document::parse_with(&file.display().to_string(), &text, &told);
         parsed.is_ok_and(|document| !document.is_complete())
     };
     let documents: Vec<&Path> = documents.into_iter().filter(placed).collect();
@@ -46,7 +47,8 @@ pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Op
     let mut good = resolved.is_some();
     for file in &documents {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        if let Err(errors) = Document::parse_with(&file.display().to_string(), &text, &values) {
+        let told = config.in_documents(Some(&values));
+        if let Err(errors) = Document::parse_with(&file.display().to_string(), &text, &told) {
             let first = errors.iter().next().map(ToString::to_string);
             checks.bad(
                 "named values",

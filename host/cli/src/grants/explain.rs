@@ -71,6 +71,9 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy reads the claims of tokens that the key vouches for; the key stays here"
         }
         Use::Identify => "the policy learns the client's name; no policy and no backend sees a key",
+        Use::Query => {
+            "the policy sees the rows; the database learns a proof that the host knows the password"
+        }
     }
 }
 

@@ -400,6 +400,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
         Use::Token => "oauth-client",
+        Use::Query => "database",
     }
 }
 

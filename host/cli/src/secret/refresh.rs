@@ -13,8 +13,9 @@ use crate::place;
 use crate::reason::Reason;
 
 const REFRESH: &str = "\
-Asks sources now instead of at the next time; the running gateway does it. A value that
-differs becomes the next version. What can't be fetched leaves the value in use as it
+Asks sources now instead of at the next time: the running gateway does, or, where none
+runs, this command, for what is sealed in the vault. A value that differs becomes the
+next version. What can't be fetched leaves the value in use as it
 is, and the command ends with 4.
 
 Examples:

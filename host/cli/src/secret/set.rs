@@ -54,13 +54,14 @@ Examples:
 const ROTATE: &str = "\
 Stores a new value of the same kind. Requests under way use one value or the other,
 never a mix. A key that verifies goes on accepting the value before it, until the
-next rotation or for a time: see `keyward secret rotation`. Older values stay sealed in the vault until they are retired, so that
-`keyward secret roll-back` can bring one back. Grants stay as they are: they name
-the secret, not a version.
+next rotation or for a time: see `keyward secret rotation`. Older values stay sealed
+in the vault until they are retired, so that `keyward secret roll-back` can bring one
+back. Grants stay as they are: they name the secret, not a version.
 
 Examples:
   keyward secret rotate billing-key
   keyward secret rotate signing --generate
+  keyward secret rotate signing --generate --length 64
   keyward secret rotate signing --generate --every 30d
   keyward secret rotate webhook --retire-previous-after 1h < new-key.txt
   keyward secret rotate billing-key --reason \"left the company: A.\" < new-key.txt";
@@ -136,6 +137,10 @@ pub(crate) struct Rotate {
 
     #[command(flatten)]
     source: Source,
+
+    /// How many bytes the value has that is made; otherwise as many as its codes.
+    #[arg(long, value_name = "BYTES", requires = "generate")]
+    length: Option<u64>,
 
     /// How long the value before is accepted where codes are verified, this time:
     /// `1h`, `7d`.
@@ -306,6 +311,7 @@ impl Rotate {
             name: self.name,
             validity: self.source.validity(),
             generate: self.source.generate,
+            length: self.length,
             retire_previous_after: self.retire_previous_after,
             every: self.every,
         };

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Guard, IdentityId, Ledger, Notes, Target, Vault};
+use keyward_vault::{AttachError, Denied, Guard, IdentityId, Ledger, Notes, Target, Vault};
 
 use super::destination::Destination;
+use super::elsewhere::{self, RemoteSigner};
 use crate::error::EgressError;
 use crate::pool::Pool;
 
@@ -46,9 +47,7 @@ pub(super) fn shown(
         return Ok(None);
     }
     let target = target(destination, head)?;
-    let identity = notes
-        .identity(vault, ledger, &target)
-        .map_err(|_| EgressError::Denied)?;
+    let identity = notes.identity(vault, ledger, &target).map_err(denied)?;
     // Without TLS there is nobody to show it to.
     let identity = identity.ok_or(EgressError::Denied)?;
     let pool = destination.identities.pool(&identity);
@@ -56,10 +55,11 @@ pub(super) fn shown(
     Ok(Some((pool, identity.id())))
 }
 
-/// Checks the notes against the final head, waits until the uses are durable,
-/// and writes the values. Returns what watches the answer for them.
+/// Checks the notes against the final head, waits until the uses are durable, has signed
+/// what keys sign that are elsewhere, and writes the values. Returns what watches the
+/// answer for them.
 pub(super) async fn attach(
-    vault: &Vault,
+    (vault, signer): (&Vault, Option<&dyn RemoteSigner>),
     destination: &Destination,
     notes: Notes,
     head: &mut Parts,
@@ -69,9 +69,9 @@ pub(super) async fn attach(
     shown: Option<IdentityId>,
 ) -> Result<Guard, EgressError> {
     let target = target(destination, head)?;
-    let checked = notes
+    let mut checked = notes
         .check(vault, ledger, &target)
-        .map_err(|_| EgressError::Denied)?
+        .map_err(denied)?
         .over(shown);
     let durable = ledger
         .barrier()
@@ -80,14 +80,41 @@ pub(super) async fn attach(
     if checked_at.elapsed() > CHECK_HOLDS {
         return Err(EgressError::AuditUnavailable);
     }
-    let guard = checked
-        .write(&durable, head, body)
-        .map_err(|error| match error {
-            AttachError::NotDurable => EgressError::AuditUnavailable,
-            AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
-            _ => EgressError::Denied,
-        })?;
-    Ok(guard)
+    if checked.are_signed_elsewhere() {
+        let until = checked_at + CHECK_HOLDS;
+        // Seldom, and large: not a part of every request's future.
+        Box::pin(elsewhere::sign(
+            &mut checked,
+            signer,
+            &durable,
+            head,
+            body,
+            until,
+        ))
+        .await?;
+        // A signature that was there at once may come after the time, too.
+        if checked_at.elapsed() > CHECK_HOLDS {
+            return Err(EgressError::SecretUnavailable);
+        }
+    }
+    checked.write(&durable, head, body).map_err(refused)
+}
+
+/// Why a note was not allowed.
+fn denied(denied: Denied) -> EgressError {
+    match denied {
+        Denied::Denied => EgressError::Denied,
+        Denied::Unavailable => EgressError::SecretUnavailable,
+    }
+}
+
+/// Why a request was not written to.
+pub(super) fn refused(error: AttachError) -> EgressError {
+    match error {
+        AttachError::NotDurable => EgressError::AuditUnavailable,
+        AttachError::BodyTooLarge { max } => EgressError::BodyTooLarge { limit: max },
+        _ => EgressError::Denied,
+    }
 }
 
 /// Waits until all that the exchange has used is durable in the audit trail.

@@ -61,7 +61,12 @@ async fn once(
     endpoint: &Destination,
     fetch: &TokenFetch,
 ) -> Result<Arc<AccessToken>, TokenFailure> {
-    let pool = endpoint.pool(true);
+    // A certificate is shown on connections of its own.
+    let pool = match fetch.identity() {
+        Some(identity) => endpoint.identities.pool(&identity),
+        None => Some(Arc::clone(endpoint.pool(true))),
+    };
+    let pool = &pool.ok_or(TokenFailure::Refused)?;
     let route = &*endpoint.route;
     let path = fetch.path().parse::<Uri>().ok();
     let uri = path.and_then(|path| route.address(&path).ok());
@@ -71,7 +76,12 @@ async fn once(
 
     let checked_at = Instant::now();
     let (headers, body) = fetch
-        .write(vault, &endpoint.address, route.authority())
+        .write(
+            vault,
+            &endpoint.address,
+            route.authority(),
+            &uri.to_string(),
+        )
         .map_err(|_| TokenFailure::Refused)?;
     let mut request = Request::new(RequestBody::Whole(Some(body)));
     *request.method_mut() = Method::POST;

@@ -59,7 +59,7 @@ impl SourceClient {
         for route in profile.routes() {
             let route = Arc::new(route);
             let tls = match route.scheme() {
-                Scheme::Https => Some(TlsConnector::from(
+                Scheme::Https | Scheme::Postgres => Some(TlsConnector::from(
                     connect::tls(&route, &system).map_err(setup)?,
                 )),
                 Scheme::Http => None,
@@ -154,6 +154,8 @@ impl SourceClient {
             let (scheme, port) = match origin.route.scheme() {
                 Scheme::Https => ("https", ":443"),
                 Scheme::Http => ("http", ":80"),
+                // Nothing is asked over HTTP there.
+                Scheme::Postgres => return false,
             };
             let pinned = origin.route.authority();
             let written = authority.as_str();

@@ -148,6 +148,7 @@ impl SourceProfile {
             let scheme = match route.scheme() {
                 Scheme::Https => "https",
                 Scheme::Http => "http",
+                Scheme::Postgres => "postgres",
             };
             format!("{scheme}://{}", route.authority())
         })

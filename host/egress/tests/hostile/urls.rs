@@ -20,6 +20,7 @@ fn here(url: &str) -> Result<(String, u16), RouteError> {
     let port = authority.port_u16().unwrap_or(match route.scheme() {
         keyward_egress::Scheme::Https => 443,
         keyward_egress::Scheme::Http => 80,
+        keyward_egress::Scheme::Postgres => 5432,
     });
     Ok((host, port))
 }

@@ -1,5 +1,7 @@
 //! Certificates of clients, and a vault that has them.
 
+#![allow(unreachable_pub, reason = "a part of one test file")]
+
 use std::sync::Arc;
 
 use http::Request;

@@ -5,6 +5,7 @@
 mod certificates;
 mod clock;
 mod counters;
+mod database;
 mod egress;
 mod exchange;
 mod jwt;

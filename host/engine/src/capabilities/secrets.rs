@@ -96,7 +96,7 @@ macro_rules! handle {
         fn open(
             &mut self,
             alias: String,
-        ) -> super::secrets::Outcome<wasmtime::component::Resource<$handle>> {
+        ) -> wasmtime::Result<Result<Resource<$handle>, SecretFailure>> {
             self.enter_with(alias.len())?;
             let pushed = self
                 .table

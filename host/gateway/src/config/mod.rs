@@ -13,8 +13,10 @@
 mod bind;
 mod control;
 mod diagnostics;
+mod documents;
 mod engine;
 mod front;
+mod issuers;
 mod keys;
 mod observe;
 mod origin;
@@ -32,15 +34,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward::Issuer;
 use keyward::egress::Route;
 use keyward::engine::Sandbox;
-use keyward::names::{KeyVaultReference, PolicyName, RouteName};
+use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use keyward::vault::{Durability, Reference, VaultFiles};
 
 use crate::control::Rules;
 
 pub use bind::SecretSetting;
 pub use diagnostics::{ConfigErrors, Finding};
+pub use documents::InDocuments;
 pub use engine::EngineSection;
 pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
@@ -76,11 +80,15 @@ pub struct Config {
     pub grants: Option<PathBuf>,
     /// `[sources.NAME]`, by name.
     pub sources: Vec<SourceSection>,
+    /// What documents may ask for: `[documents] references`.
+    pub document_references: Vec<Reference>,
     /// `[[route]]`, in the file's order. Those whose URL holds a named value are
     /// missing until it is resolved.
     pub routes: Vec<Route>,
     /// The names of all routes, in the file's order.
     pub route_names: Vec<RouteName>,
+    /// `[issuers.NAME]`, by name.
+    pub issuers: Vec<Issuer>,
     /// `[[policy]]`, in the file's order.
     pub policies: Vec<PolicySection>,
     /// `[[pipeline]]`, the longest path first: the first that matches a request
@@ -107,8 +115,8 @@ pub struct GatewaySection {
     /// Whether the configuration is reloaded when one of its files changes. False
     /// unless set.
     pub watch: bool,
-    /// How long the gateway waits at its start for first values of secrets that come
-    /// from sources and that it has not. 10 seconds unless set.
+    /// How long the gateway waits at its start, before it serves, for sources to be asked
+    /// for each of their secrets once. 10 seconds unless set.
     pub start_wait: Duration,
 }
 
@@ -171,6 +179,8 @@ pub struct PolicySection {
     pub unresolved: bool,
     /// The routes that it may call itself.
     pub routes: Vec<RouteName>,
+    /// The issuers whose tokens it may have checked.
+    pub issuers: Vec<IssuerName>,
     /// What each of its calls gets: `profile`, `concurrent-calls`, `[policy.limits]`.
     pub sandbox: Sandbox,
 }

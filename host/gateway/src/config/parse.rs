@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::egress::{Network, Roots, Route, Scheme, Timeouts};
-use keyward::names::{KeyVaultReference, PolicyName, RouteName};
+use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -79,7 +79,7 @@ pub(super) struct Parser<'a> {
 }
 
 /// The names that a file defines, with the place of each.
-type Defined<N> = HashMap<N, Range<usize>>;
+pub(super) type Defined<N> = HashMap<N, Range<usize>>;
 
 impl<'a> Parser<'a> {
     /// None only if there are findings.
@@ -95,6 +95,7 @@ impl<'a> Parser<'a> {
         let telemetry = self.telemetry(&root);
         let grants = self.one_path(&root, "grants", "[grants]", "file");
         let sources = self.sources(&root);
+        let document_references = self.documents(&root, &sources);
 
         let mut route_names = Defined::new();
         let mut names = Vec::new();
@@ -103,11 +104,15 @@ impl<'a> Parser<'a> {
             .into_iter()
             .filter_map(|section| self.route(section, &mut route_names, &mut names))
             .collect();
+        let mut issuer_names = Defined::new();
+        let issuers = self.issuers(&root, &route_names, &mut issuer_names);
         let mut policy_names = Defined::new();
         let policies: Vec<PolicySection> = root
             .sections("policy", "[[policy]]")
             .into_iter()
-            .filter_map(|section| self.policy(section, &mut policy_names, &route_names))
+            .filter_map(|section| {
+                self.policy(section, &mut policy_names, &route_names, &issuer_names)
+            })
             .collect();
         let mut paths = HashMap::new();
         let mut pipelines: Vec<Pipeline> = root
@@ -129,8 +134,10 @@ impl<'a> Parser<'a> {
             telemetry,
             grants,
             sources,
+            document_references,
             routes,
             route_names: names,
+            issuers,
             policies,
             pipelines,
             unresolved: self.marks.unresolved.clone(),
@@ -251,11 +258,13 @@ impl<'a> Parser<'a> {
             match (http2.value, route.scheme()) {
                 ("negotiated", _) => {}
                 ("prior-knowledge", Scheme::Http) => route = route.with_http2(),
-                ("prior-knowledge", Scheme::Https) => self.findings.add_with_help(
-                    http2.span,
-                    "`http2`: over TLS the two sides negotiate",
-                    "leave it out: HTTP/2 is spoken where the backend can",
-                ),
+                ("prior-knowledge", Scheme::Https | Scheme::Postgres) => {
+                    self.findings.add_with_help(
+                        http2.span,
+                        "`http2`: over TLS the two sides negotiate",
+                        "leave it out: HTTP/2 is spoken where the backend can",
+                    )
+                }
                 (other, _) => self.findings.add_with_help(
                     http2.span,
                     format!("`http2` can't be \"{}\"", other.escape_debug()),
@@ -322,6 +331,7 @@ impl<'a> Parser<'a> {
         section: Reader<'a, '_>,
         defined: &mut Defined<PolicyName>,
         routes: &Defined<RouteName>,
+        issuers: &Defined<IssuerName>,
     ) -> Option<PolicySection> {
         let name = self.defined_name(&section, "\"attach-api-key\"", "policy", defined, |text| {
             PolicyName::parse(text).map_err(|error| error.to_string())
@@ -371,6 +381,14 @@ impl<'a> Parser<'a> {
             .into_iter()
             .filter_map(|text| self.known_route(text, routes))
             .collect();
+        let issuers = section
+            .texts("issuers")
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|text| {
+                self.known(text, issuers, "issuer", |text| IssuerName::parse(text).ok())
+            })
+            .collect();
         let sandbox = self.sandbox(&section);
         section.finish();
         Some(PolicySection {
@@ -380,6 +398,7 @@ impl<'a> Parser<'a> {
             secret_settings,
             unresolved,
             routes,
+            issuers,
             sandbox,
         })
     }
@@ -481,7 +500,11 @@ impl<'a> Parser<'a> {
         Some(name)
     }
 
-    fn known_route(&self, text: At<&str>, defined: &Defined<RouteName>) -> Option<RouteName> {
+    pub(super) fn known_route(
+        &self,
+        text: At<&str>,
+        defined: &Defined<RouteName>,
+    ) -> Option<RouteName> {
         self.known(text, defined, "route", |text| RouteName::parse(text).ok())
     }
 
@@ -562,6 +585,12 @@ impl<'a> Parser<'a> {
 /// What names have in common here.
 trait AsStr {
     fn as_text(&self) -> &str;
+}
+
+impl AsStr for IssuerName {
+    fn as_text(&self) -> &str {
+        self.as_str()
+    }
 }
 
 impl AsStr for RouteName {

@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         self.duration(section, "start-wait", START_WAIT, Duration::from_secs(10))
     }
 
-    fn duration(
+    pub(super) fn duration(
         &self,
         section: &Reader<'a, '_>,
         key: &'static str,

@@ -1,9 +1,8 @@
 //! Named values in `keyward.toml`: `{{name}}` in the texts of a parsed file.
 //!
 //! What is read before the vault is open (`[vault]`, `[audit]`, `[control]`,
-//! `[grants]`), where secrets come from (`[sources]`) and what others refer to
-//! (`name`) can't hold one. A secret value
-//! stands only as the whole of a policy's setting, and is bound later, see
+//! `[grants]`), where secrets come from (`[sources]`, `[documents]`) and what others
+//! refer to (`name`) can't hold one. A secret value stands only as the whole of a policy's setting, and is bound later, see
 //! [`super::bind`].
 
 use std::collections::{BTreeMap, HashMap};
@@ -102,7 +101,10 @@ impl Values {
     /// The secret that gets its values from there.
     ///
     /// Errors: none does, or several do, in words and with what to do.
-    fn fetched_for(&self, reference: &Reference) -> Result<&SecretName, (String, String)> {
+    pub(super) fn fetched_for(
+        &self,
+        reference: &Reference,
+    ) -> Result<&SecretName, (String, String)> {
         let written = reference.to_string();
         let names = self.fetched.get(&written).map(Vec::as_slice);
         match names.unwrap_or_default() {
@@ -192,7 +194,9 @@ pub(super) fn put_in(
                 let why = format!("[{section}] is read before the vault is open");
                 writer.refuse(value, &why);
             }
-            "sources" => writer.refuse(value, "what secrets come from is written out"),
+            "sources" | "documents" => {
+                writer.refuse(value, "what secrets come from is written out");
+            }
             "route" | "policy" => writer.definitions(value),
             _ => writer.value(value),
         }

@@ -9,6 +9,8 @@ use keyward::names::{ComponentDigest, SecretName, ValueName};
 use keyward::vault::Grants;
 
 use super::{Config, ConfigErrors, Finding, Known, Steps, Values};
+use keyward::document::named_values::{NamedValues as _, Requested};
+use keyward::names::KeyVaultReference;
 
 fn parse_text(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(Path::new("/etc/keyward/keyward.toml"), text)
@@ -422,5 +424,99 @@ fn a_reference_is_a_text_nowhere() {
     assert_eq!(
         with_value("a {{ host }} b", "a Microsoft.KeyVault(x)"),
         [""; 0]
+    );
+}
+
+/// What documents are told of a reference, where these are listed.
+fn requested(references: &str, reference: &str) -> Requested {
+    let text = format!(
+        "{}[documents]\nreferences = {references}\n",
+        with_vaults("\"x\"")
+    );
+    let config = parse_text(&text).unwrap();
+    let reference = KeyVaultReference::parse(reference).unwrap();
+    let told = |values| config.in_documents(values).request(&reference);
+    let later = told(None);
+    match told(Some(&fetched())) {
+        refused @ Requested::Refused { .. } => {
+            // What the file alone says needs no vault.
+            let only_in_vault = matches!(later, Requested::Later);
+            assert!(later == refused || only_in_vault);
+            refused
+        }
+        other => {
+            assert_eq!(later, Requested::Later);
+            other
+        }
+    }
+}
+
+#[test]
+fn a_document_gets_what_its_operator_lists_and_nothing_else() {
+    let stripe = "@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key)";
+    let refused = |why: &str, help: &str| Requested::Refused {
+        why: why.to_owned(),
+        help: help.to_owned(),
+    };
+    assert_eq!(
+        requested("[\"azure:stripe-key\"]", stripe),
+        Requested::Secret("billing-key".to_owned())
+    );
+    assert_eq!(
+        requested("[\"azure:twice\"]", stripe),
+        refused(
+            "keyward.toml does not list azure:stripe-key for documents",
+            "let the operator write in its section [documents]: references = [\"azure:twice\", \"azure:stripe-key\"]",
+        )
+    );
+    // The same name in another vault, and another version, are other secrets.
+    for other in [
+        "@Microsoft.KeyVault(SecretUri=https://other.vault.azure.net:8443/secrets/stripe-key)",
+        "@Microsoft.KeyVault(VaultName=shop;SecretName=stripe-key;SecretVersion=0123456789abcdef0123456789abcdef)",
+    ] {
+        let said = requested("[\"azure:stripe-key\"]", other);
+        assert!(
+            matches!(&said, Requested::Refused { why, .. } if why.contains("does not list")),
+            "{said:?}"
+        );
+    }
+    let unlisted = requested(
+        "[]",
+        "@Microsoft.KeyVault(VaultName=elsewhere;SecretName=stripe-key)",
+    );
+    assert!(matches!(unlisted, Requested::Refused { .. }));
+    // Listed, and no secret, or several, come from there.
+    let nobody = requested(
+        "[\"azure:far\"]",
+        "@Microsoft.KeyVault(VaultName=shop;SecretName=far)",
+    );
+    assert!(
+        matches!(&nobody, Requested::Refused { help, .. } if help.contains("--from azure:far")),
+        "{nobody:?}"
+    );
+    let twice = requested(
+        "[\"azure:twice\"]",
+        "@Microsoft.KeyVault(VaultName=shop;SecretName=twice)",
+    );
+    assert!(
+        matches!(&twice, Requested::Refused { why, .. } if why.contains("several")),
+        "{twice:?}"
+    );
+}
+
+#[test]
+fn the_list_for_documents_names_sources_that_there_are() {
+    let said = |references: &str| {
+        let text = format!(
+            "{}[documents]\nreferences = {references}\n",
+            with_vaults("\"x\"")
+        );
+        shown(&parse_text(&text).unwrap_err()).join("\n")
+    };
+    assert!(said("[\"nowhere:key\"]").contains("no source \"nowhere\""));
+    assert!(said("[\"azure\"]").contains("`references`: "));
+    assert!(said("[\"azure:{{key}}\"]").contains("a named value can't stand here"));
+    assert!(
+        said("[\"@Microsoft.KeyVault(VaultName=shop;SecretName=a)\"]").contains("can't stand here")
     );
 }

@@ -130,6 +130,9 @@ pub enum Request {
         validity: ValidityText,
         #[serde(default, skip_serializing_if = "is_false")]
         generate: bool,
+        /// How many bytes a value has that is generated; as many as usual unless given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<u64>,
         /// For how many seconds the version that it replaces stays accepted where
         /// codes are verified; none: as the secret's rotation says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -429,7 +432,7 @@ mod tests {
         r#"{"verb":"status"}"#,
         r#"{"verb":"secret.list"}"#,
         r#"{"verb":"secret.set","name":"a","kind":{"kind":"api-key"},"validity":{"not-after":"2027-01-01T00:00:00Z"}}"#,
-        r#"{"verb":"secret.rotate","name":"a","generate":true}"#,
+        r#"{"verb":"secret.rotate","name":"a","generate":true,"length":64}"#,
         r#"{"verb":"secret.rotation","name":"a","every":86400}"#,
         r#"{"verb":"secret.roll-back","name":"a","to":1}"#,
         r#"{"verb":"secret.disable","name":"a"}"#,

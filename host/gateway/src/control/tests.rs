@@ -166,6 +166,7 @@ async fn rotate(
         name: name(name_),
         validity: ValidityText::default(),
         generate: false,
+        length: None,
         retire_previous_after: None,
         every: None,
     };

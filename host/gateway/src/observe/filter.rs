@@ -3,7 +3,8 @@
 //! Libraries below us write what goes over the wire at their most talkative:
 //! bytes of requests with what was attached to them. So the modules of others
 //! tell of what matters and no more, and no command line or variable changes
-//! that.
+//! that. Azure's tell nothing: of each request that fails they repeat URL and error,
+//! and the source that made it says so itself, with what to do.
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -15,9 +16,14 @@ use tracing_subscriber::registry::LookupSpan;
 const OTHERS: Level = Level::INFO;
 
 /// Whether a line or a span may be written: those of Keyward's own modules at any
-/// level, those of others from INFO up.
+/// level, those of others from INFO up, those of Azure's crates not at all.
 pub fn may_log(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= OTHERS || is_ours(metadata.target())
+    let target = metadata.target();
+    is_ours(target) || (*metadata.level() <= OTHERS && !is_azures(target))
+}
+
+fn is_azures(target: &str) -> bool {
+    target.starts_with("azure_") || target.starts_with("typespec")
 }
 
 fn is_ours(target: &str) -> bool {
@@ -46,5 +52,7 @@ mod tests {
         for target in ["hyper::proto::h1", "h2", "keywardx", "rustls", ""] {
             assert!(!is_ours(target), "{target}");
         }
+        assert!(is_azures("typespec_client_core::http::policies::logging"));
+        assert!(is_azures("azure_core::http") && !is_azures("hyper::azure_core"));
     }
 }

@@ -21,6 +21,7 @@ use super::labels::{
     Result as ResultLabel, Sourced, Uses, Version, method_class, status_class,
 };
 use super::process;
+use super::schedules::Schedules;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,6 +62,7 @@ pub struct Metrics {
     last_reload_time: Gauge,
     spans_dropped: Counter,
     scraped: Scraped,
+    schedules: Schedules,
 }
 
 /// What is looked up when somebody asks.
@@ -136,6 +138,7 @@ impl Metrics {
             last_reload_time: Gauge::default(),
             spans_dropped: Counter::default(),
             scraped: Scraped::default(),
+            schedules: Schedules::default(),
         };
         metrics.register();
         metrics.generation.set(1);
@@ -263,6 +266,7 @@ impl Metrics {
             "Secrets in the vault",
             self.scraped.vault_secrets.clone(),
         );
+        self.schedules.register(it);
         it.register_with_unit(
             "vault_file",
             "Length of the vault file",
@@ -540,6 +544,7 @@ impl Metrics {
         vault_epoch.set(number(status.epoch));
         vault_secrets.set(count(status.secrets));
         vault_bytes.set(number(status.bytes));
+        self.schedules.look_at(vault, jiff::Timestamp::now());
         grants.set(count(vault.grants().len()));
         revoked.set(count(vault.revoked().len()));
     }

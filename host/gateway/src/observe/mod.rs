@@ -11,6 +11,7 @@ pub mod filter;
 mod labels;
 mod metrics;
 mod process;
+mod schedules;
 #[cfg(feature = "otlp")]
 mod spans;
 #[cfg_attr(

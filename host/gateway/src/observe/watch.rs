@@ -184,6 +184,7 @@ impl Watch {
             Some(Failure::NoPipeline | Failure::AmbiguousPath | Failure::NoHost) => "gateway",
             Some(Failure::PolicyFailed | Failure::PolicyStopped(_)) => "policy",
             Some(Failure::Egress(EgressError::Denied)) => "policy",
+            Some(Failure::Egress(EgressError::SecretUnavailable)) => "gateway",
             Some(Failure::BodyTooLarge | Failure::BodyTooSlow) => "client",
             Some(Failure::Egress(EgressError::RequestBody)) => "client",
             Some(Failure::Egress(EgressError::Reflected)) => "guard",
@@ -373,6 +374,7 @@ pub(super) fn failure_word(failure: Failure) -> &'static str {
 fn egress_word(error: EgressError) -> &'static str {
     match error {
         EgressError::Denied => "denied",
+        EgressError::SecretUnavailable => "secret-unavailable",
         EgressError::UnknownRoute => "unknown-route",
         EgressError::AuditUnavailable => "audit-unavailable",
         EgressError::Invalid => "request-invalid",

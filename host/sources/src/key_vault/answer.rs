@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use azure_core::time::OffsetDateTime;
+use azure_security_keyvault_secrets::models;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -9,35 +11,17 @@ use jiff::fmt::rfc2822;
 use keyward_egress::source::SourceAnswer;
 use keyward_vault::{ImportError, Secret, Validity};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::key::{SecretKey, parse_id};
 use crate::SourceVersion;
 use crate::error::SourceError;
 use crate::source::{ContentType, Fetched};
-use crate::wiped::{Seconds, Wiped};
 
 /// The longest value that is taken, in bytes.
 const MAX_VALUE: usize = 64 * 1024;
 /// The longest wait that a vault may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
-
-/// `GET /secrets/NAME[/VERSION]`.
-#[derive(Deserialize)]
-struct SecretBundle {
-    value: Wiped,
-    id: String,
-    #[serde(rename = "contentType")]
-    content_type: Option<String>,
-    #[serde(default)]
-    attributes: Attributes,
-}
-
-#[derive(Default, Deserialize)]
-struct Attributes {
-    enabled: Option<bool>,
-    nbf: Option<Seconds>,
-    exp: Option<Seconds>,
-}
 
 /// The body of a refusal.
 #[derive(Default, Deserialize)]
@@ -68,31 +52,33 @@ const fn malformed(what: &'static str) -> SourceError {
 ///
 /// Errors: the answer is not a secret, or another one.
 pub(super) fn secret(body: &[u8], key: SecretKey<'_>) -> Result<Fetched, SourceError> {
-    let bundle: SecretBundle = serde_json::from_slice(body).map_err(|_| malformed("secret"))?;
-    let (name, version) = parse_id(&bundle.id, "secrets").ok_or(malformed("secret's id"))?;
+    let bundle: models::Secret = serde_json::from_slice(body).map_err(|_| malformed("secret"))?;
+    let value = bundle.value.ok_or(malformed("secret"))?;
+    let value = Zeroizing::new(value.into_bytes());
+    let id = bundle.id.unwrap_or_default();
+    let (name, version) = parse_id(&id, "secrets").ok_or(malformed("secret's id"))?;
     let is_pinned = |pin: &str| pin.eq_ignore_ascii_case(version);
     if !name.eq_ignore_ascii_case(key.name) || !key.version.is_none_or(is_pinned) {
         return Err(malformed("secret's id, which is another one's"));
     }
-    let value =
-        Secret::read_from(bundle.value.as_bytes(), MAX_VALUE).map_err(|error| match error {
-            ImportError::Empty => SourceError::Empty,
-            _ => SourceError::TooLarge { max: MAX_VALUE },
-        })?;
-    let moment = |seconds: Option<Seconds>| {
-        seconds
-            .map(|seconds| Timestamp::from_second(seconds.0))
+    let value = Secret::read_from(value.as_slice(), MAX_VALUE).map_err(|error| match error {
+        ImportError::Empty => SourceError::Empty,
+        _ => SourceError::TooLarge { max: MAX_VALUE },
+    })?;
+    let moment = |date: Option<OffsetDateTime>| {
+        date.map(|date| Timestamp::from_second(date.unix_timestamp()))
             .transpose()
             .map_err(|_| malformed("secret's dates"))
     };
+    let attributes = bundle.attributes.unwrap_or_default();
     Ok(Fetched {
         value,
         version: SourceVersion::parse(&version.to_ascii_lowercase())?,
         validity: Validity {
-            not_before: moment(bundle.attributes.nbf)?,
-            not_after: moment(bundle.attributes.exp)?,
+            not_before: moment(attributes.not_before)?,
+            not_after: moment(attributes.expires)?,
         },
-        enabled: bundle.attributes.enabled.unwrap_or(true),
+        enabled: attributes.enabled.unwrap_or(true),
         content_type: bundle
             .content_type
             .as_deref()
@@ -180,7 +166,7 @@ mod tests {
     #[test]
     fn a_secret_brings_its_version_its_dates_and_what_it_is() {
         let body = bundle(
-            r#","contentType":"application/x-pkcs12","attributes":{"enabled":false,"nbf":10,"exp":"20"},"kid":"k","managed":true"#,
+            r#","contentType":"application/x-pkcs12","attributes":{"enabled":false,"nbf":10,"exp":20},"kid":"k","managed":true"#,
         );
         let fetched = secret(&body, key(None)).unwrap();
         assert_eq!(fetched.version.as_str(), VERSION);

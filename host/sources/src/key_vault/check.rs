@@ -48,7 +48,7 @@ impl Walk {
 impl KeyVault {
     pub(super) async fn walk(&self, key: Option<&str>) -> Vec<CheckStep> {
         let mut walk = Walk(Vec::new());
-        if let Err(error) = self.bounded(self.judge_first()).await {
+        if let Err(error) = self.bounded(self.pinned.judge_first()).await {
             let step = match &error {
                 SourceError::Unreachable(Unreachable::Resolve) => RESOLVES,
                 SourceError::Unreachable(Unreachable::Address) => ALLOWED,
@@ -62,12 +62,12 @@ impl KeyVault {
         }
         for step in CONNECTION {
             let detail = match step {
-                RESOLVES => self.place.as_str(),
+                RESOLVES => self.place(),
                 _ => "",
             };
             walk.pass(step, detail);
         }
-        let pins = &self.pins;
+        let pins = &self.pinned.pins;
         walk.pass(
             CHALLENGE,
             format!(
@@ -76,7 +76,7 @@ impl KeyVault {
             ),
         );
 
-        let token = match self.identity() {
+        let token = match self.pinned.identity() {
             Ok(identity) => identity.token(None).await.map(|token| (identity, token)),
             Err(error) => Err(error),
         };

@@ -10,11 +10,16 @@
 //! - a token goes to the pinned vault over verified TLS, and nowhere else;
 //! - a value is never in an error or a log, nor is anything else that a vault said.
 //!
-//! Microsoft's crates are not used here. `azure_security_keyvault_secrets` finds its
-//! challenge's resource by searching the text, compares only the end of a host name,
-//! not the authority and not the tenant, quotes the challenge in its errors, and copies
-//! values into buffers that nobody wipes. What Key Vault and its clients have agreed
-//! on, the tests hold this source to, with Microsoft's own clients on the other side.
+//! Microsoft's clients, `azure_security_keyvault_secrets` and `_keys`, write the requests
+//! and know the shapes of answers. They have them sent by `transport`, which trusts
+//! them with neither a challenge nor a token.
+//!
+//! They don't wipe their buffers: `AsyncResponseBody::collect` of
+//! `typespec_client_core` copies each answer twice, and one copy is out of reach. With
+//! an allocator that wipes what it frees nothing of a value is left behind; without
+//! one that copy is, as is the HTTP library's own. What `wrapKey` and `unwrapKey` take
+//! and give is written and read here, since the models for them make further texts of
+//! a master key.
 
 mod answer;
 mod challenge;
@@ -23,6 +28,7 @@ mod key;
 mod pins;
 mod settings;
 mod source;
+mod transport;
 mod wrap;
 
 pub use key::{SecretKey, is_object_name};

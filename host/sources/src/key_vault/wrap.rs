@@ -1,14 +1,16 @@
 //! Master keys, wrapped and unwrapped by a key that never leaves the vault: RSA with
 //! OAEP and SHA-256 (RFC 7518, 4.3).
 
+use azure_security_keyvault_keys::models::{KeyClientWrapKeyOptions, KeyType};
+use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::BoxFuture;
-use http::Method;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::key::{SecretKey, parse_id};
-use super::source::{Ask, KeyVault};
+use super::source::{KeyVault, WipedBody};
+use super::transport::told;
 use crate::error::SourceError;
 use crate::source::{KeyWrapper, WrappedKey};
 use crate::wiped::Wiped;
@@ -17,20 +19,10 @@ const ALGORITHM: &str = "RSA-OAEP-256";
 /// The most that a wrapped key may be, in bytes: RSA of 4096 bits makes 512.
 const MAX_WRAPPED: usize = 1024;
 
-/// `GET /keys/NAME[/VERSION]`: the public part.
-#[derive(Deserialize)]
-struct KeyBundle {
-    key: PublicKey,
-}
-
-#[derive(Deserialize)]
-struct PublicKey {
-    kid: String,
-    kty: String,
-}
-
+/// The body of an operation. The crates' own models are not used here: they leave the
+/// master key behind in texts that are not wiped.
 #[derive(Serialize)]
-struct Operation<'a> {
+struct Parameters<'a> {
     alg: &'static str,
     value: &'a str,
 }
@@ -39,6 +31,12 @@ struct Operation<'a> {
 struct Outcome {
     kid: String,
     value: Wiped,
+}
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Wrap,
+    Unwrap,
 }
 
 const fn malformed(what: &'static str) -> SourceError {
@@ -51,14 +49,15 @@ impl KeyVault {
         if let Some(version) = key.version {
             return Ok(version.to_owned());
         }
-        let body = self.ask(&Ask::get(format!("/keys/{}", key.name))).await?;
-        let bundle: KeyBundle = serde_json::from_slice(&body).map_err(|_| malformed("key"))?;
-        if !matches!(bundle.key.kty.as_str(), "RSA" | "RSA-HSM") {
+        let answer = self.keys.get_key(key.name, None).await.map_err(told)?;
+        let bundle = answer.into_model().map_err(|_| malformed("key"))?;
+        let public = bundle.key.ok_or(malformed("key"))?;
+        if !matches!(public.kty, Some(KeyType::Rsa | KeyType::RsaHsm)) {
             return Err(SourceError::Unsupported {
                 what: "wrapping with a key that is not of type RSA or RSA-HSM",
             });
         }
-        match parse_id(&bundle.key.kid, "keys") {
+        match parse_id(&public.kid.unwrap_or_default(), "keys") {
             Some((name, version)) if name.eq_ignore_ascii_case(key.name) => Ok(version.to_owned()),
             _ => Err(malformed("key's id")),
         }
@@ -67,7 +66,7 @@ impl KeyVault {
     /// Bytes in, bytes out. What goes in and what comes out is wiped.
     async fn operate(
         &self,
-        operation: &'static str,
+        operation: Operation,
         name: &str,
         version: &str,
         value: &[u8],
@@ -77,19 +76,25 @@ impl KeyVault {
         ));
         BASE64URL_NOPAD.encode_append(value, &mut encoded);
         let mut body = Zeroizing::new(Vec::with_capacity(encoded.len() + 64));
-        let operation_body = Operation {
+        let parameters = Parameters {
             alg: ALGORITHM,
             value: &encoded,
         };
-        serde_json::to_writer(&mut *body, &operation_body).map_err(|_| malformed("key"))?;
-        let ask = Ask {
-            method: Method::POST,
-            path: format!("/keys/{name}/{version}/{operation}"),
-            body,
+        serde_json::to_writer(&mut *body, &parameters).map_err(|_| malformed("key"))?;
+        let body = Bytes::from_owner(body).into();
+        let answer = match operation {
+            Operation::Wrap => {
+                let options = KeyClientWrapKeyOptions {
+                    key_version: Some(version.to_owned()),
+                    ..Default::default()
+                };
+                self.keys.wrap_key(name, body, Some(options)).await
+            }
+            Operation::Unwrap => self.keys.unwrap_key(name, version, body, None).await,
         };
-        let body = self.ask(&ask).await?;
+        let body = WipedBody::of(answer.map_err(told)?);
         let outcome: Outcome =
-            serde_json::from_slice(&body).map_err(|_| malformed("result of the operation"))?;
+            serde_json::from_slice(&body.0).map_err(|_| malformed("result of the operation"))?;
         match parse_id(&outcome.kid, "keys") {
             Some((n, v)) if n.eq_ignore_ascii_case(name) && v.eq_ignore_ascii_case(version) => {}
             _ => return Err(malformed("key's id, which is another one's")),
@@ -122,7 +127,7 @@ impl KeyWrapper for KeyVault {
             let key = SecretKey::parse(key)?;
             let version = self.key_version(key).await?;
             let wrapped = self
-                .operate("wrapkey", key.name, &version, &plain[..])
+                .operate(Operation::Wrap, key.name, &version, &plain[..])
                 .await?;
             if wrapped.is_empty() || wrapped.len() > MAX_WRAPPED {
                 return Err(malformed("wrapped key"));
@@ -145,7 +150,7 @@ impl KeyWrapper for KeyVault {
             let key = SecretKey::parse(key)?;
             let version = self.key_version(key).await?;
             let plain = self
-                .operate("unwrapkey", key.name, &version, wrapped)
+                .operate(Operation::Unwrap, key.name, &version, wrapped)
                 .await?;
             let mut bytes = Zeroizing::new([0; 32]);
             if plain.len() != bytes.len() {

@@ -12,9 +12,13 @@
 //! - failures that the platforms document are told apart, each with its advice
 //!   ([`IdentityError`](crate::IdentityError)).
 //!
-//! Microsoft's crate `azure_identity` is not used here: its managed identity reads
-//! its endpoint from the process's environment alone, copies tokens into buffers that
-//! nobody wipes, and quotes an endpoint's answer in its errors.
+//! Microsoft's crate `azure_identity` (1.0.0) is not used here: it panics at an
+//! `expires_in` that no clock holds, takes `{}`, a token of another type and one for
+//! another resource for what was asked for, refuses an `expires_on` that is a number,
+//! and quotes endpoints' answers in its errors. Where tokens are it reads from the
+//! process's environment alone, IMDS is asked seven times whatever retries it was
+//! told to make, and is sent the app's `IDENTITY_HEADER`; App Service is not asked by
+//! resource id.
 
 mod failure;
 mod identity;

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use keyward_names::SecretName;
 use keyward_vault::Reference;
+use std::time::Duration;
+
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -26,6 +28,13 @@ pub(crate) struct Entry {
     pub(crate) failures: u32,
     /// From when on the stale limit counts: the last success, or the beginning.
     pub(crate) good_since: Instant,
+    /// Whether its values are sealed in the vault.
+    pub(crate) sealed: bool,
+    /// How much of the stale limit had gone by before that.
+    pub(crate) aged: Duration,
+    /// Of a value that is sealed in the vault: when it was written down last that it is
+    /// good.
+    pub(crate) written: Option<Instant>,
     pub(crate) has_value: bool,
     /// Its receiver was told to withhold it.
     pub(crate) withheld: bool,
@@ -78,6 +87,11 @@ impl Entry {
             begun: None,
             failures: 0,
             good_since: now,
+            sealed: tracked.sealed,
+            aged: tracked.confirmed_ago.unwrap_or_default(),
+            written: tracked
+                .confirmed_ago
+                .map(|ago| now.checked_sub(ago).unwrap_or(now)),
             has_value: tracked.has_value,
             withheld: tracked.withheld == Some(Withheld::Stale),
             disabled: tracked.withheld == Some(Withheld::Disabled),
@@ -91,12 +105,19 @@ impl Entry {
     /// When its value is not to be served any more.
     pub(crate) fn stale_at(&self, schedule: &Schedule) -> Option<Instant> {
         let counts = self.has_value && !self.withheld && !self.disabled;
-        counts.then(|| self.good_since + schedule.stale_limit)
+        let left = schedule.stale_limit.saturating_sub(self.aged);
+        counts.then(|| self.good_since + left)
+    }
+
+    /// Whether the value in use is the one that the source gave when it was asked last.
+    pub(crate) fn is_good(&self) -> bool {
+        let refused = self.withheld || self.disabled;
+        self.has_value && !refused && self.failures == 0
     }
 
     /// Whether its first fetch has ended, one way or the other.
     pub(crate) fn is_settled(&self) -> bool {
-        self.has_value || self.ended.borrow().0 > 0
+        self.ended.borrow().0 > 0
     }
 
     fn freshness(&self, now: Instant, schedule: &Schedule) -> Freshness {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use keyward_names::SecretName;
+use keyward_names::{SecretName, SourceName};
 use keyward_vault::{
-    Actor, Cache, Kind, Receipt, Received, Reference, SecretInfo, Unavailability, Vault, VaultError,
+    Act, Actor, Administrative, Cache, Kind, Receipt, Received, Reference, SecretInfo,
+    Unavailability, Vault, VaultError,
 };
 
 use super::Tracked;
-use super::receiver::{ReceiveError, Receiver, Taken, Withheld};
+use super::receiver::{Confirmed, ReceiveError, Receiver, Taken, Withheld};
+use crate::error::ChallengeError;
 use crate::source::{ContentType, Fetched};
 
 /// Something that holds a vault for as long as it is there.
@@ -34,31 +36,7 @@ impl<H: HasVault> Receiver for IntoVault<H> {
         reference: &Reference,
         fetched: Fetched,
     ) -> Result<Taken, ReceiveError> {
-        let vault = self.0.vault();
-        let Fetched {
-            value,
-            version,
-            validity,
-            enabled,
-            content_type,
-        } = fetched;
-        if let (Some(said), Some(info)) = (content_type, vault.info(secret)) {
-            check_kind(said, info.kind)?;
-        }
-        let received = Received {
-            reference: reference.clone(),
-            value,
-            source_version: version,
-            validity,
-            enabled,
-        };
-        let receipt = vault.receive(secret, received, &actor(reference));
-        Ok(match receipt.map_err(refused)? {
-            Receipt::Unchanged => Taken::Unchanged,
-            Receipt::BackInUse(_) => Taken::BackInUse,
-            Receipt::NewVersion(info) => Taken::NewVersion(info.version),
-            Receipt::Disabled(_) => Taken::Disabled,
-        })
+        receive(self.0.vault(), secret, reference, fetched)
     }
 
     fn withhold(
@@ -67,27 +45,105 @@ impl<H: HasVault> Receiver for IntoVault<H> {
         reference: &Reference,
         why: Withheld,
     ) -> Result<(), ReceiveError> {
-        let vault = self.0.vault();
-        let origin = vault.info(secret).and_then(|info| info.origin);
-        if origin.is_none_or(|origin| origin.reference != *reference) {
-            return Err(ReceiveError::Gone);
-        }
-        let why = match why {
-            Withheld::Stale => Unavailability::Stale,
-            Withheld::Disabled => Unavailability::Disabled,
-        };
-        let done = vault.mark_unavailable(secret, why, &actor(reference));
-        done.map(|_| ()).map_err(refused)
+        withhold(self.0.vault(), secret, reference, why)
     }
+
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        why: ChallengeError,
+    ) -> Result<(), ReceiveError> {
+        let (vault, source) = (self.0.vault(), reference.source());
+        let Actor { name, .. } = actor(source);
+        let reason = format!("the challenge was refused: {why}");
+        let mut act = Administrative::new(Act::ChallengeRefused, &name, Some(&reason));
+        if let Some(info) = vault.info(secret) {
+            act = act.secret(info.id, secret, info.version);
+        }
+        let done = vault.audit().append_administrative(act.source(source));
+        done.map(|_| ())
+            .map_err(|error| ReceiveError::Vault(error.to_string()))
+    }
+
+    fn confirm(&self, source: &SourceName, confirmed: &[Confirmed]) -> Result<(), ReceiveError> {
+        confirm(self.0.vault(), source, confirmed)
+    }
+}
+
+/// Puts a value into a vault.
+pub(super) fn receive(
+    vault: &Vault,
+    secret: &SecretName,
+    reference: &Reference,
+    fetched: Fetched,
+) -> Result<Taken, ReceiveError> {
+    let Fetched {
+        value,
+        version,
+        validity,
+        enabled,
+        content_type,
+    } = fetched;
+    if let (Some(said), Some(info)) = (content_type, vault.info(secret)) {
+        check_kind(said, info.kind)?;
+    }
+    let received = Received {
+        reference: reference.clone(),
+        value,
+        source_version: version,
+        validity,
+        enabled,
+    };
+    let receipt = vault.receive(secret, received, &actor(reference.source()));
+    Ok(match receipt.map_err(refused)? {
+        Receipt::Unchanged => Taken::Unchanged,
+        Receipt::BackInUse(_) => Taken::BackInUse,
+        Receipt::NewVersion(info) => Taken::NewVersion(info.version),
+        Receipt::Disabled(_) => Taken::Disabled,
+    })
+}
+
+/// Lets nobody use a secret of a vault.
+pub(super) fn withhold(
+    vault: &Vault,
+    secret: &SecretName,
+    reference: &Reference,
+    why: Withheld,
+) -> Result<(), ReceiveError> {
+    let origin = vault.info(secret).and_then(|info| info.origin);
+    if origin.is_none_or(|origin| origin.reference != *reference) {
+        return Err(ReceiveError::Gone);
+    }
+    let why = match why {
+        Withheld::Stale => Unavailability::Stale,
+        Withheld::Disabled => Unavailability::Disabled,
+    };
+    let done = vault.mark_unavailable(secret, why, &actor(reference.source()));
+    done.map(|_| ()).map_err(refused)
+}
+
+/// Writes down in a vault that values are good.
+pub(super) fn confirm(
+    vault: &Vault,
+    source: &SourceName,
+    confirmed: &[Confirmed],
+) -> Result<(), ReceiveError> {
+    let each = confirmed.iter();
+    let each: Vec<_> = each.map(|one| (one.secret.clone(), one.ago)).collect();
+    let done = vault.confirm(source, &each, &actor(source));
+    done.map_err(refused)
 }
 
 /// The secrets of a vault that have to be fetched: all that come from a source, but
 /// for keys that stay in theirs.
 pub fn tracked_in(vault: &Vault) -> Vec<Tracked> {
-    vault.list().iter().filter_map(tracked).collect()
+    let secrets = vault.list();
+    let tracked = secrets.iter().filter_map(|info| tracked(vault, info));
+    tracked.collect()
 }
 
-fn tracked(info: &SecretInfo) -> Option<Tracked> {
+fn tracked(vault: &Vault, info: &SecretInfo) -> Option<Tracked> {
     let origin = info.origin.as_ref()?;
     (origin.cache != Cache::Remote).then(|| Tracked {
         secret: info.name.clone(),
@@ -98,6 +154,8 @@ fn tracked(info: &SecretInfo) -> Option<Tracked> {
             Some(Unavailability::Disabled) => Some(Withheld::Disabled),
             _ => None,
         },
+        sealed: origin.cache == Cache::Sealed,
+        confirmed_ago: vault.confirmed_ago(&info.name),
     })
 }
 
@@ -113,9 +171,9 @@ fn check_kind(said: ContentType, kind: Kind) -> Result<(), ReceiveError> {
     Err(ReceiveError::Kind { said, kind })
 }
 
-fn actor(reference: &Reference) -> Actor {
+fn actor(source: &SourceName) -> Actor {
     Actor {
-        name: format!("source {}", reference.source()),
+        name: format!("source {source}"),
         reason: None,
     }
 }

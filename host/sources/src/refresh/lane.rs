@@ -16,11 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::breaker::{Breaker, BreakerState};
 use super::entry::{Entry, Wait};
-use super::receiver::{FetchError, ReceiveError, Receiver, Taken, Withheld};
+use super::receiver::{Confirmed, FetchError, ReceiveError, Receiver, Taken, Withheld};
 use super::report::{SecretReport, SourceReport};
 use super::{Scheduled, Selection, Tracked};
 use crate::SourceVersion;
-use crate::error::SourceError;
+use crate::error::{ChallengeError, SourceError};
 use crate::missing::Missing;
 use crate::source::{Changes, Source};
 
@@ -231,7 +231,7 @@ impl Lane {
         Some(wait)
     }
 
-    /// Waits until each secret has a value or its first fetch has ended.
+    /// Waits until the first fetch of each secret has ended.
     pub(crate) async fn settled(&self) {
         loop {
             let mut ended = pin!(self.ended.notified());
@@ -388,8 +388,53 @@ impl Lane {
                     }
                     Err(error) => (None, Err(error.into())),
                 };
-                self.end(&secret, &reference, version, outcome);
+                let challenged = self.end(&secret, &reference, version, outcome);
+                if let Some(why) = challenged {
+                    let receiver = Arc::clone(&self.receiver);
+                    let name = secret.clone();
+                    let done = blocking(move || receiver.challenged(&name, &reference, why));
+                    if let Err(error) = done.await {
+                        tracing::error!(%secret, %error, "a refused challenge can't be recorded");
+                    }
+                }
+                self.confirm().await;
             }
+        }
+    }
+
+    /// Has written down that sealed values are good, if that is due for one of them:
+    /// then for all.
+    async fn confirm(&self) {
+        let now = Instant::now();
+        let mut confirmed = Vec::new();
+        let source = {
+            let mut state = self.state();
+            let each = state.scheduled.schedule.confirmed_each();
+            let due = |entry: &Entry| {
+                let written = entry.written.filter(|_| entry.is_good());
+                written.is_some_and(|written| entry.good_since >= written + each)
+            };
+            if !state.entries.values().any(due) {
+                return;
+            }
+            for (secret, entry) in &mut state.entries {
+                if entry.is_good() && entry.written.is_some_and(|at| at < entry.good_since) {
+                    entry.written = Some(entry.good_since);
+                    let ago = now.saturating_duration_since(entry.good_since);
+                    confirmed.push(Confirmed {
+                        secret: secret.clone(),
+                        ago,
+                    });
+                }
+            }
+            state.scheduled.source.name().clone()
+        };
+        let receiver = Arc::clone(&self.receiver);
+        let name = source.clone();
+        let done = blocking(move || receiver.confirm(&name, &confirmed)).await;
+        if let Err(error) = done {
+            // Tried again in the same time; until then a restart shortens the limit.
+            tracing::warn!(%source, %error, "that secrets are fresh can't be written down");
         }
     }
 
@@ -414,18 +459,21 @@ impl Lane {
                 let limit = state.scheduled.schedule.stale_limit;
                 let soon = Instant::now() + TRY_AGAIN;
                 entry.good_since = soon.checked_sub(limit).unwrap_or(soon);
+                entry.aged = Duration::ZERO;
             }
         }
         done
     }
 
+    /// Takes what came of a fetch. Returns why its challenge was refused, if that is
+    /// news.
     fn end(
         &self,
         secret: &SecretName,
         reference: &Reference,
         version: Option<SourceVersion>,
         outcome: Result<Taken, FetchError>,
-    ) {
+    ) -> Option<ChallengeError> {
         let now = Instant::now();
         let mut state = self.state();
         let State {
@@ -443,12 +491,11 @@ impl Lane {
         };
         let count = outcomes.entry(word).or_default();
         *count = count.saturating_add(1);
-        let Some(entry) = entries.get_mut(secret) else {
-            return;
-        };
+        let entry = entries.get_mut(secret)?;
         if entry.reference != *reference {
-            return;
+            return None;
         }
+        let mut challenged = None;
         entry.flying = false;
         let source = reference.source();
         match &outcome {
@@ -460,7 +507,10 @@ impl Lane {
                     (entry.has_value, entry.withheld) = (true, false);
                     entry.version = version;
                 }
-                entry.good_since = now;
+                (entry.good_since, entry.aged) = (now, Duration::ZERO);
+                if matches!(taken, Taken::NewVersion(_) | Taken::BackInUse) {
+                    entry.written = entry.sealed.then_some(now);
+                }
                 entry.last_success = Some(Timestamp::now());
                 if entry.failures > 0 {
                     tracing::info!(secret = %secret, %source, "fetched again");
@@ -498,6 +548,13 @@ impl Lane {
                 if before != Some(error.word()) {
                     tracing::warn!(secret = %secret, %source, %error, advice = error.advice(), "not fetched");
                 }
+                let known = entry
+                    .last_error
+                    .as_ref()
+                    .is_some_and(|last| last.1 == *error);
+                if let (FetchError::Source(SourceError::Challenge(why)), false) = (error, known) {
+                    challenged = Some(*why);
+                }
                 entry.last_error = Some((Timestamp::now(), error.clone()));
             }
         }
@@ -507,6 +564,7 @@ impl Lane {
         entry.ended.send_replace((entry.started, Some(outcome)));
         drop(state);
         self.ended.notify_waiters();
+        challenged
     }
 
     /// Everything is due, since something may have changed.

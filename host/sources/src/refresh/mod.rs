@@ -21,12 +21,16 @@
 //! the source, so the last good value is served until the limit. Who wants a secret
 //! dead at once disables it here.
 //!
-//! A restart begins the count of the stale limit anew.
+//! Of a value that is sealed in the vault the stale limit counts on over a restart: now
+//! and then it is written down that the source still has it, at the latest after an
+//! eighth of the limit or an hour, all secrets of a source in one write. Of that much a
+//! restart shortens the limit at most; it never lengthens it.
 
 mod breaker;
 mod entry;
 mod into_vault;
 mod lane;
+mod once;
 mod receiver;
 mod report;
 mod schedule;
@@ -49,7 +53,8 @@ use lane::Lane;
 
 pub use breaker::BreakerState;
 pub use into_vault::{HasVault, IntoVault, tracked_in};
-pub use receiver::{FetchError, ReceiveError, Receiver, Taken, Withheld};
+pub use once::refresh_once;
+pub use receiver::{Confirmed, FetchError, ReceiveError, Receiver, Taken, Withheld};
 pub use report::{Freshness, SecretReport, SourceReport};
 pub use schedule::Schedule;
 
@@ -74,6 +79,11 @@ pub struct Tracked {
     pub has_value: bool,
     /// Why that is not to be used, as was decided before.
     pub withheld: Option<Withheld>,
+    /// Whether its values are sealed in the vault.
+    pub sealed: bool,
+    /// Of a value that is sealed there: how long ago its source said that it is
+    /// the one, as far as that was written down. The stale limit counts from then.
+    pub confirmed_ago: Option<Duration>,
 }
 
 /// Which secrets to fetch now.
@@ -244,8 +254,9 @@ impl Refresher {
         WeakRefresher(Arc::downgrade(&self.0))
     }
 
-    /// Waits until each secret has a value or its first fetch has failed, or for
-    /// `limit`. Says which have none.
+    /// Waits until the first fetch of each secret has ended, well or not, or for
+    /// `limit`: also of those that are sealed in the vault, whose source may have
+    /// another value by now. Says which have none.
     pub async fn first_values(&self, limit: Duration) -> Vec<SecretName> {
         let until = Instant::now() + limit;
         let lanes: Vec<_> = self.lanes().values().cloned().collect();

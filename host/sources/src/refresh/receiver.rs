@@ -1,9 +1,11 @@
 //! Where fetched values go, and what comes back.
 
-use keyward_names::SecretName;
+use std::time::Duration;
+
+use keyward_names::{SecretName, SourceName};
 use keyward_vault::{ImportError, Reference};
 
-use crate::error::SourceError;
+use crate::error::{ChallengeError, SourceError};
 use crate::source::Fetched;
 
 /// Where fetched values go: a vault ([`IntoVault`](super::IntoVault)).
@@ -30,6 +32,34 @@ pub trait Receiver: Send + Sync + 'static {
         reference: &Reference,
         why: Withheld,
     ) -> Result<(), ReceiveError>;
+
+    /// Takes on record that a source answered with a challenge that was refused: it got
+    /// no token, and somebody may be in its place. Blocks until that is done.
+    ///
+    /// Called once for a challenge, however often it comes back.
+    ///
+    /// Errors: [`ReceiveError::Vault`].
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        reference: &Reference,
+        why: ChallengeError,
+    ) -> Result<(), ReceiveError>;
+
+    /// Writes down since when sealed values were not confirmed by their source. Blocks
+    /// until that is done.
+    ///
+    /// Errors: [`ReceiveError::Vault`].
+    fn confirm(&self, source: &SourceName, confirmed: &[Confirmed]) -> Result<(), ReceiveError>;
+}
+
+/// A sealed value of which its source said again that it is the one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The secret.
+    pub secret: SecretName,
+    /// How long ago that was.
+    pub ago: Duration,
 }
 
 /// Why a secret that has a source is not to be used.

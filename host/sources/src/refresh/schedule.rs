@@ -1,5 +1,12 @@
 //! When a source is asked: intervals, waits after failures, all drawn by chance so
 //! that many gateways don't ask at one moment.
+//!
+//! The waits are three lines of arithmetic and no library's. `backon`, which would be
+//! the one, adds its jitter on top of the delay, so that a wait can be twice its longest
+//! one, and what a source changed would be seen later than `refresh` promises; its
+//! shortest wait is not spread at all; and it counts attempts in an iterator for each
+//! call, where here the number of failures stays with the secret, is shown, and is
+//! shared with the breaker.
 
 use std::time::Duration;
 
@@ -52,6 +59,13 @@ impl Schedule {
     pub(crate) fn pause(&self, failures: u32, chance: &mut fastrand::Rng) -> Duration {
         let ceiling = self.ceiling(failures);
         between(ceiling / 2, ceiling, chance)
+    }
+
+    /// After how long it is written down again that a sealed value was confirmed.
+    pub(crate) fn confirmed_each(&self) -> Duration {
+        const SOONEST: Duration = Duration::from_secs(10);
+        const LATEST: Duration = Duration::from_secs(3600);
+        (self.stale_limit / 8).clamp(SOONEST, LATEST)
     }
 
     fn ceiling(&self, failures: u32) -> Duration {

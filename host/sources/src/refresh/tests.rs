@@ -7,7 +7,7 @@ use keyward_vault::{Secret, Validity};
 
 use super::*;
 use crate::SourceVersion;
-use crate::error::Unreachable;
+use crate::error::{ChallengeError, Unreachable};
 use crate::source::{Announcer, Changes, CheckStep, Fetched};
 
 /// A source whose answer is set by the test.
@@ -172,6 +172,27 @@ impl Receiver for Record {
             .push(format!("{secret} {why:?}"));
         Ok(())
     }
+
+    fn challenged(
+        &self,
+        secret: &SecretName,
+        _: &Reference,
+        why: ChallengeError,
+    ) -> Result<(), ReceiveError> {
+        let event = format!("{secret} challenged: {}", why.word());
+        self.events.lock().unwrap().push(event);
+        Ok(())
+    }
+
+    fn confirm(&self, source: &SourceName, confirmed: &[Confirmed]) -> Result<(), ReceiveError> {
+        let each = confirmed.iter();
+        let each: Vec<_> = each
+            .map(|one| format!("{} {}s", one.secret, one.ago.as_secs()))
+            .collect();
+        let event = format!("{source} confirms {}", each.join(", "));
+        self.events.lock().unwrap().push(event);
+        Ok(())
+    }
 }
 
 fn tracked(secret: &str, reference: &str) -> Tracked {
@@ -180,6 +201,8 @@ fn tracked(secret: &str, reference: &str) -> Tracked {
         reference: reference.parse().unwrap(),
         has_value: false,
         withheld: None,
+        sealed: false,
+        confirmed_ago: None,
     }
 }
 
@@ -477,14 +500,15 @@ async fn the_start_waits_for_first_values_only_so_long() {
             .await
             .is_empty()
     );
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "what is sealed is served at once"
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_secs(5),
+        "what is sealed is asked for, too"
     );
     refresher.track(vec![sealed, tracked("memory", "far:m")]);
     let missing = refresher.first_values(Duration::from_secs(5)).await;
     assert_eq!(missing, [SecretName::parse("memory").unwrap()]);
-    assert!(start.elapsed() < Duration::from_secs(6));
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
     pass(20).await;
     assert!(refresher.without_value().is_empty());
 }
@@ -564,4 +588,100 @@ async fn work_ends_with_the_last_clone() {
     let asked = source.times_asked();
     pass(600).await;
     assert_eq!(source.times_asked(), asked);
+}
+
+/// A refresher of one sealed secret, which its source confirmed so long ago.
+fn sealed_since(ago: Duration) -> (Refresher, Arc<Fake>, Arc<Record>) {
+    let (source, record) = (Fake::new("far"), Arc::new(Record::default()));
+    let refresher = Refresher::seeded(Arc::clone(&record) as Arc<dyn Receiver>, 7);
+    let sealed = Tracked {
+        has_value: true,
+        sealed: true,
+        confirmed_ago: Some(ago),
+        ..tracked("key", "far:k")
+    };
+    refresher.start();
+    source.answers(Err(SourceError::TimedOut));
+    refresher.apply(vec![scheduled(&source)], vec![sealed]);
+    (refresher, source, record)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_counts_on_from_the_last_good_answer() {
+    for (ago, withheld_after) in [(0, 3600), (1800, 1800), (3599, 1), (3600, 0), (86_400, 0)] {
+        let start = Instant::now();
+        let (refresher, source, record) = sealed_since(Duration::from_secs(ago));
+        while record.events().is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(start.elapsed() < Duration::from_secs(4000), "{ago}");
+        }
+        let expected = Duration::from_secs(withheld_after);
+        assert!(start.elapsed() >= expected, "{ago}");
+        assert!(start.elapsed() < expected + Duration::from_secs(1), "{ago}");
+        assert_eq!(record.events(), ["key Stale"], "{ago}");
+        // Once it answers, the limit is whole again.
+        source.answers(Ok(1));
+        pass(120).await;
+        assert_eq!(only(&refresher).freshness, Freshness::Fresh);
+        let left = only(&refresher).stale_in.unwrap();
+        assert!(left > Duration::from_secs(3500), "{left:?}");
+        refresher.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_sealed_value_is_good_is_written_down_now_and_then_for_all_at_once() {
+    let (source, record) = (Fake::new("far"), Arc::new(Record::default()));
+    let refresher = Refresher::seeded(Arc::clone(&record) as Arc<dyn Receiver>, 7);
+    let sealed = |name: &str| Tracked {
+        sealed: true,
+        ..tracked(name, &format!("far:{name}"))
+    };
+    refresher.start();
+    let all = vec![sealed("a"), sealed("b"), tracked("memory", "far:m")];
+    refresher.apply(vec![scheduled(&source)], all);
+    pass(3600).await;
+    let confirms: Vec<_> = record
+        .events()
+        .into_iter()
+        .filter(|event| event.contains("confirms"))
+        .collect();
+    // An eighth of an hour and the time until the next answer.
+    assert!((6..=8).contains(&confirms.len()), "{confirms:?}");
+    for confirmed in &confirms {
+        assert!(
+            confirmed.contains("a ") && confirmed.contains("b "),
+            "{confirmed}"
+        );
+        assert!(!confirmed.contains("memory"), "{confirmed}");
+    }
+    // Not while it doesn't answer.
+    source.answers(Err(SourceError::TimedOut));
+    let before = record.events().len();
+    pass(1800).await;
+    assert_eq!(record.events().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_that_was_refused_is_on_record_once_however_often_it_comes_back() {
+    let (_refresher, source, record) = one().await;
+    for why in [ChallengeError::Tenant, ChallengeError::Authority] {
+        source.answers(Err(SourceError::Challenge(why)));
+        pass(600).await;
+    }
+    // A source that answered well in between, and does it again, does something new.
+    source.answers(Ok(1));
+    pass(120).await;
+    source.answers(Err(SourceError::Challenge(ChallengeError::Authority)));
+    pass(600).await;
+    let events = record.events();
+    let challenged = events.iter().filter(|event| event.contains("challenged"));
+    assert!(
+        challenged.eq([
+            "key challenged: tenant",
+            "key challenged: authority",
+            "key challenged: authority",
+        ]
+        .iter())
+    );
 }

@@ -161,7 +161,7 @@ impl Player {
             component: &component,
             settings,
             routes: &policy.routes,
-            issuers: &[],
+            issuers: &policy.issuers,
         };
         let loaded = self.keyward.engine().load(&source);
         loaded.map_err(|error| error.to_string())

@@ -236,6 +236,7 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.sealer.seal" => Use::Seal,
         "secrets.opener.open" => Use::Open,
         "secrets.jwt-verifier.verify" => Use::VerifyJwt,
+        "secrets.database.query" => Use::Query,
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@ mod parse;
 mod parse_case;
 mod parse_expected;
 mod parse_grants;
+mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
 mod reader;
@@ -24,8 +25,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keyward::Issuer;
 use keyward::engine::{Limits, Phase};
-use keyward::names::{PolicyName, RouteName, SecretName, Subject, ValueName};
+use keyward::names::{IssuerName, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, Kind, Validity};
 
 use crate::property::Property;
@@ -74,6 +76,8 @@ pub struct Suite {
     pub values: Vec<ValueSection>,
     /// The routes; the first is the pipeline's.
     pub routes: Vec<RouteSection>,
+    /// The issuers whose tokens the policies may have checked.
+    pub issuers: Vec<Issuer>,
     /// The grants.
     pub grants: Grants,
     /// What backends answer, after what a case says itself.
@@ -97,6 +101,8 @@ pub struct PolicyUnderTest {
     pub phases: Option<Vec<Phase>>,
     /// The routes that it may call itself.
     pub routes: Vec<RouteName>,
+    /// The issuers whose tokens it may have checked: all of the suite's.
+    pub issuers: Vec<IssuerName>,
     /// What each call of it may use up; `None`: the engine's defaults.
     pub limits: Option<Limits>,
 }

@@ -12,6 +12,7 @@ use super::errors::{SuiteErrors, nearest};
 use super::node::{Entry, Value, entries};
 use super::parse_case;
 use super::parse_grants::{check_grants, grant_regions, grants};
+use super::parse_issuers::issuers;
 use super::parse_mock;
 use super::parse_policies::policies;
 use super::reader::{Table, Wrongs};
@@ -95,9 +96,13 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         grants,
         source,
     };
+    let issuers = issuers(&table, &known);
     let document = path(&table, "document", file);
     let global_document = path(&table, "global-document", file);
-    let policies = policies(&table, file, document.is_some(), &known);
+    let mut policies = policies(&table, file, document.is_some(), &known);
+    for policy in &mut policies {
+        policy.issuers = issuers.iter().map(|issuer| issuer.name.clone()).collect();
+    }
     let known = Known {
         policies: policies.iter().map(|policy| policy.name.clone()).collect(),
         ..known
@@ -130,6 +135,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         clients: known.clients,
         values: known.values,
         routes,
+        issuers,
         grants: known.grants,
         backends,
         cases,

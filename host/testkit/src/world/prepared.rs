@@ -238,7 +238,7 @@ impl<'a> Prepared<'a> {
                     component: &component.bytes,
                     settings: given,
                     routes: &under_test.routes,
-                    issuers: &[],
+                    issuers: &under_test.issuers,
                 },
             )
             .map_err(|error| NotPrepared(error.to_string()))?;
@@ -325,6 +325,7 @@ impl<'a> Prepared<'a> {
         engine.observer = Some(observer);
         let keyward = Keyward::builder(vault)
             .routes(self.routes.iter().cloned())
+            .issuers(self.suite.issuers.iter().cloned())
             .resolver(self.network.clone())
             .connector(Arc::clone(&backends).connector())
             .senses(Arc::clone(&senses) as Arc<dyn keyward::Senses>)

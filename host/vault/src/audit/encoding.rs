@@ -74,6 +74,7 @@ fn use_code(use_: Use) -> u64 {
         Use::Seal => 11,
         Use::Open => 12,
         Use::VerifyJwt => 14,
+        Use::Query => 13,
     }
 }
 
@@ -90,6 +91,7 @@ fn use_from_code(code: u64) -> Option<Use> {
         11 => Use::Seal,
         12 => Use::Open,
         14 => Use::VerifyJwt,
+        13 => Use::Query,
         _ => return None,
     })
 }

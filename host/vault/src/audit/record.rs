@@ -314,6 +314,12 @@ coded! {
         OriginSet = 41, "origin-set";
         /// A secret's values come from that source no more.
         OriginRemoved = 42, "origin-removed";
+        /// A source said, for some time, that what is sealed of its secrets is what it
+        /// has.
+        OriginConfirmed = 43, "origin-confirmed";
+        /// A source answered with a challenge that names other parties than are pinned:
+        /// it got no token. The reason says what is wrong with it.
+        ChallengeRefused = 44, "challenge-refused";
         /// How one version of a secret follows another was changed.
         RotationSet = 48, "rotation-set";
     }

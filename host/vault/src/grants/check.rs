@@ -142,13 +142,13 @@ impl fmt::Display for Finding {
                 use_,
                 other,
             } => {
-                let (vouches, forged) = match use_ {
-                    Use::VerifyJwt => ("vouch for tokens", "a token"),
-                    _ => ("sign requests", "a request's signature"),
+                let (vouches, sign, forged) = match use_ {
+                    Use::VerifyJwt => ("vouch for tokens", " sign", "a token"),
+                    _ => ("sign requests", "", "a request's signature"),
                 };
                 write!(
                     f,
-                    "the secret \"{secret}\" would {vouches}, and by grant \"{other}\" sign any message, so that a policy could make {forged} itself; the gateway refuses the file; use two keys"
+                    "the secret \"{secret}\" would {vouches}, and by grant \"{other}\"{sign} any message, so that a policy could make {forged} itself; the gateway refuses the file; use two keys"
                 )
             }
         }

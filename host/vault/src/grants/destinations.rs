@@ -16,15 +16,17 @@ impl GrantReader<'_, '_, '_> {
     pub(super) fn destinations(&mut self, use_: Use) -> Option<Vec<Destination>> {
         let goes_out = matches!(
             use_,
-            Use::Attach | Use::SignRequest | Use::Token | Use::Present | Use::JwsSign
+            Use::Attach | Use::SignRequest | Use::Present | Use::JwsSign | Use::Query | Use::Token
         );
         // A token that the policy gets need not be sent by the host.
         let may_stay = use_ == Use::JwsSign && self.fields.key("returns").is_some();
         if !goes_out || (may_stay && self.fields.key("to").is_none()) {
             return Some(Vec::new());
         }
-        let example =
-            "to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]";
+        let example = match use_ {
+            Use::Query => "to = [{ route = \"customers-db\" }]",
+            _ => "to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]",
+        };
         let what = format!("a grant of {:?}", use_.as_str());
         self.fields.need("to", &what, example, self.problems);
         let values = self.fields.array("to", "tables", self.problems)?;
@@ -34,6 +36,13 @@ impl GrantReader<'_, '_, '_> {
                 format!("for example: {example}"),
             );
             self.problems.add(values.span, message, "empty", help);
+            return None;
+        }
+        if use_ == Use::Query && values.value.len() > 1 {
+            let help = "write one grant for each database".to_owned();
+            let message = "a grant of \"query\" names one route";
+            self.problems
+                .add(values.span, message, "more than one", help);
             return None;
         }
         let mut destinations = Some(Vec::new());
@@ -71,6 +80,9 @@ impl GrantReader<'_, '_, '_> {
         let route = fields
             .needed("route", "a destination", example, self.problems)
             .and_then(|found| accept(found, RouteName::parse, self.problems));
+        if use_ == Use::Query {
+            self.only_a_route(&fields);
+        }
         let methods = self.methods(&fields);
         let paths = self.paths(&fields, use_);
         Some(Destination {
@@ -78,6 +90,17 @@ impl GrantReader<'_, '_, '_> {
             methods: methods?,
             paths: paths?,
         })
+    }
+
+    /// A query has no method and no path.
+    fn only_a_route(&mut self, fields: &Fields<'_, '_>) {
+        for key in ["methods", "paths"] {
+            if let Some(span) = fields.key(key) {
+                let message = format!("{key:?} has no meaning for the use \"query\"");
+                let help = "name the route of the database, and nothing else".to_owned();
+                self.problems.add(span, message, "remove this", help);
+            }
+        }
     }
 
     fn methods(&mut self, fields: &Fields<'_, '_>) -> Option<Vec<Method>> {

@@ -20,6 +20,7 @@ use super::grant::{
 };
 use super::path::PathTemplate;
 use super::terms::OauthTerms;
+use super::terms::QueryTerms;
 
 /// What a change does to a policy's authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +148,7 @@ impl Grants {
     }
 }
 
-type Parts = Vec<(Effect, String)>;
+pub(super) type Parts = Vec<(Effect, String)>;
 
 fn compare(old: &Grant, new: &Grant) -> Parts {
     let mut parts = Parts::new();
@@ -226,6 +227,7 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
             parts.push((Effect::Wider, new.instead_of(old)));
         }
         (Terms::VerifyJwt(old), Terms::VerifyJwt(new)) => compare_tokens(old, new, parts),
+        (Terms::Query(old), Terms::Query(new)) => QueryTerms::compare(old, new, parts),
         (old, new) => {
             let (old, new) = (old.use_(), new.use_());
             let classes = match old.class() == new.class() {

@@ -6,6 +6,7 @@ use keyward_names::{Alias, ComponentDigest, GrantId, PolicyName, RouteName, Secr
 use uuid::Uuid;
 
 use super::path::PathTemplate;
+use super::terms::QueryTerms;
 use super::terms::{JwsTerms, OauthTerms, Sealing, TokenEndpoint};
 use crate::chosen::OtherChoice;
 use crate::holes::Holes;
@@ -93,6 +94,8 @@ pub enum Terms {
     MacVerify,
     /// Find out which client is calling (class A).
     Identify(KeyPlace),
+    /// Run statements on a database (class A).
+    Query(QueryTerms),
     /// Show a certificate in TLS (class A).
     Present,
     /// Sign tokens (class A).
@@ -177,6 +180,7 @@ impl Terms {
             Self::MacSign => Use::MacSign,
             Self::MacVerify => Use::MacVerify,
             Self::Identify(_) => Use::Identify,
+            Self::Query(_) => Use::Query,
             Self::Present => Use::Present,
             Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,

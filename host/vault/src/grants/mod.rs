@@ -39,6 +39,7 @@ pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 pub use terms::{ClientAuth, JwsTerms, OauthTerms, Sealing, SubjectRule, TokenEndpoint, TokenFlow};
+pub use terms::{ParameterType, QueryTerms, Statement};
 
 /// A set of grants, as one file gives it.
 ///

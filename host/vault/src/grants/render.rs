@@ -74,6 +74,7 @@ impl Grant {
                 }
                 let _ = writeln!(toml, "clock-skew-seconds = {}", tokens.clock_skew_seconds);
             }
+            Terms::Query(terms) => terms.write_toml(&mut toml),
         }
         if let Some(end) = self.not_after {
             let _ = writeln!(toml, "not-after = {}", quoted(&end.to_string()));
@@ -89,6 +90,9 @@ impl Grant {
                 }
                 toml.push_str("]\n");
             }
+        }
+        if let Terms::Query(terms) = &self.terms {
+            terms.write_statements(&mut toml);
         }
         toml
     }
@@ -112,6 +116,9 @@ impl Grant {
         if let Terms::VerifyJwt(tokens) = &mut grant.terms {
             tokens.audiences.sort();
             tokens.audiences.dedup();
+        }
+        if let Terms::Query(terms) = &mut grant.terms {
+            terms.sort();
         }
         for to in &mut grant.to {
             to.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -155,8 +162,19 @@ pub(super) fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A basic string. What a grant holds is visible ASCII and spaces, so these are
-/// the only two characters that need an escape.
+/// A basic string. What a grant holds is visible ASCII, spaces, tabs and line ends,
+/// so these are the only characters that need an escape.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let escapes = [
+        ('\\', "\\\\"),
+        ('"', "\\\""),
+        ('\n', "\\n"),
+        ('\r', "\\r"),
+        ('\t', "\\t"),
+    ];
+    let mut quoted = text.to_owned();
+    for (character, escape) in escapes {
+        quoted = quoted.replace(character, escape);
+    }
+    format!("\"{quoted}\"")
 }

@@ -2,6 +2,7 @@
 //! form of a signature, the claims of a token.
 
 mod jws;
+mod query;
 mod seal;
 mod token;
 mod verify_jwt;
@@ -19,6 +20,7 @@ use super::report::{Problem, did_you_mean};
 use crate::Use;
 
 pub use jws::{JwsTerms, SubjectRule};
+pub use query::{ParameterType, QueryTerms, Statement};
 pub use seal::Sealing;
 pub use token::{ClientAuth, OauthTerms, TokenEndpoint, TokenFlow};
 
@@ -45,6 +47,7 @@ impl GrantReader<'_, '_, '_> {
             Use::Seal => self.sealing().map(Terms::Seal),
             Use::Open => self.sealing().map(Terms::Open),
             Use::VerifyJwt => self.token_terms().map(Terms::VerifyJwt),
+            Use::Query => self.query_terms().map(Terms::Query),
         }
     }
 

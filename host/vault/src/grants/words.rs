@@ -86,6 +86,10 @@ impl Grant {
             Terms::MacVerify => format!(
                 "policy {policy} may check message authentication codes with secret {secret}"
             ),
+            Terms::Query(terms) => format!(
+                "policy {policy} may have the host run, on the database of secret {secret}, {}",
+                terms.to_text()
+            ),
             Terms::Identify(place) => format!(
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()

@@ -9,13 +9,45 @@ use crate::secret::{ImportError, Secret};
 
 /// The length of a storage account's key, in bytes.
 const ACCOUNT_KEY_BYTES: usize = 64;
-/// The parameters of a database URL that mean something to us, ascending.
+/// The parameters of a database's connection that mean something to us, ascending.
 const PARAMETERS: [&str; 4] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
     "sslmode",
 ];
+/// Keys of the form `Key=Value;`, in lower case and without spaces, and what they mean:
+/// those of Npgsql, which Azure's portal shows, and libpq's.
+const KEYS: [(&str, Part); 15] = [
+    ("host", Part::Host),
+    ("server", Part::Host),
+    ("port", Part::Port),
+    ("database", Part::Database),
+    ("db", Part::Database),
+    ("dbname", Part::Database),
+    ("username", Part::User),
+    ("user", Part::User),
+    ("userid", Part::User),
+    ("uid", Part::User),
+    ("password", Part::Password),
+    ("pwd", Part::Password),
+    ("sslmode", Part::SslMode),
+    ("applicationname", Part::ApplicationName),
+    ("timeout", Part::Timeout),
+];
+
+/// What a key of the form `Key=Value;` says.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Host,
+    Port,
+    Database,
+    User,
+    Password,
+    SslMode,
+    ApplicationName,
+    Timeout,
+}
 
 /// A connection string of an Azure storage account. Stored as `[account, key,
 /// endpoint suffix, blob endpoint]`, one of the last two empty.
@@ -121,8 +153,9 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     is_host(host).then_some((host, port))
 }
 
-/// A PostgreSQL connection URL (libpq, section 34.1.1.2). Stored as `[user,
-/// password, host, port, database, [[name, value], …]]`, the parameters ascending.
+/// A PostgreSQL connection URL (libpq, section 34.1.1.2), or `Key=Value;` pairs as
+/// Npgsql has them. Stored as `[user, password, host, port, database, [[name, value],
+/// …]]`, the parameters ascending.
 pub(super) fn database(value: &Secret) -> Result<Secret, ImportError> {
     let malformed = |reason| ImportError::Malformed {
         kind: "database",
@@ -133,8 +166,13 @@ pub(super) fn database(value: &Secret) -> Result<Secret, ImportError> {
     let url = text(&exposed[..], "database")?;
     let rest = url
         .strip_prefix("postgres://")
-        .or_else(|| url.strip_prefix("postgresql://"))
-        .ok_or(form)?;
+        .or_else(|| url.strip_prefix("postgresql://"));
+    let Some(rest) = rest else {
+        return match url.contains("://") {
+            true => Err(form),
+            false => key_values(url),
+        };
+    };
     if rest.contains(['#', ' ']) {
         return Err(malformed(
             "'#' and spaces are percent-encoded in a URL (%23, %20)",
@@ -154,17 +192,7 @@ pub(super) fn database(value: &Secret) -> Result<Secret, ImportError> {
     let user = text(&user, "database")?;
     let password = text(&password, "database")?;
     let name = text(&path, "database")?;
-    if user.is_empty() {
-        return Err(malformed("there must be a user"));
-    }
-    if password.chars().count() < MIN_PASSWORD_CHARACTERS {
-        return Err(malformed("the password must have at least 8 characters"));
-    }
     let (host, port) = host_and_port(address).ok_or(malformed("there must be one host"))?;
-    if port == Some(0) {
-        return Err(malformed("the port must be 1 to 65535"));
-    }
-
     let mut found = [None; PARAMETERS.len()];
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').ok_or(form)?;
@@ -178,6 +206,108 @@ pub(super) fn database(value: &Secret) -> Result<Secret, ImportError> {
                 "its parameters stand once each, and have letters, digits, '-', '.' and '_'",
             ));
         }
+    }
+    logged_in(user, password, host, port, name, found)
+}
+
+/// `Host=…;Username=…;Password=…;Database=…`, keys in any case. Values have no `;`,
+/// and none of the quotes with which some would write one.
+fn key_values(string: &str) -> Result<Secret, ImportError> {
+    let malformed = |reason| ImportError::Malformed {
+        kind: "database",
+        reason,
+    };
+    let form = malformed(
+        "it has the form postgres://user:password@host:port/database, or Host=…;Port=…;\
+         Database=…;Username=…;Password=…",
+    );
+    let mut found: [Option<&str>; 8] = [None; 8];
+    for part in string.split(';').filter(|part| !part.trim().is_empty()) {
+        let (key, value) = part.split_once('=').ok_or(form)?;
+        let key: String = key.chars().filter(|c| *c != ' ').collect();
+        let known = KEYS
+            .iter()
+            .find(|(known, _)| key.eq_ignore_ascii_case(known));
+        let (_, known) = known.ok_or(malformed(
+            "its keys are Host, Port, Database, Username, Password, SSL Mode, Application Name \
+             and Timeout",
+        ))?;
+        let value = value.trim();
+        if value.starts_with(['"', '\'']) {
+            return Err(malformed("its values stand without quotes"));
+        }
+        let place = found.get_mut(*known as usize).ok_or(form)?;
+        if place.replace(value).is_some() {
+            return Err(malformed("each of its keys stands once"));
+        }
+    }
+    let part = |part: Part| found.get(part as usize).copied().flatten();
+    let host = part(Part::Host).filter(|host| is_host(host));
+    let host = host.ok_or(malformed("there must be one host"))?;
+    let port = match part(Part::Port) {
+        None => None,
+        Some(port) => {
+            let port = port.parse().ok();
+            Some(port.ok_or(malformed("the port must be 1 to 65535"))?)
+        }
+    };
+    // As libpq spells what Npgsql calls `VerifyFull`.
+    let mode = match part(Part::SslMode) {
+        None => None,
+        Some(mode) => {
+            let known = ["disable", "require", "verify-ca", "verify-full"];
+            let same = |known: &&str| {
+                known
+                    .replace('-', "")
+                    .eq_ignore_ascii_case(&mode.replace('-', ""))
+            };
+            Some(known.into_iter().find(same).unwrap_or("other"))
+        }
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let texts = [part(Part::ApplicationName), part(Part::Timeout)];
+    if texts
+        .into_iter()
+        .flatten()
+        .any(|text| !text.bytes().all(plain))
+    {
+        return Err(malformed(
+            "Application Name and Timeout have letters, digits, '-', '.' and '_'",
+        ));
+    }
+    let user = part(Part::User).unwrap_or_default();
+    let password = part(Part::Password).unwrap_or_default();
+    let name = part(Part::Database).unwrap_or_default();
+    let parameters = [texts[0], None, texts[1], mode];
+    logged_in(user, password, host, port, name, parameters)
+}
+
+/// Judges the parts of a login, however they were written, and makes its stored form.
+fn logged_in(
+    user: &str,
+    password: &str,
+    host: &str,
+    port: Option<u16>,
+    name: &str,
+    found: [Option<&str>; PARAMETERS.len()],
+) -> Result<Secret, ImportError> {
+    let malformed = |reason| ImportError::Malformed {
+        kind: "database",
+        reason,
+    };
+    if user.is_empty() {
+        return Err(malformed("there must be a user"));
+    }
+    if password.chars().count() < MIN_PASSWORD_CHARACTERS {
+        return Err(malformed("the password must have at least 8 characters"));
+    }
+    if port == Some(0) {
+        return Err(malformed("the port must be 1 to 65535"));
+    }
+    if found[1] == Some("require") {
+        return Err(malformed(
+            "channel_binding=require is not supported; the server's certificate is verified",
+        ));
     }
     let encrypted = match found[PARAMETERS.len() - 1] {
         None | Some("require" | "verify-ca" | "verify-full") => true,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use super::*;
+use crate::kind::MacAlgorithm;
 use proptest::prelude::*;
 
 fn import(kind: Kind, text: &[u8]) -> Result<Vec<u8>, ImportError> {
@@ -455,6 +456,31 @@ fn what_is_generated_is_accepted_and_differs() {
             assert!(import(kind, &one).unwrap().len() >= 32);
         }
     }
+}
+
+#[test]
+fn what_is_generated_has_the_length_that_was_asked_for() {
+    let hmac = |encoding| Kind::HmacKey {
+        algorithm: MacAlgorithm::Sha256,
+        encoding,
+    };
+    for encoding in [KeyEncoding::Raw, KeyEncoding::Hex, KeyEncoding::Base64] {
+        for (length, possible) in [
+            (31, false),
+            (32, true),
+            (33, true),
+            (4096, true),
+            (4097, false),
+        ] {
+            let made = hmac(encoding).generate_long(length);
+            let made = made.map(|made| import(hmac(encoding), &made.expose()[..]).unwrap().len());
+            assert_eq!(made, possible.then_some(length), "{encoding:?}");
+        }
+        let data = Kind::DataKey { encoding };
+        assert!(data.generate_long(32).is_some());
+        assert!(data.generate_long(64).is_none());
+    }
+    assert!(Kind::ApiKey.generate_long(64).is_none());
 }
 
 /// PEM of a key and of a chain for it: leaf, issuer.

@@ -12,6 +12,7 @@ use crate::certificate::CertificateKey;
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::contents::{StoredOrigin, StoredSecret, StoredVersion};
+use crate::database::DatabaseLogin;
 use crate::fingerprint::Fingerprint;
 use crate::format::Damaged;
 use crate::guard::MIN_SEARCHED_BYTES;
@@ -42,6 +43,9 @@ pub(crate) struct LiveSecret {
     lately: Vec<Arc<Version>>,
     /// The version in use as its source gave it.
     pub(crate) received: Option<Arc<Fingerprint>>,
+    /// When the source last said that what is sealed here is what it has, as far as that
+    /// is written down, in seconds since 1970.
+    pub(crate) confirmed: Option<u64>,
 }
 
 /// One version of a secret, in the form in which it is used.
@@ -57,6 +61,7 @@ pub(crate) enum Material {
     Mac(MacKey),
     ClientKeys(ClientKeys),
     OauthClient(OauthClient),
+    Database(DatabaseLogin),
     /// A key that its source keeps.
     Remote(RemoteKey),
     Certificate(CertificateKey),
@@ -82,6 +87,7 @@ impl Material {
                 Self::Mac(MacKey::prepare(algorithm, Secret::copy_of(value)))
             }
             Kind::OauthClient => Self::OauthClient(OauthClient::prepare(value).ok_or(Damaged)?),
+            Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
             _ => Self::Sealed,
@@ -175,6 +181,7 @@ impl LiveSecret {
                     .collect::<Result<_, _>>()?,
                 _ => Vec::new(),
             },
+            confirmed: origin.and_then(|origin| origin.confirmed),
             received: match origin.map_or(&[][..], |origin| origin.received) {
                 [] => None,
                 bytes => Some(Arc::new(Fingerprint::stored(bytes)?)),
@@ -364,6 +371,7 @@ impl LiveSecret {
             previous_until: self.previous_until,
             lately: self.lately.clone(),
             received: self.received.clone(),
+            confirmed: self.confirmed,
         }
     }
 
@@ -457,6 +465,7 @@ impl LiveSecret {
             previous_until: None,
             lately: Vec::new(),
             received: None,
+            confirmed: None,
         };
         (Arc::new(secret), version)
     }

@@ -7,15 +7,18 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
-use super::form::Form;
+use super::form::{Form, OauthClient};
 use super::{AccessToken, SubjectToken, TokenFailure, TokenKey, read_answer, terms_of};
 use crate::attach::{Note, Notes, Target, is_plain_authority};
 use crate::audit::{Outcome, UseEntry, Used};
+use crate::certificate::KeyAlgorithm;
 use crate::chosen::Chosen;
 use crate::grants::{ClientAuth, Grant, OauthTerms, TokenFlow};
+use crate::jws::{self, Assertion, JwsAlgorithm, KeyId};
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{Live, LiveSecret, Material};
 use crate::permit::Denied;
+use crate::tls::TlsIdentity;
 use crate::vault::Vault;
 
 /// A token that a note needs and that isn't at hand.
@@ -202,7 +205,8 @@ impl TokenFetch {
     /// The request for the token: headers and body of a POST. To be sent at once, to
     /// the address and authority that are said here; the values in it are marked
     /// sensitive and wiped when they are dropped. The grants in force are asked again,
-    /// since a fetch may be tried more than once.
+    /// since a fetch may be tried more than once. `uri` is the endpoint's own, for which
+    /// an assertion is made.
     ///
     /// Errors: [`Denied`]: the grant is gone by now, or the secret can't be used so.
     pub fn write(
@@ -210,12 +214,14 @@ impl TokenFetch {
         vault: &Vault,
         address: &str,
         authority: &str,
+        uri: &str,
     ) -> Result<(HeaderMap, Bytes), Denied> {
         let wanted = &self.wanted;
         let live = vault.live();
         wanted.decide(vault, &live, address, authority)?;
         let terms = terms_of(&wanted.grant).ok_or(Denied::Denied)?;
-        let written = self.form(terms).ok_or(Denied::Denied)?;
+        let now = live.parts.clock.now().as_second();
+        let written = self.form(terms, uri, now).ok_or(Denied::Denied)?;
         if terms.auth.sends_secret()
             && let (Some(version), Some(route)) = (&wanted.secret.current, wanted.route())
         {
@@ -225,7 +231,17 @@ impl TokenFetch {
         Ok(written)
     }
 
-    fn form(&self, terms: &OauthTerms) -> Option<(HeaderMap, Bytes)> {
+    /// The certificate that is shown in TLS, where that is how the client proves who it
+    /// is (RFC 8705, 2).
+    pub fn identity(&self) -> Option<TlsIdentity> {
+        let terms = terms_of(&self.wanted.grant)?;
+        match terms.auth {
+            ClientAuth::TlsClientAuth => TlsIdentity::of(&self.wanted.secret),
+            _ => None,
+        }
+    }
+
+    fn form(&self, terms: &OauthTerms, uri: &str, now: i64) -> Option<(HeaderMap, Bytes)> {
         let mut headers = HeaderMap::new();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);
@@ -248,19 +264,21 @@ impl TokenFetch {
             .iter()
             .map(|(name, value)| Form::room_of(name, value))
             .sum::<usize>();
-        let Some(Material::OauthClient(client)) = self.wanted.secret.material() else {
-            return None;
-        };
-        let mut form = Form::with_room(room + client.room());
+        let proof = Proof::of(terms, self.wanted.secret.material()?, uri, now)?;
+        let mut form = Form::with_room(room + proof.room());
         for (name, value) in fields {
             form.add(name, value.as_bytes())?;
         }
-        match terms.auth {
-            ClientAuth::SecretBasic => {
+        match proof {
+            Proof::Basic(client) => {
                 headers.insert(AUTHORIZATION, client.basic()?);
             }
-            ClientAuth::SecretPost => client.post(&mut form)?,
-            ClientAuth::PrivateKeyJwt | ClientAuth::TlsClientAuth => return None,
+            Proof::Post(client) => client.post(&mut form)?,
+            Proof::Assertion(assertion) => {
+                form.add("client_assertion_type", ASSERTION_TYPE.as_bytes())?;
+                form.add("client_assertion", assertion.as_bytes())?;
+            }
+            Proof::Tls => {}
         }
         Some((headers, form.finish()))
     }
@@ -301,6 +319,67 @@ impl TokenFetch {
         let mut entry = self.entry.clone();
         entry.used.outcome = Outcome::Failed;
         self.afterwards.record(entry);
+    }
+}
+
+/// What a client's assertion is called (RFC 7523, 2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// How long an assertion is good, in seconds.
+const ASSERTION_SECONDS: u64 = 60;
+
+/// How a client proves who it is.
+enum Proof<'a> {
+    Basic(&'a OauthClient),
+    Post(&'a OauthClient),
+    Assertion(jws::Token),
+    Tls,
+}
+
+impl<'a> Proof<'a> {
+    /// `None` if the secret is of a kind that can't do it.
+    fn of(terms: &OauthTerms, material: &'a Material, uri: &str, now: i64) -> Option<Self> {
+        Some(match (terms.auth, material) {
+            (ClientAuth::SecretBasic, Material::OauthClient(client)) => Self::Basic(client),
+            (ClientAuth::SecretPost, Material::OauthClient(client)) => Self::Post(client),
+            (ClientAuth::PrivateKeyJwt, Material::Certificate(key)) => {
+                let id = terms.client_id.as_deref()?;
+                let assertion = Assertion {
+                    algorithm: algorithm(key.algorithm()),
+                    key_id: &KeyId::CertificateThumbprint,
+                    issuer: id,
+                    subject: Some(id),
+                    audience: uri,
+                    lifetime_seconds: ASSERTION_SECONDS,
+                    own: &[],
+                };
+                Self::Assertion(jws::sign_assertion(key, &assertion, now)?)
+            }
+            (ClientAuth::TlsClientAuth, Material::Certificate(_)) => Self::Tls,
+            _ => return None,
+        })
+    }
+
+    /// How many bytes it takes in a form at most.
+    fn room(&self) -> usize {
+        match self {
+            Self::Basic(_) | Self::Tls => 0,
+            Self::Post(client) => client.room(),
+            Self::Assertion(assertion) => {
+                Form::room_of("client_assertion_type", ASSERTION_TYPE)
+                    + Form::room_of("client_assertion", assertion)
+            }
+        }
+    }
+}
+
+/// How an assertion is signed by a key of that sort.
+const fn algorithm(key: KeyAlgorithm) -> JwsAlgorithm {
+    match key {
+        KeyAlgorithm::Rsa => JwsAlgorithm::Ps256,
+        KeyAlgorithm::P256 => JwsAlgorithm::Es256,
+        KeyAlgorithm::P384 => JwsAlgorithm::Es384,
+        KeyAlgorithm::P521 => JwsAlgorithm::Es512,
+        KeyAlgorithm::Ed25519 => JwsAlgorithm::EdDsa,
     }
 }
 

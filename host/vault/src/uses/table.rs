@@ -66,6 +66,7 @@ pub const KIND_USES: &[KindUse] = &[
     all("certificate", Use::Token),
     all("certificate", Use::Present),
     all("certificate", Use::JwsSign),
+    all("database", Use::Query),
     all("data-key", Use::Seal),
     all("data-key", Use::Open),
 ];

@@ -55,6 +55,9 @@ pub(crate) enum Step {
     /// Its oldest version goes, if that is not in use.
     Retire(&'static str),
     Validity(&'static str),
+    /// The version before it is accepted for a day, or, if it is already, until the
+    /// next one.
+    SetRotation(&'static str),
     Remove(&'static str),
     AddClient(&'static str),
     RotateClient(&'static str),
@@ -126,7 +129,10 @@ impl Step {
             15 => Self::Disable(secret),
             16 | 17 => Self::Enable(secret),
             18 => Self::Retire(secret),
-            19 => Self::Validity(secret),
+            19 => match random.bool() {
+                true => Self::Validity(secret),
+                false => Self::SetRotation(secret),
+            },
             20 => Self::Remove(SPARE),
             21 => Self::AddClient(client),
             22 => Self::RotateClient(client),
@@ -164,6 +170,7 @@ impl Step {
             | Self::Enable(secret)
             | Self::Retire(secret)
             | Self::Validity(secret)
+            | Self::SetRotation(secret)
             | Self::AddSourced(secret)
             | Self::Receive(secret)
             | Self::ReceiveAgain(secret)
@@ -354,6 +361,17 @@ fn try_perform(vault: &Vault, place: &Place, step: Step) -> Result<Vec<Promise>,
             };
             vault.set_validity(&name(secret), version, validity, actor)?;
             did("validity-set")
+        }
+        Step::SetRotation(secret) => {
+            let day = Duration::from_secs(86_400);
+            let rotation = vault.info(&name(secret)).map(|info| info.rotation);
+            let accepted = rotation.and_then(|rotation| rotation.retire_previous_after);
+            let change = RotationChange {
+                retire_previous_after: Some(accepted.is_none().then_some(day)),
+                every: None,
+            };
+            vault.set_rotation(&name(secret), change, actor)?;
+            did("rotation-set")
         }
         Step::Remove(secret) => {
             vault.remove(&name(secret), actor)?;

@@ -21,9 +21,12 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::MacSign => ask::<uses::MacSign>,
         Use::MacVerify => ask::<uses::MacVerify>,
         Use::Identify => ask::<uses::Identify>,
+        Use::Query => ask::<uses::Query>,
         Use::Seal => ask::<uses::Seal>,
         Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
+        Use::Present => ask::<uses::Present>,
+        Use::JwsSign => ask::<uses::JwsSign>,
     };
     ask(vault, policy, alias)
 }

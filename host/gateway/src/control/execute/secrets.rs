@@ -36,7 +36,7 @@ pub(super) fn execute(
         } => {
             let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
             let value = match generate {
-                true => generated(kind)?,
+                true => generated(kind, None)?,
                 false => values.next()?,
             };
             vault.add_valid(&name, kind, value, validity.read()?, actor)?
@@ -65,11 +65,17 @@ pub(super) fn execute(
             name,
             validity,
             generate,
+            length,
             retire_previous_after,
             every,
         } => {
+            if length.is_some() && !generate {
+                return Err(Fault::refused(
+                    "only a value that is generated is given a length",
+                ));
+            }
             let value = match generate {
-                true => generated(info(vault, &name)?.kind)?,
+                true => generated(info(vault, &name)?.kind, length)?,
                 false => values.next()?,
             };
             let replacement = Replacement {
@@ -204,10 +210,21 @@ fn info(vault: &Vault, name: &SecretName) -> Result<SecretInfo, Fault> {
 }
 
 /// A random key, as the text that its kind is imported from.
-fn generated(kind: Kind) -> Result<Secret, Fault> {
-    kind.generate().ok_or_else(|| {
+fn generated(kind: Kind, length: Option<u64>) -> Result<Secret, Fault> {
+    let usual = kind.generate().ok_or_else(|| {
         Fault::refused(format!(
             "a secret of kind {kind} comes from elsewhere; only hmac-key and data-key can be generated"
         ))
-    })
+    })?;
+    let Some(length) = length else {
+        return Ok(usual);
+    };
+    let long = usize::try_from(length).ok();
+    long.and_then(|length| kind.generate_long(length))
+        .ok_or_else(|| {
+            Fault::refused(match kind {
+                Kind::HmacKey { .. } => "an hmac-key has 32 to 4096 bytes",
+                _ => "a data-key has 32 bytes",
+            })
+        })
 }

@@ -3,7 +3,9 @@
 use std::future::Future;
 
 use keyward::names::{SecretName, SourceName};
-use keyward::sources::refresh::{Refresher, Selection};
+use keyward::sources::refresh::{
+    Refreshed, Schedule, Selection, Tracked, refresh_once, tracked_in,
+};
 use keyward::vault::{Cache, VaultError};
 use tokio::runtime::{Builder, Handle};
 
@@ -25,13 +27,12 @@ pub(super) fn execute(request: Request, node: &dyn Node) -> Result<Reply, Fault>
             Reply::data(steps.iter().map(CheckEntry::from).collect::<Vec<_>>())
         }
         Request::SecretRefresh { names, source } => {
-            let Some(refresher) = node.refresher() else {
-                return Err(Fault::of(
-                    FaultCode::Unavailable,
-                    "no gateway is running; it fetches secrets when it starts",
-                ));
+            let selection = selection(node, names, source)?;
+            let refreshed = match node.refresher() {
+                Some(refresher) => wait(refresher.refresh(&selection))?,
+                None => by_hand(node, &selection)?,
             };
-            Reply::data(refresh(node, refresher, names, source)?)
+            Reply::data(refreshed.iter().map(RefreshEntry::from).collect::<Vec<_>>())
         }
         other => Err(misrouted(&other)),
     }
@@ -60,19 +61,25 @@ fn entry(section: &SourceSection) -> SourceEntry {
     }
 }
 
-fn refresh(
+/// Which secrets are meant.
+fn selection(
     node: &dyn Node,
-    refresher: &Refresher,
     names: Vec<SecretName>,
     source: Option<SourceName>,
-) -> Result<Vec<RefreshEntry>, Fault> {
-    let selection = match source {
+) -> Result<Selection, Fault> {
+    Ok(match source {
         Some(_) if !names.is_empty() => {
             return Err(Fault::refused("name secrets or a source, not both"));
         }
         Some(source) => {
-            let known = refresher.sources();
-            if !known.iter().any(|report| report.name == source) {
+            let is_known = match node.refresher() {
+                Some(refresher) => {
+                    let known = refresher.sources();
+                    known.iter().any(|report| report.name == source)
+                }
+                None => node.source(&source).is_ok(),
+            };
+            if !is_known {
                 return Err(no_source(&source));
             }
             Selection::Source(source)
@@ -87,9 +94,55 @@ fn refresh(
             }
             Selection::Secrets(names)
         }
+    })
+}
+
+/// Fetches where no gateway runs: what is sealed in the vault. What is kept in memory is
+/// nobody's here.
+fn by_hand(node: &dyn Node, selection: &Selection) -> Result<Vec<Refreshed>, Fault> {
+    let is_meant = |tracked: &Tracked| match selection {
+        Selection::All => true,
+        Selection::Source(source) => source == tracked.reference.source(),
+        Selection::Secrets(names) => names.contains(&tracked.secret),
     };
-    let refreshed = wait(refresher.refresh(&selection))?;
-    Ok(refreshed.iter().map(RefreshEntry::from).collect())
+    let tracked = tracked_in(node.vault());
+    let (sealed, held): (Vec<Tracked>, Vec<Tracked>) = tracked
+        .into_iter()
+        .filter(is_meant)
+        .partition(|tracked| tracked.sealed);
+    let asked_for = matches!(selection, Selection::Secrets(_)) || sealed.is_empty();
+    if let Some(held) = held.first().filter(|_| asked_for) {
+        return Err(Fault::of(
+            FaultCode::Unavailable,
+            format!(
+                "{} is kept in memory only, and no gateway is running; one fetches it when it starts",
+                held.secret
+            ),
+        ));
+    }
+    let limit = |source: &SourceName| {
+        let sections = node.source_sections();
+        let section = sections.iter().find(|section| section.name == *source);
+        section.map_or(Schedule::default().timeout, |section| {
+            section.schedule.timeout
+        })
+    };
+    let fetch = async {
+        let mut refreshed = Vec::new();
+        for tracked in &sealed {
+            let name = tracked.reference.source();
+            refreshed.push(match node.source(name) {
+                Ok(source) => refresh_once(node.vault(), &*source, tracked, limit(name)).await,
+                Err(error) => Refreshed {
+                    secret: tracked.secret.clone(),
+                    reference: tracked.reference.clone(),
+                    outcome: Err(error.into()),
+                },
+            });
+        }
+        refreshed
+    };
+    wait(fetch)
 }
 
 /// Whether there is something to fetch for a secret.

@@ -46,7 +46,7 @@ error: unknown key "heade" in a grant; did you mean "header"?
 8 | heade = "x"
   | ^^^^^ not a key here
   |
-  = help: valid keys: id, policy, secret, alias, use, component, not-after, header, template, response, decode, reflected, retry-on-401, retry-any-method, query, to, label, key-id, covers, max-body-bytes, lifetime-seconds
+  = help: valid keys: id, policy, secret, alias, use, component, not-after, header, …
 "#,
     );
 }
@@ -207,7 +207,7 @@ error: unknown use "atach"; did you mean "attach"?
 5 | use = "atach"
   |       ^^^^^^^ not a use
   |
-  = help: uses: attach, sign-request, mac-sign, mac-verify, identify
+  = help: uses: attach, sign-request, mac-sign, mac-verify, identify, …
 "#,
     );
 }
@@ -230,7 +230,7 @@ error: "header" has no meaning for the use "mac-sign"
 6 | header = "x-api-key"
   | ^^^^^^ remove this
   |
-  = help: "header" goes with: attach, identify
+  = help: "header" goes with: attach, …
 "#,
     );
 }

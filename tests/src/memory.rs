@@ -3,19 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
-
-use super::PATIENCE;
-use super::gateway::Gateway;
 
 /// How much of a value must not be found.
 const WINDOW: usize = 16;
 
 /// What can be read of a process's memory, piece by piece.
-pub(super) struct Memory {
+pub struct Memory {
     memory: File,
     pages: File,
     mappings: Vec<Mapping>,
@@ -32,7 +29,8 @@ struct Mapping {
 const PAGE: u64 = 4096;
 
 impl Memory {
-    pub(super) fn of(pid: u32) -> Self {
+    /// Of the process with this number, which is this one's child or root reads it.
+    pub fn of(pid: u32) -> Self {
         let open = |name| File::open(format!("/proc/{pid}/{name}")).unwrap();
         let smaps = std::io::read_to_string(open("smaps")).unwrap();
         let mut mappings: Vec<Mapping> = Vec::new();
@@ -110,17 +108,18 @@ impl Memory {
 }
 
 /// What is found, and in which mapping.
-pub(super) type Found = BTreeSet<(String, String)>;
+pub type Found = BTreeSet<(String, String)>;
 
 /// Finds parts of values.
-pub(super) struct Search {
+pub struct Search {
     parts: AhoCorasick,
     /// What each part belongs to.
     names: Vec<String>,
 }
 
 impl Search {
-    pub(super) fn new<'a>(values: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+    /// For these values, each with the name by which it is told.
+    pub fn new<'a>(values: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let (mut parts, mut names) = (BTreeSet::new(), Vec::new());
         let mut patterns = Vec::new();
         for (name, value) in values {
@@ -156,7 +155,7 @@ impl Search {
     }
 
     /// What is found, and in which mapping; and how many bytes were read.
-    pub(super) fn in_memory(&self, memory: &Memory) -> (Found, usize) {
+    pub fn in_memory(&self, memory: &Memory) -> (Found, usize) {
         let (mut found, mut read) = (BTreeSet::new(), 0);
         memory.each(|mapping, bytes| {
             read += bytes.len();
@@ -170,16 +169,16 @@ impl Search {
 
     /// Searches until nothing is found, or for as long as patience lasts; returns
     /// what is found in the end.
-    pub(super) fn until_clean(&self, gateway: &Gateway) -> Found {
+    pub fn until_clean(&self, pid: u32, patience: Duration) -> Found {
         let begin = Instant::now();
         loop {
-            let memory = gateway.memory();
+            let memory = Memory::of(pid);
             // The pages that are left out are there, and hide nothing else.
             let kept_apart = memory.kept_apart;
             assert!((1..1 << 20).contains(&kept_apart), "{kept_apart} bytes");
             let (found, read) = self.in_memory(&memory);
             assert!(read > 4 << 20, "only {read} bytes could be read");
-            if found.is_empty() || begin.elapsed() > PATIENCE {
+            if found.is_empty() || begin.elapsed() > patience {
                 return found;
             }
         }

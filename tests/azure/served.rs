@@ -1,0 +1,88 @@
+//! A gateway whose `[sources]` names a key vault: what is set in the vault is what
+//! backends are sent.
+
+use http::StatusCode;
+use keyward::sources::refresh::{Freshness, Selection};
+use keyward::vault::read_records;
+use keyward_tests::key_vault::{Azure, Challenge, RESOURCE, TENANT};
+use keyward_tests::{Served, is_in_a_file};
+
+/// What a gateway's configuration says of the vault.
+fn sources(azure: &Azure) -> String {
+    format!(
+        r#"
+[sources.shop]
+kind = "key-vault"
+vault = "{}"
+tenant = "{TENANT}"
+authority = "https://login.microsoftonline.com"
+resource = "https://vault.azure.net"
+identity-endpoint = "{}"
+networks = ["127.0.0.0/8", "::1/128"]
+ca-file = "ca.pem"
+refresh = "1s"
+"#,
+        azure.url(),
+        azure.imds_url()
+    )
+}
+
+const FIRST: &str = "sk-live-9b1f64a07c2e5d83f0a4719ce2b85d36";
+const SECOND: &str = "sk-live-47f08b9e1c6a5d2f3e7b40819acd5f26";
+const THIRD: &str = "sk-live-c2e5d83f0a4719c9b1f64a07e2b85d36";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_in_the_vault_is_what_backends_are_sent_without_a_restart() {
+    let azure = Azure::start();
+    azure.change(|state| state.set("stripe-key", FIRST));
+    let authority = azure.authority_pem().as_bytes();
+    let served = Served::start(&sources(&azure), authority, "shop:stripe-key").await;
+    // Ready means that the vault was asked: the first request has the value.
+    assert_eq!(
+        served.send().await,
+        (StatusCode::OK, Some(FIRST.to_owned()))
+    );
+    azure.change(|state| state.set("stripe-key", SECOND));
+    assert_eq!(served.send_until_it_is_not(FIRST).await, SECOND);
+    // On demand: the next request has it.
+    azure.change(|state| state.set("stripe-key", THIRD));
+    let one = Selection::Secrets(vec![Served::secret()]);
+    let refreshed = served.gateway.refresher().refresh(&one).await;
+    assert!(refreshed[0].outcome.is_ok());
+    assert_eq!(
+        served.send().await,
+        (StatusCode::OK, Some(THIRD.to_owned()))
+    );
+    let report = served.gateway.refresher().secret(&Served::secret());
+    assert_eq!(report.unwrap().freshness, Freshness::Fresh);
+    let folder = served.stop().await;
+    for value in [FIRST, SECOND, THIRD] {
+        assert!(!is_in_a_file(folder.path(), value));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_that_names_another_tenant_is_refused_and_on_record() {
+    let azure = Azure::start();
+    azure.change(|state| {
+        state.set("stripe-key", FIRST);
+        let tenant = "00000000-86f1-41af-91ab-2d7cd011db47";
+        state.challenge = Challenge::Says(vec![format!(
+            r#"Bearer authorization="https://login.microsoftonline.com/{tenant}", resource="{RESOURCE}""#
+        )]);
+    });
+    let authority = azure.authority_pem().as_bytes();
+    let served = Served::start(&sources(&azure), authority, "shop:stripe-key").await;
+    let (status, sent) = served.send().await;
+    assert!(status.is_server_error() && sent.is_none(), "{status}");
+    let folder = served.stop().await;
+    let records = read_records(&folder.path().join("audit")).map(Result::unwrap);
+    let refused: Vec<_> = records
+        .filter(|record| record["act"] == "challenge-refused")
+        .collect();
+    assert_eq!(refused.len(), 1, "once, however often it is asked");
+    let record = refused[0].to_string();
+    for part in ["source shop", "billing-key", "it names another tenant"] {
+        assert!(record.contains(part), "{record}");
+    }
+}
