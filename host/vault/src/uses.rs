@@ -46,7 +46,7 @@ pub enum Use {
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
