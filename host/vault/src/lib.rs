@@ -175,7 +175,8 @@ pub use slots::{
 pub use store::VaultFiles;
 pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
 pub use token::{
-    AccessToken, SubjectToken, TokenCall, TokenFailure, TokenFetch, TokenKey, TokenWanted,
+    AccessToken, MAX_SUBJECT_TOKEN_BYTES, NotASubjectToken, SubjectToken, TokenCall, TokenFailure,
+    TokenFetch, TokenKey, TokenWanted,
 };
 pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};

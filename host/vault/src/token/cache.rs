@@ -98,13 +98,6 @@ impl Tokens {
         drop(gone);
     }
 
-    /// How many there are of a grant.
-    #[cfg(test)]
-    pub(super) fn count(&self, grant: &keyward_names::GrantId) -> usize {
-        let kept = self.lock();
-        kept.tokens.keys().filter(|key| key.grant == *grant).count()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Each change is one step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

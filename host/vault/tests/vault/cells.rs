@@ -27,6 +27,7 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
         Use::Present => ask::<uses::Present>,
         Use::JwsSign => ask::<uses::JwsSign>,
+        Use::Token => ask::<uses::Token>,
     };
     ask(vault, policy, alias)
 }
