@@ -85,6 +85,7 @@ async fn what_the_server_refuses_is_not_sent_on() {
     let provider = Provider::start(60, |_| {
         let mut client = secret_client("client_secret_basic", right);
         client["client_id"] = json!("orders");
+        client["scope"] = json!("orders.read");
         vec![client]
     });
     let backend = Backend::start().await;
@@ -92,7 +93,7 @@ async fn what_the_server_refuses_is_not_sent_on() {
     let identity = (provider.url.as_str(), pem.as_str());
     let canary = Canary::new();
     // Another secret, and a scope that it may not have.
-    for (secret, more) in [(canary.text(), ""), (right, "scopes = [\"orders.delete\"]")] {
+    for (secret, more) in [(canary.text(), ""), (right, "scopes = [\"orders.write\"]")] {
         let gateway = gateway(&backend, identity, "orders", secret, more).build();
         let answer = gateway.get(PATH).await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{more}");
