@@ -368,7 +368,7 @@ fn shared_access_terms(terms: crate::SharedAccessTerms) -> secrets::SharedAccess
     use secrets::SharedAccessPermissions as Set;
     let mut permissions = Set::empty();
     for one in terms.permissions {
-        permissions |= match one {
+        permissions = permissions | match one {
             One::Read => Set::READ,
             One::Add => Set::ADD,
             One::Create => Set::CREATE,
