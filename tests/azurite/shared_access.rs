@@ -115,8 +115,8 @@ fn a_signature_for_an_account_is_accepted() {
     let world = emulator!();
     world.container("con1", &["b1"]);
     for (service, path) in [
-        ("blob", "/?comp=list"),
-        ("queue", "/?comp=list"),
+        ("blob", "?comp=list"),
+        ("queue", "?comp=list"),
         ("table", "/Tables"),
     ] {
         let permissions = match service {
