@@ -67,7 +67,7 @@ fn a_request_is_signed_by_a_key_that_stays_in_its_source() {
     let base = String::from_utf8(call.message.clone()).unwrap();
     assert!(base.starts_with("\"@method\": POST\n"), "{base}");
     checked.signed(asked, &CODE).unwrap();
-    checked.write(&durable, &mut head, Some(BODY)).unwrap();
+    let _ = checked.write(&durable, &mut head, Some(BODY)).unwrap();
 
     // What is sent is what was signed: the parameters end the base.
     let inputs: Vec<_> = head.headers.get_all("signature-input").iter().collect();
