@@ -43,8 +43,11 @@ pub struct Builder {
     secrets: Vec<(String, Kind, Vec<u8>)>,
     grants: String,
     routes: Vec<(String, String)>,
+    /// Who vouches for routes that the system's authorities don't.
+    roots: BTreeMap<String, Vec<u8>>,
     issuers: Vec<Issuer>,
-    roots: Option<Vec<u8>>,
+    /// Who vouches for all others over TLS.
+    trusted: Option<Vec<u8>>,
     steps: Vec<Step>,
     path: String,
     durability: Durability,
@@ -126,8 +129,9 @@ impl TestGateway {
             secrets: Vec::new(),
             grants: String::new(),
             routes: Vec::new(),
+            roots: BTreeMap::new(),
             issuers: Vec::new(),
-            roots: None,
+            trusted: None,
             steps: Vec::new(),
             path: "/".to_owned(),
             durability: Durability::Strict,
@@ -259,13 +263,6 @@ impl Builder {
         self
     }
 
-    /// A secret of any kind.
-    pub fn secret(mut self, name: &str, kind: Kind, value: &str) -> Self {
-        self.secrets
-            .push((name.to_owned(), kind, value.as_bytes().to_vec()));
-        self
-    }
-
     /// A key for HMAC with SHA-256, as text that is the key itself.
     pub fn hmac_key(mut self, name: &str, value: &str) -> Self {
         let kind = Kind::HmacKey {
@@ -286,7 +283,14 @@ impl Builder {
 
     /// Routes over TLS trust these authorities, in PEM.
     pub fn trusting(mut self, pem: &str) -> Self {
-        self.roots = Some(pem.as_bytes().to_vec());
+        self.trusted = Some(pem.as_bytes().to_vec());
+        self
+    }
+
+    /// A secret of any kind, as it is imported.
+    pub fn secret(mut self, name: &str, kind: Kind, value: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), kind, value.as_bytes().to_vec()));
         self
     }
 
@@ -308,6 +312,14 @@ impl Builder {
     pub fn route(mut self, name: &str, url: &str) -> Self {
         self.routes.push((name.to_owned(), url.to_owned()));
         self
+    }
+
+    /// Adds a route over TLS, for which an authority vouches whose certificate this is,
+    /// in PEM.
+    pub fn secure_route(mut self, name: &str, url: &str, authority: &str) -> Self {
+        self.roots
+            .insert(name.to_owned(), authority.as_bytes().to_vec());
+        self.route(name, url)
     }
 
     /// Adds an issuer, whose tokens every policy may have checked.
@@ -408,7 +420,7 @@ impl Builder {
         let route_name = |name: &String| RouteName::parse(name).unwrap();
         let routes = self.routes.iter().map(|(name, url)| {
             let route = Route::new(route_name(name), url).unwrap();
-            match &self.roots {
+            match self.roots.get(name).or(self.trusted.as_ref()) {
                 Some(pem) => route.with_roots(Roots::Pem(pem.clone())),
                 None => route,
             }

@@ -104,7 +104,7 @@ pub use schema::{Field, Schema, Setting};
 pub use secrets::{
     ClaimValue, Claims, ClientKeys, Connection, Credential, JwsSigner, MacSigner, MacVerifier,
     Opener, Presigner, Sealer, SharedAccess, SharedAccessPermission, SharedAccessScope,
-    SharedAccessTerms, Signer, TlsIdentity,
+    SharedAccessTerms, Signer, TlsIdentity, Token,
 };
 pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 

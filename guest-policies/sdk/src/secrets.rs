@@ -81,6 +81,44 @@ impl Signer<'_> {
     }
 }
 
+/// A client of an authorisation server, for which the host obtains tokens.
+pub struct Token<'a> {
+    exchange: &'a host::Exchange,
+    handle: host::Token,
+}
+
+impl Token<'_> {
+    /// Notes that a token goes onto the exchange's request to the backend. It is
+    /// obtained after the last policy has run, unless one is at hand; without one,
+    /// nothing is sent.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], [`Failure::Invalid`], [`Failure::Exhausted`],
+    /// [`Failure::Unavailable`].
+    pub fn attach(&self) -> Result<(), Failure> {
+        host::attach_token(&self.handle, self.exchange)
+    }
+
+    /// The same, for a request of the policy's own.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach).
+    pub fn attach_to(&self, request: &Request<'_>) -> Result<(), Failure> {
+        host::attach_token_to(&self.handle, &request.handle)
+    }
+
+    /// Like [`attach`](Self::attach), with a token that the host obtains in exchange
+    /// for one that came with the client's request: at most 16 KiB of visible ASCII.
+    /// Whose it is and whether it is still good is the policy's to see to.
+    ///
+    /// # Errors
+    /// As of [`attach`](Self::attach); [`Failure::Denied`] also where the grant's flow
+    /// is no such exchange.
+    pub fn attach_on_behalf_of(&self, subject_token: &str) -> Result<(), Failure> {
+        host::attach_token_for(&self.handle, self.exchange, subject_token)
+    }
+}
+
 /// A key for making message authentication codes (HMAC, RFC 2104).
 pub struct MacSigner<'a> {
     exchange: &'a host::Exchange,
@@ -467,6 +505,17 @@ impl<'a> Exchange<'a> {
         Ok(Signer {
             exchange: self.host,
             handle: host::open_signer(self.host, alias)?,
+        })
+    }
+
+    /// Opens a client of an authorisation server by its alias.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential).
+    pub fn token(&self, alias: &str) -> Result<Token<'a>, Failure> {
+        Ok(Token {
+            exchange: self.host,
+            handle: host::open_token(self.host, alias)?,
         })
     }
 

@@ -2,6 +2,7 @@
 //! differently. No variant holds text: what a peer sends stays out of errors.
 
 use keyward_names::RouteName;
+use keyward_vault::TokenFailure;
 
 /// Why [`Egress::send`](crate::Egress::send) returned no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum EgressError {
     /// acted on the request.
     #[error("the backend's answer could not be used")]
     Protocol,
+    /// There is no token to attach, so nothing was sent.
+    #[error("no token could be had: {0}")]
+    Token(TokenFailure),
     /// The answer's head held a secret that was sent. It was discarded.
     #[error("the backend's answer held a secret that was sent to it")]
     Reflected,

@@ -1,14 +1,17 @@
 //! Sending a request to a route: the one function in which secrets are written.
 //!
-//! Its steps, each in a file: [`prepare`], connect, [`attach`] (check, barrier,
+//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect, [`attach`] (check, barrier,
 //! signatures of keys that are [`elsewhere`], write), [`exchange`], [`receive`].
 
 mod attach;
 mod destination;
 mod elsewhere;
 mod exchange;
+mod fetch;
+mod flights;
 mod prepare;
 mod receive;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -35,7 +38,9 @@ use crate::request_body::RequestBody;
 use crate::route::Route;
 use attach::{CHECK_HOLDS, attach, settle, shown};
 use destination::Destination;
+use flights::Flights;
 use receive::{drain, guarded, switched};
+use tokens::obtain;
 
 pub use elsewhere::RemoteSigner;
 pub(crate) use exchange::{Another, exchange, in_time};
@@ -49,6 +54,8 @@ pub struct Egress {
     dialer: Dialer,
     /// Shared with those that are made from this one.
     refresh: Arc<OnceLock<Arc<dyn Refresh>>>,
+    /// The same.
+    flights: Arc<Flights>,
     /// Where keys sign that are not here.
     signer: Option<Arc<dyn RemoteSigner>>,
     /// The connections to databases, shared likewise.
@@ -94,6 +101,7 @@ impl Egress {
             vault,
             dialer,
             refresh: Arc::default(),
+            flights: Arc::default(),
             signer: None,
             databases: Arc::default(),
         }
@@ -121,6 +129,7 @@ impl Egress {
             vault: Arc::clone(&self.vault),
             dialer: self.dialer.clone(),
             refresh: Arc::clone(&self.refresh),
+            flights: Arc::clone(&self.flights),
             signer: self.signer.clone(),
             databases: Arc::clone(&self.databases),
         })
@@ -201,6 +210,10 @@ impl Egress {
     /// held in memory for a signature. All of the above holds for the second request
     /// as for the first; the second answer is the one that is passed on.
     ///
+    /// Where a note needs a token, that is had first: one that is at hand, or one that is
+    /// fetched from the token endpoint of its grant, once that is on record. Without a
+    /// token nothing is sent. After a 401 (`retry-on-401`) it is another one.
+    ///
     /// Must run inside a tokio runtime with I/O and time.
     ///
     /// Cancel safety: dropped, it breaks the request off. What was used stays in
@@ -220,7 +233,8 @@ impl Egress {
         let destination = self.routes.get(&name).ok_or(EgressError::UnknownRoute)?;
         let route = &*destination.route;
         let upgraded = upgrade.as_ref();
-        let (prepared, again) = Prepared::new(route, head, body, notes, upgraded).await?;
+        let (prepared, again) =
+            Prepared::new(self, destination, (head, body, notes), upgraded, ledger).await?;
         let (mut answer, mut lease, mut guard) =
             self.once(destination, prepared, upgraded, ledger).await?;
         if let Some(again) = again
@@ -228,6 +242,7 @@ impl Egress {
         {
             let refresh = self.refresh.get().map(Arc::as_ref);
             let renewed = Box::pin(again.renew(&self.vault, refresh, ledger)).await;
+            let renewed = Box::pin(self.with_tokens(destination, renewed, ledger)).await;
             if let Some(prepared) = renewed {
                 drain(answer.into_body(), lease, &guard);
                 (answer, lease, guard) =
@@ -245,6 +260,20 @@ impl Egress {
         }
         let patience = route.timeouts().body;
         Ok(answer.map(|body| Patient::new(body, patience).boxed_unsync()))
+    }
+
+    /// The request that is tried once more, with its tokens; none if they can't be had:
+    /// then the answer that there is is passed on.
+    async fn with_tokens(
+        &self,
+        destination: &Destination,
+        renewed: Option<Prepared>,
+        ledger: &mut Ledger,
+    ) -> Option<Prepared> {
+        let mut prepared = renewed?;
+        let Prepared { head, notes, .. } = &mut prepared;
+        let obtained = obtain(self, destination, head, notes, ledger).await;
+        obtained.ok().map(|()| prepared)
     }
 
     /// Sends a request that is final but for what is attached.

@@ -22,6 +22,7 @@ mod client;
 mod error;
 mod profile;
 
+pub(crate) use body::read as read_body;
 pub use client::{SourceAnswer, SourceClient};
 pub use error::{SourceSetupError, SourceTransportError};
 pub use profile::SourceProfile;

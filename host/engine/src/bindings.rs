@@ -26,6 +26,7 @@ wasmtime::component::bindgen!({
         "keyward:policy/secrets.shared-access": crate::state::SharedAccessHandle,
         "keyward:policy/secrets.presigner": crate::state::PresignerHandle,
         "keyward:policy/secrets.connection": crate::state::ConnectionHandle,
+        "keyward:policy/secrets.token": crate::state::TokenHandle,
         "keyward:policy/secrets.jwt-verifier": crate::state::JwtVerifierHandle,
         "keyward:policy/secrets.client-keys": crate::state::ClientKeysHandle,
         "keyward:policy/secrets.sealer": crate::state::SealerHandle,

@@ -30,7 +30,7 @@ use crate::state::{
     CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
     ExchangeHandle, JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle,
     OpenerHandle, PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle,
-    SignerHandle, TlsIdentityHandle, TokenKeys,
+    SignerHandle, TlsIdentityHandle, TokenHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -194,6 +194,7 @@ fn use_of(function: &str) -> Option<Use> {
         "shared-access" => Use::Sas,
         "presigner" => Use::Presign,
         "connection" => Use::Describe,
+        "token" => Use::Token,
         "database" => Use::Query,
         "tls-identity" => Use::Present,
         "jws-signer" => Use::JwsSign,
@@ -350,6 +351,7 @@ macro_rules! shown_aliases {
 shown_aliases!(
     CredentialHandle,
     SignerHandle,
+    TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle,
@@ -612,6 +614,19 @@ watched!(secrets::HostConnection, "secrets.connection" {
     fn part as "part" (; connection: Resource<ConnectionHandle>, name: String)
         -> UsedSecret<Option<String>>;
     fn drop as "drop" (; connection: Resource<ConnectionHandle>) -> ();
+});
+
+watched!(secrets::HostToken, "secrets.token" {
+    fn open as "open" (; alias: String) -> UsedSecret<Resource<TokenHandle>>;
+    fn attach as "attach" (; token: Resource<TokenHandle>, to: Resource<ExchangeHandle>)
+        -> UsedSecret<()>;
+    fn attach_to_request as "attach-to-request" (
+        ; token: Resource<TokenHandle>, to: Resource<PolicyRequest>
+    ) -> UsedSecret<()>;
+    fn attach_on_behalf_of as "attach-on-behalf-of" (
+        ; token: Resource<TokenHandle>, to: Resource<ExchangeHandle>, subject_token: String
+    ) -> UsedSecret<()>;
+    fn drop as "drop" (; token: Resource<TokenHandle>) -> ();
 });
 
 watched!(secrets::HostJwtVerifier, "secrets.jwt-verifier" {

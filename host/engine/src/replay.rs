@@ -16,7 +16,7 @@ use crate::state::{
     CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
     JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle,
     PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle, SignerHandle,
-    TlsIdentityHandle,
+    TlsIdentityHandle, TokenHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -90,6 +90,7 @@ never_given!(
     PolicyRequest,
     CredentialHandle,
     SignerHandle,
+    TokenHandle,
     MacSignerHandle,
     MacVerifierHandle,
     ClientKeysHandle,

@@ -67,6 +67,8 @@ alias_handles!(
     PresignerHandle,
     /// A handle for the public parts of a connection string.
     ConnectionHandle,
+    /// A handle for having tokens obtained.
+    TokenHandle,
     /// A handle for identifying clients.
     ClientKeysHandle,
     /// A handle for querying a database.

@@ -195,7 +195,7 @@ impl Denial {
             return Remedy::Words("the trail does not say which route".to_owned());
         };
         let example = match &grant.terms {
-            Terms::Attach(_) | Terms::SharedAccess(_) | Terms::Presign(_) => {
+            Terms::Attach(_) | Terms::Token(_) | Terms::SharedAccess(_) | Terms::Presign(_) => {
                 PathTemplate::parse("/v1/example/{id}").ok()
             }
             _ => None,

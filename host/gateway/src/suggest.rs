@@ -81,6 +81,17 @@ impl Suggestion<'_> {
             Ok(Use::Identify) => line(format_args!(
                 "header = \"x-api-key\"  # where clients put their key; or: query = \"subscription-key\""
             )),
+            Ok(Use::Token) => {
+                line(format_args!(
+                    "endpoint = {{ route = \"identity\", path = \"/oauth2/token\" }}  # a route to your authorisation server"
+                ));
+                line(format_args!(
+                    "auth = \"client_secret_basic\"\nscopes = [\"example.read\"]"
+                ));
+                line(format_args!(
+                    "to = [{{ route = \"{route}\", methods = [\"GET\"], paths = [\"/v1/example/{{id}}\"] }}]  # it learns the token"
+                ));
+            }
             Ok(Use::VerifyJwt) => line(format_args!(
                 "audiences = [\"https://api.example\"]  # as \"aud\" in the tokens names you; remove it if they have none"
             )),

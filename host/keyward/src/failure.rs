@@ -146,6 +146,7 @@ impl Failure {
                 EgressError::UnknownRoute
                 | EgressError::Unreachable(_)
                 | EgressError::Protocol
+                | EgressError::Token(_)
                 | EgressError::Reflected => (StatusCode::BAD_GATEWAY, "backend failure"),
             },
         }

@@ -10,7 +10,9 @@ use keyward_engine::{
     QueryFailure, RemoteCode, SendFailure, StopReport,
 };
 use keyward_names::IssuerName;
-use keyward_vault::{Ledger, Query, QueryRows, RemoteCall, VerifiedToken, fill_random};
+use keyward_vault::{
+    Ledger, Query, QueryRows, RemoteCall, TokenFailure, VerifiedToken, fill_random,
+};
 use tokio::time::Instant;
 
 use crate::bodies::to_engine;
@@ -211,7 +213,10 @@ fn to_failure(error: EgressError) -> SendFailure {
         EgressError::AuditUnavailable
         | EgressError::SecretUnavailable
         | EgressError::Unreachable(_)
-        | EgressError::TimedOut => SendFailure::Unavailable,
-        EgressError::Protocol | EgressError::Reflected => SendFailure::Upstream,
+        | EgressError::TimedOut
+        | EgressError::Token(TokenFailure::Unavailable) => SendFailure::Unavailable,
+        EgressError::Protocol | EgressError::Reflected | EgressError::Token(_) => {
+            SendFailure::Upstream
+        }
     }
 }

@@ -31,7 +31,8 @@ use crate::placed::Places;
 use crate::remote_signature::MadeSignature;
 use crate::signature::{self, MissingComponent, Target as SignedTarget};
 use crate::tls::IdentityId;
-use crate::uses::Class;
+use crate::token::AccessToken;
+use crate::uses::{Class, Use};
 use crate::vault::Vault;
 
 /// What is to be done to a request once its destination is final.
@@ -42,6 +43,8 @@ pub struct Note {
     pub(crate) component: ComponentDigest,
     pub(crate) exchange: ExchangeId,
     pub(crate) chosen: Chosen,
+    /// The token to write, where the grant is one of `token`.
+    pub(crate) token: Option<Arc<AccessToken>>,
     /// Of a certificate that is shown: where in the ledger it is, once it may be.
     pub(crate) shown: Option<Position>,
 }
@@ -66,6 +69,14 @@ pub struct Target<'a> {
 }
 
 impl Notes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Note> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Note> {
+        self.0.iter_mut()
+    }
+
     /// Adds a note.
     pub fn push(&mut self, note: Note) {
         self.0.push(note);
@@ -140,6 +151,7 @@ impl Notes {
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
             let decision = note.decide(vault, &live, ledger.exchange(), target);
+            let decision = decision.and_then(|grant| note.has_token(grant).map(|()| grant));
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
                 Err(outcome) => *outcome,
@@ -166,6 +178,7 @@ impl Notes {
                     grant,
                     secret: note.secret,
                     chosen: note.chosen,
+                    token: note.token,
                     position,
                     entry,
                 }),
@@ -178,7 +191,7 @@ impl Notes {
 impl Note {
     /// Takes the version in use, if the vault no longer has the one of the permit or
     /// that is no longer valid.
-    fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
+    pub(crate) fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
         let clock = &live.parts.clock;
         let granted = live.still_granted(&self.grant, &self.component, &self.secret);
         if let Ok((_, now)) = granted
@@ -189,7 +202,8 @@ impl Note {
         }
     }
 
-    fn decide<'a>(
+    /// Whether the grants in force allow it there.
+    pub(crate) fn decide<'a>(
         &self,
         vault: &Vault,
         live: &'a Live,
@@ -273,6 +287,7 @@ impl Notes {
             component: note.component,
             exchange: note.exchange,
             chosen: note.chosen.clone(),
+            token: note.token.clone(),
             shown: None,
         };
         notes
@@ -300,9 +315,21 @@ impl Replay {
         for note in &mut notes {
             let granted = live.still_granted(&note.grant, &note.component, &note.secret);
             let (grant, now) = granted.ok()?;
-            if grant.retries(method) && now.info.version != note.secret.info.version {
+            if !grant.retries(method) {
+                continue;
+            }
+            // The next try is made with another token, if there may be one.
+            if let Some(token) = note.token.take()
+                && !vault.tokens.give_up(&token, live.parts.clock.now())
+            {
+                note.token = Some(token);
+            } else if grant.use_() == Use::Token {
+                is_other = true;
+            }
+            if now.info.version != note.secret.info.version {
                 is_other = true;
                 note.secret = Arc::clone(now);
+                note.token = None;
                 ledger.pin(now);
             }
         }
@@ -311,7 +338,7 @@ impl Replay {
 }
 
 /// A host, and a port or none. Nothing before an `@`, which some take for the host.
-fn is_plain_authority(text: &str) -> bool {
+pub(crate) fn is_plain_authority(text: &str) -> bool {
     !text.contains('@')
         && text
             .parse::<Authority>()
@@ -338,6 +365,7 @@ pub(crate) struct Checked {
     pub(crate) grant: Arc<Grant>,
     pub(crate) secret: Arc<LiveSecret>,
     chosen: Chosen,
+    token: Option<Arc<AccessToken>>,
     position: Position,
     /// What was recorded.
     pub(crate) entry: UseEntry,
@@ -345,10 +373,8 @@ pub(crate) struct Checked {
 
 impl Checked {
     fn is_status_only(&self) -> bool {
-        matches!(
-            &self.grant.terms,
-            Terms::Attach(placement) if placement.response == ResponseMode::StatusOnly
-        )
+        let answers = self.grant.terms.answers();
+        answers.is_some_and(|answers| answers.response == ResponseMode::StatusOnly)
     }
 }
 
@@ -465,7 +491,8 @@ impl CheckedNotes {
         }
         let tokens = self.write_tokens(now, head)?;
         // Signatures cover what templates and bearers are written to.
-        let (written, own_body) = self.write_values(head)?;
+        let (mut written, own_body) = self.write_values(head)?;
+        written.extend(self.write_obtained(head)?);
         let body = own_body.as_deref().or(body);
         let derived = self.write_bearers(now, head, body)?;
         if !written.is_empty() || !derived.is_empty() {
@@ -474,7 +501,10 @@ impl CheckedNotes {
             }
         }
         let own = written.iter().map(|note| {
-            let key = (note.secret.info.id, note.secret.info.version);
+            let key = match &note.token {
+                Some(token) => (token.id(), 0),
+                None => (note.secret.info.id, note.secret.info.version),
+            };
             (key, note.entry.clone())
         });
         let guard = Guard::of_written(
@@ -542,11 +572,40 @@ impl CheckedNotes {
             places.write(placement, version, &note.chosen, head)?;
             if note.grant.use_().class() >= Class::B {
                 self.watch
-                    .sent(&note.secret, version, placement, &note.entry);
+                    .sent(&note.secret, version, placement.decode, &note.entry);
                 learnt.push(note);
             }
         }
         Ok((learnt, places.body))
+    }
+
+    /// Writes the tokens, each into a header that nothing else is written into.
+    /// Returns the notes whose tokens the backend learns.
+    fn write_obtained(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
+        let mut learnt: Vec<&Checked> = Vec::new();
+        for note in &self.notes {
+            let Terms::Token(terms) = &note.grant.terms else {
+                continue;
+            };
+            let same = |other: &&Checked| {
+                let header = other.grant.terms.header();
+                header.is_some_and(|header| crate::headers::alike(header, &terms.header))
+            };
+            if self.notes.iter().filter(same).count() > 1 {
+                return Err(AttachError::SamePlace);
+            }
+            let token = note.token.as_ref().ok_or(AttachError::Unavailable)?;
+            if token.is_expired(self.clock.now()) {
+                return Err(AttachError::Unavailable);
+            }
+            let value = token.header(terms).ok_or(AttachError::Unavailable)?;
+            remove_alike(&mut head.headers, &terms.header);
+            head.headers.insert(&terms.header, value);
+            self.watch
+                .sent_token(token, &note.secret, terms.decode, &note.entry);
+            learnt.push(note);
+        }
+        Ok(learnt)
     }
 
     fn write_signatures(

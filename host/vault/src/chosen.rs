@@ -9,6 +9,7 @@ use crate::grants::{Grant, Terms};
 use crate::holes::Holes;
 use crate::jws::{self, Claims};
 use crate::sas::ChosenAccess;
+use crate::token::SubjectToken;
 
 /// What a policy chose. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Chosen {
     Holes(Holes),
     /// What a shared access signature is to allow.
     SharedAccess(ChosenAccess),
+    /// For which token of the client's another is to be had.
+    OnBehalfOf(SubjectToken),
     /// What a token says beside what the grant does.
     Claims(Box<Claims>),
 }
@@ -37,12 +40,23 @@ impl Chosen {
             (Terms::SharedAccess(terms), Self::SharedAccess(chosen)) => terms.allows(chosen),
             // A signature without permissions would be good for nothing.
             (Terms::SharedAccess(_), _) => Err(OtherChoice),
+            (Terms::Token(token), chosen) => {
+                let is_subject = matches!(chosen, Self::OnBehalfOf(_));
+                let is_nothing = matches!(chosen, Self::Nothing);
+                match token.flow.needs_subject() {
+                    true if is_subject => Ok(()),
+                    false if is_nothing => Ok(()),
+                    _ => Err(OtherChoice),
+                }
+            }
             (Terms::JwsSign(terms), Self::Claims(claims)) => {
                 jws::choose(terms, claims).map(|_| ()).ok_or(OtherChoice)
             }
             (Terms::JwsSign(_), Self::Nothing) => Err(OtherChoice),
             (_, Self::Nothing) => Ok(()),
-            (_, Self::Holes(_) | Self::Claims(_) | Self::SharedAccess(_)) => Err(OtherChoice),
+            (_, Self::Holes(_) | Self::Claims(_) | Self::SharedAccess(_) | Self::OnBehalfOf(_)) => {
+                Err(OtherChoice)
+            }
         }
     }
 }

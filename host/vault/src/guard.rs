@@ -26,7 +26,7 @@ use keyward_names::GrantId;
 use uuid::Uuid;
 
 use crate::audit::{Outcome, UseEntry};
-use crate::grants::{Terms, WhenReflected};
+use crate::grants::WhenReflected;
 use crate::headers::remove_alike;
 use crate::ledger::Afterwards;
 use crate::live::{LiveSecret, Version};
@@ -276,9 +276,11 @@ impl Guard {
         }
         if let Some(watch) = &self.watch {
             let live = watch.live();
-            let terms = live.grants.get(&grant).map(|grant| &grant.terms);
-            if matches!(terms, Some(Terms::Attach(placement)) if placement.reflected == WhenReflected::Revoke)
-            {
+            let answers = live
+                .grants
+                .get(&grant)
+                .and_then(|grant| grant.terms.answers());
+            if answers.is_some_and(|answers| answers.reflected == WhenReflected::Revoke) {
                 watch.quarantine().count(&grant);
             }
         }

@@ -121,6 +121,7 @@ mod storage;
 mod store;
 mod template;
 mod tls;
+mod token;
 pub mod uses;
 mod values;
 mod vault;
@@ -147,11 +148,11 @@ pub use database::{
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
-    Change, ChangeKind, Component, Components, Destination, Drift, Effect, Finding, FindingFault,
-    Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, PathError, PathTemplate, Permissions,
-    PinError, Place, Placement, Presign, RequestSignature, ResponseMode, RetryOn401, Sealing,
-    SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService, SubjectRule, Surroundings,
-    Terms, TokenTerms, WhenReflected,
+    Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect, Finding,
+    FindingFault, Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, OauthTerms, PathError,
+    PathTemplate, Permissions, PinError, Place, Placement, Presign, RequestSignature, ResponseMode,
+    RetryOn401, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService,
+    SubjectRule, Surroundings, Terms, TokenEndpoint, TokenFlow, TokenTerms, WhenReflected,
 };
 pub use grants::{ParameterType, QueryTerms, Statement};
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};
@@ -190,6 +191,10 @@ pub use slots::{
 pub use store::VaultFiles;
 pub use template::{HoleType, JsonTemplate, MAX_HOLE_BYTES, Slot, Template};
 pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
+pub use token::{
+    AccessToken, MAX_SUBJECT_TOKEN_BYTES, NotASubjectToken, SubjectToken, TokenCall, TokenFailure,
+    TokenFetch, TokenKey, TokenWanted,
+};
 pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};
 pub use vault::{Created, Opening, Vault};

@@ -136,6 +136,18 @@ impl Live {
         found.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))
     }
 
+    /// The secret of a grant, if it may be used for that now.
+    pub(crate) fn usable(&self, grant: &Grant) -> Option<&Arc<LiveSecret>> {
+        let bounds = self.bounds(&grant.policy, grant.alias.as_str());
+        let bound = bounds.iter().find(|bound| bound.grant.id == grant.id)?;
+        let component = grant
+            .component
+            .unwrap_or(ComponentDigest::from_bytes([0; 32]));
+        bound
+            .in_force(&component, grant.use_(), &self.parts.clock)
+            .ok()
+    }
+
     /// Every grant in force, with its secret.
     pub(crate) fn bounds_of_all(&self) -> impl Iterator<Item = &Bound> {
         let granted = self.policies.values();

@@ -19,6 +19,7 @@ use crate::ledger::{Ledger, Position};
 use crate::live::{Live, LiveSecret, Material, Refusal, Version};
 use crate::presented::Presented;
 use crate::sas::ChosenAccess;
+use crate::token::SubjectToken;
 use crate::uses::{self, Use, UseType};
 use crate::vault::Vault;
 
@@ -117,6 +118,7 @@ impl<U: UseType> Permit<U> {
             component: self.component,
             exchange: self.exchange,
             chosen,
+            token: None,
             shown: None,
         }
     }
@@ -158,6 +160,26 @@ impl Permit<uses::Sas> {
     /// same.
     pub fn note_with(self, chosen: ChosenAccess) -> Result<Note, OtherChoice> {
         let chosen = Chosen::SharedAccess(chosen);
+        chosen.fits(&self.grant)?;
+        Ok(self.into_note(chosen))
+    }
+}
+
+impl Permit<uses::Token> {
+    /// Notes that a token is to be obtained and attached. Nothing is asked for or
+    /// written before [`Notes::take_tokens`](crate::Notes::take_tokens),
+    /// [`Notes::check`](crate::Notes::check) and `write`.
+    ///
+    /// Where the grant's flow takes a token of the client's, that check fails.
+    pub fn note(self) -> Note {
+        self.into_note(Chosen::Nothing)
+    }
+
+    /// The same, with a token in exchange for the client's.
+    ///
+    /// Errors: the grant's flow is no such exchange. The use is on record all the same.
+    pub fn note_on_behalf_of(self, subject: SubjectToken) -> Result<Note, OtherChoice> {
+        let chosen = Chosen::OnBehalfOf(subject);
         chosen.fits(&self.grant)?;
         Ok(self.into_note(chosen))
     }

@@ -42,11 +42,12 @@ impl Reach {
             let before = self.grants.get(&grant.id);
             let before = before.filter(|before| before.grant == *grant);
             let mut addresses = before.map_or_else(HashMap::new, |same| same.addresses.clone());
-            for to in &grant.to {
-                let Some(address) = routes.get(&to.route) else {
+            let endpoint = grant.terms.endpoint().map(|endpoint| &endpoint.route);
+            for route in grant.to.iter().map(|to| &to.route).chain(endpoint) {
+                let Some(address) = routes.get(route) else {
                     continue;
                 };
-                let known = addresses.entry(to.route.clone()).or_default();
+                let known = addresses.entry(route.clone()).or_default();
                 known.retain(|known| known != address);
                 known.push(Arc::clone(address));
                 if known.len() > MAX_ADDRESSES {

@@ -44,13 +44,15 @@ pub enum Use {
     Seal,
     /// Open what was sealed.
     Open,
+    /// The host obtains a token and writes it into a request.
+    Token,
     /// Check a JSON Web Token that a client presents (RFC 7519).
     VerifyJwt,
 }
 
 impl Use {
     /// All uses.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Attach,
         Self::SignRequest,
         Self::MacSign,
@@ -64,6 +66,7 @@ impl Use {
         Self::JwsSign,
         Self::Seal,
         Self::Open,
+        Self::Token,
         Self::VerifyJwt,
     ];
 
@@ -83,6 +86,7 @@ impl Use {
             Self::JwsSign => "jws-sign",
             Self::Seal => "seal",
             Self::Open => "open",
+            Self::Token => "token",
             Self::VerifyJwt => "verify-jwt",
         }
     }
@@ -91,7 +95,7 @@ impl Use {
     pub const fn class(&self) -> Class {
         match self {
             Self::Attach => Class::C,
-            Self::Sas | Self::Presign => Class::B,
+            Self::Sas | Self::Presign | Self::Token => Class::B,
             Self::SignRequest
             | Self::MacSign
             | Self::MacVerify
@@ -118,6 +122,7 @@ impl Use {
             | Self::Presign
             | Self::Present
             | Self::JwsSign
+            | Self::Token
             | Self::Seal => true,
             Self::MacVerify
             | Self::Identify
@@ -235,6 +240,8 @@ use_types! {
     Seal;
     /// [`Use::Open`] as a type.
     Open;
+    /// [`Use::Token`] as a type.
+    Token;
     /// [`Use::VerifyJwt`] as a type.
     VerifyJwt;
 }

@@ -34,6 +34,7 @@ use crate::reach::RouteAddresses;
 use crate::seal::{self, Key, RootKey};
 use crate::slots::{self, KeySource, NewKey, Opener, SlotHead};
 use crate::store::{Store, VaultFiles};
+use crate::token::Tokens;
 
 /// What comes of creating a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Vault {
     /// Shared with the watches, which outlive uses but not what the vault holds.
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) watches: Watches,
+    /// Tokens that were obtained for grants.
+    pub(crate) tokens: Tokens,
     // Before `writer`, which has the lock: the trail is closed before another
     // process can open it.
     audit: AuditTrail,
@@ -258,6 +261,7 @@ impl Vault {
         Ok(Self {
             live: Arc::new(ArcSwap::from_pointee(live)),
             watches: Watches::new(),
+            tokens: Tokens::default(),
             audit,
             writer: Mutex::new(writer),
         })

@@ -46,6 +46,7 @@ pub(crate) type Signer = Handle;
 pub(crate) type SharedAccess = Handle;
 pub(crate) type Presigner = Handle;
 pub(crate) type Connection = Handle;
+pub(crate) type Token = Handle;
 pub(crate) type MacSigner = Handle;
 pub(crate) type MacVerifier = Handle;
 pub(crate) type ClientKeys = Handle;
@@ -429,6 +430,30 @@ pub(crate) fn attach_signer(handle: &Handle, exchange: &Simulation) -> Result<()
 
 pub(crate) fn attach_signer_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
     attach_to(handle, request)
+}
+
+pub(crate) fn open_token(exchange: &Simulation, alias: &str) -> Result<Token, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn attach_token(handle: &Handle, exchange: &Simulation) -> Result<(), Failure> {
+    attach(handle, exchange)
+}
+
+pub(crate) fn attach_token_to(handle: &Handle, request: &Request) -> Result<(), Failure> {
+    attach_to(handle, request)
+}
+
+pub(crate) fn attach_token_for(
+    handle: &Handle,
+    exchange: &Simulation,
+    subject_token: &str,
+) -> Result<(), Failure> {
+    let visible = subject_token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !visible || !(1..=16 << 10).contains(&subject_token.len()) {
+        return Err(Failure::Invalid);
+    }
+    attach(handle, exchange)
 }
 
 pub(crate) fn open_mac_signer(exchange: &Simulation, alias: &str) -> Result<MacSigner, Failure> {

@@ -9,7 +9,7 @@ pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
 pub(crate) use secrets::{
     ClientKeys, Connection, Credential, JwsSigner, JwtVerifier, MacSigner, MacVerifier, Opener,
-    Presigner, Sealer, SharedAccess, Signer, TlsIdentity,
+    Presigner, Sealer, SharedAccess, Signer, TlsIdentity, Token,
 };
 
 impl From<exchange::ExchangeFailure> for Failure {
@@ -262,6 +262,26 @@ pub(crate) fn open_mac_verifier(_: &Exchange, alias: &str) -> Result<MacVerifier
     Ok(MacVerifier::open(alias)?)
 }
 
+pub(crate) fn open_token(_: &Exchange, alias: &str) -> Result<Token, Failure> {
+    Ok(Token::open(alias)?)
+}
+
+pub(crate) fn attach_token(handle: &Token, exchange: &Exchange) -> Result<(), Failure> {
+    Ok(handle.attach(exchange)?)
+}
+
+pub(crate) fn attach_token_to(handle: &Token, request: &Request) -> Result<(), Failure> {
+    Ok(handle.attach_to_request(request)?)
+}
+
+pub(crate) fn attach_token_for(
+    handle: &Token,
+    exchange: &Exchange,
+    subject_token: &str,
+) -> Result<(), Failure> {
+    Ok(handle.attach_on_behalf_of(exchange, subject_token)?)
+}
+
 pub(crate) fn open_jwt_verifier(_: &Exchange, alias: &str) -> Result<JwtVerifier, Failure> {
     Ok(JwtVerifier::open(alias)?)
 }
@@ -348,7 +368,7 @@ fn shared_access_terms(terms: crate::SharedAccessTerms) -> secrets::SharedAccess
     use secrets::SharedAccessPermissions as Set;
     let mut permissions = Set::empty();
     for one in terms.permissions {
-        permissions |= match one {
+        permissions = permissions | match one {
             One::Read => Set::READ,
             One::Add => Set::ADD,
             One::Create => Set::CREATE,

@@ -56,6 +56,9 @@ pub(super) fn learns(use_: Use) -> &'static str {
             "the policy sees the codes that it makes, of whatever message; the key stays here"
         }
         Use::MacVerify => "the policy learns whether a code is right; the key stays here",
+        Use::Token => {
+            "whoever answers there learns a token that lives for a while; the secret stays here, or is shown to the token endpoint only"
+        }
         Use::Present => {
             "whoever answers there learns the certificate, and that its holder asks; the key stays here"
         }

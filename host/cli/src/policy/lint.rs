@@ -39,6 +39,7 @@ const OPENED_BY: &[(&str, &str)] = &[
     ("sas", "[static]shared-access.open"),
     ("presign", "[static]presigner.open"),
     ("describe", "[static]connection.open"),
+    ("token", "[static]token.open"),
     ("present", "[static]tls-identity.open"),
     ("jws-sign", "[static]jws-signer.open"),
     ("seal", "[static]sealer.open"),

@@ -401,6 +401,7 @@ fn kind(grant: &Grant) -> &'static str {
         Use::Presign => "aws-key",
         Use::Present | Use::JwsSign => "certificate",
         Use::Seal | Use::Open => "data-key",
+        Use::Token => "oauth-client",
         Use::Query => "database",
     }
 }

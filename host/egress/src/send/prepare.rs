@@ -3,14 +3,16 @@
 use http::Method;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request::Parts;
-use keyward_vault::Notes;
+use keyward_vault::{Ledger, Notes};
 
+use super::Egress;
+use super::destination::Destination;
+use super::tokens::obtain;
 use crate::again::{self, Again, MAX_KEPT_BYTES};
 use crate::body::Body;
 use crate::error::EgressError;
 use crate::headers;
 use crate::request_body::{RequestBody, Trailers};
-use crate::route::Route;
 
 /// A request that is final but for what is attached.
 pub(crate) struct Prepared {
@@ -21,17 +23,19 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Addresses the request from the route, strips what is the host's to write, and
-    /// takes the body: into memory only if it is to be signed or may be sent twice. As
+    /// has the tokens that
+    /// its notes need, and takes the body: into memory only if it is to be signed or may be sent twice. As
     /// much of it as takes the client's time comes before the checks.
     ///
     /// Also what is kept for one more try, should there be one.
     pub(super) async fn new(
-        route: &Route,
-        mut head: Parts,
-        body: Body,
-        notes: Notes,
+        egress: &Egress,
+        destination: &Destination,
+        (mut head, body, mut notes): (Parts, Body, Notes),
         upgrade: Option<&HeaderValue>,
+        ledger: &mut Ledger,
     ) -> Result<(Self, Option<Again>), EgressError> {
+        let route = &*destination.route;
         let credentialed = !notes.is_empty();
         let is = |name: &Method| head.method.as_str().eq_ignore_ascii_case(name.as_str());
         if is(&Method::CONNECT) || is(&Method::TRACE) {
@@ -47,6 +51,9 @@ impl Prepared {
             headers::strip_beside_a_credential(&mut head.headers);
         }
 
+        if notes.need_tokens() {
+            Box::pin(obtain(egress, destination, &head, &mut notes, ledger)).await?;
+        }
         let replay = match upgrade {
             None => notes.replay(&head.method),
             Some(_) => None,

@@ -17,7 +17,7 @@ const FIRST: usize = 4096;
 /// All of a body of at most `limit` bytes. Each part may take `patience`.
 ///
 /// Cancel safety: dropped, what was read is wiped.
-pub(super) async fn read(
+pub(crate) async fn read(
     mut body: Incoming,
     limit: usize,
     patience: Duration,

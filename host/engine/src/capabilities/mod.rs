@@ -1,5 +1,5 @@
 //! What a guest can ask of the host: one file for each interface in `wit/`, of
-//! the same name, and for tokens one of their own. Each function counts itself against the call's budget before
+//! the same name, and for some of the resources of `secrets`. Each function counts itself against the call's budget before
 //! it does anything.
 
 mod certificates;
@@ -14,6 +14,7 @@ mod log;
 mod random;
 mod sealing;
 mod secrets;
+mod token;
 mod variables;
 
 pub(crate) use log::escaped;

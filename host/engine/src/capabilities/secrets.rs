@@ -107,7 +107,7 @@ macro_rules! handle {
             Ok(pushed.map_err(|_| SecretFailure::Exhausted))
         }
 
-        fn drop(&mut self, handle: Resource<$handle>) -> wasmtime::Result<()> {
+        fn drop(&mut self, handle: wasmtime::component::Resource<$handle>) -> wasmtime::Result<()> {
             self.table.delete(handle)?;
             Ok(())
         }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use keyward::egress::{Body, BodyError, EgressError, empty};
 use keyward::engine::{PolicyStop, Verdict};
 use keyward::names::{ExchangeId, RouteName};
-use keyward::vault::Vault;
+use keyward::vault::{TokenFailure, Vault};
 use keyward::{Failure, Forwarded, Report};
 
 use super::Observer;
@@ -385,6 +385,9 @@ fn egress_word(error: EgressError) -> &'static str {
         EgressError::TimedOut => "backend-timed-out",
         EgressError::Protocol => "backend-protocol",
         EgressError::Reflected => "reflected",
+        EgressError::Token(TokenFailure::Unavailable) => "token-unavailable",
+        EgressError::Token(TokenFailure::Refused) => "token-refused",
+        EgressError::Token(TokenFailure::Unusable) => "token-unusable",
         #[allow(
             unreachable_patterns,
             reason = "another error gets its own word when there is one"

@@ -10,7 +10,10 @@ use http_body_util::BodyExt as _;
 use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
-use keyward::vault::{ClientCertificate, KeyPlace, Place, Terms, Use, new_exchange_id};
+use keyward::vault::new_exchange_id;
+use keyward::vault::{
+    ClientAuth, ClientCertificate, Grant, KeyPlace, OauthTerms, Place, Terms, Use,
+};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -282,6 +285,10 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
     let path = call.path.split('?').next().unwrap_or_default();
     let mut attached = Vec::new();
     for grant in prepared.suite.grants_of(case).iter() {
+        if let Terms::Token(terms) = &grant.terms {
+            attached.extend(token_attached(grant, terms, call, path));
+            continue;
+        }
         let mut to = grant.to.iter();
         if !to.any(|to| to.allows(&call.route, &call.method, path)) {
             continue;
@@ -326,6 +333,44 @@ fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<At
 fn leaf(pem: &[u8]) -> Option<Vec<u8>> {
     let found: Result<CertificateDer<'_>, _> = PemObject::from_pem_slice(pem);
     found.ok().map(|certificate| certificate.to_vec())
+}
+
+/// What a grant of `token` has the host put into a call: the client's secret into one
+/// to the token endpoint, a token into one to a backend.
+fn token_attached(
+    grant: &Grant,
+    terms: &OauthTerms,
+    call: &ObservedCall,
+    path: &str,
+) -> Option<Attached> {
+    let at = |place: AttachedPlace| {
+        Some(Attached {
+            secret: grant.secret.clone(),
+            grant: grant.id.to_string(),
+            place,
+        })
+    };
+    let endpoint = &terms.endpoint;
+    if call.route == endpoint.route && path.ends_with(&endpoint.path) {
+        return match terms.auth {
+            ClientAuth::SecretBasic => at(AttachedPlace::Header(http::header::AUTHORIZATION)),
+            ClientAuth::SecretPost => at(AttachedPlace::Body),
+            _ => None,
+        };
+    }
+    let mut to = grant.to.iter();
+    if !to.any(|to| to.allows(&call.route, &call.method, path)) {
+        return None;
+    }
+    let mut values = call.headers.get_all(&terms.header).iter();
+    let is_token = |value: &HeaderValue| {
+        let rest = value.as_bytes().strip_prefix(terms.prefix.as_bytes());
+        rest.is_some_and(|rest| rest.ends_with(terms.suffix.as_bytes()))
+    };
+    match values.any(is_token) {
+        true => at(AttachedPlace::Header(terms.header.clone())),
+        false => None,
+    }
 }
 
 /// The exchange's records and what it had counted, with the names of its secrets.

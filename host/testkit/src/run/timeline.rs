@@ -229,6 +229,9 @@ fn use_of(function: &str) -> Option<Use> {
         "secrets.shared-access.attach" | "secrets.shared-access.attach-to-request" => Use::Sas,
         "secrets.presigner.attach" | "secrets.presigner.attach-to-request" => Use::Presign,
         "secrets.connection.part" => Use::Describe,
+        "secrets.token.attach"
+        | "secrets.token.attach-to-request"
+        | "secrets.token.attach-on-behalf-of" => Use::Token,
         "secrets.tls-identity.attach" | "secrets.tls-identity.attach-to-request" => Use::Present,
         "secrets.jws-signer.attach"
         | "secrets.jws-signer.attach-to-request"

@@ -120,7 +120,7 @@ pub struct LogExpected {
 #[derive(Clone, Debug)]
 pub struct AuditExpected {
     /// `attach`, `sign-request`, `mac-sign`, `mac-verify`, `identify`, `present`,
-    /// `jws-sign`, `seal`, `open`.
+    /// `jws-sign`, `seal`, `open`, `token`.
     pub operation: Option<String>,
     /// Which policy.
     pub policy: Option<PolicyName>,

@@ -215,8 +215,8 @@ impl Grants {
             if let Some(secrets) = secrets {
                 check_secret(grant, now, secrets, &mut find);
             }
-            for destination in &grant.to {
-                let route = &destination.route;
+            let endpoint = grant.terms.endpoint().map(|endpoint| &endpoint.route);
+            for route in grant.to.iter().map(|to| &to.route).chain(endpoint) {
                 if !routes.contains(route) {
                     let near = did_you_mean(route.as_str(), routes.iter().map(AsRef::as_ref));
                     find(FindingFault::UnknownRoute(route.clone()), near);
@@ -309,6 +309,14 @@ fn check_secret(
     }
     if let Terms::Attach(placement) = &grant.terms {
         check_placement(placement, info, &mut find);
+    } else {
+        let passes_answers = grant
+            .terms
+            .answers()
+            .is_some_and(|answers| answers.response == ResponseMode::Full);
+        if info.is_short && passes_answers {
+            find(FindingFault::SecretTooShort(name.clone()));
+        }
     }
     if info.state == SecretState::Disabled {
         find(FindingFault::SecretDisabled(name.clone()));

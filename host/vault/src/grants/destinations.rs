@@ -23,6 +23,7 @@ impl GrantReader<'_, '_, '_> {
                 | Use::Sas
                 | Use::Presign
                 | Use::Query
+                | Use::Token
         );
         // A token that the policy gets need not be sent by the host.
         let may_stay = use_ == Use::JwsSign && self.fields.key("returns").is_some();

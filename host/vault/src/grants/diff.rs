@@ -15,11 +15,11 @@ use keyward_names::{GrantId, RouteName};
 
 use super::Grants;
 use super::grant::{
-    Component, Destination, Grant, RequestSignature, ResponseMode, RetryOn401, Terms, TokenTerms,
-    WhenReflected,
+    Answers, Component, Destination, Grant, RequestSignature, ResponseMode, RetryOn401, Terms,
+    TokenTerms, WhenReflected,
 };
 use super::path::PathTemplate;
-use super::terms::{Placement, QueryTerms};
+use super::terms::{OauthTerms, Placement, QueryTerms};
 
 /// What a change does to a policy's authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -224,6 +224,7 @@ fn compare_terms(old: &Terms, new: &Terms, parts: &mut Parts) {
         (Terms::SigV4(old), Terms::SigV4(new)) => new.compare(old, parts),
         (Terms::SharedAccess(old), Terms::SharedAccess(new)) => new.compare(old, parts),
         (Terms::Presign(old), Terms::Presign(new)) => new.compare(old, parts),
+        (Terms::Token(old), Terms::Token(new)) => compare_oauth(old, new, parts),
         (Terms::JwsSign(old), Terms::JwsSign(new)) => old.compare(new, parts),
         (Terms::Seal(old), Terms::Seal(new)) | (Terms::Open(old), Terms::Open(new)) => {
             parts.push((Effect::Wider, new.instead_of(old)));
@@ -257,6 +258,13 @@ fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
             format!("the policy fills other holes in \"{after}\""),
         ));
     }
+    let answers = [old, new].map(|placement| Terms::Attach(placement.clone()).answers());
+    if let [Some(old), Some(new)] = answers {
+        compare_answers(&old, &new, parts);
+    }
+}
+
+fn compare_answers(old: &Answers, new: &Answers, parts: &mut Parts) {
     let of = |wider: bool| match wider {
         true => Effect::Wider,
         false => Effect::Narrower,
@@ -293,6 +301,67 @@ fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
             }
         };
         parts.push((of(new.retry > old.retry), text.to_owned()));
+    }
+}
+
+fn compare_oauth(old: &OauthTerms, new: &OauthTerms, parts: &mut Parts) {
+    let of = |wider: bool| match wider {
+        true => Effect::Wider,
+        false => Effect::Narrower,
+    };
+    let all = |texts: &[String]| texts.join(" ");
+    let listed = |old: &[String], new: &[String]| {
+        let mut sorted = (old.to_vec(), new.to_vec());
+        sorted.0.sort();
+        sorted.1.sort();
+        (sorted.0 != sorted.1).then(|| {
+            // None is the server's default, which may be all that there is.
+            let is_less = !new.is_empty() && new.iter().all(|one| old.contains(one));
+            (of(!is_less), format!("{}, not {}", all(new), all(old)))
+        })
+    };
+    let place = |terms: &OauthTerms| format!("{} {}", terms.endpoint.route, terms.endpoint.path);
+    let client = |terms: &OauthTerms| terms.client_id.clone().unwrap_or_default();
+    let mut differs = |what: &str, old: String, new: String| {
+        if old != new {
+            let text = format!("{what} {new:?}, not {old:?}");
+            parts.push((Effect::Wider, text));
+        }
+    };
+    differs("tokens are asked for at", place(old), place(new));
+    differs("the client is", client(old), client(new));
+    differs("the token goes into", old.to_text(), new.to_text());
+    differs(
+        "the client proves who it is by",
+        old.auth.to_string(),
+        new.auth.to_string(),
+    );
+    differs(
+        "tokens are asked for with",
+        old.flow.to_string(),
+        new.flow.to_string(),
+    );
+    differs(
+        "tokens are for the audience",
+        old.audience.clone().unwrap_or_default(),
+        new.audience.clone().unwrap_or_default(),
+    );
+    for (what, old, new) in [
+        ("the scopes are", &old.scopes, &new.scopes),
+        ("the resources are", &old.resources, &new.resources),
+    ] {
+        if let Some((effect, text)) = listed(old, new) {
+            parts.push((effect, format!("{what} {text}")));
+        }
+    }
+    let (before, after) = (old.max_lifetime_seconds, new.max_lifetime_seconds);
+    if before != after {
+        let text = format!("a token is used for {after} s at most, not {before}");
+        parts.push((of(after > before), text));
+    }
+    let answers = [old, new].map(|terms| Terms::Token(Box::new(terms.clone())).answers());
+    if let [Some(old), Some(new)] = answers {
+        compare_answers(&old, &new, parts);
     }
 }
 

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::path::PathTemplate;
 use super::terms::{
-    JwsTerms, Placement, Presign, QueryTerms, Sealing, SharedAccess, SharedAccessScope, SharedKey,
-    SigV4,
+    JwsTerms, OauthTerms, Place, Placement, Presign, QueryTerms, Sealing, SharedAccess,
+    SharedAccessScope, SharedKey, SigV4, TokenEndpoint,
 };
 use crate::kind::Kind;
 use crate::{Outcome, Use};
@@ -115,6 +115,8 @@ pub enum Terms {
     Seal(Sealing),
     /// Open what was sealed (class A).
     Open(Sealing),
+    /// Obtain a token and write it into a request (class B).
+    Token(Box<OauthTerms>),
     /// Check tokens that clients present (class A).
     VerifyJwt(TokenTerms),
 }
@@ -123,18 +125,67 @@ impl Grant {
     /// Whether a request of that method may be sent once more with another version
     /// of the secret.
     pub(crate) fn retries(&self, method: &Method) -> bool {
-        match &self.terms {
-            Terms::Attach(placement) => match placement.retry {
-                RetryOn401::Never => false,
-                RetryOn401::Idempotent => method.is_idempotent(),
-                RetryOn401::AnyMethod => true,
-            },
-            _ => false,
+        match self
+            .terms
+            .answers()
+            .map_or(RetryOn401::Never, |answers| answers.retry)
+        {
+            RetryOn401::Never => false,
+            RetryOn401::Idempotent => method.is_idempotent(),
+            RetryOn401::AnyMethod => true,
         }
     }
 }
 
+/// What a grant says about the answers of a backend that is sent a value or a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answers {
+    pub(crate) response: ResponseMode,
+    pub(crate) decode: bool,
+    pub(crate) reflected: WhenReflected,
+    pub(crate) retry: RetryOn401,
+}
+
 impl Terms {
+    /// What is said about answers; `None` where nothing is sent that could come back.
+    pub(crate) fn answers(&self) -> Option<Answers> {
+        match self {
+            Self::Attach(placement) => Some(Answers {
+                response: placement.response,
+                decode: placement.decode,
+                reflected: placement.reflected,
+                retry: placement.retry,
+            }),
+            Self::Token(token) => Some(Answers {
+                response: token.response,
+                decode: token.decode,
+                reflected: token.reflected,
+                retry: token.retry,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The header that a value or a token is written into, if there is one.
+    pub(crate) fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Attach(placement) => match &placement.place {
+                Place::Header { name, .. } => Some(name),
+                _ => None,
+            },
+            Self::Token(token) => Some(&token.header),
+            _ => None,
+        }
+    }
+
+    /// The token endpoint that is asked, if there is one.
+    pub(crate) fn endpoint(&self) -> Option<&TokenEndpoint> {
+        match self {
+            Self::Token(token) => Some(&token.endpoint),
+            _ => None,
+        }
+    }
+
     /// The use that they are about.
     pub const fn use_(&self) -> Use {
         match self {
@@ -151,6 +202,7 @@ impl Terms {
             Self::JwsSign(_) => Use::JwsSign,
             Self::Seal(_) => Use::Seal,
             Self::Open(_) => Use::Open,
+            Self::Token(_) => Use::Token,
             Self::VerifyJwt(_) => Use::VerifyJwt,
         }
     }

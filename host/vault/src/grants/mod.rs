@@ -39,6 +39,7 @@ pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};
 pub use report::GrantsError;
 pub(crate) use terms::sas::is_under;
+pub use terms::{ClientAuth, OauthTerms, TokenEndpoint, TokenFlow};
 pub use terms::{
     JwsTerms, Permissions, Place, Placement, Presign, Sealing, SharedAccess, SharedAccessScope,
     SharedKey, SigV4, StorageService, SubjectRule,

@@ -22,13 +22,16 @@ const KEYS: &[(&str, &[Use])] = &[
     ("use", &[]),
     ("component", &[]),
     ("not-after", &[]),
-    ("header", &[Use::Attach, Use::Identify, Use::JwsSign]),
-    ("template", &[Use::Attach, Use::JwsSign]),
-    ("response", &[Use::Attach]),
-    ("decode", &[Use::Attach]),
-    ("reflected", &[Use::Attach]),
-    ("retry-on-401", &[Use::Attach]),
-    ("retry-any-method", &[Use::Attach]),
+    (
+        "header",
+        &[Use::Attach, Use::Identify, Use::JwsSign, Use::Token],
+    ),
+    ("template", &[Use::Attach, Use::JwsSign, Use::Token]),
+    ("response", &[Use::Attach, Use::Token]),
+    ("decode", &[Use::Attach, Use::Token]),
+    ("reflected", &[Use::Attach, Use::Token]),
+    ("retry-on-401", &[Use::Attach, Use::Token]),
+    ("retry-any-method", &[Use::Attach, Use::Token]),
     ("query", &[Use::Attach, Use::Identify]),
     ("form", &[Use::Attach]),
     ("json", &[Use::Attach]),
@@ -43,6 +46,7 @@ const KEYS: &[(&str, &[Use])] = &[
             Use::Sas,
             Use::Presign,
             Use::Query,
+            Use::Token,
         ],
     ),
     ("scheme", &[Use::SignRequest]),
@@ -67,12 +71,19 @@ const KEYS: &[(&str, &[Use])] = &[
     ("timeout-ms", &[Use::Query]),
     ("writes", &[Use::Query]),
     ("algorithm", &[Use::JwsSign]),
-    ("audience", &[Use::JwsSign]),
+    ("audience", &[Use::JwsSign, Use::Token]),
     ("subject", &[Use::JwsSign]),
     ("subject-prefix", &[Use::JwsSign]),
     ("claims", &[Use::JwsSign]),
     ("returns", &[Use::JwsSign]),
     ("shared-as", &[Use::Seal, Use::Open]),
+    ("endpoint", &[Use::Token]),
+    ("auth", &[Use::Token]),
+    ("client-id", &[Use::Token]),
+    ("flow", &[Use::Token]),
+    ("scopes", &[Use::Token]),
+    ("resource", &[Use::Token]),
+    ("max-lifetime-seconds", &[Use::Token]),
     ("issuer", &[Use::VerifyJwt, Use::JwsSign]),
     ("audiences", &[Use::VerifyJwt]),
     ("clock-skew-seconds", &[Use::VerifyJwt]),
@@ -337,7 +348,8 @@ impl GrantReader<'_, '_, '_> {
                     | Use::Present
                     | Use::JwsSign
                     | Use::Sas
-                    | Use::Presign => {
+                    | Use::Presign
+                    | Use::Token => {
                         "give one of them another alias, or put both destinations into one grant's \"to\""
                     }
                     _ => "remove one of them, or give it another alias",

@@ -90,6 +90,7 @@ impl Grant {
             Terms::MacSign | Terms::MacVerify | Terms::Present | Terms::Describe => {}
             Terms::Identify(KeyPlace::Header(header)) => line("header", header.as_str()),
             Terms::Identify(KeyPlace::Query(name)) => line("query", name),
+            Terms::Token(token) => toml.push_str(&token.to_toml()),
             Terms::Seal(sealing) | Terms::Open(sealing) => {
                 if let Some(name) = &sealing.shared_as {
                     line("shared-as", name.as_str());
@@ -136,6 +137,10 @@ impl Grant {
         if let Terms::SignRequest(signature) = &mut grant.terms {
             signature.components.sort_by_key(|part| part.as_str());
             signature.components.dedup();
+        }
+        if let Terms::Token(token) = &mut grant.terms {
+            token.scopes.sort();
+            token.resources.sort();
         }
         if let Terms::JwsSign(terms) = &mut grant.terms {
             terms.sort();

@@ -9,6 +9,7 @@ mod jws;
 mod placement;
 mod query;
 mod seal;
+mod token;
 mod verify_jwt;
 
 use http::HeaderName;
@@ -29,6 +30,7 @@ pub use jws::{JwsTerms, SubjectRule};
 pub use placement::{Place, Placement};
 pub use query::{ParameterType, QueryTerms, Statement};
 pub use seal::Sealing;
+pub use token::{ClientAuth, OauthTerms, TokenEndpoint, TokenFlow};
 
 /// The longest body that a grant may have signed: the host holds it in memory.
 const MAX_SIGNED_BODY_BYTES: u64 = 64 << 20;
@@ -48,6 +50,7 @@ impl GrantReader<'_, '_, '_> {
             Use::Sas => self.shared_access().map(Terms::SharedAccess),
             Use::Presign => self.presign().map(Terms::Presign),
             Use::Describe => Some(Terms::Describe),
+            Use::Token => self.oauth().map(|token| Terms::Token(Box::new(token))),
             Use::Present => Some(Terms::Present),
             Use::JwsSign => self.token().map(Terms::JwsSign),
             Use::Seal => self.sealing().map(Terms::Seal),

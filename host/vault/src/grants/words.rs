@@ -163,6 +163,11 @@ impl Grant {
                 "policy {policy} may learn who is calling, by the keys in secret {secret} that clients put into {}; no policy sees a key",
                 place.to_text()
             ),
+            Terms::Token(token) => format!(
+                "policy {policy} may have the host obtain tokens with secret {secret} and write them into requests, as \"{}\"; {}",
+                token.to_text(),
+                token.in_words()
+            ),
             Terms::Present => format!(
                 "policy {policy} may have the host show certificate {secret} in TLS to whom requests go"
             ),

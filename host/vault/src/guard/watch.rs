@@ -29,10 +29,11 @@ use super::Guard;
 use super::matcher::Matcher;
 use super::quarantine::Quarantine;
 use crate::audit::{Outcome, UseEntry, Used};
-use crate::grants::{Grant, Placement, Terms};
+use crate::grants::{Grant, Terms};
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Version};
 use crate::secret::Secret;
+use crate::token::AccessToken;
 use crate::vault::Vault;
 
 /// A matcher that nobody used for this long is dropped.
@@ -71,10 +72,29 @@ struct Remembered {
     used: Instant,
 }
 
-/// One version of a secret that was sent.
+/// What is sent: a version of a secret, or a token that was obtained with it.
+struct Sent<'a> {
+    secret: &'a Arc<LiveSecret>,
+    version: &'a Arc<Version>,
+    token: Option<&'a Arc<AccessToken>>,
+    decode: bool,
+}
+
+impl Sent<'_> {
+    fn key(&self) -> (Uuid, u64) {
+        match self.token {
+            Some(token) => (token.id(), 0),
+            None => (self.secret.info.id, self.version.number),
+        }
+    }
+}
+
+/// One version of a secret that was sent, or a token that was obtained with one.
 pub(super) struct Value {
     secret: Arc<LiveSecret>,
     version: Arc<Version>,
+    /// The token that was sent, if that is what was obtained with the secret.
+    token: Option<Arc<AccessToken>>,
     /// The use that sent it first, as it was recorded then.
     pub(super) entry: UseEntry,
     /// Whether the grant has encoded answers decoded, at its last use.
@@ -94,6 +114,7 @@ impl Value {
         Self {
             secret,
             version,
+            token: None,
             entry,
             decode: AtomicBool::new(false),
             derived: Some(value),
@@ -102,18 +123,29 @@ impl Value {
 
     /// What tells it apart.
     pub(super) fn key(&self) -> (Uuid, u64) {
-        (self.secret.info.id, self.version.number)
+        match &self.token {
+            Some(token) => (token.id(), 0),
+            None => (self.secret.info.id, self.version.number),
+        }
     }
 
-    /// What is searched for: what was made of the secret, or else its own texts.
+    /// What is searched for: what was made of the secret or obtained with it, or else its
+    /// own texts.
     fn searched(&self) -> impl Iterator<Item = &Secret> {
+        let token = self.token.as_ref().map(|token| token.value());
+        let made = self.derived.as_ref().or(token);
         let own = self.version.searched_values();
-        let own = own.filter(|_| self.derived.is_none());
-        self.derived.iter().chain(own)
+        let own = own.filter(move |_| made.is_none());
+        made.into_iter().chain(own)
     }
 
     /// Whether the vault still holds it.
     fn is_held(&self, live: &Live) -> bool {
+        if let Some(token) = &self.token
+            && token.is_expired(live.parts.clock.now())
+        {
+            return false;
+        }
         let held = live.parts.secrets.get(&self.secret.info.name);
         held.is_some_and(|held| {
             held.info.id == self.secret.info.id
@@ -197,6 +229,7 @@ impl Set {
             Arc::new(Value {
                 secret,
                 version,
+                token: None,
                 entry,
                 decode: AtomicBool::new(false),
                 derived: None,
@@ -271,46 +304,67 @@ impl Watch {
         &self,
         secret: &Arc<LiveSecret>,
         version: &Arc<Version>,
-        placement: &Placement,
+        decode: bool,
         entry: &UseEntry,
     ) {
         if is_searched(version) {
             let mut memory = self.lock();
-            self.remember(&mut memory, secret, version, placement, || entry.clone());
+            let sent = Sent {
+                secret,
+                version,
+                token: None,
+                decode,
+            };
+            self.remember(&mut memory, &sent, || entry.clone());
         }
     }
 
-    fn remember(
+    /// Takes note that a token was sent, which was obtained with a secret. It is looked
+    /// for until it expires.
+    pub(crate) fn sent_token(
         &self,
-        memory: &mut Memory,
+        token: &Arc<AccessToken>,
         secret: &Arc<LiveSecret>,
-        version: &Arc<Version>,
-        placement: &Placement,
-        entry: impl FnOnce() -> UseEntry,
+        decode: bool,
+        entry: &UseEntry,
     ) {
-        let (now, key) = (Instant::now(), (secret.info.id, version.number));
+        let Some(version) = &secret.current else {
+            return;
+        };
+        let mut memory = self.lock();
+        let sent = Sent {
+            secret,
+            version,
+            token: Some(token),
+            decode,
+        };
+        self.remember(&mut memory, &sent, || entry.clone());
+    }
+
+    fn remember(&self, memory: &mut Memory, sent: &Sent<'_>, entry: impl FnOnce() -> UseEntry) {
+        let (now, key) = (Instant::now(), sent.key());
         let mut known = memory.values.iter_mut();
         if let Some(known) = known.find(|known| known.value.key() == key) {
             known.used = now;
-            known
-                .value
-                .decode
-                .store(placement.decode, Ordering::Relaxed);
+            known.value.decode.store(sent.decode, Ordering::Relaxed);
             return;
         }
         if memory.values.len() >= MAX_VALUES {
+            // A token before another value: it lives for a while only, and there may be
+            // one for each client.
             let oldest = memory.values.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, known)| known.used);
+            let oldest = oldest.min_by_key(|(_, known)| (known.value.token.is_none(), known.used));
             if let Some(index) = oldest.map(|(index, _)| index) {
                 memory.values.swap_remove(index);
                 memory.set = None;
             }
         }
         let value = Arc::new(Value {
-            secret: Arc::clone(secret),
-            version: Arc::clone(version),
+            secret: Arc::clone(sent.secret),
+            version: Arc::clone(sent.version),
+            token: sent.token.cloned(),
             entry: entry(),
-            decode: AtomicBool::new(placement.decode),
+            decode: AtomicBool::new(sent.decode),
             derived: None,
         });
         memory.set = memory.set.take().map(|set| Arc::new(set.with(&value)));
@@ -322,12 +376,21 @@ impl Watch {
     fn seed(&self, live: &Live, routes: Option<&RouteName>) {
         let mut memory = self.lock();
         for bound in live.bounds_of_all() {
-            let (Terms::Attach(placement), Some(secret)) = (&bound.grant.terms, &bound.secret)
-            else {
+            let Some(secret) = &bound.secret else {
                 continue;
             };
-            let mut to = bound.grant.to.iter().map(|to| &to.route);
-            let route = to.find(|route| match routes {
+            // Which routes are sent the value itself.
+            let (to, decode): (Vec<&RouteName>, bool) = match &bound.grant.terms {
+                Terms::Attach(placement) => (
+                    bound.grant.to.iter().map(|to| &to.route).collect(),
+                    placement.decode,
+                ),
+                Terms::Token(terms) if terms.auth.sends_secret() => {
+                    (vec![&terms.endpoint.route], false)
+                }
+                _ => continue,
+            };
+            let route = to.into_iter().find(|route| match routes {
                 Some(one) => one == *route,
                 None => memory.routes.contains(route),
             });
@@ -336,7 +399,13 @@ impl Watch {
             };
             for version in secret.versions_in_use_since_a_day() {
                 if is_searched(version) {
-                    self.remember(&mut memory, secret, version, placement, || {
+                    let sent = Sent {
+                        secret,
+                        version,
+                        token: None,
+                        decode,
+                    };
+                    self.remember(&mut memory, &sent, || {
                         presumed(live, &bound.grant, secret, version, &route)
                     });
                 }
@@ -511,7 +580,8 @@ impl Vault {
     }
 
     /// Takes out of memory what was built for uses that are over: what finds values
-    /// in answers, a second after it was last needed.
+    /// in answers, a second after it was last needed; and tokens that were obtained for
+    /// a grant or with a version of a secret that is no longer in force.
     ///
     /// To be called about once a second for as long as the vault is open; the crate
     /// `keyward` does so on its own. Cheap when there is nothing to do. That freed
@@ -521,6 +591,7 @@ impl Vault {
         if let Some(before) = Instant::now().checked_sub(IDLE) {
             self.watches.tidy(&self.live(), before);
         }
+        self.tokens.tidy(&self.live());
     }
 }
 

@@ -32,6 +32,7 @@ use crate::secret::Secret;
 use crate::sigv4::AwsKey;
 use crate::storage::StorageAccount;
 use crate::template::Slot;
+use crate::token::OauthClient;
 use crate::values::Reference;
 use crate::vault::seconds_now;
 
@@ -72,12 +73,11 @@ pub(crate) enum Material {
     Bus(ServiceBus),
     Aws(AwsKey),
     Connection(OtherConnection),
+    OauthClient(OauthClient),
     Database(DatabaseLogin),
     /// A key that its source keeps.
     Remote(RemoteKey),
     Certificate(CertificateKey),
-    /// Of a kind that no use fits yet: its value stays sealed.
-    Sealed,
 }
 
 /// A value that is written into requests.
@@ -99,6 +99,7 @@ impl Material {
             }
             Kind::Basic => Self::Basic(Basic::prepare(value)?),
             Kind::DataKey { .. } => Self::DataKey(SealingKey::prepare(Secret::copy_of(value))),
+            Kind::OauthClient => Self::OauthClient(OauthClient::prepare(value).ok_or(Damaged)?),
             Kind::Database => Self::Database(DatabaseLogin::prepare(value)?),
             Kind::ClientKeys => Self::ClientKeys(ClientKeys::prepare(value).ok_or(Damaged)?),
             Kind::StorageAccount => Self::Storage(StorageAccount::prepare(value).ok_or(Damaged)?),
@@ -108,7 +109,6 @@ impl Material {
                 Self::Connection(OtherConnection::prepare(value).ok_or(Damaged)?)
             }
             Kind::Certificate => Self::Certificate(CertificateKey::prepare(value).ok_or(Damaged)?),
-            _ => Self::Sealed,
         })
     }
 }
@@ -139,6 +139,7 @@ impl Version {
     pub(crate) fn sent_values(&self) -> impl Iterator<Item = &Secret> {
         let values: [Option<&Secret>; 3] = match &self.material {
             Material::ApiKey(key) => [Some(&key.value), None, None],
+            Material::OauthClient(client) => [Some(&client.secret), None, None],
             Material::Basic(basic) => [
                 Some(&basic.encoded),
                 Some(&basic.pair),
@@ -230,7 +231,7 @@ impl LiveSecret {
             previous: stored.prepared(stored.previous)?,
             previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
             lately: match stored.kind {
-                Kind::ApiKey | Kind::Basic => stored
+                Kind::ApiKey | Kind::Basic | Kind::OauthClient => stored
                     .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
                     .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
                     .collect::<Result<_, _>>()?,
@@ -304,7 +305,7 @@ impl LiveSecret {
         let created = timestamp(seconds_now())?;
         let before = self.current.replace(Arc::clone(&version));
         match kind {
-            Kind::ApiKey | Kind::Basic => self.lately.extend(before),
+            Kind::ApiKey | Kind::Basic | Kind::OauthClient => self.lately.extend(before),
             _ if kind.keeps_previous() => self.previous = before,
             _ => {}
         }

@@ -62,6 +62,8 @@ pub const KIND_USES: &[KindUse] = &[
     all("hmac-key", Use::VerifyJwt),
     // HMAC-SHA-256 is the one HMAC that RFC 9421 registers.
     with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
+    all("oauth-client", Use::Token),
+    all("certificate", Use::Token),
     all("certificate", Use::Present),
     all("certificate", Use::JwsSign),
     all("storage-account", Use::SignRequest),

@@ -30,6 +30,7 @@ fn permit_of(vault: &Vault, policy: &PolicyIdentity, alias: &str, use_: Use) -> 
         Use::Seal => ask::<uses::Seal>,
         Use::Open => ask::<uses::Open>,
         Use::VerifyJwt => ask::<uses::VerifyJwt>,
+        Use::Token => ask::<uses::Token>,
     };
     ask(vault, policy, alias)
 }

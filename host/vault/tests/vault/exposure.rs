@@ -13,6 +13,7 @@ const CALLERS: &[(&str, usize, &str)] = &[
         1,
         "makes the key that signs a checkpoint",
     ),
+    ("certificate.rs", 1, "makes the key of one signature"),
     (
         "client_keys.rs",
         3,
@@ -61,6 +62,12 @@ const CALLERS: &[(&str, usize, &str)] = &[
         "sigv4.rs",
         2,
         "makes the key of one signature, and writes the session token",
+    ),
+    ("token.rs", 1, "writes a token into its header"),
+    (
+        "token/form.rs",
+        3,
+        "writes a client's secret into its request for a token, and finds it in the answer",
     ),
     ("slots.rs", 2, "judges a passphrase and derives its key"),
 ];

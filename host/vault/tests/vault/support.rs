@@ -144,6 +144,10 @@ pub(crate) fn grant(id: &str, secret: &str, alias: &str, use_: Use) -> String {
         Use::SignRequest => {
             "to = [{ route = \"billing\", methods = [\"GET\", \"POST\"], paths = [\"/v1/charges\"] }]"
         }
+        Use::Token => {
+            "endpoint = { route = \"identity\", path = \"/token\" }\n\
+             to = [{ route = \"billing\", methods = [\"GET\"], paths = [\"/v1/charges\"] }]"
+        }
         Use::Present => "to = [{ route = \"billing\" }]",
         Use::JwsSign => {
             "algorithm = \"ES256\"\nissuer = \"https://gateway.example\"\n\

@@ -498,7 +498,7 @@ impl GrantReader<'_, '_, '_> {
         }
     }
 
-    fn retry(&mut self) -> Option<RetryOn401> {
+    pub(super) fn retry(&mut self) -> Option<RetryOn401> {
         let mut flag = |key| match self.fields.key(key) {
             None => Some(false),
             Some(_) => self.fields.boolean(key, self.problems),

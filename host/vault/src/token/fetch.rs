@@ -1,0 +1,422 @@
+//! From a note without a token to one that has it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use keyward_names::{ComponentDigest, ExchangeId, RouteName};
+
+use super::form::{Form, OauthClient};
+use super::{AccessToken, SubjectToken, TokenFailure, TokenKey, read_answer, terms_of};
+use crate::attach::{Note, Notes, Target, is_plain_authority};
+use crate::audit::{Outcome, UseEntry, Used};
+use crate::certificate::KeyAlgorithm;
+use crate::chosen::Chosen;
+use crate::grants::{ClientAuth, Grant, OauthTerms, TokenFlow};
+use crate::jws::{self, Assertion, JwsAlgorithm, KeyId};
+use crate::ledger::{Afterwards, Durable, Ledger, Position};
+use crate::live::{Live, LiveSecret, Material};
+use crate::permit::Denied;
+use crate::tls::TlsIdentity;
+use crate::vault::Vault;
+
+/// A token that a note needs and that isn't at hand.
+#[must_use = "a note without its token is refused"]
+pub struct TokenWanted {
+    /// Which of the notes.
+    index: usize,
+    key: TokenKey,
+    grant: Arc<Grant>,
+    secret: Arc<LiveSecret>,
+    component: ComponentDigest,
+    exchange: ExchangeId,
+    subject: Option<SubjectToken>,
+}
+
+/// A token that is to be fetched: permitted, and entered into the exchange's ledger.
+#[must_use = "a fetch that is not carried out has been recorded all the same"]
+pub struct TokenCall {
+    position: Position,
+    fetch: TokenFetch,
+}
+
+/// A token that may be fetched: the use is in the audit trail.
+pub struct TokenFetch {
+    wanted: TokenWanted,
+    entry: UseEntry,
+    afterwards: Afterwards,
+}
+
+crate::secret::assert_not_implemented!(TokenWanted: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(TokenCall: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(TokenFetch: std::fmt::Debug, Clone, serde::Serialize);
+
+impl Notes {
+    /// Whether a note needs a token.
+    pub fn need_tokens(&self) -> bool {
+        self.iter().any(|note| terms_of(&note.grant).is_some())
+    }
+
+    /// Gives each note that needs one a token that is at hand, and returns the first
+    /// for which there is none; `None` when all is there. A note that no grant allows
+    /// for `target` gets none: its check will say so.
+    pub fn take_tokens(
+        &mut self,
+        vault: &Vault,
+        ledger: &mut Ledger,
+        target: &Target<'_>,
+    ) -> Option<TokenWanted> {
+        let live = vault.live();
+        let now = live.parts.clock.now();
+        for (index, note) in self.iter_mut().enumerate() {
+            if note.token.is_some() || terms_of(&note.grant).is_none() {
+                continue;
+            }
+            note.renew_if_gone(&live, ledger);
+            let Ok(grant) = note.decide(vault, &live, ledger.exchange(), target) else {
+                continue;
+            };
+            let grant = Arc::clone(grant);
+            let subject = match &note.chosen {
+                Chosen::OnBehalfOf(subject) => Some(subject.clone()),
+                _ => None,
+            };
+            let key = TokenKey::of(&grant, &note.secret, subject.as_ref());
+            note.token = vault.tokens.get(&key, &grant, &note.secret, now);
+            if note.token.is_none() {
+                return Some(TokenWanted {
+                    index,
+                    key,
+                    grant,
+                    secret: Arc::clone(&note.secret),
+                    component: note.component,
+                    exchange: note.exchange,
+                    subject,
+                });
+            }
+        }
+        None
+    }
+
+    /// Gives the note a token that was fetched for it.
+    pub fn give(&mut self, index: usize, token: Arc<AccessToken>) {
+        if let Some(note) = self.iter_mut().nth(index) {
+            note.token = Some(token);
+        }
+    }
+}
+
+impl TokenWanted {
+    /// For what it is: who wants the same can wait for the same fetch.
+    pub fn key(&self) -> &TokenKey {
+        &self.key
+    }
+
+    /// Which of the notes it is for, as [`Notes::give`] has it.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The route of the token endpoint.
+    pub fn route(&self) -> Option<&RouteName> {
+        terms_of(&self.grant).map(|terms| &terms.endpoint.route)
+    }
+
+    /// Enters into the ledger that the token is fetched. `address` is where its
+    /// endpoint's route leads, as [`RouteAddresses`](crate::RouteAddresses) has it, and
+    /// `authority` that route's host, and port where it isn't the scheme's own.
+    ///
+    /// Errors: [`Denied`]: the grant is gone or was not in force together with a route
+    /// that leads there. That is on record.
+    pub fn record(
+        self,
+        vault: &Vault,
+        ledger: &mut Ledger,
+        address: &str,
+        authority: &str,
+    ) -> Result<TokenCall, Denied> {
+        let live = vault.live();
+        let decision = self.decide(vault, &live, address, authority);
+        let entry = UseEntry {
+            grants: live.digest,
+            used: Used {
+                policy: self.grant.policy.clone(),
+                component: self.component,
+                use_: self.grant.use_(),
+                alias: Some(self.grant.alias.clone()),
+                grant: Some(self.grant.id.clone()),
+                secret: Some((self.secret.info.id, self.secret.info.version)),
+                route: self.route().cloned(),
+                outcome: decision.err().unwrap_or(Outcome::Allowed),
+            },
+        };
+        let position = ledger.record(entry.clone());
+        decision.map_err(Denied::from)?;
+        Ok(TokenCall {
+            position,
+            fetch: TokenFetch {
+                wanted: self,
+                entry,
+                afterwards: ledger.afterwards(),
+            },
+        })
+    }
+
+    /// Whether it may be fetched there now.
+    fn decide(
+        &self,
+        vault: &Vault,
+        live: &Live,
+        address: &str,
+        authority: &str,
+    ) -> Result<(), Outcome> {
+        let (grant, _) = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        if vault.is_suspended(grant) || grant.terms != self.grant.terms {
+            return Err(Outcome::Revoked);
+        }
+        let route = self.route().ok_or(Outcome::OtherRoute)?;
+        match is_plain_authority(authority) && live.parts.reach.has(grant, route, address) {
+            true => Ok(()),
+            false => Err(Outcome::OtherAuthority),
+        }
+    }
+}
+
+impl TokenCall {
+    /// What may be fetched, given the proof that it is in the audit trail.
+    ///
+    /// Errors: the proof is of another exchange, or older than this.
+    pub fn release(self, durable: &Durable) -> Result<TokenFetch, Denied> {
+        let exchange = self.fetch.wanted.exchange;
+        match durable.covers(exchange, self.position) {
+            true => Ok(self.fetch),
+            false => Err(Denied::Unavailable),
+        }
+    }
+}
+
+impl TokenFetch {
+    /// The path of the token endpoint, below its route's own.
+    pub fn path(&self) -> &str {
+        terms_of(&self.wanted.grant).map_or("/", |terms| &terms.endpoint.path)
+    }
+
+    /// The request for the token: headers and body of a POST. To be sent at once, to
+    /// the address and authority that are said here; the values in it are marked
+    /// sensitive and wiped when they are dropped. The grants in force are asked again,
+    /// since a fetch may be tried more than once. `uri` is the endpoint's own, for which
+    /// an assertion is made.
+    ///
+    /// Errors: [`Denied`]: the grant is gone by now, or the secret can't be used so.
+    pub fn write(
+        &self,
+        vault: &Vault,
+        address: &str,
+        authority: &str,
+        uri: &str,
+    ) -> Result<(HeaderMap, Bytes), Denied> {
+        let wanted = &self.wanted;
+        let live = vault.live();
+        wanted.decide(vault, &live, address, authority)?;
+        let terms = terms_of(&wanted.grant).ok_or(Denied::Denied)?;
+        let now = live.parts.clock.now().as_second();
+        let written = self.form(terms, uri, now).ok_or(Denied::Denied)?;
+        if terms.auth.sends_secret()
+            && let (Some(version), Some(route)) = (&wanted.secret.current, wanted.route())
+        {
+            let watch = vault.watch(route, authority);
+            watch.sent(&wanted.secret, version, false, &self.entry);
+        }
+        Ok(written)
+    }
+
+    /// The certificate that is shown in TLS, where that is how the client proves who it
+    /// is (RFC 8705, 2).
+    pub fn identity(&self) -> Option<TlsIdentity> {
+        let terms = terms_of(&self.wanted.grant)?;
+        match terms.auth {
+            ClientAuth::TlsClientAuth => TlsIdentity::of(&self.wanted.secret),
+            _ => None,
+        }
+    }
+
+    fn form(&self, terms: &OauthTerms, uri: &str, now: i64) -> Option<(HeaderMap, Bytes)> {
+        let mut headers = HeaderMap::new();
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form_type);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let subject = self.wanted.subject.as_ref().map(SubjectToken::as_str);
+        let scope = terms.scopes.join(" ");
+        let mut fields: Vec<(&str, &str)> = grant_type(terms.flow, subject.unwrap_or_default());
+        if !scope.is_empty() {
+            fields.push(("scope", &scope));
+        }
+        if let Some(audience) = &terms.audience {
+            fields.push(("audience", audience));
+        }
+        let resources = terms.resources.iter();
+        fields.extend(resources.map(|resource| ("resource", resource.as_str())));
+        if let Some(id) = &terms.client_id {
+            fields.push(("client_id", id));
+        }
+        let room = fields
+            .iter()
+            .map(|(name, value)| Form::room_of(name, value))
+            .sum::<usize>();
+        let proof = Proof::of(terms, self.wanted.secret.material()?, uri, now)?;
+        let mut form = Form::with_room(room + proof.room());
+        for (name, value) in fields {
+            form.add(name, value.as_bytes())?;
+        }
+        match proof {
+            Proof::Basic(client) => {
+                headers.insert(AUTHORIZATION, client.basic()?);
+            }
+            Proof::Post(client) => client.post(&mut form)?,
+            Proof::Assertion(assertion) => {
+                form.add("client_assertion_type", ASSERTION_TYPE.as_bytes())?;
+                form.add("client_assertion", assertion.as_bytes())?;
+            }
+            Proof::Tls => {}
+        }
+        Some((headers, form.finish()))
+    }
+
+    /// The token that the endpoint answered with, kept for others who want the same.
+    /// Nothing else of the answer is.
+    ///
+    /// Errors: [`TokenFailure`]: it is none that may be used.
+    pub fn answered(
+        &self,
+        vault: &Vault,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Arc<AccessToken>, TokenFailure> {
+        let wanted = &self.wanted;
+        let terms = terms_of(&wanted.grant).ok_or(TokenFailure::Unusable)?;
+        let is_echo = |text: &[u8]| match wanted.secret.material() {
+            Some(Material::OauthClient(client)) => client.is_in(text),
+            _ => false,
+        };
+        let (value, lifetime) = read_answer(status, headers, body, is_echo)?;
+        let lifetime = lifetime.min(terms.max_lifetime_seconds);
+        let now = vault.live().parts.clock.now();
+        let token = Arc::new(AccessToken::new(
+            wanted.key.clone(),
+            Arc::clone(&wanted.grant),
+            value,
+            lifetime,
+            now,
+        ));
+        vault.tokens.put(&token);
+        Ok(token)
+    }
+
+    /// Takes on record that no token was had. Queues the record and waits for nothing.
+    pub fn failed(&self) {
+        let mut entry = self.entry.clone();
+        entry.used.outcome = Outcome::Failed;
+        self.afterwards.record(entry);
+    }
+}
+
+/// What a client's assertion is called (RFC 7523, 2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// How long an assertion is good, in seconds.
+const ASSERTION_SECONDS: u64 = 60;
+
+/// How a client proves who it is.
+enum Proof<'a> {
+    Basic(&'a OauthClient),
+    Post(&'a OauthClient),
+    Assertion(jws::Token),
+    Tls,
+}
+
+impl<'a> Proof<'a> {
+    /// `None` if the secret is of a kind that can't do it.
+    fn of(terms: &OauthTerms, material: &'a Material, uri: &str, now: i64) -> Option<Self> {
+        Some(match (terms.auth, material) {
+            (ClientAuth::SecretBasic, Material::OauthClient(client)) => Self::Basic(client),
+            (ClientAuth::SecretPost, Material::OauthClient(client)) => Self::Post(client),
+            (ClientAuth::PrivateKeyJwt, Material::Certificate(key)) => {
+                let id = terms.client_id.as_deref()?;
+                let assertion = Assertion {
+                    algorithm: algorithm(key.algorithm()),
+                    key_id: &KeyId::CertificateThumbprint,
+                    issuer: id,
+                    subject: Some(id),
+                    audience: uri,
+                    lifetime_seconds: ASSERTION_SECONDS,
+                    own: &[],
+                };
+                Self::Assertion(jws::sign_assertion(key, &assertion, now)?)
+            }
+            (ClientAuth::TlsClientAuth, Material::Certificate(_)) => Self::Tls,
+            _ => return None,
+        })
+    }
+
+    /// How many bytes it takes in a form at most.
+    fn room(&self) -> usize {
+        match self {
+            Self::Basic(_) | Self::Tls => 0,
+            Self::Post(client) => client.room(),
+            Self::Assertion(assertion) => {
+                Form::room_of("client_assertion_type", ASSERTION_TYPE)
+                    + Form::room_of("client_assertion", assertion)
+            }
+        }
+    }
+}
+
+/// How an assertion is signed by a key of that sort.
+const fn algorithm(key: KeyAlgorithm) -> JwsAlgorithm {
+    match key {
+        KeyAlgorithm::Rsa => JwsAlgorithm::Ps256,
+        KeyAlgorithm::P256 => JwsAlgorithm::Es256,
+        KeyAlgorithm::P384 => JwsAlgorithm::Es384,
+        KeyAlgorithm::P521 => JwsAlgorithm::Es512,
+        KeyAlgorithm::Ed25519 => JwsAlgorithm::EdDsa,
+    }
+}
+
+/// What a token is asked for with.
+fn grant_type(flow: TokenFlow, subject: &str) -> Vec<(&'static str, &str)> {
+    const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    match flow {
+        TokenFlow::ClientCredentials => vec![("grant_type", "client_credentials")],
+        TokenFlow::JwtBearer => vec![("grant_type", JWT_BEARER), ("assertion", subject)],
+        TokenFlow::OnBehalfOf => vec![
+            ("grant_type", JWT_BEARER),
+            ("assertion", subject),
+            ("requested_token_use", "on_behalf_of"),
+        ],
+        TokenFlow::TokenExchange => vec![
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", subject),
+            (
+                "subject_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
+        ],
+    }
+}
+
+impl Note {
+    /// Whether it has the token that it needs, if it needs one.
+    pub(crate) fn has_token(&self, grant: &Grant) -> Result<(), Outcome> {
+        if terms_of(grant).is_none() {
+            return Ok(());
+        }
+        match &self.token {
+            Some(token) if token.is_for(grant, &self.secret) => Ok(()),
+            _ => Err(Outcome::Unavailable),
+        }
+    }
+}
