@@ -63,6 +63,8 @@ policy! {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
     use keyward_policy::testing::{self, Simulation};
 
     use super::*;

@@ -1,5 +1,7 @@
 //! The policy against the simulated host.
 
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 use keyward_policy::testing::{self, Simulation};
 
 use super::*;
