@@ -40,7 +40,7 @@ use attacker::{Attacker, Breach, Term};
 use rules::{Grant, Step, World, rule_of};
 
 /// How many sequences are drawn.
-const SEQUENCES: u32 = 3000;
+const SEQUENCES: u32 = 20_000;
 /// The longest sequence.
 const STEPS: usize = 40;
 

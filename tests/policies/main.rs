@@ -13,6 +13,7 @@ mod encrypt_field;
 mod ip_filter;
 mod mtls_backend;
 mod named_values;
+mod oauth2_client_credentials;
 mod rate_limit;
 mod require_client_key;
 mod require_jwt;
