@@ -27,7 +27,9 @@ async fn send(gateway: &TestGateway, method: &str, path: &str, body: &'static st
         .header("x-ms-blob-type", "BlockBlob")
         .body(Bytes::from(body))
         .unwrap();
-    gateway.send(request).await.status
+    let answer = gateway.send(request).await;
+    println!("{} {}", answer.status, answer.text());
+    answer.status
 }
 
 #[tokio::test]
@@ -64,7 +66,12 @@ to = [{ route = "storage", paths = ["/canary1/{container}", "/canary1/{container
 #[tokio::test]
 async fn blobs_are_read_with_a_shared_access_signature_that_no_client_sees() {
     let world = emulator!();
-    world.container("con1", &["b1"]);
+    // It waits for the audit trail by itself.
+    let filled = tokio::task::spawn_blocking(move || {
+        world.container("con1", &["b1"]);
+        world
+    });
+    let world = filled.await.unwrap();
     let gateway = gateway(
         &world,
         r#"
@@ -91,5 +98,5 @@ to = [{ route = "storage", methods = ["GET", "PUT"], paths = ["/canary1/con1/{bl
     assert!(!everything.contains("sig="), "{everything}");
     // What the method needs is not granted, so nothing is sent.
     let refused = send(&gateway, "PUT", "/con1/b2", "x").await;
-    assert_eq!(refused, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(refused, StatusCode::BAD_GATEWAY);
 }

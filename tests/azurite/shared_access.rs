@@ -73,6 +73,9 @@ fn a_signature_for_a_blob_is_good_for_what_it_says_and_for_no_more() {
     }
     let mut write = read();
     write.method = http::Method::PUT;
+    let block = http::HeaderValue::from_static("BlockBlob");
+    write.headers.insert("x-ms-blob-type", block);
+    write.headers.insert("content-length", 1.into());
     assert_eq!(
         world.send("blob", &write, b"x"),
         403,
@@ -115,8 +118,8 @@ fn a_signature_for_an_account_is_accepted() {
     let world = emulator!();
     world.container("con1", &["b1"]);
     for (service, path) in [
-        ("blob", "/?comp=list"),
-        ("queue", "/?comp=list"),
+        ("blob", "?comp=list"),
+        ("queue", "?comp=list"),
         ("table", "/Tables"),
     ] {
         let permissions = match service {

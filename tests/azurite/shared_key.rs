@@ -86,22 +86,20 @@ fn a_signed_request_is_accepted_and_refused_once_anything_that_is_signed_has_cha
     let world = emulator!();
     world.container("con1", &["b1", "b2"]);
     world.container("con2", &["b1"]);
-    for (scheme, changes) in [
-        ("shared-key", [COVERED, COVERED_BY_SHARED_KEY_ONLY].concat()),
-        ("shared-key-lite", COVERED.to_vec()),
-    ] {
-        let rest = format!("scheme = \"{scheme}\"\nservice = \"blob\"");
-        world.grant("sign-request", &rest);
-        assert_eq!(
-            world.send("blob", &metadata(&world), b""),
-            200,
-            "{scheme}, the control"
-        );
-        for (what, change) in changes {
-            let mut head = metadata(&world);
-            change(&mut head);
-            assert_eq!(world.send("blob", &head, b""), 403, "{scheme}: {what}");
-        }
+    // Of blobs the emulator knows Shared Key only; Lite is tried with queues and tables.
+    world.grant(
+        "sign-request",
+        "scheme = \"shared-key\"\nservice = \"blob\"",
+    );
+    assert_eq!(
+        world.send("blob", &metadata(&world), b""),
+        200,
+        "the control"
+    );
+    for (what, change) in COVERED.iter().chain(COVERED_BY_SHARED_KEY_ONLY) {
+        let mut head = metadata(&world);
+        change(&mut head);
+        assert_eq!(world.send("blob", &head, b""), 403, "{what}");
     }
 }
 

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod sealed;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -300,8 +302,8 @@ fn everything() -> Made {
     }
 }
 
-/// What the reader says of each file; whether it opened all of them.
-fn read(key: &[&str], vaults: &[&Path]) -> (Vec<Value>, bool) {
+/// A reader of this folder, about to be run.
+fn python(script: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let packages = target.join("tools/python-packages");
@@ -309,13 +311,20 @@ fn read(key: &[&str], vaults: &[&Path]) -> (Vec<Value>, bool) {
         packages.join("cryptography").is_dir(),
         "the reader's packages are missing; run `cargo xtask setup`"
     );
-    let output = Command::new("python3")
-        .arg(root.join("tests/format/read_vault.py"))
+    let mut python = Command::new("python3");
+    python
+        .arg(root.join("tests/format").join(script))
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    python
+}
+
+/// What the reader says of each file; whether it opened all of them.
+fn read(key: &[&str], vaults: &[&Path]) -> (Vec<Value>, bool) {
+    let output = python("read_vault.py")
         .args(key)
         .arg("--digest")
         .args(vaults)
-        .env("PYTHONPATH", packages)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -333,6 +333,12 @@ impl Simulation {
         joined(&self.state.borrow().response, name)
     }
 
+    /// The request's body, as text.
+    #[must_use]
+    pub fn request_body(&self) -> String {
+        String::from_utf8_lossy(&self.state.borrow().request.body).into_owned()
+    }
+
     /// The response's body, as text.
     #[must_use]
     pub fn response_body(&self) -> String {

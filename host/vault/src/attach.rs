@@ -412,6 +412,10 @@ pub enum AttachError {
         /// The limit in bytes.
         max: u64,
     },
+    /// A key that stays in its source would sign the request before a template writes its
+    /// query or its body.
+    #[error("a key that stays in its source can't sign what a template writes")]
+    SignedBefore,
     /// Two notes would write the same header, or sign under the same label.
     #[error("two secrets are to be written to the same place")]
     SamePlace,

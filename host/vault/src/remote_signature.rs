@@ -13,8 +13,8 @@ use http::header::HeaderValue;
 use http::request::Parts;
 use zeroize::Zeroizing;
 
-use crate::attach::{AttachError, CheckedNotes};
-use crate::grants::{RequestSignature, Terms};
+use crate::attach::{AttachError, Checked, CheckedNotes};
+use crate::grants::{Place, RequestSignature, Terms};
 use crate::ledger::Durable;
 use crate::live::Material;
 use crate::mac::{Mac, OperationError, check_length};
@@ -70,6 +70,14 @@ impl CheckedNotes {
         body: Option<&[u8]>,
     ) -> Result<Vec<RemoteSignature>, AttachError> {
         self.covered_by(durable)?;
+        // Templates are written when the signature is there.
+        let is_signed_later = |note: &Checked| match &note.grant.terms {
+            Terms::Attach(placement) => !matches!(placement.place, Place::Header { .. }),
+            _ => false,
+        };
+        if self.are_signed_elsewhere() && self.notes.iter().any(is_signed_later) {
+            return Err(AttachError::SignedBefore);
+        }
         self.add_digest(head, body)?;
         let now = self.clock.now().as_second();
         let mut signatures = Vec::new();

@@ -368,17 +368,18 @@ fn shared_access_terms(terms: crate::SharedAccessTerms) -> secrets::SharedAccess
     use secrets::SharedAccessPermissions as Set;
     let mut permissions = Set::empty();
     for one in terms.permissions {
-        permissions = permissions | match one {
-            One::Read => Set::READ,
-            One::Add => Set::ADD,
-            One::Create => Set::CREATE,
-            One::Write => Set::WRITE,
-            One::Delete => Set::DELETE,
-            One::List => Set::LIST,
-            One::Tags => Set::TAGS,
-            One::Update => Set::UPDATE,
-            One::Process => Set::PROCESS,
-        };
+        permissions = permissions
+            | match one {
+                One::Read => Set::READ,
+                One::Add => Set::ADD,
+                One::Create => Set::CREATE,
+                One::Write => Set::WRITE,
+                One::Delete => Set::DELETE,
+                One::List => Set::LIST,
+                One::Tags => Set::TAGS,
+                One::Update => Set::UPDATE,
+                One::Process => Set::PROCESS,
+            };
     }
     secrets::SharedAccessTerms {
         scope: match terms.scope {

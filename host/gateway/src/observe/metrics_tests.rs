@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use keyward::names::PolicyName;
-use keyward::vault::{Durability, VaultFiles};
+use keyward::names::{PolicyName, SecretName};
+use keyward::vault::{Actor, Durability, Kind, Secret, Validity, VaultFiles};
 
 use super::*;
 
@@ -16,6 +16,23 @@ fn vault() -> (tempfile::TempDir, Vault) {
     Vault::create(&files).unwrap();
     let vault = Vault::open(&files, Durability::Buffered).unwrap();
     (folder, vault)
+}
+
+/// Adds a secret that ends tomorrow.
+fn ends(vault: &Vault) {
+    let name = SecretName::parse("short-lived").unwrap();
+    let value = Secret::read_from(&b"a value that ends"[..], 64).unwrap();
+    let actor = Actor {
+        name: "test".into(),
+        reason: None,
+    };
+    vault.add(&name, Kind::ApiKey, value, &actor).unwrap();
+    let tomorrow = Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let validity = Validity {
+        not_before: None,
+        not_after: Some(tomorrow),
+    };
+    vault.set_validity(&name, 1, validity, &actor).unwrap();
 }
 
 fn ended(method: &Method) -> Ended<'_> {
@@ -98,6 +115,7 @@ fn a_million_different_requests_make_no_more_series() {
 #[test]
 fn the_document_lists_the_metrics_and_no_others() {
     let (_folder, vault) = vault();
+    ends(&vault);
     let metrics = Arc::new(Metrics::new());
     all(&metrics);
     metrics.denied(&[Refusal {

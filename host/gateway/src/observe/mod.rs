@@ -7,6 +7,7 @@
 //! `OBSERVABILITY.md` lists the names.
 
 mod access;
+mod counted;
 pub mod filter;
 mod labels;
 mod metrics;

@@ -20,6 +20,7 @@ use keyward::{Failure, Forwarded, Report};
 
 use super::Observer;
 use super::access;
+use super::counted::Counted;
 use super::labels::method_class;
 use super::metrics::{Ended, Metrics, PipelineMetrics, Running};
 use super::trace_context::TraceContext;
@@ -105,14 +106,7 @@ impl Watch {
         }
         let counter = Arc::new(AtomicU64::new(0));
         self.received = Some(Arc::clone(&counter));
-        let count = move |frame: Frame<Bytes>| {
-            if let Some(data) = frame.data_ref() {
-                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-                counter.fetch_add(length, Ordering::Relaxed);
-            }
-            frame
-        };
-        body.map_frame(count)
+        Counted::new(body, counter)
             .map_err(|_| BodyError::Interrupted)
             .boxed_unsync()
     }

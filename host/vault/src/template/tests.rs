@@ -1,5 +1,7 @@
 //! Whatever goes into a hole, the rest is read as it was written.
 
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

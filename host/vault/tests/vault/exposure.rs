@@ -7,7 +7,6 @@ use std::path::Path;
 /// File, number of calls outside its tests, and why.
 const CALLERS: &[(&str, usize, &str)] = &[
     ("aead.rs", 1, "derives the key of one message"),
-    ("attach.rs", 1, "writes the value into its header"),
     ("certificate.rs", 1, "reads the key for one signature"),
     (
         "audit/checkpoint.rs",
