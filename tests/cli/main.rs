@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod binary;
+mod chance;
 mod components;
 mod coverage;
 mod denied;

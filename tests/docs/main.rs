@@ -13,6 +13,7 @@ mod links;
 #[path = "../cli/normal.rs"]
 mod normal;
 mod play;
+mod readme;
 mod recipes;
 mod settings;
 mod words;

@@ -28,17 +28,7 @@ pub(crate) fn check(document: &Path) {
 #[track_caller]
 pub(crate) fn check_in(document: &Path, prepare: impl FnOnce(&Path) -> Vec<(String, String)>) {
     let before = fs::read_to_string(document).unwrap();
-    let mut world = World::new();
-    world.instead = prepare(world.root.path());
-    let mut after = String::new();
-    let mut at = 0;
-    for block in blocks(&before) {
-        let place = format!("{}:{}", document.display(), block.line);
-        after.push_str(&before[at..block.span.start]);
-        after.push_str(&world.block(&block, &place));
-        at = block.span.end;
-    }
-    after.push_str(&before[at..]);
+    let after = play(&before, &document.display().to_string(), prepare);
     if std::env::var_os("SNAPSHOTS").is_some_and(|action| action == "overwrite") {
         fs::write(document, after).unwrap();
         return;
@@ -46,6 +36,27 @@ pub(crate) fn check_in(document: &Path, prepare: impl FnOnce(&Path) -> Vec<(Stri
     Assert::new()
         .normalize_paths(false)
         .eq(after, Data::from(before));
+}
+
+/// Plays a text; returns it with what its commands print.
+#[track_caller]
+pub(crate) fn play(
+    before: &str,
+    name: &str,
+    prepare: impl FnOnce(&Path) -> Vec<(String, String)>,
+) -> String {
+    let mut world = World::new();
+    world.instead = prepare(world.root.path());
+    let mut after = String::new();
+    let mut at = 0;
+    for block in blocks(before) {
+        let place = format!("{name}:{}", block.line);
+        after.push_str(&before[at..block.span.start]);
+        after.push_str(&world.block(&block, &place));
+        at = block.span.end;
+    }
+    after.push_str(&before[at..]);
+    after
 }
 
 struct World {

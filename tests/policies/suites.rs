@@ -61,7 +61,7 @@ fn policies() -> Vec<Policy> {
             });
         }
     }
-    assert!(policies.len() >= 9 + 15, "{}", policies.len());
+    assert!(policies.len() >= 16 + 15, "{}", policies.len());
     policies
 }
 
@@ -74,6 +74,24 @@ fn numbers(code: &str, before: &str) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = code.match_indices(before).map(after).collect();
     found.remove("");
     found
+}
+
+/// How code asks for each use of a secret: each function of the kit that takes an alias,
+/// and the one that takes an issuer.
+fn uses() -> Vec<String> {
+    let mut uses = vec![".jwt_issuer(".to_owned()];
+    for entry in fs::read_dir(folder().join("sdk/src")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let code = fs::read_to_string(path).unwrap();
+        let functions = code.split("pub fn ").skip(1);
+        let names = functions.filter_map(|function| function.split_once("(&self, alias: &str) ->"));
+        uses.extend(names.map(|(name, _)| format!(".{name}(")));
+    }
+    assert!(uses.len() >= 14, "{uses:?}");
+    uses
 }
 
 /// What a policy's code can do that no case of its suite looks for.
@@ -98,8 +116,7 @@ fn gaps(code: &str, suite: &str) -> Vec<String> {
             gaps.push(format!("it decides in the phase {phase}"));
         }
     }
-    let uses = ["credential(", "signer(", "mac_verifier(", "client_keys("];
-    if uses.iter().any(|uses| code.contains(uses)) && !suite.contains("without = [") {
+    if uses().iter().any(|uses| code.contains(uses)) && !suite.contains("without = [") {
         gaps.push("what it uses may not be granted".to_owned());
     }
     if code.contains("Verdict::Fail") && !suite.contains("= \"fail\"") {
@@ -144,4 +161,15 @@ fn control_what_no_case_looks_for_is_noticed() {
     let suite = "without = [\"a\"]\nexpect = { verdict.inbound = \"fail\", status = 429 }\n\
                  verdict.on-error = \"respond\"";
     assert!(gaps(code, suite).is_empty());
+    for uses in [
+        "token",
+        "tls_identity",
+        "shared_access",
+        "sealer",
+        "presigner",
+    ] {
+        let code = format!("exchange.{uses}(x)?; policy! {{ }}");
+        assert_eq!(gaps(&code, ""), ["what it uses may not be granted"]);
+        assert!(gaps(&code, "without = []").is_empty());
+    }
 }

@@ -1,6 +1,11 @@
 //! The kit itself: what a suite says happens, and what doesn't hold is found.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+#[path = "kit/documents.rs"]
+mod documents;
+#[path = "kit/tokens.rs"]
+mod tokens;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -15,16 +15,19 @@ impl RequestMatch {
             && self.body.is_none()
     }
 
+    /// Whether requests with this path may be among those.
+    pub(crate) fn takes_path(&self, path: &str) -> bool {
+        let pattern = self.path.as_ref();
+        pattern.is_none_or(|pattern| is_like(pattern, path))
+    }
+
     /// Whether a request is one of those.
     pub(crate) fn takes(&self, head: &Parts, body: &[u8]) -> bool {
         let path = head.uri.path();
         self.method
             .as_ref()
             .is_none_or(|method| *method == head.method)
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|pattern| is_like(pattern, path))
+            && self.takes_path(path)
             && self
                 .query
                 .as_ref()

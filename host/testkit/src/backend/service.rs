@@ -95,6 +95,7 @@ impl Backends {
                 attached: Vec::new(),
                 shown,
                 status: None,
+                answer: Bytes::new(),
                 at,
             });
             calls.len() - 1
@@ -128,6 +129,9 @@ impl Backends {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(call) = calls.get_mut(number) {
             call.status = Some(response.status().as_u16());
+            if answer.echo.is_none() {
+                call.answer = Bytes::from(answer.body);
+            }
         }
         Ok(response)
     }

@@ -3,9 +3,13 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use http::Uri;
+use keyward::names::RouteName;
+use keyward::vault::Terms;
+
 use super::{ECHOES, Echo};
 use crate::run::Observed;
-use crate::suite::{Answer, Backend, Case, RequestMatch};
+use crate::suite::{Answer, Backend, Case, RequestMatch, Suite};
 
 /// How many ways a case is tried whose attached secrets were tried in all ways, if its
 /// policies do what those of no case before did.
@@ -85,20 +89,59 @@ fn behaviour(observed: &Observed) -> Vec<&'static str> {
         .collect()
 }
 
-/// The case with this backend in the place of all others.
-pub fn replaced(case: &Case, echo: Echo) -> Case {
-    let answer = Answer {
-        echo: Some(echo),
-        ..Answer::default()
+/// The case with this backend in the place of all others, but for those that are no
+/// backends of the client's: a token endpoint is asked before anything is sent, and an
+/// issuer's keys before anything is believed. Without them there is nothing to echo.
+pub fn replaced(suite: &Suite, case: &Case, echo: Echo) -> Case {
+    let mut backends = Vec::new();
+    let given = || case.backends.iter().chain(&suite.backends);
+    let of = |route: &RouteName| {
+        let route = route.clone();
+        given().filter(move |given| given.route.as_ref().is_none_or(|of| *of == route))
     };
-    let backend = Backend {
+    for issuer in &suite.issuers {
+        backends.extend(of(&issuer.route).map(|given| Backend {
+            route: Some(issuer.route.clone()),
+            ..given.clone()
+        }));
+    }
+    for grant in suite.grants_of(case).iter() {
+        let Terms::Token(terms) = &grant.terms else {
+            continue;
+        };
+        let route = &terms.endpoint.route;
+        let path = path_of(suite, route, &terms.endpoint.path);
+        let there = of(route).filter(|given| given.matches.takes_path(&path));
+        // Whatever else leads to that route gets the echo.
+        backends.extend(there.map(|given| Backend {
+            route: Some(route.clone()),
+            matches: RequestMatch {
+                path: Some(path.clone()),
+                ..given.matches.clone()
+            },
+            ..given.clone()
+        }));
+    }
+    backends.push(Backend {
         route: None,
         matches: RequestMatch::default(),
-        answer,
+        answer: Answer {
+            echo: Some(echo),
+            ..Answer::default()
+        },
         times: None,
         span: 0..0,
-    };
+    });
     let mut case = case.clone();
-    case.backends = vec![backend];
+    case.backends = backends;
     case
+}
+
+/// A path below a route's own.
+fn path_of(suite: &Suite, route: &RouteName, path: &str) -> String {
+    let mut routes = suite.routes.iter();
+    let route = routes.find(|known| known.name == *route);
+    let url = route.and_then(|route| route.url.parse::<Uri>().ok());
+    let own = url.as_ref().map_or("", Uri::path);
+    format!("{}{path}", own.trim_end_matches('/'))
 }

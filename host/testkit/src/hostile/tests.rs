@@ -114,6 +114,7 @@ fn attaching(phases: &[Phase]) -> Observed {
             place: AttachedPlace::Header(http::HeaderName::from_static("x-api-key")),
         }],
         status: None,
+        answer: Default::default(),
         at: Default::default(),
     };
     Observed {
@@ -123,6 +124,7 @@ fn attaching(phases: &[Phase]) -> Observed {
             failure: None,
             policies: policies.collect(),
             calls: vec![call],
+            bearers: Vec::new(),
             logs: Vec::new(),
             stops: Vec::new(),
             variables: Vec::new(),

@@ -4,6 +4,8 @@
 //! everything that came to light in a case, and says where a value was, in which
 //! form, and what put it there.
 
+#[cfg(test)]
+mod bearer_tests;
 mod canaries;
 mod expected;
 mod form;

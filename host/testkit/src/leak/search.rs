@@ -4,12 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 use keyward::engine::{GuestCall, GuestValue};
+use keyward::names::SecretName;
 
 use super::canaries::{Canaries, Found};
 use super::memory::Memories;
 use crate::report::Leak;
 use crate::run::{
-    AttachedPlace, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
+    AttachedPlace, Bearer, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
 };
 
 /// Places in which a secret's value, or a code made with it, must not be; as
@@ -72,7 +73,9 @@ impl Search {
     ///
     /// Beside values, codes that a policy had made with `secrets.mac-signer.sign` are
     /// looked for: a backend may get one, that is what it is for; a client or a log
-    /// that gets one has a proof that it can show to others.
+    /// that gets one has a proof that it can show to others. And bearers: tokens that
+    /// the host obtained, signatures that it made; they may be where it wrote them in
+    /// calls of the secret's routes, and nowhere else.
     pub fn search(&self, observed: &Observed) -> Vec<Leak> {
         let echo = observed.echo.as_ref().map(|echo| echo.name.to_owned());
         let mut leaks: Vec<Leak> = Vec::new();
@@ -93,28 +96,96 @@ impl Search {
 
     fn step(&self, step: &ObservedStep) -> Vec<Leak> {
         let mut leaks = Vec::new();
+        let values = Sought {
+            canaries: &self.canaries,
+            memories: Some(&self.memories),
+            codes: codes(step),
+            bearers: &[],
+        };
+        values.step(step, &mut leaks);
+        if step.bearers.is_empty() {
+            return leaks;
+        }
+        let names: Vec<String> = step.bearers.iter().map(Bearer::name).collect();
+        let bearers = names.iter().map(String::as_str).zip(&step.bearers);
+        let canaries = Canaries::new(bearers.map(|(name, bearer)| (name, &bearer.value[..])));
+        let bearers = Sought {
+            canaries: &canaries,
+            memories: None,
+            codes: Vec::new(),
+            bearers: &step.bearers,
+        };
+        let from = leaks.len();
+        bearers.step(step, &mut leaks);
+        for leak in leaks.iter_mut().skip(from) {
+            leak.place = redacted(&canaries, &leak.place);
+            leak.operation = redacted(&canaries, &leak.operation);
+        }
+        leaks
+    }
+
+    fn text(&self, text: &str) -> String {
+        redacted(&self.canaries, text)
+    }
+}
+
+fn redacted(canaries: &Canaries, text: &str) -> String {
+    String::from_utf8_lossy(&canaries.redact(text.as_bytes())).into_owned()
+}
+
+/// What is looked for in a step: values of secrets and codes, or bearers.
+struct Sought<'a> {
+    canaries: &'a Canaries,
+    /// Where these were looked for before.
+    memories: Option<&'a Mutex<Memories>>,
+    codes: Vec<Code>,
+    /// What the canaries are made of, if of these.
+    bearers: &'a [Bearer],
+}
+
+impl Sought<'_> {
+    fn step(&self, step: &ObservedStep, leaks: &mut Vec<Leak>) {
         if !self.canaries.is_empty() {
             for policy in &step.policies {
-                self.memories(policy, &mut leaks);
+                self.memories(policy, leaks);
                 for call in &policy.calls {
-                    self.counter(policy, call, &mut leaks);
+                    self.counter(policy, call, leaks);
                 }
             }
             for call in &step.calls {
-                self.call(step, call, &mut leaks);
+                self.call(step, call, leaks);
             }
         }
-        let codes = codes(step);
-        self.written(step, &codes, &mut leaks);
-        self.response(step, &step.response, &codes, &mut leaks);
-        leaks
+        self.written(step, leaks);
+        self.response(step, &step.response, leaks);
+    }
+
+    /// Whether what was found may be where `attached` says that it was attached.
+    fn may(&self, found: &Found, attached: &[&SecretName]) -> bool {
+        if self.bearers.is_empty() {
+            // A secret of several fields is attached as a whole.
+            let secret = found.secret.split(' ').next().unwrap_or_default();
+            return attached.iter().any(|attached| attached.as_str() == secret);
+        }
+        // Two clients may have been given the same.
+        let of_name = |one: &&Bearer| *one.name() == *found.secret;
+        self.bearers.iter().filter(of_name).any(|found| {
+            let mut same = self.bearers.iter();
+            same.any(|one| one.value == found.value && attached.contains(&&one.secret))
+        })
     }
 
     /// What guests hold after their calls.
     fn memories(&self, policy: &ObservedPolicy, leaks: &mut Vec<Leak>) {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, memory) in policy.memories.iter().enumerate() {
-            for found in memories.search(&self.canaries, &policy.policy, index, memory) {
+            let all = match self.memories {
+                Some(memories) => memories
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .search(self.canaries, &policy.policy, index, memory),
+                None => self.canaries.find(memory),
+            };
+            for found in all {
                 let answered = policy
                     .calls
                     .iter()
@@ -155,31 +226,38 @@ impl Search {
             call.method,
             without_query(&call.path)
         );
-        let mut found_in = |what: String, bytes: &[u8], encoding: &str, attached: &[&str]| {
-            for found in self.canaries.find_encoded(bytes, encoding) {
-                // A secret of several fields is attached as a whole.
-                let secret = found.secret.split(' ').next().unwrap_or_default();
-                if !attached.contains(&secret) {
-                    let place = format!("{what} of {target}");
-                    let operation = self.carried(step, &found, "the client's request");
-                    push(leaks, &found, sink::CALL, place, operation);
+        let mut found_in =
+            |what: String, bytes: &[u8], encoding: &str, attached: &[&SecretName]| {
+                for found in self.canaries.find_encoded(bytes, encoding) {
+                    if !self.may(&found, attached) {
+                        let place = format!("{what} of {target}");
+                        let operation = self.carried(step, &found, "the client's request");
+                        push(leaks, &found, sink::CALL, place, operation);
+                    }
                 }
-            }
-        };
-        let attached_to = |is: &dyn Fn(&AttachedPlace) -> bool| -> Vec<&str> {
+            };
+        let attached_to = |is: &dyn Fn(&AttachedPlace) -> bool| -> Vec<&SecretName> {
             let attached = call.attached.iter().filter(|attached| is(&attached.place));
-            attached.map(|attached| attached.secret.as_str()).collect()
+            attached.map(|attached| &attached.secret).collect()
         };
-        let attached = attached_to(&|place| *place == AttachedPlace::Query);
+        // Where a token may be, its client's secret may not, nor the other way round.
+        let tokens = !self.bearers.is_empty();
+        let attached = attached_to(&|place| match place {
+            AttachedPlace::Query => !tokens,
+            AttachedPlace::TokenInQuery => tokens,
+            _ => false,
+        });
         found_in("path".to_owned(), call.path.as_bytes(), "", &attached);
         for (name, value) in &call.headers {
-            let attached = attached_to(
-                &|place| matches!(place, AttachedPlace::Header(header) if header == name),
-            );
+            let attached = attached_to(&|place| match place {
+                AttachedPlace::Header(header) => !tokens && header == name,
+                AttachedPlace::Token(header) => tokens && header == name,
+                _ => false,
+            });
             found_in(format!("header {name}"), value.as_bytes(), "", &attached);
             found_in("header name".to_owned(), name.as_str().as_bytes(), "", &[]);
         }
-        let attached = attached_to(&|place| *place == AttachedPlace::Body);
+        let attached = attached_to(&|place| !tokens && *place == AttachedPlace::Body);
         found_in(
             "body".to_owned(),
             &call.body,
@@ -192,7 +270,8 @@ impl Search {
     }
 
     /// What policies wrote down, and what was written about them.
-    fn written(&self, step: &ObservedStep, codes: &[Code], leaks: &mut Vec<Leak>) {
+    fn written(&self, step: &ObservedStep, leaks: &mut Vec<Leak>) {
+        let codes = &self.codes[..];
         for line in &step.logs {
             let operation = format!("log.write by {}", line.policy);
             let sink = Sink::new(sink::LOG, line.policy.to_string(), line.message.as_bytes());
@@ -226,13 +305,8 @@ impl Search {
     }
 
     /// What the client got.
-    fn response(
-        &self,
-        step: &ObservedStep,
-        response: &ObservedResponse,
-        codes: &[Code],
-        leaks: &mut Vec<Leak>,
-    ) {
+    fn response(&self, step: &ObservedStep, response: &ObservedResponse, leaks: &mut Vec<Leak>) {
+        let codes = &self.codes[..];
         let by = |found: &Found| self.carried(step, found, "the backend's answer");
         let heads = [
             (sink::HEAD, &response.headers),
@@ -269,7 +343,7 @@ impl Search {
         }
         for code in codes {
             for found in code.canaries.find_encoded(sink.bytes, sink.encoding) {
-                let operation = format!("secrets.mac-signer.sign by {}", code.policy);
+                let operation = format!("{} by {}", code.function, code.policy);
                 push(leaks, &found, sink.sink, sink.place.clone(), operation);
             }
         }
@@ -294,10 +368,6 @@ impl Search {
         let all = self.canaries.find(&bytes);
         all.iter().any(|one| one.secret == found.secret)
     }
-
-    fn text(&self, text: &str) -> String {
-        String::from_utf8_lossy(&self.canaries.redact(text.as_bytes())).into_owned()
-    }
 }
 
 impl<'a> Sink<'a> {
@@ -311,9 +381,10 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// A code that the host made for a policy.
+/// A code, or a token, that the host made for a policy.
 struct Code {
     policy: String,
+    function: &'static str,
     canaries: Canaries,
 }
 
@@ -322,20 +393,20 @@ fn codes(step: &ObservedStep) -> Vec<Code> {
     let mut codes = Vec::new();
     for policy in &step.policies {
         for call in &policy.calls {
-            let GuestValue::Bytes(code) = &call.answer else {
-                continue;
+            let (what, code) = match (call.function, &call.answer) {
+                ("secrets.mac-signer.sign", GuestValue::Bytes(code)) => ("code", &code[..]),
+                ("secrets.jws-signer.sign", GuestValue::Text(token)) => ("JWT", token.as_bytes()),
+                _ => continue,
             };
-            if call.function != "secrets.mac-signer.sign" {
-                continue;
-            }
             let alias = call.arguments.iter().find_map(|(_, value)| match value {
                 GuestValue::Handle(_, alias) => alias.as_deref(),
                 _ => None,
             });
-            let name = format!("a code of {}", alias.unwrap_or("a secret"));
+            let name = format!("a {what} of {}", alias.unwrap_or("a secret"));
             codes.push(Code {
                 policy: policy.policy.to_string(),
-                canaries: Canaries::new([(name.as_str(), code.as_slice())]),
+                function: call.function,
+                canaries: Canaries::new([(name.as_str(), code)]),
             });
         }
     }

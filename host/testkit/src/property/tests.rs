@@ -48,6 +48,7 @@ fn outcome(verdict: Result<Verdict, PolicyStop>, status: u16) -> Tried {
         failure: None,
         policies: vec![policy],
         calls: Vec::new(),
+        bearers: Vec::new(),
         logs: Vec::new(),
         stops: Vec::new(),
         variables: Vec::new(),

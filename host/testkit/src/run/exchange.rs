@@ -11,17 +11,12 @@ use keyward::egress::full;
 use keyward::engine::{ClientTls, Observer};
 use keyward::names::ExchangeId;
 use keyward::vault::new_exchange_id;
-use keyward::vault::{
-    ClientAuth, ClientCertificate, Grant, KeyPlace, OauthTerms, Place, Terms, Use,
-};
+use keyward::vault::{ClientCertificate, KeyPlace, Terms, Use};
 use keyward::{Client, Failure, Forwarded, Report, authority_of, forward, is_unambiguous};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::runtime::Runtime;
 
-use super::observed::{
-    Attached, AttachedPlace, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor,
-};
+use super::attached::Attaching;
+use super::observed::{Bearer, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
 use super::observer::Watching;
 use super::{Exposed, Metrics};
 use crate::hostile::Echo;
@@ -64,6 +59,8 @@ impl Still {
             let observer = Arc::clone(&watching) as Arc<dyn Observer>;
             let world = prepared.world(case, observer)?;
             let mut steps = Vec::with_capacity(case.steps.len());
+            // A token is kept from one step to the next.
+            let mut bearers = Vec::new();
             for step in &case.steps {
                 world.clock.pass(step.advance);
                 let around = Around {
@@ -72,7 +69,8 @@ impl Still {
                     world: &world,
                     metrics: how.metrics,
                 };
-                steps.push(self::step(&around, &watching, &step.request).await);
+                let request = &step.request;
+                steps.push(self::step(&around, &watching, request, &mut bearers).await);
             }
             let search = Arc::clone(&prepared.search);
             let redact = move |bytes: &[u8]| search.canaries().redact(bytes).into_owned();
@@ -109,7 +107,12 @@ struct Around<'a> {
     metrics: Option<&'a Metrics>,
 }
 
-async fn step(around: &Around<'_>, watching: &Watching, request: &Request) -> ObservedStep {
+async fn step(
+    around: &Around<'_>,
+    watching: &Watching,
+    request: &Request,
+    bearers: &mut Vec<Bearer>,
+) -> ObservedStep {
     let Around {
         prepared,
         case,
@@ -145,9 +148,14 @@ async fn step(around: &Around<'_>, watching: &Watching, request: &Request) -> Ob
     vault.audit().cover();
     let (policies, variables) = watching.take();
     let mut calls = world.backends.take_calls();
+    let attaching = Attaching {
+        prepared,
+        case,
+        policies: &policies,
+    };
     for call in &mut calls {
         call.at = call.at.saturating_sub(since);
-        call.attached = attached(prepared, case, call);
+        call.attached = attaching.to(call, bearers);
     }
     let metrics = around.metrics.map(|metrics| {
         metrics(&Exposed {
@@ -166,6 +174,7 @@ async fn step(around: &Around<'_>, watching: &Watching, request: &Request) -> Ob
         failure,
         policies,
         calls,
+        bearers: bearers.clone(),
         logs: said.logs,
         stops: said.stops,
         variables,
@@ -277,99 +286,6 @@ async fn read(response: http::Response<keyward::egress::Body>) -> ObservedRespon
         body: bytes.into(),
         broken,
         trailers,
-    }
-}
-
-/// What stands in a call where a grant has the host put it.
-fn attached(prepared: &Prepared<'_>, case: &Case, call: &ObservedCall) -> Vec<Attached> {
-    let path = call.path.split('?').next().unwrap_or_default();
-    let mut attached = Vec::new();
-    for grant in prepared.suite.grants_of(case).iter() {
-        if let Terms::Token(terms) = &grant.terms {
-            attached.extend(token_attached(grant, terms, call, path));
-            continue;
-        }
-        let mut to = grant.to.iter();
-        if !to.any(|to| to.allows(&call.route, &call.method, path)) {
-            continue;
-        }
-        if let (Terms::Present, Some(shown)) = (&grant.terms, &call.shown) {
-            let mut canaries = prepared.canaries.iter();
-            let own = canaries.find(|canary| canary.secret == grant.secret.as_str());
-            if own.and_then(|own| leaf(&own.import)).as_deref() == Some(&**shown) {
-                attached.push(Attached {
-                    secret: grant.secret.clone(),
-                    grant: grant.id.to_string(),
-                    place: AttachedPlace::Tls,
-                });
-            }
-        }
-        let Terms::Attach(placement) = &grant.terms else {
-            continue;
-        };
-        let canaries = prepared.canaries.iter();
-        let values = canaries.filter(|canary| canary.secret == grant.secret.as_str());
-        let is_there = values.into_iter().any(|canary| {
-            let parts = |slot| canary.part(slot);
-            let place = &placement.place;
-            place.is_in(&call.path, &call.headers, &call.body, &parts)
-        });
-        if is_there {
-            attached.push(Attached {
-                secret: grant.secret.clone(),
-                grant: grant.id.to_string(),
-                place: match &placement.place {
-                    Place::Header { name, .. } => AttachedPlace::Header(name.clone()),
-                    Place::Query { .. } => AttachedPlace::Query,
-                    Place::Form(_) | Place::Json(_) => AttachedPlace::Body,
-                },
-            });
-        }
-    }
-    attached
-}
-
-/// The first certificate in PEM.
-fn leaf(pem: &[u8]) -> Option<Vec<u8>> {
-    let found: Result<CertificateDer<'_>, _> = PemObject::from_pem_slice(pem);
-    found.ok().map(|certificate| certificate.to_vec())
-}
-
-/// What a grant of `token` has the host put into a call: the client's secret into one
-/// to the token endpoint, a token into one to a backend.
-fn token_attached(
-    grant: &Grant,
-    terms: &OauthTerms,
-    call: &ObservedCall,
-    path: &str,
-) -> Option<Attached> {
-    let at = |place: AttachedPlace| {
-        Some(Attached {
-            secret: grant.secret.clone(),
-            grant: grant.id.to_string(),
-            place,
-        })
-    };
-    let endpoint = &terms.endpoint;
-    if call.route == endpoint.route && path.ends_with(&endpoint.path) {
-        return match terms.auth {
-            ClientAuth::SecretBasic => at(AttachedPlace::Header(http::header::AUTHORIZATION)),
-            ClientAuth::SecretPost => at(AttachedPlace::Body),
-            _ => None,
-        };
-    }
-    let mut to = grant.to.iter();
-    if !to.any(|to| to.allows(&call.route, &call.method, path)) {
-        return None;
-    }
-    let mut values = call.headers.get_all(&terms.header).iter();
-    let is_token = |value: &HeaderValue| {
-        let rest = value.as_bytes().strip_prefix(terms.prefix.as_bytes());
-        rest.is_some_and(|rest| rest.ends_with(terms.suffix.as_bytes()))
-    };
-    match values.any(is_token) {
-        true => at(AttachedPlace::Header(terms.header.clone())),
-        false => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs suites.
 
+mod attached;
 mod exchange;
 mod observed;
 mod observer;
@@ -29,7 +30,7 @@ use crate::world::Prepared;
 pub(crate) use exchange::not_signed;
 use exchange::{How, Still};
 pub use observed::{
-    Attached, AttachedPlace, Observed, ObservedCall, ObservedPolicy, ObservedResponse,
+    Attached, AttachedPlace, Bearer, Observed, ObservedCall, ObservedPolicy, ObservedResponse,
     ObservedStep, ObservedVariable, Redactor,
 };
 
@@ -331,7 +332,7 @@ impl Running<'_> {
         }
         let mut leaks = prepared.search.search(&observed);
         for echo in replays.ways(self.options.replay, &observed) {
-            let hostile = replaced(case, echo);
+            let hostile = replaced(suite, case, echo);
             let how = How {
                 echo: Some(echo),
                 ..how

@@ -74,6 +74,9 @@ pub struct ObservedStep {
     pub policies: Vec<ObservedPolicy>,
     /// Each call that a backend got, in order.
     pub calls: Vec<ObservedCall>,
+    /// What the host obtained or made for backends by the end of it, in this exchange
+    /// and those of the case before it.
+    pub bearers: Vec<Bearer>,
     /// The lines that policies wrote.
     pub logs: Vec<LogLine>,
     /// Why policies were stopped.
@@ -162,8 +165,28 @@ pub struct ObservedCall {
     pub attached: Vec<Attached>,
     /// What it was answered; `None`: nothing.
     pub status: Option<u16>,
+    /// The body of that; empty where a request was echoed.
+    pub answer: Bytes,
     /// When it came, from the beginning of the exchange; real time.
     pub at: Duration,
+}
+
+/// What is worth as much as a secret while it is valid, to whoever has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The secret that it was obtained or made with.
+    pub secret: SecretName,
+    /// What it is, as in "access token".
+    pub what: &'static str,
+    /// Its value, without what stands around it.
+    pub value: Bytes,
+}
+
+impl Bearer {
+    /// What it is called in leaks: the secret, and what it is.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.secret, self.what)
+    }
 }
 
 /// A secret where a grant allows it to be.
@@ -182,6 +205,11 @@ pub struct Attached {
 pub enum AttachedPlace {
     /// A header of this name.
     Header(http::HeaderName),
+    /// A header of this name holds a [`Bearer`] of the secret's. The secret itself has
+    /// no business there.
+    Token(http::HeaderName),
+    /// The query holds a [`Bearer`] of the secret's.
+    TokenInQuery,
     /// The query.
     Query,
     /// The body, which the host wrote.
