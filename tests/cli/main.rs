@@ -19,6 +19,7 @@ mod references;
 mod roles;
 mod running;
 mod signals;
+mod sourced;
 mod transcript;
 mod watching;
 
