@@ -48,19 +48,48 @@ fn token_file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
+/// What a request says of whose token it wants: all that stands after version and
+/// resource.
+fn named(target: &str) -> Option<&str> {
+    let (_, parameters) = target.split_once("api-version=").unwrap();
+    let mut parameters = parameters.splitn(3, '&').skip(1);
+    assert!(
+        parameters.next().unwrap().starts_with("resource="),
+        "{target}"
+    );
+    parameters.next()
+}
+
 #[tokio::test]
 async fn each_platform_hands_out_tokens_for_each_way_to_name_an_identity() {
     let azure = azure();
-    for (identity, parameter) in [
-        (Identity::System, ""),
-        (Identity::ClientId(CLIENT.to_owned()), "client_id="),
-        (Identity::ObjectId(OBJECT.to_owned()), "object_id="),
-        (Identity::ResourceId(RESOURCE_ID.to_owned()), "res_id="),
+    // Only a resource id is called differently by each of them.
+    let (client, object) = (format!("client_id={CLIENT}"), format!("object_id={OBJECT}"));
+    let resource: String = url::form_urlencoded::byte_serialize(RESOURCE_ID.as_bytes()).collect();
+    let at_imds = format!("msi_res_id={resource}");
+    let at_app_service = format!("mi_res_id={resource}");
+    for (identity, of_imds, of_app_service) in [
+        (Identity::System, None, None),
+        (
+            Identity::ClientId(CLIENT.to_owned()),
+            Some(&client),
+            Some(&client),
+        ),
+        (
+            Identity::ObjectId(OBJECT.to_owned()),
+            Some(&object),
+            Some(&object),
+        ),
+        (
+            Identity::ResourceId(RESOURCE_ID.to_owned()),
+            Some(&at_imds),
+            Some(&at_app_service),
+        ),
     ] {
         let who = |settings: &mut KeyVaultSettings| settings.identity = identity.clone();
         assert_eq!(fetch(&azure, &machine(), who).await, Ok(()), "{identity:?}");
         let seen = azure.seen_at(Place::Imds).pop().unwrap();
-        assert!(seen.target.contains(parameter), "{}", seen.target);
+        assert_eq!(named(&seen.target), of_imds.map(String::as_str));
         assert_eq!(seen.headers.get("metadata").unwrap(), "true");
         assert_eq!(
             fetch(&azure, &azure.app_service(), who).await,
@@ -68,7 +97,7 @@ async fn each_platform_hands_out_tokens_for_each_way_to_name_an_identity() {
             "{identity:?}"
         );
         let seen = azure.seen_at(Place::AppService).pop().unwrap();
-        assert!(seen.target.contains(parameter), "{}", seen.target);
+        assert_eq!(named(&seen.target), of_app_service.map(String::as_str));
         assert_eq!(
             seen.headers.get("x-identity-header").unwrap(),
             IDENTITY_HEADER

@@ -26,5 +26,6 @@ mod identity;
 mod memory;
 mod reading;
 mod served;
+mod slots;
 mod support;
 mod wrapping;

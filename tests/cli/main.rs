@@ -20,6 +20,7 @@ mod references;
 mod roles;
 mod running;
 mod signals;
+mod sourced;
 mod transcript;
 mod watching;
 

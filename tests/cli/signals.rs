@@ -14,18 +14,26 @@ use crate::binary::{keyward, new_gateway};
 
 /// A backend that answers each connection with its name.
 fn backend(name: &'static str) -> SocketAddr {
+    answering(move |_| name)
+}
+
+/// A backend that answers as `answer` makes of a request's head.
+pub(crate) fn answering(answer: impl Fn(&str) -> &'static str + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let mut reader = BufReader::new(stream);
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line != "\r\n" {
-                line.clear();
+            let (mut head, mut before) = (String::new(), 0);
+            while reader.read_line(&mut head).is_ok_and(|read| read > 0)
+                && head.get(before..) != Some("\r\n")
+            {
+                before = head.len();
             }
-            let length = name.len();
+            let text = answer(&head);
+            let length = text.len();
             let answer = format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{name}"
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{text}"
             );
             // Who asked may be gone.
             let _ = reader.get_mut().write_all(answer.as_bytes());
@@ -44,31 +52,42 @@ fn to(folder: &Path, made: &str, backend: SocketAddr) {
 }
 
 /// A gateway under a service manager.
-struct Managed {
+pub(crate) struct Managed {
     child: Child,
     manager: UnixDatagram,
     address: SocketAddr,
+    /// What it logged until it served.
+    pub(crate) logged: String,
 }
 
 impl Managed {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_with(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let socket = folder.join("notify.sock");
+        // One before it may have been here.
+        let _ = fs::remove_file(&socket);
         let manager = UnixDatagram::bind(&socket).unwrap();
         manager
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         let mut child = keyward(folder, &["serve", "-o", "json"])
             .env("NOTIFY_SOCKET", &socket)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
+        let mut logged = String::new();
         let address = loop {
-            said.clear();
-            assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it does not serve");
-            let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+            let before = logged.len();
+            let read = lines.read_line(&mut logged).unwrap();
+            assert_ne!(read, 0, "it does not serve: {logged}");
+            let line: serde_json::Value = serde_json::from_str(&logged[before..]).unwrap();
             if let Some(address) = line["fields"]["address"].as_str() {
                 break address.parse().unwrap();
             }
@@ -81,6 +100,7 @@ impl Managed {
             child,
             manager,
             address,
+            logged,
         }
     }
 
@@ -89,7 +109,7 @@ impl Managed {
     }
 
     /// What the service manager is told next.
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let mut bytes = [0; 4096];
         let length = self.manager.recv(&mut bytes).expect("the manager is told");
         String::from_utf8(bytes[..length].to_vec()).unwrap()
@@ -97,8 +117,13 @@ impl Managed {
 
     /// Who answers.
     fn ask(&self) -> String {
+        self.get("/")
+    }
+
+    /// The body of an answer.
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -106,7 +131,7 @@ impl Managed {
     }
 
     /// One reload, from the signal to its end.
-    fn reload(&self) {
+    pub(crate) fn reload(&self) {
         self.signal(Signal::HUP);
         let told = self.told();
         assert!(told.starts_with("RELOADING=1\n"), "{told}");

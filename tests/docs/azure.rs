@@ -4,7 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use keyward_tests::key_vault::{Azure, TENANT};
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use keyward_tests::Backend;
+use keyward_tests::key_vault::{Assigned, Azure, Place, TENANT};
 
 use crate::play;
 
@@ -29,9 +33,26 @@ case "$1 $2" in
 esac
 "#;
 
+/// The identity that section 4 names.
+const CLIENT: &str = "aaaaaaaa-0000-1111-2222-333333333333";
+
 #[test]
 fn secrets_of_a_key_vault_are_used_rotated_and_audited_as_the_page_says() {
     let azure = Azure::start();
+    azure.change(|state| {
+        state.assigned.push(Assigned {
+            client_id: CLIENT.to_owned(),
+            object_id: "bbbbbbbb-0000-1111-2222-333333333333".to_owned(),
+            resource_id: "/subscriptions/0/reader".to_owned(),
+        });
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let charges = |_: &_| Response::new(Full::from(Bytes::from_static(b"three charges\n")));
+    let backend = runtime.block_on(Backend::answering(charges));
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/gateway/AZURE.md");
     play::check_in(&page, |root| {
         let pem = root.join("azure.pem");
@@ -48,13 +69,27 @@ fn secrets_of_a_key_vault_are_used_rotated_and_audited_as_the_page_says() {
         vec![
             ("https://shop.vault.azure.net".to_owned(), azure.url()),
             ("http://169.254.169.254".to_owned(), azure.imds_url()),
+            ("http://127.0.0.1:7000".to_owned(), backend.url()),
         ]
     });
-    // The page has not been played against nothing.
-    let asked = azure
-        .seen()
-        .iter()
-        .filter(|seen| seen.has_credential())
-        .count();
-    assert!(asked >= 3, "{asked}");
+    // What Key Vault had is what the backend was sent: the first value in section 5, the
+    // second one in section 6. The other secret is the same both times.
+    let known = azure.change(|state| state.secrets["stripe-key"].clone());
+    let [first, second] = &known[..] else {
+        panic!("{} versions", known.len());
+    };
+    assert_ne!(first.value, second.value);
+    let received = backend.received();
+    let sent = |name: &str| -> Vec<String> {
+        let values = received.iter().filter_map(|received| received.header(name));
+        values.map(str::to_owned).collect()
+    };
+    assert_eq!(sent("x-api-key"), [&*first.value, &*second.value]);
+    let partner = sent("x-partner-key");
+    assert_eq!(partner.len(), 2);
+    assert!(partner[0] == partner[1] && partner[0].len() == 48);
+    // Section 4: tokens were asked for as the identity that it names.
+    let named = format!("client_id={CLIENT}");
+    let asked = azure.seen_at(Place::Imds);
+    assert!(asked.iter().any(|seen| seen.target.contains(&named)));
 }

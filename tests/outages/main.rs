@@ -4,6 +4,7 @@
 
 mod clock;
 mod restarts;
+mod table;
 mod world;
 
 use std::time::Duration;
@@ -202,6 +203,42 @@ async fn a_value_whose_time_is_over_is_not_used() {
         .until("it is over", async || world.ask().await.0 != StatusCode::OK)
         .await;
     assert_eq!(world.ask().await.1, None);
+    let said = world.doctor_of("validity").await;
+    let finding = "billing-key has expired: 2020-01-01T00:00:00Z";
+    assert!(said.contains(finding), "{said}");
+    // A value can't be set here: it is its source's.
+    let fix = "set a new value in far:k, and then: keyward secret refresh billing-key";
+    assert!(said.contains(fix), "{said}");
+    world.does(Does::Gives(GOOD));
+    world
+        .until("it is used", async || world.ask().await == used())
+        .await;
+    assert_eq!(world.doctor_of("validity").await, "");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_slow_and_answers_keeps_nobody_waiting_and_nothing_stale() {
+    const OTHER: &str = "key-of-the-backend-00000002";
+    let slow = world::schedule().timeout * 2 / 5;
+    let world = World::start(Does::GivesAfter(GOOD, slow), Cache::Memory).await;
+    assert_eq!(world.ask().await, used());
+    world.does(Does::GivesAfter(OTHER, slow));
+    // While it takes its time the value that there is does: no request waits for it.
+    let asked = world.times_asked();
+    world
+        .until("it is asked", async || world.times_asked() > asked)
+        .await;
+    assert_eq!(world.ask().await.0, StatusCode::OK);
+    let changed = (StatusCode::OK, Some(OTHER.to_owned()));
+    world
+        .until("the change is in force", async || {
+            world.ask().await == changed
+        })
+        .await;
+    world.until_it_is(Freshness::Fresh).await;
+    assert!(world.report().last_error.is_none());
+    assert!(world.doctor().await.contains("in order"));
     world.stop().await;
 }
 

@@ -33,6 +33,8 @@ pub(crate) const GOOD: &str = "key-of-the-backend-00000001";
 pub(crate) enum Does {
     /// It gives this value.
     Gives(&'static str),
+    /// It gives this value after so long a time.
+    GivesAfter(&'static str, Duration),
     /// It gives this value and calls it a certificate.
     GivesAsCertificate(&'static str),
     /// It gives this value and says that it is over since that many seconds.
@@ -56,7 +58,9 @@ impl Fake {
         *self.asked.lock().unwrap() += 1;
         let does = self.does.lock().unwrap().clone();
         let (value, validity, enabled, content_type) = match does {
-            Does::Gives(value) => (value, Validity::default(), true, None),
+            Does::Gives(value) | Does::GivesAfter(value, _) => {
+                (value, Validity::default(), true, None)
+            }
             Does::GivesAsCertificate(value) => {
                 let pfx = Some(ContentType::Pkcs12);
                 (value, Validity::default(), true, pfx)
@@ -95,7 +99,12 @@ impl Source for Fake {
 
     fn fetch<'a>(&'a self, _: &'a str) -> Future<'a, Result<Fetched, SourceError>> {
         Box::pin(async move {
-            match self.answer()? {
+            let answer = self.answer()?;
+            let does = self.does.lock().unwrap().clone();
+            if let Does::GivesAfter(_, time) = does {
+                tokio::time::sleep(time).await;
+            }
+            match answer {
                 Some(fetched) => Ok(fetched),
                 None => std::future::pending().await,
             }
@@ -311,6 +320,11 @@ impl World {
 
     /// The lines of `keyward doctor` about sources.
     pub(crate) async fn doctor(&self) -> String {
+        self.doctor_of("source").await
+    }
+
+    /// Those of findings whose name begins so.
+    pub(crate) async fn doctor_of(&self, what: &str) -> String {
         let own = std::env::current_exe().unwrap();
         let binary = own.parent().unwrap().parent().unwrap().join("keyward");
         assert!(
@@ -329,7 +343,7 @@ impl World {
         let mut about = String::new();
         while let Some(line) = lines.next() {
             let name = line.get(9..).unwrap_or_default();
-            if name.starts_with("source") {
+            if name.starts_with(what) {
                 about.push_str(line);
                 about.push('\n');
                 if let Some(fix) = lines.next_if(|line| line.starts_with("         fix:")) {

@@ -6,5 +6,6 @@ mod again;
 mod disable;
 mod load;
 mod schedule;
+mod sourced;
 mod verify;
 mod world;

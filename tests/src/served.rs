@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::{ATTACH_GRANT, Backend, TestGateway, policy_file};
+use crate::{ATTACH_GRANT, Backend, Received, TestGateway, policy_file};
 
 /// How long what a source changed may take to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -118,6 +118,16 @@ inbound = ["attach-api-key"]
             stop,
             serving,
         }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the backend has received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.backend.received()
     }
 
     /// How a request is answered, and which key the backend was sent with it.

@@ -160,6 +160,43 @@ async fn a_new_version_is_shown_on_new_connections_only() {
     let expected = ["first", "first", "first", "second", "second", "second"];
     assert_eq!(shown, expected);
     assert_eq!(server.connections(), 2);
+    // Two versions have connections beside each other. A third takes the first's place,
+    // whose connection closes though nothing is wrong with it.
+    assert!(server.ended().is_empty());
+    world.rotate("x", &clients.certificate("third", &PKCS_ECDSA_P256_SHA256));
+    world.send(&egress, "x", get("/who")).await.unwrap();
+    until_ended(&server, &["first"]).await;
+}
+
+/// Waits until the connections of these certificates have ended, and no others.
+async fn until_ended(server: &Demanding, names: &[&str]) {
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while server.ended() != names {
+        assert!(std::time::Instant::now() < limit, "{:?}", server.ended());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_connection_of_an_old_version_closes_when_it_has_been_idle() {
+    let clients = Clients::new();
+    let world = World::new(&[("x", &clients.certificate("first", &PKCS_ECDSA_P256_SHA256))]);
+    let server = Demanding::start(&clients, &[&TLS13], Asks::Always).await;
+    let timeouts = keyward_egress::Timeouts {
+        idle: std::time::Duration::from_millis(300),
+        ..Default::default()
+    };
+    let egress = world.egress(server.route().with_timeouts(timeouts));
+    world.send(&egress, "x", get("/who")).await.unwrap();
+    world.rotate("x", &clients.certificate("second", &PKCS_ECDSA_P256_SHA256));
+    // The new one is in use all the while, and stays.
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while server.ended().is_empty() {
+        assert!(std::time::Instant::now() < limit, "it never closes");
+        world.send(&egress, "x", get("/who")).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.ended()[0], "first");
 }
 
 #[tokio::test]

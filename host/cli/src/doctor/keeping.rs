@@ -85,10 +85,17 @@ fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp, soon: D
         let Some(end) = expiry::end_of(secret) else {
             continue;
         };
-        let fix = format!(
-            "keyward secret rotate {0}, or: keyward secret validity {0} --not-after TIME",
-            secret.name
-        );
+        let fix = match &secret.origin {
+            // Its values, and until when they are good, are its source's to say.
+            Some(origin) => format!(
+                "set a new value in {}, and then: keyward secret refresh {}",
+                origin.reference, secret.name
+            ),
+            None => format!(
+                "keyward secret rotate {0}, or: keyward secret validity {0} --not-after TIME",
+                secret.name
+            ),
+        };
         if end <= now {
             checks.bad(
                 "validity",
@@ -168,6 +175,57 @@ fn disabled(checks: &mut Checks, config: &Config, secrets: &[SecretInfo]) {
                     secret.name
                 ),
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use keyward::names::SecretName;
+    use keyward::vault::{Durability, Kind, Secret, Validity, Vault, VaultFiles};
+
+    use super::super::Status;
+    use super::*;
+    use crate::access::actor;
+
+    #[test]
+    fn a_clock_that_jumps_past_the_end_of_a_value_is_seen_until_it_jumps_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = VaultFiles::in_directory(folder.path());
+        Vault::create(&files).unwrap();
+        let vault = Vault::open(&files, Durability::Buffered).unwrap();
+        let (name, actor) = (SecretName::parse("billing").unwrap(), actor(None));
+        let value = Secret::generate(43);
+        vault.add(&name, Kind::ApiKey, value, &actor).unwrap();
+        let now = Timestamp::now();
+        let day = SignedDuration::from_hours(24);
+        let validity = Validity {
+            not_before: None,
+            not_after: now.checked_add(day * 100).ok(),
+        };
+        vault.set_validity(&name, 1, validity, &actor).unwrap();
+        for (jump, expected) in [
+            (0, None),
+            (99, Some((Status::Warning, "billing expires in 1 d"))),
+            (3650, Some((Status::Bad, "billing has expired"))),
+            (-3650, None),
+            (0, None),
+        ] {
+            let mut checks = Checks::default();
+            let now = now.checked_add(day * jump).unwrap();
+            let soon = Duration::from_secs(30 * 86_400);
+            super::validity(&mut checks, &vault.list(), now, soon);
+            let found = checks.0.first();
+            let is_so = match (found, expected) {
+                (Some(check), Some((status, said))) => {
+                    std::mem::discriminant(&check.status) == std::mem::discriminant(&status)
+                        && check.detail.starts_with(said)
+                }
+                (found, expected) => found.is_none() && expected.is_none(),
+            };
+            assert!(is_so, "{jump}: {:?}", found.map(|check| &check.detail));
         }
     }
 }

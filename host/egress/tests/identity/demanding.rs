@@ -49,6 +49,7 @@ pub struct Demanding {
     authority: Authority,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
+    ended: Arc<Mutex<Vec<String>>>,
     closes: Arc<AtomicBool>,
     versions: Vec<&'static SupportedProtocolVersion>,
 }
@@ -76,16 +77,22 @@ impl Demanding {
             authority,
             seen: Arc::default(),
             connections: Arc::default(),
+            ended: Arc::default(),
             closes: Arc::default(),
             versions: versions.to_vec(),
         };
         let (seen, closes) = (Arc::clone(&server.seen), Arc::clone(&server.closes));
         let connections = Arc::clone(&server.connections);
+        let ended = Arc::clone(&server.ended);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (tls, seen) = (tls.clone(), Arc::clone(&seen));
-                tokio::spawn(serve(stream, tls, seen, Arc::clone(&closes)));
+                let (closes, ended) = (Arc::clone(&closes), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    let shown = serve(stream, tls, seen, closes).await;
+                    ended.lock().unwrap().extend(shown);
+                });
             }
         });
         server
@@ -104,6 +111,11 @@ impl Demanding {
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The common names of the certificates whose connections have ended, in order.
+    pub fn ended(&self) -> Vec<String> {
+        self.ended.lock().unwrap().clone()
     }
 
     /// Closes each connection after its first request.
@@ -223,24 +235,26 @@ fn acceptor(
     TlsAcceptor::from(Arc::new(config))
 }
 
+/// Serves a connection to its end. The common name of the certificate.
 async fn serve(
     stream: TcpStream,
     tls: TlsAcceptor,
     seen: Arc<Mutex<Vec<Seen>>>,
     closes: Arc<AtomicBool>,
-) {
+) -> Option<String> {
     // Some clients of these tests show nothing, and do not get in.
     let Ok(stream) = tls.accept(stream).await else {
-        return;
+        return None;
     };
     let session = stream.get_ref().1;
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let shown = leaf.map(|leaf| common_name(leaf));
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let name = shown.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         seen.lock().unwrap().push(Seen {
             path: request.uri().path().to_owned(),
-            shown: shown.clone(),
+            shown: name.clone(),
             resumed,
         });
         let mut response = Response::new(Full::new(Bytes::from_static(b"seen")));
@@ -252,6 +266,7 @@ async fn serve(
     });
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    shown
 }
 
 /// The common name in a certificate of these tests: the one UTF8String of its subject,

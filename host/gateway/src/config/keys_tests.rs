@@ -88,7 +88,7 @@ fn each_key_says_what_it_is_in_one_sentence() {
 /// `CONFIGURATION.md`, from the list.
 fn document() -> String {
     let mut text = "# The keys of `keyward.toml`\n\n\
-        `keyward config schema` prints them as a JSON Schema, `keyward config check` checks a file, `keyward config show --origin` shows what counts and where it is written.\n"
+        `keyward config schema` prints them as a JSON Schema, `keyward config check` checks a file, `keyward config show --origin` shows what counts and where it is written. What becomes of secrets while their source is not well is in [SOURCES.md](SOURCES.md).\n"
         .to_owned();
     let mut section = "";
     for key in KEYS {

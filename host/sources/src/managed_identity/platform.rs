@@ -238,3 +238,85 @@ impl Chosen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The word for what was chosen from these variables, or why nothing was.
+    fn choose(
+        platform: Platform,
+        identity: &Identity,
+        variables: &[(&str, &str)],
+    ) -> Result<&'static str, IdentityError> {
+        let wanted = Wanted {
+            platform,
+            identity,
+            authority: "https://login.microsoftonline.com",
+            tenant: "72f988bf-86f1-41af-91ab-2d7cd011db47",
+            endpoint: None,
+            token_file: None,
+        };
+        let surroundings = Surroundings::from_lookup(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        Chosen::choose(&wanted, &surroundings).map(|chosen| chosen.platform().as_str())
+    }
+
+    #[test]
+    fn a_platform_that_is_not_supported_is_named_and_not_taken_for_another() {
+        const APP: [(&str, &str); 2] = [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1:41050/msi/token"),
+            ("IDENTITY_HEADER", "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"),
+        ];
+        // Arc has an endpoint and no header; its answers lead to a file (Microsoft,
+        // "Authenticate against Azure resources with Azure Arc-enabled servers").
+        let arc = [
+            (
+                "IDENTITY_ENDPOINT",
+                "http://localhost:40342/metadata/identity/oauth2/token",
+            ),
+            ("IMDS_ENDPOINT", "http://localhost:40342"),
+        ];
+        // Service Fabric has App Service's two and a certificate to pin.
+        let fabric = [APP[0], APP[1], ("IDENTITY_SERVER_THUMBPRINT", "00")];
+        let workload = [
+            ("AZURE_TENANT_ID", "72f988bf-86f1-41af-91ab-2d7cd011db47"),
+            ("AZURE_CLIENT_ID", "11111111-2222-3333-4444-555555555555"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/var/run/secrets/token"),
+        ];
+        let object = Identity::ObjectId("bbbbbbbb-0000-1111-2222-333333333333".to_owned());
+        let refused = |what| Err(IdentityError::Platform { what });
+        let (auto, system) = (Platform::Auto, &Identity::System);
+        for (platform, identity, variables, expected) in [
+            (auto, system, &arc[..], refused("Azure Arc")),
+            (auto, system, &fabric, refused("Service Fabric")),
+            (
+                Platform::AppService,
+                system,
+                &fabric,
+                refused("Service Fabric"),
+            ),
+            (
+                auto,
+                &object,
+                &workload,
+                refused("workload identity by another id than a client id"),
+            ),
+            // Said by the configuration, it counts, whatever the environment says.
+            (Platform::Imds, system, &arc, Ok("imds")),
+            (Platform::Imds, system, &fabric, Ok("imds")),
+            // Controls: what is supported is chosen.
+            (auto, system, &[], Ok("imds")),
+            (auto, system, &APP, Ok("app-service")),
+            (auto, system, &workload, Ok("workload")),
+        ] {
+            let chosen = choose(platform, identity, variables);
+            assert_eq!(chosen, expected, "{platform:?} {variables:?}");
+            if let Err(error) = chosen {
+                assert!(error.advice().ends_with('.'), "{error}");
+            }
+        }
+    }
+}
