@@ -21,7 +21,7 @@ use crate::audit::{Outcome, UseEntry, Used};
 use crate::chosen::Chosen;
 use crate::clock::Clock;
 use crate::grants::{Grant, RequestSignature, ResponseMode, Terms};
-use crate::guard::{Guard, OVERRIDES, Watch};
+use crate::guard::{Derived, Guard, OVERRIDES, Watch};
 use crate::headers::remove_alike;
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{Live, LiveSecret, Material};
@@ -492,9 +492,11 @@ impl CheckedNotes {
         let tokens = self.write_tokens(now, head)?;
         // Signatures cover what templates and bearers are written to.
         let (mut written, own_body) = self.write_values(head)?;
-        written.extend(self.write_obtained(head)?);
+        let (obtained, tokens_sent) = self.write_obtained(head)?;
+        written.extend(obtained);
         let body = own_body.as_deref().or(body);
-        let derived = self.write_bearers(now, head, body)?;
+        let mut derived = self.write_bearers(now, head, body)?;
+        derived.extend(tokens_sent);
         if !written.is_empty() || !derived.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);
@@ -580,9 +582,12 @@ impl CheckedNotes {
     }
 
     /// Writes the tokens, each into a header that nothing else is written into.
-    /// Returns the notes whose tokens the backend learns.
-    fn write_obtained(&self, head: &mut Parts) -> Result<Vec<&Checked>, AttachError> {
-        let mut learnt: Vec<&Checked> = Vec::new();
+    /// Returns the notes whose tokens the backend learns, and what finds those.
+    fn write_obtained(
+        &self,
+        head: &mut Parts,
+    ) -> Result<(Vec<&Checked>, Vec<Derived>), AttachError> {
+        let (mut learnt, mut own) = (Vec::new(), Vec::new());
         for note in &self.notes {
             let Terms::Token(terms) = &note.grant.terms else {
                 continue;
@@ -601,11 +606,11 @@ impl CheckedNotes {
             let value = token.header(terms).ok_or(AttachError::Unavailable)?;
             remove_alike(&mut head.headers, &terms.header);
             head.headers.insert(&terms.header, value);
-            self.watch
-                .sent_token(token, &note.secret, terms.decode, &note.entry);
+            self.watch.sent_token(token, terms.decode, &note.entry);
+            own.push(Derived::token(token, terms.decode, &note.entry));
             learnt.push(note);
         }
-        Ok(learnt)
+        Ok((learnt, own))
     }
 
     fn write_signatures(

@@ -11,6 +11,7 @@
 
 mod matcher;
 mod quarantine;
+mod set;
 mod sieve;
 mod watch;
 
@@ -31,8 +32,9 @@ use crate::headers::remove_alike;
 use crate::ledger::Afterwards;
 use crate::live::{LiveSecret, Version};
 use crate::secret::Secret;
+use crate::token::AccessToken;
 use matcher::FoundValue;
-use watch::{Group, Set, Value};
+use set::{Group, Set, Value};
 
 pub use watch::Watch;
 pub(crate) use watch::Watches;
@@ -84,12 +86,15 @@ pub struct Guard {
     /// Where to record a find.
     afterwards: Option<Afterwards>,
     status_only: bool,
-    /// What was made for this request alone.
+    /// What was made for this request alone, and its tokens.
     derived: Option<Group>,
+    /// What finds what the request carried: to the end of its answer, whatever is
+    /// forgotten meanwhile.
+    carried: Arc<[Group]>,
 }
 
-/// Something that was made with a secret for one request, and is as good as the
-/// secret for a while: it is searched for in that request's answer.
+/// Something that was made or obtained with a secret and is sent with one request, and
+/// is as good as the secret for a while: it is searched for in that request's answer.
 pub(crate) struct Derived(Arc<Value>);
 
 impl Derived {
@@ -99,7 +104,11 @@ impl Derived {
         value: Secret,
         entry: UseEntry,
     ) -> Self {
-        Self(Arc::new(Value::derived(secret, version, value, entry)))
+        Self(Arc::new(Value::made(&secret, version.number, value, entry)))
+    }
+
+    pub(crate) fn token(token: &Arc<AccessToken>, decode: bool, entry: &UseEntry) -> Self {
+        Self(Arc::new(Value::token(token, true, decode, entry.clone())))
     }
 }
 
@@ -114,6 +123,7 @@ impl Guard {
             afterwards,
             status_only: false,
             derived: None,
+            carried: Arc::new([]),
         }
     }
 
@@ -122,15 +132,23 @@ impl Guard {
         if !derived.is_empty() {
             let values = derived.into_iter().map(|derived| derived.0).collect();
             self.derived = Some(Group::of(values));
-            self.add_derived();
+            self.add_own();
         }
         self
     }
 
-    fn add_derived(&mut self) {
-        if let Some(group) = &self.derived {
-            let mut set = self.set.as_deref().cloned().unwrap_or_default();
-            set.groups.push(group.clone());
+    /// Adds what finds what the request carried, where the set doesn't.
+    fn add_own(&mut self) {
+        let set = self.set.as_deref();
+        let is_there = |key: &(Uuid, u64)| set.is_some_and(|set| set.has(*key));
+        let carried = self.carried.iter().filter(|group| {
+            let mut keys = self.own.iter().map(|(key, _)| key);
+            keys.any(|key| group.has(*key) && !is_there(key))
+        });
+        let added: Vec<Group> = carried.chain(&self.derived).cloned().collect();
+        if !added.is_empty() {
+            let mut set = set.cloned().unwrap_or_default();
+            set.groups.extend(added);
             self.set = Some(Arc::new(set));
         }
     }
@@ -142,10 +160,14 @@ impl Guard {
         afterwards: Afterwards,
         status_only: bool,
     ) -> Self {
+        let guard = Self::new(watch, Some(afterwards));
+        let carried = guard.groups().iter();
+        let carried = carried.filter(|group| own.iter().any(|(key, _)| group.has(*key)));
         Self {
+            carried: carried.cloned().collect(),
             own: own.into(),
             status_only,
-            ..Self::new(watch, Some(afterwards))
+            ..guard
         }
     }
 
@@ -247,7 +269,7 @@ impl Guard {
             return false;
         }
         (self.generation, self.set) = watch.set();
-        self.add_derived();
+        self.add_own();
         true
     }
 
@@ -481,6 +503,7 @@ impl Guard {
             afterwards: None,
             status_only: false,
             derived: None,
+            carried: Arc::new([]),
         }
     }
 }

@@ -66,6 +66,11 @@ impl Reach {
         }
     }
 
+    /// Whether a route leads there now, for all that is known.
+    pub(crate) fn is_now(&self, route: &RouteName, address: &str) -> bool {
+        self.routes.get(route).is_none_or(|now| **now == *address)
+    }
+
     /// Whether a grant has been in force together with a route that led there. A
     /// route of which nobody said where it leads may lead anywhere.
     pub(crate) fn has(&self, grant: &Grant, route: &RouteName, address: &str) -> bool {

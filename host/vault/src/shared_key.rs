@@ -31,7 +31,7 @@ const AFTER_DATE: [&str; 5] = [
 
 /// Headers that name something else in the account, which the service reads with the
 /// right of whoever signed: a grant's paths would not bound it.
-const SOURCES: [&str; 3] = [
+pub(crate) const SOURCES: [&str; 3] = [
     "x-ms-copy-source",
     "x-ms-rename-source",
     "x-ms-file-rename-source",

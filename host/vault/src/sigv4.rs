@@ -104,6 +104,7 @@ pub(crate) fn sign(
     body: &[u8],
     now: i64,
 ) -> Result<(), Unsignable> {
+    reads_nothing_else(head)?;
     let scope = Scope {
         terms,
         time: basic_iso(now),
@@ -116,6 +117,15 @@ pub(crate) fn sign(
         put_secret(head, &X_AMZ_SECURITY_TOKEN, &token)?;
     }
     let query = query_of(head)?;
+    // S3 takes headers of its own from the query as well.
+    let is_source = |(name, _): &(String, String)| {
+        SOURCES
+            .iter()
+            .any(|source| name.eq_ignore_ascii_case(source))
+    };
+    if query.iter().any(is_source) {
+        return Err(Unsignable::OtherEndpoint);
+    }
     let (request, signed) = canonical(terms, head, authority, &query, &payload)?;
     let signature = key.sign(&scope, &text_to_sign(&scope, &request));
     let credential = format!("{}/{}", key.id, scope.text());
@@ -137,6 +147,7 @@ pub(crate) fn presign(
     body: &[u8],
     now: i64,
 ) -> Result<Secret, Unsignable> {
+    reads_nothing_else(head)?;
     let scope = Scope {
         terms: &terms.signature,
         time: basic_iso(now),
@@ -184,6 +195,17 @@ pub(crate) fn presign(
     text.push_str(&signature);
     add_to_query(head, &text)?;
     Ok(Secret::copy_of(signature.as_bytes()))
+}
+
+/// Headers that name something else, which the service reads with the right of whoever
+/// signed: a grant's paths would not bound it.
+const SOURCES: [&str; 2] = ["x-amz-copy-source", "x-amz-rename-source"];
+
+fn reads_nothing_else(head: &Parts) -> Result<(), Unsignable> {
+    match SOURCES.iter().any(|name| head.headers.contains_key(*name)) {
+        true => Err(Unsignable::OtherEndpoint),
+        false => Ok(()),
+    }
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -378,6 +400,37 @@ mod tests {
             signature_of("/?max-keys=2&prefix=J"),
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
         );
+    }
+
+    #[test]
+    fn a_request_that_names_another_source_is_neither_signed_nor_presigned() {
+        let presigned = Presign {
+            signature: s3(),
+            lifetime_seconds: 60,
+        };
+        let head = |name: &str, query: &str| {
+            let request = Request::put(format!("https://h.example/a/b{query}"));
+            let request = request.header(name, "/other/secret");
+            request.body(()).unwrap().into_parts().0
+        };
+        let both = |name: &str, query: &str| {
+            let (mut one, mut other) = (head(name, query), head(name, query));
+            (
+                sign(&s3(), &key(), &mut one, "h.example", b"", THEN),
+                presign(&presigned, &key(), &mut other, "h.example", b"", THEN).map(drop),
+            )
+        };
+        let refused = Err(Unsignable::OtherEndpoint);
+        for name in SOURCES {
+            assert_eq!(both(name, ""), (refused, refused), "{name}");
+        }
+        for query in ["?x-amz-copy-source=%2Fo%2Fs", "?X-Amz-%43opy-Source=s"] {
+            let (signed, presigned) = both("x-amz-meta-a", query);
+            assert_eq!(signed, refused, "{query}");
+            assert_eq!(presigned, Err(Unsignable::SamePlace), "{query}");
+        }
+        let control = both("x-amz-copy-source-if-match", "");
+        assert_eq!(control, (Ok(()), Ok(())));
     }
 
     #[test]

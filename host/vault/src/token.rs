@@ -16,6 +16,7 @@ mod answer;
 mod cache;
 mod fetch;
 mod form;
+mod subject;
 
 use std::sync::Arc;
 
@@ -106,11 +107,19 @@ pub struct TokenKey {
     grant: GrantId,
     secret: (Uuid, u64),
     subject: Option<[u8; 32]>,
+    /// Where the endpoint's route led: another place gives out other tokens.
+    address: Option<Arc<str>>,
 }
 
 impl TokenKey {
-    fn of(grant: &Grant, secret: &LiveSecret, subject: Option<&SubjectToken>) -> Self {
+    fn of(
+        grant: &Grant,
+        secret: &LiveSecret,
+        subject: Option<&SubjectToken>,
+        address: Option<Arc<str>>,
+    ) -> Self {
         Self {
+            address,
             grant: grant.id.clone(),
             secret: (secret.info.id, secret.info.version),
             subject: subject.map(SubjectToken::digest),
@@ -130,6 +139,18 @@ pub struct AccessToken {
     expires: Timestamp,
     /// Until when no other one need be had: somewhat earlier.
     fresh: Timestamp,
+    /// Until when whoever has it may use it, for all that is known: not earlier than
+    /// it may be used here.
+    lives: Timestamp,
+}
+
+/// For how long a token is good, in seconds.
+#[derive(Clone, Copy)]
+struct Lifetime {
+    /// Here.
+    used: u64,
+    /// For whoever has it.
+    lived: u64,
 }
 
 crate::secret::assert_not_implemented!(AccessToken: std::fmt::Debug, Clone, serde::Serialize);
@@ -140,10 +161,17 @@ crate::secret::assert_not_implemented!(SubjectToken: std::fmt::Debug, serde::Ser
 const MAX_MARGIN: i64 = 30_000;
 
 impl AccessToken {
-    /// What an endpoint gave out: `lifetime` is in seconds, from `now` on, and at most
-    /// what the grant allows.
-    fn new(key: TokenKey, grant: Arc<Grant>, value: Secret, lifetime: u64, now: Timestamp) -> Self {
-        let lifetime = i64::try_from(lifetime).unwrap_or(i64::MAX / 1000) * 1000;
+    /// What an endpoint gave out at `now`.
+    fn new(
+        key: TokenKey,
+        grant: Arc<Grant>,
+        value: Secret,
+        life: Lifetime,
+        now: Timestamp,
+    ) -> Self {
+        let milliseconds =
+            |seconds: u64| i64::try_from(seconds).map_or(i64::MAX, |n| n.saturating_mul(1000));
+        let lifetime = milliseconds(life.used);
         let margin = MAX_MARGIN.min(lifetime / 5);
         let after = |milliseconds: i64| {
             let time = now.as_millisecond().saturating_add(milliseconds);
@@ -158,6 +186,7 @@ impl AccessToken {
             value,
             expires: after(lifetime),
             fresh: after(lifetime - margin),
+            lives: after(milliseconds(life.lived).max(lifetime)),
         }
     }
 
@@ -171,6 +200,11 @@ impl AccessToken {
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires
+    }
+
+    /// Whether it may still be good for whoever has it.
+    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
+        now < self.lives
     }
 
     /// Whether it was obtained for this grant as it is now, and that version of its

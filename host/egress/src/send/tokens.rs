@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use keyward_names::RouteName;
 use keyward_vault::{Ledger, Notes, TokenFailure};
 
 use super::Egress;
@@ -30,7 +31,11 @@ pub(super) async fn obtain(
 ) -> Result<(), EgressError> {
     let target = target(destination, head)?;
     let mut joins = 0;
-    while let Some(wanted) = notes.take_tokens(&egress.vault, ledger, &target) {
+    let leads_to = |route: &RouteName| {
+        let endpoint = egress.routes.get(route)?;
+        Some(Arc::clone(&endpoint.address))
+    };
+    while let Some(wanted) = notes.take_tokens(&egress.vault, ledger, &target, leads_to) {
         let index = wanted.index();
         let mut landed = match egress.flights.join(wanted.key()) {
             Joined::Failed(failure) => return Err(EgressError::Token(failure)),

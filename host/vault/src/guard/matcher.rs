@@ -10,6 +10,7 @@
 use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
+use zeroize::Zeroizing;
 
 use super::sieve::Sieve;
 use crate::forms::forms;
@@ -34,17 +35,74 @@ pub(crate) struct Matcher {
 
 crate::secret::assert_not_implemented!(Matcher: std::fmt::Debug, Clone, serde::Serialize);
 
+/// How much of a value is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it, in every form.
+    Whole,
+    /// Its [`core`], in every form: whatever holds the value in a form holds its core in
+    /// that form, too.
+    Core,
+    /// Its core in every form, so that it is found; and, so that no byte of it passes
+    /// before, all of it as it is, and if it is short in every form.
+    Own,
+}
+
+/// The most bytes of a value that are looked for in many answers where there may be one
+/// for each client: 144 bits of a base64 text.
+pub(crate) const CORE_BYTES: usize = 24;
+/// So many different bytes make a core one that no other text holds by chance.
+const CORE_VARIETY: u32 = 12;
+/// Up to this length a request's own token is looked for as a whole in every form. A
+/// byte makes some 55 of forms, and they are built for each request.
+const SHORT_BYTES: usize = 128;
+
+/// The last bytes of a value that are different enough: a signature's end, where it is a
+/// JWT, whose start many others share.
+fn core(value: &[u8]) -> &[u8] {
+    let mut best = (0, value);
+    for window in value.windows(CORE_BYTES).rev() {
+        let seen = window
+            .iter()
+            .fold(0u128, |seen, byte| seen | 1 << (byte & 127));
+        let variety = seen.count_ones();
+        if variety >= CORE_VARIETY {
+            return window;
+        }
+        if variety > best.0 {
+            best = (variety, window);
+        }
+    }
+    best.1
+}
+
+impl Extent {
+    /// The texts that find a value.
+    pub(crate) fn texts(self, value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Whole => forms(value),
+            Self::Core => forms(core(value)),
+            Self::Own if value.len() <= SHORT_BYTES => forms(value),
+            Self::Own => {
+                let mut texts = forms(core(value));
+                texts.push(Zeroizing::new(value.to_vec()));
+                texts
+            }
+        }
+    }
+}
+
 /// A value was found: the index that it had among those of the matcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FoundValue(pub(crate) usize);
 
 impl Matcher {
     /// Finds these values. Several may have one index, which is what is found then.
-    pub(crate) fn new<'a>(values: impl IntoIterator<Item = (usize, &'a Secret)>) -> Self {
+    pub(crate) fn new<'a>(values: impl IntoIterator<Item = (usize, &'a Secret, Extent)>) -> Self {
         let mut all = Vec::new();
         let mut owners = Vec::new();
-        for (index, value) in values {
-            let forms = forms(&value.expose());
+        for (index, value, extent) in values {
+            let forms = extent.texts(&value.expose());
             owners.extend(std::iter::repeat_n(index, forms.len()));
             all.extend(forms);
         }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod chunks;
+mod cores;
 mod other_text;
 
 use super::*;

@@ -4,8 +4,12 @@
 //! A backend can keep a value and return it in a later answer, to a request that
 //! carries none. So a [`Watch`] remembers for each authority (host and port) which
 //! values went there, by the id and version of their secrets, for 24 hours: at
-//! most 256 of them, of which the one that was used longest ago gives way. What the
-//! vault no longer holds is forgotten within a second.
+//! most 256 of them, of which the one that was used longest ago gives way, and no more
+//! than 4 MiB of forms find them. What the vault no longer holds is forgotten within a
+//! second.
+//!
+//! Of a token, of which there may be one for each client, only some bytes are looked
+//! for in the answers to other requests, for as long as its life may last.
 //!
 //! What went where before the process started is not known. So whatever a grant
 //! lets go to a route counts as sent there when the route is first watched and when
@@ -14,25 +18,25 @@
 //!
 //! A matcher holds its values in plain, in twenty forms each. It is built at the
 //! first use, kept while uses follow each other, and dropped when there was none
-//! for a second; the zeroing allocator then wipes it.
+//! for a second; the zeroing allocator then wipes it. It is built beside what is in
+//! use, by the first that needs it: whoever takes note of a value waits for nothing.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use keyward_names::{ComponentDigest, RouteName};
 use uuid::Uuid;
 
 use super::Guard;
-use super::matcher::Matcher;
 use super::quarantine::Quarantine;
+use super::set::{Set, Value, token_key};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::grants::{Grant, Terms};
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Version};
-use crate::secret::Secret;
 use crate::token::AccessToken;
 use crate::vault::Vault;
 
@@ -44,9 +48,11 @@ pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_VALUES: usize = 256;
 /// The most authorities that are remembered for nobody in particular.
 const MAX_AUTHORITIES: usize = 4096;
-/// Each group of a set costs a pass over a body; with more of them, they are made
-/// one.
-const MAX_GROUPS: usize = 4;
+/// The most bytes of forms that find them, about.
+const MAX_PATTERN_BYTES: usize = 4 << 20;
+/// So many tokens may be looked for that are not remembered any more, before what finds
+/// the others is built without them.
+const MAX_GONE: usize = 64;
 
 /// Which values an authority's answers are searched for.
 pub struct Watch {
@@ -55,191 +61,35 @@ pub struct Watch {
     /// Counts the changes of what is remembered; 0 while that was never anything.
     generation: AtomicU64,
     memory: Mutex<Memory>,
+    /// What finds what is remembered; built when it is needed.
+    built: ArcSwapOption<Built>,
+    /// Held by who builds it.
+    building: Mutex<()>,
+}
+
+struct Built {
+    /// Of which generation it is.
+    generation: u64,
+    set: Arc<Set>,
 }
 
 struct Memory {
     /// The routes whose grants have been taken as used.
     routes: Vec<RouteName>,
     values: Vec<Remembered>,
-    /// What finds `values`; built when it is needed.
-    set: Option<Arc<Set>>,
-    /// When it was last asked for.
+    /// What was built before that generation has what is to be found no more.
+    removed: u64,
+    /// How many tokens are remembered no more that may still be found.
+    gone: usize,
+    /// When what finds them was last asked for.
     asked: Instant,
 }
 
 struct Remembered {
     value: Arc<Value>,
     used: Instant,
-}
-
-/// What is sent: a version of a secret, or a token that was obtained with it.
-struct Sent<'a> {
-    secret: &'a Arc<LiveSecret>,
-    version: &'a Arc<Version>,
-    token: Option<&'a Arc<AccessToken>>,
-    decode: bool,
-}
-
-impl Sent<'_> {
-    fn key(&self) -> (Uuid, u64) {
-        match self.token {
-            Some(token) => (token.id(), 0),
-            None => (self.secret.info.id, self.version.number),
-        }
-    }
-}
-
-/// One version of a secret that was sent, or a token that was obtained with one.
-pub(super) struct Value {
-    secret: Arc<LiveSecret>,
-    version: Arc<Version>,
-    /// The token that was sent, if that is what was obtained with the secret.
-    token: Option<Arc<AccessToken>>,
-    /// The use that sent it first, as it was recorded then.
-    pub(super) entry: UseEntry,
-    /// Whether the grant has encoded answers decoded, at its last use.
-    decode: AtomicBool,
-    /// What was made with it, where that was sent and not the value.
-    derived: Option<Secret>,
-}
-
-impl Value {
-    /// Something that was made with a version.
-    pub(super) fn derived(
-        secret: Arc<LiveSecret>,
-        version: Arc<Version>,
-        value: Secret,
-        entry: UseEntry,
-    ) -> Self {
-        Self {
-            secret,
-            version,
-            token: None,
-            entry,
-            decode: AtomicBool::new(false),
-            derived: Some(value),
-        }
-    }
-
-    /// What tells it apart.
-    pub(super) fn key(&self) -> (Uuid, u64) {
-        match &self.token {
-            Some(token) => (token.id(), 0),
-            None => (self.secret.info.id, self.version.number),
-        }
-    }
-
-    /// What is searched for: what was made of the secret or obtained with it, or else its
-    /// own texts.
-    fn searched(&self) -> impl Iterator<Item = &Secret> {
-        let token = self.token.as_ref().map(|token| token.value());
-        let made = self.derived.as_ref().or(token);
-        let own = self.version.searched_values();
-        let own = own.filter(move |_| made.is_none());
-        made.into_iter().chain(own)
-    }
-
-    /// Whether the vault still holds it.
-    fn is_held(&self, live: &Live) -> bool {
-        if let Some(token) = &self.token
-            && token.is_expired(live.parts.clock.now())
-        {
-            return false;
-        }
-        let held = live.parts.secrets.get(&self.secret.info.name);
-        held.is_some_and(|held| {
-            held.info.id == self.secret.info.id
-                && held
-                    .info
-                    .versions
-                    .iter()
-                    .any(|version| version.number == self.version.number)
-        })
-    }
-}
-
-/// Some values and what finds them.
-#[derive(Clone, Default)]
-pub(super) struct Set {
-    pub(super) groups: Vec<Group>,
-}
-
-/// Values that are found in one pass.
-#[derive(Clone)]
-pub(super) struct Group {
-    pub(super) matcher: Arc<Matcher>,
-    pub(super) values: Arc<[Arc<Value>]>,
-}
-
-impl Group {
-    pub(super) fn of(values: Vec<Arc<Value>>) -> Self {
-        Self {
-            matcher: Arc::new(Matcher::new(
-                values
-                    .iter()
-                    .enumerate()
-                    .flat_map(|(index, value)| value.searched().map(move |one| (index, one))),
-            )),
-            values: values.into(),
-        }
-    }
-}
-
-impl Set {
-    /// Whether encoded answers may be decoded for the search.
-    pub(super) fn decodes(&self) -> bool {
-        let mut values = self.groups.iter().flat_map(|group| group.values.iter());
-        values.all(|value| value.decode.load(Ordering::Relaxed))
-    }
-
-    fn with(&self, value: &Arc<Value>) -> Self {
-        let mut groups = self.groups.clone();
-        if groups.len() < MAX_GROUPS {
-            groups.push(Group::of(vec![Arc::clone(value)]));
-        } else {
-            let values = groups.iter().flat_map(|group| group.values.iter());
-            let values = values.chain([value]).cloned().collect();
-            groups = vec![Group::of(values)];
-        }
-        Self { groups }
-    }
-}
-
-#[cfg(any(test, feature = "bench"))]
-impl Set {
-    /// Of values that stand in no vault, in one group.
-    pub(super) fn of_values(values: &[&[u8]]) -> Self {
-        let value = |(index, value): (usize, &&[u8])| {
-            let (secret, version) = LiveSecret::of_value(index, value);
-            let grant = keyward_names::GrantId::parse(&format!("grant-{index}"));
-            let policy = keyward_names::PolicyName::parse("policy");
-            let entry = UseEntry {
-                grants: [0; 32],
-                used: Used {
-                    policy: policy.expect("a word is a name"),
-                    component: ComponentDigest::from_bytes([0; 32]),
-                    use_: crate::Use::Attach,
-                    alias: None,
-                    grant: grant.ok(),
-                    secret: Some((secret.info.id, version.number)),
-                    route: None,
-                    outcome: Outcome::Allowed,
-                },
-            };
-            Arc::new(Value {
-                secret,
-                version,
-                token: None,
-                entry,
-                decode: AtomicBool::new(false),
-                derived: None,
-            })
-        };
-        let values = values.iter().enumerate().map(value).collect();
-        Self {
-            groups: vec![Group::of(values)],
-        }
-    }
+    /// With which generation it came.
+    since: u64,
 }
 
 impl std::fmt::Debug for Watch {
@@ -259,9 +109,12 @@ impl Watch {
             memory: Mutex::new(Memory {
                 routes: Vec::new(),
                 values: Vec::new(),
-                set: None,
+                removed: 0,
+                gone: 0,
                 asked: Instant::now(),
             }),
+            built: ArcSwapOption::empty(),
+            building: Mutex::new(()),
         }
     }
 
@@ -292,10 +145,57 @@ impl Watch {
         if self.generation() == 0 {
             return (0, None);
         }
+        self.lock().asked = Instant::now();
+        if let Some(built) = self.current() {
+            return (built.generation, Some(Arc::clone(&built.set)));
+        }
+        // Once, for all who need it now.
+        let _one = lock(&self.building);
+        match self.current() {
+            Some(built) => (built.generation, Some(Arc::clone(&built.set))),
+            None => self.build(),
+        }
+    }
+
+    /// What was built, if nothing has changed since.
+    fn current(&self) -> Option<Arc<Built>> {
+        let built = self.built.load_full();
+        built.filter(|built| built.generation == self.generation())
+    }
+
+    fn build(&self) -> (u64, Option<Arc<Set>>) {
+        let before = self.built.load_full();
         let mut memory = self.lock();
-        memory.asked = Instant::now();
-        let set = memory.set();
-        (self.generation(), set)
+        let generation = self.generation();
+        if memory.values.is_empty() {
+            memory.gone = 0;
+            drop(memory);
+            self.built.store(None);
+            return (generation, None);
+        }
+        let is_of_use =
+            |built: &Arc<Built>| built.generation >= memory.removed && memory.gone <= MAX_GONE;
+        let before = before.filter(is_of_use);
+        let after = before.as_ref().map_or(0, |before| before.generation);
+        let values = |after: u64| -> Vec<Arc<Value>> {
+            let values = memory.values.iter().filter(|known| known.since > after);
+            values.map(|known| Arc::clone(&known.value)).collect()
+        };
+        let (new, all) = (values(after), values(0));
+        if before.is_none() {
+            memory.gone = 0;
+        }
+        drop(memory);
+        let set = Arc::new(match before {
+            Some(before) => before.set.with(new, all),
+            None => Set::of(all),
+        });
+        let built = Built {
+            generation,
+            set: Arc::clone(&set),
+        };
+        self.built.store(Some(Arc::new(built)));
+        (generation, Some(set))
     }
 
     /// Takes note that a version was sent, by a use that is on record. Values that
@@ -308,68 +208,57 @@ impl Watch {
         entry: &UseEntry,
     ) {
         if is_searched(version) {
-            let mut memory = self.lock();
-            let sent = Sent {
-                secret,
-                version,
-                token: None,
-                decode,
-            };
-            self.remember(&mut memory, &sent, || entry.clone());
+            let key = (secret.info.id, version.number);
+            self.remember(&mut self.lock(), key, decode, || {
+                Value::version(secret, version, decode, entry.clone())
+            });
         }
     }
 
     /// Takes note that a token was sent, which was obtained with a secret. It is looked
-    /// for until it expires.
-    pub(crate) fn sent_token(
-        &self,
-        token: &Arc<AccessToken>,
-        secret: &Arc<LiveSecret>,
-        decode: bool,
-        entry: &UseEntry,
-    ) {
-        let Some(version) = &secret.current else {
-            return;
-        };
-        let mut memory = self.lock();
-        let sent = Sent {
-            secret,
-            version,
-            token: Some(token),
-            decode,
-        };
-        self.remember(&mut memory, &sent, || entry.clone());
+    /// for as long as it may be good for whoever has it, at most for 24 hours.
+    pub(crate) fn sent_token(&self, token: &Arc<AccessToken>, decode: bool, entry: &UseEntry) {
+        self.remember(&mut self.lock(), token_key(token), decode, || {
+            Value::token(token, false, decode, entry.clone())
+        });
     }
 
-    fn remember(&self, memory: &mut Memory, sent: &Sent<'_>, entry: impl FnOnce() -> UseEntry) {
-        let (now, key) = (Instant::now(), sent.key());
+    fn remember(
+        &self,
+        memory: &mut Memory,
+        key: (Uuid, u64),
+        decode: bool,
+        value: impl FnOnce() -> Value,
+    ) {
+        let now = Instant::now();
         let mut known = memory.values.iter_mut();
         if let Some(known) = known.find(|known| known.value.key() == key) {
             known.used = now;
-            known.value.decode.store(sent.decode, Ordering::Relaxed);
+            known.value.decode.store(decode, Ordering::Relaxed);
             return;
         }
-        if memory.values.len() >= MAX_VALUES {
+        let since = self.generation.load(Ordering::Acquire) + 1;
+        let value = Arc::new(value());
+        while memory.is_full_with(&value) {
             // A token before another value: it lives for a while only, and there may be
             // one for each client.
             let oldest = memory.values.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, known)| (known.value.token.is_none(), known.used));
-            if let Some(index) = oldest.map(|(index, _)| index) {
-                memory.values.swap_remove(index);
-                memory.set = None;
+            let oldest = oldest.min_by_key(|(_, known)| (!known.value.is_token(), known.used));
+            let Some(index) = oldest.map(|(index, _)| index) else {
+                break;
+            };
+            if memory.values.swap_remove(index).value.is_token() {
+                memory.gone += 1;
+            } else {
+                memory.removed = since;
             }
         }
-        let value = Arc::new(Value {
-            secret: Arc::clone(sent.secret),
-            version: Arc::clone(sent.version),
-            token: sent.token.cloned(),
-            entry: entry(),
-            decode: AtomicBool::new(sent.decode),
-            derived: None,
+        memory.values.push(Remembered {
+            value,
+            used: now,
+            since,
         });
-        memory.set = memory.set.take().map(|set| Arc::new(set.with(&value)));
-        memory.values.push(Remembered { value, used: now });
-        self.generation.fetch_add(1, Ordering::Release);
+        self.generation.store(since, Ordering::Release);
     }
 
     /// Takes what the grants in force let go to the routes as sent there.
@@ -399,14 +288,10 @@ impl Watch {
             };
             for version in secret.versions_in_use_since_a_day() {
                 if is_searched(version) {
-                    let sent = Sent {
-                        secret,
-                        version,
-                        token: None,
-                        decode,
-                    };
-                    self.remember(&mut memory, &sent, || {
-                        presumed(live, &bound.grant, secret, version, &route)
+                    let key = (secret.info.id, version.number);
+                    self.remember(&mut memory, key, decode, || {
+                        let entry = presumed(live, &bound.grant, secret, version, &route);
+                        Value::version(secret, version, decode, entry)
                     });
                 }
             }
@@ -417,23 +302,34 @@ impl Watch {
     /// is not being used since `before`.
     fn tidy(&self, live: &Live, before: Instant, oldest: Option<Instant>) {
         let mut memory = self.lock();
-        let count = memory.values.len();
+        let (mut tokens, mut others) = (0, 0);
         memory.values.retain(|known| {
-            oldest.is_none_or(|oldest| known.used >= oldest) && known.value.is_held(live)
+            let is_young = oldest.is_none_or(|oldest| known.used >= oldest);
+            let stays = is_young && known.value.is_held(live);
+            match (stays, known.value.is_token()) {
+                (true, _) => {}
+                (false, true) => tokens += 1,
+                (false, false) => others += 1,
+            }
+            stays
         });
-        let changed = memory.values.len() != count;
+        memory.gone += tokens;
+        let changed = others > 0 || (tokens > 0 && memory.values.is_empty());
         if changed {
-            self.generation.fetch_add(1, Ordering::Release);
+            memory.removed = self.generation.fetch_add(1, Ordering::Release) + 1;
         }
-        let idle = memory.asked <= before
-            && memory
-                .set
-                .as_ref()
-                .is_some_and(|set| Arc::strong_count(set) == 1);
-        let dropped = memory.set.take_if(|_| changed || idle);
+        let is_asked = memory.asked > before;
         drop(memory);
-        // Wiping takes a while, and needs no lock.
-        drop(dropped);
+        let built = self.built.load_full();
+        let idle = !is_asked
+            && built
+                .as_ref()
+                .is_some_and(|built| Arc::strong_count(&built.set) == 1);
+        drop(built);
+        if changed || idle {
+            // Wiping takes a while, and needs no lock.
+            self.built.store(None);
+        }
     }
 
     fn is_forgotten(&self) -> bool {
@@ -446,18 +342,11 @@ impl Watch {
 }
 
 impl Memory {
-    fn set(&mut self) -> Option<Arc<Set>> {
-        if self.values.is_empty() {
-            return None;
-        }
-        if self.set.is_none() {
-            let values = self.values.iter();
-            let values = values.map(|known| Arc::clone(&known.value)).collect();
-            self.set = Some(Arc::new(Set {
-                groups: vec![Group::of(values)],
-            }));
-        }
-        self.set.clone()
+    /// Whether there is no room for that value.
+    fn is_full_with(&self, value: &Value) -> bool {
+        let known = self.values.iter().map(|known| known.value.pattern_bytes());
+        let bytes = known.sum::<usize>().saturating_add(value.pattern_bytes());
+        self.values.len() >= MAX_VALUES || bytes > MAX_PATTERN_BYTES
     }
 }
 

@@ -15,16 +15,17 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use super::TokenFailure;
 use crate::secret::Secret;
 
-/// The longest token, in bytes: somewhat less than servers take for a head.
-const MAX_TOKEN_BYTES: usize = 16 << 10;
+/// The longest token, in bytes: what servers take for a head.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// The shortest, in bytes: shorter ones can't be searched for in answers.
 const MIN_TOKEN_BYTES: usize = 16;
 /// The most keys of an answer.
 const MAX_KEYS: usize = 64;
-/// How long a token lives of which nothing is said, in seconds.
-const UNSAID_LIFETIME: u64 = 60;
 
-/// The token of an answer, and how many seconds it lives. `is_echo` says of a text
+/// How long a token lives, as its endpoint says: in seconds; `None` if it doesn't say.
+pub(crate) type Stated = Option<u64>;
+
+/// The token of an answer, and how long it lives. `is_echo` says of a text
 /// whether it holds what was sent to the endpoint, which is never a token.
 ///
 /// The status is looked at last, so that what is read of an answer doesn't depend on
@@ -34,7 +35,7 @@ pub(crate) fn read_answer(
     headers: &HeaderMap,
     body: &[u8],
     is_echo: impl Fn(&[u8]) -> bool,
-) -> Result<(Secret, u64), TokenFailure> {
+) -> Result<(Secret, Stated), TokenFailure> {
     let read = match is_json(headers) {
         true => read_object(body, &is_echo),
         false => None,
@@ -80,7 +81,7 @@ struct Read {
     token: Option<Secret>,
     is_bearer: bool,
     /// `None` if what is said of it makes no sense.
-    lifetime: Option<u64>,
+    lifetime: Option<Stated>,
     has_error: bool,
 }
 
@@ -102,7 +103,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
         let mut read = Read {
-            lifetime: Some(UNSAID_LIFETIME),
+            lifetime: Some(None),
             ..Read::default()
         };
         let mut seen: Vec<String> = Vec::new();
@@ -117,7 +118,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                     read.token = map.next_value_seed(TokenText(self.0))?;
                 }
                 "token_type" => read.is_bearer = map.next_value_seed(IsBearer)?,
-                "expires_in" => read.lifetime = map.next_value_seed(Seconds)?,
+                "expires_in" => read.lifetime = map.next_value_seed(Seconds)?.map(Some),
                 "error" => {
                     map.next_value::<IgnoredAny>()?;
                     read.has_error = true;
@@ -216,7 +217,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdefghij";
 
-    fn read(status: u16, content_type: &str, body: &str) -> Result<u64, TokenFailure> {
+    fn read(status: u16, content_type: &str, body: &str) -> Result<Stated, TokenFailure> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
@@ -230,16 +231,16 @@ mod tests {
     fn a_token_is_read_as_rfc_6749_has_it() {
         let json = "application/json;charset=UTF-8";
         for (rest, lifetime) in [
-            (r#""token_type":"Bearer","expires_in":3600"#, 3600),
-            (r#""token_type":"bearer""#, UNSAID_LIFETIME),
-            (r#""token_type":"BEARER","expires_in":"299""#, 299),
+            (r#""token_type":"Bearer","expires_in":3600"#, Some(3600)),
+            (r#""token_type":"bearer""#, None),
+            (r#""token_type":"BEARER","expires_in":"299""#, Some(299)),
             (
                 r#""token_type":"Bearer","expires_in":1,"scope":"a","x":{"y":[1,2,null]}"#,
-                1,
+                Some(1),
             ),
             (
                 r#""token_type":"Bearer","expires_in":18446744073709551615"#,
-                u64::MAX,
+                Some(u64::MAX),
             ),
         ] {
             let body = format!(r#"{{"access_token":"{TOKEN}",{rest}}}"#);
@@ -249,7 +250,7 @@ mod tests {
             r#"{{"access_token":"\u0030{}","token_type":"Bearer"}}"#,
             &TOKEN[1..]
         );
-        assert_eq!(read(200, json, &escaped), Ok(UNSAID_LIFETIME));
+        assert_eq!(read(200, json, &escaped), Ok(None));
     }
 
     #[test]

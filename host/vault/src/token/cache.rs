@@ -104,8 +104,15 @@ impl Tokens {
     }
 }
 
-/// Whether the grant is in force as it was, and the version of its secret in use.
+/// Whether the grant is in force as it was, the version of its secret in use, and the
+/// endpoint where it was.
 fn is_in_force(live: &Live, grant: &Grant, key: &TokenKey) -> bool {
+    let endpoint = grant.terms.endpoint().zip(key.address.as_deref());
+    let moved = endpoint
+        .is_some_and(|(endpoint, address)| !live.parts.reach.is_now(&endpoint.route, address));
+    if moved {
+        return false;
+    }
     let now = live.grants.get(&grant.id);
     now.is_some_and(|now| now.terms == grant.terms && now.policy == grant.policy)
         && live

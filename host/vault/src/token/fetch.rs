@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use super::form::{Form, OauthClient};
-use super::{AccessToken, SubjectToken, TokenFailure, TokenKey, read_answer, terms_of};
+use super::{AccessToken, Lifetime, SubjectToken, TokenFailure, TokenKey, read_answer, terms_of};
 use crate::attach::{Note, Notes, Target, is_plain_authority};
 use crate::audit::{Outcome, UseEntry, Used};
 use crate::certificate::KeyAlgorithm;
@@ -60,12 +60,15 @@ impl Notes {
 
     /// Gives each note that needs one a token that is at hand, and returns the first
     /// for which there is none; `None` when all is there. A note that no grant allows
-    /// for `target` gets none: its check will say so.
+    /// for `target` gets none: its check will say so. `leads_to` says where the route of
+    /// a token endpoint leads, as [`RouteAddresses`](crate::RouteAddresses) has it: what
+    /// was obtained elsewhere is not used.
     pub fn take_tokens(
         &mut self,
         vault: &Vault,
         ledger: &mut Ledger,
         target: &Target<'_>,
+        leads_to: impl Fn(&RouteName) -> Option<Arc<str>>,
     ) -> Option<TokenWanted> {
         let live = vault.live();
         let now = live.parts.clock.now();
@@ -82,7 +85,9 @@ impl Notes {
                 Chosen::OnBehalfOf(subject) => Some(subject.clone()),
                 _ => None,
             };
-            let key = TokenKey::of(&grant, &note.secret, subject.as_ref());
+            let endpoint = grant.terms.endpoint();
+            let address = endpoint.and_then(|endpoint| leads_to(&endpoint.route));
+            let key = TokenKey::of(&grant, &note.secret, subject.as_ref(), address);
             note.token = vault.tokens.get(&key, &grant, &note.secret, now);
             if note.token.is_none() {
                 return Some(TokenWanted {
@@ -176,7 +181,9 @@ impl TokenWanted {
             return Err(Outcome::Revoked);
         }
         let route = self.route().ok_or(Outcome::OtherRoute)?;
-        match is_plain_authority(authority) && live.parts.reach.has(grant, route, address) {
+        let is_wanted_there = self.key.address.as_deref().is_none_or(|at| at == address);
+        let reaches = live.parts.reach.has(grant, route, address);
+        match is_plain_authority(authority) && is_wanted_there && reaches {
             true => Ok(()),
             false => Err(Outcome::OtherAuthority),
         }
@@ -300,9 +307,19 @@ impl TokenFetch {
             Some(Material::OauthClient(client)) => client.is_in(text),
             _ => false,
         };
-        let (value, lifetime) = read_answer(status, headers, body, is_echo)?;
-        let lifetime = lifetime.min(terms.max_lifetime_seconds);
+        let (value, stated) = read_answer(status, headers, body, is_echo)?;
         let now = vault.live().parts.clock.now();
+        let subject = self.wanted.subject.as_ref();
+        let subject = subject.map_or(u64::MAX, |subject| subject.lasts(now.as_second()));
+        let used = stated.unwrap_or(UNSAID_LIFETIME);
+        let used = used.min(terms.max_lifetime_seconds).min(subject);
+        if used == 0 {
+            return Err(TokenFailure::Unusable);
+        }
+        let lifetime = Lifetime {
+            used,
+            lived: stated.unwrap_or(A_DAY).min(A_DAY),
+        };
         let token = Arc::new(AccessToken::new(
             wanted.key.clone(),
             Arc::clone(&wanted.grant),
@@ -321,6 +338,11 @@ impl TokenFetch {
         self.afterwards.record(entry);
     }
 }
+
+/// How long a token is used of which nothing is said, in seconds.
+const UNSAID_LIFETIME: u64 = 60;
+/// How long a token counts as good elsewhere of which nothing is said, and at most.
+const A_DAY: u64 = 24 * 60 * 60;
 
 /// What a client's assertion is called (RFC 7523, 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

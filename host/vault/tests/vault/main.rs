@@ -12,6 +12,7 @@ mod files;
 mod jwt;
 mod lifecycle;
 mod master;
+mod obtained;
 mod permits;
 mod pinned;
 mod reach;

@@ -125,6 +125,24 @@ fn a_former_version_is_looked_for_until_the_vault_has_it_no_more() {
 }
 
 #[test]
+fn what_a_request_carried_is_looked_for_to_the_end_of_its_answer() {
+    let (_test, vault) = vault();
+    vault
+        .set_grants(grants(&attach_grants("")), &actor())
+        .unwrap();
+    let mut own = send(&vault, AUTHORITY).unwrap().stream(true);
+    let mut others = later(&vault, AUTHORITY).stream(true);
+    vault.set_grants(Grants::none(), &actor()).unwrap();
+    vault.disable(&name("api"), &actor()).unwrap();
+    vault.remove(&name("api"), &actor()).unwrap();
+    vault.shield_idle();
+    let value = Bytes::from_static(API_KEY.as_bytes());
+    assert!(own.push(value.clone()).is_err());
+    // A control: others' answers are searched for what the vault still holds.
+    assert!(others.push(value).is_ok());
+}
+
+#[test]
 fn after_a_restart_what_grants_let_go_there_counts_as_sent() {
     let (test, vault) = vault();
     let second = "a-second-api-key-of-some-length";

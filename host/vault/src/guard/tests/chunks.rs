@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::forms::forms;
-use crate::guard::matcher::{Matcher, steps_of};
+use crate::guard::matcher::{Extent, Matcher, steps_of};
 use crate::secret::Secret;
 
 /// Random re-chunkings of each test.
@@ -177,7 +177,7 @@ proptest! {
 #[test]
 fn no_byte_is_read_twice_whatever_a_backend_sends() {
     let value = b"abababababababababababababababac";
-    let matcher = Arc::new(Matcher::new([(0, &Secret::copy_of(value))]));
+    let matcher = Arc::new(Matcher::new([(0, &Secret::copy_of(value), Extent::Whole)]));
     let texts = [
         // Starts of the value, one after the other.
         b"abababababababababababababababab".repeat(4000),
@@ -202,7 +202,11 @@ fn no_byte_is_read_twice_whatever_a_backend_sends() {
 
 #[test]
 fn of_other_text_the_automaton_reads_little() {
-    let matcher = Matcher::new([(0, &Secret::copy_of(b"sk-live-7fQ2mX9vLr4TzN8bWc3Kd6Hs"))]);
+    let matcher = Matcher::new([(
+        0,
+        &Secret::copy_of(b"sk-live-7fQ2mX9vLr4TzN8bWc3Kd6Hs"),
+        Extent::Whole,
+    )]);
     let text = br#"{"id": 17, "name": "an order", "open": true}"#.repeat(10_000);
     let steps = steps_of(|| matcher.passes(&text).unwrap());
     assert!(steps < text.len() as u64 / 10, "{steps} of {}", text.len());
