@@ -17,6 +17,7 @@ mod pinned;
 mod reach;
 mod remote;
 mod remote_signature;
+mod retired;
 mod rotation;
 mod sealing;
 mod sourced;
