@@ -100,29 +100,29 @@ impl Cell {
 
 /// Whether values of a column's type are passed on.
 pub(super) fn is_readable(type_: &Type) -> bool {
-    let is = match *type_ {
+    let is = matches!(
+        *type_,
         Type::BOOL
-        | Type::INT2
-        | Type::INT4
-        | Type::INT8
-        | Type::OID
-        | Type::FLOAT4
-        | Type::FLOAT8
-        | Type::TEXT
-        | Type::VARCHAR
-        | Type::BPCHAR
-        | Type::NAME
-        | Type::UNKNOWN
-        | Type::JSON
-        | Type::JSONB
-        | Type::BYTEA
-        | Type::UUID
-        | Type::NUMERIC
-        | Type::DATE
-        | Type::TIMESTAMP
-        | Type::TIMESTAMPTZ => true,
-        _ => false,
-    };
+            | Type::INT2
+            | Type::INT4
+            | Type::INT8
+            | Type::OID
+            | Type::FLOAT4
+            | Type::FLOAT8
+            | Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::UNKNOWN
+            | Type::JSON
+            | Type::JSONB
+            | Type::BYTEA
+            | Type::UUID
+            | Type::NUMERIC
+            | Type::DATE
+            | Type::TIMESTAMP
+            | Type::TIMESTAMPTZ
+    );
     is || match type_.kind() {
         Kind::Enum(_) => true,
         Kind::Domain(inner) => is_readable(inner),
