@@ -197,13 +197,21 @@ impl Egress {
             call.elsewhere();
             return Err(QueryError::OtherHost);
         }
-        let until = tokio::time::Instant::now() + Duration::from_millis(terms.timeout_ms);
+        let began = tokio::time::Instant::now();
+        let until = began + Duration::from_millis(terms.timeout_ms);
         let pool = self.databases().pool(&opener, &address, call);
-        let connection = match tokio::time::timeout_at(until, pool.connection(login)).await {
+        // Who waited, for room or for the server, makes no proof without a grant.
+        let is_allowed = || {
+            let allowed = call.check(self.vault(), &address);
+            allowed.map(drop).map_err(|_| QueryError::Denied)
+        };
+        let connection = pool.connection(login, call.grant(), is_allowed);
+        let connection = match tokio::time::timeout_at(until, connection).await {
             Ok(connection) => connection?,
             Err(_) => return Err(QueryError::Unreachable(Stage::Busy)),
         };
-        let run = run::run(connection, call, terms, self.vault(), &address, until);
+        let times = run::Times { began, until };
+        let run = run::run(connection, call, terms, self.vault(), &address, times);
         match tokio::time::timeout_at(until, run).await {
             Ok(rows) => rows,
             Err(_) => Err(QueryError::TimedOut),

@@ -110,8 +110,7 @@ impl Notes {
 
     /// Whether a template writes the body, so that the request's own is not sent.
     pub fn write_body(&self) -> bool {
-        let mut terms = self.0.iter().map(|note| &note.grant.terms);
-        terms.any(|terms| matches!(terms, Terms::Attach(placement) if placement.place.is_body()))
+        self.0.iter().any(|note| note.grant.writes_body())
     }
 
     /// Whether the length of the body is signed, so that it has to stand in the head
@@ -188,6 +187,13 @@ impl Notes {
     }
 }
 
+impl Grant {
+    /// Whether a template of it writes the whole body.
+    fn writes_body(&self) -> bool {
+        matches!(&self.terms, Terms::Attach(placement) if placement.place.is_body())
+    }
+}
+
 impl Note {
     /// Takes the version in use, if the vault no longer has the one of the permit or
     /// that is no longer valid.
@@ -215,6 +221,10 @@ impl Note {
         }
         let (grant, _) = live.still_granted(&self.grant, &self.component, &self.secret)?;
         if vault.is_suspended(grant) {
+            return Err(Outcome::Revoked);
+        }
+        // By the permit it was decided whether the request's own body is kept.
+        if grant.writes_body() != self.grant.writes_body() {
             return Err(Outcome::Revoked);
         }
         if let Terms::Attach(placement) = &grant.terms

@@ -90,6 +90,17 @@ pub struct QueryCall {
     afterwards: Afterwards,
 }
 
+/// How far a query may go: what its permit and the grant in force both allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// The most rows of the answer.
+    pub max_rows: u64,
+    /// The most bytes of the answer.
+    pub max_bytes: u64,
+    /// The longest time that the query may take, in milliseconds, from its start.
+    pub timeout_ms: u64,
+}
+
 /// How to log in at a database.
 pub struct DatabaseLogin {
     /// The user.
@@ -300,12 +311,6 @@ impl QueryCall {
         }
     }
 
-    /// The most rows of the answer.
-    pub fn max_rows(&self) -> u64 {
-        self.terms()
-            .map_or(0, |terms| terms.max_rows_of(&self.statement))
-    }
-
     /// The grant's id, for the operator's log.
     pub fn grant(&self) -> &keyward_names::GrantId {
         &self.grant.id
@@ -330,31 +335,39 @@ impl QueryCall {
     }
 
     /// Whether the grants in force still allow it, on the route that leads to
-    /// `address` ([`RouteAddresses`](crate::RouteAddresses)). To be asked when the
-    /// connection is there, just before the statement is sent.
+    /// `address` ([`RouteAddresses`](crate::RouteAddresses)), and how far. To be asked
+    /// just before a connection logs in, and when it is there, just before the
+    /// statement is sent.
     ///
-    /// Errors: [`Denied`], which is recorded.
-    pub fn check(&self, vault: &Vault, address: &str) -> Result<(), Denied> {
+    /// Errors: [`Denied`], which is recorded; also if the version of the login that
+    /// the permit was given for was retired since.
+    pub fn check(&self, vault: &Vault, address: &str) -> Result<QueryLimits, Denied> {
         let live = vault.live();
         let granted = live.still_granted(&self.grant, &self.component, &self.secret);
-        let decision = granted.and_then(|(grant, _)| {
-            let same = match &grant.terms {
-                Terms::Query(terms) => {
-                    terms.statement(&self.statement.name) == Some(&self.statement)
-                        && (terms.writes || self.terms().is_some_and(|terms| !terms.writes))
-                }
-                _ => false,
+        let decision = granted.and_then(|(grant, now)| {
+            if !now.allows(self.secret.info.version, &live.parts.clock) {
+                return Err(Outcome::Revoked);
+            }
+            let (Terms::Query(terms), Some(own)) = (&grant.terms, self.terms()) else {
+                return Err(Outcome::Revoked);
             };
+            let same = terms.statement(&self.statement.name) == Some(&self.statement)
+                && (terms.writes || !own.writes);
             let leads_there = self
                 .route()
                 .is_some_and(|route| live.parts.reach.has(grant, route, address));
             if !same || grant.to != self.grant.to || vault.is_suspended(grant) {
                 return Err(Outcome::Revoked);
             }
-            match leads_there {
-                true => Ok(()),
-                false => Err(Outcome::OtherAuthority),
+            if !leads_there {
+                return Err(Outcome::OtherAuthority);
             }
+            let max_rows = |terms: &QueryTerms| terms.max_rows_of(&self.statement);
+            Ok(QueryLimits {
+                max_rows: max_rows(terms).min(max_rows(own)),
+                max_bytes: terms.max_bytes.min(own.max_bytes),
+                timeout_ms: terms.timeout_ms.min(own.timeout_ms),
+            })
         });
         decision.map_err(|outcome| self.denied(outcome))
     }

@@ -47,9 +47,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
 /// the program's allocator; what the computation left on the stack and in registers is
 /// not. Over the connection goes the proof (SCRAM-SHA-256), never the password.
 ///
+/// `is_allowed` is asked when the server is reached, just before the proof is made.
+///
 /// Cancel safety: dropped, it closes what it had opened.
-pub(super) async fn open(opener: &Opener, login: &DatabaseLogin) -> Result<LoggedIn, QueryError> {
+pub(super) async fn open(
+    opener: &Opener,
+    login: &DatabaseLogin,
+    is_allowed: impl FnOnce() -> Result<(), QueryError>,
+) -> Result<LoggedIn, QueryError> {
     let stream = reached(opener, login.encrypted).await?;
+    is_allowed()?;
     let (gate, seen) = Gate::new(stream);
     let mut config = Config::new();
     // TLS is spoken already.

@@ -1,12 +1,14 @@
 //! Connections to databases that wait for their next query. A pool belongs to one
 //! route, one login in one version, and to statements that only read or to those that
-//! may write; a version that follows has a pool of its own, and this one drains.
+//! may write; a version that follows has a pool of its own, and this one drains. A
+//! connection serves one grant as long as it lives.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use keyward_names::GrantId;
 use keyward_vault::{DatabaseLogin, QueryCall};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
@@ -81,13 +83,15 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Idle {
     /// The last one used is at the back and goes first.
-    connections: Vec<(LoggedIn, Since)>,
+    connections: Vec<Waiting>,
     /// Whether a task waits to close what is idle.
     watched: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Since {
+struct Waiting {
+    logged_in: LoggedIn,
+    /// Whose it is.
+    grant: GrantId,
     opened: Instant,
     used: Instant,
 }
@@ -102,51 +106,68 @@ impl Pool {
         }
     }
 
-    /// A connection that waits, or a new one; when there are as many as the route
-    /// allows, the next that comes back.
+    /// A connection of this grant that waits, or a new one; when there are as many as
+    /// the route allows, as soon as one of them is free. `is_allowed` is asked before a
+    /// new one logs in.
     ///
     /// Cancel safety: dropped, it closes a connection that was being opened.
     pub(super) async fn connection(
         self: Arc<Self>,
         login: &DatabaseLogin,
+        grant: &GrantId,
+        is_allowed: impl FnOnce() -> Result<(), QueryError>,
     ) -> Result<Connection, QueryError> {
         let room = Arc::clone(&self.room).acquire_owned();
         let room = room
             .await
             .map_err(|_| QueryError::Unreachable(Stage::Busy))?;
-        let (logged_in, opened) = match self.waiting() {
-            Some((logged_in, since)) => (logged_in, since.opened),
-            None => (login::open(&self.opener, login).await?, Instant::now()),
+        let (logged_in, opened) = match self.waiting(grant) {
+            Some(waiting) => (waiting.logged_in, waiting.opened),
+            None => {
+                let opened = login::open(&self.opener, login, is_allowed).await;
+                (opened?, Instant::now())
+            }
         };
         Ok(Connection {
             encrypted: login.encrypted,
             logged_in: Some(logged_in),
             opened,
             is_clean: false,
+            grant: grant.clone(),
             pool: self,
-            _room: room,
+            room: Some(room),
         })
     }
 
-    fn waiting(&self) -> Option<(LoggedIn, Since)> {
+    /// One of this grant. If there is none, those of others make room for one, so that
+    /// there are never more than the route allows.
+    fn waiting(&self, grant: &GrantId) -> Option<Waiting> {
         let mut idle = self.lock();
         idle.close_old(self.opener.route.timeouts().idle);
-        while let Some((logged_in, since)) = idle.connections.pop() {
-            if !logged_in.client.is_closed() {
-                return Some((logged_in, since));
-            }
+        let connections = &mut idle.connections;
+        connections.retain(|waiting| !waiting.logged_in.client.is_closed());
+        let mut grants = connections.iter().map(|waiting| &waiting.grant);
+        if let Some(at) = grants.rposition(|other| other == grant) {
+            return Some(connections.remove(at));
         }
+        let others = self.room.available_permits();
+        let too_many = connections.len().saturating_sub(others);
+        connections.drain(..too_many);
         None
     }
 
-    fn put(self: &Arc<Self>, logged_in: LoggedIn, opened: Instant) {
+    fn put(self: &Arc<Self>, logged_in: LoggedIn, grant: GrantId, opened: Instant) {
         let is_over = self.retired.load(Ordering::Acquire) || opened.elapsed() > MAX_AGE;
         if is_over || logged_in.client.is_closed() {
             return;
         }
-        let used = Instant::now();
         let mut idle = self.lock();
-        idle.connections.push((logged_in, Since { opened, used }));
+        idle.connections.push(Waiting {
+            logged_in,
+            grant,
+            opened,
+            used: Instant::now(),
+        });
         if idle.watched {
             return;
         }
@@ -181,7 +202,7 @@ impl Pool {
 impl Idle {
     fn close_old(&mut self, patience: Duration) {
         self.connections
-            .retain(|(_, since)| since.used.elapsed() <= patience);
+            .retain(|waiting| waiting.used.elapsed() <= patience);
     }
 }
 
@@ -195,7 +216,8 @@ async fn close_idle(pool: Weak<Pool>, patience: Duration) {
             };
             let mut idle = pool.lock();
             idle.close_old(patience);
-            let Some(oldest) = idle.connections.iter().map(|(_, since)| since.used).min() else {
+            let used = idle.connections.iter().map(|waiting| waiting.used);
+            let Some(oldest) = used.min() else {
                 idle.watched = false;
                 return;
             };
@@ -215,8 +237,10 @@ pub(super) struct Connection {
     encrypted: bool,
     opened: Instant,
     is_clean: bool,
+    grant: GrantId,
     pool: Arc<Pool>,
-    _room: OwnedSemaphorePermit,
+    /// Until it is closed, or waits.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -225,8 +249,8 @@ impl Connection {
         self.logged_in.as_mut().ok_or(QueryError::Failed(None))
     }
 
-    /// No statement runs on it, and no transaction is open: it goes back when it is
-    /// dropped.
+    /// No statement runs on it, no transaction is open, and nothing is left of what was
+    /// set up in its session: it goes back when it is dropped.
     pub(super) fn is_clean(&mut self) {
         self.is_clean = true;
     }
@@ -238,18 +262,21 @@ impl Drop for Connection {
             return;
         };
         if self.is_clean {
-            return self.pool.put(logged_in, self.opened);
+            return self.pool.put(logged_in, self.grant.clone(), self.opened);
         }
         if logged_in.client.is_closed() {
             return;
         }
         let token = logged_in.client.cancel_token();
         let (opener, encrypted) = (Arc::clone(&self.pool.opener), self.encrypted);
+        let room = self.room.take();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let cancelled = login::cancel(&opener, encrypted, token);
                 let _ = tokio::time::timeout(CANCEL_TIME, cancelled).await;
                 drop(logged_in);
+                // It counts until it is closed.
+                drop(room);
             });
         }
     }

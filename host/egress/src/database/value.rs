@@ -78,34 +78,51 @@ impl ToSql for Parameter<'_> {
     tokio_postgres::types::to_sql_checked!();
 }
 
+/// The most places of a decimal number after its point, and the most groups of four
+/// before it: a few bytes on the wire can stand for 131 thousand digits.
+const MAX_PLACES: u16 = 1000;
+
 /// A value of a row.
 pub(super) struct Cell(pub(super) QueryValue);
 
+impl Cell {
+    /// How many bytes it has here, which may be more than it had on the wire.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.0 {
+            QueryValue::Null => 0,
+            QueryValue::Boolean(_) => 1,
+            QueryValue::Text(text) => text.len() as u64,
+            QueryValue::Bytes(bytes) => bytes.len() as u64,
+            QueryValue::Integer(_) | QueryValue::Float(_) | QueryValue::Timestamp(_) => 8,
+        }
+    }
+}
+
 /// Whether values of a column's type are passed on.
 pub(super) fn is_readable(type_: &Type) -> bool {
-    let is = match *type_ {
+    let is = matches!(
+        *type_,
         Type::BOOL
-        | Type::INT2
-        | Type::INT4
-        | Type::INT8
-        | Type::OID
-        | Type::FLOAT4
-        | Type::FLOAT8
-        | Type::TEXT
-        | Type::VARCHAR
-        | Type::BPCHAR
-        | Type::NAME
-        | Type::UNKNOWN
-        | Type::JSON
-        | Type::JSONB
-        | Type::BYTEA
-        | Type::UUID
-        | Type::NUMERIC
-        | Type::DATE
-        | Type::TIMESTAMP
-        | Type::TIMESTAMPTZ => true,
-        _ => false,
-    };
+            | Type::INT2
+            | Type::INT4
+            | Type::INT8
+            | Type::OID
+            | Type::FLOAT4
+            | Type::FLOAT8
+            | Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::UNKNOWN
+            | Type::JSON
+            | Type::JSONB
+            | Type::BYTEA
+            | Type::UUID
+            | Type::NUMERIC
+            | Type::DATE
+            | Type::TIMESTAMP
+            | Type::TIMESTAMPTZ
+    );
     is || match type_.kind() {
         Kind::Enum(_) => true,
         Kind::Domain(inner) => is_readable(inner),
@@ -164,7 +181,8 @@ fn date(raw: &[u8]) -> Result<String, Failure> {
 }
 
 /// A decimal number: groups of four digits, the weight of the first, a sign, and how
-/// many digits stand after the point (PostgreSQL's `numeric_send`).
+/// many digits stand after the point (PostgreSQL's `numeric_send`). `None` also for one
+/// of more than [`MAX_PLACES`].
 fn decimal(raw: &[u8]) -> Option<String> {
     let word = |index: usize| {
         let bytes = raw.get(index * 2..index * 2 + 2)?;
@@ -172,7 +190,10 @@ fn decimal(raw: &[u8]) -> Option<String> {
     };
     let groups = usize::from(word(0)?);
     let weight = i32::from(i16::from_be_bytes(word(1)?.to_be_bytes()));
-    let scale = usize::from(word(3)?);
+    let scale = usize::from(word(3).filter(|scale| *scale <= MAX_PLACES)?);
+    if weight > i32::from(MAX_PLACES) {
+        return None;
+    }
     let sign = match word(2)? {
         0 => "",
         0x4000 => "-",
@@ -241,6 +262,28 @@ mod tests {
         for words in [&[][..], &[1, 0, 0, 0], &[0, 0, 3, 0], &[0, 0, 0, 0, 1]] {
             assert_eq!(numeric(words), None, "{words:?}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_long_only_when_it_is_written_out_is_refused() {
+        let longest = numeric(&[1, 1000, 0, 1000, 1]).unwrap();
+        assert_eq!(longest.len(), 1 + 4 * 1000 + 1 + 1000, "control");
+        // 1e131071, and 1e-16383.
+        assert_eq!(numeric(&[1, 32_767, 0, 0, 1000]), None);
+        assert_eq!(numeric(&[1, 0xf000, 0, 16_383, 10]), None);
+        for words in [[1, 1001, 0, 0, 1], [1, 0, 0, 1001, 1]] {
+            assert_eq!(numeric(&words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_counts_with_the_length_that_it_has_here() {
+        let raw = [1_u16, 500, 0, 0, 1];
+        let raw: Vec<u8> = raw.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let cell = Cell::from_sql(&Type::NUMERIC, &raw).unwrap();
+        assert_eq!((raw.len(), cell.bytes()), (10, 2001));
+        assert_eq!(Cell::from_sql(&Type::UUID, &[7; 16]).unwrap().bytes(), 36);
+        assert_eq!(Cell::from_sql(&Type::BYTEA, &[7; 16]).unwrap().bytes(), 16);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use keyward::names::{IssuerName, RouteName};
+use keyward::names::IssuerName;
 use keyward::vault::{TokenAlgorithm, TokenRules};
 use keyward::{Issuer, KeysAt};
 
-use super::parse::{Defined, Parser};
+use super::parse::{Defined, Parser, Routes};
 use super::reader::{At, Reader};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ impl<'a> Parser<'a> {
     pub(super) fn issuers(
         &self,
         root: &Reader<'a, '_>,
-        routes: &Defined<RouteName>,
+        routes: &Routes,
         defined: &mut Defined<IssuerName>,
     ) -> Vec<Issuer> {
         let tables = root.named_sections("issuers", "[issuers.NAME]");
@@ -50,7 +50,7 @@ impl<'a> Parser<'a> {
         &self,
         name: Option<IssuerName>,
         section: Reader<'a, '_>,
-        routes: &Defined<RouteName>,
+        routes: &Routes,
     ) -> Option<Issuer> {
         let issuer = section
             .required_text("issuer", "\"https://login.example.com\"")

@@ -81,6 +81,13 @@ pub(super) struct Parser<'a> {
 /// The names that a file defines, with the place of each.
 pub(super) type Defined<N> = HashMap<N, Range<usize>>;
 
+/// The routes that a file defines.
+pub(super) struct Routes {
+    names: Defined<RouteName>,
+    /// Those of them that lead to databases.
+    databases: Vec<RouteName>,
+}
+
 impl<'a> Parser<'a> {
     /// None only if there are findings.
     fn config(&self, file: &Path, table: &'a Spanned<DeTable<'_>>) -> Option<Config> {
@@ -104,21 +111,28 @@ impl<'a> Parser<'a> {
             .into_iter()
             .filter_map(|section| self.route(section, &mut route_names, &mut names))
             .collect();
+        let to_databases = routes
+            .iter()
+            .filter(|route| route.scheme() == Scheme::Postgres);
+        let known_routes = Routes {
+            databases: to_databases.map(|route| route.name().clone()).collect(),
+            names: route_names,
+        };
         let mut issuer_names = Defined::new();
-        let issuers = self.issuers(&root, &route_names, &mut issuer_names);
+        let issuers = self.issuers(&root, &known_routes, &mut issuer_names);
         let mut policy_names = Defined::new();
         let policies: Vec<PolicySection> = root
             .sections("policy", "[[policy]]")
             .into_iter()
             .filter_map(|section| {
-                self.policy(section, &mut policy_names, &route_names, &issuer_names)
+                self.policy(section, &mut policy_names, &known_routes, &issuer_names)
             })
             .collect();
         let mut paths = HashMap::new();
         let mut pipelines: Vec<Pipeline> = root
             .sections("pipeline", "[[pipeline]]")
             .into_iter()
-            .filter_map(|section| self.pipeline(section, &mut paths, &route_names, &policy_names))
+            .filter_map(|section| self.pipeline(section, &mut paths, &known_routes, &policy_names))
             .collect();
         pipelines.sort_by_key(|pipeline| std::cmp::Reverse(pipeline.path.as_str().len()));
         root.finish();
@@ -330,7 +344,7 @@ impl<'a> Parser<'a> {
         &self,
         section: Reader<'a, '_>,
         defined: &mut Defined<PolicyName>,
-        routes: &Defined<RouteName>,
+        routes: &Routes,
         issuers: &Defined<IssuerName>,
     ) -> Option<PolicySection> {
         let name = self.defined_name(&section, "\"attach-api-key\"", "policy", defined, |text| {
@@ -407,7 +421,7 @@ impl<'a> Parser<'a> {
         &self,
         section: Reader<'a, '_>,
         paths: &mut HashMap<PathPrefix, ()>,
-        routes: &Defined<RouteName>,
+        routes: &Routes,
         policies: &Defined<PolicyName>,
     ) -> Option<Pipeline> {
         let path = section
@@ -500,12 +514,20 @@ impl<'a> Parser<'a> {
         Some(name)
     }
 
-    pub(super) fn known_route(
-        &self,
-        text: At<&str>,
-        defined: &Defined<RouteName>,
-    ) -> Option<RouteName> {
-        self.known(text, defined, "route", |text| RouteName::parse(text).ok())
+    /// A route that requests can be sent to.
+    pub(super) fn known_route(&self, text: At<&str>, routes: &Routes) -> Option<RouteName> {
+        let span = text.span.clone();
+        let parse = |text: &str| RouteName::parse(text).ok();
+        let name = self.known(text, &routes.names, "route", parse)?;
+        if routes.databases.contains(&name) {
+            self.findings.add_with_help(
+                span,
+                format!("route \"{name}\" leads to a database, which takes no requests"),
+                "name a route to a backend; a database is asked through a grant of `use = \"query\"`, in a [[grant]] whose `to` names its route",
+            );
+            return None;
+        }
+        Some(name)
     }
 
     fn known_policy(&self, text: At<&str>, defined: &Defined<PolicyName>) -> Option<PolicyName> {

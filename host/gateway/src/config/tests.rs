@@ -376,3 +376,19 @@ fn roles_are_users_and_groups_that_the_system_knows() {
         assert!(errors.contains(said), "{errors}");
     }
 }
+
+#[test]
+fn a_route_to_a_database_takes_no_requests() {
+    let database = WHOLE.replace("http://127.0.0.1:9000", "postgres://127.0.0.1:5432");
+    let found = findings(&database);
+    assert_eq!(found.len(), 2, "a pipeline and a policy: {found:?}");
+    for finding in found {
+        let (what, help) = finding.split_once(" | ").unwrap();
+        assert!(what.ends_with("route \"local\" leads to a database, which takes no requests"));
+        assert!(help.contains("use = \"query\""), "{help}");
+    }
+    let unused = database
+        .replace("routes = [\"local\"]", "")
+        .replace("route = \"local\"", "route = \"billing\"");
+    assert!(parse_text(&unused).is_ok(), "control");
+}

@@ -13,7 +13,7 @@ const MAX_PARTS: usize = 64;
 
 /// The parts of a connection string that are no secret, in lower case and without
 /// spaces: where it leads to and whose it is. All others are secret, whatever they
-/// are.
+/// are, and so is one of these whose value may hold a secret ([`public_parts`]).
 const PUBLIC: [&str; 25] = [
     "abortconnect",
     "accountendpoint",
@@ -41,6 +41,12 @@ const PUBLIC: [&str; 25] = [
     "timeout",
     "trustservercertificate",
 ];
+
+/// The parts that say who logs in. They are kept secret; that such a name is also the
+/// database's, or begins the host's, makes nothing else secret.
+const LOGIN: [&str; 5] = ["login", "uid", "user", "userid", "username"];
+/// A part that has this many bytes in a row in common with a secret one is secret too.
+const WINDOW: usize = 6;
 
 /// A connection string of a Service Bus or Event Hubs namespace. Stored as `[host, key
 /// name, key, entity path]`, the last one empty if there is none.
@@ -154,6 +160,13 @@ fn parts<'a>(pieces: impl Iterator<Item = &'a str>, is_redis: bool) -> Result<Se
             continue;
         }
         match piece.split_once('=') {
+            // A quoted value may hold the divider, and what follows it is no part.
+            Some((_, value)) if value.trim_start().starts_with(['"', '\'', '{']) => {
+                return Err(malformed(
+                    "its values stand without quotes and braces, which are not read; \
+                     give the secret a value without ';', or store the password alone",
+                ));
+            }
             Some((name, value)) => found.push((name.trim(), value.trim())),
             None if is_redis && at == 0 => match piece.rsplit_once(':') {
                 Some((host, port)) => found.extend([("host", host), ("port", port)]),
@@ -202,6 +215,15 @@ fn store(found: &[(&str, &str)], is_redis: bool) -> Result<Secret, ImportError> 
         if !host || !port {
             return Err(malformed("it has a host and a port"));
         }
+        let is_database =
+            |name: &str| ["database", "defaultdatabase"].contains(&folded(name).as_str());
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !found
+            .iter()
+            .all(|(name, value)| !is_database(name) || is_number(value))
+        {
+            return Err(malformed("a database of Redis is a number"));
+        }
     }
     let folded: Vec<String> = found.iter().map(|(name, _)| folded(name)).collect();
     for (at, name) in folded.iter().enumerate() {
@@ -211,9 +233,9 @@ fn store(found: &[(&str, &str)], is_redis: bool) -> Result<Secret, ImportError> 
             ));
         }
     }
-    let is_public = |name: &String| PUBLIC.contains(&name.as_str());
+    let public = public_parts(found, &folded);
     // A value that nobody may read is what makes it a secret.
-    if folded.iter().all(is_public) {
+    if public.iter().all(|is| *is) {
         return Err(malformed(
             "it has no secret part, such as a password; write it into the configuration",
         ));
@@ -226,14 +248,48 @@ fn store(found: &[(&str, &str)], is_redis: bool) -> Result<Secret, ImportError> 
     }
     let fields: Vec<_> = found
         .iter()
-        .zip(&folded)
-        .map(|((name, value), folded)| {
-            let public = u64::from(is_public(folded));
+        .zip(&public)
+        .map(|((name, value), public)| {
+            let public = u64::from(*public);
             [Field::Text(name), Field::Text(value), Field::Number(public)]
         })
         .collect();
     let lists: Vec<_> = fields.iter().map(|fields| Field::List(fields)).collect();
     Ok(stored(&lists))
+}
+
+/// Which parts are public: those with the name of one, whose value has nothing in which
+/// addresses, queries and quotes carry secrets, and nothing in common with a part that
+/// is secret.
+fn public_parts(found: &[(&str, &str)], folded: &[String]) -> Vec<bool> {
+    let is_plain = |value: &str| !value.contains(['@', '?', '&', '=', '"', '\'']);
+    let parts = found.iter().zip(folded);
+    let named = parts.map(|((_, value), name)| PUBLIC.contains(&name.as_str()) && is_plain(value));
+    let mut public: Vec<bool> = named.collect();
+    // What becomes secret may have something in common with others.
+    loop {
+        let secret: Vec<&[u8]> = found
+            .iter()
+            .zip(folded)
+            .zip(&public)
+            .filter(|((_, name), public)| !**public && !LOGIN.contains(&name.as_str()))
+            .map(|(((_, value), _), _)| value.as_bytes())
+            .collect();
+        let shares = |value: &str| {
+            let mut windows = value.as_bytes().windows(WINDOW);
+            windows.any(|window| {
+                let mut secret = secret.iter().flat_map(|secret| secret.windows(WINDOW));
+                secret.any(|other| other == window)
+            })
+        };
+        let before = public.clone();
+        for ((_, value), public) in found.iter().zip(&mut public) {
+            *public = *public && !shares(value);
+        }
+        if public == before {
+            return public;
+        }
+    }
 }
 
 /// A part's name as it is compared: in lower case, without spaces.

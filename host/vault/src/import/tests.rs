@@ -655,6 +655,19 @@ fn other_connection_strings_have_public_and_secret_parts() {
             "Server=db.example; Database=orders; User ID=app; Password=secret-1;",
             r#"[["Server", "db.example", 1], ["Database", "orders", 1], ["User ID", "app", 0], ["Password", "secret-1", 0]]"#,
         ),
+        // What has the name of a public part is none with a secret in it.
+        (
+            "Endpoint=https://svc:pw-4711@host/;AccessKey=0123456789;Timeout=30",
+            r#"[["Endpoint", "https://svc:pw-4711@host/", 0], ["AccessKey", "0123456789", 0], ["Timeout", "30", 1]]"#,
+        ),
+        (
+            "Endpoint=https://host/?sig=abc;Host=host",
+            r#"[["Endpoint", "https://host/?sig=abc", 0], ["Host", "host", 1]]"#,
+        ),
+        (
+            "Server=db.example;Name=secret-12;User ID=db.example;Password=a-secret-1",
+            r#"[["Server", "db.example", 1], ["Name", "secret-12", 0], ["User ID", "db.example", 0], ["Password", "a-secret-1", 0]]"#,
+        ),
     ] {
         assert_eq!(stored(Kind::ConnectionString, text), expected, "{text}");
     }
@@ -666,6 +679,49 @@ fn other_connection_strings_have_public_and_secret_parts() {
             ("Password=a;password=b", "stands once"),
             ("Server=db.example;oops;Password=b", "Name=Value"),
             ("cache.example:port,password=b", "a host and a port"),
+            ("Server=db;Password=\"a1;name=b2c3\"", "without quotes"),
+            ("Server=db;Password= 'a1;name=b2c3'", "without quotes"),
+            ("Server=db;Password={a1;name=b2c3}", "without quotes"),
+            (
+                "rediss://u:p-4711@h:6380/0?password=p-4712",
+                "a database of Redis is a number",
+            ),
+            (
+                "cache.example,password=b,defaultDatabase=p-4712",
+                "a database of Redis is a number",
+            ),
         ],
     );
+}
+
+proptest! {
+    /// Whoever reads the public parts learns no six bytes of a password or key.
+    #[test]
+    fn no_public_part_has_anything_of_a_secret_one(
+        secret in "[a-c/:@=?.]{6,12}",
+        parts in proptest::collection::vec(
+            ("(Server|Endpoint|Name|Host|Timeout|User|Key)", "[a-c/:@=?.]{0,16}"),
+            0..6,
+        ),
+        whole in any::<bool>(),
+    ) {
+        let mut text = format!("Password={secret}");
+        for (at, (name, value)) in parts.iter().enumerate() {
+            let value = if whole && at == 0 { format!("{value}{secret}") } else { value.clone() };
+            text += &format!(";{name}={value}");
+        }
+        if let Ok(stored) = import(Kind::ConnectionString, text.as_bytes()) {
+            let mut decoder = minicbor::Decoder::new(&stored);
+            for _ in 0..decoder.array().unwrap().unwrap() {
+                decoder.array().unwrap();
+                let (name, value) = (decoder.str().unwrap(), decoder.str().unwrap());
+                let is_public = decoder.u8().unwrap() == 1;
+                let mut windows = secret.as_bytes().windows(6);
+                let shared = windows.any(|window| {
+                    value.as_bytes().windows(6).any(|other| other == window)
+                });
+                prop_assert!(!is_public || !shared, "{name}={value} of {text}");
+            }
+        }
+    }
 }

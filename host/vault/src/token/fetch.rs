@@ -176,7 +176,11 @@ impl TokenWanted {
         address: &str,
         authority: &str,
     ) -> Result<(), Outcome> {
-        let (grant, _) = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        let (grant, now) = live.still_granted(&self.grant, &self.component, &self.secret)?;
+        // A version that was retired meanwhile goes nowhere.
+        if !now.allows(self.secret.info.version, &live.parts.clock) {
+            return Err(Outcome::Revoked);
+        }
         if vault.is_suspended(grant) || grant.terms != self.grant.terms {
             return Err(Outcome::Revoked);
         }

@@ -18,6 +18,7 @@ mod pinned;
 mod reach;
 mod remote;
 mod remote_signature;
+mod retired;
 mod rotation;
 mod sealing;
 mod sourced;

@@ -182,3 +182,51 @@ fn a_source_does_with_a_key_that_stays_there_what_is_listed_and_no_more() {
     assert_eq!(permitted("f"), Err(Denied::Denied));
     assert_eq!(permitted("n"), Ok(()), "the control");
 }
+
+#[test]
+fn a_source_is_not_asked_to_sign_what_a_template_writes_later() {
+    let placed = |place: &str| {
+        format!(
+            "[[grant]]\nid = \"api\"\npolicy = \"p\"\nsecret = \"api\"\nalias = \"a\"\n\
+             use = \"attach\"\n\
+             to = [{{ route = \"billing\", methods = [\"POST\"], paths = [\"/v1/charges\"] }}]\n\
+             {place}\n"
+        )
+    };
+    let query = "query = \"key\"";
+    let form = "form = { key = \"{secret}\" }";
+    let refused = Some(AttachError::SignedBefore);
+    for (place, expected) in [
+        (query, refused),
+        (form, refused),
+        ("json = { key = \"{secret}\" }", refused),
+        ("header = \"x-api-key\"", None),
+    ] {
+        let (_test, vault) = remote();
+        vault
+            .add(&name("api"), Kind::ApiKey, secret(API_KEY), &actor())
+            .unwrap();
+        let far = grant("far", "far", "f", Use::SignRequest);
+        vault
+            .set_grants(grants(&(far + &placed(place))), &actor())
+            .unwrap();
+        let mut ledger = new_ledger(&vault);
+        let policy = policy(&["f", "a"]);
+        let mut notes = Notes::default();
+        let signs = vault.permit::<uses::SignRequest>(&policy, "f", &mut ledger);
+        notes.push(signs.unwrap().note());
+        let attaches = vault.permit::<uses::Attach>(&policy, "a", &mut ledger);
+        notes.push(attaches.unwrap().note());
+        let target = Target {
+            route: &route("billing"),
+            method: &Method::POST,
+            address: "",
+            authority: "billing.example.com",
+            path_and_query: &PathAndQuery::from_static("/v1/charges?limit=2"),
+        };
+        let checked = notes.check(&vault, &mut ledger, &target).unwrap();
+        let durable = block_on(ledger.barrier()).unwrap();
+        let asked = checked.to_sign(&durable, &mut head(), Some(BODY));
+        assert_eq!(asked.err(), expected, "{place}");
+    }
+}

@@ -306,3 +306,27 @@ fn aws_lc_digest(body: &[u8]) -> String {
     let digest = sha2::Sha256::digest(body);
     format!("sha-256=:{}:", data_encoding::BASE64.encode(&digest))
 }
+
+#[test]
+fn a_grant_that_writes_the_body_no_more_does_not_send_a_request_without_one() {
+    let header = granted("api", "header = \"x-api-key\"");
+    let form = granted("api", "form = { key = \"{secret}\" }");
+    let json = granted("api", "json = { key = \"{secret}\" }");
+    for (first, then, refused) in [
+        (&form, &header, Some("check")),
+        (&header, &json, Some("check")),
+        (&form, &json, None),
+        (&header, &header, None),
+    ] {
+        let (_test, vault) = basic_vault();
+        set(&vault, first);
+        let mut ledger = new_ledger(&vault);
+        let policy = policy(&["backend"]);
+        let permit = vault.permit::<uses::Attach>(&policy, "backend", &mut ledger);
+        let mut notes = Notes::default();
+        notes.push(permit.unwrap().note());
+        set(&vault, then);
+        let sent = write(&vault, notes, ledger, "/v1/charges");
+        assert_eq!(sent.err(), refused);
+    }
+}

@@ -33,7 +33,8 @@ pub struct QueryTerms {
     pub statements: Vec<Statement>,
     /// The most rows of an answer.
     pub max_rows: u64,
-    /// The most bytes of an answer, as the database sends them.
+    /// The most bytes of an answer: as the database sends its rows, or as their values
+    /// are passed on, whichever is more.
     pub max_bytes: u64,
     /// The longest time that a query may take, in milliseconds: the wait for a
     /// connection included.
