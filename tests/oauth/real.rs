@@ -60,7 +60,6 @@ async fn token_by_a_secret(method: &str) {
 #[tokio::test]
 async fn a_client_shows_its_secret_in_the_header() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     token_by_a_secret("client_secret_basic").await;
@@ -69,7 +68,6 @@ async fn a_client_shows_its_secret_in_the_header() {
 #[tokio::test]
 async fn a_client_shows_its_secret_in_the_form() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     token_by_a_secret("client_secret_post").await;
@@ -78,7 +76,6 @@ async fn a_client_shows_its_secret_in_the_form() {
 #[tokio::test]
 async fn what_the_server_refuses_is_not_sent_on() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     let right = "the-right-secret-0123456789";
@@ -114,7 +111,6 @@ async fn what_the_server_refuses_is_not_sent_on() {
 #[tokio::test]
 async fn a_rotated_secret_leads_to_a_token_of_its_own() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     let (first, second) = ("the-first-secret-0123456789", "the-other-secret-0123456789");
@@ -171,7 +167,6 @@ fn with_certificate(
 #[tokio::test]
 async fn a_client_signs_an_assertion() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     let mut certificate = String::new();
@@ -204,7 +199,6 @@ async fn a_client_signs_an_assertion() {
 #[tokio::test]
 async fn a_client_shows_its_certificate_and_its_token_is_bound_to_that() {
     if Provider::is_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     let mut certificate = String::new();

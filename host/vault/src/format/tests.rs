@@ -32,7 +32,9 @@ fn sample() -> Sample {
     let kinds = [
         Kind::ApiKey,
         Kind::ApiKey,
-        Kind::Database,
+        Kind::DataKey {
+            encoding: KeyEncoding::Raw,
+        },
         Kind::HmacKey {
             algorithm: MacAlgorithm::Sha256,
             encoding: KeyEncoding::Hex,

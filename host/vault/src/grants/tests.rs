@@ -470,7 +470,7 @@ to = [{ route = "billing" }]
         said,
         [
             "grants.toml:2: grant \"codes\": it is revoked and not in force; remove it, or: keyward grants reinstate codes",
-            "grants.toml:7: grant \"requests\": the secret \"hmac\" would sign requests, and by grant \"codes\" sign any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys",
+            "grants.toml:7: grant \"requests\": the secret \"hmac\" would sign requests, and by grant \"codes\" any message, so that a policy could make a request's signature itself; the gateway refuses the file; use two keys",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 use http::Method;
 use http::uri::PathAndQuery;
+use keyward_names::RouteName;
 use keyward_vault::*;
 
 use crate::remote::outcomes;
@@ -97,7 +98,9 @@ fn a_token_is_not_fetched_with_a_client_that_was_retired_meanwhile() {
             authority: "billing.example",
             path_and_query: &PathAndQuery::from_static("/v1/charges"),
         };
-        let wanted = notes.take_tokens(&vault, &mut ledger, &target).unwrap();
+        let leads_to = |_: &RouteName| Some(std::sync::Arc::from(""));
+        let wanted = notes.take_tokens(&vault, &mut ledger, &target, leads_to);
+        let wanted = wanted.unwrap();
         replace(&vault, OTHER_CLIENT, at_first);
         let call = wanted.record(&vault, &mut ledger, "", "identity.example");
         assert_eq!(call.is_err(), at_first);

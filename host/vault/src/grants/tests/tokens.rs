@@ -101,18 +101,20 @@ claims = ["tenant", "sub"]
 to = [{ route = "billing" }]
 "#,
         r#"
-error: unknown "algorithm": "HS256"; did you mean "RS256"?
+error: unknown "algorithm": "HS256"; did you mean "ES256"?
  --> grants.toml:6:13
   |
 6 | algorithm = "HS256"
   |             ^^^^^^^ not valid
   |
   = help: one of: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA
+
 error: "audience" must have 1 to 32 texts
  --> grants.toml:8:12
   |
 8 | audience = []
   |            ^^ not so many
+
 error: the claim is the host's own
  --> grants.toml:9:21
   |
