@@ -74,15 +74,15 @@ fn matches(table: Table<'_>) -> RequestMatch {
 
 fn respond(table: Table<'_>) -> Answer {
     let status = table.whole("status", 200, 599);
-    let mut headers = headers(&table, "headers");
-    if table.get("json").is_some() && !headers.iter().any(|(name, _)| *name == CONTENT_TYPE) {
-        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+    let mut given = headers(&table, "headers");
+    if table.get("json").is_some() && !given.iter().any(|(name, _)| *name == CONTENT_TYPE) {
+        given.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
     }
     let answer = Answer {
         status: status
             .and_then(|status| StatusCode::from_u16(u16::try_from(status.value).ok()?).ok())
             .unwrap_or(StatusCode::OK),
-        headers,
+        headers: given,
         trailers: headers(&table, "trailers"),
         body: body(&table),
         ..Answer::default()
