@@ -21,7 +21,7 @@ fn vault() -> (tempfile::TempDir, Vault) {
 /// Adds a secret that ends tomorrow.
 fn ends(vault: &Vault) {
     let name = SecretName::parse("short-lived").unwrap();
-    let value = Secret::read_from(&b"a value that ends"[..], 64).unwrap();
+    let value = Secret::read_from(&b"a-value-that-ends"[..], 64).unwrap();
     let actor = Actor {
         name: "test".into(),
         reason: None,
