@@ -102,7 +102,16 @@ fn is_some_of(chosen: &ChosenAccess, permissions: &Permissions) -> bool {
 /// which it is good for nothing.
 pub(crate) struct Minted {
     pub(crate) query: Zeroizing<String>,
-    pub(crate) signature: Secret,
+    pub(crate) signature: Sent,
+}
+
+/// A signature as it is and as it was sent, in percent-encoding: an answer may hold
+/// either, in whatever form.
+pub(crate) type Sent = [Secret; 2];
+
+fn sent(code: &str) -> Sent {
+    let escaped = Zeroizing::new(encoded(code));
+    [code, &escaped].map(|text| Secret::copy_of(text.as_bytes()))
 }
 
 /// The fields of a signature, before it is signed.
@@ -123,7 +132,7 @@ pub(crate) fn attach(
     head: &mut Parts,
     authority: &str,
     now: i64,
-) -> Result<Secret, Unsignable> {
+) -> Result<Sent, Unsignable> {
     // Another path than the one that was held against the grant.
     if SOURCES.iter().any(|name| head.headers.contains_key(*name)) {
         return Err(Unsignable::OtherEndpoint);
@@ -333,7 +342,7 @@ fn sealed(
     add("sig", &code);
     Minted {
         query,
-        signature: Secret::copy_of(code.as_bytes()),
+        signature: sent(&code),
     }
 }
 
@@ -346,7 +355,7 @@ pub(crate) fn attach_to_bus(
     head: &mut Parts,
     authority: &str,
     now: i64,
-) -> Result<Secret, Unsignable> {
+) -> Result<Sent, Unsignable> {
     terms
         .allows(chosen)
         .map_err(|_| Unsignable::OtherEndpoint)?;
@@ -376,7 +385,7 @@ pub(crate) fn attach_to_bus(
         encoded(&bus.key_name)
     ));
     authorize(head, &token)?;
-    Ok(Secret::copy_of(code.as_bytes()))
+    Ok(sent(&code))
 }
 
 /// The entity that a path is about: what stands before the words with which the

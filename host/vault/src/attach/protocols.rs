@@ -75,27 +75,31 @@ impl CheckedNotes {
         let authority = self.signed_authority(head);
         let mut written = Vec::new();
         for note in &self.notes {
-            let signature = match (&note.grant.terms, &note.chosen, note.secret.material()) {
+            let signatures = match (&note.grant.terms, &note.chosen, note.secret.material()) {
                 (
                     Terms::SharedAccess(terms),
                     Chosen::SharedAccess(chosen),
                     Some(Material::Storage(account)),
-                ) => sas::attach(terms, chosen, account, head, &authority, now)?,
+                ) => Vec::from(sas::attach(terms, chosen, account, head, &authority, now)?),
                 (
                     Terms::SharedAccess(terms),
                     Chosen::SharedAccess(chosen),
                     Some(Material::Bus(bus)),
-                ) => sas::attach_to_bus(terms, chosen, bus, head, &authority, now)?,
+                ) => Vec::from(sas::attach_to_bus(
+                    terms, chosen, bus, head, &authority, now,
+                )?),
                 (Terms::Presign(terms), _, Some(Material::Aws(key))) => {
                     let body = signed_body(note, body)?;
-                    sigv4::presign(terms, key, head, &authority, body, now)?
+                    // Of hexadecimal digits: as it is and as it is sent are one.
+                    vec![sigv4::presign(terms, key, head, &authority, body, now)?]
                 }
                 (Terms::SharedAccess(_) | Terms::Presign(_), ..) => {
                     return Err(AttachError::Unavailable);
                 }
                 _ => continue,
             };
-            written.extend(self.derived(note, signature));
+            let signatures = signatures.into_iter();
+            written.extend(signatures.filter_map(|signature| self.derived(note, signature)));
         }
         Ok(written)
     }
