@@ -1,7 +1,8 @@
 //! Sending a request to a route: the one function in which secrets are written.
 //!
-//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect, [`attach`] (check, barrier,
-//! signatures of keys that are [`elsewhere`], write), [`exchange`], [`receive`].
+//! Its steps, each in a file: [`prepare`] with the [`tokens`] that it needs, connect,
+//! [`attach`] (check, barrier, signatures of keys that are [`elsewhere`], write),
+//! [`exchange`], [`receive`].
 
 mod attach;
 mod destination;

@@ -22,10 +22,10 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Addresses the request from the route, strips what is the host's to write, and
-    /// has the tokens that
-    /// its notes need, and takes the body: into memory only if it is to be signed or may be sent twice. As
-    /// much of it as takes the client's time comes before the checks.
+    /// Addresses the request from the route, strips what is the host's to write, has the
+    /// tokens that its notes need, and takes the body: into memory only if it is to be
+    /// signed or may be sent twice. As much of it as takes the client's time comes before
+    /// the checks.
     ///
     /// Also what is kept for one more try, should there be one.
     pub(super) async fn new(
