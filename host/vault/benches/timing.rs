@@ -234,17 +234,15 @@ impl World {
         )
     }
 
-    /// Class 0: keys that differ from a known one in the last character; class 1: in most.
+    /// Class 0: keys that begin like a known one; class 1: keys that are like none. Each
+    /// is another one: where a few stand for a class, it is their hashes' places in the
+    /// table that are compared.
     fn identify(&self) -> f64 {
         let mut ledger = self.ledger();
         let mut later = self.ledger();
-        let keys = [0, 1].map(|class| {
-            let own = (0..MANY).map(|index| unknown(class, index));
-            own.collect::<Vec<_>>()
-        });
         measure(
             |class, chance| {
-                let request = Request::get("/").header("x-key", &keys[class][chance % MANY]);
+                let request = Request::get("/").header("x-key", unknown(class, chance));
                 let (mut head, ()) = request.body(()).unwrap().into_parts();
                 let presented = self.vault.take_client_keys(&[&self.policy], &mut head);
                 let permit = self
@@ -287,12 +285,14 @@ fn known(index: usize) -> String {
 }
 
 /// A key that nobody has, as long as those that are known.
-fn unknown(class: usize, index: usize) -> String {
-    let known = known(index);
-    match class {
-        0 => format!("{}!", &known[..known.len() - 1]),
-        _ => known.bytes().rev().map(char::from).collect(),
-    }
+fn unknown(class: usize, chance: usize) -> String {
+    let known = known(chance % MANY);
+    let kept = if class == 0 { known.len() - 12 } else { 0 };
+    let mut turns = Turns(u64::try_from(chance).unwrap() | 1 << 40);
+    let own =
+        (kept..known.len()).map(|_| char::from(b'a' + u8::try_from(turns.next() % 26).unwrap()));
+    let own: String = own.collect();
+    known[..kept].to_owned() + &own
 }
 
 /// Names of one kind, of which those of class 0 are there: neither their place in an order
