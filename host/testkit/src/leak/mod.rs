@@ -15,6 +15,8 @@ mod obtained;
 mod patterns;
 mod search;
 #[cfg(test)]
+mod sink_tests;
+#[cfg(test)]
 mod tests;
 mod undo;
 
