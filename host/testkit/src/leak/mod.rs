@@ -11,6 +11,7 @@ mod expected;
 mod form;
 mod gaps;
 mod memory;
+mod obtained;
 mod patterns;
 mod search;
 #[cfg(test)]
