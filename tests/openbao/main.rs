@@ -20,7 +20,6 @@ use keyward_tests::{OpenBaoServer, TestGateway};
 macro_rules! server {
     () => {
         if keyward_tests::OpenBaoServer::is_left_out() {
-            println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
             keyward_tests::OpenBaoServer::start().await
