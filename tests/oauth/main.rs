@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod authority;
+mod disabled;
 mod evil;
 mod keeping;
 mod provider;

@@ -29,7 +29,7 @@ const BACKEND: (&str, &str) = ("backend", "what-the-backend-shows-0123456789");
 impl Provider {
     /// Whether the user said that this machine can't have others' servers.
     pub(crate) fn is_left_out() -> bool {
-        std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+        keyward_tests::is_left_out("oidc-provider")
     }
 
     /// Starts one with the clients that `clients` says, whose tokens live for
