@@ -5,6 +5,7 @@ mod exchange;
 mod observed;
 mod observer;
 mod timeline;
+mod token;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
