@@ -1,9 +1,11 @@
 // An authorisation server of others' making (oidc-provider) over TLS on loopback, as
 // the file says that it is given: `node provider.mjs SETTINGS.json`. It says "ready" and
-// its port when it listens, and ends when its input does.
+// its port when it listens; for each line of its input, a list of clients that it knows
+// from then on in place of those before, it says "changed". It ends when its input does.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import https from 'node:https';
+import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
