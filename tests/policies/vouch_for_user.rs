@@ -147,6 +147,6 @@ async fn where_the_grant_returns_nothing_the_policy_gets_no_token() {
     let (certificate, _) = key();
     let gateway = gateway(&backend, &certificate, "", json!({ "header": "x-user" }));
     let answer = post(&gateway, "/orders").await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert!(backend.received().is_empty());
 }
