@@ -5,6 +5,7 @@
 
 mod bounds;
 mod logins;
+mod policy;
 mod values;
 mod world;
 
