@@ -5,6 +5,7 @@
 
 mod bounds;
 mod logins;
+mod policy;
 mod sessions;
 mod values;
 mod world;

@@ -16,6 +16,8 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
+mod parse_query;
+mod query;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use expected::{
 
 pub use crate::hostile::Echo;
 pub use mock::{Answer, Backend, Fault, RequestMatch};
+pub use query::QueryAnswer;
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;
@@ -82,6 +85,8 @@ pub struct Suite {
     pub grants: Grants,
     /// What backends answer, after what a case says itself.
     pub backends: Vec<Backend>,
+    /// What databases answer, after what a case says itself.
+    pub queries: Vec<QueryAnswer>,
     /// The cases, each table's rows as cases of their own.
     pub cases: Vec<Case>,
     /// What is tried beside them by chance.

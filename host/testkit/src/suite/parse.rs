@@ -113,6 +113,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         .into_iter()
         .filter_map(|backend| parse_mock::backend(backend, &known))
         .collect();
+    let queries = super::parse_query::queries(&table);
     let cases = parse_case::cases(&table, &known);
     let property = table.table("property", "[property]").map(|property| {
         let cases = property.whole("cases", 1, 100_000);
@@ -138,6 +139,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         issuers,
         grants: known.grants,
         backends,
+        queries,
         cases,
         property,
     })
