@@ -395,3 +395,6 @@ fn entity_of(path: &str) -> &str {
     }
     path
 }
+
+#[cfg(test)]
+mod tests;
