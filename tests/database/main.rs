@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod bounds;
+mod doctor;
 mod logins;
 mod policy;
 mod sessions;

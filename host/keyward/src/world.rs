@@ -56,6 +56,17 @@ pub trait Senses: Send + Sync + 'static {
     }
 }
 
+/// Rows, unless there are more than the grant allows.
+fn within(call: &QueryCall, rows: QueryRows) -> Result<QueryRows, QueryFailure> {
+    let most = call
+        .terms()
+        .map(|terms| terms.max_rows_of(call.statement()));
+    match most.is_some_and(|most| rows.rows.len() as u64 <= most) {
+        true => Ok(rows),
+        false => Err(QueryFailure::Limit),
+    }
+}
+
 impl Outside for World {
     fn send<'a>(
         &'a self,
@@ -121,7 +132,12 @@ impl Outside for World {
                 let durable = ledger.barrier().await;
                 let durable = durable.map_err(|_| QueryFailure::Unavailable)?;
                 let call = query.release(&durable);
-                return senses.query(&call.map_err(|_| QueryFailure::Unavailable)?);
+                let call = call.map_err(|_| QueryFailure::Unavailable)?;
+                let answered = senses.query(&call).and_then(|rows| within(&call, rows));
+                if answered.is_err() {
+                    call.failed();
+                }
+                return answered;
             }
             let (grant, statement) = (query.grant().clone(), query.statement().name.clone());
             let asked = self.egress.query(query, ledger).await;
@@ -129,7 +145,7 @@ impl Outside for World {
                 tracing::warn!(
                     target: "keyward::databases",
                     grant = grant.as_str(),
-                    statement = &*statement,
+                    %statement,
                     "a query brought nothing: {error}",
                 );
                 to_query_failure(error)

@@ -19,7 +19,7 @@ a running gateway this takes the role auditor.
 A secret that is attached, or signs a request, is on record twice: without a route when
 the policy asked for it, which may be before anybody knows where the request goes, and
 with the route when it was written there. What was asked for and never left has only the
-first.
+first. Of queries, USE says also the statement, by its name in the grant.
 
 Examples:
   keyward audit who billing-key
@@ -64,9 +64,14 @@ impl Who {
 
 fn row(used: &Value) -> [String; 8] {
     let text = |key: &str| used[key].as_str().unwrap_or_default().to_owned();
+    // Only queries have a statement.
+    let used_as = match used["statement"].as_str() {
+        Some(statement) => format!("query {statement}"),
+        None => text("use"),
+    };
     [
         text("policy"),
-        text("use"),
+        used_as,
         text("outcome"),
         text("grant"),
         text("route"),

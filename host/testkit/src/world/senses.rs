@@ -89,7 +89,7 @@ impl keyward::Senses for Senses {
 
     fn query(&self, call: &QueryCall) -> Result<QueryRows, QueryFailure> {
         let mut known = self.queries.iter();
-        let answer = known.find(|query| query.fits(&call.statement().name, call.values()));
+        let answer = known.find(|query| query.fits(call.statement().name.as_str(), call.values()));
         match answer {
             Some(query) => query.answer.clone(),
             None => Ok(QueryRows::default()),

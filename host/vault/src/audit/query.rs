@@ -6,7 +6,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use keyward_names::{
-    ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName, Subject, ValueName,
+    ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName, StatementName,
+    Subject, ValueName,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -229,6 +230,8 @@ pub struct UseSummary {
     pub use_: Use,
     /// Toward which destination.
     pub route: Option<RouteName>,
+    /// By which statement, for a query.
+    pub statement: Option<StatementName>,
     /// How it ended.
     pub outcome: Outcome,
     /// How often.
@@ -252,6 +255,10 @@ impl UseSummary {
                 "route",
                 self.route.as_ref().map(|name| json!(name.as_str())),
             ),
+            (
+                "statement",
+                self.statement.as_ref().map(|name| json!(name.as_str())),
+            ),
             ("outcome", Some(json!(self.outcome.as_str()))),
             ("count", Some(json!(self.count))),
             ("first", Some(json!(format!("{:.3}", self.first)))),
@@ -266,8 +273,8 @@ impl UseSummary {
     }
 }
 
-/// Who used a secret: by policy, component, grant, use, route and outcome, in that
-/// order, since a time. Finds the secret as [`Filter::secret`] does; refusals that
+/// Who used a secret: by policy, component, grant, use, route, statement and outcome,
+/// in that order, since a time. Finds the secret as [`Filter::secret`] does; refusals that
 /// came as far as the secret are among them.
 ///
 /// Errors: see [`ReadError`].
@@ -308,6 +315,7 @@ type Key = (
     Option<GrantId>,
     Use,
     Option<RouteName>,
+    Option<StatementName>,
     Outcome,
 );
 
@@ -343,6 +351,7 @@ fn who(directory: &Path, filter: &Filter) -> Result<Vec<UseSummary>, ReadError> 
                         used.grant.clone(),
                         used.use_,
                         used.route.clone(),
+                        used.statement.clone(),
                         used.outcome,
                     );
                     let sum = sums.entry(key).or_insert_with(|| UseSummary {
@@ -351,6 +360,7 @@ fn who(directory: &Path, filter: &Filter) -> Result<Vec<UseSummary>, ReadError> 
                         grant: used.grant.clone(),
                         use_: used.use_,
                         route: used.route.clone(),
+                        statement: used.statement.clone(),
                         outcome: used.outcome,
                         count: 0,
                         first,
