@@ -9,6 +9,7 @@ mod azure;
 mod binary;
 mod block;
 mod components;
+mod executed;
 mod links;
 #[path = "../cli/normal.rs"]
 mod normal;

@@ -16,8 +16,12 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
+<<<<<<< HEAD
 mod parse_query;
 mod query;
+=======
+mod parse_values;
+>>>>>>> main
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,7 @@ use std::time::Duration;
 
 use keyward::Issuer;
 use keyward::engine::{Limits, Phase};
+use keyward::names::KeyVaultReference;
 use keyward::names::{IssuerName, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, Kind, Validity};
 
@@ -77,6 +82,8 @@ pub struct Suite {
     pub clients: Vec<ClientsSection>,
     /// The named values.
     pub values: Vec<ValueSection>,
+    /// The Key Vault references that an operator lists for documents.
+    pub references: Vec<ReferenceSection>,
     /// The routes; the first is the pipeline's.
     pub routes: Vec<RouteSection>,
     /// The issuers whose tokens the policies may have checked.
@@ -168,6 +175,15 @@ pub struct ClientsSection {
     pub subjects: Vec<Subject>,
     /// Where it stands.
     pub span: Span,
+}
+
+/// A Key Vault reference that a document may hold.
+#[derive(Clone, Debug)]
+pub struct ReferenceSection {
+    /// The reference.
+    pub reference: KeyVaultReference,
+    /// The secret that has its values from there.
+    pub secret: SecretName,
 }
 
 /// A named value.

@@ -1,15 +1,18 @@
 //! Finding records: by time, policy, secret, outcome, act and actor.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use jiff::Timestamp;
+<<<<<<< HEAD
 use keyward_names::{
     ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName, StatementName,
     Subject, ValueName,
 };
 use serde_json::{Value, json};
+=======
+use keyward_names::{ExchangeId, GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
+>>>>>>> main
 use uuid::Uuid;
 
 use super::encoding::decode;
@@ -120,14 +123,14 @@ pub fn query_trail(
 }
 
 /// A filter, with the ids of the secrets that it means.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     filter: &'a Filter,
     /// `None` if any secret will do, or none.
     secrets: Option<Vec<Uuid>>,
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
+    pub(super) fn new(
         directory: &Path,
         filter: &'a Filter,
         names: &mut Names,
@@ -141,7 +144,7 @@ impl<'a> Wanted<'a> {
         Ok(Self { filter, secrets })
     }
 
-    fn takes(&self, record: &Record) -> bool {
+    pub(super) fn takes(&self, record: &Record) -> bool {
         let filter = self.filter;
         let time = timestamp(record.time);
         let early = |since: &Timestamp| time.is_some_and(|time| time < *since);
@@ -169,7 +172,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn takes_use(&self, used: &Used) -> bool {
+    pub(super) fn takes_use(&self, used: &Used) -> bool {
         let filter = self.filter;
         fits(&filter.policy, Some(&used.policy))
             && fits(&filter.grant, used.grant.as_ref())
@@ -216,6 +219,7 @@ impl<'a> Wanted<'a> {
 fn fits<T: PartialEq>(wanted: &Option<T>, found: Option<&T>) -> bool {
     wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
 }
+<<<<<<< HEAD
 
 /// How a secret was used by one policy in one way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -376,3 +380,5 @@ fn who(directory: &Path, filter: &Filter) -> Result<Vec<UseSummary>, ReadError> 
     )?;
     Ok(sums.into_values().collect())
 }
+=======
+>>>>>>> main
