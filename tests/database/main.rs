@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod bounds;
+mod doctor;
 mod logins;
+mod policy;
 mod sessions;
 mod values;
 mod world;

@@ -11,6 +11,7 @@ mod basic_auth;
 mod cors;
 mod encrypt_field;
 mod ip_filter;
+mod lookup_postgres;
 mod mtls_backend;
 mod named_values;
 mod oauth2_client_credentials;

@@ -145,8 +145,8 @@ pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use database::{
-    DatabaseLogin, MAX_PARAMETER_BYTES, Query, QueryCall, QueryLimits, QueryRefused, QueryRows,
-    QueryValue,
+    DatabaseLogin, LoginTrial, MAX_PARAMETER_BYTES, Query, QueryCall, QueryLimits, QueryRefused,
+    QueryRows, QueryValue,
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{

@@ -17,6 +17,7 @@ mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
 mod parse_values;
+>>>>>>> main
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -43,8 +44,13 @@ pub use expected::{
 
 pub use crate::hostile::Echo;
 pub use mock::{Answer, Backend, Fault, RequestMatch};
+<<<<<<< HEAD
 pub(crate) use token::KEY_ID;
 pub use token::{IssuerKey, Signed, Signer, Token};
+=======
+pub use query::QueryAnswer;
+mod parse_query;
+mod query;
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;
@@ -91,6 +97,8 @@ pub struct Suite {
     pub grants: Grants,
     /// What backends answer, after what a case says itself.
     pub backends: Vec<Backend>,
+    /// What databases answer, after what a case says itself.
+    pub queries: Vec<QueryAnswer>,
     /// The cases, each table's rows as cases of their own.
     pub cases: Vec<Case>,
     /// What is tried beside them by chance.

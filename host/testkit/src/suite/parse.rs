@@ -134,6 +134,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         .into_iter()
         .filter_map(|backend| parse_mock::backend(backend, &known))
         .collect();
+    let queries = super::parse_query::queries(&table);
     let cases = parse_case::cases(&table, &known);
     let issuer_keys = issuer_keys(&issuers, &cases);
     // After what the suite itself says.
@@ -167,6 +168,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         issuer_keys,
         grants: known.grants,
         backends,
+        queries,
         cases,
         property,
     })

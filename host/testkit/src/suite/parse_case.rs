@@ -16,6 +16,7 @@ use super::parse::{Known, named};
 use super::parse_expected::expected;
 use super::parse_mock::{backend, body, headers};
 use super::parse_policies::settings_of;
+use super::parse_query::queries;
 use super::reader::Table;
 use super::token::token;
 use super::{At, DEFAULT_CLIENT, DEFAULT_HOST, DEFAULT_TIME};
@@ -103,6 +104,7 @@ fn case(table: Table<'_>, item: &Node, known: &Known<'_>) -> Option<Case> {
         .into_iter()
         .filter_map(|one| backend(one, known))
         .collect();
+    let queries = queries(&table);
     let snapshot = table.flag("snapshot").unwrap_or(false);
     let leaks = table
         .tables("leaks", "leaks")
@@ -137,6 +139,7 @@ fn case(table: Table<'_>, item: &Node, known: &Known<'_>) -> Option<Case> {
         grants,
         without,
         backends,
+        queries,
         snapshot,
         leaks,
         steps,

@@ -320,7 +320,9 @@ impl<'a> Prepared<'a> {
             clock.clone(),
             &self.certificates,
         ));
-        let senses = Arc::new(Senses::new(clock.clone(), case.seed));
+        let queries = case.queries.iter().chain(&self.suite.queries);
+        let queries = queries.cloned().collect();
+        let senses = Arc::new(Senses::new(clock.clone(), case.seed, queries));
         let mut engine = EngineConfig::default();
         engine.observer = Some(observer);
         let keyward = Keyward::builder(vault)

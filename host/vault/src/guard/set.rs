@@ -256,6 +256,7 @@ impl Set {
                     secret: Some((secret.info.id, version.number)),
                     route: None,
                     outcome: Outcome::Allowed,
+                    statement: None,
                 },
             };
             Arc::new(Value::version(&secret, &version, false, entry))
