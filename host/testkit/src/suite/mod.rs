@@ -16,12 +16,9 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
-<<<<<<< HEAD
 mod parse_query;
-mod query;
-=======
 mod parse_values;
->>>>>>> main
+mod query;
 mod reader;
 #[cfg(test)]
 mod tests;
