@@ -412,3 +412,5 @@ fn entity_of(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

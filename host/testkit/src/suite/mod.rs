@@ -22,6 +22,7 @@ mod query;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -45,6 +46,8 @@ pub use expected::{
 pub use crate::hostile::Echo;
 pub use mock::{Answer, Backend, Fault, RequestMatch};
 pub use query::QueryAnswer;
+pub(crate) use token::KEY_ID;
+pub use token::{IssuerKey, Signed, Signer, Token};
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;
@@ -85,6 +88,8 @@ pub struct Suite {
     pub routes: Vec<RouteSection>,
     /// The issuers whose tokens the policies may have checked.
     pub issuers: Vec<Issuer>,
+    /// Keys for those of them whose tokens cases send.
+    pub issuer_keys: Vec<IssuerKey>,
     /// The grants.
     pub grants: Grants,
     /// What backends answer, after what a case says itself.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::egress::Route;
-use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject};
+use keyward::names::{GrantId, IssuerName, PolicyName, RouteName, SecretName, Subject};
 use keyward::vault::{Grants, KeyEncoding, Kind, MacAlgorithm, Validity};
 use toml::de::DeTable;
 
@@ -17,9 +17,10 @@ use super::parse_mock;
 use super::parse_policies::policies;
 use super::parse_values::{references, values};
 use super::reader::{Table, Wrongs};
+use super::token::{Written, issuer_keys, publishing, tokens};
 use super::{
-    At, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText, SecretValue,
-    Span, Suite, ValueSection,
+    At, Backend, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText,
+    SecretValue, Span, Suite, ValueSection,
 };
 use crate::property::Property;
 use crate::report::suite_name;
@@ -33,6 +34,10 @@ pub(crate) struct Known<'a> {
     pub(crate) clients: Vec<ClientsSection>,
     pub(crate) values: Vec<ValueSection>,
     pub(crate) grants: Grants,
+    /// What the secrets are.
+    pub(crate) keys: Vec<(SecretName, Kind)>,
+    pub(crate) issuers: Vec<IssuerName>,
+    pub(crate) tokens: Vec<(String, Written)>,
     /// The file and the text that are read, and what stands at its top.
     pub(crate) source: Source<'a>,
 }
@@ -96,9 +101,23 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         clients,
         values,
         grants,
+        keys: secrets
+            .iter()
+            .map(|one| (one.name.clone(), one.kind))
+            .collect(),
+        issuers: Vec::new(),
+        tokens: Vec::new(),
         source,
     };
     let issuers = issuers(&table, &known);
+    let known = Known {
+        issuers: issuers.iter().map(|issuer| issuer.name.clone()).collect(),
+        ..known
+    };
+    let known = Known {
+        tokens: tokens(&table, &known),
+        ..known
+    };
     let document = path(&table, "document", file);
     let global_document = path(&table, "global-document", file);
     let mut policies = policies(&table, file, document.is_some(), &known);
@@ -110,13 +129,19 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         ..known
     };
     check_grants(&known, &known.grants, grant_regions(text, &top));
-    let backends = table
+    let mut backends: Vec<Backend> = table
         .tables("backend", "[[backend]]")
         .into_iter()
         .filter_map(|backend| parse_mock::backend(backend, &known))
         .collect();
     let queries = super::parse_query::queries(&table);
     let cases = parse_case::cases(&table, &known);
+    let issuer_keys = issuer_keys(&issuers, &cases);
+    // After what the suite itself says.
+    backends.extend(issuers.iter().filter_map(|issuer| {
+        let key = issuer_keys.iter().find(|key| key.issuer == issuer.name)?;
+        publishing(issuer, key)
+    }));
     let property = table.table("property", "[property]").map(|property| {
         let cases = property.whole("cases", 1, 100_000);
         let seed = property.whole("seed", 0, i64::MAX.unsigned_abs());
@@ -140,6 +165,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         references,
         routes,
         issuers,
+        issuer_keys,
         grants: known.grants,
         backends,
         queries,
