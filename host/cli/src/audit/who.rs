@@ -18,8 +18,7 @@ a running gateway this takes the role auditor.
 
 What a policy asked for and the host then wrote towards a route is one use here, and two
 entries of the trail. Without a route are uses that send nothing, and what was asked for
-and never left. Of queries, USE says also the
-statement, by its name in the grant.
+and never left. Of queries, USE says also the statement, by its name in the grant.
 
 Examples:
   keyward audit who billing-key

@@ -80,9 +80,9 @@ impl UseSummary {
     }
 }
 
-/// Who used a secret: by policy, component, grant, use, route, statement and
-/// outcome, in that order, since a time. Finds the secret as [`Filter::secret`] does;
-/// refusals that came as far as the secret are among them.
+/// Who used a secret: by policy, component, grant, use, route, statement and outcome,
+/// in that order, since a time. Finds the secret as [`Filter::secret`] does; refusals
+/// that came as far as the secret are among them.
 ///
 /// What a policy asked for and what was then written toward a route are two entries of
 /// the trail and one use here, the one with the route. What was asked for and went
