@@ -19,6 +19,7 @@ mod prompt;
 mod references;
 mod roles;
 mod running;
+mod shipped;
 mod signals;
 mod sourced;
 mod transcript;
@@ -76,6 +77,7 @@ transcripts! {
     secrets_come_from_sources;
     secrets_are_stored_listed_and_rotated_but_never_shown;
     secrets_say_how_versions_follow_each_other;
+    secrets_show_their_public_parts;
     test_keeps_snapshots_that_are_accepted;
     test_measures_decisions;
     test_records_calls_and_replays_them;

@@ -10,6 +10,7 @@ mod binary;
 mod block;
 mod components;
 mod executed;
+mod folders;
 mod links;
 #[path = "../cli/normal.rs"]
 mod normal;

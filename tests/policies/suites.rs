@@ -13,16 +13,16 @@ struct Policy {
     name: String,
     /// Its code without its tests.
     code: String,
-    /// Its suite; a second one has it stand alone.
-    suites: [PathBuf; 2],
+    /// Its suite; others have it stand alone, or after what fails.
+    suites: [PathBuf; 3],
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-policies")
 }
 
-fn suites(folder: &Path, name: &str) -> [PathBuf; 2] {
-    ["", "-alone"].map(|more| folder.join(format!("{name}{more}.test.toml")))
+fn suites(folder: &Path, name: &str) -> [PathBuf; 3] {
+    ["", "-alone", "-after"].map(|more| folder.join(format!("{name}{more}.test.toml")))
 }
 
 fn without_tests(code: &str) -> &str {

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{Claims, ClientCertificate, Exchange, JwtFailure, Level, VerifiedJwt};
+use crate::{
+    Claims, ClientCertificate, Exchange, Failure, JwtFailure, Level, Rows, Value, VerifiedJwt,
+};
 
 /// Reads settings as a component does when it is loaded.
 ///
@@ -61,6 +63,8 @@ pub(crate) struct State {
     pub(crate) tokens: BTreeMap<String, Result<VerifiedJwt, JwtFailure>>,
     pub(crate) subject: Option<String>,
     pub(crate) connection_parts: BTreeMap<(String, String), String>,
+    /// What databases answer: to which statement, with which values.
+    pub(crate) queries: Vec<(String, Vec<Value>, Result<Rows, Failure>)>,
     pub(crate) attached: Vec<String>,
     pub(crate) holes: Vec<(String, String)>,
     pub(crate) claims: Vec<Claims>,
@@ -259,6 +263,19 @@ impl Simulation {
     #[must_use]
     pub fn key_of(self, subject: &str) -> Self {
         self.with(|state| state.subject = Some(subject.to_owned()))
+    }
+
+    /// What a database answers to a statement with these values; without an answer, a
+    /// query brings no rows.
+    #[must_use]
+    pub fn query(
+        self,
+        statement: &str,
+        parameters: &[Value],
+        answer: Result<Rows, Failure>,
+    ) -> Self {
+        let query = (statement.to_owned(), parameters.to_vec(), answer);
+        self.with(|state| state.queries.push(query))
     }
 
     /// A variable that another policy wrote.

@@ -5,6 +5,7 @@ mod exchange;
 mod observed;
 mod observer;
 mod timeline;
+mod token;
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;

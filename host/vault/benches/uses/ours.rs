@@ -17,7 +17,7 @@ use keyward_vault::{
 
 use crate::bare::TOKEN;
 
-const AUTHORITY: &str = "billing.example";
+const AUTHORITY: &str = "billing1.blob.core.windows.net";
 const ENDPOINT: &str = "https identity.example";
 const PATH: &str = "/invoices/2026-01.pdf";
 
@@ -261,7 +261,7 @@ impl Ours {
         let before = start.elapsed();
         let durable = block_on(ledger.barrier()).unwrap();
         let start = Instant::now();
-        let written = checked.write(&durable, &mut head, None).unwrap();
+        let written = checked.write(&durable, &mut head, Some(b"")).unwrap();
         let took = before + start.elapsed();
         drop(black_box((written, head)));
         took
