@@ -7,7 +7,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
 use super::{Grant, Grants, Place, Placement, ResponseMode, Terms};
-use crate::{Kind, SecretInfo, SecretState, Slot, Use};
+use crate::{Cache, KeyId, Kind, SecretInfo, SecretState, Slot, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -43,6 +43,17 @@ pub enum FindingFault {
         /// What it is.
         kind: Kind,
     },
+    /// The secret's key stays in its source, which doesn't do this with it.
+    NotDoneElsewhere {
+        /// The secret.
+        secret: SecretName,
+        /// What it is.
+        kind: Kind,
+        /// What the grant has it do.
+        use_: Use,
+    },
+    /// The grant names the key by a certificate, and the key stays in its source.
+    NoCertificateHere(SecretName),
     /// The secret is too short to be searched for in answers, and the grant has them
     /// passed on.
     SecretTooShort(SecretName),
@@ -125,6 +136,22 @@ impl fmt::Display for Finding {
                 f,
                 "the secret \"{secret}\" is of kind {}, which does not allow this use",
                 kind.as_str()
+            ),
+            FindingFault::NotDoneElsewhere { secret, kind, use_ } => {
+                let done = Use::ALL
+                    .into_iter()
+                    .filter(|use_| use_.is_done_elsewhere(kind));
+                let words: Vec<_> = done.map(|use_| use_.as_str()).collect();
+                write!(
+                    f,
+                    "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; there it does {}",
+                    kind.as_str(),
+                    words.join(", ")
+                )
+            }
+            FindingFault::NoCertificateHere(name) => write!(
+                f,
+                "the secret \"{name}\" stays in its source, so there is no certificate to name its key by, and every use is refused; write key-id = \"jwk-thumbprint\", or \"text:…\""
             ),
             FindingFault::SecretTooShort(name) => write!(
                 f,
@@ -289,6 +316,23 @@ fn check_placement(placement: &Placement, info: &SecretInfo, find: &mut impl FnM
     }
 }
 
+/// What a source doesn't do with a key that stays there.
+fn check_elsewhere(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFault)) {
+    let use_ = grant.use_();
+    if !use_.is_done_elsewhere(&info.kind) {
+        find(FindingFault::NotDoneElsewhere {
+            secret: info.name.clone(),
+            kind: info.kind,
+            use_,
+        });
+    }
+    if let Terms::JwsSign(terms) = &grant.terms
+        && terms.key_id == KeyId::CertificateThumbprint
+    {
+        find(FindingFault::NoCertificateHere(info.name.clone()));
+    }
+}
+
 fn check_secret(
     grant: &Grant,
     now: Timestamp,
@@ -306,6 +350,13 @@ fn check_secret(
             secret: name.clone(),
             kind: info.kind,
         });
+    }
+    let stays = info
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.cache == Cache::Remote);
+    if stays && grant.terms.fits(&info.kind) {
+        check_elsewhere(grant, info, &mut find);
     }
     if let Terms::Attach(placement) = &grant.terms {
         check_placement(placement, info, &mut find);

@@ -17,6 +17,7 @@ mod permits;
 mod pinned;
 mod reach;
 mod remote;
+mod remote_keys;
 mod remote_signature;
 mod retired;
 mod rotation;
