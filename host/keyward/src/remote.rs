@@ -72,12 +72,23 @@ pub(crate) async fn ask(
     sources: Option<&dyn SourceDirectory>,
     call: &RemoteCall,
 ) -> Option<RemoteAnswer> {
+    let name = call.reference.source();
+    let source = name.as_str();
+    if let Some(pause) = sources.and_then(|sources| sources.pause(name)) {
+        let seconds = pause.as_secs_f64();
+        tracing::warn!(
+            target: "keyward::sources",
+            source,
+            seconds,
+            "a key that stays in its source was not used: the source is left alone for a while",
+        );
+        return None;
+    }
     let asked = match sources {
         Some(sources) => asked(sources, call).await,
         None => Err(SourceError::NotConfigured),
     };
     if let Err(error) = &asked {
-        let source = call.reference.source().as_str();
         tracing::warn!(
             target: "keyward::sources",
             source,
@@ -96,11 +107,6 @@ async fn asked(
     let keys = source.remote_keys().ok_or(SourceError::Unsupported {
         what: "keep keys that never leave it",
     })?;
-    if let Some(pause) = sources.pause(name) {
-        return Err(SourceError::Throttled {
-            retry_after: Some(pause),
-        });
-    }
     let watched = Watched {
         sources,
         name,
