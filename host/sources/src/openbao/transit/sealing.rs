@@ -68,9 +68,8 @@ impl OpenBao {
             associated_data: &BASE64.encode(associated),
         })?;
         let answer = self.ask(Method::POST, &path, &body).await?;
-        let is_not_sealed = |words: &&str| answer.says(words);
-        if answer.status == StatusCode::BAD_REQUEST && NOT_SEALED.iter().any(|w| is_not_sealed(&w))
-        {
+        let is_not_sealed = NOT_SEALED.iter().any(|words| answer.says(words));
+        if answer.status == StatusCode::BAD_REQUEST && is_not_sealed {
             return Ok(None);
         }
         let answer: Envelope<Opened> = answer.accepted()?.read()?;
