@@ -417,6 +417,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::grants::Answers;
     use crate::kind::Kind;
 
     #[test]
@@ -434,6 +435,7 @@ mod tests {
             },
             lifetime_seconds: 60,
             addresses: None,
+            answers: Answers::default(),
         };
         let chosen = ChosenAccess {
             covers: Covers::Item,
