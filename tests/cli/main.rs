@@ -19,6 +19,7 @@ mod prompt;
 mod references;
 mod roles;
 mod running;
+mod shipped;
 mod signals;
 mod sourced;
 mod transcript;

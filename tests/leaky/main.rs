@@ -256,6 +256,29 @@ fn a_policy_in_a_shape_that_no_compiler_makes_traps_and_leaks_nothing() {
 }
 
 #[test]
+fn control_a_value_in_what_is_said_of_a_stopped_policy_is_a_leak() {
+    let name = "kw-named-like-a-value-7f3a91c05be2d846";
+    let folder = tempfile::tempdir().unwrap();
+    let stopped = body("(call $attach (i32.const 77) (local.get $x) (i32.const 64))").build();
+    std::fs::write(folder.path().join(format!("{name}.wasm")), stopped).unwrap();
+    let sinks = |value: &str| -> Vec<String> {
+        let text = format!(
+            "policy = \"{name}.wasm\"\n[secrets.stripe]\nkind = \"api-key\"\n\
+             value = \"{value}\"\n[routes.billing]\nurl = \"https://billing.example\"\n\
+             [[case]]\nname = \"stopped\"\nrequest = {{ path = \"/v1/charges\" }}\n\
+             expect = {{ stopped = \"trap\" }}\n"
+        );
+        let suite = Suite::parse(&folder.path().join("guest.test.toml"), &text).unwrap();
+        let report = report_of(suite);
+        assert_eq!(report.suites[0].error, None);
+        let leaks = report.suites[0].cases[0].leaks.iter();
+        leaks.map(|leak| leak.sink.clone()).collect()
+    };
+    assert!(sinks(name).contains(&"trap report".to_owned()));
+    assert_eq!(sinks("kw-named-like-nothing-4be2d8467f3a91c05"), [""; 0]);
+}
+
+#[test]
 fn a_policy_through_which_a_handle_could_leave_is_not_loaded() {
     let attacker = Attacker {
         component: "(func $leak (result (own $cr)) (canon lift (core func $main \"leak\"))) (export \"leak\" (func $leak))".to_owned(),

@@ -14,6 +14,8 @@ mod memory;
 mod patterns;
 mod search;
 #[cfg(test)]
+mod sink_tests;
+#[cfg(test)]
 mod tests;
 mod undo;
 

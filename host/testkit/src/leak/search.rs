@@ -38,6 +38,11 @@ pub mod sink {
     pub const TRAP: &str = "trap report";
     /// A request to a backend, outside of what a grant attached.
     pub const CALL: &str = "outgoing call";
+
+    /// All of them.
+    pub const ALL: [&str; 11] = [
+        MEMORY, HEAD, BODY, TRAILERS, LOG, VARIABLE, COUNTER, AUDIT, METRICS, TRAP, CALL,
+    ];
 }
 
 /// Searches what came to light in the cases of one suite.

@@ -16,6 +16,7 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
+mod parse_values;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use keyward::Issuer;
 use keyward::engine::{Limits, Phase};
+use keyward::names::KeyVaultReference;
 use keyward::names::{IssuerName, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, Kind, Validity};
 
@@ -74,6 +76,8 @@ pub struct Suite {
     pub clients: Vec<ClientsSection>,
     /// The named values.
     pub values: Vec<ValueSection>,
+    /// The Key Vault references that an operator lists for documents.
+    pub references: Vec<ReferenceSection>,
     /// The routes; the first is the pipeline's.
     pub routes: Vec<RouteSection>,
     /// The issuers whose tokens the policies may have checked.
@@ -163,6 +167,15 @@ pub struct ClientsSection {
     pub subjects: Vec<Subject>,
     /// Where it stands.
     pub span: Span,
+}
+
+/// A Key Vault reference that a document may hold.
+#[derive(Clone, Debug)]
+pub struct ReferenceSection {
+    /// The reference.
+    pub reference: KeyVaultReference,
+    /// The secret that has its values from there.
+    pub secret: SecretName,
 }
 
 /// A named value.

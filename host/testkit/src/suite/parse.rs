@@ -4,21 +4,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::egress::Route;
-use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
+use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject};
 use keyward::vault::{Grants, KeyEncoding, Kind, MacAlgorithm, Validity};
 use toml::de::DeTable;
 
 use super::errors::{SuiteErrors, nearest};
-use super::node::{Entry, Value, entries};
+use super::node::{Entry, entries};
 use super::parse_case;
 use super::parse_grants::{check_grants, grant_regions, grants};
 use super::parse_issuers::issuers;
 use super::parse_mock;
 use super::parse_policies::policies;
+use super::parse_values::{references, values};
 use super::reader::{Table, Wrongs};
 use super::{
     At, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText, SecretValue,
-    Span, Suite, ValueSection, ValueText,
+    Span, Suite, ValueSection,
 };
 use crate::property::Property;
 use crate::report::suite_name;
@@ -78,6 +79,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
     let mut names: Vec<SecretName> = secrets.iter().map(|one| one.name.clone()).collect();
     names.extend(clients.iter().map(|one| one.name.clone()));
     let values = values(&table, &names);
+    let references = references(&table, &names);
     let routes = routes(&table);
     table.get("grant");
     let source = Source {
@@ -134,6 +136,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         secrets,
         clients: known.clients,
         values: known.values,
+        references,
         routes,
         issuers,
         grants: known.grants,
@@ -302,39 +305,6 @@ fn clients(table: &Table<'_>, secrets: &[SecretSection]) -> Vec<ClientsSection> 
         });
     }
     clients
-}
-
-fn values(table: &Table<'_>, secrets: &[SecretName]) -> Vec<ValueSection> {
-    let Some(all) = table.table("named-values", "[named-values]") else {
-        return Vec::new();
-    };
-    let mut values = Vec::new();
-    for Entry { key, span, node } in all.entries() {
-        let Some(name) = named::<ValueName>(key, span, table.wrongs) else {
-            continue;
-        };
-        let value = match &node.value {
-            Value::Text(text) => Some(ValueText::Plain(text.clone())),
-            Value::Table(_) => Table::of("a named value", node, table.wrongs).and_then(|section| {
-                let secret = section.parsed::<SecretName>("secret");
-                section.finish();
-                let secret = secret?;
-                if !secrets.contains(&secret.value) {
-                    let message = format!("there is no secret \"{}\"", secret.value);
-                    table.wrongs.add(&secret.span, message);
-                }
-                Some(ValueText::Secret(secret.value))
-            }),
-            _ => {
-                let message = format!("a named value is a string, not {}", node.what());
-                let help = "a secret one is written { secret = \"NAME\" }";
-                table.wrongs.add_help(&node.span, message, help);
-                None
-            }
-        };
-        values.extend(value.map(|value| ValueSection { name, value }));
-    }
-    values
 }
 
 fn routes(table: &Table<'_>) -> Vec<RouteSection> {
