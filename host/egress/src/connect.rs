@@ -168,6 +168,10 @@ impl Opener {
             let stream = stream.map_err(|_| Stage::TlsTimeout)?;
             let stream = stream.map_err(|_| Stage::Tls)?;
             let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+            // A session that is resumed was not signed for.
+            if resumed && !identity::may_show() {
+                return Err(Stage::Tls);
+            }
             return match was_shown || resumed {
                 true => Ok(stream),
                 false => Err(Stage::NotShown),

@@ -148,9 +148,25 @@ fn config(plain: &ClientConfig, identity: &TlsIdentity) -> ClientConfig {
     config
 }
 
+/// Says whether a certificate may be shown now.
+pub(crate) type MayShow = Arc<dyn Fn() -> bool + Send + Sync>;
+
 tokio::task_local! {
     /// Whether the handshake that this task makes was signed with a certificate's key.
     static SIGNED: Cell<bool>;
+    /// By what right connections are opened here on which a certificate is shown.
+    static MAY_SHOW: MayShow;
+}
+
+/// Opens connections on which a certificate is shown, by that right: it is asked each
+/// time that the key is to sign. Without one, it does not.
+pub(crate) async fn showing<T>(may: MayShow, connecting: impl Future<Output = T>) -> T {
+    MAY_SHOW.scope(may, connecting).await
+}
+
+/// Whether the certificate may be shown by whoever opens this connection, now.
+pub(crate) fn may_show() -> bool {
+    MAY_SHOW.try_with(|may| may()).unwrap_or(false)
 }
 
 /// Makes a handshake. Also whether it was signed with a certificate's key.
@@ -229,6 +245,10 @@ struct HandshakeSigner {
 
 impl Signer for HandshakeSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        // The other side may have been silent for seconds before it asked.
+        if !may_show() {
+            return Err(rustls::Error::General("not granted any more".to_owned()));
+        }
         let signed = self.identity.sign(self.scheme, message);
         let signature = signed.map_err(|error| rustls::Error::General(error.to_string()))?;
         // Nobody watches where no certificate needs to be shown.

@@ -33,6 +33,7 @@ use crate::connection::{Connection, Lease};
 use crate::database::{Databases, Reached};
 use crate::dialer::Dialer;
 use crate::error::{EgressError, SetupError};
+use crate::identity::showing;
 use crate::patient::Patient;
 use crate::pool::Pool;
 use crate::request_body::RequestBody;
@@ -294,10 +295,21 @@ impl Egress {
         let credentialed = !notes.is_empty();
         let shown = shown(&self.vault, destination, &mut notes, &head, ledger)?;
         let pool = match &shown {
-            Some((pool, _)) => pool,
+            Some(shown) => &shown.pool,
             None => destination.pool(credentialed),
         };
-        let connection = connect(pool, upgrade.is_some(), ledger).await?;
+        let connecting = connect(pool, upgrade.is_some(), ledger);
+        let connection = match &shown {
+            Some(shown) => {
+                let opened = Box::pin(showing(Arc::clone(&shown.may), connecting)).await;
+                opened.map_err(|error| match (shown.may)() {
+                    true => error,
+                    // Withdrawn while the connection was being opened.
+                    false => EgressError::Denied,
+                })?
+            }
+            None => connecting.await?,
+        };
 
         let checked_at = Instant::now();
         let guard = if credentialed {
@@ -310,7 +322,7 @@ impl Egress {
                 &mut head,
                 bytes,
                 ledger,
-                (checked_at, shown.as_ref().map(|(_, identity)| *identity)),
+                (checked_at, shown.as_ref().map(|shown| shown.identity)),
             )
             .await?;
             if let Some(written) = written.body {
@@ -345,7 +357,12 @@ impl Egress {
                 may_reconnect: upgrade.is_none(),
             },
         );
-        let (answer, lease) = in_time(answer, progress, route.timeouts()).await?;
+        let answer = in_time(answer, progress, route.timeouts());
+        let (answer, lease) = match &shown {
+            // It may open another connection.
+            Some(shown) => Box::pin(showing(Arc::clone(&shown.may), answer)).await?,
+            None => answer.await?,
+        };
         let (head, incoming) = answer.into_parts();
         // Dropped with its connection, so that what follows is nobody's answer.
         if !answer::is_clear(&head) {

@@ -6,6 +6,8 @@
 
 #[path = "identity/demanding.rs"]
 mod demanding;
+#[path = "identity/stalled.rs"]
+mod stalled;
 #[path = "identity/world.rs"]
 mod world;
 

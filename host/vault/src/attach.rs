@@ -35,6 +35,8 @@ use crate::token::AccessToken;
 use crate::uses::{Class, Use};
 use crate::vault::Vault;
 
+pub use identity::Showing;
+
 /// What is to be done to a request once its destination is final.
 #[must_use = "a note that goes nowhere attaches nothing"]
 pub struct Note {
@@ -87,10 +89,14 @@ impl Notes {
         self.0.is_empty()
     }
 
-    /// Whether a value, and not only a proof, is to be written (class B or C).
+    /// Whether something is to be written that is good for whoever reads it, and not
+    /// only a proof: what is of class B or C, a signed token, or the session token of
+    /// a temporary key.
     pub fn carry_a_value(&self) -> bool {
-        let mut classes = self.0.iter().map(|note| note.grant.use_().class());
-        classes.any(|class| class >= Class::B)
+        self.0.iter().any(|note| match &note.grant.terms {
+            Terms::SigV4(_) => note.secret.sends_a_session(),
+            terms => terms.use_().sends_a_bearer(),
+        })
     }
 
     /// Whether the whole body is needed to write these notes, and if so, the most
@@ -150,7 +156,7 @@ impl Notes {
         for mut note in self.0 {
             note.renew_if_gone(&live, ledger);
             let decision = note.decide(vault, &live, ledger.exchange(), target);
-            let decision = decision.and_then(|grant| note.has_token(grant).map(|()| grant));
+            let decision = decision.and_then(|grant| note.has_token(&live, grant).map(|()| grant));
             let outcome = match &decision {
                 Ok(_) => Outcome::Allowed,
                 Err(outcome) => *outcome,
@@ -195,6 +201,19 @@ impl Grant {
 }
 
 impl Note {
+    /// The same, not shown yet.
+    fn again(&self) -> Self {
+        Self {
+            grant: Arc::clone(&self.grant),
+            secret: Arc::clone(&self.secret),
+            component: self.component,
+            exchange: self.exchange,
+            chosen: self.chosen.clone(),
+            token: self.token.clone(),
+            shown: None,
+        }
+    }
+
     /// Takes the version in use, if the vault no longer has the one of the permit or
     /// that is no longer valid.
     pub(crate) fn renew_if_gone(&mut self, live: &Live, ledger: &mut Ledger) {
@@ -292,18 +311,9 @@ impl Notes {
     /// this method; `None` if no grant allows that (`retry-on-401`).
     pub fn replay(&self, method: &Method) -> Option<Replay> {
         let mut notes = self.0.iter();
-        let kept = |note: &Note| Note {
-            grant: Arc::clone(&note.grant),
-            secret: Arc::clone(&note.secret),
-            component: note.component,
-            exchange: note.exchange,
-            chosen: note.chosen.clone(),
-            token: note.token.clone(),
-            shown: None,
-        };
         notes
             .any(|note| note.grant.retries(method))
-            .then(|| Replay(self.0.iter().map(kept).collect()))
+            .then(|| Replay(self.0.iter().map(Note::again).collect()))
     }
 }
 
@@ -510,7 +520,7 @@ impl CheckedNotes {
         if !self.is_over_its_own_connection() {
             return Err(AttachError::OtherIdentity);
         }
-        let tokens = self.write_tokens(now, head)?;
+        let (tokens, signed) = self.write_tokens(now, head)?;
         // Signatures cover what templates and bearers are written to.
         let (mut written, own_body) = self.write_values(head)?;
         let (obtained, tokens_sent) = self.write_obtained(head)?;
@@ -518,6 +528,9 @@ impl CheckedNotes {
         let body = own_body.as_deref().or(body);
         let mut derived = self.write_bearers(now, head, body)?;
         derived.extend(tokens_sent);
+        let signed = signed.into_iter().zip(&self.notes);
+        derived.extend(signed.filter_map(|(made, note)| self.derived(note, made?)));
+        written.extend(self.session_tokens());
         if !written.is_empty() || !derived.is_empty() {
             for name in &OVERRIDES {
                 remove_alike(&mut head.headers, name);
@@ -534,7 +547,7 @@ impl CheckedNotes {
             Arc::clone(&self.watch),
             own.collect(),
             self.afterwards.clone(),
-            written.iter().any(|note| note.is_status_only()),
+            self.notes.iter().any(Checked::is_status_only),
         )
         .with_derived(derived);
         guard.ask_for_readable(&mut head.headers);

@@ -38,6 +38,10 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Form> {
             percent(byte, URI_SAFE, digits, out)
         }));
         forms.push(build(value, |byte, out| percent(byte, b"", digits, out)));
+        // Encoded once more, as an address in the query of another one is.
+        forms.push(build(value, |byte, out| {
+            percent_twice(byte, UNRESERVED, digits, out);
+        }));
         // Every character, as nobody writes but who wants to hide it.
         forms.push(build(value, |byte, out| {
             out.extend_from_slice(b"\\u00");
@@ -98,6 +102,15 @@ fn percent(byte: u8, safe: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
         out.push(byte);
     } else {
         out.push(b'%');
+        hex(byte, digits, out);
+    }
+}
+
+fn percent_twice(byte: u8, safe: &[u8], digits: &[u8; 16], out: &mut Vec<u8>) {
+    if byte.is_ascii_alphanumeric() || safe.contains(&byte) {
+        out.push(byte);
+    } else {
+        out.extend_from_slice(b"%25");
         hex(byte, digits, out);
     }
 }
@@ -222,6 +235,8 @@ mod tests {
             "6122622F632664",
             "a%22b%2Fc%26d%5Ce%3C%C3%A9",
             "a%22b%2fc%26d%5ce%3c%c3%a9",
+            "a%2522b%252Fc%2526d%255Ce%253C%25C3%25A9",
+            "a%2522b%252fc%2526d%255ce%253c%25c3%25a9",
             "a%22b/c&d%5Ce%3C%C3%A9",
             "%61%22%62%2F%63%26%64%5C%65%3C%C3%A9",
             "a&quot;b/c&amp;d\\e&lt;é",

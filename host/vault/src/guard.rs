@@ -34,7 +34,7 @@ use crate::live::{LiveSecret, Version};
 use crate::secret::Secret;
 use crate::token::AccessToken;
 use matcher::FoundValue;
-pub(crate) use matcher::Matcher;
+pub(crate) use matcher::{Extent, Matcher};
 use set::{Group, Set, Value};
 
 pub use watch::Watch;
@@ -100,12 +100,14 @@ pub(crate) struct Derived(Arc<Value>);
 
 impl Derived {
     pub(crate) fn new(
-        secret: Arc<LiveSecret>,
-        version: Arc<Version>,
+        secret: &LiveSecret,
+        version: &Version,
         value: Secret,
+        decode: bool,
         entry: UseEntry,
     ) -> Self {
-        Self(Arc::new(Value::made(&secret, version.number, value, entry)))
+        let of = (secret, version.number);
+        Self(Arc::new(Value::made(of, value, decode, entry)))
     }
 
     pub(crate) fn token(token: &Arc<AccessToken>, decode: bool, entry: &UseEntry) -> Self {

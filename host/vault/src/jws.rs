@@ -27,6 +27,7 @@ use crate::primitives::fill_random;
 use crate::uses;
 use crate::vault::Vault;
 
+pub(crate) use attach::signature_of;
 pub use claims::{ClaimValue, Claims, NotClaims};
 pub(crate) use claims::{choose, is_claim_name, is_reserved};
 pub use remote::{NotAPublicKey, PublicKey, TokenToSign};

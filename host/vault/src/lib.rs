@@ -133,7 +133,7 @@ mod wycheproof;
 pub use aead::{
     MAX_CONTEXT_BYTES, MAX_REMOTE_SEALED_EXTRA_BYTES, MAX_SEALED_TEXT_BYTES, SEALED_EXTRA_BYTES,
 };
-pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target, Written};
+pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Showing, Target, Written};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
     Durability, EntryProof, FileStorage, Filter, Follower, Outcome, Page, PruneError, Pruned,
@@ -152,11 +152,12 @@ pub use database::{
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
-    Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect, Finding,
-    FindingFault, Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, OauthTerms, PathError,
-    PathTemplate, Permissions, PinError, Place, Placement, Presign, RequestSignature, ResponseMode,
-    RetryOn401, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4, StorageService,
-    SubjectRule, Surroundings, Terms, TokenEndpoint, TokenFlow, TokenTerms, WhenReflected,
+    Answers, Change, ChangeKind, ClientAuth, Component, Components, Destination, Drift, Effect,
+    Finding, FindingFault, Grant, Grants, GrantsError, JwsTerms, KeyPlace, Lock, OauthTerms,
+    PathError, PathTemplate, Permissions, PinError, Place, Placement, Presign, RequestSignature,
+    ResponseMode, RetryOn401, Sealing, SharedAccess, SharedAccessScope, SharedKey, SigV4,
+    StorageService, SubjectRule, Surroundings, Terms, TokenEndpoint, TokenFlow, TokenTerms,
+    WhenReflected,
 };
 pub use grants::{ParameterType, QueryTerms, Statement};
 pub use guard::{Found, Guard, GuardStream, Reflected, Watch};

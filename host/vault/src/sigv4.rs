@@ -5,7 +5,7 @@
 
 use aws_lc_rs::{digest, hmac};
 use data_encoding::HEXLOWER;
-use http::header::{HOST, HeaderName};
+use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
 use minicbor::Decoder;
 use zeroize::Zeroizing;
@@ -27,7 +27,9 @@ pub(crate) struct AwsKey {
     id: Box<str>,
     /// `AWS4` and the secret access key.
     secret: Secret,
-    token: Option<Secret>,
+    /// The session token of a temporary key, as it is and in percent-encoding, as a
+    /// presigned URL has it: an answer may hold either, in whatever form.
+    token: Option<[Secret; 2]>,
 }
 
 crate::secret::assert_not_implemented!(AwsKey: std::fmt::Debug, Clone, serde::Serialize);
@@ -63,10 +65,14 @@ impl AwsKey {
         prefixed.get_mut(..4)?.copy_from_slice(b"AWS4");
         prefixed.get_mut(4..)?.copy_from_slice(secret);
         let token = decoder.str().ok()?;
+        let sent = || {
+            let escaped = Zeroizing::new(encoded(token));
+            [token, &escaped].map(|text| Secret::copy_of(text.as_bytes()))
+        };
         Some(Self {
             id,
             secret: Secret::copy_of(&prefixed),
-            token: (!token.is_empty()).then(|| Secret::copy_of(token.as_bytes())),
+            token: (!token.is_empty()).then(sent),
         })
     }
 
@@ -86,9 +92,15 @@ impl AwsKey {
         code
     }
 
+    /// What is sent of it as it is: the session token, where there is one.
+    pub(crate) fn sent(&self) -> Option<&[Secret; 2]> {
+        self.token.as_ref()
+    }
+
     /// The session token, for the place that the protocol has for it.
     fn token(&self) -> Option<Zeroizing<String>> {
-        let exposed = self.token.as_ref()?.expose();
+        let [plain, _] = self.token.as_ref()?;
+        let exposed = plain.expose();
         let text = std::str::from_utf8(&exposed).ok()?;
         Some(Zeroizing::new(text.to_owned()))
     }
@@ -153,6 +165,12 @@ pub(crate) fn presign(
         time: basic_iso(now),
     };
     let payload = hash(body);
+    // Two ways to say who asks would be two answers.
+    let authorization = head.headers.get_all(AUTHORIZATION);
+    if authorization.iter().any(http::HeaderValue::is_sensitive) {
+        return Err(Unsignable::SamePlace);
+    }
+    crate::headers::remove_alike(&mut head.headers, &AUTHORIZATION);
     for name in [X_AMZ_DATE, X_AMZ_SECURITY_TOKEN] {
         crate::headers::remove_alike(&mut head.headers, &name);
     }
@@ -359,6 +377,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::grants::Answers;
     use crate::kind::Kind;
 
     /// A key in its stored form, whatever the import would say of it.
@@ -382,6 +401,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             service: "s3".to_owned(),
             max_body_bytes: 1 << 20,
+            answers: Answers::default(),
         }
     }
 
@@ -443,6 +463,27 @@ mod tests {
         }
         let control = both("x-amz-copy-source-if-match", "");
         assert_eq!(control, (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_presigned_request_says_who_asks_in_one_way() {
+        let presigned = Presign {
+            signature: s3(),
+            lifetime_seconds: 60,
+        };
+        let head = |sensitive: bool| {
+            let mut value = http::HeaderValue::from_static("Bearer of-a-client");
+            value.set_sensitive(sensitive);
+            let request = Request::get("https://h.example/a").header("authorization", value);
+            request.body(()).unwrap().into_parts().0
+        };
+        let presign =
+            |head: &mut Parts| presign(&presigned, &key(), head, "h.example", b"", THEN).map(drop);
+        let mut of_client = head(false);
+        assert_eq!(presign(&mut of_client), Ok(()));
+        assert!(!of_client.headers.contains_key("authorization"));
+        // What another grant has written there is not taken out.
+        assert_eq!(presign(&mut head(true)), Err(Unsignable::SamePlace));
     }
 
     #[test]

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::grants::{Grant, OauthTerms, Terms};
 use crate::guard::Matcher;
-use crate::live::LiveSecret;
+use crate::live::{Live, LiveSecret};
 use crate::memory::Scratch;
 use crate::primitives::fill_random;
 use crate::secret::Secret;
@@ -223,6 +223,14 @@ impl AccessToken {
             && self.grant.id == grant.id
             && self.grant.policy == grant.policy
             && self.grant.terms == grant.terms
+    }
+
+    /// Whether its endpoint may have given it out: the grant in force now has been so
+    /// together with a route that led there.
+    pub(crate) fn is_of(&self, live: &Live, grant: &Grant) -> bool {
+        let endpoint = grant.terms.endpoint().zip(self.key.address.as_deref());
+        endpoint
+            .is_none_or(|(endpoint, address)| live.parts.reach.has(grant, &endpoint.route, address))
     }
 
     /// The header value with the token in its template's slot. It stands in secret

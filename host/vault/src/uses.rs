@@ -110,6 +110,25 @@ impl Use {
         }
     }
 
+    /// Whether the destination is sent something that is good for whoever reads it, for a
+    /// while or for good: the value, or a bearer. Whatever of that is written into a
+    /// request is looked for in the answer.
+    pub const fn sends_a_bearer(&self) -> bool {
+        match self {
+            Self::Attach | Self::Sas | Self::Presign | Self::Token | Self::JwsSign => true,
+            Self::SignRequest
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify
+            | Self::Describe
+            | Self::Query
+            | Self::Present
+            | Self::Seal
+            | Self::Open
+            | Self::VerifyJwt => false,
+        }
+    }
+
     /// Whether an exchange keeps to the version that it began with: where something
     /// leaves that was made with a secret. What arrives is looked at with the versions
     /// of the moment.

@@ -9,6 +9,7 @@ use keyward_vault::{AttachError, Denied, IdentityId, Ledger, Notes, Target, Vaul
 use super::destination::Destination;
 use super::elsewhere::{self, RemoteSigner};
 use crate::error::EgressError;
+use crate::identity::MayShow;
 use crate::pool::Pool;
 
 /// How old the check of a note may be when the request is written: a withdrawn
@@ -37,22 +38,36 @@ pub(super) fn target<'a>(
 /// shown, and whose it is. What the notes say is checked before, because it is shown
 /// before there is a request; and once more with the others.
 pub(super) fn shown(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     destination: &Destination,
     notes: &mut Notes,
     head: &Parts,
     ledger: &mut Ledger,
-) -> Result<Option<(Arc<Pool>, IdentityId)>, EgressError> {
+) -> Result<Option<Shown>, EgressError> {
     if !notes.show_a_certificate() {
         return Ok(None);
     }
     let target = target(destination, head)?;
     let identity = notes.identity(vault, ledger, &target).map_err(denied)?;
     // Without TLS there is nobody to show it to.
-    let identity = identity.ok_or(EgressError::Denied)?;
+    let (identity, showing) = identity.ok_or(EgressError::Denied)?;
     let pool = destination.identities.pool(&identity);
     let pool = pool.ok_or(EgressError::Denied)?;
-    Ok(Some((pool, identity.id())))
+    let vault = Arc::clone(vault);
+    Ok(Some(Shown {
+        pool,
+        identity: identity.id(),
+        may: Arc::new(move || showing.is_allowed(&vault)),
+    }))
+}
+
+/// Connections on which a certificate is shown.
+pub(super) struct Shown {
+    pub(super) pool: Arc<Pool>,
+    /// Whose it is.
+    pub(super) identity: IdentityId,
+    /// By what right.
+    pub(super) may: MayShow,
 }
 
 /// Checks the notes against the final head, waits until the uses are durable, has signed

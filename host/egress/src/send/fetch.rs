@@ -14,6 +14,7 @@ use super::destination::Destination;
 use super::exchange::{Another, exchange, in_time};
 use crate::answer;
 use crate::error::EgressError;
+use crate::identity::{MayShow, showing};
 use crate::request_body::RequestBody;
 use crate::source;
 
@@ -33,14 +34,17 @@ const MAX_ANSWER: usize = 64 << 10;
 /// A token from its endpoint. It is tried again, with a pause, where the endpoint can't
 /// be reached, does not answer in time, or says that it can't now.
 pub(super) async fn fetch(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     endpoint: &Destination,
     fetch: TokenFetch,
 ) -> Result<Arc<AccessToken>, TokenFailure> {
+    let fetch = Arc::new(fetch);
     let tries = async {
         for pause in PAUSES {
             sleep(pause).await;
-            let once = timeout(ONE_TRY, once(vault, endpoint, &fetch)).await;
+            let may = may_show(vault, endpoint, &fetch);
+            let once = showing(may, once(vault, endpoint, &fetch));
+            let once = timeout(ONE_TRY, once).await;
             match once.unwrap_or(Err(TokenFailure::Unavailable)) {
                 Err(TokenFailure::Unavailable) => {}
                 other => return other,
@@ -54,6 +58,14 @@ pub(super) async fn fetch(
         fetch.failed();
     }
     result
+}
+
+/// By what right the client's certificate is shown to the endpoint: that of the fetch,
+/// as it is when the key is to sign.
+fn may_show(vault: &Arc<Vault>, endpoint: &Destination, fetch: &Arc<TokenFetch>) -> MayShow {
+    let (vault, fetch) = (Arc::clone(vault), Arc::clone(fetch));
+    let (address, route) = (Arc::clone(&endpoint.address), Arc::clone(&endpoint.route));
+    Arc::new(move || fetch.is_allowed(&vault, &address, route.authority()))
 }
 
 async fn once(
@@ -72,7 +84,13 @@ async fn once(
     let uri = path.and_then(|path| route.address(&path).ok());
     let uri = uri.ok_or(TokenFailure::Refused)?;
     let connection = pool.connection().await;
-    let connection = connection.map_err(|_| TokenFailure::Unavailable)?;
+    let connection = connection.map_err(|_| {
+        // What was withdrawn while it was being opened is not tried again.
+        match fetch.is_allowed(vault, &endpoint.address, route.authority()) {
+            true => TokenFailure::Unavailable,
+            false => TokenFailure::Refused,
+        }
+    })?;
 
     let checked_at = Instant::now();
     let (headers, body) = fetch

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyward_egress::Route;
+use keyward_names::RouteName;
 use rustls::client::ResolvesClientCert;
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
@@ -50,6 +51,7 @@ pub struct Demanding {
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
     ended: Arc<Mutex<Vec<String>>>,
+    over: Arc<AtomicUsize>,
     closes: Arc<AtomicBool>,
     versions: Vec<&'static SupportedProtocolVersion>,
 }
@@ -78,29 +80,46 @@ impl Demanding {
             seen: Arc::default(),
             connections: Arc::default(),
             ended: Arc::default(),
+            over: Arc::default(),
             closes: Arc::default(),
             versions: versions.to_vec(),
         };
         let (seen, closes) = (Arc::clone(&server.seen), Arc::clone(&server.closes));
         let connections = Arc::clone(&server.connections);
-        let ended = Arc::clone(&server.ended);
+        let (ended, over) = (Arc::clone(&server.ended), Arc::clone(&server.over));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (tls, seen) = (tls.clone(), Arc::clone(&seen));
                 let (closes, ended) = (Arc::clone(&closes), Arc::clone(&ended));
+                let over = Arc::clone(&over);
                 tokio::spawn(async move {
                     let shown = serve(stream, tls, seen, closes).await;
                     ended.lock().unwrap().extend(shown);
+                    over.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
         server
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections have ended, whatever was shown on them.
+    pub fn over(&self) -> usize {
+        self.over.load(Ordering::SeqCst)
+    }
+
     pub fn route(&self) -> Route {
-        let url = format!("https://localhost:{}", self.address.port());
-        Route::new(route_name(), &url)
+        self.route_at(route_name(), self.address.port())
+    }
+
+    /// The same by way of another port.
+    pub fn route_at(&self, name: RouteName, port: u16) -> Route {
+        let url = format!("https://localhost:{port}");
+        Route::new(name, &url)
             .unwrap()
             .with_roots(keyward_egress::Roots::Pem(self.authority.pem()))
     }

@@ -98,12 +98,24 @@ policy = "tester"
 secret = "{name}"
 use = "present"
 to = [{{ route = "backend", methods = ["GET"], paths = ["/who", "/x/{{n}}", "/y/{{n}}"] }}]
+
+[[grant]]
+id = "token-{name}"
+policy = "tester"
+secret = "{name}"
+alias = "token-{name}"
+use = "token"
+endpoint = {{ route = "identity", path = "/who" }}
+auth = "tls_client_auth"
+client-id = "gateway"
+to = [{{ route = "backend", methods = ["GET"], paths = ["/who"] }}]
 "#
             ));
-            asks.push(Ask {
-                alias: Alias::parse(name).unwrap(),
-                use_: Use::Present,
-            });
+            let token = format!("token-{name}");
+            for (alias, use_) in [(*name, Use::Present), (token.as_str(), Use::Token)] {
+                let alias = Alias::parse(alias).unwrap();
+                asks.push(Ask { alias, use_ });
+            }
         }
         let grants = Grants::parse("grants.toml", &grants).unwrap();
         vault.set_grants(grants, &actor()).unwrap();
@@ -137,6 +149,26 @@ to = [{{ route = "backend", methods = ["GET"], paths = ["/who", "/x/{{n}}", "/y/
             .vault
             .permit::<uses::Present>(&self.policy, alias, ledger);
         notes.push(permit.unwrap().note());
+    }
+
+    /// A note of a token that is obtained with that certificate.
+    pub fn token(&self, name: &str, ledger: &mut Ledger) -> Notes {
+        let alias = format!("token-{name}");
+        let permit = self
+            .vault
+            .permit::<uses::Token>(&self.policy, &alias, ledger);
+        let mut notes = Notes::default();
+        notes.push(permit.unwrap().note());
+        notes
+    }
+
+    pub fn egress_to(&self, routes: impl IntoIterator<Item = Route>) -> Egress {
+        Egress::new(routes, Arc::clone(&self.vault)).unwrap()
+    }
+
+    pub fn disable(&self, name: &str) {
+        let name = SecretName::parse(name).unwrap();
+        self.vault.disable(&name, &actor()).unwrap();
     }
 
     pub fn rotate(&self, name: &str, client: &Client) {

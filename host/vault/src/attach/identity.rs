@@ -2,7 +2,13 @@
 //! it. So what a note of it says is held against the grants before that, against the
 //! final request; and again with the others, when the request is written.
 
-use super::{Checked, CheckedNotes, Denied, Notes, Target};
+use std::sync::Arc;
+
+use http::Method;
+use http::uri::PathAndQuery;
+use keyward_names::{ExchangeId, RouteName};
+
+use super::{Checked, CheckedNotes, Denied, Note, Notes, Target};
 use crate::audit::{Outcome, UseEntry};
 use crate::chosen::Chosen;
 use crate::grants::{Grant, Terms};
@@ -10,6 +16,41 @@ use crate::ledger::Ledger;
 use crate::live::LiveSecret;
 use crate::tls::{IdentityId, TlsIdentity};
 use crate::vault::Vault;
+
+/// By what right a certificate is shown on a connection that is being opened. That may
+/// take long, so it is asked again when the key is to sign.
+pub struct Showing {
+    notes: Vec<Note>,
+    exchange: ExchangeId,
+    route: RouteName,
+    method: Method,
+    address: Arc<str>,
+    authority: Box<str>,
+    path_and_query: PathAndQuery,
+}
+
+crate::secret::assert_not_implemented!(Showing: std::fmt::Debug, Clone, serde::Serialize);
+
+impl Showing {
+    /// Whether the grants in force now allow it for the request that it is for, and the
+    /// version is still one that may be used.
+    pub fn is_allowed(&self, vault: &Vault) -> bool {
+        let live = vault.live();
+        let target = Target {
+            route: &self.route,
+            method: &self.method,
+            address: &self.address,
+            authority: &self.authority,
+            path_and_query: &self.path_and_query,
+        };
+        self.notes.iter().all(|note| {
+            let granted = live.still_granted(&note.grant, &note.component, &note.secret);
+            let version = note.secret.info.version;
+            granted.is_ok_and(|(_, now)| now.allows(version, &live.parts.clock))
+                && note.decide(vault, &live, self.exchange, &target).is_ok()
+        })
+    }
+}
 
 impl Notes {
     /// Whether a certificate is to be shown on the connection over which the request
@@ -24,7 +65,8 @@ impl Notes {
     ///
     /// It is on record from here on, and must be durable there before it is shown. A
     /// connection on which it was shown before may be taken; one on which another was
-    /// shown, or none, may not, and [`CheckedNotes::over`] is told.
+    /// shown, or none, may not, and [`CheckedNotes::over`] is told. With it comes what is
+    /// asked again when the key is to sign.
     ///
     /// Errors: [`Denied`], no grant allows it there, or two are to be shown.
     pub fn identity(
@@ -32,8 +74,9 @@ impl Notes {
         vault: &Vault,
         ledger: &mut Ledger,
         target: &Target<'_>,
-    ) -> Result<Option<TlsIdentity>, Denied> {
+    ) -> Result<Option<(TlsIdentity, Showing)>, Denied> {
         let mut shown: Option<TlsIdentity> = None;
+        let mut notes = Vec::new();
         for note in &mut self.0 {
             if !matches!(note.grant.terms, Terms::Present) {
                 continue;
@@ -60,9 +103,19 @@ impl Notes {
                 return Err(Denied::from(outcome));
             }
             note.shown = Some(position);
+            notes.push(note.again());
             shown = identity;
         }
-        Ok(shown)
+        let showing = Showing {
+            notes,
+            exchange: ledger.exchange(),
+            route: target.route.clone(),
+            method: target.method.clone(),
+            address: target.address.into(),
+            authority: target.authority.into(),
+            path_and_query: target.path_and_query.clone(),
+        };
+        Ok(shown.map(|identity| (identity, showing)))
     }
 }
 

@@ -56,6 +56,13 @@ impl Grant {
     }
 }
 
+impl LiveSecret {
+    /// Whether it is a temporary key of AWS, whose session token is sent as it is.
+    pub(super) fn sends_a_session(&self) -> bool {
+        matches!(self.material(), Some(Material::Aws(key)) if key.sent().is_some())
+    }
+}
+
 fn is_bus(secret: &LiveSecret, authority: &str) -> bool {
     match secret.material() {
         Some(Material::Bus(bus)) => authority.eq_ignore_ascii_case(&bus.host),
@@ -138,14 +145,31 @@ impl CheckedNotes {
         String::from_utf8_lossy(bare).into_owned()
     }
 
-    fn derived(&self, note: &Checked, signature: Secret) -> Option<Derived> {
-        let version = note.secret.current.clone()?;
-        Some(Derived::new(
-            note.secret.clone(),
-            version,
-            signature,
-            note.entry.clone(),
-        ))
+    /// What was made for a note, to be found in the answer.
+    pub(super) fn derived(&self, note: &Checked, made: Secret) -> Option<Derived> {
+        let version = note.secret.current.as_ref()?;
+        let decode = note.grant.terms.answers().is_some_and(|all| all.decode);
+        let entry = note.entry.clone();
+        Some(Derived::new(&note.secret, version, made, decode, entry))
+    }
+
+    /// Takes note of the session tokens that go with signatures for AWS. Returns the
+    /// notes whose tokens the backend learns.
+    pub(super) fn session_tokens(&self) -> Vec<&Checked> {
+        let mut learnt = Vec::new();
+        for note in &self.notes {
+            let answers = match &note.grant.terms {
+                Terms::SigV4(terms) => terms.answers,
+                Terms::Presign(terms) => terms.signature.answers,
+                _ => continue,
+            };
+            if let (true, Some(version)) = (note.secret.sends_a_session(), &note.secret.current) {
+                let watch = &self.watch;
+                watch.sent(&note.secret, version, answers.decode, &note.entry);
+                learnt.push(note);
+            }
+        }
+        learnt
     }
 }
 

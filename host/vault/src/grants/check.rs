@@ -197,10 +197,16 @@ impl fmt::Display for Finding {
                 let words: Vec<_> = done.map(|use_| use_.as_str()).collect();
                 write!(
                     f,
-                    "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; there it does {}",
+                    "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; ",
                     kind.as_str(),
-                    words.join(", ")
-                )
+                )?;
+                match words.is_empty() {
+                    true => write!(
+                        f,
+                        "have it kept here: keyward secret origin {secret} --from SOURCE:KEY --cache memory"
+                    ),
+                    false => write!(f, "there it does {}", words.join(", ")),
+                }
             }
             FindingFault::NoCertificateHere(name) => write!(
                 f,

@@ -264,7 +264,7 @@ fn compare_placements(old: &Placement, new: &Placement, parts: &mut Parts) {
     }
 }
 
-fn compare_answers(old: &Answers, new: &Answers, parts: &mut Parts) {
+pub(super) fn compare_answers(old: &Answers, new: &Answers, parts: &mut Parts) {
     let of = |wider: bool| match wider {
         true => Effect::Wider,
         false => Effect::Narrower,

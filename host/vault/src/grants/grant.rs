@@ -137,13 +137,17 @@ impl Grant {
     }
 }
 
-/// What a grant says about the answers of a backend that is sent a value or a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answers {
-    pub(crate) response: ResponseMode,
-    pub(crate) decode: bool,
-    pub(crate) reflected: WhenReflected,
-    pub(crate) retry: RetryOn401,
+/// What a grant says about the answers of a backend that is sent a value or a bearer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// What of an answer is passed on.
+    pub response: ResponseMode,
+    /// Whether encoded answers are passed on, once a decoded copy was searched.
+    pub decode: bool,
+    /// What happens to the grant when what was sent comes back.
+    pub reflected: WhenReflected,
+    /// Which requests are sent once more after a 401.
+    pub retry: RetryOn401,
 }
 
 impl Terms {
@@ -162,7 +166,21 @@ impl Terms {
                 reflected: token.reflected,
                 retry: token.retry,
             }),
-            _ => None,
+            Self::SharedAccess(terms) => Some(terms.answers),
+            Self::SigV4(terms) => Some(terms.answers),
+            Self::Presign(terms) => Some(terms.signature.answers),
+            Self::JwsSign(terms) => Some(terms.answers),
+            Self::SignRequest(_)
+            | Self::SharedKey(_)
+            | Self::MacSign
+            | Self::MacVerify
+            | Self::Identify(_)
+            | Self::Describe
+            | Self::Query(_)
+            | Self::Present
+            | Self::Seal(_)
+            | Self::Open(_)
+            | Self::VerifyJwt(_) => None,
         }
     }
 

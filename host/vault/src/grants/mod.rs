@@ -32,8 +32,8 @@ use crate::Use;
 pub use check::{Finding, FindingFault, Surroundings};
 pub use diff::{Change, ChangeKind, Effect};
 pub use grant::{
-    Component, Destination, Grant, KeyPlace, RequestSignature, ResponseMode, RetryOn401, Terms,
-    TokenTerms, WhenReflected,
+    Answers, Component, Destination, Grant, KeyPlace, RequestSignature, ResponseMode, RetryOn401,
+    Terms, TokenTerms, WhenReflected,
 };
 pub use lock::{Components, Drift, Lock, PinError};
 pub use path::{PathError, PathTemplate};

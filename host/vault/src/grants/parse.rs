@@ -13,6 +13,16 @@ use crate::Use;
 /// The longest grants file, in bytes.
 const MAX_FILE_BYTES: usize = 4 << 20;
 
+/// The uses that send what could come back in an answer.
+const OF_ANSWERS: &[Use] = &[
+    Use::Attach,
+    Use::Token,
+    Use::SignRequest,
+    Use::Sas,
+    Use::Presign,
+    Use::JwsSign,
+];
+
 /// The keys of a grant, and the uses that each goes with; none for all.
 const KEYS: &[(&str, &[Use])] = &[
     ("id", &[]),
@@ -27,9 +37,9 @@ const KEYS: &[(&str, &[Use])] = &[
         &[Use::Attach, Use::Identify, Use::JwsSign, Use::Token],
     ),
     ("template", &[Use::Attach, Use::JwsSign, Use::Token]),
-    ("response", &[Use::Attach, Use::Token]),
-    ("decode", &[Use::Attach, Use::Token]),
-    ("reflected", &[Use::Attach, Use::Token]),
+    ("response", OF_ANSWERS),
+    ("decode", OF_ANSWERS),
+    ("reflected", OF_ANSWERS),
     ("retry-on-401", &[Use::Attach, Use::Token]),
     ("retry-any-method", &[Use::Attach, Use::Token]),
     ("query", &[Use::Attach, Use::Identify]),

@@ -1,6 +1,7 @@
 //! What belongs to each use: header and template, the client key's place, the
 //! form of a signature, the claims of a token. What is long has a file of its own.
 
+mod answers;
 pub(crate) mod sas;
 mod shared_key;
 mod sigv4;
@@ -321,7 +322,7 @@ impl SigningScheme {
 }
 
 /// The keys that belong to some schemes only.
-const KEYS_OF_SCHEMES: [(&str, &[SigningScheme]); 8] = {
+const KEYS_OF_SCHEMES: [(&str, &[SigningScheme]); 11] = {
     use SigningScheme::{HttpSignature, SharedKey, SharedKeyLite, SigV4};
     [
         ("label", &[HttpSignature]),
@@ -332,6 +333,10 @@ const KEYS_OF_SCHEMES: [(&str, &[SigningScheme]); 8] = {
         ("service", &[SharedKey, SharedKeyLite, SigV4]),
         ("api-version", &[SharedKey, SharedKeyLite]),
         ("region", &[SigV4]),
+        // A temporary key's session token is sent as it is.
+        ("response", &[SigV4]),
+        ("decode", &[SigV4]),
+        ("reflected", &[SigV4]),
     ]
 };
 

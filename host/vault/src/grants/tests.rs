@@ -358,6 +358,82 @@ fn what_happens_with_answers_is_read_written_and_compared() {
 }
 
 #[test]
+fn what_happens_with_answers_to_bearers_is_read_written_and_compared() {
+    let uses = [
+        "use = \"sas\"\nscope = \"entity\"\n",
+        "use = \"presign\"\nregion = \"eu-west-1\"\nservice = \"s3\"\n",
+        "use = \"sign-request\"\nscheme = \"sigv4\"\nregion = \"eu-west-1\"\nservice = \"s3\"\n",
+        "use = \"jws-sign\"\nalgorithm = \"ES256\"\nissuer = \"a\"\naudience = \"b\"\n",
+    ];
+    for own in uses {
+        let text = |keys: &str| {
+            format!(
+                "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"s\"\n{own}{keys}\
+                 to = [{{ route = \"billing\", paths = [\"/a\"] }}]\n"
+            )
+        };
+        let grants = |keys: &str| Grants::parse("grants.toml", &text(keys)).unwrap();
+        let usual = grants("");
+        let strict = grants("response = \"status-only\"\nreflected = \"revoke\"\ndecode = true\n");
+        let answers = |grants: &Grants| grants.iter().next().unwrap().terms.answers().unwrap();
+        assert_eq!(answers(&usual), Answers::default(), "{own}");
+        let expected = Answers {
+            response: ResponseMode::StatusOnly,
+            decode: true,
+            reflected: WhenReflected::Revoke,
+            retry: RetryOn401::Never,
+        };
+        assert_eq!(answers(&strict), expected, "{own}");
+        for grants in [&usual, &strict] {
+            let again = Grants::parse("grants.toml", &grants.to_toml()).unwrap();
+            assert!(again.diff(grants).is_empty(), "{own}");
+        }
+        let effects = |new: &Grants, old: &Grants| -> Vec<Effect> {
+            let changes = new.diff(old);
+            changes[0].parts.iter().map(|(effect, _)| *effect).collect()
+        };
+        let (wider, narrower) = (Effect::Wider, Effect::Narrower);
+        assert_eq!(
+            effects(&strict, &usual),
+            [narrower, wider, narrower],
+            "{own}"
+        );
+        assert_eq!(effects(&usual, &strict), [wider, narrower, wider], "{own}");
+        let sentence = |grants: &Grants| grants.iter().next().unwrap().to_sentence();
+        for words in [
+            "only the status",
+            "a decoded copy",
+            "comes back three times",
+        ] {
+            assert!(
+                sentence(&strict).contains(words),
+                "{own}: {}",
+                sentence(&strict)
+            );
+            assert!(!sentence(&usual).contains(words), "{own}");
+        }
+        // The next bearer would be as good as the one before.
+        for keys in [
+            "response = \"none\"\n",
+            "decode = 1\n",
+            "retry-on-401 = true\n",
+        ] {
+            let error = Grants::parse("grants.toml", &text(keys)).unwrap_err();
+            assert_eq!(error.problems().count(), 1, "{own} {keys}");
+        }
+    }
+    // Of the schemes that sign requests, one only may send what could come back.
+    for scheme in ["http-signature", "shared-key\"\nservice = \"blob"] {
+        let text = format!(
+            "[[grant]]\nid = \"g\"\npolicy = \"p\"\nsecret = \"s\"\nuse = \"sign-request\"\n\
+             scheme = \"{scheme}\"\nreflected = \"revoke\"\nto = [{{ route = \"billing\" }}]\n"
+        );
+        let error = Grants::parse("grants.toml", &text).unwrap_err();
+        assert_eq!(error.problems().count(), 1, "{scheme}");
+    }
+}
+
+#[test]
 fn all_that_is_wrong_is_reported_at_once_with_its_place() {
     let text = EVERY_USE
         .replace("\"mac-sign\"", "\"mac-sing\"")

@@ -134,17 +134,19 @@ impl Grant {
                 signature.in_words()
             ),
             Terms::SigV4(signature) => format!(
-                "policy {policy} may have the host sign requests to AWS with secret {secret}: {}",
-                signature.in_words()
+                "policy {policy} may have the host sign requests to AWS with secret {secret}: {}{}",
+                signature.in_words(),
+                signature.answers.in_words()
             ),
             Terms::SharedAccess(terms) => format!(
                 "policy {policy} may have the host write a shared access signature made with secret {secret} into requests: {}",
                 terms.in_words()
             ),
             Terms::Presign(terms) => format!(
-                "policy {policy} may have the host presign requests to AWS with secret {secret}: {}, for {} s",
+                "policy {policy} may have the host presign requests to AWS with secret {secret}: {}, for {} s{}",
                 terms.signature.in_words(),
-                terms.lifetime_seconds
+                terms.lifetime_seconds,
+                terms.signature.answers.in_words()
             ),
             Terms::Describe => format!(
                 "policy {policy} may read the public parts of secret {secret}, such as the account, the host or the endpoint"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::matcher::{CORE_BYTES, Extent, Matcher};
@@ -34,8 +35,9 @@ enum What {
     Version(Arc<LiveSecret>, Arc<Version>),
     /// A token that was obtained with a secret.
     Token(Arc<AccessToken>),
-    /// What was made with a secret.
-    Made(Secret),
+    /// What was made with a secret, and until when it may be good for whoever has it,
+    /// where it is looked for in other answers than its own.
+    Made(Secret, Option<Timestamp>),
 }
 
 impl Value {
@@ -55,12 +57,33 @@ impl Value {
         }
     }
 
-    /// Something that was made with a version.
-    pub(super) fn made(secret: &LiveSecret, version: u64, value: Secret, entry: UseEntry) -> Self {
+    /// Something that was made with a version, for one request.
+    pub(super) fn made(
+        (secret, version): (&LiveSecret, u64),
+        value: Secret,
+        decode: bool,
+        entry: UseEntry,
+    ) -> Self {
         Self {
             key: (secret.info.id, version),
-            what: What::Made(value),
-            extent: Extent::Whole,
+            what: What::Made(value, None),
+            extent: Extent::Own,
+            entry,
+            decode: AtomicBool::new(decode),
+        }
+    }
+
+    /// A proof that is good until then for whoever has it. There may be many.
+    pub(super) fn proof(
+        key: (Uuid, u64),
+        value: Secret,
+        until: Timestamp,
+        entry: UseEntry,
+    ) -> Self {
+        Self {
+            key,
+            what: What::Made(value, Some(until)),
+            extent: Extent::Core,
             entry,
             decode: AtomicBool::new(false),
         }
@@ -91,8 +114,9 @@ impl Value {
         self.key
     }
 
-    pub(super) fn is_token(&self) -> bool {
-        matches!(self.what, What::Token(_))
+    /// Whether it lives for a while only, whatever the vault holds.
+    pub(super) fn is_short_lived(&self) -> bool {
+        matches!(self.what, What::Token(_) | What::Made(..))
     }
 
     /// What is searched for: what was made of the secret or obtained with it, or else its
@@ -101,7 +125,7 @@ impl Value {
         let (one, version) = match &self.what {
             What::Version(_, version) => (None, Some(version)),
             What::Token(token) => (Some(token.value()), None),
-            What::Made(value) => (Some(value), None),
+            What::Made(value, _) => (Some(value), None),
         };
         let own = version.into_iter().flat_map(|one| one.searched_values());
         let all = one.into_iter().chain(own);
@@ -135,7 +159,9 @@ impl Value {
         let (secret, version) = match &self.what {
             What::Version(secret, version) => (secret, version),
             What::Token(token) => return token.is_alive(live.parts.clock.now()),
-            What::Made(_) => return true,
+            What::Made(_, until) => {
+                return until.is_none_or(|until| live.parts.clock.now() < until);
+            }
         };
         let held = live.parts.secrets.get(&secret.info.name);
         held.is_some_and(|held| {

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
 use keyward_names::{ComponentDigest, RouteName};
 use uuid::Uuid;
 
@@ -34,9 +35,11 @@ use super::Guard;
 use super::quarantine::Quarantine;
 use super::set::{Set, Value, token_key};
 use crate::audit::{Outcome, UseEntry, Used};
-use crate::grants::{Grant, Terms};
+use crate::grants::{Grant, Presign, SigV4, Terms};
 use crate::ledger::Ledger;
 use crate::live::{Live, LiveSecret, Version};
+use crate::primitives::fill_random;
+use crate::secret::Secret;
 use crate::token::AccessToken;
 use crate::vault::Vault;
 
@@ -223,6 +226,17 @@ impl Watch {
         });
     }
 
+    /// Takes note that a proof was sent, which a key signed: it is good until then for
+    /// whoever has it.
+    pub(crate) fn sent_proof(&self, proof: Secret, until: Timestamp, entry: &UseEntry) {
+        let mut id = [0; 16];
+        fill_random(&mut id);
+        let key = (Uuid::from_bytes(id), 0);
+        self.remember(&mut self.lock(), key, false, || {
+            Value::proof(key, proof, until, entry.clone())
+        });
+    }
+
     fn remember(
         &self,
         memory: &mut Memory,
@@ -243,11 +257,12 @@ impl Watch {
             // A token before another value: it lives for a while only, and there may be
             // one for each client.
             let oldest = memory.values.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, known)| (!known.value.is_token(), known.used));
+            let oldest =
+                oldest.min_by_key(|(_, known)| (!known.value.is_short_lived(), known.used));
             let Some(index) = oldest.map(|(index, _)| index) else {
                 break;
             };
-            if memory.values.swap_remove(index).value.is_token() {
+            if memory.values.swap_remove(index).value.is_short_lived() {
                 memory.gone += 1;
             } else {
                 memory.removed = since;
@@ -273,6 +288,15 @@ impl Watch {
                 Terms::Attach(placement) => (
                     bound.grant.to.iter().map(|to| &to.route).collect(),
                     placement.decode,
+                ),
+                // Of a temporary key, the session token.
+                Terms::SigV4(SigV4 { answers, .. })
+                | Terms::Presign(Presign {
+                    signature: SigV4 { answers, .. },
+                    ..
+                }) => (
+                    bound.grant.to.iter().map(|to| &to.route).collect(),
+                    answers.decode,
                 ),
                 Terms::Token(terms) if terms.auth.sends_secret() => {
                     (vec![&terms.endpoint.route], false)
@@ -306,7 +330,7 @@ impl Watch {
         memory.values.retain(|known| {
             let is_young = oldest.is_none_or(|oldest| known.used >= oldest);
             let stays = is_young && known.value.is_held(live);
-            match (stays, known.value.is_token()) {
+            match (stays, known.value.is_short_lived()) {
                 (true, _) => {}
                 (false, true) => tokens += 1,
                 (false, false) => others += 1,

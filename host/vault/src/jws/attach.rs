@@ -11,6 +11,7 @@ use crate::grants::{JwsTerms, Terms};
 use crate::headers::{alike, remove_alike};
 use crate::live::Material;
 use crate::memory::Scratch;
+use crate::secret::Secret;
 
 /// The headers in which tokens were written.
 pub(crate) struct Tokens(Vec<(HeaderName, HeaderValue)>);
@@ -27,11 +28,18 @@ impl Tokens {
 
 impl CheckedNotes {
     /// Signs the tokens and writes them onto the head, in place of what a backend may
-    /// take for the same.
-    pub(crate) fn write_tokens(&self, now: i64, head: &mut Parts) -> Result<Tokens, AttachError> {
+    /// take for the same. Also returns of each note the signature of its token, if it
+    /// has one: without that, a token is good for nothing.
+    pub(crate) fn write_tokens(
+        &self,
+        now: i64,
+        head: &mut Parts,
+    ) -> Result<(Tokens, Vec<Option<Secret>>), AttachError> {
         let mut written: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        let mut signatures = Vec::new();
         for (place, (grant, secret, chosen)) in self.uses().enumerate() {
             let Terms::JwsSign(terms) = &grant.terms else {
+                signatures.push(None);
                 continue;
             };
             let Chosen::Claims(claims) = chosen else {
@@ -50,13 +58,22 @@ impl CheckedNotes {
                 Some(Material::Remote(_)) => self.token_made_elsewhere(place),
                 _ => None,
             };
-            let value = header_value(terms, token.ok_or(AttachError::Unavailable)?)?;
+            let token = token.ok_or(AttachError::Unavailable)?;
+            let value = header_value(terms, token)?;
+            signatures.push(Some(signature_of(token)));
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value.clone());
             written.push((name.clone(), value));
         }
-        Ok(Tokens(written))
+        Ok((Tokens(written), signatures))
     }
+}
+
+/// What is looked for of a token: its signature, which no other text holds and without
+/// which the rest says nothing.
+pub(crate) fn signature_of(token: &str) -> Secret {
+    let signature = token.rsplit('.').next().unwrap_or(token);
+    Secret::copy_of(signature.as_bytes())
 }
 
 /// The header's value. It is wiped when the last copy of the header is dropped.

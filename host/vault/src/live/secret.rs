@@ -145,6 +145,10 @@ impl Version {
                 Some(&basic.pair),
                 Some(&basic.password),
             ],
+            Material::Aws(key) => match key.sent() {
+                Some([token, escaped]) => [Some(escaped), Some(token), None],
+                None => [None; 3],
+            },
             _ => [None; 3],
         };
         values.into_iter().flatten()
@@ -240,7 +244,7 @@ impl LiveSecret {
             previous: stored.prepared(stored.previous)?,
             previous_until: stored.rotation.previous_until.map(timestamp).transpose()?,
             lately: match stored.kind {
-                Kind::ApiKey | Kind::Basic | Kind::OauthClient => stored
+                Kind::ApiKey | Kind::Basic | Kind::OauthClient | Kind::AwsKey => stored
                     .replaced_since(Timestamp::now().as_second() - DAY_SECONDS)
                     .map(|version| Version::prepare(stored.kind, version).map(Arc::new))
                     .collect::<Result<_, _>>()?,

@@ -34,6 +34,7 @@ fn blobs(resource: &str, permissions: &[&str]) -> SharedAccess {
         },
         lifetime_seconds: 300,
         addresses: None,
+        answers: crate::Answers::default(),
     }
 }
 
@@ -44,6 +45,7 @@ fn entity(path: &str) -> SharedAccess {
         },
         lifetime_seconds: 300,
         addresses: None,
+        answers: crate::Answers::default(),
     }
 }
 

@@ -42,6 +42,7 @@ fn made(
         scope,
         lifetime_seconds: 300,
         addresses: Some(("192.0.2.1".parse().unwrap(), "192.0.2.9".parse().unwrap())),
+        answers: crate::Answers::default(),
     };
     let chosen = ChosenAccess {
         covers,
@@ -204,6 +205,7 @@ fn a_token_for_service_bus_is_the_documented_one() {
         },
         lifetime_seconds: 300,
         addresses: None,
+        answers: crate::Answers::default(),
     };
     let chosen = ChosenAccess {
         covers: Covers::Item,

@@ -62,6 +62,7 @@ impl Case {
                 region: self.region.to_owned(),
                 service: self.service.to_owned(),
                 max_body_bytes: 1 << 20,
+                answers: crate::Answers::default(),
             },
             lifetime_seconds: self.lifetime_seconds,
         }

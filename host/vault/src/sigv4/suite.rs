@@ -22,6 +22,7 @@ fn terms(service: &str) -> SigV4 {
         region: "us-east-1".to_owned(),
         service: service.to_owned(),
         max_body_bytes: 1 << 20,
+        answers: crate::Answers::default(),
     }
 }
 

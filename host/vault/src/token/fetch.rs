@@ -1,10 +1,11 @@
 //! From a note without a token to one that has it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::SignedDuration;
 use keyward_names::{ComponentDigest, ExchangeId, RouteName};
 
 use super::form::{Form, OauthClient};
@@ -14,10 +15,12 @@ use crate::audit::{Outcome, UseEntry, Used};
 use crate::certificate::KeyAlgorithm;
 use crate::chosen::Chosen;
 use crate::grants::{ClientAuth, Grant, OauthTerms, TokenFlow};
-use crate::jws::{self, Assertion, JwsAlgorithm, KeyId};
+use crate::guard::{Extent, Matcher};
+use crate::jws::{self, Assertion, JwsAlgorithm, KeyId, signature_of};
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{Live, LiveSecret, Material};
 use crate::permit::Denied;
+use crate::secret::Secret;
 use crate::tls::TlsIdentity;
 use crate::vault::Vault;
 
@@ -46,6 +49,8 @@ pub struct TokenFetch {
     wanted: TokenWanted,
     entry: UseEntry,
     afterwards: Afterwards,
+    /// The signatures of the assertions that were sent, of which one may come back.
+    assertions: Mutex<Vec<Secret>>,
 }
 
 crate::secret::assert_not_implemented!(TokenWanted: std::fmt::Debug, Clone, serde::Serialize);
@@ -88,7 +93,8 @@ impl Notes {
             let endpoint = grant.terms.endpoint();
             let address = endpoint.and_then(|endpoint| leads_to(&endpoint.route));
             let key = TokenKey::of(&grant, &note.secret, subject.as_ref(), address);
-            note.token = vault.tokens.get(&key, &grant, &note.secret, now);
+            let kept = vault.tokens.get(&key, &grant, &note.secret, now);
+            note.token = kept.filter(|token| token.is_of(&live, &grant));
             if note.token.is_none() {
                 return Some(TokenWanted {
                     index,
@@ -165,6 +171,7 @@ impl TokenWanted {
                 wanted: self,
                 entry,
                 afterwards: ledger.afterwards(),
+                assertions: Mutex::default(),
             },
         })
     }
@@ -233,14 +240,21 @@ impl TokenFetch {
         wanted.decide(vault, &live, address, authority)?;
         let terms = terms_of(&wanted.grant).ok_or(Denied::Denied)?;
         let now = live.parts.clock.now().as_second();
-        let written = self.form(terms, uri, now).ok_or(Denied::Denied)?;
+        let form = self.form(terms, uri, now).ok_or(Denied::Denied)?;
+        let route = wanted.route().ok_or(Denied::Denied)?;
         if terms.auth.sends_secret()
-            && let (Some(version), Some(route)) = (&wanted.secret.current, wanted.route())
+            && let Some(version) = &wanted.secret.current
         {
             let watch = vault.watch(route, authority);
             watch.sent(&wanted.secret, version, false, &self.entry);
         }
-        Ok(written)
+        if let Some(assertion) = &form.assertion {
+            let until = live.parts.clock.now() + ASSERTION_LIVES;
+            let watch = vault.watch(route, authority);
+            watch.sent_proof(signature_of(assertion), until, &self.entry);
+            self.assertions().push(signature_of(assertion));
+        }
+        Ok((form.headers, form.body))
     }
 
     /// The certificate that is shown in TLS, where that is how the client proves who it
@@ -253,7 +267,32 @@ impl TokenFetch {
         }
     }
 
-    fn form(&self, terms: &OauthTerms, uri: &str, now: i64) -> Option<(HeaderMap, Bytes)> {
+    /// Whether it may still be fetched there, by the grants in force now: what is asked
+    /// before its client's certificate is shown.
+    pub fn is_allowed(&self, vault: &Vault, address: &str, authority: &str) -> bool {
+        let decision = self.wanted.decide(vault, &vault.live(), address, authority);
+        decision.is_ok()
+    }
+
+    fn assertions(&self) -> MutexGuard<'_, Vec<Secret>> {
+        // Each change is one step.
+        self.assertions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a text holds what was sent to the endpoint, which is never a token.
+    fn is_echo(&self, text: &[u8]) -> bool {
+        let of_client = match self.wanted.secret.material() {
+            Some(Material::OauthClient(client)) => client.is_in(text),
+            _ => false,
+        };
+        let assertions = self.assertions();
+        let all = assertions.iter().map(|one| (0, one, Extent::Own));
+        of_client || (!assertions.is_empty() && Matcher::new(all).passes(text).is_err())
+    }
+
+    fn form(&self, terms: &OauthTerms, uri: &str, now: i64) -> Option<Filled> {
         let mut headers = HeaderMap::new();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);
@@ -281,6 +320,7 @@ impl TokenFetch {
         for (name, value) in fields {
             form.add(name, value.as_bytes())?;
         }
+        let mut sent = None;
         match proof {
             Proof::Basic(client) => {
                 headers.insert(AUTHORIZATION, client.basic()?);
@@ -289,10 +329,15 @@ impl TokenFetch {
             Proof::Assertion(assertion) => {
                 form.add("client_assertion_type", ASSERTION_TYPE.as_bytes())?;
                 form.add("client_assertion", assertion.as_bytes())?;
+                sent = Some(assertion);
             }
             Proof::Tls => {}
         }
-        Some((headers, form.finish()))
+        Some(Filled {
+            headers,
+            body: form.finish(),
+            assertion: sent,
+        })
     }
 
     /// The token that the endpoint answered with, kept for others who want the same.
@@ -308,10 +353,7 @@ impl TokenFetch {
     ) -> Result<Arc<AccessToken>, TokenFailure> {
         let wanted = &self.wanted;
         let terms = terms_of(&wanted.grant).ok_or(TokenFailure::Unusable)?;
-        let is_echo = |text: &[u8]| match wanted.secret.material() {
-            Some(Material::OauthClient(client)) => client.is_in(text),
-            _ => false,
-        };
+        let is_echo = |text: &[u8]| self.is_echo(text);
         let (value, stated) = read_answer(status, headers, body, is_echo)?;
         let now = vault.live().parts.clock.now();
         let subject = self.wanted.subject.as_ref();
@@ -353,6 +395,16 @@ const A_DAY: u64 = 24 * 60 * 60;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// How long an assertion is good, in seconds.
 const ASSERTION_SECONDS: u64 = 60;
+/// The same, with what a server's clock may differ by.
+const ASSERTION_LIVES: SignedDuration = SignedDuration::from_secs(360);
+
+/// A request for a token.
+struct Filled {
+    headers: HeaderMap,
+    body: Bytes,
+    /// The assertion that is in it.
+    assertion: Option<jws::Token>,
+}
 
 /// How a client proves who it is.
 enum Proof<'a> {
@@ -437,12 +489,12 @@ fn grant_type(flow: TokenFlow, subject: &str) -> Vec<(&'static str, &str)> {
 
 impl Note {
     /// Whether it has the token that it needs, if it needs one.
-    pub(crate) fn has_token(&self, grant: &Grant) -> Result<(), Outcome> {
+    pub(crate) fn has_token(&self, live: &Live, grant: &Grant) -> Result<(), Outcome> {
         if terms_of(grant).is_none() {
             return Ok(());
         }
         match &self.token {
-            Some(token) if token.is_for(grant, &self.secret) => Ok(()),
+            Some(token) if token.is_for(grant, &self.secret) && token.is_of(live, grant) => Ok(()),
             _ => Err(Outcome::Unavailable),
         }
     }

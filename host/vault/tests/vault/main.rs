@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod attach;
+mod bearers;
 mod cells;
 mod client_keys;
 mod clients;

@@ -269,3 +269,49 @@ fn what_is_had_for_a_clients_token_is_not_used_for_longer_than_that() {
         }
     }
 }
+
+/// Whether a token that was obtained goes out when that has happened since.
+fn goes_after(happens: impl FnOnce(&Vault)) -> bool {
+    let timed = Timed::new("");
+    let vault = &timed.vault;
+    let routes = || -> RouteAddresses { [(route("identity"), Arc::from(THERE))].into() };
+    vault.set_routes(routes()).unwrap();
+    assert!(timed.is_fetched(None, THERE, TOKEN));
+    let mut ledger = new_ledger(vault);
+    let mut notes = timed.notes(&mut ledger, None);
+    let target = Target {
+        route: &route("billing"),
+        method: &Method::GET,
+        address: "",
+        authority: AUTHORITY,
+        path_and_query: &"/v1/charges".parse().unwrap(),
+    };
+    let leads_to = |_: &_| Some(Arc::from(THERE));
+    let wanted = notes.take_tokens(vault, &mut ledger, &target, leads_to);
+    assert!(wanted.is_none(), "it is at hand");
+    happens(vault);
+    notes.check(vault, &mut ledger, &target).is_ok()
+}
+
+/// The same grant, but for where a token may go.
+fn narrower() -> Grants {
+    let text = grant("t", "app", "app", Use::Token);
+    grants(&text.replace("[\"GET\"]", "[\"GET\", \"HEAD\"]"))
+}
+
+#[test]
+fn a_token_of_where_the_endpoint_was_does_not_go_out_under_grants_that_came_with_its_move() {
+    let there = || -> RouteAddresses { [(route("identity"), Arc::from(ELSEWHERE))].into() };
+    assert!(!goes_after(|vault| {
+        vault
+            .set_grants_toward(narrower(), there(), &actor())
+            .unwrap();
+    }));
+    // Controls: what is under way goes on where the grant is as it was, or the endpoint
+    // where it was.
+    assert!(goes_after(|vault| vault.set_routes(there()).unwrap()));
+    assert!(goes_after(|vault| vault
+        .set_grants(narrower(), &actor())
+        .unwrap()));
+    assert!(goes_after(|_| {}));
+}

@@ -68,6 +68,17 @@ pub(crate) fn certificate() -> String {
     made.cert.pem() + &made.signing_key.serialize_pem()
 }
 
+/// A temporary key of AWS, with its session token.
+pub(crate) const SESSION: &str = "IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3Q+Zm9v/A1b2C3d4==";
+
+pub(crate) fn temporary_aws_key() -> String {
+    format!(
+        "[default]\naws_access_key_id = ASIAIOSFODNN7EXAMPLE\n\
+         aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n\
+         aws_session_token = {SESSION}\n"
+    )
+}
+
 pub(crate) struct TestVault {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) files: VaultFiles,
@@ -186,6 +197,9 @@ pub(crate) fn grant_for(kind: Kind, id: &str, secret: &str, alias: &str, use_: U
         }
         (Kind::AwsKey, Use::SignRequest) => {
             text + "scheme = \"sigv4\"\nregion = \"eu-west-1\"\nservice = \"execute-api\"\n"
+        }
+        (Kind::Certificate, Use::Token) => {
+            text + "auth = \"private_key_jwt\"\nclient-id = \"gateway\"\n"
         }
         (Kind::ServiceBus, Use::Sas) => text
             .replace(

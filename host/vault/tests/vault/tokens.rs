@@ -335,7 +335,7 @@ fn a_request_goes_only_over_a_connection_on_which_its_certificate_was_shown() {
         let permit = vault.permit::<uses::Present>(&policy, alias, &mut ledger);
         notes.push(permit.unwrap().note());
         let identity = notes.identity(&vault, &mut ledger, &target).unwrap();
-        (notes, identity.unwrap().id())
+        (notes, identity.unwrap().0.id())
     };
     let (mine, x) = identity("cert");
     let (_, y) = identity("other");

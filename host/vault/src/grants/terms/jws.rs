@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 
 use super::super::diff::Effect;
 use super::super::fields::{Found, text};
+use super::super::grant::Answers;
 use super::super::parse::GrantReader;
 use super::super::render::{array, quoted};
 use super::super::report::did_you_mean;
@@ -46,6 +47,8 @@ pub struct JwsTerms {
     pub suffix: String,
     /// Whether the policy may have the token itself.
     pub returns: bool,
+    /// What is said about answers to requests that carry a token.
+    pub answers: Answers,
 }
 
 /// Whom a token is about.
@@ -85,14 +88,15 @@ impl JwsTerms {
             false => "",
         };
         format!(
-            "{}, issued by \"{}\" for {}{subject}{claims}, valid for {} s, as \"{}: {}{{token}}{}\"{returns}",
+            "{}, issued by \"{}\" for {}{subject}{claims}, valid for {} s, as \"{}: {}{{token}}{}\"{returns}{}",
             self.algorithm,
             self.issuer,
             one_of(&self.audience),
             self.lifetime_seconds,
             self.header,
             self.prefix,
-            self.suffix
+            self.suffix,
+            self.answers.in_words()
         )
     }
 
@@ -125,6 +129,7 @@ impl JwsTerms {
         if self.returns {
             line("returns", "\"jws\"");
         }
+        self.answers.write(toml);
     }
 
     /// The same, with what has no order in one.
@@ -209,6 +214,7 @@ impl JwsTerms {
             };
             parts.push((of(new.returns), text.to_owned()));
         }
+        new.answers.compare(&self.answers, parts);
     }
 }
 
@@ -257,6 +263,7 @@ impl GrantReader<'_, '_, '_> {
             None => Some(false),
             Some(_) => self.returns(),
         };
+        let answers = self.answers();
         let (prefix, suffix) = template?;
         Some(JwsTerms {
             algorithm: algorithm?,
@@ -270,6 +277,7 @@ impl GrantReader<'_, '_, '_> {
             prefix,
             suffix,
             returns: returns?,
+            answers: answers?,
         })
     }
 

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use super::super::diff::Effect;
 use super::super::fields::text;
+use super::super::grant::Answers;
 use super::super::parse::GrantReader;
 use super::super::render::quoted;
 use super::super::report::did_you_mean;
@@ -29,6 +30,8 @@ pub struct SharedAccess {
     pub lifetime_seconds: u64,
     /// From where it may be used, if not from everywhere: first and last address.
     pub addresses: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// What is said about answers.
+    pub answers: Answers,
 }
 
 /// What a shared access signature is for.
@@ -181,6 +184,7 @@ impl SharedAccess {
             let _ = writeln!(toml, "permissions = [{}]", words.join(", "));
         }
         let _ = writeln!(toml, "lifetime-seconds = {}", self.lifetime_seconds);
+        self.answers.write(toml);
     }
 
     /// What it allows at most: `read, write in container "invoices"`.
@@ -215,6 +219,7 @@ impl SharedAccess {
         if let Some((first, last)) = self.addresses {
             let _ = write!(words, ", from {first} to {last}");
         }
+        words.push_str(&self.answers.in_words());
         words
     }
 
@@ -251,6 +256,7 @@ impl SharedAccess {
             let (new, old) = (shown(self.addresses), shown(old.addresses));
             parts.push((effect, format!("signatures work from {new}, not {old}")));
         }
+        self.answers.compare(&old.answers, parts);
     }
 }
 
@@ -318,6 +324,7 @@ impl GrantReader<'_, '_, '_> {
             None => Some(None),
             Some(_) => self.addresses().map(Some),
         };
+        let answers = self.answers();
         let found = found?;
         let scope = match found.value {
             "account" => self.account_scope(),
@@ -335,6 +342,7 @@ impl GrantReader<'_, '_, '_> {
             scope: scope?,
             lifetime_seconds: lifetime_seconds?,
             addresses: addresses?,
+            answers: answers?,
         })
     }
 

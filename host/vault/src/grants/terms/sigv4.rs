@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::super::diff::Effect;
+use super::super::grant::Answers;
 use super::super::parse::GrantReader;
 use super::super::render::quoted;
 use super::{DEFAULT_SIGNED_BODY_BYTES, MAX_SIGNED_BODY_BYTES};
@@ -22,6 +23,9 @@ pub struct SigV4 {
     pub service: String,
     /// The longest body that is signed, in bytes. The body is held in memory.
     pub max_body_bytes: u64,
+    /// What is said about answers: a presigned URL, and the session token of a
+    /// temporary key, could come back in them.
+    pub answers: Answers,
 }
 
 /// How a request to AWS becomes one with a presigned URL.
@@ -38,6 +42,7 @@ impl SigV4 {
         let _ = writeln!(toml, "region = {}", quoted(&self.region));
         let _ = writeln!(toml, "service = {}", quoted(&self.service));
         let _ = writeln!(toml, "max-body-bytes = {}", self.max_body_bytes);
+        self.answers.write(toml);
     }
 
     pub(in crate::grants) fn in_words(&self) -> String {
@@ -59,6 +64,7 @@ impl SigV4 {
             old.max_body_bytes,
             self.max_body_bytes,
         );
+        self.answers.compare(&old.answers, parts);
     }
 }
 
@@ -97,10 +103,12 @@ impl GrantReader<'_, '_, '_> {
                 self.fields.number("max-body-bytes", bounds, self.problems)
             }
         };
+        let answers = self.answers();
         Some(SigV4 {
             region: region?,
             service: service?,
             max_body_bytes: max_body_bytes?,
+            answers: answers?,
         })
     }
 
