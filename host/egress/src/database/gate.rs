@@ -2,8 +2,8 @@
 //! reads what it sends; a gate stands before it.
 //!
 //! At login, the gate lets through that no password is needed and SCRAM
-//! (SCRAM-SHA-256, RFC 7677), and nothing that would have the password sent, or a hash
-//! of it (PostgreSQL, 55.2.1). Always, it counts what arrives: a server can't send more
+//! (SCRAM-SHA-256, RFC 7677) of a bounded number of rounds, and nothing that would have
+//! the password sent, or a hash of it (PostgreSQL, 55.2.1). Always, it counts what arrives: a server can't send more
 //! than was asked for.
 
 use std::io;
@@ -25,6 +25,11 @@ const AUTHENTICATION: u8 = b'R';
 const READY: u8 = b'Z';
 /// Nothing more; SASL; its next step; its last.
 const HARMLESS: [u32; 4] = [0, 10, 11, 12];
+/// In which the server says how often the password is to be hashed (RFC 5802, 5.1).
+const SASL_CONTINUES: u32 = 11;
+/// The most often: about half a second, in which the thread does nothing else. Servers
+/// have 4,096 unless they are told otherwise.
+const MAX_ROUNDS: u64 = 1_000_000;
 
 /// What the gate has seen, for who reads the errors.
 #[derive(Default)]
@@ -36,7 +41,7 @@ pub(super) struct Seen {
 /// Why a gate closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
-    /// The server asked for the password.
+    /// The server asked for the password, or for endless work with it.
     WeakLogin = 1,
     /// It sent too much.
     TooMuch = 2,
@@ -81,6 +86,40 @@ struct Login {
     have: usize,
     /// How much of the message follows after those that are looked at.
     skip: u64,
+    /// In that, how often the password is to be hashed.
+    rounds: Option<Rounds>,
+}
+
+/// Reads `i=4096` among the attributes of a message, which commas divide.
+#[derive(Default)]
+struct Rounds {
+    /// How much of `,i=` stands before here; all of it while its digits come.
+    read: u8,
+    count: u64,
+}
+
+impl Rounds {
+    /// Errors: they are too many.
+    fn take(&mut self, byte: u8) -> Result<(), ()> {
+        self.read = match (self.read, byte) {
+            (3, b'0'..=b'9') => {
+                let digit = u64::from(byte - b'0');
+                self.count = self.count.saturating_mul(10).saturating_add(digit);
+                3
+            }
+            (_, b',') => 1,
+            (1, b'i') => 2,
+            (2, b'=') => {
+                self.count = 0;
+                3
+            }
+            _ => 0,
+        };
+        match self.count > MAX_ROUNDS {
+            true => Err(()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl<S> Gate<S> {
@@ -121,7 +160,11 @@ impl Login {
                 .unwrap_or(usize::MAX)
                 .min(arrived.len());
             self.skip -= skipped as u64;
-            arrived = arrived.get(skipped..).unwrap_or_default();
+            let (rest, after) = arrived.split_at(skipped);
+            if let Some(rounds) = &mut self.rounds {
+                rest.iter().try_for_each(|byte| rounds.take(*byte))?;
+            }
+            arrived = after;
             let Some((byte, rest)) = arrived.split_first() else {
                 break;
             };
@@ -139,10 +182,12 @@ impl Login {
                 (5, AUTHENTICATION) if length < 8 => return Err(()),
                 (5..=8, AUTHENTICATION) => {}
                 (9, AUTHENTICATION) => {
-                    if !HARMLESS.contains(&u32::from_be_bytes(rest)) {
+                    let asked = u32::from_be_bytes(rest);
+                    if !HARMLESS.contains(&asked) {
                         return Err(());
                     }
                     self.next(u64::from(length) - 8);
+                    self.rounds = (asked == SASL_CONTINUES).then(Rounds::default);
                 }
                 _ => self.next(u64::from(length).saturating_sub(4)),
             }
@@ -153,6 +198,7 @@ impl Login {
     fn next(&mut self, skip: u64) {
         self.have = 0;
         self.skip = skip;
+        self.rounds = None;
     }
 }
 
@@ -219,6 +265,34 @@ mod tests {
             }
         };
         (read, seen.closed())
+    }
+
+    #[tokio::test]
+    async fn a_server_can_not_have_the_password_hashed_without_end() {
+        for (attributes, passes) in [
+            ("r=x,s=y,i=4096", true),
+            ("r=x,s=y,i=1000000", true),
+            ("r=xi=9999999,s=i=9999999,i=4096", true),
+            ("r=x,s=y,i=1000001", false),
+            ("r=x,s=y,i=4294967295", false),
+            ("r=x,s=y,i=99999999999999999999999999", false),
+            ("r=x,s=y,i=1,i=4294967295", false),
+            ("r=x,s=y,i=00000000004294967295,x=1", false),
+        ] {
+            let login = [
+                asks(10, b"SCRAM-SHA-256\0\0"),
+                asks(11, attributes.as_bytes()),
+                // Not in that message, it means nothing.
+                message(b'S', b"a\0,i=4294967295\0"),
+                message(READY, b"I"),
+            ];
+            for part in [1, 2, 5, 4096] {
+                let (read, closed) = through(&login.concat(), part).await;
+                assert_eq!(read.is_ok(), passes, "{attributes} by {part}");
+                let expected = (!passes).then_some(Closed::WeakLogin);
+                assert_eq!(closed, expected, "{attributes} by {part}");
+            }
+        }
     }
 
     #[tokio::test]
