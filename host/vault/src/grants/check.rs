@@ -199,7 +199,10 @@ impl fmt::Display for Finding {
                     f,
                     "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; there it does {}",
                     kind.as_str(),
-                    words.join(", ")
+                    match words.as_slice() {
+                        [] => "nothing".to_owned(),
+                        words => words.join(", "),
+                    }
                 )
             }
             FindingFault::NoCertificateHere(name) => write!(

@@ -190,7 +190,7 @@ fn a_key_that_can_not_do_what_a_grant_says_is_found() {
     assert_eq!(
         of(attach, from(crate::Cache::Remote)),
         [
-            "grants.toml:1: grant \"a\": the key of \"k\" stays in its source, which can't use it so, and every use is refused; have it kept here: keyward secret origin k --from SOURCE:KEY --cache memory"
+            "grants.toml:1: grant \"a\": the secret \"k\" stays in its source, where a key of kind api-key can't be used for attach, so every use is refused; there it does nothing"
         ]
     );
     assert_eq!(of(attach, from(crate::Cache::Memory)), [""; 0]);
