@@ -62,7 +62,8 @@ fn told(checks: &mut Checks, asked: Result<Vec<DatabaseEntry>, Failure>) {
     for entry in &entries {
         let (grant, secret, route) = (&entry.grant, &entry.secret, &entry.route);
         if entry.faults.is_empty() {
-            let statements = counted(entry.statements as usize, "statement");
+            let count = usize::try_from(entry.statements).unwrap_or(usize::MAX);
+            let statements = counted(count, "statement");
             checks.good(
                 "database",
                 format!("{route} takes {secret} and knows the {statements} of grant {grant}"),
