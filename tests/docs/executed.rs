@@ -216,7 +216,7 @@ fn each(line: &str) -> Vec<String> {
     };
     let all: Vec<&str> = line.split(' ').collect();
     let several = |word: &&str| word.contains('|') && word.split('|').all(is_word);
-    let Some(place) = all.iter().position(|word| several(word)) else {
+    let Some(place) = all.iter().position(several) else {
         return vec![line.to_owned()];
     };
     let with = |one: &str| {
