@@ -46,13 +46,7 @@ pub enum KeyAlgorithm {
 
 impl KeyAlgorithm {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Rsa,
-        Self::P256,
-        Self::P384,
-        Self::P521,
-        Self::Ed25519,
-    ];
+    pub const ALL: [Self; 5] = [Self::Rsa, Self::P256, Self::P384, Self::P521, Self::Ed25519];
 
     /// As people write it: `P-256`.
     pub const fn as_str(&self) -> &'static str {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, KeyAlgorithm, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
-    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, KeyAlgorithm, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState,
+    SlotInfo, SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo,
+    VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
