@@ -150,8 +150,10 @@ fn shown(document: &str) -> BTreeSet<String> {
         }
     }
     text.push_str(&document[at..]);
-    for line in text.lines() {
-        let codes = line.split('`').skip(1).step_by(2);
+    // What stands between backquotes may go on in the next line.
+    for paragraph in text.split("\n\n") {
+        let paragraph = paragraph.replace('\n', " ");
+        let codes = paragraph.split('`').skip(1).step_by(2);
         let commands =
             codes.filter(|code| code.starts_with("keyward ") || code.starts_with("cargo "));
         lines.extend(commands.map(str::to_owned));

@@ -325,6 +325,7 @@ KINDS = {
 
 
 CACHES = {1: "sealed", 2: "memory", 3: "remote"}
+REMOTE = ("hmac-key", "data-key", "certificate")
 REASONS = {0: None, 1: "not-fetched", 2: "stale", 3: "disabled-in-source"}
 
 
@@ -333,7 +334,7 @@ def origin_of(origin, kind, current):
      confirmed) = shaped(origin, str, str, int, int, str, bytes, int)
     check(reference(source, key), "a reference")
     check(cache in CACHES and why in REASONS, "a cache or a reason")
-    check(CACHES[cache] != "remote" or KINDS[kind][0] == "hmac-key", "a key that can't be remote")
+    check(CACHES[cache] != "remote" or KINDS[kind][0] in REMOTE, "a key that can't be remote")
     check(CACHES[cache] == "sealed" or current == 0, "a value that must not be here")
     check(re.match(r"[!-~]{0,256}\Z", version), "a source's version")
     check(len(received) in (0, 64) and (received == b"") == (version == ""), "what was received")

@@ -70,9 +70,9 @@ const CAUGHT_BEARERS: &str = "caught-bearers.test.toml";
 
 /// The rows in which what is obtained or made for a policy is another thing than a value
 /// that is attached for it.
-const OF_BEARERS: [&str; 23] = [
+const OF_BEARERS: [&str; 25] = [
     "A1", "A2", "A4", "A6", "A7", "A8", "A9", "A11", "A13", "A14", "A15", "A16", "A18", "A20",
-    "A22", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C14",
+    "A22", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C9", "C10", "C14",
 ];
 
 fn here(file: &str) -> PathBuf {

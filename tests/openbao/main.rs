@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod gateway;
+mod hostile;
+mod keys_that_stay;
 mod logins;
 mod outages;
 mod served;

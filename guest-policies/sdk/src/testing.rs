@@ -231,7 +231,20 @@ impl Simulation {
     /// The claims are no JSON object.
     #[must_use]
     pub fn token(self, text: &str, claims: &str) -> Self {
-        let token = VerifiedJwt::new(claims, "RS256".to_owned(), None, None);
+        self.verified(text, claims, None)
+    }
+
+    /// The same, with this type (`typ`) in its head.
+    ///
+    /// # Panics
+    /// As of [`token`](Self::token).
+    #[must_use]
+    pub fn token_of_type(self, text: &str, token_type: &str, claims: &str) -> Self {
+        self.verified(text, claims, Some(token_type.to_owned()))
+    }
+
+    fn verified(self, text: &str, claims: &str, token_type: Option<String>) -> Self {
+        let token = VerifiedJwt::new(claims, "RS256".to_owned(), None, token_type);
         let token = token.expect("the claims are a JSON object");
         self.with(|state| {
             state.tokens.insert(text.to_owned(), Ok(token));

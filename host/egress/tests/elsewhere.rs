@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use common::{Backend, World, actor, get, outgoing, reply};
 use keyward_egress::{EgressError, RemoteSigner};
 use keyward_names::SecretName;
-use keyward_vault::{Cache, Kind, Origin, RemoteCall, Unavailability};
+use keyward_vault::{Cache, Kind, Origin, RemoteAnswer, RemoteCall, RemoteTask, Unavailability};
 
 /// What a signer does.
 #[derive(Clone, Copy)]
@@ -45,12 +45,15 @@ impl RemoteSigner for Signer {
     fn sign<'a>(
         &'a self,
         call: &'a RemoteCall,
-    ) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>> {
-        self.asked.lock().unwrap().push(call.message.clone());
+    ) -> Pin<Box<dyn Future<Output = Option<RemoteAnswer>> + Send + 'a>> {
+        let RemoteTask::MakeCode { message, .. } = &call.task else {
+            panic!("another task");
+        };
+        self.asked.lock().unwrap().push(message.clone());
         Box::pin(async move {
             match self.does {
-                Does::Signs => Some(vec![7; 32]),
-                Does::SignsShort => Some(vec![7; 31]),
+                Does::Signs => Some(RemoteAnswer::Code(vec![7; 32])),
+                Does::SignsShort => Some(RemoteAnswer::Code(vec![7; 31])),
                 Does::Fails => None,
                 Does::Waits => std::future::pending().await,
             }

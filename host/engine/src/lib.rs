@@ -74,7 +74,7 @@ pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use observe::{GuestCall, GuestValue, Observer};
 pub use outside::{
     IssuedTokenFault, Outside, OutsideFuture, OutsideRequest, OutsideResponse, QueryFailure,
-    RemoteCode, SendFailure,
+    SendFailure,
 };
 pub use profile::{Profile, Sandbox, UnknownProfile};
 pub use report::{Frame, StopReport, Used};

@@ -647,17 +647,18 @@ watched!(secrets::HostClientKeys, "secrets.client-keys" {
 
 watched!(secrets::HostSealer, "secrets.sealer" {
     fn open as "open" (; alias: String) -> UsedSecret<Resource<SealerHandle>>;
-    fn seal as "seal" (; sealer: Resource<SealerHandle>, plaintext: Vec<u8>, context: Vec<u8>)
-        -> UsedSecret<Vec<u8>>;
     fn drop as "drop" (; sealer: Resource<SealerHandle>) -> ();
+    async fn seal as "seal" (
+        ; sealer: Resource<SealerHandle>, plaintext: Vec<u8>, context: Vec<u8>
+    ) -> UsedSecret<Vec<u8>>;
 });
 
 watched!(secrets::HostOpener, "secrets.opener" {
     fn open as "open" (; alias: String) -> UsedSecret<Resource<OpenerHandle>>;
-    fn open_sealed as "open-sealed" (
+    fn drop as "drop" (; opener: Resource<OpenerHandle>) -> ();
+    async fn open_sealed as "open-sealed" (
         ; opener: Resource<OpenerHandle>, sealed: Vec<u8>, context: Vec<u8>
     ) -> UsedSecret<Vec<u8>>;
-    fn drop as "drop" (; opener: Resource<OpenerHandle>) -> ();
 });
 
 watched!(secrets::HostTlsIdentity, "secrets.tls-identity" {
@@ -679,9 +680,9 @@ watched!(secrets::HostJwsSigner, "secrets.jws-signer" {
     fn attach_to_request as "attach-to-request" (
         ; signer: Resource<JwsSignerHandle>, to: Resource<PolicyRequest>, claims: TokenClaims
     ) -> UsedSecret<()>;
-    fn sign as "sign" (; signer: Resource<JwsSignerHandle>, claims: TokenClaims)
-        -> UsedSecret<String>;
     fn drop as "drop" (; signer: Resource<JwsSignerHandle>) -> ();
+    async fn sign as "sign" (; signer: Resource<JwsSignerHandle>, claims: TokenClaims)
+        -> UsedSecret<String>;
 });
 
 watched!(secrets::HostDatabase, "secrets.database" {

@@ -6,7 +6,9 @@ use std::pin::Pin;
 
 use http::{HeaderMap, Method, StatusCode};
 use keyward_names::{IssuerName, PolicyName, RouteName};
-use keyward_vault::{Ledger, Notes, Query, QueryRows, RemoteCall, TokenFault, VerifiedToken};
+use keyward_vault::{
+    Ledger, Notes, Query, QueryRows, RemoteAnswer, RemoteCall, TokenFault, VerifiedToken,
+};
 
 use crate::body::Body;
 use crate::exchange::LogLine;
@@ -78,15 +80,6 @@ pub enum QueryFailure {
     Upstream,
 }
 
-/// What the source of a key did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoteCode {
-    /// It made this code.
-    Made(Vec<u8>),
-    /// It said whether the code is the message's.
-    Checked(bool),
-}
-
 /// Why a token of an issuer was not found to be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssuedTokenFault {
@@ -113,11 +106,11 @@ pub trait Outside: Send + Sync + 'static {
         ledger: &'a mut Ledger,
     ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>>;
 
-    /// Has the source of a key make or check a code. That it is asked is in the audit
+    /// Has the source of a key do what was permitted. That it is asked is in the audit
     /// trail: there is no other way to a [`RemoteCall`]. `None`, whatever went wrong;
     /// by default, since there are no sources. Cancel-safe: dropping the future gives
     /// up the call.
-    fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
+    fn remote<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteAnswer>> {
         let _ = call;
         Box::pin(std::future::ready(None))
     }

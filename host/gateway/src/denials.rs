@@ -78,7 +78,9 @@ impl Denial {
             Outcome::OtherComponent => "the grant is for another component",
             Outcome::Expired => "the grant has ended",
             Outcome::NoSecret => "the vault has no such secret",
-            Outcome::KindDoesNotFit => "the secret is of a kind that can't be used so",
+            Outcome::KindDoesNotFit => {
+                "the secret is of a kind that can't be used so, or stays in its source"
+            }
             Outcome::OtherRoute => "the request went to a route that the grant does not name",
             Outcome::OtherMethod => "the request had a method that the grant does not name",
             Outcome::OtherPath => "the request had a path that the grant does not name",
@@ -152,7 +154,7 @@ impl Denial {
                 Remedy::Command(format!("keyward grants reinstate {}", grant.id))
             }
             (Outcome::KindDoesNotFit, Some(grant)) => Remedy::Words(format!(
-                "grant another secret: {} is of a kind that does not allow {}",
+                "grant another secret: {} is of a kind that does not allow {}, or its key stays in its source, which can't do that",
                 grant.secret, self.use_
             )),
             (Outcome::OtherAuthority, _) => Remedy::Words(

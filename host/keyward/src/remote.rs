@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use keyward_egress::RemoteSigner;
-use keyward_engine::RemoteCode;
 use keyward_names::SourceName;
 use keyward_sources::refresh::Refresher;
-use keyward_sources::{Source, SourceError};
-use keyward_vault::{RemoteAnswer, RemoteCall};
+use keyward_sources::{RemoteKeys, RemoteSealed, Source, SourceError};
+use keyward_vault::{PublicKey, RemoteAnswer, RemoteCall, RemoteTask, TokenToSign};
+
+/// A source that was given up after this time was silent, and not its caller hasty.
+const SILENT_AFTER: Duration = Duration::from_millis(500);
 
 /// Finds sources by their names, for keys that never leave them.
 ///
@@ -18,6 +21,18 @@ use keyward_vault::{RemoteAnswer, RemoteCall};
 pub trait SourceDirectory: Send + Sync + 'static {
     /// The source of that name; `None` if there is none.
     fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>>;
+
+    /// For how much longer the source is not to be asked: then a use of a key of it is
+    /// refused at once. By default it can always be asked.
+    fn pause(&self, name: &SourceName) -> Option<Duration> {
+        let _ = name;
+        None
+    }
+
+    /// Takes what came of a use. By default nobody keeps it.
+    fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
+        let _ = (name, outcome);
+    }
 }
 
 impl SourceDirectory for BTreeMap<SourceName, Arc<dyn Source>> {
@@ -30,22 +45,25 @@ impl SourceDirectory for Refresher {
     fn source(&self, name: &SourceName) -> Option<Arc<dyn Source>> {
         Refresher::source(self, name).ok()
     }
+
+    fn pause(&self, name: &SourceName) -> Option<Duration> {
+        Refresher::pause(self, name)
+    }
+
+    fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
+        Refresher::used(self, name, outcome);
+    }
 }
 
-/// Has requests signed by the sources of a directory.
+/// Has requests and tokens signed by the sources of a directory.
 pub(crate) struct Signers(pub(crate) Arc<dyn SourceDirectory>);
 
 impl RemoteSigner for Signers {
     fn sign<'a>(
         &'a self,
         call: &'a RemoteCall,
-    ) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>> {
-        Box::pin(async move {
-            match ask(Some(&*self.0), call).await {
-                Some(RemoteCode::Made(code)) => Some(code),
-                _ => None,
-            }
-        })
+    ) -> Pin<Box<dyn Future<Output = Option<RemoteAnswer>> + Send + 'a>> {
+        Box::pin(ask(Some(&*self.0), call))
     }
 }
 
@@ -53,10 +71,24 @@ impl RemoteSigner for Signers {
 pub(crate) async fn ask(
     sources: Option<&dyn SourceDirectory>,
     call: &RemoteCall,
-) -> Option<RemoteCode> {
-    let asked = asked(sources, call).await;
+) -> Option<RemoteAnswer> {
+    let name = call.reference.source();
+    let source = name.as_str();
+    if let Some(pause) = sources.and_then(|sources| sources.pause(name)) {
+        let seconds = pause.as_secs_f64();
+        tracing::warn!(
+            target: "keyward::sources",
+            source,
+            seconds,
+            "a key that stays in its source was not used: the source is left alone for a while",
+        );
+        return None;
+    }
+    let asked = match sources {
+        Some(sources) => asked(sources, call).await,
+        None => Err(SourceError::NotConfigured),
+    };
     if let Err(error) = &asked {
-        let source = call.reference.source().as_str();
         tracing::warn!(
             target: "keyward::sources",
             source,
@@ -67,25 +99,103 @@ pub(crate) async fn ask(
 }
 
 async fn asked(
-    sources: Option<&dyn SourceDirectory>,
+    sources: &dyn SourceDirectory,
     call: &RemoteCall,
-) -> Result<RemoteCode, SourceError> {
-    let reference = &call.reference;
-    let source = sources
-        .and_then(|sources| sources.source(reference.source()))
-        .ok_or(SourceError::NotConfigured)?;
+) -> Result<RemoteAnswer, SourceError> {
+    let name = call.reference.source();
+    let source = sources.source(name).ok_or(SourceError::NotConfigured)?;
     let keys = source.remote_keys().ok_or(SourceError::Unsupported {
         what: "keep keys that never leave it",
     })?;
-    let (key, message) = (reference.key(), &call.message[..]);
-    match &call.answer {
-        RemoteAnswer::Make => {
-            let code = keys.hmac(key, call.algorithm, message).await?;
-            Ok(RemoteCode::Made(code))
-        }
-        RemoteAnswer::Check(code) => {
-            let checked = keys.verify_hmac(key, call.algorithm, message, code).await?;
-            Ok(RemoteCode::Checked(checked))
+    let watched = Watched {
+        sources,
+        name,
+        since: Some(Instant::now()),
+    };
+    let done = done(keys, call).await;
+    watched.ended(done.as_ref().map(|_| ()));
+    done
+}
+
+/// A use that is under way. One that is dropped counts if the source was silent: who
+/// waits for it waits for less than a second, and a client may go sooner.
+struct Watched<'a> {
+    sources: &'a dyn SourceDirectory,
+    name: &'a SourceName,
+    since: Option<Instant>,
+}
+
+impl Watched<'_> {
+    fn ended(mut self, outcome: Result<(), &SourceError>) {
+        self.since = None;
+        self.sources.used(self.name, outcome);
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        if self
+            .since
+            .is_some_and(|since| since.elapsed() >= SILENT_AFTER)
+        {
+            self.sources.used(self.name, Err(&SourceError::TimedOut));
         }
     }
+}
+
+async fn done(keys: &dyn RemoteKeys, call: &RemoteCall) -> Result<RemoteAnswer, SourceError> {
+    let key = call.reference.key();
+    Ok(match &call.task {
+        RemoteTask::MakeCode { algorithm, message } => {
+            RemoteAnswer::Code(keys.hmac(key, *algorithm, message).await?)
+        }
+        RemoteTask::CheckCode {
+            algorithm,
+            message,
+            code,
+        } => {
+            let checked = keys.verify_hmac(key, *algorithm, message, code);
+            RemoteAnswer::Checked(checked.await?)
+        }
+        RemoteTask::SignToken(token) => sign(keys, key, token).await?,
+        RemoteTask::Seal { text, associated } => {
+            let RemoteSealed { version, sealed } = keys.seal(key, text, associated).await?;
+            RemoteAnswer::Sealed { version, sealed }
+        }
+        RemoteTask::Open {
+            version,
+            sealed,
+            associated,
+        } => {
+            let sealed = RemoteSealed {
+                version: *version,
+                sealed: sealed.clone(),
+            };
+            RemoteAnswer::Opened(keys.open(key, &sealed, associated).await?)
+        }
+        _ => {
+            return Err(SourceError::Unsupported {
+                what: "do this with a key that stays there",
+            });
+        }
+    })
+}
+
+async fn sign(
+    keys: &dyn RemoteKeys,
+    key: &str,
+    token: &TokenToSign,
+) -> Result<RemoteAnswer, SourceError> {
+    let public = keys.public_key(key).await?;
+    let what = "the key is not of the sort that the grant's algorithm needs";
+    let other = SourceError::Malformed { what };
+    let half = PublicKey::from_spki(&public.spki).map_err(|_| other.clone())?;
+    let text = token.text(&half).ok_or(other)?;
+    let signature = keys
+        .sign(key, public.version, token.algorithm(), text.as_bytes())
+        .await?;
+    Ok(RemoteAnswer::Signed {
+        key: half,
+        signature,
+    })
 }

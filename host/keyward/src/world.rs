@@ -7,11 +7,12 @@ use http::Request;
 use keyward_egress::{Egress, EgressError, Outgoing, QueryError};
 use keyward_engine::{
     IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
-    QueryFailure, RemoteCode, SendFailure, StopReport,
+    QueryFailure, SendFailure, StopReport,
 };
 use keyward_names::IssuerName;
 use keyward_vault::{
-    Ledger, Query, QueryCall, QueryRows, RemoteCall, TokenFailure, VerifiedToken, fill_random,
+    Ledger, Query, QueryCall, QueryRows, RemoteAnswer, RemoteCall, TokenFailure, VerifiedToken,
+    fill_random,
 };
 use tokio::time::Instant;
 
@@ -104,7 +105,7 @@ impl Outside for World {
         })
     }
 
-    fn remote_mac<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteCode>> {
+    fn remote<'a>(&'a self, call: &'a RemoteCall) -> OutsideFuture<'a, Option<RemoteAnswer>> {
         Box::pin(remote::ask(self.sources.as_deref(), call))
     }
 

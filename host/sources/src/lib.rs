@@ -29,6 +29,6 @@ mod wiped;
 pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use keyward_vault::SourceVersion;
 pub use source::{
-    Announcer, Changes, CheckStep, ContentType, Fetched, KeyWrapper, RemoteKeys, Source,
-    StepOutcome, WrappedKey,
+    Announcer, Changes, CheckStep, ContentType, Fetched, KeyWrapper, RemoteKeys, RemotePublicKey,
+    RemoteSealed, Source, StepOutcome, WrappedKey,
 };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use keyward_names::SourceName;
-use keyward_vault::{MacAlgorithm, Secret, SourceVersion, Validity};
+use keyward_vault::{JwsAlgorithm, MacAlgorithm, Secret, SourceVersion, Validity};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -238,7 +238,28 @@ pub struct WrappedKey {
     pub bytes: Vec<u8>,
 }
 
+/// The public half of a key that never leaves its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemotePublicKey {
+    /// Which version of the key.
+    pub version: u64,
+    /// SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), as DER.
+    pub spki: Vec<u8>,
+}
+
+/// What a source sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteSealed {
+    /// Which version of the key did; not 0.
+    pub version: u64,
+    /// Nonce, ciphertext and tag, as the source has them.
+    pub sealed: Vec<u8>,
+}
+
 /// Keys that never leave the source: OpenBao's transit.
+///
+/// What is asked of a key is asked once: an implementation doesn't ask again after a
+/// refusal, nor after silence.
 pub trait RemoteKeys: Send + Sync {
     /// The code of a message under the newest version of `key`: 32, 48 or 64 bytes.
     /// It is made to be shown and no secret of ours.
@@ -258,4 +279,41 @@ pub trait RemoteKeys: Send + Sync {
         message: &'a [u8],
         code: &'a [u8],
     ) -> BoxFuture<'a, Result<bool, SourceError>>;
+
+    /// The public half of the newest version of `key`, as of the last half minute.
+    ///
+    /// Errors: also [`SourceError::Malformed`] if the key has none.
+    fn public_key<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<RemotePublicKey, SourceError>>;
+
+    /// The signature of a message under that version of `key`, as JWS has it (RFC 7518,
+    /// section 3): of at most 1024 bytes. Nothing here says that it is right: it is for
+    /// the caller to verify.
+    fn sign<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        algorithm: JwsAlgorithm,
+        message: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>>;
+
+    /// Seals a text with the newest version of `key`, and authenticates `associated`
+    /// with it.
+    fn seal<'a>(
+        &'a self,
+        key: &'a str,
+        text: &'a [u8],
+        associated: &'a [u8],
+    ) -> BoxFuture<'a, Result<RemoteSealed, SourceError>>;
+
+    /// Opens what [`seal`](Self::seal) sealed. `None`: it was not sealed so, or under a
+    /// version that the source no longer accepts.
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        sealed: &'a RemoteSealed,
+        associated: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Zeroizing<Vec<u8>>>, SourceError>>;
 }

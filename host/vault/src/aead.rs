@@ -7,8 +7,12 @@
 //! (RFC 5869) makes the key and the nonce of that one message. Two messages would have
 //! to draw the same 32 bytes.
 
+mod remote;
+
 use aws_lc_rs::aead;
 use zeroize::Zeroizing;
+
+pub use remote::MAX_REMOTE_SEALED_EXTRA_BYTES;
 
 use crate::derivation::derive;
 use crate::grants::{Grant, Sealing, Terms};

@@ -383,6 +383,16 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
+    /// What the policy chose within its grant.
+    pub(crate) fn chosen(&self) -> &Chosen {
+        &self.chosen
+    }
+
+    /// Whether it puts a signature of the request into its head.
+    pub(crate) fn signs_the_request(&self) -> bool {
+        matches!(self.grant.terms, Terms::SignRequest(_))
+    }
+
     fn is_status_only(&self) -> bool {
         let answers = self.grant.terms.answers();
         answers.is_some_and(|answers| answers.response == ResponseMode::StatusOnly)

@@ -46,13 +46,7 @@ pub enum KeyAlgorithm {
 
 impl KeyAlgorithm {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Rsa,
-        Self::P256,
-        Self::P384,
-        Self::P521,
-        Self::Ed25519,
-    ];
+    pub const ALL: [Self; 5] = [Self::Rsa, Self::P256, Self::P384, Self::P521, Self::Ed25519];
 
     /// As people write it: `P-256`.
     pub const fn as_str(&self) -> &'static str {
@@ -274,7 +268,7 @@ impl CertificateKey {
 
 /// RFC 7638, section 3, with the members of RFC 7518, section 6, and RFC 8037,
 /// section 2. `public` is the contents of a subjectPublicKey.
-fn jwk_thumbprint(algorithm: KeyAlgorithm, public: &[u8]) -> Option<String> {
+pub(crate) fn jwk_thumbprint(algorithm: KeyAlgorithm, public: &[u8]) -> Option<String> {
     let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
     let elliptic = |curve: &str| {
         let (x, y) = match public {

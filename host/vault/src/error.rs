@@ -216,7 +216,9 @@ pub enum VaultError {
     )]
     NeedsValue(SecretName),
     /// A key of that kind can't stay in its source.
-    #[error("a secret of kind {kind} can't stay in its source; only one of kind hmac-key can")]
+    #[error(
+        "a secret of kind {kind} can't stay in its source; hmac-key, data-key and certificate can"
+    )]
     NotRemote {
         /// The kind.
         kind: &'static str,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
 
-use crate::certificate::KeyAlgorithm;
 use crate::audit::{Act, Administrative};
+use crate::certificate::KeyAlgorithm;
 use crate::origin::{Origin, SourceVersion, Unavailability};
 use crate::{Kind, Use};
 

@@ -4,6 +4,7 @@
 
 mod attach;
 mod claims;
+mod remote;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
@@ -28,6 +29,7 @@ use crate::vault::Vault;
 
 pub use claims::{ClaimValue, Claims, NotClaims};
 pub(crate) use claims::{choose, is_claim_name, is_reserved};
+pub use remote::{NotAPublicKey, PublicKey, TokenToSign};
 
 /// How a token is signed (RFC 7518, section 3.1; RFC 8037, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,19 +186,37 @@ impl Permit<uses::JwsSign> {
     /// A token with these claims, for the policy itself.
     ///
     /// Errors: [`OperationError::NotGranted`], the grant doesn't allow the claims, or
-    /// that the policy has the token; the key can't sign so.
+    /// that the policy has the token; the key can't sign so, or stays in its source.
     pub fn sign(self, vault: &Vault, claims: &Claims) -> Result<Token, OperationError> {
         let Terms::JwsSign(terms) = &self.grant().terms else {
             return Err(OperationError::Unavailable);
         };
-        let Some(Material::Certificate(key)) = self.secret().material() else {
-            return Err(OperationError::Unavailable);
+        let key = match self.secret().material() {
+            Some(Material::Certificate(key)) => key,
+            Some(Material::Remote(_)) => return Err(OperationError::Remote),
+            _ => return Err(OperationError::Unavailable),
         };
         if !terms.returns || choose(terms, claims).is_none() {
             return Err(OperationError::NotGranted);
         }
         let now = vault.live().parts.clock.now().as_second();
         sign_granted(terms, claims, key, now).ok_or(OperationError::Unavailable)
+    }
+}
+
+impl JwsTerms {
+    /// What the terms and the claims say together. `None`: the terms don't allow them.
+    fn assertion<'a>(&'a self, claims: &'a Claims) -> Option<Assertion<'a>> {
+        let chosen = choose(self, claims)?;
+        Some(Assertion {
+            algorithm: self.algorithm,
+            key_id: &self.key_id,
+            issuer: &self.issuer,
+            subject: chosen.subject,
+            audience: chosen.audience,
+            lifetime_seconds: self.lifetime_seconds,
+            own: chosen.own,
+        })
     }
 }
 
@@ -207,17 +227,7 @@ fn sign_granted(
     key: &CertificateKey,
     now: i64,
 ) -> Option<Token> {
-    let chosen = choose(terms, claims)?;
-    let assertion = Assertion {
-        algorithm: terms.algorithm,
-        key_id: &terms.key_id,
-        issuer: &terms.issuer,
-        subject: chosen.subject,
-        audience: chosen.audience,
-        lifetime_seconds: terms.lifetime_seconds,
-        own: chosen.own,
-    };
-    sign_assertion(key, &assertion, now)
+    sign_assertion(key, &terms.assertion(claims)?, now)
 }
 
 /// Signs an assertion. `now` is in seconds since 1970; the token is valid from then
@@ -229,10 +239,14 @@ pub(crate) fn sign_assertion(
     assertion: &Assertion<'_>,
     now: i64,
 ) -> Option<Token> {
+    sign_with_identifier(key, assertion, now, &identifier())
+}
+
+/// 128 random bits.
+fn identifier() -> String {
     let mut identifier = [0; 16];
     fill_random(&mut identifier);
-    let identifier = BASE64URL_NOPAD.encode(&identifier);
-    sign_with_identifier(key, assertion, now, &identifier)
+    BASE64URL_NOPAD.encode(&identifier)
 }
 
 fn sign_with_identifier(
@@ -241,6 +255,17 @@ fn sign_with_identifier(
     now: i64,
     identifier: &str,
 ) -> Option<Token> {
+    let names = KeyNames {
+        jwk_thumbprint: key.jwk_thumbprint(),
+        certificate_thumbprint: key.certificate_thumbprint(),
+    };
+    let head = head_of(assertion.algorithm, assertion.key_id, names);
+    let claims = claims_of(assertion, now, identifier)?;
+    sign_compact(key, assertion.algorithm, head.as_bytes(), claims.as_bytes())
+}
+
+/// The payload. `None`: its times are out of bounds.
+fn claims_of(assertion: &Assertion<'_>, now: i64, identifier: &str) -> Option<String> {
     let lifetime = i64::try_from(assertion.lifetime_seconds).ok()?;
     let mut claims = Map::new();
     for (name, value) in assertion.own {
@@ -255,23 +280,26 @@ fn sign_with_identifier(
     own("iat", now.into());
     own("exp", now.checked_add(lifetime)?.into());
     own("jti", identifier.into());
+    Some(Value::Object(claims).to_string())
+}
 
+/// What a key can be named by.
+struct KeyNames<'a> {
+    jwk_thumbprint: &'a str,
+    certificate_thumbprint: &'a str,
+}
+
+fn head_of(algorithm: JwsAlgorithm, key_id: &KeyId, names: KeyNames<'_>) -> String {
     let mut head = Map::new();
     let mut set = |name: &str, value: &str| head.insert(name.to_owned(), value.into());
-    set("alg", assertion.algorithm.as_str());
+    set("alg", algorithm.as_str());
     set("typ", "JWT");
-    match assertion.key_id {
-        KeyId::JwkThumbprint => set("kid", key.jwk_thumbprint()),
-        KeyId::CertificateThumbprint => set("x5t#S256", key.certificate_thumbprint()),
+    match key_id {
+        KeyId::JwkThumbprint => set("kid", names.jwk_thumbprint),
+        KeyId::CertificateThumbprint => set("x5t#S256", names.certificate_thumbprint),
         KeyId::Text(text) => set("kid", text),
     };
-    let (head, claims) = (Value::Object(head), Value::Object(claims));
-    sign_compact(
-        key,
-        assertion.algorithm,
-        head.to_string().as_bytes(),
-        claims.to_string().as_bytes(),
-    )
+    Value::Object(head).to_string()
 }
 
 /// The compact form (RFC 7515, section 7.1) of a head and a payload as they stand.
@@ -284,19 +312,29 @@ fn sign_compact(
     if key.algorithm() != algorithm.key() {
         return None;
     }
-    /// The longest signature that there is, that of RSA with 8192 bits, in base64.
-    const SIGNATURE_ROOM: usize = 1366;
+    let text = signing_text(head, payload);
+    let signature = Zeroizing::new(key.sign(algorithm.signing(), text.as_bytes())?);
+    Some(with_signature(text, &signature))
+}
+
+/// The longest signature that there is, that of RSA with 8192 bits, in base64.
+const SIGNATURE_ROOM: usize = 1366;
+
+/// What is signed, with room for the signature, so that it never moves.
+fn signing_text(head: &[u8], payload: &[u8]) -> Zeroizing<String> {
     let encoded = |bytes: &[u8]| BASE64URL_NOPAD.encode_len(bytes.len());
     let room = encoded(head) + encoded(payload) + 2 + SIGNATURE_ROOM;
-    // Sized up front, so that it never moves.
-    let mut token = Zeroizing::new(String::with_capacity(room));
-    BASE64URL_NOPAD.encode_append(head, &mut token);
-    token.push('.');
-    BASE64URL_NOPAD.encode_append(payload, &mut token);
-    let signature = Zeroizing::new(key.sign(algorithm.signing(), token.as_bytes())?);
-    token.push('.');
-    BASE64URL_NOPAD.encode_append(&signature, &mut token);
-    Some(token)
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    BASE64URL_NOPAD.encode_append(head, &mut text);
+    text.push('.');
+    BASE64URL_NOPAD.encode_append(payload, &mut text);
+    text
+}
+
+fn with_signature(mut text: Zeroizing<String>, signature: &[u8]) -> Token {
+    text.push('.');
+    BASE64URL_NOPAD.encode_append(signature, &mut text);
+    text
 }
 
 #[cfg(test)]

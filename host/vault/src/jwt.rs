@@ -28,9 +28,11 @@ pub use claims::TokenRules;
 pub use keys::{KeySet, KeySetError, MAX_KEY_SET_BYTES};
 pub use making::TokenMaker;
 
-use crate::grants::Terms;
+use crate::grants::{Terms, TokenTerms};
+use crate::ledger::Ledger;
 use crate::live::Material;
 use crate::permit::Permit;
+use crate::remote::{RemoteAnswer, RemoteCall, RemoteUse};
 use crate::uses;
 
 /// The longest token that is looked at, in bytes.
@@ -114,12 +116,71 @@ impl Permit<uses::VerifyJwt> {
         if !(by_current | by_previous) {
             return Err(TokenFault::Signature);
         }
-        let rules = TokenRules {
-            issuer: terms.issuer.clone(),
-            audiences: terms.audiences.clone(),
-            clock_skew_seconds: terms.clock_skew_seconds,
+        parsed.verified(algorithm, &rules_of(terms), now)
+    }
+
+    /// Has a token's signature checked by the key's source; what else is to be checked is
+    /// the [`AskedToken`]'s to do.
+    ///
+    /// Errors: as [`verify`](Self::verify) has them as far as they are known without the
+    /// source, which is not asked then; [`TokenFault::Unavailable`] where the key is here.
+    pub fn ask(self, token: &str, ledger: &Ledger) -> Result<(RemoteUse, AskedToken), TokenFault> {
+        let Terms::VerifyJwt(terms) = self.terms() else {
+            return Err(TokenFault::Unavailable);
         };
-        parsed.verified(algorithm, &rules, now)
+        let rules = rules_of(terms);
+        let key = self.remote_key().map_err(|_| TokenFault::Unavailable)?;
+        let algorithm = key.mac_algorithm().ok_or(TokenFault::Unavailable)?;
+        let algorithm = TokenAlgorithm::of_mac(algorithm);
+        let parsed = compact::parse(token)?;
+        if parsed.header.algorithm != algorithm.as_str() {
+            return Err(TokenFault::Algorithm);
+        }
+        let asked = self.asked_to_check(parsed.signed, &parsed.signature, ledger);
+        let asked = asked.map_err(|_| TokenFault::Unavailable)?;
+        let asked_token = AskedToken {
+            token: token.to_owned(),
+            algorithm,
+            rules,
+        };
+        Ok((asked.ok_or(TokenFault::Signature)?, asked_token))
+    }
+}
+
+/// A token whose signature a source is asked about.
+pub struct AskedToken {
+    token: String,
+    algorithm: TokenAlgorithm,
+    rules: TokenRules,
+}
+
+impl AskedToken {
+    /// What came of it: `call` is the one that was asked. `now` is the time by which the
+    /// token has to be valid, in milliseconds since 1970.
+    ///
+    /// Errors: see [`TokenFault`]; [`TokenFault::Unavailable`], which is recorded: the
+    /// source didn't say.
+    pub fn checked(
+        self,
+        call: RemoteCall,
+        answer: RemoteAnswer,
+        now: u64,
+    ) -> Result<VerifiedToken, TokenFault> {
+        let parsed = compact::parse(&self.token)?;
+        let is_about_it = call.is_about(parsed.signed, &parsed.signature);
+        match call.checked(answer) {
+            Ok(true) if is_about_it => parsed.verified(self.algorithm, &self.rules, now),
+            Ok(_) => Err(TokenFault::Signature),
+            Err(_) => Err(TokenFault::Unavailable),
+        }
+    }
+}
+
+fn rules_of(terms: &TokenTerms) -> TokenRules {
+    TokenRules {
+        issuer: terms.issuer.clone(),
+        audiences: terms.audiences.clone(),
+        clock_skew_seconds: terms.clock_skew_seconds,
     }
 }
 

@@ -130,7 +130,9 @@ mod verification;
 #[cfg(test)]
 mod wycheproof;
 
-pub use aead::{MAX_CONTEXT_BYTES, MAX_SEALED_TEXT_BYTES, SEALED_EXTRA_BYTES};
+pub use aead::{
+    MAX_CONTEXT_BYTES, MAX_REMOTE_SEALED_EXTRA_BYTES, MAX_SEALED_TEXT_BYTES, SEALED_EXTRA_BYTES,
+};
 pub use attach::{AttachError, CheckedNotes, Note, Notes, Replay, Target, Written};
 pub use audit::{
     Act, Administrative, AuditTrail, AuditUnavailable, CheckpointError, ConsistencyProof,
@@ -162,10 +164,13 @@ pub use headers::{HeaderRole, header_role, names_alike};
 pub use holes::{Holes, MAX_HOLES, MAX_HOLES_BYTES};
 pub use identity::{Actor, Ask, ClientInfo, PolicyIdentity, SecretInfo, SecretState, Validity};
 pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState};
-pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
+pub use jws::TokenToSign;
+pub use jws::{
+    ClaimValue, Claims, JwsAlgorithm, KeyId, NotAPublicKey, NotClaims, PublicKey, Token,
+};
 pub use jwt::{
-    KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
-    TokenMaker, TokenRules, UnknownAlgorithm, VerifiedToken,
+    AskedToken, KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm,
+    TokenFault, TokenMaker, TokenRules, UnknownAlgorithm, VerifiedToken,
 };
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};
@@ -180,7 +185,7 @@ pub use presented::Presented;
 pub use primitives::{digest_component, fill_random, new_exchange_id};
 pub use reach::RouteAddresses;
 pub use recovery::{Accepted, Restored};
-pub use remote::{RemoteAnswer, RemoteCall, RemoteMac};
+pub use remote::{RemoteAnswer, RemoteCall, RemoteTask, RemoteUse};
 pub use remote_signature::RemoteSignature;
 pub use rotation::{MAX_ROTATION_TIME, MIN_RETIREMENT, MIN_SCHEDULE, Replacement};
 pub use sas::{ChosenAccess, Covers};

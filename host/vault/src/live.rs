@@ -228,11 +228,6 @@ impl Live {
     }
 }
 
-/// Whether a source does this with a key that stays there.
-pub(crate) const fn is_done_elsewhere(use_: Use) -> bool {
-    matches!(use_, Use::MacSign | Use::MacVerify | Use::SignRequest)
-}
-
 impl Bound {
     fn in_force(
         &self,
@@ -250,7 +245,7 @@ impl Bound {
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
         let fits = self.grant.terms.fits(&secret.info.kind);
-        if !fits || (secret.is_remote() && !is_done_elsewhere(use_)) {
+        if !fits || (secret.is_remote() && !use_.is_done_elsewhere(&secret.info.kind)) {
             return Err(Outcome::KindDoesNotFit);
         }
         if secret.info.state == SecretState::Disabled {

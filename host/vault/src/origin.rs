@@ -14,6 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keyward_names::{SecretName, SourceName};
 
 use crate::audit::Act;
@@ -23,7 +24,7 @@ use crate::fingerprint::Fingerprint;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
 use crate::kind::{Kind, UnknownWord, display_as_str};
 use crate::lifecycle::Bounds;
-use crate::live::{Live, LiveSecret};
+use crate::live::{Live, LiveSecret, timestamp};
 use crate::rotation::seconds_by;
 use crate::secret::Secret;
 use crate::values::Reference;
@@ -188,7 +189,7 @@ impl Vault {
     /// its source ([`Cache::Remote`]) can be used at once.
     ///
     /// Blocks until it is on disk and in the audit trail. Errors: the name is taken,
-    /// a key that stays in its source is not of kind `hmac-key`, or a file can't be
+    /// a key of that kind can't stay in its source, or a file can't be
     /// written.
     pub fn add_sourced(
         &self,
@@ -441,6 +442,15 @@ impl Vault {
         })
     }
 
+    /// When the source of a secret last said that the value that is sealed here is the
+    /// one, as far as that is written down. `None` as of
+    /// [`confirmed_ago`](Self::confirmed_ago).
+    pub fn confirmed(&self, name: &SecretName) -> Option<Timestamp> {
+        let live = self.live();
+        let confirmed = live.secret(name).ok()?.confirmed?;
+        timestamp(confirmed).ok()
+    }
+
     /// How long ago the source of a secret last said that the value that is sealed here
     /// is the one, as far as that is written down, by the vault's clock. `None` of what
     /// is not sealed, has no source, or isn't there.
@@ -456,7 +466,7 @@ impl Vault {
     /// memory from here on, nothing stays in the vault file.
     ///
     /// Blocks until it is on disk and in the audit trail. Errors: there is no such
-    /// secret, a key that stays in its source is not of kind `hmac-key`, or a file
+    /// secret, a key of that kind can't stay in its source, or a file
     /// can't be written.
     pub fn set_origin(
         &self,
@@ -545,9 +555,9 @@ pub(crate) fn stored_in(plaintext: &[u8]) -> Result<StoredSecret<'_>, VaultError
 }
 
 fn check_remote(kind: Kind, origin: &Origin) -> Result<(), VaultError> {
-    match (origin.cache, kind) {
-        (Cache::Remote, Kind::HmacKey { .. }) | (Cache::Sealed | Cache::Memory, _) => Ok(()),
-        (Cache::Remote, _) => Err(VaultError::NotRemote {
+    match origin.cache != Cache::Remote || kind.may_stay_elsewhere() {
+        true => Ok(()),
+        false => Err(VaultError::NotRemote {
             kind: kind.as_str(),
         }),
     }

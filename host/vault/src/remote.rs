@@ -1,72 +1,144 @@
 //! Keys that never leave their source: what they are used for is permitted and
 //! recorded here, and done there.
 //!
-//! A permit becomes a [`RemoteMac`]. Once the use is in the audit trail, that
+//! A permit becomes a [`RemoteUse`]. Once the use is in the audit trail, that
 //! becomes a [`RemoteCall`], which says what to ask of which source; nobody can ask
-//! before.
+//! before. What the source answers is believed as far as it can be checked: a code has
+//! its algorithm's length, a token's signature is verified with the key's public half,
+//! and what was sealed opens for whom it was sealed only.
+
+use keyward_names::ExchangeId;
+use zeroize::Zeroizing;
 
 use crate::audit::{Outcome, UseEntry};
-use crate::kind::MacAlgorithm;
+use crate::jws::{PublicKey, TokenToSign};
+use crate::kind::{Kind, MacAlgorithm};
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::Material;
 use crate::mac::{Mac, OperationError, check_length};
 use crate::permit::Permit;
 use crate::uses::{self, UseType};
 use crate::values::Reference;
-use keyward_names::ExchangeId;
 
-/// A MAC key that its source keeps.
+/// A key that its source keeps.
 pub(crate) struct RemoteKey {
     pub(crate) reference: Reference,
-    pub(crate) algorithm: MacAlgorithm,
+    kind: Kind,
 }
 
 impl RemoteKey {
-    pub(crate) const fn new(reference: Reference, algorithm: MacAlgorithm) -> Self {
-        Self {
-            reference,
-            algorithm,
+    pub(crate) const fn new(reference: Reference, kind: Kind) -> Self {
+        Self { reference, kind }
+    }
+
+    /// The hash of its codes, if it is a MAC key.
+    pub(crate) const fn mac_algorithm(&self) -> Option<MacAlgorithm> {
+        match self.kind {
+            Kind::HmacKey { algorithm, .. } => Some(algorithm),
+            _ => None,
         }
+    }
+
+    /// Whether its public half vouches for tokens.
+    pub(crate) const fn signs_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Certificate)
+    }
+
+    /// Whether it seals data.
+    pub(crate) const fn seals(&self) -> bool {
+        matches!(self.kind, Kind::DataKey { .. })
     }
 }
 
-/// A code that a key's source is to make or to check: permitted, and entered into
-/// the exchange's ledger.
+/// What a key's source is to do: permitted, and entered into the exchange's ledger.
 #[must_use = "a use that is not carried out has been recorded all the same"]
-pub struct RemoteMac {
+pub struct RemoteUse {
     call: RemoteCall,
     exchange: ExchangeId,
     position: Position,
 }
 
-/// What to ask of a key's source.
+/// What to ask of a key's source. One that is dropped was not done, and nobody is told.
 pub struct RemoteCall {
     /// Where the key is.
     pub reference: Reference,
-    /// The hash of the code.
-    pub algorithm: MacAlgorithm,
-    /// The message.
-    pub message: Vec<u8>,
-    /// What is to be done with the code.
-    pub answer: RemoteAnswer,
+    /// What it is to do.
+    pub task: RemoteTask,
     pub(crate) entry: UseEntry,
     pub(crate) afterwards: Afterwards,
 }
 
 /// What a key's source is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RemoteAnswer {
+#[non_exhaustive]
+pub enum RemoteTask {
     /// Make the code of the message, whole.
-    Make,
+    MakeCode {
+        /// The hash of the code.
+        algorithm: MacAlgorithm,
+        /// The message.
+        message: Vec<u8>,
+    },
     /// Say whether this is the whole code of the message, under any version of the
-    /// key that the source accepts. It has the algorithm's length.
-    Check(Vec<u8>),
+    /// key that the source accepts.
+    CheckCode {
+        /// The hash of the code.
+        algorithm: MacAlgorithm,
+        /// The message.
+        message: Vec<u8>,
+        /// The code, of the algorithm's length.
+        code: Vec<u8>,
+    },
+    /// Tell the key's public half, and sign with the key what the token is with it.
+    SignToken(Box<TokenToSign>),
+    /// Seal a text with the key's newest version.
+    Seal {
+        /// The text.
+        text: Zeroizing<Vec<u8>>,
+        /// What is authenticated beside it.
+        associated: Vec<u8>,
+    },
+    /// Open what it sealed.
+    Open {
+        /// The version of the key that sealed it, not 0.
+        version: u64,
+        /// What it sealed.
+        sealed: Vec<u8>,
+        /// What is authenticated beside it.
+        associated: Vec<u8>,
+    },
 }
 
-crate::secret::assert_not_implemented!(RemoteMac: Clone, serde::Serialize);
-crate::secret::assert_not_implemented!(RemoteCall: Clone, serde::Serialize);
+/// What a key's source answered.
+#[non_exhaustive]
+pub enum RemoteAnswer {
+    /// It made this code.
+    Code(Vec<u8>),
+    /// It said whether the code is the message's.
+    Checked(bool),
+    /// It signed the token's text.
+    Signed {
+        /// The key's public half, in the version that signed.
+        key: PublicKey,
+        /// The signature, as JWS has it.
+        signature: Vec<u8>,
+    },
+    /// It sealed the text.
+    Sealed {
+        /// With this version of the key.
+        version: u64,
+        /// To this.
+        sealed: Vec<u8>,
+    },
+    /// It opened what was sealed; `None`: it says that this was not sealed so, or under
+    /// a version that it no longer accepts.
+    Opened(Option<Zeroizing<Vec<u8>>>),
+}
 
-impl RemoteMac {
+crate::secret::assert_not_implemented!(RemoteUse: Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(RemoteCall: std::fmt::Debug, Clone, serde::Serialize);
+crate::secret::assert_not_implemented!(RemoteAnswer: std::fmt::Debug, Clone, serde::Serialize);
+
+impl RemoteUse {
     /// What to ask, given the proof that the use is in the audit trail.
     ///
     /// Errors: [`OperationError::NotDurable`]: the proof is of another exchange, or
@@ -82,13 +154,33 @@ impl RemoteMac {
 impl RemoteCall {
     /// The code that the source made.
     ///
-    /// Errors: [`OperationError::Failed`], which is recorded: it hasn't the
-    /// algorithm's length.
-    pub fn made(self, code: &[u8]) -> Result<Mac, OperationError> {
-        if code.len() != self.algorithm.code_bytes() {
-            return Err(self.failed());
+    /// Errors: [`OperationError::Failed`], which is recorded: it made none, or one that
+    /// hasn't the algorithm's length.
+    pub fn made(self, answer: RemoteAnswer) -> Result<Mac, OperationError> {
+        match (&self.task, answer) {
+            (RemoteTask::MakeCode { algorithm, .. }, RemoteAnswer::Code(code))
+                if code.len() == algorithm.code_bytes() =>
+            {
+                Ok(Mac::made_elsewhere(&code))
+            }
+            _ => Err(self.failed()),
         }
-        Ok(Mac::made_elsewhere(code))
+    }
+
+    /// Whether the code is the message's.
+    ///
+    /// Errors: [`OperationError::Failed`], which is recorded: the source didn't say.
+    pub fn checked(self, answer: RemoteAnswer) -> Result<bool, OperationError> {
+        match (&self.task, answer) {
+            (RemoteTask::CheckCode { .. }, RemoteAnswer::Checked(is_code)) => Ok(is_code),
+            _ => Err(self.failed()),
+        }
+    }
+
+    /// Whether it is about that code of that message.
+    pub(crate) fn is_about(&self, message: &[u8], code: &[u8]) -> bool {
+        matches!(&self.task, RemoteTask::CheckCode { message: its, code: its_code, .. }
+            if its[..] == *message && its_code[..] == *code)
     }
 
     /// Takes on record that the source didn't do it, for whatever reason. Queues the
@@ -107,30 +199,56 @@ impl<U: UseType> Permit<U> {
         matches!(self.secret().material(), Some(Material::Remote(_)))
     }
 
-    fn asked(
+    /// The key, if it stays in its source.
+    pub(crate) fn remote_key(&self) -> Result<&RemoteKey, OperationError> {
+        match self.secret().material() {
+            Some(Material::Remote(key)) => Ok(key),
+            _ => Err(OperationError::Unavailable),
+        }
+    }
+
+    pub(crate) fn asked(
         self,
-        message: &[u8],
-        answer: RemoteAnswer,
+        task: RemoteTask,
         ledger: &Ledger,
-    ) -> Result<RemoteMac, OperationError> {
-        check_length(message)?;
-        let Some(Material::Remote(key)) = self.secret().material() else {
-            return Err(OperationError::Unavailable);
-        };
-        let (reference, algorithm) = (key.reference.clone(), key.algorithm);
+    ) -> Result<RemoteUse, OperationError> {
+        let reference = self.remote_key()?.reference.clone();
         let (entry, position) = self.into_recorded().ok_or(OperationError::Unavailable)?;
-        Ok(RemoteMac {
+        Ok(RemoteUse {
             exchange: ledger.exchange(),
             position,
             call: RemoteCall {
                 reference,
-                algorithm,
-                message: message.to_vec(),
-                answer,
+                task,
                 entry,
                 afterwards: ledger.afterwards(),
             },
         })
+    }
+
+    fn mac_algorithm(&self) -> Result<MacAlgorithm, OperationError> {
+        let algorithm = self.remote_key()?.mac_algorithm();
+        algorithm.ok_or(OperationError::Unavailable)
+    }
+
+    /// `None` if the code hasn't the length of a whole one.
+    pub(crate) fn asked_to_check(
+        self,
+        message: &[u8],
+        code: &[u8],
+        ledger: &Ledger,
+    ) -> Result<Option<RemoteUse>, OperationError> {
+        let algorithm = self.mac_algorithm()?;
+        check_length(message)?;
+        if code.len() != algorithm.code_bytes() {
+            return Ok(None);
+        }
+        let task = RemoteTask::CheckCode {
+            algorithm,
+            message: message.to_vec(),
+            code: code.to_vec(),
+        };
+        self.asked(task, ledger).map(Some)
     }
 }
 
@@ -140,8 +258,13 @@ impl Permit<uses::MacSign> {
     ///
     /// Errors: the message is longer than [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES),
     /// or the key is here ([`is_remote`](Self::is_remote)).
-    pub fn ask(self, message: &[u8], ledger: &Ledger) -> Result<RemoteMac, OperationError> {
-        self.asked(message, RemoteAnswer::Make, ledger)
+    pub fn ask(self, message: &[u8], ledger: &Ledger) -> Result<RemoteUse, OperationError> {
+        check_length(message)?;
+        let task = RemoteTask::MakeCode {
+            algorithm: self.mac_algorithm()?,
+            message: message.to_vec(),
+        };
+        self.asked(task, ledger)
     }
 }
 
@@ -156,14 +279,7 @@ impl Permit<uses::MacVerify> {
         message: &[u8],
         code: &[u8],
         ledger: &Ledger,
-    ) -> Result<Option<RemoteMac>, OperationError> {
-        let Some(Material::Remote(key)) = self.secret().material() else {
-            return Err(OperationError::Unavailable);
-        };
-        if code.len() != key.algorithm.code_bytes() {
-            return check_length(message).map(|()| None);
-        }
-        let answer = RemoteAnswer::Check(code.to_vec());
-        self.asked(message, answer, ledger).map(Some)
+    ) -> Result<Option<RemoteUse>, OperationError> {
+        self.asked_to_check(message, code, ledger)
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that are signed with a key that stays in its source.
+//! Requests that are signed with a key that stays in its source, and tokens that are.
 //!
 //! Between check and write: what is to be signed is known once a request is final, and
 //! its source may be asked once the use is in the audit trail. [`CheckedNotes::to_sign`]
@@ -14,24 +14,46 @@ use http::request::Parts;
 use zeroize::Zeroizing;
 
 use crate::attach::{AttachError, Checked, CheckedNotes};
+use crate::chosen::Chosen;
 use crate::grants::{Place, RequestSignature, Terms};
+use crate::jws::{Token, TokenToSign};
 use crate::ledger::Durable;
 use crate::live::Material;
 use crate::mac::{Mac, OperationError, check_length};
-use crate::remote::{RemoteAnswer, RemoteCall, RemoteKey};
+use crate::remote::{RemoteAnswer, RemoteCall, RemoteTask};
 use crate::signature::{self, MissingComponent, Target};
 
 /// A signature that the source of its key is to make: permitted, and in the audit
 /// trail. One that is dropped was not made, and nobody is told.
 #[must_use = "a request that is not signed can't be written"]
 pub struct RemoteSignature {
-    label: String,
-    params: String,
+    what: ToSign,
     call: RemoteCall,
 }
 
-/// One that was made.
-pub(crate) struct MadeSignature {
+/// What is to be signed.
+enum ToSign {
+    Request {
+        label: String,
+        params: String,
+        base: Zeroizing<Vec<u8>>,
+    },
+    /// The token of the note in this place.
+    Token { of: usize },
+}
+
+/// What was signed.
+pub(crate) enum MadeSignature {
+    Request(RequestSigned),
+    /// The token of the note in this place.
+    Token {
+        of: usize,
+        token: Token,
+    },
+}
+
+/// A request's signature that was made.
+pub(crate) struct RequestSigned {
     label: String,
     params: String,
     base: Zeroizing<Vec<u8>>,
@@ -41,7 +63,7 @@ pub(crate) struct MadeSignature {
 crate::secret::assert_not_implemented!(RemoteSignature: Clone, serde::Serialize);
 
 impl RemoteSignature {
-    /// What to ask of which source: to make a code.
+    /// What to ask of which source: to make a code, or to sign a token.
     pub fn call(&self) -> &RemoteCall {
         &self.call
     }
@@ -75,34 +97,50 @@ impl CheckedNotes {
             Terms::Attach(placement) => !matches!(placement.place, Place::Header { .. }),
             _ => false,
         };
-        if self.are_signed_elsewhere() && self.notes.iter().any(is_signed_later) {
+        let signs_the_request =
+            |note: &Checked| note.secret.is_remote() && note.signs_the_request();
+        if self.notes.iter().any(signs_the_request) && self.notes.iter().any(is_signed_later) {
             return Err(AttachError::SignedBefore);
         }
         self.add_digest(head, body)?;
         let now = self.clock.now().as_second();
         let mut signatures = Vec::new();
-        for note in &self.notes {
-            let (Terms::SignRequest(terms), Some(Material::Remote(key))) =
-                (&note.grant.terms, note.secret.material())
-            else {
+        for (of, note) in self.notes.iter().enumerate() {
+            let Some(Material::Remote(key)) = note.secret.material() else {
                 continue;
             };
-            let params = signature::params_at(terms, now);
-            let base = signature::base_of(terms, &params, &self.signed_target(head), head);
-            let base = base.ok_or(AttachError::ComponentMissing)?;
-            check_length(&base).map_err(|_| AttachError::Unavailable)?;
-            let RemoteKey {
-                reference,
-                algorithm,
-            } = key;
+            let unavailable = || AttachError::Unavailable;
+            let (what, task) = match (&note.grant.terms, note.chosen()) {
+                (Terms::SignRequest(terms), _) => {
+                    let params = signature::params_at(terms, now);
+                    let base = signature::base_of(terms, &params, &self.signed_target(head), head);
+                    let base = base.ok_or(AttachError::ComponentMissing)?;
+                    check_length(&base).map_err(|_| unavailable())?;
+                    let task = RemoteTask::MakeCode {
+                        algorithm: key.mac_algorithm().ok_or_else(unavailable)?,
+                        message: base.to_vec(),
+                    };
+                    let label = terms.label.clone();
+                    (
+                        ToSign::Request {
+                            label,
+                            params,
+                            base,
+                        },
+                        task,
+                    )
+                }
+                (Terms::JwsSign(terms), Chosen::Claims(claims)) if key.signs_tokens() => {
+                    let token = TokenToSign::new(terms, claims, now).ok_or_else(unavailable)?;
+                    (ToSign::Token { of }, RemoteTask::SignToken(Box::new(token)))
+                }
+                _ => return Err(AttachError::Unavailable),
+            };
             signatures.push(RemoteSignature {
-                label: terms.label.clone(),
-                params,
+                what,
                 call: RemoteCall {
-                    reference: reference.clone(),
-                    algorithm: *algorithm,
-                    message: base.to_vec(),
-                    answer: RemoteAnswer::Make,
+                    reference: key.reference.clone(),
+                    task,
                     entry: note.entry.clone(),
                     afterwards: self.afterwards.clone(),
                 },
@@ -111,29 +149,42 @@ impl CheckedNotes {
         Ok(signatures)
     }
 
-    /// Takes the code that a source made.
+    /// Takes what a source answered.
     ///
-    /// Errors: [`OperationError::Failed`], which is recorded: it hasn't the algorithm's
-    /// length.
+    /// Errors: [`OperationError::Failed`], which is recorded: it signed nothing, or its
+    /// signature is not what was asked for.
     pub fn signed(
         &mut self,
         signature: RemoteSignature,
-        code: &[u8],
+        answer: RemoteAnswer,
     ) -> Result<(), OperationError> {
-        let RemoteSignature {
-            label,
-            params,
-            call,
-        } = signature;
-        let base = Zeroizing::new(call.message.clone());
-        let code = call.made(code)?;
-        self.made.push(MadeSignature {
-            label,
-            params,
-            base,
-            code,
+        let RemoteSignature { what, call } = signature;
+        self.made.push(match what {
+            ToSign::Request {
+                label,
+                params,
+                base,
+            } => MadeSignature::Request(RequestSigned {
+                label,
+                params,
+                base,
+                code: call.made(answer)?,
+            }),
+            ToSign::Token { of } => MadeSignature::Token {
+                of,
+                token: call.signed(answer)?,
+            },
         });
         Ok(())
+    }
+
+    /// The token of the note in that place, which a key signed that stays in its source.
+    /// `None`: nobody signed it.
+    pub(crate) fn token_made_elsewhere(&self, place: usize) -> Option<&Token> {
+        self.made.iter().find_map(|made| match made {
+            MadeSignature::Token { of, token } if *of == place => Some(token),
+            _ => None,
+        })
     }
 
     /// The header values of a signature that was made elsewhere.
@@ -145,10 +196,11 @@ impl CheckedNotes {
         target: &Target<'_>,
         head: &Parts,
     ) -> Result<(HeaderValue, HeaderValue), AttachError> {
-        let mut made = self.made.iter();
-        let made = made
-            .find(|made| made.label == terms.label)
-            .ok_or(AttachError::Unavailable)?;
+        let made = self.made.iter().find_map(|made| match made {
+            MadeSignature::Request(made) if made.label == terms.label => Some(made),
+            _ => None,
+        });
+        let made = made.ok_or(AttachError::Unavailable)?;
         let base = signature::base_of(terms, &made.params, target, head);
         if base.ok_or(AttachError::ComponentMissing)? != made.base {
             return Err(AttachError::Changed);
@@ -157,7 +209,7 @@ impl CheckedNotes {
     }
 }
 
-impl MadeSignature {
+impl RequestSigned {
     fn header_values(&self, label: &str) -> Result<(HeaderValue, HeaderValue), MissingComponent> {
         let code = BASE64.encode(self.code.as_ref());
         signature::header_values(label, &self.params, &code)

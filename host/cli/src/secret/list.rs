@@ -134,13 +134,20 @@ fn sourced(entry: &SecretEntry, soon: Duration) -> [String; 9] {
         state(entry, soon),
         text(&entry.origin),
         text(&entry.source_version),
-        time(fetch.and_then(|fetch| fetch.last_success.as_ref())),
+        time(last_success(entry)),
         time(fetch.and_then(|fetch| fetch.next_try.as_ref())),
         fetch
             .and_then(|fetch| fetch.last_error.as_ref())
             .map(|error| error.code.clone())
             .unwrap_or_default(),
     ]
+}
+
+/// When its source answered last: as the gateway says, or as the vault has it.
+fn last_success(entry: &SecretEntry) -> Option<&String> {
+    let fetch = entry.fetch.as_ref();
+    let answered = fetch.and_then(|fetch| fetch.last_success.as_ref());
+    answered.or(entry.confirmed.as_ref())
 }
 
 /// The version in use, if there is one.
@@ -162,6 +169,9 @@ fn origin(entry: &SecretEntry) -> String {
         out.push_str(&format!("         its version {version}\n"));
     }
     let Some(fetch) = &entry.fetch else {
+        if let Some(confirmed) = &entry.confirmed {
+            out.push_str(&format!("fetched  {confirmed}, or later\n"));
+        }
         return out;
     };
     let never = "never since the gateway started";

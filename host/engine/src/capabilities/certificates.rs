@@ -1,7 +1,7 @@
 //! Uses of certificates: shown in TLS, and signing tokens.
 
 use keyward_vault::uses::{JwsSign, Present};
-use keyward_vault::{ClaimValue, Claims, Permit};
+use keyward_vault::{ClaimValue, Claims, Permit, RemoteCall};
 use wasmtime::component::Resource;
 
 use super::secrets::{Outcome, handle, to_wit};
@@ -70,7 +70,11 @@ impl HostJwsSigner for CallState {
         Ok(Ok(()))
     }
 
-    fn sign(&mut self, handle: Resource<JwsSignerHandle>, claims: TokenClaims) -> Outcome<String> {
+    async fn sign(
+        &mut self,
+        handle: Resource<JwsSignerHandle>,
+        claims: TokenClaims,
+    ) -> Outcome<String> {
         self.enter_with(size(&claims))?;
         let alias = self.alias_of(&handle, |handle| &handle.0)?;
         let permit = match self.permit::<JwsSign>(alias) {
@@ -80,8 +84,13 @@ impl HostJwsSigner for CallState {
         let Some(claims) = chosen(claims) else {
             return Ok(Err(SecretFailure::Invalid));
         };
-        let token = permit.sign(&self.shared.vault, &claims);
-        Ok(token.map(|token| token.to_string()).map_err(to_wit))
+        let token = if permit.is_remote() {
+            let asked = permit.ask(&self.shared.vault, &claims, &self.exchange.ledger);
+            self.done_elsewhere(asked, RemoteCall::signed).await
+        } else {
+            permit.sign(&self.shared.vault, &claims).map_err(to_wit)
+        };
+        Ok(token.map(|token| token.to_string()))
     }
 }
 

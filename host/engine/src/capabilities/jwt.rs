@@ -24,14 +24,22 @@ impl CallState {
     }
 
     /// With a key of the vault.
-    fn verify_granted(
+    async fn verify_granted(
         &mut self,
         alias: HandleAlias,
         token: &str,
     ) -> Result<VerifiedToken, JwtFailure> {
         let now = CallState::now(self);
         let permit = self.permit::<VerifyJwt>(alias).map_err(of_secret)?;
-        permit.verify(token, now).map_err(of_token)
+        if !permit.is_remote() {
+            return permit.verify(token, now).map_err(of_token);
+        }
+        let asked = permit.ask(token, &self.exchange.ledger);
+        let (asked, token) = asked.map_err(of_token)?;
+        let (call, answer) = self.ask_source(asked).await.map_err(of_secret)?;
+        // Its source took a while.
+        let now = CallState::now(self);
+        token.checked(call, answer, now).map_err(of_token)
     }
 
     /// With the keys of an issuer.
@@ -83,7 +91,7 @@ impl HostJwtVerifier for CallState {
     ) -> wasmtime::Result<Result<VerifiedJwt, JwtFailure>> {
         self.enter_with(token.len())?;
         let verified = match self.table.get(&handle)?.0.clone() {
-            TokenKeys::Secret(alias) => self.verify_granted(alias, &token),
+            TokenKeys::Secret(alias) => self.verify_granted(alias, &token).await,
             TokenKeys::Issuer(name) => self.verify_issued(&name, &token).await,
         };
         Ok(verified.map(|token| VerifiedJwt {

@@ -7,8 +7,8 @@
 
 use keyward_vault::uses::{Attach, Identify, MacSign, MacVerify, SignRequest};
 use keyward_vault::{
-    Chosen, Denied, Holes, Note, OperationError, OtherChoice, Permit, RemoteCall, RemoteMac,
-    UseType,
+    Chosen, Denied, Holes, Note, OperationError, OtherChoice, Permit, RemoteAnswer, RemoteCall,
+    RemoteUse, UseType,
 };
 use wasmtime::component::Resource;
 
@@ -16,7 +16,6 @@ use super::exchange::within;
 use crate::bindings::keyward::policy::secrets::{
     Host, HostClientKeys, HostCredential, HostMacSigner, HostMacVerifier, HostSigner, SecretFailure,
 };
-use crate::outside::RemoteCode;
 use crate::state::{
     CallState, ClientKeysHandle, CredentialHandle, ExchangeHandle, HandleAlias, MacSignerHandle,
     MacVerifierHandle, PolicyRequest, SignerHandle,
@@ -46,10 +45,10 @@ impl CallState {
     }
 
     /// Has the source of a key do what was permitted, once that is on record.
-    async fn ask_source(
+    pub(super) async fn ask_source(
         &mut self,
-        asked: RemoteMac,
-    ) -> Result<(RemoteCall, RemoteCode), SecretFailure> {
+        asked: RemoteUse,
+    ) -> Result<(RemoteCall, RemoteAnswer), SecretFailure> {
         let outside = std::sync::Arc::clone(&self.exchange.outside);
         let patience = self.patience();
         let settled = within(&*outside, patience, self.exchange.settle()).await;
@@ -58,11 +57,21 @@ impl CallState {
         };
         let call = asked.release(&durable).map_err(to_wit)?;
         let patience = self.patience();
-        let code = within(&*outside, patience, outside.remote_mac(&call)).await;
-        match code.flatten() {
-            Some(code) => Ok((call, code)),
+        let answer = within(&*outside, patience, outside.remote(&call)).await;
+        match answer.flatten() {
+            Some(answer) => Ok((call, answer)),
             None => Err(to_wit(call.failed())),
         }
+    }
+
+    /// The same, for what a permit asks and what is made of the answer.
+    pub(super) async fn done_elsewhere<T>(
+        &mut self,
+        asked: Result<RemoteUse, OperationError>,
+        taken: impl FnOnce(RemoteCall, RemoteAnswer) -> Result<T, OperationError>,
+    ) -> Result<T, SecretFailure> {
+        let (call, answer) = self.ask_source(asked.map_err(to_wit)?).await?;
+        taken(call, answer).map_err(to_wit)
     }
 
     pub(super) fn attach_to_exchange<U: UseType>(
@@ -261,19 +270,12 @@ impl HostMacSigner for CallState {
             Err(failure) => return Ok(Err(failure)),
         };
         let code = if permit.is_remote() {
-            let asked = match permit.ask(&message, &self.exchange.ledger) {
-                Ok(asked) => self.ask_source(asked).await,
-                Err(error) => Err(to_wit(error)),
-            };
-            match asked {
-                Ok((call, RemoteCode::Made(code))) => call.made(&code),
-                Ok((call, RemoteCode::Checked(_))) => Err(call.failed()),
-                Err(failure) => return Ok(Err(failure)),
-            }
+            let asked = permit.ask(&message, &self.exchange.ledger);
+            self.done_elsewhere(asked, RemoteCall::made).await
         } else {
-            permit.sign(&message)
+            permit.sign(&message).map_err(to_wit)
         };
-        Ok(code.map(|code| code.as_ref().to_vec()).map_err(to_wit))
+        Ok(code.map(|code| code.as_ref().to_vec()))
     }
 }
 
@@ -295,15 +297,10 @@ impl HostMacVerifier for CallState {
         if !permit.is_remote() {
             return Ok(permit.verify(&message, &code).map_err(to_wit));
         }
-        let asked = match permit.ask(&message, &code, &self.exchange.ledger) {
-            Ok(Some(asked)) => self.ask_source(asked).await,
-            Ok(None) => return Ok(Ok(false)),
+        Ok(match permit.ask(&message, &code, &self.exchange.ledger) {
+            Ok(Some(asked)) => self.done_elsewhere(Ok(asked), RemoteCall::checked).await,
+            Ok(None) => Ok(false),
             Err(error) => Err(to_wit(error)),
-        };
-        Ok(match asked {
-            Ok((_, RemoteCode::Checked(is_code))) => Ok(is_code),
-            Ok((call, RemoteCode::Made(_))) => Err(to_wit(call.failed())),
-            Err(failure) => Err(failure),
         })
     }
 }
@@ -329,7 +326,9 @@ impl HostClientKeys for CallState {
 
 pub(super) fn to_wit(error: OperationError) -> SecretFailure {
     match error {
-        OperationError::MessageTooLong | OperationError::NotGranted => SecretFailure::Invalid,
+        OperationError::MessageTooLong | OperationError::NotGranted | OperationError::NotSealed => {
+            SecretFailure::Invalid
+        }
         _ => SecretFailure::Unavailable,
     }
 }

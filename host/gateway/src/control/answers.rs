@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, KeyAlgorithm, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
-    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, KeyAlgorithm, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState,
+    SlotInfo, SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo,
+    VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -243,6 +244,10 @@ pub struct SecretEntry {
     /// How its values are fetched, at a gateway that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch: Option<FetchEntry>,
+    /// When its source last gave or confirmed the value that is sealed here, as far as
+    /// that is written down (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
     /// Whether its value is too short to be searched for in answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short: bool,
@@ -353,6 +358,7 @@ impl From<&SecretInfo> for SecretEntry {
             source_version: info.source_version.as_ref().map(ToString::to_string),
             unavailable: info.unavailable.map(|why| why.to_string()),
             fetch: None,
+            confirmed: None,
             short: info.is_short,
             key_algorithm: info.key.map(|key| key.to_string()),
             created: info.created.to_string(),

@@ -87,6 +87,11 @@ impl Answer {
         )
     }
 
+    /// Whether one of the server's errors has these words.
+    pub(super) fn says(&self, words: &str) -> bool {
+        messages::says(&self.body, words)
+    }
+
     pub(super) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
     }
@@ -113,7 +118,7 @@ impl Answer {
             // To the active instance, which it names. It has the token's trust by
             // being asked, and not because another one says so.
             300..=399 | 472 | 473 => SourceError::Standby,
-            400 if messages::says(&self.body, "key not found") => SourceError::NotFound,
+            400 if self.says("key not found") => SourceError::NotFound,
             400 => SourceError::Malformed {
                 what: "the server refused the request",
             },

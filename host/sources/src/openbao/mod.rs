@@ -10,8 +10,8 @@
 //!   another login, so that a permission that is missing costs no lease;
 //! - tokens, secret ids and answers stand in buffers that are wiped, and are in no
 //!   error and no log line;
-//! - with the transit engine it makes and checks codes (HMAC) under keys that never
-//!   leave it, and opens and closes master keys.
+//! - with the transit engine it makes and checks codes (HMAC), signs, and seals data
+//!   under keys that never leave it, and opens and closes master keys.
 //!
 //! The protocol is that of <https://openbao.org/api-docs/>, under `/v1/`.
 
@@ -53,6 +53,7 @@ pub struct OpenBao {
     mount: String,
     transit: String,
     versions: transit::Versions,
+    public_keys: transit::PublicKeys,
 }
 
 impl OpenBao {
@@ -77,6 +78,7 @@ impl OpenBao {
             mount: settings.mount,
             transit: settings.transit,
             versions: transit::Versions::default(),
+            public_keys: transit::PublicKeys::default(),
         })
     }
 

@@ -1,5 +1,12 @@
-//! The transit engine: keys that make and check codes and close master keys, and
-//! never leave the server (<https://openbao.org/api-docs/secret/transit/>).
+//! The transit engine: keys that make and check codes, sign, seal data and close
+//! master keys, and never leave the server
+//! (<https://openbao.org/api-docs/secret/transit/>).
+//!
+//! Whatever is asked of a key is asked once: what the server refused or didn't answer
+//! is not asked again.
+
+mod sealing;
+mod signing;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,7 +16,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use http::Method;
-use keyward_vault::MacAlgorithm;
+use keyward_vault::{JwsAlgorithm, MacAlgorithm};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -18,7 +25,7 @@ use super::OpenBao;
 use super::key::encoded;
 use super::messages::{Envelope, Text};
 use crate::error::SourceError;
-use crate::source::{KeyWrapper, RemoteKeys, WrappedKey};
+use crate::source::{KeyWrapper, RemoteKeys, RemotePublicKey, RemoteSealed, WrappedKey};
 
 /// How many versions of a key, the newest first, a code is checked under.
 const CHECKED: u64 = 8;
@@ -78,9 +85,21 @@ struct Opened {
     plaintext: Text,
 }
 
+impl Opened {
+    /// The text, in a buffer that is wiped.
+    fn bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let text = self.plaintext.0.as_bytes();
+        let length = BASE64.decode_len(text.len()).ok()?;
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        let count = BASE64.decode_mut(text, &mut bytes).ok()?;
+        bytes.truncate(count);
+        Some(bytes)
+    }
+}
+
 /// What the server says of a key.
 #[derive(Clone, Copy, Debug, Deserialize)]
-struct KeyInfo {
+pub(super) struct KeyInfo {
     latest_version: u64,
     min_decryption_version: u64,
 }
@@ -92,21 +111,36 @@ impl KeyInfo {
     }
 }
 
-/// Which versions keys have, as of late.
-#[derive(Default)]
-pub(super) struct Versions(Mutex<HashMap<String, (KeyInfo, Instant)>>);
+/// What the server said of keys, as of late.
+pub(super) struct Lately<T>(Mutex<HashMap<String, (T, Instant)>>);
 
-impl Versions {
-    fn known(&self, key: &str) -> Option<KeyInfo> {
+/// Which versions keys have.
+pub(super) type Versions = Lately<KeyInfo>;
+/// Their public halves.
+pub(super) type PublicKeys = Lately<RemotePublicKey>;
+
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Lately<T> {
+    fn known(&self, key: &str) -> Option<T> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (info, since) = known.get(key)?;
-        (since.elapsed() < REMEMBERED).then_some(*info)
+        let (said, since) = known.get(key)?;
+        (since.elapsed() < REMEMBERED).then(|| said.clone())
     }
 
-    fn learn(&self, key: &str, info: KeyInfo) {
+    fn learn(&self, key: &str, said: T) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, (_, since)| since.elapsed() < REMEMBERED);
-        known.insert(key.to_owned(), (info, Instant::now()));
+        known.insert(key.to_owned(), (said, Instant::now()));
+    }
+
+    fn forget(&self, key: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(key);
     }
 }
 
@@ -130,17 +164,10 @@ impl OpenBao {
         let path = self.transit_path("hmac", key, Some(algorithm))?;
         let input = Zeroizing::new(BASE64.encode(message));
         let code: Code = self.post(&path, &Input { input: &input }).await?;
-        let what = "code";
-        let malformed = SourceError::Malformed { what };
-        let (_, text) = code
-            .hmac
-            .strip_prefix("vault:v")
-            .and_then(|rest| rest.split_once(':'))
-            .ok_or(malformed.clone())?;
-        let code = BASE64.decode(text.as_bytes());
-        code.ok()
-            .filter(|code| code.len() == length(algorithm))
-            .ok_or(malformed)
+        let (_, text) = versioned(&code.hmac).ok_or(SourceError::Malformed { what: "code" })?;
+        let code = BASE64.decode(text.as_bytes()).ok();
+        code.filter(|code| code.len() == length(algorithm))
+            .ok_or(SourceError::Malformed { what: "code" })
     }
 
     async fn check_code(
@@ -189,24 +216,23 @@ impl OpenBao {
         })
     }
 
-    async fn open(&self, key: &str, wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, SourceError> {
+    async fn open_key(
+        &self,
+        key: &str,
+        wrapped: &[u8],
+    ) -> Result<Zeroizing<[u8; 32]>, SourceError> {
         let path = self.transit_path("decrypt", key, None)?;
         let what = "master key";
         let malformed = || SourceError::Malformed { what };
         let ciphertext = std::str::from_utf8(wrapped).map_err(|_| malformed())?;
         let ciphertext = ciphertext.to_owned();
         let opened: Opened = self.post(&path, &Closed { ciphertext }).await?;
-        let text = opened.plaintext.0;
-        let length = BASE64.decode_len(text.len()).map_err(|_| malformed())?;
-        let mut bytes = Zeroizing::new(vec![0; length]);
-        let count = BASE64
-            .decode_mut(text.as_bytes(), &mut bytes)
-            .map_err(|_| malformed())?;
+        let bytes = opened.bytes().ok_or_else(malformed)?;
         let mut key = Zeroizing::new([0; 32]);
-        if count != key.len() {
+        if bytes.len() != key.len() {
             return Err(malformed());
         }
-        key.copy_from_slice(&bytes[..count]);
+        key.copy_from_slice(&bytes);
         Ok(key)
     }
 
@@ -231,6 +257,14 @@ impl OpenBao {
     }
 }
 
+/// The version and the rest of what the server writes as `vault:v3:…`. `None` if it
+/// is anything else: versions count from 1, and are written in one way.
+fn versioned(text: &str) -> Option<(u64, &str)> {
+    let (digits, rest) = text.strip_prefix("vault:v")?.split_once(':')?;
+    let version: u64 = digits.parse().ok()?;
+    (version > 0 && version.to_string() == digits).then_some((version, rest))
+}
+
 fn length(algorithm: MacAlgorithm) -> usize {
     match algorithm {
         MacAlgorithm::Sha256 => 32,
@@ -253,7 +287,7 @@ impl KeyWrapper for OpenBao {
         key: &'a str,
         wrapped: &'a [u8],
     ) -> BoxFuture<'a, Result<Zeroizing<[u8; 32]>, SourceError>> {
-        Box::pin(self.open(key, wrapped))
+        Box::pin(self.open_key(key, wrapped))
     }
 }
 
@@ -276,11 +310,67 @@ impl RemoteKeys for OpenBao {
     ) -> BoxFuture<'a, Result<bool, SourceError>> {
         Box::pin(self.check_code(key, algorithm, message, code))
     }
+
+    fn public_key<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<RemotePublicKey, SourceError>> {
+        Box::pin(self.newest_public_key(key))
+    }
+
+    fn sign<'a>(
+        &'a self,
+        key: &'a str,
+        version: u64,
+        algorithm: JwsAlgorithm,
+        message: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
+        Box::pin(self.make_signature(key, version, algorithm, message))
+    }
+
+    fn seal<'a>(
+        &'a self,
+        key: &'a str,
+        text: &'a [u8],
+        associated: &'a [u8],
+    ) -> BoxFuture<'a, Result<RemoteSealed, SourceError>> {
+        Box::pin(self.seal_text(key, text, associated))
+    }
+
+    fn open<'a>(
+        &'a self,
+        key: &'a str,
+        sealed: &'a RemoteSealed,
+        associated: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Zeroizing<Vec<u8>>>, SourceError>> {
+        Box::pin(self.open_sealed(key, sealed, associated))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_written_in_one_way() {
+        for (text, expected) in [
+            ("vault:v1:QQ==", Some((1, "QQ=="))),
+            ("vault:v12:", Some((12, ""))),
+            ("vault:v1:a:b", Some((1, "a:b"))),
+            ("vault:v0:QQ==", None),
+            ("vault:v01:QQ==", None),
+            ("vault:v+1:QQ==", None),
+            ("vault:v-1:QQ==", None),
+            ("vault:v99999999999999999999:QQ==", None),
+            ("vault:v:QQ==", None),
+            ("vault:1:QQ==", None),
+            ("v1:QQ==", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(versioned(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_code_is_checked_under_the_newest_versions_that_are_accepted() {

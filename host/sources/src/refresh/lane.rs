@@ -117,6 +117,39 @@ impl Lane {
         Arc::clone(&self.state().scheduled.source)
     }
 
+    /// For how much longer its source is left alone.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let now = Instant::now();
+        Some(self.state().breaker.opens_at(now)? - now)
+    }
+
+    /// Takes what came of a use of a key that stays in its source.
+    pub(crate) fn used(&self, outcome: Result<(), &SourceError>) {
+        let mut state = self.state();
+        let State {
+            scheduled,
+            breaker,
+            chance,
+            ..
+        } = &mut *state;
+        match outcome {
+            Err(error) if error.is_of_source() => {
+                let now = Instant::now();
+                let pause = match error {
+                    SourceError::Throttled { retry_after } => *retry_after,
+                    _ => None,
+                };
+                if breaker.failed(now, pause, &scheduled.schedule, chance)
+                    && let BreakerState::Open { remaining } = breaker.state(now)
+                {
+                    let (source, seconds) = (scheduled.source.name(), remaining.as_secs_f64());
+                    tracing::warn!(%source, seconds, "the source is left alone for a while");
+                }
+            }
+            _ => breaker.answered(),
+        }
+    }
+
     /// Its source and schedule, unless it stands in for one that is missing.
     pub(crate) fn scheduled(&self) -> Option<Scheduled> {
         let scheduled = self.state().scheduled.clone();

@@ -307,6 +307,22 @@ impl Refresher {
             .ok_or(SourceError::NotConfigured)
     }
 
+    /// For how much longer a source is left alone: it failed several times in a row, or
+    /// asked for a pause.
+    pub fn pause(&self, name: &SourceName) -> Option<Duration> {
+        let lane = self.lanes().get(name).cloned();
+        lane.and_then(|lane| lane.pause())
+    }
+
+    /// Takes what came of a use of a key that stays in its source. A source that fails
+    /// several times in a row is left alone, as where values are fetched.
+    pub fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
+        let lane = self.lanes().get(name).cloned();
+        if let Some(lane) = lane {
+            lane.used(outcome);
+        }
+    }
+
     fn run(&self, lane: &Arc<Lane>) {
         if let Some(handle) = self.0.handle.get() {
             lane.run_on(handle);

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod used;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use futures_util::future::{BoxFuture, FutureExt as _};

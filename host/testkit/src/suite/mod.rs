@@ -16,8 +16,9 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
+mod parse_query;
 mod parse_values;
->>>>>>> main
+mod query;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -44,13 +45,9 @@ pub use expected::{
 
 pub use crate::hostile::Echo;
 pub use mock::{Answer, Backend, Fault, RequestMatch};
-<<<<<<< HEAD
+pub use query::QueryAnswer;
 pub(crate) use token::KEY_ID;
 pub use token::{IssuerKey, Signed, Signer, Token};
-=======
-pub use query::QueryAnswer;
-mod parse_query;
-mod query;
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;

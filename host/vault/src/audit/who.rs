@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use jiff::Timestamp;
-use keyward_names::{ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName};
+use keyward_names::{
+    ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName, StatementName,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -35,6 +37,8 @@ pub struct UseSummary {
     pub use_: Use,
     /// Toward which destination.
     pub route: Option<RouteName>,
+    /// By which statement, for a query.
+    pub statement: Option<StatementName>,
     /// How it ended.
     pub outcome: Outcome,
     /// How often.
@@ -58,6 +62,10 @@ impl UseSummary {
                 "route",
                 self.route.as_ref().map(|name| json!(name.as_str())),
             ),
+            (
+                "statement",
+                self.statement.as_ref().map(|name| json!(name.as_str())),
+            ),
             ("outcome", Some(json!(self.outcome.as_str()))),
             ("count", Some(json!(self.count))),
             ("first", Some(json!(format!("{:.3}", self.first)))),
@@ -72,9 +80,9 @@ impl UseSummary {
     }
 }
 
-/// Who used a secret: by policy, component, grant, use, route and outcome, in that
-/// order, since a time. Finds the secret as [`Filter::secret`] does; refusals that
-/// came as far as the secret are among them.
+/// Who used a secret: by policy, component, grant, use, route, statement and outcome,
+/// in that order, since a time. Finds the secret as [`Filter::secret`] does; refusals
+/// that came as far as the secret are among them.
 ///
 /// What a policy asked for and what was then written toward a route are two entries of
 /// the trail and one use here, the one with the route. What was asked for and went
@@ -143,6 +151,7 @@ fn who(directory: &Path, filter: &Filter) -> Result<Vec<UseSummary>, ReadError> 
                         grant: used.grant.clone(),
                         use_: used.use_,
                         route: used.route.clone(),
+                        statement: used.statement.clone(),
                         outcome: used.outcome,
                         count: counted.count,
                         first,
@@ -166,6 +175,7 @@ type Key = (
     Option<GrantId>,
     Use,
     Option<RouteName>,
+    Option<StatementName>,
     Outcome,
 );
 
@@ -227,6 +237,7 @@ impl Sums {
             used.grant.clone(),
             used.use_,
             used.route.clone(),
+            used.statement.clone(),
             used.outcome,
         );
         self.sums

@@ -8,8 +8,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 use super::report::did_you_mean;
 use super::{ClientAuth, Grant, Grants, Place, Placement, ResponseMode, Terms};
 use crate::jws::JwsAlgorithm;
-use crate::live::is_done_elsewhere;
-use crate::{Cache, KeyAlgorithm, Kind, SecretInfo, SecretState, Slot, Use};
+use crate::{Cache, KeyAlgorithm, KeyId, Kind, SecretInfo, SecretState, Slot, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -65,8 +64,17 @@ pub enum FindingFault {
         /// How the client is to prove it.
         auth: ClientAuth,
     },
-    /// The key stays in its source, which can't use it so.
-    KeyStaysAway(SecretName),
+    /// The secret's key stays in its source, which doesn't do this with it.
+    NotDoneElsewhere {
+        /// The secret.
+        secret: SecretName,
+        /// What it is.
+        kind: Kind,
+        /// What the grant has it do.
+        use_: Use,
+    },
+    /// The grant names the key by a certificate, and the key stays in its source.
+    NoCertificateHere(SecretName),
     /// The secret is too short to be searched for in answers, and the grant has them
     /// passed on.
     SecretTooShort(SecretName),
@@ -182,9 +190,21 @@ impl fmt::Display for Finding {
                     .collect::<Vec<_>>()
                     .join(" or ")
             ),
-            FindingFault::KeyStaysAway(name) => write!(
+            FindingFault::NotDoneElsewhere { secret, kind, use_ } => {
+                let done = Use::ALL
+                    .into_iter()
+                    .filter(|use_| use_.is_done_elsewhere(kind));
+                let words: Vec<_> = done.map(|use_| use_.as_str()).collect();
+                write!(
+                    f,
+                    "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; there it does {}",
+                    kind.as_str(),
+                    words.join(", ")
+                )
+            }
+            FindingFault::NoCertificateHere(name) => write!(
                 f,
-                "the key of \"{name}\" stays in its source, which can't use it so, and every use is refused; have it kept here: keyward secret origin {name} --from SOURCE:KEY --cache memory"
+                "the secret \"{name}\" stays in its source, so there is no certificate to name its key by, and every use is refused; write key-id = \"jwk-thumbprint\", or \"text:…\""
             ),
             FindingFault::SecretTooShort(name) => write!(
                 f,
@@ -369,9 +389,22 @@ fn check_key(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFaul
         }
         _ => {}
     }
-    let stays = info.origin.as_ref().map(|origin| origin.cache) == Some(Cache::Remote);
-    if stays && !is_done_elsewhere(grant.use_()) {
-        find(FindingFault::KeyStaysAway(secret()));
+}
+
+/// What a source doesn't do with a key that stays there.
+fn check_elsewhere(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFault)) {
+    let use_ = grant.use_();
+    if !use_.is_done_elsewhere(&info.kind) {
+        find(FindingFault::NotDoneElsewhere {
+            secret: info.name.clone(),
+            kind: info.kind,
+            use_,
+        });
+    }
+    if let Terms::JwsSign(terms) = &grant.terms
+        && terms.key_id == KeyId::CertificateThumbprint
+    {
+        find(FindingFault::NoCertificateHere(info.name.clone()));
     }
 }
 
@@ -398,6 +431,13 @@ fn check_secret(
         });
     } else {
         check_key(grant, info, &mut find);
+    }
+    let stays = info
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.cache == Cache::Remote);
+    if stays && grant.terms.fits(&info.kind) {
+        check_elsewhere(grant, info, &mut find);
     }
     if let Terms::Attach(placement) = &grant.terms {
         check_placement(placement, info, &mut find);

@@ -30,21 +30,27 @@ impl CheckedNotes {
     /// take for the same.
     pub(crate) fn write_tokens(&self, now: i64, head: &mut Parts) -> Result<Tokens, AttachError> {
         let mut written: Vec<(HeaderName, HeaderValue)> = Vec::new();
-        for (grant, secret, chosen) in self.uses() {
+        for (place, (grant, secret, chosen)) in self.uses().enumerate() {
             let Terms::JwsSign(terms) = &grant.terms else {
                 continue;
             };
-            let (Some(Material::Certificate(key)), Chosen::Claims(claims)) =
-                (secret.material(), chosen)
-            else {
+            let Chosen::Claims(claims) = chosen else {
                 return Err(AttachError::Unavailable);
             };
             let name = &terms.header;
             if written.iter().any(|(other, _)| alike(other, name)) {
                 return Err(AttachError::SamePlace);
             }
-            let token = sign_granted(terms, claims, key, now).ok_or(AttachError::Unavailable)?;
-            let value = header_value(terms, &token)?;
+            let signed_here;
+            let token = match secret.material() {
+                Some(Material::Certificate(key)) => {
+                    signed_here = sign_granted(terms, claims, key, now);
+                    signed_here.as_ref()
+                }
+                Some(Material::Remote(_)) => self.token_made_elsewhere(place),
+                _ => None,
+            };
+            let value = header_value(terms, token.ok_or(AttachError::Unavailable)?)?;
             remove_alike(&mut head.headers, name);
             head.headers.insert(name, value.clone());
             written.push((name.clone(), value));

@@ -124,13 +124,13 @@ impl Version {
 
     /// A key that its source keeps. Its versions there are for the source to know.
     fn remote(kind: Kind, number: u64, reference: &Reference) -> Result<Self, Damaged> {
-        let Kind::HmacKey { algorithm, .. } = kind else {
+        if !kind.may_stay_elsewhere() {
             return Err(Damaged);
-        };
+        }
         Ok(Self {
             number,
             validity: Validity::default(),
-            material: Material::Remote(RemoteKey::new(reference.clone(), algorithm)),
+            material: Material::Remote(RemoteKey::new(reference.clone(), kind)),
         })
     }
 

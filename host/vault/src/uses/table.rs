@@ -18,6 +18,8 @@ pub struct KindUse {
     pub use_: Use,
     /// Which secrets of the kind.
     pub of: Which,
+    /// Whether also those whose key stays in its source: what that can't do is refused.
+    pub elsewhere: bool,
 }
 
 /// Which secrets of a kind a cell is about.
@@ -43,13 +45,27 @@ impl KindUse {
 }
 
 const fn all(kind: &'static str, use_: Use) -> KindUse {
-    let of = Which::All;
-    KindUse { kind, use_, of }
+    KindUse {
+        kind,
+        use_,
+        of: Which::All,
+        elsewhere: false,
+    }
 }
 
 const fn with(algorithm: MacAlgorithm, kind: &'static str, use_: Use) -> KindUse {
-    let of = Which::Algorithm(algorithm);
-    KindUse { kind, use_, of }
+    KindUse {
+        of: Which::Algorithm(algorithm),
+        ..all(kind, use_)
+    }
+}
+
+/// The same where the key stays in its source.
+const fn also_elsewhere(cell: KindUse) -> KindUse {
+    KindUse {
+        elsewhere: true,
+        ..cell
+    }
 }
 
 /// Every cell that is allowed. What has no line here is refused.
@@ -57,15 +73,15 @@ pub const KIND_USES: &[KindUse] = &[
     all("client-keys", Use::Identify),
     all("api-key", Use::Attach),
     all("basic", Use::Attach),
-    all("hmac-key", Use::MacSign),
-    all("hmac-key", Use::MacVerify),
-    all("hmac-key", Use::VerifyJwt),
+    also_elsewhere(all("hmac-key", Use::MacSign)),
+    also_elsewhere(all("hmac-key", Use::MacVerify)),
+    also_elsewhere(all("hmac-key", Use::VerifyJwt)),
     // HMAC-SHA-256 is the one HMAC that RFC 9421 registers.
-    with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
+    also_elsewhere(with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest)),
     all("oauth-client", Use::Token),
     all("certificate", Use::Token),
     all("certificate", Use::Present),
-    all("certificate", Use::JwsSign),
+    also_elsewhere(all("certificate", Use::JwsSign)),
     all("storage-account", Use::SignRequest),
     all("storage-account", Use::Sas),
     all("storage-account", Use::Describe),
@@ -76,9 +92,19 @@ pub const KIND_USES: &[KindUse] = &[
     all("aws-key", Use::Presign),
     all("database", Use::Query),
     all("database", Use::Describe),
-    all("data-key", Use::Seal),
-    all("data-key", Use::Open),
+    also_elsewhere(all("data-key", Use::Seal)),
+    also_elsewhere(all("data-key", Use::Open)),
 ];
+
+impl Kind {
+    /// Whether a key of this kind can stay in its source: whether there is anything
+    /// that it could be used for there.
+    pub fn may_stay_elsewhere(&self) -> bool {
+        KIND_USES
+            .iter()
+            .any(|cell| cell.elsewhere && cell.is_about(self))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -100,3 +100,48 @@ fn control_a_cell_that_the_table_lacks_would_be_seen() {
     assert_eq!(permit_of(&vault, &policy, "k", Use::Attach), Ok(()));
     assert!(permit_of(&vault, &policy, "m", Use::Attach).is_err());
 }
+
+#[test]
+fn of_keys_that_stay_in_their_source_only_what_the_table_says_of_those_is_allowed() {
+    let test = TestVault::create();
+    let vault = test.open();
+    let mut secrets = Vec::new();
+    for (index, kind) in Kind::all().enumerate() {
+        let text = format!("secret-{index}");
+        let origin = Origin {
+            reference: format!("bao:key-{index}").parse().unwrap(),
+            cache: Cache::Remote,
+        };
+        let added = vault.add_sourced(&name(&text), kind, origin, &actor());
+        let mut cells = KIND_USES.iter();
+        let may = cells.any(|cell| cell.elsewhere && cell.is_about(&kind));
+        assert_eq!(added.is_ok(), may, "{kind:?}");
+        if may {
+            secrets.push((text, kind));
+        }
+    }
+    let aliases: Vec<_> = secrets.iter().map(|(text, _)| text.as_str()).collect();
+    let policy = policy(&aliases);
+    let mut seen = Vec::new();
+    for use_ in Use::ALL {
+        let one = |(text, kind): &(String, Kind)| {
+            grant_for(*kind, &format!("g-{text}"), text, text, use_)
+        };
+        let text: String = secrets.iter().map(one).collect();
+        vault.set_grants(grants(&text), &actor()).unwrap();
+        for (alias, kind) in &secrets {
+            let mut cells = KIND_USES.iter();
+            let is_cell =
+                |cell: &KindUse| cell.elsewhere && cell.use_ == use_ && cell.is_about(kind);
+            let expected = cells.any(is_cell);
+            let found = permit_of(&vault, &policy, alias, use_);
+            assert_eq!(found.is_ok(), expected, "{kind:?} {use_}");
+            if expected && !seen.contains(&use_) {
+                seen.push(use_);
+            }
+        }
+    }
+    let words: Vec<_> = seen.iter().map(Use::as_str).collect();
+    let done = "sign-request mac-sign mac-verify jws-sign seal open verify-jwt";
+    assert_eq!(words.join(" "), done);
+}

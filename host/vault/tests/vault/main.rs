@@ -18,6 +18,7 @@ mod pinned;
 mod public;
 mod reach;
 mod remote;
+mod remote_keys;
 mod remote_signature;
 mod retired;
 mod rotation;

@@ -57,12 +57,15 @@ fn a_key_that_stays_in_its_source_is_asked_for_only_once_the_use_is_on_record() 
     let durable = block_on(ledger.barrier()).unwrap();
     let call = asked.release(&durable).unwrap();
     assert_eq!(call.reference.to_string(), "bao:orders-key");
+    let RemoteTask::MakeCode { algorithm, message } = &call.task else {
+        panic!("another task");
+    };
     assert_eq!(
-        (call.algorithm, &call.message[..]),
+        (*algorithm, &message[..]),
         (MacAlgorithm::Sha256, &b"message"[..])
     );
-    assert_eq!(call.answer, RemoteAnswer::Make);
-    assert_eq!(call.made(&[7; 32]).unwrap().as_ref(), [7; 32]);
+    let code = RemoteAnswer::Code(vec![7; 32]);
+    assert_eq!(call.made(code).unwrap().as_ref(), [7; 32]);
     drop((ledger, vault));
     assert_eq!(outcomes(&test), ["allowed"; 1]);
 }
@@ -76,7 +79,7 @@ fn what_a_source_does_not_do_is_on_record_as_failed() {
         let asked = permit.unwrap().ask(b"message", &ledger).unwrap();
         let durable = block_on(ledger.barrier()).unwrap();
         let call = asked.release(&durable).unwrap();
-        let failed = call.made(&[7; 31]).err();
+        let failed = call.made(RemoteAnswer::Code(vec![7; 31])).err();
         assert_eq!(
             failed,
             Some(OperationError::Failed),

@@ -132,8 +132,15 @@ fn entry(node: &dyn Node, info: &SecretInfo) -> SecretEntry {
         .and_then(|refresher| refresher.secret(&info.name));
     SecretEntry {
         fetch: report.as_ref().map(FetchEntry::from),
+        confirmed: confirmed(node.vault(), info),
         ..SecretEntry::from(info)
     }
+}
+
+/// What the vault file knows of the last good answer, where no gateway does.
+fn confirmed(vault: &Vault, info: &SecretInfo) -> Option<String> {
+    let confirmed = vault.confirmed(&info.name);
+    confirmed.map(|time| time.to_string())
 }
 
 /// An origin whose source is there and can have such a key.
@@ -199,6 +206,7 @@ fn list(
         .collect();
     let entries = listed.iter().map(|info| SecretEntry {
         fetch: reports.get(&info.name).cloned(),
+        confirmed: confirmed(vault, info),
         ..SecretEntry::from(info)
     });
     Reply::data(SecretPage {

@@ -165,7 +165,7 @@ fn a_key_that_can_not_do_what_a_grant_says_is_found() {
         format!(
             "[[grant]]\nid = \"t\"\npolicy = \"p\"\nsecret = \"client\"\nuse = \"token\"\n\
              auth = \"{auth}\"\n{id}endpoint = {{ route = \"billing\", path = \"/token\" }}\n\
-             to = [{{ route = \"billing\" }}]\n"
+             to = [{{ route = \"billing\", paths = [\"/a\"] }}]\n"
         )
     };
     let client = || with("client", Kind::OauthClient, None);
