@@ -59,6 +59,9 @@ impl Signer {
     }
 }
 
+/// What a source answers a call.
+type Answering<'a> = Box<dyn Fn(&RemoteCall) -> RemoteAnswer + 'a>;
+
 fn vault_of(kind: Kind, grant_texts: &str) -> (TestVault, Vault) {
     let test = TestVault::create();
     let vault = test.open();
@@ -168,7 +171,7 @@ fn nothing_that_a_source_says_in_a_signatures_place_becomes_a_token() {
         RemoteTask::SignToken(token) => token.text(key).unwrap(),
         _ => panic!("another task"),
     };
-    let mut answers: Vec<Box<dyn Fn(&RemoteCall) -> RemoteAnswer>> = Vec::new();
+    let mut answers: Vec<Answering<'_>> = Vec::new();
     for signature in [vec![], vec![0; 64], vec![7; 63], vec![7; 65], vec![1; 1024]] {
         answers.push(Box::new(move |_: &RemoteCall| RemoteAnswer::Signed {
             key: Signer::new().public(),
