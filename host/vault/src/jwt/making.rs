@@ -27,7 +27,7 @@ pub struct TokenMaker {
 }
 
 enum Pair {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Curve(&'static str, EcdsaKeyPair),
     Edwards(Ed25519KeyPair),
@@ -50,7 +50,7 @@ impl TokenMaker {
             Of::Hs256 | Of::Hs384 | Of::Hs512 => {
                 let mut key = [0; 64];
                 fill_random(&mut key);
-                Some(Pair::Mac(mac(algorithm, &key)))
+                Some(Pair::Mac(Box::new(mac(algorithm, &key))))
             }
             Of::Rs256 => rsa(&RSA_PKCS1_SHA256),
             Of::Rs384 => rsa(&RSA_PKCS1_SHA384),
@@ -74,7 +74,7 @@ impl TokenMaker {
         let algorithm = TokenAlgorithm::of_mac(algorithm);
         Self {
             algorithm,
-            pair: Arc::new(Pair::Mac(mac(algorithm, key))),
+            pair: Arc::new(Pair::Mac(Box::new(mac(algorithm, key)))),
         }
     }
 
