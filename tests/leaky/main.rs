@@ -12,6 +12,14 @@
 //! host obtains or makes: tokens, shared access signatures, presigned URLs. No policy is
 //! handed one, by any grant; the controls are handed what their own exchange obtains.
 //!
+//! Each case carries out the attack of its row; [`ATTACKS`] says which that is. Three rows
+//! need components that no compiler makes, and are tests below:
+//!
+//! * A3 and A21 end in a trap. Their leaks are caught all the same: components of the same
+//!   shapes that say a value before they strike.
+//! * A5 has no leak to catch: a component through whose exports a handle could leave is
+//!   not loaded, so that nothing of it ever runs, whatever it was handed.
+//!
 //! | Row | The attack, as the kit runs it |
 //! |---|---|
 //! | A1 | names that are there and names that aren't |
@@ -73,6 +81,43 @@ const CAUGHT_BEARERS: &str = "caught-bearers.test.toml";
 const OF_BEARERS: [&str; 25] = [
     "A1", "A2", "A4", "A6", "A7", "A8", "A9", "A11", "A13", "A14", "A15", "A16", "A18", "A20",
     "A22", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C9", "C10", "C14",
+];
+
+/// The attacks of the guest, as its settings call them, by the row that they are of.
+const ATTACKS: [(&str, &[&str]); 33] = [
+    ("A1", &["names"]),
+    ("A2", &["other-uses"]),
+    ("A4", &["keep"]),
+    ("A6", &["read-back", "reroute"]),
+    ("A7", &["malformed"]),
+    ("A8", &["malformed"]),
+    ("A9", &["trap"]),
+    ("A10", &["timing"]),
+    ("A11", &["guess"]),
+    ("A12", &["tag"]),
+    ("A13", &["other-uses"]),
+    ("A14", &["injection"]),
+    ("A15", &["own-signature", "own-marks", "wider"]),
+    ("A16", &["own-signature", "own-marks"]),
+    ("A17", &["truncated"]),
+    ("A18", &["other-route"]),
+    ("A19", &["log-guesses"]),
+    ("A20", &["compressed"]),
+    ("A22", &["look-alikes"]),
+    ("C1", &["echo"]),
+    ("C2", &["echo"]),
+    ("C3", &["echo"]),
+    ("C4", &["echo"]),
+    ("C5", &["echo"]),
+    ("C6", &["piecewise"]),
+    ("C7", &["stored"]),
+    ("C8", &["oracle"]),
+    ("C9", &["cached"]),
+    ("C10", &["error-pages"]),
+    ("C11", &["client-key"]),
+    ("C12", &["answers"]),
+    ("C13", &["splitting"]),
+    ("C14", &["trace"]),
 ];
 
 fn here(file: &str) -> PathBuf {
@@ -210,6 +255,9 @@ fn a_leak_is_reported_without_its_value() {
     assert!(report.contains("guest memory"));
 }
 
+/// The value of `stripe` in [`suite_of`].
+const VALUE: &str = "kw-shape-7f3a91c05be2d846e8f10325476980bad";
+
 /// A suite of one case, with a component that is no policy's.
 fn suite_of(folder: &Path, component: &[u8], expect: &str) -> Suite {
     std::fs::write(folder.join("guest.wasm"), component).unwrap();
@@ -218,6 +266,7 @@ fn suite_of(folder: &Path, component: &[u8], expect: &str) -> Suite {
 policy = "guest.wasm"
 [secrets.stripe]
 kind = "api-key"
+value = "{VALUE}"
 [secrets.hooks]
 kind = "hmac-key"
 [routes.billing]
@@ -245,30 +294,32 @@ expect = {{ {expect} }}
     Suite::parse(&folder.join("guest.test.toml"), &text).unwrap()
 }
 
-#[test]
-fn a_policy_in_a_shape_that_no_compiler_makes_traps_and_leaks_nothing() {
-    let calls = |libc: &str| Attacker {
+/// A3: a handle that was never given.
+const NEVER_GIVEN: &str = "(call $attach (i32.const 77) (local.get $x) (i32.const 64))";
+/// A21: a call into the host while it is within one.
+const WITHIN: &str = "(drop (call_indirect (type $now) (i32.const 0)))";
+
+/// A component that has the host call it back within a call, where it does that.
+fn called_back(realloc: &str) -> Attacker {
+    Attacker {
         libc: "(type $now (func (result i64))) (table $t (export \"table\") 1 funcref)".to_owned(),
-        realloc: libc.to_owned(),
+        realloc: realloc.to_owned(),
         imports: "(import \"libc\" \"table\" (table $t 1 funcref))".to_owned(),
         main: "(elem (table $t) (i32.const 0) func $now)".to_owned(),
         ..body("(call $random (i32.const 8) (i32.const 0))")
-    };
+    }
+}
+
+#[test]
+fn a_policy_in_a_shape_that_no_compiler_makes_traps_and_leaks_nothing() {
     let folder = tempfile::tempdir().unwrap();
+    let trap = "status = 502, stopped = \"trap\", calls = []";
     for (attacker, expect) in [
-        // A3.
-        (
-            body("(call $attach (i32.const 77) (local.get $x) (i32.const 64))"),
-            "status = 502, stopped = \"trap\", calls = []",
-        ),
-        // A21.
-        (
-            calls("(drop (call_indirect (type $now) (i32.const 0)))"),
-            "status = 502, stopped = \"trap\", calls = []",
-        ),
+        (body(NEVER_GIVEN), trap),
+        (called_back(WITHIN), trap),
         // Control: the same without the attack.
         (body(""), "status = 200"),
-        (calls(""), "status = 200"),
+        (called_back(""), "status = 200"),
     ] {
         let report = report_of(suite_of(folder.path(), &attacker.build(), expect));
         assert_eq!(wrong(&report), [""; 0]);
@@ -276,10 +327,39 @@ fn a_policy_in_a_shape_that_no_compiler_makes_traps_and_leaks_nothing() {
 }
 
 #[test]
+fn control_a_value_that_such_a_policy_says_before_it_traps_is_a_leak() {
+    let says = |attacker: Attacker, value: &str| Attacker {
+        main: format!("{} (data (i32.const 100) \"{value}\")", attacker.main),
+        body: format!(
+            "(call $log (i32.const 1) (i32.const 100) (i32.const {})) {}",
+            value.len(),
+            attacker.body
+        ),
+        ..attacker
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let trap = "status = 502, stopped = \"trap\", calls = []";
+    for attack in [|| body(NEVER_GIVEN), || called_back(WITHIN)] {
+        let sinks = |value: &str| -> Vec<String> {
+            let component = says(attack(), value).build();
+            let report = report_of(suite_of(folder.path(), &component, trap));
+            let case = &report.suites[0].cases[0];
+            assert_eq!(report.suites[0].error, None);
+            assert_eq!(case.all_findings().count(), 0, "{case:?}");
+            case.leaks.iter().map(|leak| leak.sink.clone()).collect()
+        };
+        let found = sinks(VALUE);
+        assert!(found.contains(&"log".to_owned()), "{found:?}");
+        assert!(found.contains(&"guest memory".to_owned()), "{found:?}");
+        assert_eq!(sinks(&VALUE.replace("kw", "no").replace('7', "6")), [""; 0]);
+    }
+}
+
+#[test]
 fn control_a_value_in_what_is_said_of_a_stopped_policy_is_a_leak() {
     let name = "kw-named-like-a-value-7f3a91c05be2d846";
     let folder = tempfile::tempdir().unwrap();
-    let stopped = body("(call $attach (i32.const 77) (local.get $x) (i32.const 64))").build();
+    let stopped = body(NEVER_GIVEN).build();
     std::fs::write(folder.path().join(format!("{name}.wasm")), stopped).unwrap();
     let sinks = |value: &str| -> Vec<String> {
         let text = format!(
@@ -322,50 +402,76 @@ fn a_policy_through_which_a_handle_could_leave_is_not_loaded() {
 fn each_row_of_the_catalogue_is_attempted_and_controlled_or_says_why_not() {
     let numbers = |letter: char, most: u32| (1..=most).map(move |row| format!("{letter}{row}"));
     let rows = numbers('A', 22).chain(numbers('C', 14));
-    let (refused, caught) = (cases_of(REFUSED), cases_of(CAUGHT));
+    let (refused, caught) = (rows_in(REFUSED), rows_in(CAUGHT));
     let this = include_str!("main.rs");
     for row in rows {
         let line = this
             .lines()
             .find(|line| line.starts_with(&format!("//! | {row} |")))
             .unwrap_or_else(|| panic!("{row} is not in the table"));
-        if line.contains("not here: ") || line.contains("`a_policy_") {
+        if line.contains("`a_policy_") {
             continue;
         }
-        let has = |cases: &[String]| cases.iter().any(|case| names(case, &row));
-        assert!(has(&refused) || line.contains(": a leak"), "{row} refused");
-        assert!(has(&caught), "{row} caught");
+        assert!(
+            refused.contains(&row) || line.contains(": a leak"),
+            "{row} refused"
+        );
+        assert!(caught.contains(&row), "{row} caught");
     }
-    let (refused, caught) = (cases_of(REFUSED_BEARERS), cases_of(CAUGHT_BEARERS));
+    let (refused, caught) = (rows_in(REFUSED_BEARERS), rows_in(CAUGHT_BEARERS));
     for row in OF_BEARERS {
-        for cases in [&refused, &caught] {
-            assert!(
-                cases.iter().any(|case| names(case, row)),
-                "{row} of bearers"
-            );
+        for rows in [&refused, &caught] {
+            assert!(rows.iter().any(|it| it == row), "{row} of bearers");
         }
     }
 }
 
-/// The names of a suite's cases.
-fn cases_of(file: &str) -> Vec<String> {
-    let suite = Suite::load(here(file)).unwrap();
-    suite.cases.into_iter().map(|case| case.name).collect()
+/// The rows that a suite's cases are of, each of which carries out an attack of each of
+/// its rows.
+fn rows_in(file: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for case in Suite::load(here(file)).unwrap().cases {
+        let rows = rows_of(&case.name);
+        assert!(!rows.is_empty(), "{file}: {}: of which row?", case.name);
+        let settings = case.settings.first().map(|(_, settings)| settings);
+        let attack = settings.and_then(|settings| settings["attack"].as_str());
+        for row in &rows {
+            assert!(
+                attack.is_some_and(|attack| is_of(attack, row)),
+                "{file}: {}: {attack:?} is no attack of {row}",
+                case.name
+            );
+        }
+        all.extend(rows);
+    }
+    all
 }
 
-/// Whether a case says that it is of a row: `A7, A8 …`, `C1 to C5 …`.
-fn names(case: &str, row: &str) -> bool {
-    let words: Vec<&str> = case.split([' ', ',']).collect();
+/// Whether an attack is one of a row.
+fn is_of(attack: &str, row: &str) -> bool {
+    let mut attacks = ATTACKS.iter().filter(|(it, _)| *it == row);
+    attacks.any(|(_, attacks)| attacks.contains(&attack))
+}
+
+/// The rows that a case says that it is of: `A7, A8 …`, `C1 to C5 …`.
+fn rows_of(case: &str) -> Vec<String> {
+    let number = |word: &str| word.get(1..).and_then(|digits| digits.parse::<u32>().ok());
+    let words: Vec<&str> = case.split([' ', ',']).filter(|it| !it.is_empty()).collect();
     if let [first, "to", last, ..] = words[..] {
-        let number = |word: &str| word.get(1..).and_then(|digits| digits.parse::<u32>().ok());
-        return first.get(..1) == row.get(..1)
-            && number(first) <= number(row)
-            && number(row) <= number(last);
+        let (from, to) = (number(first).unwrap(), number(last).unwrap());
+        return (from..=to)
+            .map(|it| format!("{}{it}", &first[..1]))
+            .collect();
     }
-    words
-        .iter()
-        .take_while(|word| {
-            word.is_empty() || word.get(1..).is_some_and(|it| it.parse::<u32>().is_ok())
-        })
-        .any(|word| *word == row)
+    let rows = words.into_iter().take_while(|word| number(word).is_some());
+    rows.map(str::to_owned).collect()
+}
+
+#[test]
+fn control_an_attack_of_another_row_is_not_the_rows() {
+    assert_eq!(rows_of("A7, A8 what a failure says"), ["A7", "A8"]);
+    assert_eq!(rows_of("C1 to C3 an echo"), ["C1", "C2", "C3"]);
+    assert_eq!(rows_of("an echo"), [""; 0]);
+    assert!(is_of("reroute", "A6") && is_of("read-back", "A6"));
+    assert!(!is_of("trace", "C9") && !is_of("none", "A4"));
 }

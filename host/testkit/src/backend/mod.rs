@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use answer::joined;
 pub(crate) use certificates::Certificates;
 
+use crate::hostile::Memories;
 use crate::run::ObservedCall;
 use crate::suite::{Backend, Fault, RouteSection, Suite};
 use crate::world::{Clock, address_of};
@@ -33,8 +34,8 @@ pub(crate) struct Backends {
     acceptors: Vec<TlsAcceptor>,
     /// What arrived since this was last asked.
     calls: Mutex<Vec<ObservedCall>>,
-    /// What an echo keeps from one request to the next.
-    kept: Mutex<Vec<u8>>,
+    /// What echoes keep from one request to the next.
+    kept: Mutex<Memories>,
 }
 
 impl Backends {

@@ -123,7 +123,7 @@ impl Backends {
             Some(Fault::Cut) | None => {}
         }
         let response = match answer.echo {
-            Some(echo) => self.echo(echo, &head, &body),
+            Some(echo) => self.echo(echo, place, &head, &body),
             None => written(&answer),
         };
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,10 +154,6 @@ impl Backends {
     /// the longest path of its own.
     fn route_of(&self, place: usize, head: &Parts) -> Option<keyward::names::RouteName> {
         let dialled = self.routes.get(place)?;
-        let authority = |url: &str| {
-            let rest = url.split_once("://")?.1;
-            Some(rest.split('/').next()?.to_ascii_lowercase())
-        };
         let base = |url: &str| {
             let rest = url.split_once("://").map_or("", |(_, rest)| rest);
             let path = rest.find('/').and_then(|slash| rest.get(slash..));
@@ -173,8 +169,10 @@ impl Backends {
         Some(best.unwrap_or(dialled).name.clone())
     }
 
-    fn echo(&self, echo: Echo, head: &Parts, body: &Bytes) -> Response<Body> {
+    fn echo(&self, echo: Echo, place: usize, head: &Parts, body: &Bytes) -> Response<Body> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = self.routes.get(place).and_then(|it| authority(&it.url));
+        let kept = kept.of(&host.unwrap_or_default());
         let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let sent = Sent {
             method: head.method.as_str(),
@@ -182,7 +180,7 @@ impl Backends {
             headers: &head.headers,
             body,
         };
-        let answer = echo.answer(sent, &mut kept);
+        let answer = echo.answer(sent, kept);
         let mut response = response(
             StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK),
             answer.headers,
@@ -196,6 +194,12 @@ impl Backends {
         }
         response
     }
+}
+
+/// The host and port that a route's URL leads to.
+fn authority(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1;
+    Some(rest.split('/').next()?.to_ascii_lowercase())
 }
 
 fn written(answer: &Answer) -> Response<Body> {

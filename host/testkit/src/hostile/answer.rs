@@ -1,5 +1,7 @@
 //! What an echo answers, as data: whoever serves it needs no more.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -39,8 +41,20 @@ pub struct Answer {
     pub trailers: HeaderMap,
 }
 
+/// What backends remember from one request to the next, each for itself: what one was
+/// sent, no other returns.
+#[derive(Debug, Default)]
+pub(crate) struct Memories(HashMap<String, Vec<u8>>);
+
+impl Memories {
+    /// The memory of the backend at that host and port; empty at first.
+    pub(crate) fn of(&mut self, authority: &str) -> &mut Vec<u8> {
+        self.0.entry(authority.to_owned()).or_default()
+    }
+}
+
 impl Echo {
-    /// The answer to a request. `kept` is what the backend remembers from one
+    /// The answer to a request. `kept` is what this one backend remembers from one
     /// request to the next; empty at first.
     pub fn answer(&self, sent: Sent<'_>, kept: &mut Vec<u8>) -> Answer {
         let text = all_of(sent);

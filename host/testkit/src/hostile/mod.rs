@@ -10,6 +10,7 @@ mod answer;
 mod replay;
 mod write;
 
+pub(crate) use answer::Memories;
 pub use answer::{Answer, Sent};
 pub use replay::{Replay, Replays, replaced};
 pub use write::Writing;

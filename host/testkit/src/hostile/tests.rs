@@ -66,6 +66,17 @@ fn each_echo_returns_the_key_where_it_says_so() {
 }
 
 #[test]
+fn what_one_backend_was_sent_another_does_not_return() {
+    let echo = ECHOES.iter().find(|echo| echo.place == Place::NextBody);
+    let echo = echo.expect("one of them");
+    let mut memories = Memories::default();
+    assert_eq!(found(&answered(echo, memories.of("a.example"))), [""; 0]);
+    assert_eq!(found(&answered(echo, memories.of("b.example"))), [""; 0]);
+    // Control: the same one does.
+    assert!(!found(&answered(echo, memories.of("a.example"))).is_empty());
+}
+
+#[test]
 fn names_are_unique_and_known() {
     for echo in ECHOES {
         assert_eq!(super::echo(echo.name), Some(*echo));

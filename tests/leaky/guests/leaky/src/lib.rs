@@ -12,7 +12,7 @@ mod attacks;
 mod carry;
 mod prize;
 
-use keyward_policy::{Decision, ErrorSource, Exchange, Verdict, policy};
+use keyward_policy::{Decision, ErrorSource, Exchange, Failure, Verdict, policy};
 use serde::Deserialize;
 
 pub use attacks::Attack;
@@ -31,8 +31,11 @@ pub struct Settings {
     pub pasted: String,
     /// Where to carry what was got.
     pub carry: Vec<Place>,
-    /// The path of the requests with which it is carried out; all if there is none.
-    pub carry_at: Option<String>,
+    /// Whether a code that a grant lets it make is loot, too.
+    pub codes: bool,
+    /// The path of requests that it leaves alone but for having the prize attached, as it
+    /// may. Where there is one, attacks that can do without attach nothing themselves.
+    pub attach_at: Option<String>,
     /// How to write it there.
     pub writing: Writing,
     /// The phase to strike in; all if there is none.
@@ -55,23 +58,50 @@ pub enum Phase {
     Outbound,
 }
 
+impl Settings {
+    /// Has the prize attached, unless another request does.
+    ///
+    /// # Errors
+    /// The host refuses.
+    pub(crate) fn attach_here(&self, exchange: &Exchange<'_>) -> Result<(), Failure> {
+        match self.attach_at {
+            Some(_) => Ok(()),
+            None => self.prize.attach(exchange),
+        }
+    }
+
+    /// A code that a grant lets it make, if it is to; else nothing.
+    ///
+    /// # Errors
+    /// The host refuses.
+    pub(crate) fn made_code(
+        &self,
+        exchange: &Exchange<'_>,
+        text: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        if !self.codes {
+            return Ok(Vec::new());
+        }
+        exchange.mac_signer("mac")?.sign(text)
+    }
+}
+
 /// Gets hold of something and carries it out.
 ///
 /// # Errors
 /// Those that the attack is about.
 pub fn leak(settings: &Settings, exchange: &Exchange<'_>, phase: Phase) -> Decision {
+    if settings.attach_at.as_deref() == Some(exchange.path().as_str()) {
+        if phase == Phase::Backend {
+            settings.prize.attach(exchange)?;
+        }
+        return Ok(Verdict::Proceed);
+    }
     if settings.phase.unwrap_or(phase) != phase {
         return Ok(Verdict::Proceed);
     }
     let mut loot = settings.pasted.clone().into_bytes();
     let verdict = attacks::carry_out(settings, exchange, phase, &mut loot)?;
-    let carries = settings
-        .carry_at
-        .as_ref()
-        .is_none_or(|path| *path == exchange.path());
-    if !carries {
-        return Ok(verdict);
-    }
     for place in &settings.carry {
         carry::carry(*place, settings, exchange, &loot)?;
     }
