@@ -14,10 +14,7 @@ const MAX_PROFILE: usize = 1024;
 fn decide(exchange: &Exchange<'_>) -> Decision {
     let subject = exchange.variable_of("require-client-key", "subject");
     let Some(subject) = subject.and_then(|subject| String::from_utf8(subject).ok()) else {
-        exchange.log(
-            Level::Error,
-            "who is calling? put this after require-client-key",
-        );
+        exchange.log(Level::Error, "put this after require-client-key");
         return Ok(Verdict::Fail);
     };
     let question = exchange

@@ -40,5 +40,5 @@ fn recipes_are_short_and_their_decisions_shorter() {
             }
         }
     }
-    assert_eq!(seen, 15);
+    assert_eq!(seen, 17);
 }

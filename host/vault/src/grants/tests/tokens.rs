@@ -182,7 +182,7 @@ fn a_key_that_can_not_do_what_a_grant_says_is_found() {
 
     let attach = "[[grant]]\nid = \"a\"\npolicy = \"p\"\nsecret = \"k\"\nuse = \"attach\"\n\
                   form = { key = \"{secret}\" }\n\
-                  to = [{ route = \"billing\", paths = [\"/a\"] }]\n";
+                  to = [{ route = \"billing\", methods = [\"POST\"], paths = [\"/a\"] }]\n";
     let from = |cache| SecretInfo {
         origin: Some(remote(cache)),
         ..secret("k", Kind::ApiKey, Uuid::nil())
