@@ -37,6 +37,11 @@
 //! | D27 manifests that grant themselves something, or name a secret elsewhere | manifests::a_manifest_gives_no_authority, manifests::a_reference_in_place_of_an_alias_is_no_name | in it |
 //! | a fair share | fairness::a_hundred_that_compute_leave_every_hundred_and_first_turn_to_another, fairness::on_a_runtime_with_one_thread_a_victim_is_served_while_a_hundred_compute | fairness::control_without_turns_the_victim_comes_last |
 //! | memory returns to its level | level::memory_returns_to_its_level, level::components_that_are_loaded_and_dropped_leave_nothing | level::control_what_is_kept_is_seen |
+//! | uses of secrets, with hostile arguments | uses::claims_that_no_grant_allows_are_refused_whatever_they_are, uses::bytes_and_texts_of_any_sort_are_taken_or_refused, uses::queries_are_the_grants_and_their_values_of_its_types | in it |
+//! | A3, A4 handles of every use | uses::a_handle_that_is_gone_or_of_another_type_ends_the_guest | in it |
+//! | E8 handles and uses, of every type | uses::handles_of_all_types_are_so_many_together_and_uses_so_many | in it |
+//! | A22 names that are not there | uses::a_name_that_there_is_not_answers_like_one_that_is_not_granted | in it |
+//! | calls by chance | uses::calls_by_chance_end_and_leave_the_host_as_it_was | in it |
 //! | code by chance | chance::code_by_chance_runs_or_is_stopped, chance::damaged_components_are_refused_or_run | in it |
 //!
 //! Beside these, `budgets` and `loading` put two attackers that the SDK builds through
@@ -50,9 +55,11 @@
 mod attacker;
 mod bombs;
 mod budgets;
+mod caller;
 mod calls;
 mod chance;
 mod fairness;
+mod granted;
 mod handles;
 mod imports;
 mod lab;
@@ -64,10 +71,11 @@ mod names;
 mod nesting;
 mod residue;
 mod time;
+mod uses;
 mod waiting;
 
 /// The text of each module that the table names.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 15] = [
     ("bombs", include_str!("bombs.rs")),
     ("calls", include_str!("calls.rs")),
     ("chance", include_str!("chance.rs")),
@@ -81,6 +89,7 @@ const MODULES: [(&str, &str); 14] = [
     ("nesting", include_str!("nesting.rs")),
     ("residue", include_str!("residue.rs")),
     ("time", include_str!("time.rs")),
+    ("uses", include_str!("uses.rs")),
     ("waiting", include_str!("waiting.rs")),
 ];
 
