@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a find")]
 
 #[path = "../../hostile/attacker.rs"]
+#[allow(dead_code, reason = "the tests need more of it")]
 mod attacker;
 #[path = "../../hostile/caller.rs"]
 #[allow(dead_code, reason = "scripts are chance's")]
