@@ -5,242 +5,19 @@
 //! the table below. An attack replaces the part that attacks and leaves the rest
 //! honest.
 
+// Others take this file from where they are.
+#[path = "attacker/contract.rs"]
+pub(crate) mod contract;
+
 use std::fmt::Write as _;
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
+use contract::{DROPS, Function, IMPORTS};
+
 /// What the component says about itself: it asks for what [`crate::lab::GRANTS`]
 /// gives.
 const MANIFEST: &[u8] = br#"{"name":"guest","asks":[{"alias":"backend","use":"attach"},{"alias":"mac","use":"mac-sign"}]}"#;
-
-/// The host's interfaces as a component names them, as far as attacks need them.
-const IMPORTS: &str = r#"
-(import "keyward:policy/exchange@0.1.0" (instance $exchange
-  (export "exchange" (type $e (sub resource)))
-  (type $side' (enum "request" "response"))
-  (export "side" (type $side (eq $side')))
-  (type $failure' (enum "wrong-phase" "invalid" "limit" "unavailable"))
-  (export "exchange-failure" (type $failure (eq $failure')))
-  (type $verdict' (enum "proceed" "respond" "fail"))
-  (export "verdict" (type $verdict (eq $verdict')))
-  (export "[method]exchange.status" (func (param "self" (borrow $e)) (result (option u16))))
-  (export "[method]exchange.set-status" (func (param "self" (borrow $e)) (param "status" u16)
-    (result (result (error $failure)))))
-  (export "[method]exchange.header" (func (param "self" (borrow $e)) (param "of" $side)
-    (param "name" string) (param "index" u32) (result (option (list u8)))))
-  (export "[method]exchange.set-header" (func (param "self" (borrow $e)) (param "of" $side)
-    (param "name" string) (param "value" (list u8)) (result (result (error $failure)))))
-  (export "[method]exchange.header-names" (func (param "self" (borrow $e)) (param "of" $side)
-    (result (list string))))
-  (export "[method]exchange.read-body" (func (param "self" (borrow $e)) (param "of" $side)
-    (param "max" u32) (result (result (option (list u8)) (error $failure)))))
-  (export "[method]exchange.write-body" (func (param "self" (borrow $e)) (param "of" $side)
-    (param "part" (list u8)) (result (result (error $failure)))))
-))
-(alias export $exchange "exchange" (type $ex))
-(alias export $exchange "verdict" (type $vd))
-(import "keyward:policy/variables@0.1.0" (instance $variables
-  (type $failure' (enum "invalid" "limit"))
-  (export "variable-failure" (type $failure (eq $failure')))
-  (export "get" (func (param "name" string) (result (option (list u8)))))
-  (export "set" (func (param "name" string) (param "value" (list u8))
-    (result (result (error $failure)))))
-))
-(import "keyward:policy/egress@0.1.0" (instance $egress
-  (type $failure' (enum "denied" "invalid" "limit" "unavailable" "upstream"))
-  (export "egress-failure" (type $failure (eq $failure')))
-  (export "request" (type $request (sub resource)))
-  (export "response" (type $response (sub resource)))
-  (export "[static]request.new" (func (param "route" string) (param "method" string)
-    (param "path" string) (result (result (own $request) (error $failure)))))
-  (export "[method]request.write-body" (func (param "self" (borrow $request))
-    (param "part" (list u8)) (result (result (error $failure)))))
-  (export "[method]response.status" (func (param "self" (borrow $response)) (result u16)))
-  (export "send" (func (param "request" (own $request))
-    (result (result (own $response) (error $failure)))))
-))
-(alias export $egress "request" (type $rq))
-(alias export $egress "response" (type $rs))
-(import "keyward:policy/secrets@0.1.0" (instance $secrets
-  (alias outer $C $ex (type $e'))
-  (export "exchange" (type $e (eq $e')))
-  (alias outer $C $rq (type $request'))
-  (export "request" (type $request (eq $request')))
-  (type $failure' (enum "denied" "invalid" "exhausted" "unavailable"))
-  (export "secret-failure" (type $failure (eq $failure')))
-  (export "credential" (type $credential (sub resource)))
-  (export "signer" (type $signer (sub resource)))
-  (export "mac-signer" (type $mac-signer (sub resource)))
-  (export "mac-verifier" (type $mac-verifier (sub resource)))
-  (export "client-keys" (type $client-keys (sub resource)))
-  (export "[static]credential.open" (func (param "alias" string)
-    (result (result (own $credential) (error $failure)))))
-  (export "[method]credential.attach" (func (param "self" (borrow $credential))
-    (param "to" (borrow $e)) (result (result (error $failure)))))
-  (export "[method]signer.attach" (func (param "self" (borrow $signer))
-    (param "to" (borrow $e)) (result (result (error $failure)))))
-  (export "[static]mac-signer.open" (func (param "alias" string)
-    (result (result (own $mac-signer) (error $failure)))))
-  (export "[method]mac-signer.sign" (func (param "self" (borrow $mac-signer))
-    (param "message" (list u8)) (result (result (list u8) (error $failure)))))
-  (export "[method]mac-verifier.verify" (func (param "self" (borrow $mac-verifier))
-    (param "message" (list u8)) (param "code" (list u8)) (result (result bool (error $failure)))))
-  (export "[method]client-keys.identify" (func (param "self" (borrow $client-keys))
-    (param "exchange" (borrow $e)) (result (result (option string) (error $failure)))))
-))
-(alias export $secrets "credential" (type $cr))
-(alias export $secrets "signer" (type $sg))
-(alias export $secrets "mac-signer" (type $ms))
-(alias export $secrets "mac-verifier" (type $mv))
-(alias export $secrets "client-keys" (type $ck))
-(import "keyward:policy/log@0.1.0" (instance $log
-  (type $level' (enum "debug" "info" "warn" "error"))
-  (export "level" (type $level (eq $level')))
-  (export "write" (func (param "level" $level) (param "message" string)))
-))
-(import "keyward:policy/counters@0.1.0" (instance $counters
-  (type $failure' (enum "invalid" "unavailable"))
-  (export "counter-failure" (type $failure (eq $failure')))
-  (export "increment" (func (param "name" string) (param "by" u32) (param "window-seconds" u32)
-    (result (result u64 (error $failure)))))
-))
-(import "keyward:policy/clock@0.1.0" (instance $clock (export "now" (func (result u64)))))
-(import "keyward:policy/random@0.1.0" (instance $random
-  (export "bytes" (func (param "length" u32) (result (list u8))))
-))
-"#;
-
-/// Each function that `main` may import from `host`: its name there, its instance,
-/// its name in it, and its core type. A last parameter that is said to be `$out`
-/// is where the result goes.
-const FUNCTIONS: &[(&str, &str, &str, &str)] = &[
-    (
-        "status",
-        "exchange",
-        "[method]exchange.status",
-        "(param i32 i32)",
-    ),
-    (
-        "set-status",
-        "exchange",
-        "[method]exchange.set-status",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "header",
-        "exchange",
-        "[method]exchange.header",
-        "(param i32 i32 i32 i32 i32 i32)",
-    ),
-    (
-        "set-header",
-        "exchange",
-        "[method]exchange.set-header",
-        "(param i32 i32 i32 i32 i32 i32 i32)",
-    ),
-    (
-        "header-names",
-        "exchange",
-        "[method]exchange.header-names",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "read-body",
-        "exchange",
-        "[method]exchange.read-body",
-        "(param i32 i32 i32 i32)",
-    ),
-    (
-        "write-body",
-        "exchange",
-        "[method]exchange.write-body",
-        "(param i32 i32 i32 i32 i32)",
-    ),
-    ("get", "variables", "get", "(param i32 i32 i32)"),
-    ("set", "variables", "set", "(param i32 i32 i32 i32 i32)"),
-    (
-        "request",
-        "egress",
-        "[static]request.new",
-        "(param i32 i32 i32 i32 i32 i32 i32)",
-    ),
-    (
-        "request-body",
-        "egress",
-        "[method]request.write-body",
-        "(param i32 i32 i32 i32)",
-    ),
-    (
-        "response-status",
-        "egress",
-        "[method]response.status",
-        "(param i32) (result i32)",
-    ),
-    ("send", "egress", "send", "(param i32 i32)"),
-    (
-        "open",
-        "secrets",
-        "[static]credential.open",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "attach",
-        "secrets",
-        "[method]credential.attach",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "sign-request",
-        "secrets",
-        "[method]signer.attach",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "open-mac",
-        "secrets",
-        "[static]mac-signer.open",
-        "(param i32 i32 i32)",
-    ),
-    (
-        "sign",
-        "secrets",
-        "[method]mac-signer.sign",
-        "(param i32 i32 i32 i32)",
-    ),
-    (
-        "verify",
-        "secrets",
-        "[method]mac-verifier.verify",
-        "(param i32 i32 i32 i32 i32 i32)",
-    ),
-    (
-        "identify",
-        "secrets",
-        "[method]client-keys.identify",
-        "(param i32 i32 i32)",
-    ),
-    ("log", "log", "write", "(param i32 i32 i32)"),
-    (
-        "increment",
-        "counters",
-        "increment",
-        "(param i32 i32 i32 i32 i32)",
-    ),
-    ("now", "clock", "now", "(result i64)"),
-    ("random", "random", "bytes", "(param i32 i32)"),
-];
-
-/// The handles that a guest can drop: their name in `main`, and the type.
-const DROPS: &[(&str, &str)] = &[
-    ("drop", "$ex"),
-    ("drop-request", "$rq"),
-    ("drop-response", "$rs"),
-    ("drop-credential", "$cr"),
-    ("drop-signer", "$sg"),
-    ("drop-mac", "$ms"),
-    ("drop-verifier", "$mv"),
-    ("drop-keys", "$ck"),
-];
 
 /// A component with a phase `inbound` that proceeds, but for its attack.
 ///
@@ -315,7 +92,14 @@ impl Attacker {
         let mut lowered = String::new();
         let mut given = String::new();
         let mut imported = String::new();
-        for (name, instance, function, ty) in FUNCTIONS {
+        for called in Function::all() {
+            let Function {
+                name,
+                instance,
+                function,
+                ..
+            } = called;
+            let ty = called.to_type();
             writeln!(
                 lowered,
                 "(alias export ${instance} \"{function}\" (func ${name}'))

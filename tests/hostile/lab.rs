@@ -266,12 +266,22 @@ impl Lab {
         component: &[u8],
         settings: Option<&serde_json::Value>,
     ) -> Result<Policy, LoadError> {
+        self.load_as("guest", component, settings)
+    }
+
+    /// Loads a component under any name.
+    pub(crate) fn load_as(
+        &self,
+        name: &str,
+        component: &[u8],
+        settings: Option<&serde_json::Value>,
+    ) -> Result<Policy, LoadError> {
         let sandbox = Sandbox {
             profile: Some(self.profile),
             ..Sandbox::default()
         };
         let source = PolicySource {
-            name: PolicyName::parse("guest").unwrap(),
+            name: PolicyName::parse(name).unwrap(),
             component,
             settings,
             routes: &[RouteName::parse("billing").unwrap()],
@@ -305,8 +315,17 @@ impl Lab {
         policy: &Policy,
         exchange: Box<Exchange>,
     ) -> impl Future<Output = (Box<Exchange>, Result<Verdict, PolicyStop>)> + Send + use<> {
+        self.call_phase(policy, Phase::Inbound, exchange)
+    }
+
+    fn call_phase(
+        &self,
+        policy: &Policy,
+        phase: Phase,
+        exchange: Box<Exchange>,
+    ) -> impl Future<Output = (Box<Exchange>, Result<Verdict, PolicyStop>)> + Send + use<> {
         let (engine, policy) = (Arc::clone(&self.engine), policy.clone());
-        async move { engine.run(&policy, Phase::Inbound, exchange).await }
+        async move { engine.run(&policy, phase, exchange).await }
     }
 
     /// Calls the inbound phase and gives it turns until it ends.
@@ -315,7 +334,17 @@ impl Lab {
     }
 
     pub(crate) fn run_on(&self, policy: &Policy, exchange: Box<Exchange>) -> Ended {
-        let mut call = pin!(self.call(policy, exchange));
+        self.run_phase(policy, Phase::Inbound, exchange)
+    }
+
+    /// The same, for any phase.
+    pub(crate) fn run_phase(
+        &self,
+        policy: &Policy,
+        phase: Phase,
+        exchange: Box<Exchange>,
+    ) -> Ended {
+        let mut call = pin!(self.call_phase(policy, phase, exchange));
         let mut turns = 0;
         loop {
             turns += 1;

@@ -30,6 +30,7 @@
 //! | E11 what others leave behind | residue::a_guest_finds_nothing_of_those_before_it | residue::control_what_is_left_in_ones_own_memory_is_found |
 //! | A3 handles never given | handles::an_index_that_was_never_given_or_is_of_another_type_ends_the_guest, handles::a_handle_that_is_gone_ends_the_guest | in it |
 //! | A4 handles kept | handles::a_handle_of_one_call_is_nothing_in_the_next, handles::a_handle_outlives_neither_its_grant_nor_its_secret, handles::a_handle_means_the_version_that_its_exchange_began_with | in it |
+//! | A4 numbers of handles kept for another phase, exchange or policy | kept::a_number_of_one_phase_is_nothing_in_the_next_phase_or_exchange, kept::a_number_means_what_its_own_call_opened_and_nobody_elses_secret | in it |
 //! | A5 handles passed on | handles::a_component_through_which_a_handle_could_leave_is_refused | in it |
 //! | A21 changes after the check | handles::an_argument_that_changes_after_it_was_taken_changes_nothing, handles::a_message_that_changes_after_it_was_taken_is_signed_as_it_was | in it |
 //! | A21 calls within calls | handles::a_guest_that_calls_the_host_while_the_host_calls_it_ends, handles::a_place_for_an_answer_that_is_no_place_ends_the_guest | in it |
@@ -37,6 +38,11 @@
 //! | D27 manifests that grant themselves something, or name a secret elsewhere | manifests::a_manifest_gives_no_authority, manifests::a_reference_in_place_of_an_alias_is_no_name | in it |
 //! | a fair share | fairness::a_hundred_that_compute_leave_every_hundred_and_first_turn_to_another, fairness::on_a_runtime_with_one_thread_a_victim_is_served_while_a_hundred_compute | fairness::control_without_turns_the_victim_comes_last |
 //! | memory returns to its level | level::memory_returns_to_its_level, level::components_that_are_loaded_and_dropped_leave_nothing | level::control_what_is_kept_is_seen |
+//! | uses of secrets, with hostile arguments | uses::claims_that_no_grant_allows_are_refused_whatever_they_are, uses::bytes_and_texts_of_any_sort_are_taken_or_refused, uses::queries_are_the_grants_and_their_values_of_its_types | in it |
+//! | A3, A4 handles of every use | uses::a_handle_that_is_gone_or_of_another_type_ends_the_guest | in it |
+//! | E8 handles and uses, of every type | uses::handles_of_all_types_are_so_many_together_and_uses_so_many | in it |
+//! | A22 names that are not there | uses::a_name_that_there_is_not_answers_like_one_that_is_not_granted | in it |
+//! | calls by chance | uses::calls_by_chance_end_and_leave_the_host_as_it_was | in it |
 //! | code by chance | chance::code_by_chance_runs_or_is_stopped, chance::damaged_components_are_refused_or_run | in it |
 //!
 //! Beside these, `budgets` and `loading` put two attackers that the SDK builds through
@@ -50,11 +56,14 @@
 mod attacker;
 mod bombs;
 mod budgets;
+mod caller;
 mod calls;
 mod chance;
 mod fairness;
+mod granted;
 mod handles;
 mod imports;
+mod kept;
 mod lab;
 mod level;
 mod loading;
@@ -64,16 +73,18 @@ mod names;
 mod nesting;
 mod residue;
 mod time;
+mod uses;
 mod waiting;
 
 /// The text of each module that the table names.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 16] = [
     ("bombs", include_str!("bombs.rs")),
     ("calls", include_str!("calls.rs")),
     ("chance", include_str!("chance.rs")),
     ("fairness", include_str!("fairness.rs")),
     ("handles", include_str!("handles.rs")),
     ("imports", include_str!("imports.rs")),
+    ("kept", include_str!("kept.rs")),
     ("level", include_str!("level.rs")),
     ("manifests", include_str!("manifests.rs")),
     ("memory", include_str!("memory.rs")),
@@ -81,6 +92,7 @@ const MODULES: [(&str, &str); 14] = [
     ("nesting", include_str!("nesting.rs")),
     ("residue", include_str!("residue.rs")),
     ("time", include_str!("time.rs")),
+    ("uses", include_str!("uses.rs")),
     ("waiting", include_str!("waiting.rs")),
 ];
 
