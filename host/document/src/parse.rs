@@ -10,6 +10,7 @@ use keyward_names::{KeyVaultReference, PolicyName};
 use crate::error::{DocumentErrors, Found, Problem};
 use crate::expression::{Blanked, blank};
 use crate::named_values::{self, Expanded, NamedValues, Requested, ValueError, places};
+use crate::policies::{self, Status};
 use crate::position::{BYTE_ORDER_MARK, Source};
 use crate::report::Reporter;
 use crate::suggest::{closest, is_apim_policy};
@@ -457,15 +458,21 @@ impl Interpreter<'_, '_> {
     ) {
         let name = Found::new(&element.name);
         if is_apim_policy(&element.name) && parent != "<policies>" {
-            let help = format!(
-                "a section holds {}; anything else is a policy written in Rust (<wasm-policy>)",
-                list(valid)
-            );
-            self.report(
-                Problem::UnsupportedPolicy { name },
-                element.tag.clone(),
-                help,
-            );
+            let status = policies::policy(&element.name).map(|policy| policy.status);
+            let (problem, help) = match status {
+                Some(Status::NotSupported { instead }) => (
+                    Problem::UnsupportedPolicy { name },
+                    format!("use {instead} instead"),
+                ),
+                _ => (
+                    Problem::NotRunning { name },
+                    format!(
+                        "what runs here is {}; anything else is a policy written in Rust (<wasm-policy>)",
+                        list(valid)
+                    ),
+                ),
+            };
+            self.report(problem, element.tag.clone(), help);
             // Whoever takes the step out should know what it asked for.
             for attribute in &element.attributes {
                 self.is_reference(&attribute.value, &attribute.value_at);

@@ -52,8 +52,14 @@ pub enum Problem {
         parent: Cow<'static, str>,
     },
     /// A policy of Azure API Management that this engine does not have.
-    #[error("the policy {name} is not supported yet")]
+    #[error("the policy {name} is not supported")]
     UnsupportedPolicy {
+        /// The policy's name.
+        name: Found,
+    },
+    /// A policy that is read and checked, and that the gateway can't run.
+    #[error("the policy {name} is known, but does not run yet")]
+    NotRunning {
         /// The policy's name.
         name: Found,
     },
@@ -213,7 +219,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 43] = [
+pub const CODES: [(&str, &str); 44] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -232,6 +238,7 @@ pub const CODES: [(&str, &str); 43] = [
     ("KD016", "an element stands too often"),
     ("KD017", "elements in the wrong order"),
     ("KD018", "text where only elements may stand"),
+    ("KD019", "a policy that does not run yet"),
     ("KD020", "an unknown attribute"),
     ("KD021", "an attribute is missing"),
     ("KD022", "attributes that do not go together"),
@@ -287,6 +294,7 @@ impl Problem {
             Self::Second(_) | Self::OnceOnly(_) => "KD016",
             Self::Order { .. } => "KD017",
             Self::UnexpectedText { .. } => "KD018",
+            Self::NotRunning { .. } => "KD019",
             Self::UnknownAttribute { .. } => "KD020",
             Self::MissingAttribute { .. } => "KD021",
             Self::Together { .. } => "KD022",
