@@ -18,7 +18,7 @@ impl Severity {
 
 impl DocumentErrors {
     /// Each as an object: `code`, `severity`, `message`, `help`, `file`, `line`, `column`,
-    /// `end_line`, `end_column` (from 1, in characters; the end is after the last),
+    /// `end-line`, `end-column` (from 1, in characters; the end is after the last),
     /// `offset` and `length` (in bytes).
     pub fn to_json(&self) -> Vec<Value> {
         self.iter()
@@ -34,8 +34,8 @@ impl DocumentErrors {
                     "file": at.file(),
                     "line": at.line(),
                     "column": at.column(),
-                    "end_line": line,
-                    "end_column": column,
+                    "end-line": line,
+                    "end-column": column,
                     "offset": span.start,
                     "length": span.len(),
                 })

@@ -43,7 +43,11 @@ impl Explain {
         let mut steps: Vec<(Option<Phase>, usize, String)> = Vec::new();
         let mut uses = Vec::new();
         for (phase, statement) in document.statements() {
-            describe(statement, phase, 0, &mut steps);
+            let message = match phase {
+                Some(Phase::Outbound | Phase::OnError) => "response",
+                _ => "request",
+            };
+            describe(statement, phase, message, 0, &mut steps);
             for node in statement.walk() {
                 find(node, &document, &mut uses);
             }
@@ -112,6 +116,7 @@ pub(super) fn value(value: &Value) -> String {
 fn describe(
     node: &Node,
     phase: Option<Phase>,
+    message: &str,
     depth: usize,
     steps: &mut Vec<(Option<Phase>, usize, String)>,
 ) {
@@ -122,10 +127,6 @@ fn describe(
             .children_named("value")
             .filter_map(|child| child.text.as_ref());
         values.map(value).collect::<Vec<_>>().join(", ")
-    };
-    let message = match phase {
-        Some(Phase::Outbound | Phase::OnError) => "response",
-        _ => "request",
     };
     let mut inside = true;
     let words = match node.name() {
@@ -177,8 +178,13 @@ fn describe(
     };
     steps.push((phase, depth, words.trim_end().to_owned()));
     if inside {
+        let message = match node.name() {
+            "return-response" => "answer",
+            "send-request" | "send-one-way-request" => "call",
+            _ => message,
+        };
         for child in &node.children {
-            describe(child, phase, depth + 1, steps);
+            describe(child, phase, message, depth + 1, steps);
         }
     }
 }

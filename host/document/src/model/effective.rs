@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Body, Document, Literal, Node, Origin, Payload};
 use crate::Phase;
 use crate::error::{DocumentErrors, Found, Problem};
-use crate::policies::Once;
+use crate::policies::{Content, Once, Policy};
 use crate::position::Source;
 use crate::report::Reporter;
 
@@ -153,45 +153,37 @@ fn include(
         fragment: Some(id.clone()),
     });
     for fragment in nodes {
-        for inner in fragment.walk() {
-            let misplaced = inner.policy.filter(|policy| {
-                // A part of another policy, such as the <set-method> of a <send-request>,
-                // is judged by that policy.
-                !policy.sections.contains(phase) && is_statement(fragment, inner)
-            });
-            if let Some(policy) = misplaced {
-                let problem = Problem::FragmentSection {
-                    id: Found::new(&id),
-                    policy: policy.element.name,
-                    section: phase.as_str(),
-                };
-                let help = format!(
-                    "<{}> may stand in {}",
-                    policy.element.name,
-                    crate::read::sections(policy.sections)
-                );
-                reporter.report(problem, at.clone(), Some(help));
-            }
-        }
+        misplaced(fragment, true, phase, &mut |policy| {
+            let problem = Problem::FragmentSection {
+                id: Found::new(&id),
+                policy: policy.element.name,
+                section: phase.as_str(),
+            };
+            let help = format!(
+                "<{}> may stand in {}",
+                policy.element.name,
+                crate::read::sections(policy.sections)
+            );
+            reporter.report(problem, at.clone(), Some(help));
+        });
         node.children.push(placed(fragment, &origin, &node.path));
     }
 }
 
-/// Whether `inner`, somewhere in `root`, stands where any statement may.
-fn is_statement(root: &Node, inner: &Node) -> bool {
-    use crate::policies::Content;
-    if std::ptr::eq(root, inner) {
-        return true;
+/// Tells the policies, in a statement and below, that may not stand in a section. A part
+/// of another policy, such as the `<set-method>` of a `<send-request>`, is that policy's
+/// business.
+fn misplaced(node: &Node, is_statement: bool, phase: Phase, tell: &mut dyn FnMut(&'static Policy)) {
+    if let Some(policy) = node.policy
+        && is_statement
+        && !policy.sections.contains(phase)
+    {
+        tell(policy);
     }
-    root.walk().any(|parent| {
-        matches!(
-            parent.element.content,
-            Content::Statements | Content::Only(_)
-        ) && parent
-            .children
-            .iter()
-            .any(|child| std::ptr::eq(child, inner))
-    })
+    let statements = matches!(node.element.content, Content::Statements | Content::Only(_));
+    for child in &node.children {
+        misplaced(child, statements, phase, tell);
+    }
 }
 
 /// A fragment's statement, as if it stood where it is included.
