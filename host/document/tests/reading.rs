@@ -217,6 +217,28 @@ fn both_written_forms_mean_the_same_and_lead_back_to_the_file() {
 }
 
 #[test]
+fn a_byte_order_mark_line_ends_of_windows_and_single_quotes_change_no_place() {
+    let text = format!(
+        "\u{feff}{}",
+        policies("\r\n<set-variable name='é' value=' @(\r\n\"a\") '/>\r\n<set-status code='x'/>")
+    );
+    says(&text, &[("KD023", "x", "whole number")]);
+    let text = text.replace("'x'", "'200'");
+    let document = good(&text);
+    let (_, node) = document.statements().next().unwrap();
+    let value = node.attribute("value").unwrap();
+    assert_eq!(&text[value.at.clone()], "@(\r\n\"a\")");
+    let Payload::Expression(expression) = &value.payload else {
+        panic!("not an expression");
+    };
+    assert_eq!(expression.code.as_str(), "\n\"a\"");
+    assert_eq!(&text[expression.code.in_file(1..4)], "\"a\"");
+    assert_eq!(&text[expression.code.in_file(0..1)], "\r\n");
+    let at = document.position(value.at.clone());
+    assert_eq!((at.line(), at.column()), (2, 31));
+}
+
+#[test]
 fn named_values_are_bound_where_they_stand() {
     let text = policies(
         r#"<set-status code="{{code}}"/><set-backend-service base-url="https://{{host}}/a"/><set-variable name="v" value="{{nested}}"/><set-variable name="e" value="@("{{host}}" + {{code}})"/><set-body template="liquid">{{body.a}} {{host}}</set-body>"#,

@@ -18,6 +18,13 @@ use sha2::{Digest, Sha256};
 /// Where the expectations are unless something else is said.
 const EXPECTATIONS: &str = "host/document/corpus/apim-snippets.toml";
 
+/// What an expectations file opens with.
+const HEADER: &str = "\
+# What comes of reading documents that others published, each under the SHA-256 of its
+# bytes: cargo xtask corpus FOLDER. The documents are not here.
+
+";
+
 /// What `corpus` needs to know.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -136,7 +143,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if let Some(folder) = options.expect.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        std::fs::write(&options.expect, toml::to_string_pretty(&found)?)?;
+        let text = toml::to_string(&found)?;
+        std::fs::write(&options.expect, format!("{HEADER}{text}"))?;
     }
     for line in &wrong {
         println!("wrong: {line}");
