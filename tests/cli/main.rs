@@ -19,6 +19,7 @@ mod prompt;
 mod references;
 mod roles;
 mod running;
+mod shipped;
 mod signals;
 mod sourced;
 mod transcript;
@@ -84,5 +85,6 @@ transcripts! {
     test_writes_reports_for_programs;
     usage_errors_end_with_2;
     vault_slots_backups_and_rollbacks;
+    what_else_documents_name;
     where_the_configuration_is_found;
 }

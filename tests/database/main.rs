@@ -15,7 +15,6 @@ use keyward_tests::PostgresServer;
 macro_rules! server {
     () => {
         if keyward_tests::PostgresServer::is_left_out() {
-            println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
             crate::started()

@@ -155,6 +155,16 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Takes the secret out of use, or into it again.
+    pub(crate) fn disable(&self, is_disabled: bool) {
+        let actor = TestGateway::actor();
+        let changed = match is_disabled {
+            true => self.vault.disable(&name(), &actor),
+            false => self.vault.enable(&name(), &actor),
+        };
+        changed.unwrap();
+    }
+
     pub(crate) fn set_grants(&self, grants: &str) {
         let grants = Grants::parse("grants.toml", grants).unwrap();
         self.vault

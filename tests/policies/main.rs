@@ -22,6 +22,7 @@ mod sign_request;
 mod simulation;
 mod suites;
 mod verify_webhook;
+mod vouch_for_user;
 
 #[test]
 fn every_shipped_policy_has_a_file_here() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use keyward_testkit::hostile::Replay;
 use keyward_testkit::report::{Style, pretty};
 use keyward_testkit::{Options, Suite};
 
@@ -12,16 +13,16 @@ struct Policy {
     name: String,
     /// Its code without its tests.
     code: String,
-    /// Its suite; a second one has it stand alone.
-    suites: [PathBuf; 2],
+    /// Its suite; others have it stand alone, or after what fails.
+    suites: [PathBuf; 3],
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-policies")
 }
 
-fn suites(folder: &Path, name: &str) -> [PathBuf; 2] {
-    ["", "-alone"].map(|more| folder.join(format!("{name}{more}.test.toml")))
+fn suites(folder: &Path, name: &str) -> [PathBuf; 3] {
+    ["", "-alone", "-after"].map(|more| folder.join(format!("{name}{more}.test.toml")))
 }
 
 fn without_tests(code: &str) -> &str {
@@ -139,6 +140,8 @@ fn each_way_in_which_a_policy_decides_has_a_case() {
     assert!(all.is_empty(), "no case for: {all:#?}");
 }
 
+/// Each case runs again with backends that return all they get, in each way that the
+/// kit knows: `keyward test --thorough`.
 #[test]
 fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
     let files = policies().into_iter().flat_map(|policy| policy.suites);
@@ -146,7 +149,9 @@ fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
         .filter(|file| file.exists())
         .map(|file| Suite::load(file).unwrap_or_else(|errors| panic!("\n{errors}")))
         .collect();
-    let report = keyward_testkit::run(&suites, &Options::default(), &mut ());
+    let mut options = Options::default();
+    options.replay = Replay::All;
+    let report = keyward_testkit::run(&suites, &options, &mut ());
     let shown = pretty::report(&report, Style::default());
     assert!(report.holds(), "\n{shown}");
     assert!(report.totals().passed > 120, "{shown}");

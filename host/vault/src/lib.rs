@@ -76,6 +76,7 @@ mod compiled;
 mod connection;
 mod contents;
 mod database;
+mod derivation;
 pub mod disk;
 mod error;
 mod fingerprint;
@@ -164,7 +165,7 @@ pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState
 pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
 pub use jwt::{
     KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
-    TokenRules, UnknownAlgorithm, VerifiedToken,
+    TokenMaker, TokenRules, UnknownAlgorithm, VerifiedToken,
 };
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};

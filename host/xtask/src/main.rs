@@ -18,6 +18,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod guests;
+mod left_out;
 mod servers;
 mod setup;
 mod soak;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use keyward::names::{GrantId, PolicyName, SecretName, Subject};
 use keyward::vault::Grants;
 
-use super::{Backend, Expected, Span};
+use super::{Backend, Expected, Span, Token};
 use crate::leak::LeakExpected;
 
 /// One case: some requests, one after the other, and what is expected.
@@ -69,6 +69,8 @@ pub struct Request {
     pub client: IpAddr,
     /// The client key that it presents.
     pub key: Option<ClientKey>,
+    /// The token that it carries.
+    pub token: Option<Token>,
     /// The server name that it asked for when it opened its TLS connection.
     pub server_name: Option<String>,
     /// The certificate that it showed.

@@ -17,6 +17,7 @@ use super::parse_expected::expected;
 use super::parse_mock::{backend, body, headers};
 use super::parse_policies::settings_of;
 use super::reader::Table;
+use super::token::token;
 use super::{At, DEFAULT_CLIENT, DEFAULT_HOST, DEFAULT_TIME};
 use crate::leak::LeakExpected;
 
@@ -229,6 +230,7 @@ fn default_request() -> Request {
         body: Vec::new(),
         client: DEFAULT_CLIENT,
         key: None,
+        token: None,
         server_name: None,
         certificate: None,
     }
@@ -260,6 +262,7 @@ fn request(table: Table<'_>, known: &Known<'_>) -> Request {
             .parsed::<IpAddr>("client")
             .map_or(usual.client, |client| client.value),
         key,
+        token: token(&table, known),
         server_name: table.text("server-name").map(|name| name.value.to_owned()),
         certificate,
     };

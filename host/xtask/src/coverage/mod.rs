@@ -117,7 +117,7 @@ fn measure(policies: &[&Policy]) -> Result<BTreeMap<String, Export>> {
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS)
         .stderr(Stdio::inherit());
     for policy in &packages {
-        cargo.args(["--package", &policy.package]);
+        cargo.args(["--package", &policy.id]);
     }
     let output = cargo
         .output()
