@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Body, Document, Literal, Node, Origin, Payload};
 use crate::Phase;
 use crate::error::{DocumentErrors, Found, Problem};
-use crate::policies::{Content, Once, Policy};
+use crate::policies::{Content, Policy};
 use crate::position::Source;
 use crate::report::Reporter;
 
@@ -61,9 +61,8 @@ impl Effective {
 ///
 /// A section without `<base/>` inherits nothing, and an absent one neither.
 ///
-/// Errors: a fragment that is not known or may not stand in the section where it is
-/// included, and a policy that may stand once and stands twice. They are about the last
-/// document in which something is wrong.
+/// Errors: a fragment that is not known, or that may not stand in the section where it is
+/// included. They are about the broadest document in which something is wrong.
 pub fn effective(
     scopes: &[&Document],
     fragments: &dyn Fragments,
@@ -100,7 +99,6 @@ fn onto(
             include(&mut node, phase, document, fragments, &mut reporter);
             out.push(node);
         }
-        once(out, document, &mut reporter);
     }
     match reporter.finish() {
         Ok(()) => Ok(result),
@@ -197,20 +195,4 @@ fn placed(node: &Node, origin: &Arc<Origin>, path: &str) -> Node {
         .map(|child| placed(child, origin, path))
         .collect();
     node
-}
-
-/// A policy that may stand once in a section, and does so also in a broader scope.
-fn once(nodes: &[Node], document: &Document, reporter: &mut Reporter<'_>) {
-    let mut seen: Vec<&str> = Vec::new();
-    for node in nodes.iter().flat_map(Node::walk) {
-        let Some(policy) = node.policy.filter(|policy| policy.once == Once::Section) else {
-            continue;
-        };
-        let name = policy.element.name;
-        // In an API Management gateway the first <cors> counts; several scopes may have one.
-        if seen.contains(&name) && name != "cors" && Arc::ptr_eq(&node.origin, &document.origin) {
-            reporter.report(Problem::OnceOnly(name), node.tag.clone(), None);
-        }
-        seen.push(name);
-    }
 }
