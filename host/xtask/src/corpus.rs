@@ -108,10 +108,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         if options.show && !reading.diagnostics.is_empty() {
             println!("{}", reading.diagnostics.render(false));
         }
-        if let Some(document) = &reading.document {
-            if let Err(error) = spans_lead_back(document) {
-                wrong.push(format!("{name}: {error:#}"));
-            }
+        if let Some(Err(error)) = reading.document.as_ref().map(spans_lead_back) {
+            wrong.push(format!("{name}: {error:#}"));
         }
         let mut now = Expected {
             errors: errors(&reading.diagnostics),
