@@ -235,7 +235,7 @@ fn a_byte_order_mark_line_ends_of_windows_and_single_quotes_change_no_place() {
     assert_eq!(&text[expression.code.in_file(1..4)], "\"a\"");
     assert_eq!(&text[expression.code.in_file(0..1)], "\r\n");
     let at = document.position(value.at.clone());
-    assert_eq!((at.line(), at.column()), (2, 31));
+    assert_eq!((at.line(), at.column()), (2, 32));
 }
 
 #[test]
