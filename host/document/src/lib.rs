@@ -49,6 +49,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod csharp;
 mod error;
 mod expression;
 mod header;
