@@ -233,4 +233,16 @@ impl Value {
             other => other.type_of().name().to_owned(),
         })
     }
+
+    /// As JSON, without spaces: what `JToken.ToString(Formatting.None)` gives.
+    /// Errors: it has no such form, or the budget is used up.
+    pub fn written(&self, budget: &mut Budget) -> Outcome<String> {
+        let token = json::token_of(budget, self.clone())?;
+        json_text::written(budget, &token, false)
+    }
+
+    /// A text as JSON. Errors: it is none, or the budget is used up.
+    pub fn parsed(budget: &mut Budget, text: &str) -> Outcome<Self> {
+        json_text::parse(budget, text).map(Self::Json)
+    }
 }
