@@ -230,10 +230,12 @@ public static partial class Oracle {
     public static void Main(string[] arguments) {
         CultureInfo.DefaultThreadCurrentCulture = System.Threading.Thread.CurrentThread.CurrentCulture = CultureInfo.InvariantCulture;
         var world = File.ReadAllText(arguments[0]);
+        var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false));
         foreach (var one in All) {
             string line;
             try { line = Shown(one(World(world))); } catch (Exception e) { line = "throws " + e.GetType().Name; }
-            Console.Out.Write(line + "\n");
+            output.Write(line + "\n");
         }
+        output.Flush();
     }
 }

@@ -35,7 +35,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let source = work.path().join("Cases.cs");
     fs::write(&source, program(&cases))?;
     let oracle = work.path().join("oracle.exe");
-    steps::doing(format_args!("asking .NET about {} expressions", cases.len()));
+    steps::doing(format_args!(
+        "asking .NET about {} expressions",
+        cases.len()
+    ));
     steps::capture(
         mono.run(&mono.library("mono/4.5/mcs.exe"))
             .args(["-nologo", "-warn:0", "-langversion:7"])
@@ -86,7 +89,9 @@ fn program(cases: &[&str]) -> String {
         } else {
             format!("{{ return (object)({case}); }}")
         };
-        text.push_str(&format!("static object C{number}(Context context) {body}\n"));
+        text.push_str(&format!(
+            "static object C{number}(Context context) {body}\n"
+        ));
         table.push_str(&format!("C{number},\n"));
     }
     text + &table + "};\n}\n"
@@ -107,9 +112,8 @@ impl Mono {
         steps::doing("fetching Mono");
         let work = apt::folder()?;
         fs::create_dir_all(&unpacked)?;
-        apt::unpack(work.path(), PACKAGES, &unpacked).with_context(|| {
-            format!("Mono can't be had; install {}", PACKAGES.join(", "))
-        })?;
+        apt::unpack(work.path(), PACKAGES, &unpacked)
+            .with_context(|| format!("Mono can't be had; install {}", PACKAGES.join(", ")))?;
         Ok(Self(unpacked.join("usr")))
     }
 
@@ -128,8 +132,14 @@ impl Mono {
             self.library("mono/4.5"),
             self.library("cli/Newtonsoft.Json-5.0"),
         ];
-        let paths: Vec<String> = libraries.iter().map(|path| path.display().to_string()).collect();
-        command.env("MONO_PATH", paths.join(":")).env("LC_ALL", "C").env("TZ", "UTC");
+        let paths: Vec<String> = libraries
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        command
+            .env("MONO_PATH", paths.join(":"))
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC");
         if self.0 != Path::new("/usr") {
             let root = self.0.parent().unwrap_or(&self.0);
             command

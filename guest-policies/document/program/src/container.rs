@@ -44,7 +44,11 @@ pub fn write(sections: &[(Section, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&u16::try_from(sections.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(
+        &u16::try_from(sections.len())
+            .unwrap_or(u16::MAX)
+            .to_le_bytes(),
+    );
     for (section, bytes) in sections {
         out.extend_from_slice(&section.number().to_le_bytes());
         out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -86,7 +90,11 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(Section, &[u8])>, Invalid> {
         sections.push((section, payload));
         rest = after;
     }
-    if rest.is_empty() { Ok(sections) } else { Err(Invalid::Length) }
+    if rest.is_empty() {
+        Ok(sections)
+    } else {
+        Err(Invalid::Length)
+    }
 }
 
 #[cfg(test)]
@@ -99,14 +107,20 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let bytes = write(&[(Section::Expressions, vec![1, 2, 3])]);
-        assert_eq!(read(&bytes).unwrap(), [(Section::Expressions, &[1_u8, 2, 3][..])]);
+        assert_eq!(
+            read(&bytes).unwrap(),
+            [(Section::Expressions, &[1_u8, 2, 3][..])]
+        );
         for length in 0..bytes.len() {
             assert!(read(bytes.get(..length).unwrap()).is_err(), "{length}");
         }
         let mut longer = bytes.clone();
         longer.push(0);
         assert_eq!(read(&longer), Err(Invalid::Length));
-        let twice = write(&[(Section::Expressions, vec![]), (Section::Expressions, vec![])]);
+        let twice = write(&[
+            (Section::Expressions, vec![]),
+            (Section::Expressions, vec![]),
+        ]);
         assert_eq!(read(&twice), Err(Invalid::Format));
     }
 }

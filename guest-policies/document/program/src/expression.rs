@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::kinds::Type;
 use crate::members::Member;
-use crate::Invalid;
 
 /// Nodes of all expressions of a program, at most.
 pub const MAX_NODES: usize = 1 << 18;
@@ -226,7 +226,10 @@ impl Expressions {
 
     /// A constant text; empty if there is none of that number.
     pub fn text(&self, id: TextId) -> &str {
-        self.texts.get(index(id.0)).map(String::as_str).unwrap_or_default()
+        self.texts
+            .get(index(id.0))
+            .map(String::as_str)
+            .unwrap_or_default()
     }
 
     /// How many constant texts there are.
@@ -278,7 +281,11 @@ impl Expressions {
     fn depth(&self, node: &Node, depths: &[u16]) -> Result<u16, Invalid> {
         let one = |id: NodeId| depths.get(index(id.0)).copied().ok_or(Invalid::Index);
         let text = |id: TextId| {
-            if index(id.0) < self.texts.len() { Ok(0) } else { Err(Invalid::Index) }
+            if index(id.0) < self.texts.len() {
+                Ok(0)
+            } else {
+                Err(Invalid::Index)
+            }
         };
         let all = |list: List| -> Result<u16, Invalid> {
             let from = index(list.from);
@@ -320,9 +327,7 @@ impl Expressions {
             | Node::Coalesce(a, b)
             | Node::IfNotNull(a, _, b) => one(a)?.max(one(b)?),
             Node::If(a, b, c) => one(a)?.max(one(b)?).max(one(c)?),
-            Node::When(a, b, c) => {
-                one(a)?.max(one(b)?).max(c.map_or(Ok(0), one)?)
-            }
+            Node::When(a, b, c) => one(a)?.max(one(b)?).max(c.map_or(Ok(0), one)?),
             Node::Format(a, _, format) => one(a)?.max(format.map_or(Ok(0), text)?),
             Node::All(list) | Node::Any(list) | Node::Concat(list) | Node::Block(list) => {
                 all(list)?
@@ -359,7 +364,9 @@ impl Builder {
     pub fn node(&mut self, node: Node, span: &core::ops::Range<usize>) -> NodeId {
         let id = NodeId(number(self.built.nodes.len()));
         self.built.nodes.push(node);
-        self.built.spans.push((number(span.start), number(span.end)));
+        self.built
+            .spans
+            .push((number(span.start), number(span.end)));
         id
     }
 
@@ -367,7 +374,10 @@ impl Builder {
     pub fn list(&mut self, nodes: &[NodeId]) -> List {
         let from = number(self.built.lists.len());
         self.built.lists.extend_from_slice(nodes);
-        List { from, count: number(nodes.len()) }
+        List {
+            from,
+            count: number(nodes.len()),
+        }
     }
 
     /// Adds a text, or finds it.

@@ -20,7 +20,11 @@ pub(crate) fn number(to: Type, value: &Value) -> Outcome {
         Value::Double(value) => (*value as i64, *value),
         _ => return Err(Exception::Program),
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as C# does")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "as C# does"
+    )]
     Ok(match to {
         Type::Char => Value::Char(whole as u16),
         Type::Int => Value::Int(whole as i32),
@@ -67,28 +71,43 @@ pub(crate) fn from_token(budget: &mut Budget, to: Type, value: &Value) -> Outcom
         return Err(Exception::Argument);
     };
     if matches!(scalar, Scalar::Null) {
-        return if to.class() == Class::Value { Err(Exception::Argument) } else { Ok(Value::Null) };
+        return if to.class() == Class::Value {
+            Err(Exception::Argument)
+        } else {
+            Ok(Value::Null)
+        };
     }
     match (to, &scalar) {
         // Newtonsoft allows these types to be cast to each other, and no others.
         (Type::Guid, Scalar::Text(text)) => web::guid(text).map(Value::Guid),
         (Type::Guid, Scalar::Guid(guid)) => Ok(Value::Guid(*guid)),
-        (Type::Uri, Scalar::Text(text) | Scalar::Uri(text)) => Ok(Value::Uri(Rc::clone(text))),
+        (Type::Uri, Scalar::Text(text)) => web::uri(text).map(|_| Value::Uri(Rc::clone(text))),
+        (Type::Uri, Scalar::Uri(text)) => Ok(Value::Uri(Rc::clone(text))),
+        (Type::TimeSpan, Scalar::Text(text)) => dates_text::parse_span(text).map(Value::Span),
         (Type::TimeSpan, Scalar::Span(ticks)) => Ok(Value::Span(*ticks)),
-        (Type::Bytes, Scalar::Text(text)) => web::from_base64(text).map(|bytes| Value::Bytes(bytes.into())),
+        (Type::Bytes, Scalar::Text(text)) => {
+            web::from_base64(text).map(|bytes| Value::Bytes(bytes.into()))
+        }
         (Type::Bytes, Scalar::Bytes(bytes)) => Ok(Value::Bytes(Rc::clone(bytes))),
         (Type::Guid | Type::Uri | Type::TimeSpan | Type::Bytes, _) => Err(Exception::Argument),
         (Type::String, Scalar::Bytes(bytes)) => Ok(Value::text(&web::to_base64(bytes))),
-        (Type::String, Scalar::Bool(value)) => Ok(Value::text(if *value { "True" } else { "False" })),
+        (Type::String, Scalar::Bool(value)) => {
+            Ok(Value::text(if *value { "True" } else { "False" }))
+        }
         (Type::String, _) => Ok(Value::text(&json_text::scalar_shown(budget, &scalar)?)),
         (
             Type::Bool | Type::Int | Type::Long | Type::Double | Type::Char,
-            Scalar::Date(_) | Scalar::Offset(_) | Scalar::Guid(_) | Scalar::Uri(_) | Scalar::Span(_)
+            Scalar::Date(_)
+            | Scalar::Offset(_)
+            | Scalar::Guid(_)
+            | Scalar::Uri(_)
+            | Scalar::Span(_)
             | Scalar::Bytes(_),
         ) => Err(Exception::Argument),
-        (Type::DateTime | Type::DateTimeOffset, Scalar::Integer(_) | Scalar::Float(_) | Scalar::Bool(_)) => {
-            Err(Exception::Argument)
-        }
+        (
+            Type::DateTime | Type::DateTimeOffset,
+            Scalar::Integer(_) | Scalar::Float(_) | Scalar::Bool(_),
+        ) => Err(Exception::Argument),
         _ => convert(to, &json::value_of(&scalar)),
     }
 }
@@ -105,7 +124,9 @@ pub(crate) fn convert(to: Type, value: &Value) -> Outcome {
     };
     match to {
         Type::Int => match whole(value)? {
-            Some(value) => i32::try_from(value).map(Value::Int).map_err(|_| Exception::Overflow),
+            Some(value) => i32::try_from(value)
+                .map(Value::Int)
+                .map_err(|_| Exception::Overflow),
             None => Ok(Value::Int(0)),
         },
         Type::Long => Ok(Value::Long(whole(value)?.unwrap_or(0))),

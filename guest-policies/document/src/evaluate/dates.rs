@@ -43,8 +43,14 @@ pub struct DateTimeOffset {
 }
 
 impl DateTime {
-    pub(crate) const MIN: Self = Self { ticks: 0, kind: Kind::Unspecified };
-    pub(crate) const MAX: Self = Self { ticks: MAX_TICKS, kind: Kind::Unspecified };
+    pub(crate) const MIN: Self = Self {
+        ticks: 0,
+        kind: Kind::Unspecified,
+    };
+    pub(crate) const MAX: Self = Self {
+        ticks: MAX_TICKS,
+        kind: Kind::Unspecified,
+    };
 
     /// Errors: before the year 1 or after 9999.
     pub fn new(ticks: i64, kind: Kind) -> Outcome<Self> {
@@ -59,7 +65,11 @@ impl DateTime {
         let [year, month, day] = date;
         let [hour, minute, second] = time;
         let out = |_| Exception::ArgumentOutOfRange;
-        if !(1..=9999).contains(&year) || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..60).contains(&second) {
+        if !(1..=9999).contains(&year)
+            || !(0..24).contains(&hour)
+            || !(0..60).contains(&minute)
+            || !(0..60).contains(&second)
+        {
             return Err(Exception::ArgumentOutOfRange);
         }
         let date = Date::new(
@@ -69,7 +79,10 @@ impl DateTime {
         )
         .map_err(|_| Exception::ArgumentOutOfRange)?;
         let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
-        Self::new(days(date)? * TICKS_PER_DAY + seconds * TICKS_PER_SECOND, kind)
+        Self::new(
+            days(date)? * TICKS_PER_DAY + seconds * TICKS_PER_SECOND,
+            kind,
+        )
     }
 
     pub(crate) fn date(self) -> Date {
@@ -84,11 +97,19 @@ impl DateTime {
     pub(crate) fn time(self) -> (i64, i64, i64, i64) {
         let rest = self.ticks % TICKS_PER_DAY;
         let seconds = rest / TICKS_PER_SECOND;
-        (seconds / 3600, seconds / 60 % 60, seconds % 60, rest % TICKS_PER_SECOND)
+        (
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            rest % TICKS_PER_SECOND,
+        )
     }
 
     pub(crate) fn plus(self, ticks: i64) -> Outcome<Self> {
-        let ticks = self.ticks.checked_add(ticks).ok_or(Exception::ArgumentOutOfRange)?;
+        let ticks = self
+            .ticks
+            .checked_add(ticks)
+            .ok_or(Exception::ArgumentOutOfRange)?;
         Self::new(ticks, self.kind)
     }
 
@@ -101,25 +122,36 @@ impl DateTime {
             .date()
             .checked_add(jiff::Span::new().months(months))
             .map_err(|_| Exception::ArgumentOutOfRange)?;
-        Self::new(days(date)? * TICKS_PER_DAY + self.ticks % TICKS_PER_DAY, self.kind)
+        Self::new(
+            days(date)? * TICKS_PER_DAY + self.ticks % TICKS_PER_DAY,
+            self.kind,
+        )
     }
 }
 
 impl DateTimeOffset {
     /// A `DateTime`, whose local time is UTC.
     pub fn of(date: DateTime) -> Self {
-        Self { utc: date.ticks, offset_minutes: 0 }
+        Self {
+            utc: date.ticks,
+            offset_minutes: 0,
+        }
     }
 
     pub(crate) fn new(utc: i64, offset_minutes: i32) -> Outcome<Self> {
         let local = utc.saturating_add(i64::from(offset_minutes) * 60 * TICKS_PER_SECOND);
         DateTime::new(utc, Kind::Utc)?;
         DateTime::new(local, Kind::Unspecified)?;
-        Ok(Self { utc, offset_minutes })
+        Ok(Self {
+            utc,
+            offset_minutes,
+        })
     }
 
     pub(crate) fn local(self) -> DateTime {
-        let local = self.utc.saturating_add(i64::from(self.offset_minutes) * 60 * TICKS_PER_SECOND);
+        let local = self
+            .utc
+            .saturating_add(i64::from(self.offset_minutes) * 60 * TICKS_PER_SECOND);
         DateTime::new(local, Kind::Unspecified).unwrap_or(DateTime::MIN)
     }
 
@@ -132,9 +164,15 @@ const FIRST: Date = Date::constant(1, 1, 1);
 
 /// Days since the first of the year 1.
 fn days(date: Date) -> Outcome<i64> {
-    let span = FIRST.until(date).map_err(|_| Exception::ArgumentOutOfRange)?;
+    let span = FIRST
+        .until(date)
+        .map_err(|_| Exception::ArgumentOutOfRange)?;
     let days = i64::from(span.get_days());
-    if days < 0 { Err(Exception::ArgumentOutOfRange) } else { Ok(days) }
+    if days < 0 {
+        Err(Exception::ArgumentOutOfRange)
+    } else {
+        Ok(days)
+    }
 }
 
 /// So many units as ticks, to the nearest millisecond, as .NET's `AddSeconds` and
@@ -159,8 +197,16 @@ pub(crate) fn span_text(ticks: i64) -> String {
     let all = ticks.unsigned_abs();
     let second = TICKS_PER_SECOND.unsigned_abs();
     let (days, seconds, rest) = (all / (86_400 * second), all / second % 86_400, all % second);
-    let days = if days > 0 { format!("{days}.") } else { String::new() };
-    let rest = if rest > 0 { format!(".{rest:07}") } else { String::new() };
+    let days = if days > 0 {
+        format!("{days}.")
+    } else {
+        String::new()
+    };
+    let rest = if rest > 0 {
+        format!(".{rest:07}")
+    } else {
+        String::new()
+    };
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{sign}{days}{hours:02}:{minutes:02}:{seconds:02}{rest}")
 }

@@ -4,11 +4,27 @@ use super::dates::{DateTime, DateTimeOffset, Kind, TICKS_PER_SECOND};
 use super::{Exception, Outcome};
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = [
-    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
 ];
 
 /// A date in a format, one of .NET's letters or a pattern. `offset`: of a
@@ -16,7 +32,9 @@ const DAYS: [&str; 7] = [
 pub(crate) fn format(date: DateTime, offset: Option<i32>, format: &str) -> Outcome<String> {
     let mut utc = date;
     if let Some(minutes) = offset {
-        utc = date.plus(-i64::from(minutes) * 60 * TICKS_PER_SECOND).unwrap_or(date);
+        utc = date
+            .plus(-i64::from(minutes) * 60 * TICKS_PER_SECOND)
+            .unwrap_or(date);
     }
     let (date, text) = match format {
         "d" => (date, "MM/dd/yyyy"),
@@ -51,9 +69,19 @@ fn pattern(date: DateTime, offset: Option<i32>, pattern: &str) -> Outcome<String
         let count = rest.chars().take_while(|c| *c == letter).count();
         let name = |names: &[&str], at: usize, short: bool| {
             let name = names.get(at).copied().unwrap_or_default();
-            if short { name.get(..3).unwrap_or(name).to_owned() } else { name.to_owned() }
+            if short {
+                name.get(..3).unwrap_or(name).to_owned()
+            } else {
+                name.to_owned()
+            }
         };
-        let two = |value: i64| if count == 1 { value.to_string() } else { format!("{value:02}") };
+        let two = |value: i64| {
+            if count == 1 {
+                value.to_string()
+            } else {
+                format!("{value:02}")
+            }
+        };
         let mut taken = count * letter.len_utf8();
         match letter {
             'd' if count <= 2 => out += &two(i64::from(day.day())),
@@ -143,7 +171,10 @@ struct Read {
 pub(crate) fn parse_date(text: &str) -> Outcome<DateTime> {
     let read = read(text).ok_or(Exception::Format)?;
     let (ticks, kind) = match read.offset {
-        Some(minutes) => (read.ticks - i64::from(minutes) * 60 * TICKS_PER_SECOND, Kind::Local),
+        Some(minutes) => (
+            read.ticks - i64::from(minutes) * 60 * TICKS_PER_SECOND,
+            Kind::Local,
+        ),
         None => (read.ticks, Kind::Unspecified),
     };
     DateTime::new(ticks, kind).map_err(|_| Exception::Format)
@@ -168,16 +199,41 @@ pub(crate) fn json_date(text: &str) -> Option<DateTime> {
     let utc = text.ends_with('Z');
     let (ticks, kind) = match read.offset {
         Some(_) if utc => (read.ticks, Kind::Utc),
-        Some(minutes) => (read.ticks - i64::from(minutes) * 60 * TICKS_PER_SECOND, Kind::Local),
+        Some(minutes) => (
+            read.ticks - i64::from(minutes) * 60 * TICKS_PER_SECOND,
+            Kind::Local,
+        ),
         None => (read.ticks, Kind::Unspecified),
     };
     DateTime::new(ticks, kind).ok()
 }
 
+/// `TimeSpan.Parse`, of `[-][d.]hh:mm[:ss[.fffffff]]` and of days alone.
+pub(crate) fn parse_span(text: &str) -> Outcome<i64> {
+    let text = text.trim();
+    let (text, sign) = match text.strip_prefix('-') {
+        Some(rest) => (rest, -1),
+        None => (text, 1),
+    };
+    let (days, clock) = match (text.find('.'), text.find(':')) {
+        (_, None) => (text, None),
+        (Some(point), Some(colon)) if point < colon => {
+            let (days, clock) = text.split_once('.').ok_or(Exception::Format)?;
+            (days, Some(clock))
+        }
+        _ => ("0", Some(text)),
+    };
+    let days = number(days, 1..=7).ok_or(Exception::Format)?;
+    let ticks = clock.map_or(Some(0), time).ok_or(Exception::Format)?;
+    Ok(sign * (i64::from(days) * 86_400 * TICKS_PER_SECOND + ticks))
+}
+
 /// The forms that documents meet: ISO 8601, RFC 1123, `MM/dd/yyyy HH:mm:ss`.
 fn read(text: &str) -> Option<Read> {
     let text = text.trim();
-    read_iso(text).or_else(|| read_rfc(text)).or_else(|| read_american(text))
+    read_iso(text)
+        .or_else(|| read_rfc(text))
+        .or_else(|| read_american(text))
 }
 
 fn number(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i32> {
@@ -195,7 +251,9 @@ fn time(text: &str) -> Option<i64> {
     if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    if text.contains('.') && (fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit())) {
+    if text.contains('.')
+        && (fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()))
+    {
         return None;
     }
     let mut digits = fraction.get(..7).unwrap_or(fraction).to_owned();
@@ -219,35 +277,57 @@ fn zone(text: &str) -> Option<(&str, Option<i32>)> {
     };
     let (before, written) = text.split_at_checked(at)?;
     let digits = written.get(1..)?.replace(':', "");
-    let digits = if digits.len() == 2 { digits + "00" } else { digits };
+    let digits = if digits.len() == 2 {
+        digits + "00"
+    } else {
+        digits
+    };
     let value = number(&digits, 4..=4)?;
     let minutes = value / 100 * 60 + value % 100;
     if minutes > 14 * 60 || value % 100 > 59 {
         return None;
     }
-    Some((before.trim_end(), Some(if written.starts_with('-') { -minutes } else { minutes })))
+    Some((
+        before.trim_end(),
+        Some(if written.starts_with('-') {
+            -minutes
+        } else {
+            minutes
+        }),
+    ))
 }
 
 fn read_iso(text: &str) -> Option<Read> {
     let date = text.get(..10)?;
     let (year, rest) = date.split_once('-')?;
     let (month, day) = rest.split_once('-')?;
-    let date = [number(year, 4..=4)?, number(month, 2..=2)?, number(day, 2..=2)?];
+    let date = [
+        number(year, 4..=4)?,
+        number(month, 2..=2)?,
+        number(day, 2..=2)?,
+    ];
     let midnight = DateTime::of(date, [0, 0, 0], Kind::Unspecified).ok()?.ticks;
     let rest = text.get(10..)?;
     if rest.is_empty() {
-        return Some(Read { ticks: midnight, offset: None });
+        return Some(Read {
+            ticks: midnight,
+            offset: None,
+        });
     }
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let (clock, offset) = zone(rest)?;
-    Some(Read { ticks: midnight + time(clock)?, offset })
+    Some(Read {
+        ticks: midnight + time(clock)?,
+        offset,
+    })
 }
 
 /// `Tue, 02 Jan 2024 03:04:05 GMT`.
 fn read_rfc(text: &str) -> Option<Read> {
     let rest = match text.split_once(',') {
         Some((day, rest)) => {
-            DAYS.iter().find(|name| name.starts_with(day) && day.len() >= 3)?;
+            DAYS.iter()
+                .find(|name| name.starts_with(day) && day.len() >= 3)?;
             rest.trim_start()
         }
         None => text,
@@ -255,15 +335,25 @@ fn read_rfc(text: &str) -> Option<Read> {
     let mut parts = rest.splitn(4, ' ');
     let day = number(parts.next()?, 1..=2)?;
     let name = parts.next()?;
-    let month = MONTHS.iter().position(|month| month.len() >= 3 && name.len() >= 3 && month.starts_with(name))?;
+    let month = MONTHS
+        .iter()
+        .position(|month| month.len() >= 3 && name.len() >= 3 && month.starts_with(name))?;
     let year = number(parts.next()?, 4..=4)?;
     let month = i32::try_from(month).ok()? + 1;
-    let midnight = DateTime::of([year, month, day], [0, 0, 0], Kind::Unspecified).ok()?.ticks;
+    let midnight = DateTime::of([year, month, day], [0, 0, 0], Kind::Unspecified)
+        .ok()?
+        .ticks;
     let Some(clock) = parts.next() else {
-        return Some(Read { ticks: midnight, offset: None });
+        return Some(Read {
+            ticks: midnight,
+            offset: None,
+        });
     };
     let (clock, offset) = zone(clock)?;
-    Some(Read { ticks: midnight + time(clock)?, offset })
+    Some(Read {
+        ticks: midnight + time(clock)?,
+        offset,
+    })
 }
 
 /// `01/02/2024 03:04:05`, with `AM` or `PM` or without.
@@ -276,15 +366,23 @@ fn read_american(text: &str) -> Option<Read> {
     if parts.next().is_some() {
         return None;
     }
-    let midnight = DateTime::of([year, month, day], [0, 0, 0], Kind::Unspecified).ok()?.ticks;
+    let midnight = DateTime::of([year, month, day], [0, 0, 0], Kind::Unspecified)
+        .ok()?
+        .ticks;
     if clock.is_empty() {
-        return Some(Read { ticks: midnight, offset: None });
+        return Some(Read {
+            ticks: midnight,
+            offset: None,
+        });
     }
     let (clock, half) = match clock.strip_suffix(" AM").or(clock.strip_suffix(" PM")) {
         Some(before) => (before, clock.ends_with("PM")),
         None => {
             let (clock, offset) = zone(clock)?;
-            return Some(Read { ticks: midnight + time(clock)?, offset });
+            return Some(Read {
+                ticks: midnight + time(clock)?,
+                offset,
+            });
         }
     };
     let noon = 12 * 3600 * TICKS_PER_SECOND;
@@ -293,5 +391,8 @@ fn read_american(text: &str) -> Option<Read> {
         return None;
     }
     let ticks = ticks % noon + if half { noon } else { 0 };
-    Some(Read { ticks: midnight + ticks, offset: None })
+    Some(Read {
+        ticks: midnight + ticks,
+        offset: None,
+    })
 }

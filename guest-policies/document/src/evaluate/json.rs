@@ -59,7 +59,10 @@ pub enum Scalar {
 }
 
 fn make(body: Body) -> Token {
-    Rc::new(Data { body: RefCell::new(body), parent: RefCell::new(Weak::new()) })
+    Rc::new(Data {
+        body: RefCell::new(body),
+        parent: RefCell::new(Weak::new()),
+    })
 }
 
 /// A simple value's token.
@@ -100,12 +103,20 @@ fn root(token: &Token) -> Token {
 
 /// The token itself, or a copy if it has a parent already.
 fn free(budget: &mut Budget, token: Token) -> Outcome<Token> {
-    if parent(&token).is_some() { clone(budget, &token) } else { Ok(token) }
+    if parent(&token).is_some() {
+        clone(budget, &token)
+    } else {
+        Ok(token)
+    }
 }
 
 /// The same, where it goes into `container`: a copy also of what it is part of.
 fn free_for(budget: &mut Budget, container: &Token, token: Token) -> Outcome<Token> {
-    if Rc::ptr_eq(&root(container), &token) { clone(budget, &token) } else { free(budget, token) }
+    if Rc::ptr_eq(&root(container), &token) {
+        clone(budget, &token)
+    } else {
+        free(budget, token)
+    }
 }
 
 /// Makes `parent` the parent. Errors: too deep.
@@ -234,7 +245,6 @@ pub(crate) fn token_of(budget: &mut Budget, value: Value) -> Outcome<Token> {
         Value::Json(token) => return Ok(token),
         Value::Null => Scalar::Null,
         Value::Bool(value) => Scalar::Bool(value),
-        Value::Char(unit) => Scalar::Text(String::from_utf16_lossy(&[unit]).into()),
         Value::Int(value) | Value::Enum(_, value) => Scalar::Integer(i64::from(value)),
         Value::Long(value) => Scalar::Integer(value),
         Value::Double(value) => Scalar::Float(value),
@@ -260,7 +270,10 @@ pub(crate) fn token_of(budget: &mut Budget, value: Value) -> Outcome<Token> {
 /// The property of a name.
 pub(crate) fn find(token: &Token, name: &str) -> Option<Token> {
     match &*token.body.borrow() {
-        Body::Object(all) => all.iter().find(|one| name_of(one).as_deref() == Some(name)).cloned(),
+        Body::Object(all) => all
+            .iter()
+            .find(|one| name_of(one).as_deref() == Some(name))
+            .cloned(),
         _ => None,
     }
 }
@@ -372,8 +385,12 @@ pub(crate) fn deep_equal(budget: &mut Budget, left: &Token, right: &Token) -> Ou
             }
             for property in left {
                 budget.work(right.len().saturating_mul(64))?;
-                let Some(name) = name_of(property) else { return Ok(false) };
-                let other = right.iter().find(|other| name_of(other).as_ref() == Some(&name));
+                let Some(name) = name_of(property) else {
+                    return Ok(false);
+                };
+                let other = right
+                    .iter()
+                    .find(|other| name_of(other).as_ref() == Some(&name));
                 match other {
                     Some(other) if deep_equal(budget, property, other)? => {}
                     _ => return Ok(false),
@@ -419,8 +436,14 @@ pub(crate) fn path(token: &Token) -> String {
             }
             Body::Object(_) => {
                 let name = name_of(&at).unwrap_or_default();
-                let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '$');
-                parts.push(if plain { format!(".{name}") } else { format!("['{name}']") });
+                let plain = name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '$');
+                parts.push(if plain {
+                    format!(".{name}")
+                } else {
+                    format!("['{name}']")
+                });
             }
             _ => {}
         }

@@ -16,7 +16,10 @@ pub(crate) fn parse(budget: &mut Budget, text: &str) -> Outcome<Token> {
     budget.bytes(text.len())?;
     let mut out_of_budget = None;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let seed = Seed { budget, failed: &mut out_of_budget };
+    let seed = Seed {
+        budget,
+        failed: &mut out_of_budget,
+    };
     let token = seed.deserialize(&mut deserializer);
     if let Some(exception) = out_of_budget {
         return Err(exception);
@@ -33,7 +36,10 @@ struct Seed<'a> {
 
 impl Seed<'_> {
     fn again(&mut self) -> Seed<'_> {
-        Seed { budget: self.budget, failed: self.failed }
+        Seed {
+            budget: self.budget,
+            failed: self.failed,
+        }
     }
 
     fn keep<T, E: serde::de::Error>(&mut self, outcome: Outcome<T>) -> Result<T, E> {
@@ -131,7 +137,11 @@ pub(crate) fn scalar_shown(budget: &mut Budget, scalar: &Scalar) -> Outcome<Stri
 
 /// A token as JSON.
 pub(crate) fn written(budget: &mut Budget, token: &Token, indented: bool) -> Outcome<String> {
-    let mut writer = Writer { budget, out: String::new(), indented };
+    let mut writer = Writer {
+        budget,
+        out: String::new(),
+        indented,
+    };
     writer.token(token, 0)?;
     Ok(writer.out)
 }

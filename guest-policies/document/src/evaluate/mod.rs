@@ -143,6 +143,7 @@ pub fn evaluate(
         budget,
         locals: vec![Value::Null; usize::from(expression.locals)],
         at: expression.root,
+        kept: Vec::new(),
     };
     let value = match program.node(expression.root) {
         Some(Node::Block(_)) => evaluator
@@ -163,6 +164,8 @@ pub(crate) struct Evaluator<'a> {
     locals: Vec<Value>,
     /// The node that is being evaluated: where an exception comes from.
     at: NodeId,
+    /// The roots of all JSON that has been seen.
+    kept: Vec<Token>,
 }
 
 impl Evaluator<'_> {
@@ -200,6 +203,13 @@ impl Evaluator<'_> {
     fn value(&mut self, id: NodeId) -> Outcome {
         self.budget.step()?;
         let value = self.value_of(id)?;
+        // Parts know their parents only as long as somebody holds these.
+        if let Value::Json(token) = &value
+            && json::parent(token).is_none()
+        {
+            self.budget.bytes(8)?;
+            self.kept.push(Rc::clone(token));
+        }
         Ok(value)
     }
 
@@ -291,7 +301,11 @@ impl Evaluator<'_> {
                 Value::Bool(false)
             }
             Node::If(condition, then, otherwise) => {
-                let chosen = if self.bool(condition)? { then } else { otherwise };
+                let chosen = if self.bool(condition)? {
+                    then
+                } else {
+                    otherwise
+                };
                 self.value(chosen)?
             }
             Node::Coalesce(value, otherwise) => match self.value(value)? {
@@ -399,6 +413,21 @@ impl Evaluator<'_> {
         if let Value::Text(text) = value {
             return Ok(Rc::clone(text));
         }
+        if let Value::Url(of) = value {
+            let url = self.context.url(*of).ok_or(Exception::NullReference)?;
+            let default = matches!((&*url.scheme, url.port), ("http", 80) | ("https", 443));
+            let port = if default {
+                String::new()
+            } else {
+                format!(":{}", url.port)
+            };
+            let text = format!(
+                "{}://{}{port}{}{}",
+                url.scheme, url.host, url.path, url.query
+            );
+            self.budget.bytes(text.len())?;
+            return Ok(text.into());
+        }
         let shown = value.shown(self.budget)?;
         Ok(shown.into())
     }
@@ -406,7 +435,9 @@ impl Evaluator<'_> {
     /// A value as `ToString(format)` shows it.
     fn formatted(&mut self, value: &Value, format: Option<&str>) -> Outcome<String> {
         match (value, format.filter(|format| !format.is_empty())) {
-            (Value::Int(value), Some(format)) => numbers::format_whole(i64::from(*value), 8, format),
+            (Value::Int(value), Some(format)) => {
+                numbers::format_whole(i64::from(*value), 8, format)
+            }
             (Value::Long(value), Some(format)) => numbers::format_whole(*value, 16, format),
             (Value::Double(value), Some(format)) => numbers::format_double(*value, format),
             (Value::DateTime(value), Some(format)) => dates_text::format(*value, None, format),

@@ -28,16 +28,19 @@ pub(crate) fn parse_double(text: &str) -> Outcome<f64> {
     }
     let mantissa = trimmed.split(['e', 'E']).next().unwrap_or_default();
     let digits = mantissa.bytes().any(|byte| byte.is_ascii_digit());
-    let allowed = trimmed
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'-' | b'+' | b'e' | b'E'));
+    let allowed = trimmed.bytes().all(|byte| {
+        byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'-' | b'+' | b'e' | b'E')
+    });
     let comma_after_point = mantissa
         .find('.')
         .is_some_and(|point| mantissa.get(point..).unwrap_or_default().contains(','));
     if !digits || !allowed || comma_after_point || mantissa.starts_with(',') {
         return Err(Exception::Format);
     }
-    trimmed.replace(',', "").parse().map_err(|_| Exception::Format)
+    trimmed
+        .replace(',', "")
+        .parse()
+        .map_err(|_| Exception::Format)
 }
 
 /// `bool.Parse`.
@@ -65,7 +68,7 @@ pub(crate) fn shown(value: f64) -> String {
         return exponential;
     };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-5..15).contains(&exponent) {
+    if (-4..15).contains(&exponent) {
         return format!("{value}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -102,9 +105,16 @@ pub(crate) fn format_whole(value: i64, digits: usize, format: &str) -> Outcome<S
         'X' | 'x' => {
             let mask = if digits == 8 { 0xffff_ffff } else { u64::MAX };
             let bits = value.cast_unsigned() & mask;
-            if letter == 'X' { format!("{bits:0width$X}") } else { format!("{bits:0width$x}") }
+            if letter == 'X' {
+                format!("{bits:0width$X}")
+            } else {
+                format!("{bits:0width$x}")
+            }
         }
-        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53, the last digits are zeros")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "beyond 2^53, the last digits are zeros"
+        )]
         _ => format_double(value as f64, format)?,
     })
 }
@@ -197,7 +207,11 @@ fn picture(value: f64, format: &str) -> Outcome<String> {
     if format.contains([';', '\'', '"', '\\', 'E', 'e', '‰']) {
         return Err(Exception::NotSupported);
     }
-    let value = if format.contains('%') { value * 100.0 } else { value };
+    let value = if format.contains('%') {
+        value * 100.0
+    } else {
+        value
+    };
     let is_place = |c: char| matches!(c, '0' | '#' | '.' | ',');
     let start = format.find(is_place).unwrap_or(format.len());
     let end = format.rfind(is_place).map_or(start, |at| at + 1);
@@ -207,10 +221,19 @@ fn picture(value: f64, format: &str) -> Outcome<String> {
         format.get(end..).unwrap_or_default(),
     );
     let (whole, behind) = body.split_once('.').unwrap_or((body, ""));
-    let most = behind.chars().filter(|c| matches!(c, '0' | '#')).count().min(MAX_DIGITS);
+    let most = behind
+        .chars()
+        .filter(|c| matches!(c, '0' | '#'))
+        .count()
+        .min(MAX_DIGITS);
     let least = behind.rfind('0').map_or(0, |at| at + 1).min(most);
     let least_whole = match whole.find('0') {
-        Some(first) => whole.get(first..).unwrap_or_default().chars().filter(|c| matches!(c, '0' | '#')).count(),
+        Some(first) => whole
+            .get(first..)
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| matches!(c, '0' | '#'))
+            .count(),
         None => 0,
     };
     let text = fixed(value, most);

@@ -6,7 +6,11 @@ use super::{Budget, Exception, Outcome, Value};
 
 /// `Length`.
 pub(crate) fn length(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    }
 }
 
 /// A length or an index as an `int`.
@@ -23,7 +27,10 @@ pub(crate) fn part(text: &str, start: i32, length: Option<i32>) -> Outcome<Strin
         Some(length) => usize::try_from(length).map_err(|_| out)?,
         None => whole.checked_sub(start).ok_or(out)?,
     };
-    let end = start.checked_add(length).filter(|end| *end <= whole).ok_or(out)?;
+    let end = start
+        .checked_add(length)
+        .filter(|end| *end <= whole)
+        .ok_or(out)?;
     if text.is_ascii() {
         return Ok(text.get(start..end).unwrap_or_default().to_owned());
     }
@@ -57,7 +64,11 @@ pub(crate) fn byte(text: &str, unit: i32) -> Outcome<usize> {
         }
         units += c.len_utf16();
     }
-    if units >= unit { Ok(text.len()) } else { Err(Exception::ArgumentOutOfRange) }
+    if units >= unit {
+        Ok(text.len())
+    } else {
+        Err(Exception::ArgumentOutOfRange)
+    }
 }
 
 /// A unit as a text.
@@ -103,7 +114,11 @@ pub(crate) fn lower(text: &str) -> String {
 /// A text made as wide as `width` units.
 pub(crate) fn pad(text: &str, width: usize, with: char, left: bool) -> String {
     let fill: String = std::iter::repeat_n(with, width.saturating_sub(length(text))).collect();
-    if left { fill + text } else { text.to_owned() + &fill }
+    if left {
+        fill + text
+    } else {
+        text.to_owned() + &fill
+    }
 }
 
 /// Characters that .NET's `Trim` takes away, if none are given.
@@ -120,8 +135,16 @@ pub(crate) fn trim(text: &str, units: &[u16], start: bool, end: bool) -> String 
             u16::try_from(u32::from(c)).is_ok_and(|unit| units.contains(&unit))
         }
     };
-    let text = if start { text.trim_start_matches(trims) } else { text };
-    let text = if end { text.trim_end_matches(trims) } else { text };
+    let text = if start {
+        text.trim_start_matches(trims)
+    } else {
+        text
+    };
+    let text = if end {
+        text.trim_end_matches(trims)
+    } else {
+        text
+    };
     text.to_owned()
 }
 

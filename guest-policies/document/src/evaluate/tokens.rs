@@ -14,7 +14,9 @@ pub(crate) fn jwt(budget: &mut Budget, text: &str) -> Outcome {
     budget.bytes(text.len())?;
     let text = text.trim();
     let token = match text.get(..7) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => text.get(7..).unwrap_or_default().trim(),
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => {
+            text.get(7..).unwrap_or_default().trim()
+        }
         _ => text,
     };
     let mut parts = token.split('.');
@@ -28,7 +30,9 @@ pub(crate) fn jwt(budget: &mut Budget, text: &str) -> Outcome {
             .decode(text.trim_end_matches('=').as_bytes())
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(decoded) = decoded else { return Ok(None) };
+        let Some(decoded) = decoded else {
+            return Ok(None);
+        };
         match json_text::parse(budget, &decoded) {
             Ok(token) if matches!(&*token.body.borrow(), Body::Object(_)) => Ok(Some(token)),
             Ok(_) | Err(super::Exception::JsonReader) => Ok(None),
@@ -45,10 +49,14 @@ pub(crate) fn jwt(budget: &mut Budget, text: &str) -> Outcome {
 pub(crate) fn basic(text: &str) -> Value {
     let text = text.trim();
     let encoded = match text.get(..6) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("basic ") => text.get(6..).unwrap_or_default().trim(),
+        Some(scheme) if scheme.eq_ignore_ascii_case("basic ") => {
+            text.get(6..).unwrap_or_default().trim()
+        }
         _ => return Value::Null,
     };
-    let decoded = web::from_base64(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = web::from_base64(encoded)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|text| text.split_once(':')) {
         Some((user, password)) => Value::Basic(Rc::new((user.to_owned(), password.to_owned()))),
         None => Value::Null,
@@ -70,7 +78,9 @@ fn shown(budget: &mut Budget, token: &Token) -> Outcome<String> {
     match json::scalar(token) {
         Some(Scalar::Bool(value)) => Ok(value.to_string()),
         // A date is shown as it was written, as far as that is known.
-        Some(Scalar::Date(_)) => Ok(json_text::written(budget, token, false)?.trim_matches('"').to_owned()),
+        Some(Scalar::Date(_)) => Ok(json_text::written(budget, token, false)?
+            .trim_matches('"')
+            .to_owned()),
         Some(scalar) => json_text::scalar_shown(budget, &scalar),
         None => json_text::written(budget, token, false),
     }
@@ -78,7 +88,9 @@ fn shown(budget: &mut Budget, token: &Token) -> Outcome<String> {
 
 /// A claim's values; `None` if there is no such claim.
 pub(crate) fn claim(budget: &mut Budget, jwt: &Jwt, name: &str) -> Outcome<Option<Vec<String>>> {
-    let Some(found) = json::find(&jwt.payload, name) else { return Ok(None) };
+    let Some(found) = json::find(&jwt.payload, name) else {
+        return Ok(None);
+    };
     let token = json::of_property(&found);
     let items = match &*token.body.borrow() {
         Body::Array(all) => all.clone(),
@@ -93,10 +105,14 @@ pub(crate) fn claim(budget: &mut Budget, jwt: &Jwt, name: &str) -> Outcome<Optio
 
 /// A claim that is a time in seconds; `null` if there is none.
 pub(crate) fn time(jwt: &Jwt, name: &str) -> Value {
-    let scalar = json::find(&jwt.payload, name).and_then(|found| json::scalar(&json::of_property(&found)));
+    let scalar =
+        json::find(&jwt.payload, name).and_then(|found| json::scalar(&json::of_property(&found)));
     let seconds = match scalar {
         Some(Scalar::Integer(seconds)) => Some(seconds),
-        #[expect(clippy::cast_possible_truncation, reason = "parts of a second are dropped")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "parts of a second are dropped"
+        )]
         Some(Scalar::Float(seconds)) => Some(seconds as i64),
         _ => None,
     };

@@ -217,9 +217,11 @@ impl Value {
             }
             Self::Guid(value) => value.hyphenated().to_string(),
             Self::DateTime(value) => dates_text::format(*value, None, "G")?,
-            Self::Offset(value) => {
-                dates_text::format(value.local(), Some(value.offset_minutes), "MM/dd/yyyy HH:mm:ss zzz")?
-            }
+            Self::Offset(value) => dates_text::format(
+                value.local(),
+                Some(value.offset_minutes),
+                "MM/dd/yyyy HH:mm:ss zzz",
+            )?,
             Self::Span(ticks) => dates::span_text(*ticks),
             Self::Enum(of, number) => of
                 .constants()

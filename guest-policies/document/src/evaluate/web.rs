@@ -7,7 +7,11 @@ use uuid::Uuid;
 use super::{Exception, Outcome};
 
 /// All but what RFC 3986 calls unreserved.
-const DATA: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const DATA: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 /// What `WebUtility.UrlEncode` lets pass, and the space, which becomes `+`.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -56,7 +60,9 @@ pub(crate) fn unescape(text: &str) -> String {
 
 /// `WebUtility.UrlEncode`.
 pub(crate) fn url_encode(text: &str) -> String {
-    utf8_percent_encode(text, FORM).to_string().replace(' ', "+")
+    utf8_percent_encode(text, FORM)
+        .to_string()
+        .replace(' ', "+")
 }
 
 /// `WebUtility.UrlDecode`.
@@ -169,7 +175,9 @@ pub(crate) fn uri(text: &str) -> Outcome<Parts> {
     let scheme = scheme.to_ascii_lowercase();
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at_checked(end).ok_or(Exception::UriFormat)?;
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let place = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, place)| place);
     let default = match &*scheme {
         "http" | "ws" => 80,
         "https" | "wss" => 443,
@@ -189,7 +197,11 @@ pub(crate) fn uri(text: &str) -> Outcome<Parts> {
         }
         None => (place, default),
     };
-    if host.is_empty() || host.contains(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '\\' | '^' | '|' | '`')) {
+    if host.is_empty()
+        || host.contains(|c: char| {
+            c.is_whitespace() || matches!(c, '<' | '>' | '\\' | '^' | '|' | '`')
+        })
+    {
         return Err(Exception::UriFormat);
     }
     let (tail, fragment) = match tail.find('#') {

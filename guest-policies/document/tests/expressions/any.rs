@@ -13,19 +13,88 @@ use crate::{compiled, source};
 
 /// Pieces that texts by chance are made of.
 const PIECES: &[&str] = &[
-    "context", ".Request", ".Headers", "[\"a\"]", ".Body.As<JObject>()", "(", ")", "{", "}", "[",
-    "]", "?.", "??", "?", ":", "+", "-", "*", "/", "%", "==", "!=", "<", ">", "&&", "||", "!",
-    "=", "=>", ";", ",", "\"", "'", "$\"", "@\"", "{{a}}", "\\", "//", "/*", "*/", "\n", "var x",
-    "x", "int", "(int)", "(string)", "return ", "if (", " else ", "new ", "JObject", "null",
-    "true", "1", "1.5", "99999999999", "\"a\"", "'a'", ".ToString()", ".Substring(", "é", "😀",
-    ".Split(',')", "foreach", "try", "as ", " is ", "out ", "<string>", ".Length", "string.Join(",
+    "context",
+    ".Request",
+    ".Headers",
+    "[\"a\"]",
+    ".Body.As<JObject>()",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    "?.",
+    "??",
+    "?",
+    ":",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "==",
+    "!=",
+    "<",
+    ">",
+    "&&",
+    "||",
+    "!",
+    "=",
+    "=>",
+    ";",
+    ",",
+    "\"",
+    "'",
+    "$\"",
+    "@\"",
+    "{{a}}",
+    "\\",
+    "//",
+    "/*",
+    "*/",
+    "\n",
+    "var x",
+    "x",
+    "int",
+    "(int)",
+    "(string)",
+    "return ",
+    "if (",
+    " else ",
+    "new ",
+    "JObject",
+    "null",
+    "true",
+    "1",
+    "1.5",
+    "99999999999",
+    "\"a\"",
+    "'a'",
+    ".ToString()",
+    ".Substring(",
+    "é",
+    "😀",
+    ".Split(',')",
+    "foreach",
+    "try",
+    "as ",
+    " is ",
+    "out ",
+    "<string>",
+    ".Length",
+    "string.Join(",
 ];
 
 fn any_source() -> impl Strategy<Value = String> {
     let pieces = prop::collection::vec(prop::sample::select(PIECES), 0..40);
     (any::<bool>(), pieces).prop_map(|(block, pieces)| {
         let inside = pieces.concat();
-        if block { format!("@{{{inside}}}") } else { format!("@({inside})") }
+        if block {
+            format!("@{{{inside}}}")
+        } else {
+            format!("@({inside})")
+        }
     })
 }
 
@@ -47,7 +116,10 @@ fn run(source: &str) {
     };
     assert!(!problems.is_empty());
     for problem in problems {
-        assert!(source.get(problem.span.clone()).is_some(), "{source}: {problem:?}");
+        assert!(
+            source.get(problem.span.clone()).is_some(),
+            "{source}: {problem:?}"
+        );
     }
 }
 
@@ -105,10 +177,22 @@ fn what_is_nested_too_deeply_is_an_error() {
         let problems = compiled(&source, &Unresolved).unwrap_err();
         assert!(!problems.is_empty(), "{open}");
     }
-    let statements = format!("@{{{}return 1;{}}}", "if (true) {".repeat(1_000), "}".repeat(1_000));
-    assert_eq!(compiled(&statements, &Unresolved).unwrap_err()[0].code.as_str(), "KD110");
+    let statements = format!(
+        "@{{{}return 1;{}}}",
+        "if (true) {".repeat(1_000),
+        "}".repeat(1_000)
+    );
+    assert_eq!(
+        compiled(&statements, &Unresolved).unwrap_err()[0]
+            .code
+            .as_str(),
+        "KD110"
+    );
     let long = format!("@(\"{}\")", "a".repeat(csharp::MAX_SOURCE));
-    assert_eq!(compiled(&long, &Unresolved).unwrap_err()[0].code.as_str(), "KD110");
+    assert_eq!(
+        compiled(&long, &Unresolved).unwrap_err()[0].code.as_str(),
+        "KD110"
+    );
     assert!(started.elapsed() < Duration::from_secs(20));
 }
 
@@ -129,12 +213,30 @@ fn a_budget_ends_an_evaluation() {
         evaluate(&program, ExpressionId(0), &world, &mut budget).map_err(|thrown| thrown.exception)
     };
     assert_eq!(spent("@(1 + 1 + 1)", 2, 100).unwrap_err(), Exception::Steps);
-    assert_eq!(spent("@(\"x\".PadLeft(1000))", 100, 500).unwrap_err(), Exception::Memory);
-    assert_eq!(spent("@(\"x\".PadLeft(2000000000))", 1_000, 1 << 20).unwrap_err(), Exception::Memory);
+    assert_eq!(
+        spent("@(\"x\".PadLeft(1000))", 100, 500).unwrap_err(),
+        Exception::Memory
+    );
+    assert_eq!(
+        spent("@(\"x\".PadLeft(2000000000))", 1_000, 1 << 20).unwrap_err(),
+        Exception::Memory
+    );
     assert!(spent("@(1 + 1 + 1)", 100, 100).is_ok());
     // Doubling a text over and over ends, too.
-    let doubling = format!("@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}", "s = s + s; ".repeat(60));
-    assert_eq!(spent(&doubling, 100_000, 4 << 20).unwrap_err(), Exception::Memory);
-    let replacing = format!("@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}", "s = s.Replace(\"a\", \"aaaaaaaa\"); ".repeat(20));
-    assert_eq!(spent(&replacing, 100_000, 4 << 20).unwrap_err(), Exception::Memory);
+    let doubling = format!(
+        "@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}",
+        "s = s + s; ".repeat(60)
+    );
+    assert_eq!(
+        spent(&doubling, 100_000, 4 << 20).unwrap_err(),
+        Exception::Memory
+    );
+    let replacing = format!(
+        "@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}",
+        "s = s.Replace(\"a\", \"aaaaaaaa\"); ".repeat(20)
+    );
+    assert_eq!(
+        spent(&replacing, 100_000, 4 << 20).unwrap_err(),
+        Exception::Memory
+    );
 }

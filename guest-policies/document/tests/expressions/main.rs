@@ -67,7 +67,10 @@ fn shown(value: &Value) -> String {
             let local = date.utc + i64::from(minutes) * 600_000_000;
             let sign = if minutes < 0 { '-' } else { '+' };
             let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
-            format!("DateTimeOffset {}{sign}{hours:02}:{rest:02}", world::iso(local))
+            format!(
+                "DateTimeOffset {}{sign}{hours:02}:{rest:02}",
+                world::iso(local)
+            )
         }
         Value::Uri(_) => format!("Uri {}", quoted(&text)),
         Value::Bytes(bytes) => format!("byte[] {}", data_encoding::BASE64.encode(bytes)),
@@ -78,9 +81,14 @@ fn shown(value: &Value) -> String {
         Value::Json(_) => {
             let json = value.written(&mut Budget::default()).unwrap();
             format!("{} {json}", value.type_of().name())
-        },
-        Value::Bool(_) | Value::Int(_) | Value::Long(_) | Value::Double(_) | Value::Guid(_)
-        | Value::Span(_) | Value::Enum(..) => format!("{} {text}", value.type_of().name()),
+        }
+        Value::Bool(_)
+        | Value::Int(_)
+        | Value::Long(_)
+        | Value::Double(_)
+        | Value::Guid(_)
+        | Value::Span(_)
+        | Value::Enum(..) => format!("{} {text}", value.type_of().name()),
         other => other.type_of().name().to_owned(),
     }
 }

@@ -33,7 +33,12 @@ fn every_case_gives_what_dotnet_gives() {
         }
     }
     assert!(count > 700, "{count} cases");
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -56,7 +61,13 @@ fn every_member_of_the_table_has_a_case() {
 fn every_case_has_a_result() {
     let known: HashSet<&str> = cases().map(|(_, case)| case).collect();
     let cases = include_str!("../../../../host/document/oracle/cases.txt");
-    for case in cases.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        assert!(known.contains(case), "run cargo xtask oracle --update: {case}");
+    for case in cases
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        assert!(
+            known.contains(case),
+            "run cargo xtask oracle --update: {case}"
+        );
     }
 }

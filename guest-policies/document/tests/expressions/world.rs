@@ -41,7 +41,8 @@ pub(crate) fn iso(ticks: i64) -> String {
 impl World {
     pub(crate) fn new() -> Self {
         let json: Json =
-            serde_json::from_str(include_str!("../../../../host/document/oracle/world.json")).unwrap();
+            serde_json::from_str(include_str!("../../../../host/document/oracle/world.json"))
+                .unwrap();
         Self {
             request: RefCell::new(json["request"]["body"].as_str().map(str::to_owned)),
             response: RefCell::new(json["response"]["body"].as_str().map(str::to_owned)),
@@ -66,7 +67,10 @@ impl World {
                 .unwrap()
                 .iter()
                 .flat_map(|(name, all)| {
-                    all.as_array().unwrap().iter().map(|one| (name.clone(), text(one)))
+                    all.as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|one| (name.clone(), text(one)))
                 })
                 .collect(),
         }
@@ -87,7 +91,9 @@ impl Context for World {
             Member::RequestMethod => Some(text(&self.json["request"]["method"])),
             Member::RequestIpAddress => Some(text(&self.json["request"]["ip"])),
             Member::ResponseStatusReason => Some(text(&self.json["response"]["reason"])),
-            other => self.json["texts"][format!("{other:?}")].as_str().map(str::to_owned),
+            other => self.json["texts"][format!("{other:?}")]
+                .as_str()
+                .map(str::to_owned),
         }
     }
 
@@ -112,7 +118,9 @@ impl Context for World {
                     "long" => Value::Long(value.as_i64().unwrap()),
                     "double" => Value::Double(value.as_f64().unwrap()),
                     "guid" => Value::Guid(text(value).parse().unwrap()),
-                    "date" => Value::DateTime(DateTime::new(ticks(&text(value)), DateKind::Utc).unwrap()),
+                    "date" => {
+                        Value::DateTime(DateTime::new(ticks(&text(value)), DateKind::Utc).unwrap())
+                    }
                     "json" => Value::parsed(&mut Budget::default(), &text(value)).unwrap(),
                     _ => Value::Response(Rc::new(Response::new(
                         u16::try_from(value["status"].as_u64().unwrap()).unwrap(),
@@ -145,19 +153,27 @@ impl Context for World {
     }
 
     fn lists(&self, of: ListsOf) -> usize {
-        let mut names: Vec<String> =
-            self.lists_of(of).into_iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> = self
+            .lists_of(of)
+            .into_iter()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names.len()
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
-        self.json["request"]["parameters"][name].as_str().map(str::to_owned)
+        self.json["request"]["parameters"][name]
+            .as_str()
+            .map(str::to_owned)
     }
 
     fn parameters(&self) -> usize {
-        self.json["request"]["parameters"].as_object().unwrap().len()
+        self.json["request"]["parameters"]
+            .as_object()
+            .unwrap()
+            .len()
     }
 
     fn url(&self, of: UrlOf) -> Option<Url> {
@@ -172,7 +188,11 @@ impl Context for World {
     }
 
     fn body(&self, of: Type, preserve: bool) -> Result<Option<Vec<u8>>, Exception> {
-        let cell = if of == Type::IRequest { &self.request } else { &self.response };
+        let cell = if of == Type::IRequest {
+            &self.request
+        } else {
+            &self.response
+        };
         let body = cell.borrow().clone().ok_or(Exception::InvalidOperation)?;
         if !preserve {
             *cell.borrow_mut() = None;
@@ -199,7 +219,9 @@ impl Context for World {
 
     fn random(&self) -> u64 {
         let mut state = self.random.borrow_mut();
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         *state
     }
 

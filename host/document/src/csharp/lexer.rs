@@ -44,11 +44,7 @@ const SYMBOLS: &[&str] = &[
 ];
 
 /// The tokens between `from` and `to` of a source, [`Token::End`] last.
-pub(super) fn tokens(
-    source: &str,
-    range: Span,
-    problems: &mut Vec<Problem>,
-) -> Vec<(Token, Span)> {
+pub(super) fn tokens(source: &str, range: Span, problems: &mut Vec<Problem>) -> Vec<(Token, Span)> {
     let mut lexer = Lexer {
         source,
         at: range.start,

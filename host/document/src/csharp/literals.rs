@@ -177,10 +177,10 @@ fn hole(source: &str, start: usize) -> Option<(RawPiece, usize)> {
             }
             b'"' => {
                 let before = |back: usize| at.checked_sub(back).and_then(|at| bytes.get(at));
-                let verbatim =
-                    before(1) == Some(&b'@') || (before(1), before(2)) == (Some(&b'$'), Some(&b'@'));
-                let holes =
-                    before(1) == Some(&b'$') || (before(1), before(2)) == (Some(&b'@'), Some(&b'$'));
+                let verbatim = before(1) == Some(&b'@')
+                    || (before(1), before(2)) == (Some(&b'$'), Some(&b'@'));
+                let holes = before(1) == Some(&b'$')
+                    || (before(1), before(2)) == (Some(&b'@'), Some(&b'$'));
                 at = skip_string(source, at + 1, verbatim, holes)?;
                 continue;
             }
@@ -261,7 +261,10 @@ fn escape(text: &str) -> (Option<[Option<u16>; 2]>, usize) {
                         Some(character) => {
                             let mut buffer = [0; 2];
                             character.encode_utf16(&mut buffer);
-                            (Some([buffer.first().copied(), buffer.get(1).copied()]), length)
+                            (
+                                Some([buffer.first().copied(), buffer.get(1).copied()]),
+                                length,
+                            )
                         }
                         None => (None, length),
                     },
@@ -311,15 +314,17 @@ pub(super) fn number(text: &str) -> (Result<Token, (Code, &'static str)>, usize)
     let mut real = false;
     if hex || binary {
         at = 2;
-        while bytes
-            .get(at)
-            .is_some_and(|byte| byte.is_ascii_hexdigit() && (hex || byte.is_ascii_digit()) || *byte == b'_')
-        {
+        while bytes.get(at).is_some_and(|byte| {
+            byte.is_ascii_hexdigit() && (hex || byte.is_ascii_digit()) || *byte == b'_'
+        }) {
             at += 1;
         }
     } else {
         let digits = |mut at: usize| {
-            while bytes.get(at).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'_') {
+            while bytes
+                .get(at)
+                .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'_')
+            {
                 at += 1;
             }
             at
@@ -350,7 +355,10 @@ pub(super) fn number(text: &str) -> (Result<Token, (Code, &'static str)>, usize)
     let suffix = rest.get(..length).unwrap_or_default();
     let end = at + length;
     let whole = if hex || binary {
-        u64::from_str_radix(written.get(2..).unwrap_or_default(), if hex { 16 } else { 2 })
+        u64::from_str_radix(
+            written.get(2..).unwrap_or_default(),
+            if hex { 16 } else { 2 },
+        )
     } else {
         written.parse()
     };

@@ -44,7 +44,11 @@ fn dates(
         DateTimeOffset::new(utc, date.offset_minutes).map(Value::Offset)
     };
     let ints = |from: usize| -> Outcome<[i32; 3]> {
-        Ok([arguments.int(from)?, arguments.int(from + 1)?, arguments.int(from + 2)?])
+        Ok([
+            arguments.int(from)?,
+            arguments.int(from + 1)?,
+            arguments.int(from + 2)?,
+        ])
     };
     let span = |unit| ticks(arguments.double(0)?, unit, Exception::Overflow).map(Value::Span);
     Ok(Some(match member {
@@ -52,7 +56,10 @@ fn dates(
         M::DateTimeUtcNow => Value::DateTime(now(Kind::Utc)?),
         M::DateTimeToday => {
             let now = now(Kind::Local)?;
-            Value::DateTime(DateTime::new(now.ticks / TICKS_PER_DAY * TICKS_PER_DAY, Kind::Local)?)
+            Value::DateTime(DateTime::new(
+                now.ticks / TICKS_PER_DAY * TICKS_PER_DAY,
+                Kind::Local,
+            )?)
         }
         M::DateTimeMinValue => Value::DateTime(DateTime::MIN),
         M::DateTimeMaxValue => Value::DateTime(DateTime::MAX),
@@ -73,7 +80,9 @@ fn dates(
             let shown = evaluator.formatted(arguments.get(0)?, format.as_deref())?;
             Value::text(&shown)
         }
-        M::DateTimeAdd | M::DateTimePlusSpan => Value::DateTime(arguments.date(0)?.plus(arguments.span(1)?)?),
+        M::DateTimeAdd | M::DateTimePlusSpan => {
+            Value::DateTime(arguments.date(0)?.plus(arguments.span(1)?)?)
+        }
         M::DateTimeMinusSpan => {
             let span = arguments.span(1)?.checked_neg().ok_or(out)?;
             Value::DateTime(arguments.date(0)?.plus(span)?)
@@ -86,21 +95,31 @@ fn dates(
         M::DateTimeAddMinutes => plus(MINUTE)?,
         M::DateTimeAddHours => plus(HOUR)?,
         M::DateTimeAddDays => plus(DAY)?,
-        M::DateTimeAddMonths => {
-            Value::DateTime(arguments.date(0)?.plus_months(i64::from(arguments.int(1)?))?)
-        }
+        M::DateTimeAddMonths => Value::DateTime(
+            arguments
+                .date(0)?
+                .plus_months(i64::from(arguments.int(1)?))?,
+        ),
         M::DateTimeAddYears => {
             let months = i64::from(arguments.int(1)?) * 12;
             Value::DateTime(arguments.date(0)?.plus_months(months)?)
         }
-        M::DateTimeToUniversal => {
-            Value::DateTime(DateTime { kind: Kind::Utc, ..arguments.date(0)? })
-        }
-        M::DateTimeYear | M::DateTimeMonth | M::DateTimeDay | M::DateTimeHour | M::DateTimeMinute
-        | M::DateTimeSecond | M::DateTimeMillisecond | M::DateTimeDayOfWeek
-        | M::DateTimeDayOfYear | M::DateTimeTicks | M::DateTimeDate | M::DateTimeKindOf => {
-            part(member, arguments.date(0)?)?
-        }
+        M::DateTimeToUniversal => Value::DateTime(DateTime {
+            kind: Kind::Utc,
+            ..arguments.date(0)?
+        }),
+        M::DateTimeYear
+        | M::DateTimeMonth
+        | M::DateTimeDay
+        | M::DateTimeHour
+        | M::DateTimeMinute
+        | M::DateTimeSecond
+        | M::DateTimeMillisecond
+        | M::DateTimeDayOfWeek
+        | M::DateTimeDayOfYear
+        | M::DateTimeTicks
+        | M::DateTimeDate
+        | M::DateTimeKindOf => part(member, arguments.date(0)?)?,
         M::OffsetNow | M::OffsetUtcNow => Value::Offset(DateTimeOffset::of(now(Kind::Utc)?)),
         M::OffsetParse => Value::Offset(dates_text::parse_offset(&*arguments.text(0)?)?),
         M::OffsetFromSeconds => Value::Offset(since_epoch(arguments.long(0)?, TICKS_PER_SECOND)?),
@@ -132,12 +151,23 @@ fn dates(
             let seconds = hours * 3600 + minutes * 60 + seconds;
             Value::Span(seconds.checked_mul(TICKS_PER_SECOND).ok_or(out)?)
         }
-        M::SpanTotalSeconds | M::SpanTotalMilliseconds | M::SpanTotalMinutes | M::SpanTotalHours
-        | M::SpanTotalDays | M::SpanSeconds | M::SpanMinutes | M::SpanHours | M::SpanDays
+        M::SpanTotalSeconds
+        | M::SpanTotalMilliseconds
+        | M::SpanTotalMinutes
+        | M::SpanTotalHours
+        | M::SpanTotalDays
+        | M::SpanSeconds
+        | M::SpanMinutes
+        | M::SpanHours
+        | M::SpanDays
         | M::SpanTicks => span_part(member, arguments.span(0)?),
         M::SpanPlus | M::SpanMinus => {
             let (left, right) = (arguments.span(0)?, arguments.span(1)?);
-            let sum = if member == M::SpanPlus { left.checked_add(right) } else { left.checked_sub(right) };
+            let sum = if member == M::SpanPlus {
+                left.checked_add(right)
+            } else {
+                left.checked_sub(right)
+            };
             Value::Span(sum.ok_or(Exception::Overflow)?)
         }
         _ => return Ok(None),
@@ -165,14 +195,16 @@ fn part(member: Member, date: DateTime) -> Outcome {
         M::DateTimeMinute => int(minute),
         M::DateTimeSecond => int(second),
         M::DateTimeMillisecond => int(ticks / TICKS_PER_MILLISECOND),
-        M::DateTimeDayOfWeek => {
-            Value::Enum(Type::DayOfWeek, i32::from(day.weekday().to_sunday_zero_offset()))
-        }
+        M::DateTimeDayOfWeek => Value::Enum(
+            Type::DayOfWeek,
+            i32::from(day.weekday().to_sunday_zero_offset()),
+        ),
         M::DateTimeDayOfYear => int(i64::from(day.day_of_year())),
         M::DateTimeTicks => Value::Long(date.ticks),
-        M::DateTimeDate => {
-            Value::DateTime(DateTime::new(date.ticks / TICKS_PER_DAY * TICKS_PER_DAY, date.kind)?)
-        }
+        M::DateTimeDate => Value::DateTime(DateTime::new(
+            date.ticks / TICKS_PER_DAY * TICKS_PER_DAY,
+            date.kind,
+        )?),
         _ => Value::Enum(Type::DateTimeKind, date.kind as i32),
     })
 }

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use keyward_document_program::{Member, Type};
 
 use super::super::json::{self, Body, Scalar, Token};
-use super::super::{Evaluator, Exception, Outcome, Value, casts, json_text, selects, texts, tokens};
+use super::super::{
+    Evaluator, Exception, Outcome, Value, casts, json_text, selects, texts, tokens,
+};
 use super::Arguments;
 
 pub(super) fn call(
@@ -49,7 +51,14 @@ fn json(
                 return Err(Exception::InvalidOperation);
             }
             let all = json::children(&token);
-            or_null(if member == M::TokenFirst { all.first() } else { all.last() }.cloned())
+            or_null(
+                if member == M::TokenFirst {
+                    all.first()
+                } else {
+                    all.last()
+                }
+                .cloned(),
+            )
         }
         M::TokenPath => Value::text(&json::path(&arguments.token(0)?)),
         M::TokenValueOf => {
@@ -70,7 +79,11 @@ fn json(
                     Some(scalar) => {
                         let value = json::value_of(&scalar);
                         match to {
-                            Type::Bool | Type::Int | Type::Long | Type::Double | Type::Char
+                            Type::Bool
+                            | Type::Int
+                            | Type::Long
+                            | Type::Double
+                            | Type::Char
                             | Type::DateTime => casts::convert(to, &value)?,
                             _ => casts::cast(to, value)?,
                         }
@@ -86,7 +99,11 @@ fn json(
         M::TokenParse => Value::Json(json_text::parse(budget, &arguments.text(0)?)?),
         M::ObjectParse | M::ArrayParse => {
             let token = json_text::parse(budget, &arguments.text(0)?)?;
-            let wanted = if member == M::ObjectParse { Type::JObject } else { Type::JArray };
+            let wanted = if member == M::ObjectParse {
+                Type::JObject
+            } else {
+                Type::JArray
+            };
             if json::type_of(&token) != wanted {
                 return Err(Exception::JsonReader);
             }
@@ -120,7 +137,11 @@ fn json(
             Value::Null
         }
         M::ObjectNew | M::ArrayNew => {
-            let token = if member == M::ObjectNew { json::object() } else { json::array() };
+            let token = if member == M::ObjectNew {
+                json::object()
+            } else {
+                json::array()
+            };
             budget.bytes(64)?;
             for part in arguments.rest(0) {
                 add(evaluator, &token, part)?;
@@ -153,9 +174,9 @@ fn json(
             None => Value::Null,
         },
         M::ObjectGetValue => match arguments.text_or_null(1)? {
-            Some(name) => {
-                or_null(json::find(&arguments.token(0)?, &name).map(|found| json::of_property(&found)))
-            }
+            Some(name) => or_null(
+                json::find(&arguments.token(0)?, &name).map(|found| json::of_property(&found)),
+            ),
             None => Value::Null,
         },
         M::ObjectCount | M::ArrayCount => texts::int(json::children(&arguments.token(0)?).len()),
@@ -173,7 +194,9 @@ fn json(
         M::ArrayRemoveAt => {
             let at = usize::try_from(arguments.int(1)?).ok();
             let all = json::children(&arguments.token(0)?);
-            let found = at.and_then(|at| all.get(at)).ok_or(Exception::ArgumentOutOfRange)?;
+            let found = at
+                .and_then(|at| all.get(at))
+                .ok_or(Exception::ArgumentOutOfRange)?;
             json::remove(found)?;
             Value::Null
         }
@@ -183,6 +206,10 @@ fn json(
                 None => return Err(Exception::Argument),
             },
             Value::Strings(_) => return Err(Exception::Argument),
+            // Newtonsoft takes a char here, and nowhere else.
+            Value::Char(unit) => Value::Json(json::scalar_token(Scalar::Text(
+                texts::of_unit(*unit).into(),
+            ))),
             value => Value::Json(json::token_of(budget, value.clone())?),
         },
         M::ValueValue => match json::scalar(&arguments.token(0)?) {
@@ -210,10 +237,16 @@ fn json(
             Value::Basic(both) => Value::text(&both.1),
             _ => return Err(Exception::Program),
         },
-        M::JwtAlgorithm | M::JwtAudiences | M::JwtClaims | M::JwtExpiration | M::JwtNotBefore
-        | M::JwtIssuedAt | M::JwtId | M::JwtIssuer | M::JwtSubject | M::JwtType => {
-            jwt(evaluator, member, arguments)?
-        }
+        M::JwtAlgorithm
+        | M::JwtAudiences
+        | M::JwtClaims
+        | M::JwtExpiration
+        | M::JwtNotBefore
+        | M::JwtIssuedAt
+        | M::JwtId
+        | M::JwtIssuer
+        | M::JwtSubject
+        | M::JwtType => jwt(evaluator, member, arguments)?,
         _ => return Ok(None),
     }))
 }
@@ -235,7 +268,9 @@ fn entry(token: &Token, key: &Value) -> Outcome<Option<Token>> {
         (Body::Object(_), Value::Text(name)) => {
             Ok(json::find(token, name).map(|found| json::of_property(&found)))
         }
-        (Body::Object(_), Value::Null) | (Body::Array(_), Value::Null) => Err(Exception::ArgumentNull),
+        (Body::Object(_), Value::Null) | (Body::Array(_), Value::Null) => {
+            Err(Exception::ArgumentNull)
+        }
         (Body::Array(all), Value::Int(at)) => usize::try_from(*at)
             .ok()
             .and_then(|at| all.get(at))

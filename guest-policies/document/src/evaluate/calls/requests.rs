@@ -27,7 +27,13 @@ fn request(
 ) -> Outcome<Option<Value>> {
     use Member as M;
     let context = evaluator.context;
-    let part = |of: Type| if context.has(of) { Value::Live(of) } else { Value::Null };
+    let part = |of: Type| {
+        if context.has(of) {
+            Value::Live(of)
+        } else {
+            Value::Null
+        }
+    };
     Ok(Some(match member {
         M::ContextVariables => Value::Live(Type::Variables),
         M::ContextRequest => Value::Live(Type::IRequest),
@@ -57,17 +63,28 @@ fn request(
         M::ApiServiceUrl => url(evaluator, UrlOf::Service),
         M::RequestBody => {
             let there = context.has(Type::IMessageBody);
-            if there { Value::LiveBody(Type::IRequest) } else { Value::Null }
+            if there {
+                Value::LiveBody(Type::IRequest)
+            } else {
+                Value::Null
+            }
         }
         M::ResponseStatusCode | M::ResponseStatusReason | M::ResponseHeaders | M::ResponseBody => {
             response(evaluator, member, arguments)?
         }
         M::BodyAs | M::BodyAsPreserve => {
             let preserve = member == M::BodyAsPreserve && arguments.bool(1)?;
-            body(evaluator, arguments.get(0)?, preserve, of.ok_or(Exception::Program)?)?
+            body(
+                evaluator,
+                arguments.get(0)?,
+                preserve,
+                of.ok_or(Exception::Program)?,
+            )?
         }
         M::UrlScheme | M::UrlHost | M::UrlPort | M::UrlPath | M::UrlQueryString | M::UrlQuery => {
-            let Value::Url(of) = arguments.get(0)? else { return Err(Exception::Program) };
+            let Value::Url(of) = arguments.get(0)? else {
+                return Err(Exception::Program);
+            };
             if member == M::UrlQuery {
                 return Ok(Some(Value::Lists(ListsOf::Query(*of))));
             }
@@ -110,13 +127,36 @@ fn request(
                 (None, _) => default(to),
             }
         }
-        M::RequestMethod | M::RequestIpAddress | M::LastErrorSource | M::LastErrorReason
-        | M::LastErrorMessage | M::LastErrorScope | M::LastErrorSection | M::LastErrorPath
-        | M::LastErrorPolicyId | M::UserId | M::UserEmail | M::UserFirstName | M::UserLastName
-        | M::UserNote | M::ApiId | M::ApiName | M::ApiPath | M::ApiVersion | M::ApiRevision
-        | M::OperationId | M::OperationName | M::OperationMethod | M::OperationUrlTemplate
-        | M::ProductId | M::ProductName | M::SubscriptionId | M::SubscriptionName
-        | M::DeploymentRegion | M::DeploymentServiceName | M::DeploymentServiceId
+        M::RequestMethod
+        | M::RequestIpAddress
+        | M::LastErrorSource
+        | M::LastErrorReason
+        | M::LastErrorMessage
+        | M::LastErrorScope
+        | M::LastErrorSection
+        | M::LastErrorPath
+        | M::LastErrorPolicyId
+        | M::UserId
+        | M::UserEmail
+        | M::UserFirstName
+        | M::UserLastName
+        | M::UserNote
+        | M::ApiId
+        | M::ApiName
+        | M::ApiPath
+        | M::ApiVersion
+        | M::ApiRevision
+        | M::OperationId
+        | M::OperationName
+        | M::OperationMethod
+        | M::OperationUrlTemplate
+        | M::ProductId
+        | M::ProductName
+        | M::SubscriptionId
+        | M::SubscriptionName
+        | M::DeploymentRegion
+        | M::DeploymentServiceName
+        | M::DeploymentServiceId
         | M::DeploymentGatewayId => match context.text(member) {
             Some(text) => {
                 evaluator.budget.bytes(text.len())?;
@@ -139,7 +179,10 @@ fn default(of: Type) -> Value {
         Type::Double => Value::Double(0.0),
         Type::Guid => Value::Guid(uuid::Uuid::nil()),
         Type::DateTime => Value::DateTime(DateTime::MIN),
-        Type::DateTimeOffset => Value::Offset(DateTimeOffset { utc: 0, offset_minutes: 0 }),
+        Type::DateTimeOffset => Value::Offset(DateTimeOffset {
+            utc: 0,
+            offset_minutes: 0,
+        }),
         Type::TimeSpan => Value::Span(0),
         of if !of.constants().is_empty() => Value::Enum(of, 0),
         _ => Value::Null,
@@ -157,15 +200,17 @@ fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments
     use Member as M;
     let context = evaluator.context;
     Ok(match (arguments.get(0)?, member) {
-        (Value::Response(response), M::ResponseStatusCode) => Value::Int(i32::from(response.status())),
+        (Value::Response(response), M::ResponseStatusCode) => {
+            Value::Int(i32::from(response.status()))
+        }
         (Value::Response(response), M::ResponseStatusReason) => Value::text(response.reason()),
         (Value::Response(response), M::ResponseHeaders) => Value::Headers(response.clone()),
         (Value::Response(response), _) if response.has_body() => Value::Body(response.clone()),
         (Value::Response(_), _) => Value::Null,
         (Value::Live(_), M::ResponseStatusCode) => Value::Int(i32::from(context.status())),
-        (Value::Live(_), M::ResponseStatusReason) => {
-            context.text(member).map_or(Value::Null, |text| Value::text(&text))
-        }
+        (Value::Live(_), M::ResponseStatusReason) => context
+            .text(member)
+            .map_or(Value::Null, |text| Value::text(&text)),
         (Value::Live(_), M::ResponseHeaders) => Value::Lists(ListsOf::Response),
         (Value::Live(_), _) => Value::LiveBody(Type::IResponse),
         _ => return Err(Exception::Program),
@@ -178,7 +223,9 @@ fn body(evaluator: &mut Evaluator<'_>, of: &Value, preserve: bool, to: Type) -> 
         Value::LiveBody(side) => evaluator.context.body(*side, preserve)?,
         _ => return Err(Exception::Program),
     };
-    let Some(bytes) = bytes else { return Ok(Value::Null) };
+    let Some(bytes) = bytes else {
+        return Ok(Value::Null);
+    };
     evaluator.budget.bytes(bytes.len().saturating_mul(2))?;
     if to == Type::Bytes {
         return Ok(Value::Bytes(bytes.into()));
@@ -202,8 +249,11 @@ fn lists(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -
         return Ok(texts::int(match of {
             Value::Lists(of) => evaluator.context.lists(*of),
             Value::Headers(response) => {
-                let mut names: Vec<String> =
-                    response.headers().iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+                let mut names: Vec<String> = response
+                    .headers()
+                    .iter()
+                    .map(|(name, _)| name.to_ascii_lowercase())
+                    .collect();
                 names.sort_unstable();
                 names.dedup();
                 names.len()

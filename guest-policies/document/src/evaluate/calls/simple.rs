@@ -26,23 +26,46 @@ pub(super) fn call(
             format(evaluator, arguments)
         }
         M::IntCompareTo => compare(arguments),
-        M::MathAbsInt | M::MathAbsLong | M::MathAbs | M::MathMinInt | M::MathMinLong | M::MathMin
-        | M::MathMaxInt | M::MathMaxLong | M::MathMax | M::MathFloor | M::MathCeiling
-        | M::MathRound | M::MathRoundTo | M::MathTruncate | M::MathPow | M::MathSqrt => {
-            math(member, arguments)
-        }
-        M::RandomNew => Ok(Value::Random(Rc::new(Cell::new(evaluator.context.random())))),
+        M::MathAbsInt
+        | M::MathAbsLong
+        | M::MathAbs
+        | M::MathMinInt
+        | M::MathMinLong
+        | M::MathMin
+        | M::MathMaxInt
+        | M::MathMaxLong
+        | M::MathMax
+        | M::MathFloor
+        | M::MathCeiling
+        | M::MathRound
+        | M::MathRoundTo
+        | M::MathTruncate
+        | M::MathPow
+        | M::MathSqrt => math(member, arguments),
+        M::RandomNew => Ok(Value::Random(Rc::new(Cell::new(
+            evaluator.context.random(),
+        )))),
         M::RandomNewSeeded => arguments
             .int(0)
             .map(|seed| Value::Random(Rc::new(Cell::new(u64::from(seed.cast_unsigned()))))),
         M::RandomNext | M::RandomNextBelow | M::RandomNextBetween | M::RandomNextDouble => {
             random(member, arguments)
         }
-        M::ConvertToInt => arguments.get(0).and_then(|value| casts::convert(Type::Int, value)),
-        M::ConvertToLong => arguments.get(0).and_then(|value| casts::convert(Type::Long, value)),
-        M::ConvertToDouble => arguments.get(0).and_then(|value| casts::convert(Type::Double, value)),
-        M::ConvertToBool => arguments.get(0).and_then(|value| casts::convert(Type::Bool, value)),
-        M::ConvertToDateTime => arguments.get(0).and_then(|value| casts::convert(Type::DateTime, value)),
+        M::ConvertToInt => arguments
+            .get(0)
+            .and_then(|value| casts::convert(Type::Int, value)),
+        M::ConvertToLong => arguments
+            .get(0)
+            .and_then(|value| casts::convert(Type::Long, value)),
+        M::ConvertToDouble => arguments
+            .get(0)
+            .and_then(|value| casts::convert(Type::Double, value)),
+        M::ConvertToBool => arguments
+            .get(0)
+            .and_then(|value| casts::convert(Type::Bool, value)),
+        M::ConvertToDateTime => arguments
+            .get(0)
+            .and_then(|value| casts::convert(Type::DateTime, value)),
         M::ConvertToIntBase => based(arguments),
         M::ConvertToString => arguments
             .get(0)
@@ -51,21 +74,36 @@ pub(super) fn call(
         M::EncodingUtf8 => Ok(Value::Encoding(0)),
         M::EncodingAscii => Ok(Value::Encoding(1)),
         M::EncodingUnicode => Ok(Value::Encoding(2)),
-        M::ConvertToBase64 | M::ConvertFromBase64 | M::EncodingGetBytes | M::EncodingGetString
-        | M::UriEscapeData | M::UriUnescapeData | M::WebUrlEncode | M::WebUrlDecode
-        | M::WebHtmlEncode | M::WebHtmlDecode => encode(evaluator, member, arguments),
-        M::UriNew => arguments.text(0).and_then(|text| web::uri(&text).map(|_| Value::Uri(text))),
-        M::UriScheme | M::UriHost | M::UriPort | M::UriAbsolutePath | M::UriPathAndQuery
-        | M::UriQuery | M::UriAbsoluteUri => uri(member, arguments),
+        M::ConvertToBase64
+        | M::ConvertFromBase64
+        | M::EncodingGetBytes
+        | M::EncodingGetString
+        | M::UriEscapeData
+        | M::UriUnescapeData
+        | M::WebUrlEncode
+        | M::WebUrlDecode
+        | M::WebHtmlEncode
+        | M::WebHtmlDecode => encode(evaluator, member, arguments),
+        M::UriNew => arguments
+            .text(0)
+            .and_then(|text| web::uri(&text).map(|_| Value::Uri(text))),
+        M::UriScheme
+        | M::UriHost
+        | M::UriPort
+        | M::UriAbsolutePath
+        | M::UriPathAndQuery
+        | M::UriQuery
+        | M::UriAbsoluteUri => uri(member, arguments),
         M::GuidNew => {
             let (high, low) = (evaluator.context.random(), evaluator.context.random());
             let bits = u128::from(high) << 64 | u128::from(low);
             let guid = Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
             Ok(Value::Guid(guid))
         }
-        M::GuidParse | M::GuidFromText => {
-            arguments.text(0).and_then(|text| web::guid(&text)).map(Value::Guid)
-        }
+        M::GuidParse | M::GuidFromText => arguments
+            .text(0)
+            .and_then(|text| web::guid(&text))
+            .map(Value::Guid),
         M::GuidEmpty => Ok(Value::Guid(Uuid::nil())),
         M::GuidToBytes => match arguments.get(0) {
             Ok(Value::Guid(guid)) => Ok(Value::Bytes(Rc::new(guid.to_bytes_le()))),
@@ -163,15 +201,22 @@ fn random(member: Member, arguments: &Arguments) -> Outcome {
     let width = u64::try_from(to - from).map_err(|_| Exception::ArgumentOutOfRange)?;
     let below = u64::try_from((u128::from(bits) * u128::from(width)) >> 64).unwrap_or(0);
     let value = from + i64::try_from(below).unwrap_or(0);
-    i32::try_from(value).map(Value::Int).map_err(|_| Exception::Program)
+    i32::try_from(value)
+        .map(Value::Int)
+        .map_err(|_| Exception::Program)
 }
 
 /// `Convert.ToInt32(text, base)`.
 fn based(arguments: &Arguments) -> Outcome {
     let base = arguments.int(1)?;
-    let Some(text) = arguments.text_or_null(0)? else { return Ok(Value::Int(0)) };
+    let Some(text) = arguments.text_or_null(0)? else {
+        return Ok(Value::Int(0));
+    };
     let digits = match base {
-        16 => text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(&text),
+        16 => text
+            .strip_prefix("0x")
+            .or(text.strip_prefix("0X"))
+            .unwrap_or(&text),
         2 | 8 | 10 => &text,
         _ => return Err(Exception::Argument),
     };
@@ -180,7 +225,9 @@ fn based(arguments: &Arguments) -> Outcome {
     }
     if base == 10 {
         let value = numbers::parse_whole(digits)?;
-        return i32::try_from(value).map(Value::Int).map_err(|_| Exception::Overflow);
+        return i32::try_from(value)
+            .map(Value::Int)
+            .map_err(|_| Exception::Overflow);
     }
     if !digits.chars().all(|c| c.is_digit(base.cast_unsigned())) {
         return Err(Exception::Format);
@@ -213,7 +260,10 @@ fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
                 let bytes: Vec<u8> = match encoding {
                     0 => text.bytes().collect(),
                     // One for each unit.
-                    1 => text.encode_utf16().map(|unit| u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(b'?')).collect(),
+                    1 => text
+                        .encode_utf16()
+                        .map(|unit| u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(b'?'))
+                        .collect(),
                     _ => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
                 };
                 return Ok(Value::Bytes(bytes.into()));
@@ -222,7 +272,16 @@ fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
             evaluator.budget.bytes(bytes.len().saturating_mul(3))?;
             match encoding {
                 0 => String::from_utf8_lossy(&bytes).into_owned(),
-                1 => bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect(),
+                1 => bytes
+                    .iter()
+                    .map(|byte| {
+                        if byte.is_ascii() {
+                            char::from(*byte)
+                        } else {
+                            '?'
+                        }
+                    })
+                    .collect(),
                 _ => {
                     let units: Vec<u16> = bytes
                         .chunks(2)
@@ -271,8 +330,15 @@ fn uri(member: Member, arguments: &Arguments) -> Outcome {
         M::UriPathAndQuery => Value::text(&(parts.path + &parts.query)),
         M::UriQuery => Value::text(&parts.query),
         _ => {
-            let standard = matches!((&*parts.scheme, parts.port), ("http", 80) | ("https", 443) | (_, -1));
-            let port = if standard { String::new() } else { format!(":{}", parts.port) };
+            let standard = matches!(
+                (&*parts.scheme, parts.port),
+                ("http", 80) | ("https", 443) | (_, -1)
+            );
+            let port = if standard {
+                String::new()
+            } else {
+                format!(":{}", parts.port)
+            };
             Value::text(&format!(
                 "{}://{}{port}{}{}{}",
                 parts.scheme, parts.host, parts.path, parts.query, parts.fragment

@@ -34,27 +34,61 @@ pub(super) fn call(
                 .map(|()| Value::text(&text))
         }
         M::StringJoin | M::StringJoinAll => join(evaluator, member, arguments),
-        M::StringContains | M::StringContainsHow | M::StringStartsWith | M::StringStartsWithHow
-        | M::StringEndsWith | M::StringEndsWithHow => search(evaluator, member, arguments),
-        M::StringIndexOf | M::StringIndexOfChar | M::StringIndexOfFrom | M::StringIndexOfCharFrom
-        | M::StringIndexOfHow | M::StringLastIndexOf | M::StringLastIndexOfChar => {
-            index(evaluator, member, arguments)
-        }
+        M::StringContains
+        | M::StringContainsHow
+        | M::StringStartsWith
+        | M::StringStartsWithHow
+        | M::StringEndsWith
+        | M::StringEndsWithHow => search(evaluator, member, arguments),
+        M::StringIndexOf
+        | M::StringIndexOfChar
+        | M::StringIndexOfFrom
+        | M::StringIndexOfCharFrom
+        | M::StringIndexOfHow
+        | M::StringLastIndexOf
+        | M::StringLastIndexOfChar => index(evaluator, member, arguments),
         M::StringSplit | M::StringSplitText | M::StringSplitHow | M::StringSplitString => {
             split(evaluator, member, arguments)
         }
-        M::StringLength | M::StringIndex | M::StringSubstring | M::StringSubstringLength
-        | M::StringRemove | M::StringRemoveLength | M::StringInsert | M::StringReplace
-        | M::StringReplaceChar | M::StringToLower | M::StringToLowerInvariant
-        | M::StringToUpper | M::StringToUpperInvariant | M::StringTrim | M::StringTrimStart
-        | M::StringTrimEnd | M::StringPadLeft | M::StringPadLeftWith | M::StringPadRight
+        M::StringLength
+        | M::StringIndex
+        | M::StringSubstring
+        | M::StringSubstringLength
+        | M::StringRemove
+        | M::StringRemoveLength
+        | M::StringInsert
+        | M::StringReplace
+        | M::StringReplaceChar
+        | M::StringToLower
+        | M::StringToLowerInvariant
+        | M::StringToUpper
+        | M::StringToUpperInvariant
+        | M::StringTrim
+        | M::StringTrimStart
+        | M::StringTrimEnd
+        | M::StringPadLeft
+        | M::StringPadLeftWith
+        | M::StringPadRight
         | M::StringPadRightWith => change(evaluator, member, arguments),
-        M::CharIsDigit | M::CharIsLetter | M::CharIsLetterOrDigit | M::CharIsWhiteSpace
-        | M::CharToUpper | M::CharToLower => character(member, arguments),
-        M::StringsLength | M::StringsCount | M::StringsIndex | M::StringsFirst | M::StringsLast
-        | M::StringsFirstOrDefault | M::StringsLastOrDefault | M::StringsContains
+        M::CharIsDigit
+        | M::CharIsLetter
+        | M::CharIsLetterOrDigit
+        | M::CharIsWhiteSpace
+        | M::CharToUpper
+        | M::CharToLower => character(member, arguments),
+        M::StringsLength
+        | M::StringsCount
+        | M::StringsIndex
+        | M::StringsFirst
+        | M::StringsLast
+        | M::StringsFirstOrDefault
+        | M::StringsLastOrDefault
+        | M::StringsContains
         | M::StringsAny => array(member, arguments),
-        M::BoolParse => arguments.text(0).and_then(|text| numbers::parse_bool(&text)).map(Value::Bool),
+        M::BoolParse => arguments
+            .text(0)
+            .and_then(|text| numbers::parse_bool(&text))
+            .map(Value::Bool),
         M::BoolTrueString => Ok(Value::text("True")),
         M::BoolFalseString => Ok(Value::text("False")),
         _ => return None,
@@ -64,14 +98,6 @@ pub(super) fn call(
 
 fn shown(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
     let value = arguments.get(0)?;
-    if let Value::Url(of) = value {
-        let url = evaluator.context.url(*of).ok_or(Exception::NullReference)?;
-        let default = matches!((&*url.scheme, url.port), ("http", 80) | ("https", 443));
-        let port = if default { String::new() } else { format!(":{}", url.port) };
-        let text = format!("{}://{}{port}{}{}", url.scheme, url.host, url.path, url.query);
-        evaluator.budget.bytes(text.len())?;
-        return Ok(Value::text(&text));
-    }
     evaluator.shown(value).map(Value::Text)
 }
 
@@ -92,7 +118,9 @@ fn equals(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
 fn equals_how(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
     let ignore = texts::ignores_case(arguments.int(2)?)?;
     let (left, right) = (arguments.text_or_null(0)?, arguments.text_or_null(1)?);
-    evaluator.budget.work(left.as_ref().map_or(0, |text| text.len()))?;
+    evaluator
+        .budget
+        .work(left.as_ref().map_or(0, |text| text.len()))?;
     Ok(Value::Bool(match (left, right) {
         (Some(left), Some(right)) if ignore => texts::folded(&left) == texts::folded(&right),
         (left, right) => left == right,
@@ -111,7 +139,12 @@ fn order(arguments: &Arguments) -> Outcome {
 fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
     let separator = arguments.text_or_null(0)?.unwrap_or_default();
     let parts: Vec<Value> = if member == Member::StringJoinAll {
-        arguments.strings(1)?.iter().cloned().map(Value::Text).collect()
+        arguments
+            .strings(1)?
+            .iter()
+            .cloned()
+            .map(Value::Text)
+            .collect()
     } else {
         arguments.rest(1).to_vec()
     };
@@ -130,7 +163,10 @@ fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
     use Member as M;
     let (text, part) = (arguments.text(0)?, arguments.text(1)?);
     evaluator.budget.work(text.len() + part.len())?;
-    let how = matches!(member, M::StringContainsHow | M::StringStartsWithHow | M::StringEndsWithHow);
+    let how = matches!(
+        member,
+        M::StringContainsHow | M::StringStartsWithHow | M::StringEndsWithHow
+    );
     let (text, part) = if how && texts::ignores_case(arguments.int(2)?)? {
         (texts::folded(&text), texts::folded(&part))
     } else {
@@ -158,7 +194,9 @@ fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -
         M::StringLastIndexOf | M::StringLastIndexOfChar => text.rfind(&part),
         M::StringIndexOfFrom | M::StringIndexOfCharFrom => {
             let from = texts::byte(&text, arguments.int(2)?)?;
-            text.get(from..).and_then(|rest| rest.find(&part)).map(|at| at + from)
+            text.get(from..)
+                .and_then(|rest| rest.find(&part))
+                .map(|at| at + from)
         }
         M::StringIndexOfHow if texts::ignores_case(arguments.int(2)?)? => {
             let (folded, part) = (texts::folded(&text), texts::folded(&part));
@@ -215,7 +253,9 @@ fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
         M::StringRemoveLength => {
             let (start, length) = (arguments.int(1)?, arguments.int(2)?);
             texts::part(&text, start, Some(length))?;
-            let after = start.checked_add(length).ok_or(Exception::ArgumentOutOfRange)?;
+            let after = start
+                .checked_add(length)
+                .ok_or(Exception::ArgumentOutOfRange)?;
             texts::part(&text, 0, Some(start))? + &texts::part(&text, after, None)?
         }
         M::StringInsert => {
@@ -254,7 +294,11 @@ fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
                 _ => u16::from(b' '),
             };
             if !(0..=MAX_WIDTH).contains(&width) {
-                return Err(if width < 0 { Exception::ArgumentOutOfRange } else { Exception::Memory });
+                return Err(if width < 0 {
+                    Exception::ArgumentOutOfRange
+                } else {
+                    Exception::Memory
+                });
             }
             let width = usize::try_from(width).unwrap_or(0);
             evaluator.budget.bytes(width)?;
@@ -271,13 +315,19 @@ fn character(member: Member, arguments: &Arguments) -> Outcome {
     let unit = arguments.char(0)?;
     let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
     Ok(match member {
-        M::CharIsDigit => Value::Bool(c.is_ascii_digit() || c.is_numeric() && c.to_digit(10).is_some()),
+        M::CharIsDigit => {
+            Value::Bool(c.is_ascii_digit() || c.is_numeric() && c.to_digit(10).is_some())
+        }
         M::CharIsLetter => Value::Bool(c.is_alphabetic()),
         M::CharIsLetterOrDigit => Value::Bool(c.is_alphanumeric()),
         M::CharIsWhiteSpace => Value::Bool(c.is_whitespace()),
         _ => {
             let text = c.to_string();
-            let changed = if member == M::CharToUpper { texts::folded(&text) } else { texts::lower(&text) };
+            let changed = if member == M::CharToUpper {
+                texts::folded(&text)
+            } else {
+                texts::lower(&text)
+            };
             Value::Char(changed.encode_utf16().next().unwrap_or(unit))
         }
     })
@@ -286,7 +336,9 @@ fn character(member: Member, arguments: &Arguments) -> Outcome {
 fn array(member: Member, arguments: &Arguments) -> Outcome {
     use Member as M;
     let all = arguments.strings(0)?;
-    let or_null = |text: Option<&std::rc::Rc<str>>| text.map_or(Value::Null, |text| Value::Text(text.clone()));
+    let or_null = |text: Option<&std::rc::Rc<str>>| {
+        text.map_or(Value::Null, |text| Value::Text(text.clone()))
+    };
     Ok(match member {
         M::StringsLength | M::StringsCount => texts::int(all.len()),
         M::StringsAny => Value::Bool(!all.is_empty()),

@@ -10,7 +10,10 @@ use super::names::bases;
 use super::{Checker, Ty, Typed};
 
 /// The names that parameters have in documents, in the one place that they have.
-const NAMED: &[(&str, &str)] = &[("As", "preserveContent"), ("GetValueOrDefault", "defaultValue")];
+const NAMED: &[(&str, &str)] = &[
+    ("As", "preserveContent"),
+    ("GetValueOrDefault", "defaultValue"),
+];
 
 impl Checker<'_> {
     /// `target.name`.
@@ -26,9 +29,9 @@ impl Checker<'_> {
             if let Some((_, number)) = of.constants().iter().find(|(known, _)| *known == name) {
                 return self.node(Node::Enum(of, *number), Ty::plain(of), span);
             }
-            let found = MEMBERS.iter().find(|info| {
-                info.form == Form::Static && info.receiver == of && info.name == name
-            });
+            let found = MEMBERS
+                .iter()
+                .find(|info| info.form == Form::Static && info.receiver == of && info.name == name);
             let Some(info) = found else {
                 self.no_member(of, name, Form::Static, name_span);
                 return None;
@@ -51,16 +54,19 @@ impl Checker<'_> {
             }
         }
         let found = bases(value.ty.of).into_iter().find_map(|of| {
-            MEMBERS
-                .iter()
-                .find(|info| info.form == Form::Property && info.receiver == of && info.name == name)
+            MEMBERS.iter().find(|info| {
+                info.form == Form::Property && info.receiver == of && info.name == name
+            })
         });
         let Some(info) = found else {
             self.no_member(value.ty.of, name, Form::Property, name_span);
             return None;
         };
         let list = self.builder.list(&[value.node]);
-        let ty = Ty { of: info.gives, nullable: info.nullable };
+        let ty = Ty {
+            of: info.gives,
+            nullable: info.nullable,
+        };
         self.node(Node::Call(info.member, list), ty, span)
     }
 
@@ -78,7 +84,13 @@ impl Checker<'_> {
         arguments: &[Argument],
         span: &Span,
     ) -> Option<Typed> {
-        let Kind::Member { target, name, name_span, types } = &function.kind else {
+        let Kind::Member {
+            target,
+            name,
+            name_span,
+            types,
+        } = &function.kind
+        else {
             let given = self.arguments("", arguments);
             if let Kind::Name(name) = &function.kind {
                 let message = format!("no function {name:?} here");
@@ -172,7 +184,14 @@ impl Checker<'_> {
             Ty { of: Type::Null, .. } => Ty::plain(Type::Object),
             ty => ty,
         };
-        self.choose(&candidates, Some(value), given, Some(ty), "GetValueOrDefault", span)
+        self.choose(
+            &candidates,
+            Some(value),
+            given,
+            Some(ty),
+            "GetValueOrDefault",
+            span,
+        )
     }
 
     /// `target[arguments]`.
@@ -219,7 +238,14 @@ impl Checker<'_> {
             self.problem(Code::Member, &name.span, message);
             return None;
         }
-        self.choose(&candidates, None, &given?, None, &format!("new {}", ty.shown()), span)
+        self.choose(
+            &candidates,
+            None,
+            &given?,
+            None,
+            &format!("new {}", ty.shown()),
+            span,
+        )
     }
 
     fn arguments(&mut self, function: &str, arguments: &[Argument]) -> Option<Vec<Given>> {
@@ -238,7 +264,10 @@ impl Checker<'_> {
                     self.problem(Code::Types, &argument.value.span, "this gives no value");
                     fine = false;
                 }
-                Some(value) => given.push(Given { value, span: argument.value.span.clone() }),
+                Some(value) => given.push(Given {
+                    value,
+                    span: argument.value.span.clone(),
+                }),
                 None => fine = false,
             }
         }
@@ -286,12 +315,19 @@ impl Checker<'_> {
         match generic {
             Some(ty) => {
                 let node = Node::CallFor(info.member, ty.of, list);
-                let gives = if info.gives == Type::Generic { ty } else { Ty::plain(info.gives) };
+                let gives = if info.gives == Type::Generic {
+                    ty
+                } else {
+                    Ty::plain(info.gives)
+                };
                 // `GetValueOrDefault<int?>("x")` gives null where there is none.
                 self.node(node, gives, span)
             }
             None => {
-                let ty = Ty { of: info.gives, nullable: info.nullable };
+                let ty = Ty {
+                    of: info.gives,
+                    nullable: info.nullable,
+                };
                 self.node(Node::Call(info.member, list), ty, span)
             }
         }
@@ -314,7 +350,10 @@ impl Checker<'_> {
             return None;
         };
         if !token.ty.of.is_json() {
-            let message = format!("an entry of a value of type {} can't be set", token.ty.shown());
+            let message = format!(
+                "an entry of a value of type {} can't be set",
+                token.ty.shown()
+            );
             let help = match token.ty.of {
                 Type::Variables => "use the policy set-variable",
                 Type::Lists => "use the policy set-header",
@@ -325,7 +364,11 @@ impl Checker<'_> {
         }
         let value = self.want(value, Ty::plain(Type::JToken), value_span)?;
         let list = self.builder.list(&[token.node, key.value.node, value]);
-        self.node(Node::Call(Member::TokenSetName, list), Ty::plain(Type::Void), span)
+        self.node(
+            Node::Call(Member::TokenSetName, list),
+            Ty::plain(Type::Void),
+            span,
+        )
     }
 }
 

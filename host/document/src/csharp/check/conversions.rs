@@ -42,7 +42,7 @@ pub(super) fn implicit(from: Ty, to: Ty) -> Option<(u32, Way)> {
         let steps = u32::try_from(steps).unwrap_or(0);
         return Some((1 + steps, Way::Number));
     }
-    if to.of == Type::JToken && is_simple(from.of) {
+    if to.of == Type::JToken && is_simple(from.of) && from.of != Type::Char {
         return Some((5, Way::Token));
     }
     let up = bases(from.of).iter().position(|of| *of == to.of)?;
@@ -76,11 +76,19 @@ impl Checker<'_> {
     /// Goes a way.
     pub(super) fn go(&mut self, value: Typed, to: Ty, way: Way, span: &Span) -> Typed {
         let node = match way {
-            Way::Same => return Typed { node: value.node, ty: to },
+            Way::Same => {
+                return Typed {
+                    node: value.node,
+                    ty: to,
+                };
+            }
             Way::Number => Node::Number(to.of, value.node),
             Way::Token => Node::Token(value.node),
         };
-        Typed { node: self.builder.node(node, span), ty: to }
+        Typed {
+            node: self.builder.node(node, span),
+            ty: to,
+        }
     }
 
     /// A value where one of a type is wanted.

@@ -102,8 +102,12 @@ pub(super) fn compile(
             match builder.check() {
                 Ok(()) => Ok(id),
                 Err(_) => Err(vec![
-                    Problem::new(Code::Limit, &(0..1), "too deeply nested, or too many of them")
-                        .help("keep parts of it in variables"),
+                    Problem::new(
+                        Code::Limit,
+                        &(0..1),
+                        "too deeply nested, or too many of them",
+                    )
+                    .help("keep parts of it in variables"),
                 ]),
             }
         }
@@ -229,9 +233,7 @@ impl Checker<'_> {
                 self.node(node, then.ty, span)
             }
             Kind::Coalesce(value, otherwise) => self.coalesce(value, otherwise, span),
-            Kind::Assign(operator, target, value) => {
-                self.assign(*operator, target, value, span)
-            }
+            Kind::Assign(operator, target, value) => self.assign(*operator, target, value, span),
             Kind::Unknown => None,
         }
     }
@@ -242,10 +244,15 @@ impl Checker<'_> {
         if value.ty == Ty::plain(Type::Bool) {
             return Some(value.node);
         }
-        let message = format!("expected a bool, found a value of type {}", value.ty.shown());
+        let message = format!(
+            "expected a bool, found a value of type {}",
+            value.ty.shown()
+        );
         let help = match value.ty {
             Ty { of: Type::Bool, .. } => "write … == true".to_owned(),
-            Ty { of: Type::Object, .. } => "cast it: (bool)…".to_owned(),
+            Ty {
+                of: Type::Object, ..
+            } => "cast it: (bool)…".to_owned(),
             Ty { of, .. } if of.is_json() => "cast it: (bool)…".to_owned(),
             _ => "compare it with something".to_owned(),
         };
@@ -259,7 +266,10 @@ impl Checker<'_> {
         if let Some(value) = value
             && (!value.ty.can_be_null() || value.ty.of == Type::Null)
         {
-            let message = format!("?. after a value of type {}, which is never null", value.ty.shown());
+            let message = format!(
+                "?. after a value of type {}, which is never null",
+                value.ty.shown()
+            );
             self.problem_with(Code::Types, &receiver.span, message, "write .");
             return None;
         }

@@ -19,15 +19,84 @@ const NAMESPACES: &[&str] = &[
 
 /// Types that documents use and that are not supported.
 const OTHER_TYPES: &[&str] = &[
-    "Regex", "Match", "RegexOptions", "HMACSHA256", "HMACSHA1", "HMACSHA384", "HMACSHA512", "HMAC", "SHA1", "SHA256",
-    "SHA384", "SHA512", "MD5", "RSA", "X509Certificate2", "X509ContentType", "JsonConvert",
-    "Enumerable", "List", "Dictionary", "IEnumerable", "IList", "HashSet", "KeyValuePair",
-    "StringBuilder", "XDocument", "XElement", "XNode", "XName", "XNamespace", "XAttribute",
-    "XmlDocument", "XmlNode", "Array", "BitConverter", "Environment", "TimeZoneInfo", "CultureInfo",
-    "DateTimeStyles", "NumberStyles", "HttpUtility", "UriBuilder", "Tuple", "Exception", "Stream", "MemoryStream",
-    "decimal", "Decimal", "float", "Single", "byte", "Byte", "uint", "UInt32", "ulong", "UInt64",
-    "short", "Int16", "ushort", "sbyte", "dynamic", "Type", "Nullable", "IUser", "IGroup",
-    "HashAlgorithm", "RSACryptoServiceProvider", "HashAlgorithmName", "RSASignaturePadding", "MidpointRounding", "JsonSerializerSettings", "Base64FormattingOptions", "Func", "Action", "Version", "IPAddress", "Interlocked", "Buffer",
+    "Regex",
+    "Match",
+    "RegexOptions",
+    "HMACSHA256",
+    "HMACSHA1",
+    "HMACSHA384",
+    "HMACSHA512",
+    "HMAC",
+    "SHA1",
+    "SHA256",
+    "SHA384",
+    "SHA512",
+    "MD5",
+    "RSA",
+    "X509Certificate2",
+    "X509ContentType",
+    "JsonConvert",
+    "Enumerable",
+    "List",
+    "Dictionary",
+    "IEnumerable",
+    "IList",
+    "HashSet",
+    "KeyValuePair",
+    "StringBuilder",
+    "XDocument",
+    "XElement",
+    "XNode",
+    "XName",
+    "XNamespace",
+    "XAttribute",
+    "XmlDocument",
+    "XmlNode",
+    "Array",
+    "BitConverter",
+    "Environment",
+    "TimeZoneInfo",
+    "CultureInfo",
+    "DateTimeStyles",
+    "NumberStyles",
+    "HttpUtility",
+    "UriBuilder",
+    "Tuple",
+    "Exception",
+    "Stream",
+    "MemoryStream",
+    "decimal",
+    "Decimal",
+    "float",
+    "Single",
+    "byte",
+    "Byte",
+    "uint",
+    "UInt32",
+    "ulong",
+    "UInt64",
+    "short",
+    "Int16",
+    "ushort",
+    "sbyte",
+    "dynamic",
+    "Type",
+    "Nullable",
+    "IUser",
+    "IGroup",
+    "HashAlgorithm",
+    "RSACryptoServiceProvider",
+    "HashAlgorithmName",
+    "RSASignaturePadding",
+    "MidpointRounding",
+    "JsonSerializerSettings",
+    "Base64FormattingOptions",
+    "Func",
+    "Action",
+    "Version",
+    "IPAddress",
+    "Interlocked",
+    "Buffer",
 ];
 
 /// A supported type of that name.
@@ -77,9 +146,12 @@ fn type_of(name: &str) -> Option<Type> {
 fn dotted(expr: &Expr) -> Option<String> {
     match &expr.kind {
         Kind::Name(name) => Some(name.clone()),
-        Kind::Member { target, name, types, .. } if types.is_empty() => {
-            Some(format!("{}.{name}", dotted(target)?))
-        }
+        Kind::Member {
+            target,
+            name,
+            types,
+            ..
+        } if types.is_empty() => Some(format!("{}.{name}", dotted(target)?)),
         _ => None,
     }
 }
@@ -106,9 +178,17 @@ impl Checker<'_> {
             return self.node(Node::Context, Ty::plain(Type::Context), span);
         }
         if type_of(name).is_some() {
-            self.problem(Code::Syntax, span, format!("{name} is a type, and no value"));
+            self.problem(
+                Code::Syntax,
+                span,
+                format!("{name} is a type, and no value"),
+            );
         } else if OTHER_TYPES.contains(&name) {
-            self.problem(Code::Construct, span, format!("not supported: the type {name}"));
+            self.problem(
+                Code::Construct,
+                span,
+                format!("not supported: the type {name}"),
+            );
         } else {
             self.unknown_name(name, span);
         }
@@ -140,9 +220,14 @@ impl Checker<'_> {
             return Some(Some(of));
         }
         let short = name.rsplit('.').next().unwrap_or_default();
-        let qualified = name.contains('.') && matches!(first, "System" | "Newtonsoft" | "Microsoft");
+        let qualified =
+            name.contains('.') && matches!(first, "System" | "Newtonsoft" | "Microsoft");
         if OTHER_TYPES.contains(&short) && (!name.contains('.') || qualified) {
-            self.problem(Code::Construct, &expr.span, format!("not supported: the type {short}"));
+            self.problem(
+                Code::Construct,
+                &expr.span,
+                format!("not supported: the type {short}"),
+            );
             return Some(None);
         }
         None
@@ -156,7 +241,9 @@ impl Checker<'_> {
             (of, false) => of,
             (_, true) => None,
         };
-        let inner = written.strip_prefix("Nullable<").and_then(|rest| rest.strip_suffix('>'));
+        let inner = written
+            .strip_prefix("Nullable<")
+            .and_then(|rest| rest.strip_suffix('>'));
         if let (None, Some(of)) = (of, inner.and_then(type_of)) {
             return Some(Ty { of, nullable: true });
         }
@@ -178,7 +265,10 @@ impl Checker<'_> {
             self.problem_with(Code::Types, &name.span, message, "leave the ? out");
             return None;
         }
-        Some(Ty { of, nullable: name.nullable })
+        Some(Ty {
+            of,
+            nullable: name.nullable,
+        })
     }
 
     /// Notes that a type has no such member.
@@ -186,12 +276,24 @@ impl Checker<'_> {
         let is_static = matches!(wanted, Form::Static | Form::StaticMethod);
         let own = |info: &&Info| {
             let fits = matches!(info.form, Form::Static | Form::StaticMethod) == is_static
-                && !matches!(info.form, Form::Constructor | Form::Indexer | Form::Operator)
+                && !matches!(
+                    info.form,
+                    Form::Constructor | Form::Indexer | Form::Operator
+                )
                 && info.name != "set_Item";
-            fits && if is_static { info.receiver == of } else { bases(of).contains(&info.receiver) }
+            fits && if is_static {
+                info.receiver == of
+            } else {
+                bases(of).contains(&info.receiver)
+            }
         };
         let mut names: Vec<&str> = MEMBERS.iter().filter(own).map(|info| info.name).collect();
-        names.extend(of.constants().iter().filter(|_| is_static).map(|(name, _)| *name));
+        names.extend(
+            of.constants()
+                .iter()
+                .filter(|_| is_static)
+                .map(|(name, _)| *name),
+        );
         names.sort_unstable();
         names.dedup();
         let shown = of.name();
@@ -216,7 +318,11 @@ impl Checker<'_> {
             names.retain(|name| !matches!(*name, "Equals" | "ToString"));
             let more = names.len() > 12;
             names.truncate(12);
-            format!("{shown} has {}{}", names.join(", "), if more { ", …" } else { "" })
+            format!(
+                "{shown} has {}{}",
+                names.join(", "),
+                if more { ", …" } else { "" }
+            )
         };
         if help.is_empty() {
             self.problem(Code::Member, span, message);
@@ -230,7 +336,12 @@ impl Checker<'_> {
 fn similar<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = name.to_lowercase();
     names
-        .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), other))
+        .map(|other| {
+            (
+                strsim::damerau_levenshtein(&lower, &other.to_lowercase()),
+                other,
+            )
+        })
         .filter(|(distance, _)| *distance <= 1 + name.len() / 5)
         .min()
         .map(|(_, other)| other)

@@ -65,13 +65,7 @@ impl Checker<'_> {
         }
     }
 
-    fn no_operator(
-        &mut self,
-        operator: Binary,
-        left: Ty,
-        right: Ty,
-        span: &Span,
-    ) -> Option<Typed> {
+    fn no_operator(&mut self, operator: Binary, left: Ty, right: Ty, span: &Span) -> Option<Typed> {
         let symbol = operator.shown();
         let message = format!("C# has no {} {symbol} {}", left.shown(), right.shown());
         let casts = |ty: Ty| ty.of == Type::Object || ty.of.is_json();
@@ -102,7 +96,11 @@ impl Checker<'_> {
             return None;
         }
         let list = self.builder.list(&nodes);
-        let node = if operator == Binary::And { Node::All(list) } else { Node::Any(list) };
+        let node = if operator == Binary::And {
+            Node::All(list)
+        } else {
+            Node::Any(list)
+        };
         self.node(node, Ty::plain(Type::Bool), span)
     }
 
@@ -132,7 +130,10 @@ impl Checker<'_> {
                 && so_far.ty.of != Type::Void
             {
                 texts = vec![so_far.node, value.node];
-                sum = Some(Typed { ty: Ty::plain(Type::String), ..so_far });
+                sum = Some(Typed {
+                    ty: Ty::plain(Type::String),
+                    ..so_far
+                });
             } else {
                 match self.binary_of(Binary::Add, so_far, value, &span) {
                     Some(value) => sum = Some(value),
@@ -166,7 +167,10 @@ impl Checker<'_> {
             _ => Type::Int,
         };
         let mut convert = |value: Typed| {
-            let to = Ty { of, nullable: value.ty.nullable };
+            let to = Ty {
+                of,
+                nullable: value.ty.nullable,
+            };
             let way = implicit(value.ty, to)?.1;
             Some(self.go(value, to, way, span))
         };
@@ -184,7 +188,14 @@ impl Checker<'_> {
         if let Some((left, right)) = self.numbers(left, right, span) {
             let nullable = left.ty.nullable || right.ty.nullable;
             let node = Node::Arithmetic(operation, left.node, right.node);
-            return self.node(node, Ty { of: left.ty.of, nullable }, span);
+            return self.node(
+                node,
+                Ty {
+                    of: left.ty.of,
+                    nullable,
+                },
+                span,
+            );
         }
         let found = MEMBERS.iter().find(|info| {
             info.form == Form::Operator
@@ -229,7 +240,8 @@ impl Checker<'_> {
             return self.node(Node::Equal(left.node, right.node), bool, span);
         }
         let (a, b) = (left.ty, right.ty);
-        let by_value = |of: Type| !Ty::plain(of).can_be_null() || matches!(of, Type::String | Type::Uri);
+        let by_value =
+            |of: Type| !Ty::plain(of).can_be_null() || matches!(of, Type::String | Type::Uri);
         let node = if a.of == Type::Void || b.of == Type::Void {
             None
         } else if a.of == Type::Null || b.of == Type::Null {
@@ -238,8 +250,10 @@ impl Checker<'_> {
             Some(Node::Equal(left.node, right.node))
         } else if Ty::plain(a.of).can_be_null()
             && Ty::plain(b.of).can_be_null()
-            && (implicit(Ty::plain(a.of), Ty::plain(b.of)).is_some_and(|way| way.1 == super::conversions::Way::Same)
-                || implicit(Ty::plain(b.of), Ty::plain(a.of)).is_some_and(|way| way.1 == super::conversions::Way::Same))
+            && (implicit(Ty::plain(a.of), Ty::plain(b.of))
+                .is_some_and(|way| way.1 == super::conversions::Way::Same)
+                || implicit(Ty::plain(b.of), Ty::plain(a.of))
+                    .is_some_and(|way| way.1 == super::conversions::Way::Same))
         {
             // C# compares these by identity. Texts by value, since which of them
             // .NET keeps once is an accident.
@@ -260,7 +274,10 @@ impl Checker<'_> {
             return None;
         }
         let value = if value.ty.of == Type::Char {
-            let int = Ty { of: Type::Int, nullable: value.ty.nullable };
+            let int = Ty {
+                of: Type::Int,
+                nullable: value.ty.nullable,
+            };
             self.go(value, int, super::conversions::Way::Number, span)
         } else {
             value
@@ -278,7 +295,10 @@ impl Checker<'_> {
         let right = self.expression(otherwise);
         let (left, right) = (left?, right?);
         if !left.ty.can_be_null() || left.ty.of == Type::Void {
-            let message = format!("?? after a value of type {}, which is never null", left.ty.shown());
+            let message = format!(
+                "?? after a value of type {}, which is never null",
+                left.ty.shown()
+            );
             self.problem(Code::Types, span, message);
             return None;
         }

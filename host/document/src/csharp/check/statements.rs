@@ -43,7 +43,12 @@ impl Checker<'_> {
 
     fn statement(&mut self, statement: &Stmt, nodes: &mut Vec<NodeId>) {
         match statement {
-            Stmt::Local { of, name, name_span, value } => {
+            Stmt::Local {
+                of,
+                name,
+                name_span,
+                value,
+            } => {
                 nodes.extend(self.declare(of.as_ref(), name, name_span, value.as_ref()));
             }
             Stmt::Locals(all) => {
@@ -60,7 +65,10 @@ impl Checker<'_> {
                     Some(self.block(otherwise, span))
                 };
                 if let Some(condition) = condition {
-                    nodes.push(self.builder.node(Node::When(condition, then, otherwise), span));
+                    nodes.push(
+                        self.builder
+                            .node(Node::When(condition, then, otherwise), span),
+                    );
                 }
             }
             Stmt::Return(value, span) => {
@@ -72,7 +80,10 @@ impl Checker<'_> {
             Stmt::Expression(expr) => {
                 let effect = matches!(
                     expr.kind,
-                    Kind::Call(..) | Kind::Assign(..) | Kind::Conditional(..) | Kind::New(..)
+                    Kind::Call(..)
+                        | Kind::Assign(..)
+                        | Kind::Conditional(..)
+                        | Kind::New(..)
                         | Kind::Unknown
                 );
                 let value = self.expression(expr);
@@ -126,7 +137,11 @@ impl Checker<'_> {
             self.problem(Code::Name, name_span, message);
         }
         let slot = self.slot(name_span);
-        self.locals.push(Local { name: name.to_owned(), slot, ty });
+        self.locals.push(Local {
+            name: name.to_owned(),
+            slot,
+            ty,
+        });
         let ty = ty?;
         let node = match typed {
             Some((value, span)) => self.want(value?, ty, span)?,

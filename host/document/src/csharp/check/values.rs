@@ -27,19 +27,25 @@ impl Checker<'_> {
         for piece in pieces {
             match piece {
                 Piece::Text(text) => plain.push_str(text),
-                Piece::Named { name, span, otherwise } => {
-                    match self.bound(name, span, otherwise.is_some()) {
-                        Bound::Text(value) => plain.push_str(&value),
-                        Bound::Later => {
-                            plain.push_str("{{");
-                            plain.push_str(name);
-                            plain.push_str("}}");
-                        }
-                        Bound::Unknown => plain.push_str(otherwise.as_deref().unwrap_or_default()),
-                        Bound::Refused => fine = false,
+                Piece::Named {
+                    name,
+                    span,
+                    otherwise,
+                } => match self.bound(name, span, otherwise.is_some()) {
+                    Bound::Text(value) => plain.push_str(&value),
+                    Bound::Later => {
+                        plain.push_str("{{");
+                        plain.push_str(name);
+                        plain.push_str("}}");
                     }
-                }
-                Piece::Hole { value, width, format } => {
+                    Bound::Unknown => plain.push_str(otherwise.as_deref().unwrap_or_default()),
+                    Bound::Refused => fine = false,
+                },
+                Piece::Hole {
+                    value,
+                    width,
+                    format,
+                } => {
                     self.flush(&mut plain, &mut parts, span);
                     let Some(hole) = self.expression(value) else {
                         fine = false;
@@ -137,11 +143,19 @@ impl Checker<'_> {
             _ if digits.starts_with(|c: char| c.is_ascii_digit()) => {
                 match literals::number(digits) {
                     (Ok(Token::Int(value)), length) if length == digits.len() => {
-                        let value = if negative { value.wrapping_neg() } else { value };
+                        let value = if negative {
+                            value.wrapping_neg()
+                        } else {
+                            value
+                        };
                         Some((Node::Int(value), Type::Int))
                     }
                     (Ok(Token::Long(value)), length) if length == digits.len() => {
-                        let value = if negative { value.wrapping_neg() } else { value };
+                        let value = if negative {
+                            value.wrapping_neg()
+                        } else {
+                            value
+                        };
                         match i32::try_from(value) {
                             Ok(value) => Some((Node::Int(value), Type::Int)),
                             Err(_) => Some((Node::Long(value), Type::Long)),

@@ -97,7 +97,11 @@ impl Parser<'_> {
             .nested(Self::coalesce)
             .unwrap_or_else(|| self.unknown(start));
         let depth = [value.depth, otherwise.depth];
-        self.made(Kind::Coalesce(Box::new(value), Box::new(otherwise)), start, &depth)
+        self.made(
+            Kind::Coalesce(Box::new(value), Box::new(otherwise)),
+            start,
+            &depth,
+        )
     }
 
     fn binary(&mut self, least: u8) -> Expr {
@@ -163,7 +167,7 @@ impl Parser<'_> {
     fn type_test(&mut self, left: Expr, start: usize) -> Expr {
         let is = self.is_word("is");
         self.advance();
-        let Some(name) = self.type_name() else {
+        let Some(name) = self.tested_type() else {
             let span = self.here();
             if is {
                 // `is null`, `is 5`, `is not null`: patterns.
@@ -186,7 +190,11 @@ impl Parser<'_> {
         }
         let depth = [left.depth];
         let left = Box::new(left);
-        let kind = if is { Kind::Is(left, name) } else { Kind::As(left, name) };
+        let kind = if is {
+            Kind::Is(left, name)
+        } else {
+            Kind::As(left, name)
+        };
         self.made(kind, start, &depth)
     }
 

@@ -31,7 +31,11 @@ impl Parser<'_> {
                 value = self.made(Kind::Index(Box::new(value), arguments), start, &depths);
             } else if self.is("?.") || self.is("?[") {
                 let index = self.is("?[");
-                let receiver = Expr { kind: Kind::Receiver, span: value.span.clone(), depth: 1 };
+                let receiver = Expr {
+                    kind: Kind::Receiver,
+                    span: value.span.clone(),
+                    depth: 1,
+                };
                 let first = if index {
                     let arguments = self.arguments("?[", "]");
                     let depths = depths(&receiver, &arguments);
@@ -71,7 +75,12 @@ impl Parser<'_> {
             Vec::new()
         };
         let depth = [target.depth];
-        let kind = Kind::Member { target: Box::new(target), name, name_span, types };
+        let kind = Kind::Member {
+            target: Box::new(target),
+            name,
+            name_span,
+            types,
+        };
         self.made(kind, start, &depth)
     }
 
@@ -152,7 +161,10 @@ impl Parser<'_> {
                     return self.unknown(start);
                 }
                 self.expect(")");
-                return Expr { span: self.since(start), ..inner };
+                return Expr {
+                    span: self.since(start),
+                    ..inner
+                };
             }
             Token::Name(word) => return self.word(&word, start),
             Token::Unknown => {
@@ -194,7 +206,11 @@ impl Parser<'_> {
                 let span = self.here();
                 self.advance();
                 self.expression();
-                self.refuse(&span, "throw", "let the policy return-response answer instead");
+                self.refuse(
+                    &span,
+                    "throw",
+                    "let the policy return-response answer instead",
+                );
                 return self.unknown(start);
             }
             "from" if matches!(self.look(1), Token::Name(_)) && !self.is_ahead(1, "as") => {
@@ -267,7 +283,11 @@ impl Parser<'_> {
         if self.is("{") {
             self.skip_brackets();
             let span = self.since(start);
-            self.refuse(&span, "anonymous types", "write new JObject(new JProperty(…), …)");
+            self.refuse(
+                &span,
+                "anonymous types",
+                "write new JObject(new JProperty(…), …)",
+            );
             return self.unknown(start);
         }
         if self.is("[") {
@@ -295,7 +315,11 @@ impl Parser<'_> {
             self.refuse(&span, "arrays", "");
             return self.unknown(start);
         }
-        let arguments = if self.is("(") { self.arguments("(", ")") } else { Vec::new() };
+        let arguments = if self.is("(") {
+            self.arguments("(", ")")
+        } else {
+            Vec::new()
+        };
         if self.is("{") {
             self.skip_brackets();
             let span = self.since(start);
@@ -306,7 +330,10 @@ impl Parser<'_> {
             self.refuse(&span, "initialisers { … } after new", help);
             return self.unknown(start);
         }
-        let depths: Vec<usize> = arguments.iter().map(|argument| argument.value.depth).collect();
+        let depths: Vec<usize> = arguments
+            .iter()
+            .map(|argument| argument.value.depth)
+            .collect();
         self.made(Kind::New(name, arguments), start, &depths)
     }
 
@@ -317,10 +344,20 @@ impl Parser<'_> {
         for piece in raw {
             pieces.push(match piece {
                 RawPiece::Text(text) => Piece::Text(text),
-                RawPiece::Named { name, span, otherwise } => {
-                    Piece::Named { name, span, otherwise }
-                }
-                RawPiece::Hole { value, width, format } => {
+                RawPiece::Named {
+                    name,
+                    span,
+                    otherwise,
+                } => Piece::Named {
+                    name,
+                    span,
+                    otherwise,
+                },
+                RawPiece::Hole {
+                    value,
+                    width,
+                    format,
+                } => {
                     if self.strings >= MAX_STRINGS {
                         self.limit();
                         break;
@@ -328,7 +365,11 @@ impl Parser<'_> {
                     let width = width.and_then(|span| self.width(span)).unwrap_or(0);
                     let value = self.hole(value);
                     deepest = deepest.max(value.depth);
-                    Piece::Hole { value, width, format }
+                    Piece::Hole {
+                        value,
+                        width,
+                        format,
+                    }
                 }
             });
         }
@@ -339,7 +380,10 @@ impl Parser<'_> {
 
     fn width(&mut self, span: std::ops::Range<usize>) -> Option<i32> {
         let written = self.source.get(span.clone()).unwrap_or_default().trim();
-        let width = written.parse().ok().filter(|width| (-1000..=1000).contains(width));
+        let width = written
+            .parse()
+            .ok()
+            .filter(|width| (-1000..=1000).contains(width));
         if width.is_none() {
             self.problems.push(Problem::new(
                 Code::Syntax,

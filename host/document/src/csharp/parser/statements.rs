@@ -6,8 +6,7 @@ use super::Parser;
 
 impl Parser<'_> {
     pub(super) fn statement(&mut self) -> Stmt {
-        self.nested(Self::statement_within)
-            .unwrap_or(Stmt::Unknown)
+        self.nested(Self::statement_within).unwrap_or(Stmt::Unknown)
     }
 
     fn statement_within(&mut self) -> Stmt {
@@ -96,7 +95,11 @@ impl Parser<'_> {
     }
 
     fn body(&mut self) -> Vec<Stmt> {
-        if self.is("{") { self.block() } else { vec![self.statement()] }
+        if self.is("{") {
+            self.block()
+        } else {
+            vec![self.statement()]
+        }
     }
 
     /// From a variable's name on.
@@ -106,8 +109,17 @@ impl Parser<'_> {
             let Some((name, name_span)) = self.name() else {
                 return Stmt::Unknown;
             };
-            let value = if self.take("=") { Some(self.expression()) } else { None };
-            all.push(Stmt::Local { of: of.clone(), name, name_span, value });
+            let value = if self.take("=") {
+                Some(self.expression())
+            } else {
+                None
+            };
+            all.push(Stmt::Local {
+                of: of.clone(),
+                name,
+                name_span,
+                value,
+            });
             if self.take(";") {
                 break;
             }
@@ -153,7 +165,10 @@ impl Parser<'_> {
         self.advance();
         let (what, help) = match word {
             "foreach" | "for" | "while" | "do" => (format!("loops ({word})"), ""),
-            "try" => ("try".to_owned(), "test before, for example with ContainsKey"),
+            "try" => (
+                "try".to_owned(),
+                "test before, for example with ContainsKey",
+            ),
             "throw" => (
                 "throw".to_owned(),
                 "let the policy return-response answer instead",

@@ -27,6 +27,26 @@ impl Parser<'_> {
         })
     }
 
+    /// The type after `is` or `as`, where `?` may also begin a condition: it does
+    /// if a value follows it.
+    pub(super) fn tested_type(&mut self) -> Option<TypeName> {
+        let start = self.at;
+        let mut name = self.type_name()?;
+        let value = match self.token() {
+            Token::Name(word) => !matches!(&**word, "is" | "as"),
+            Token::Symbol(symbol) => matches!(*symbol, "(" | "!" | "-" | "+"),
+            Token::End | Token::Unknown => false,
+            _ => true,
+        };
+        if name.nullable && !name.array && value {
+            self.at -= 1;
+            name.nullable = false;
+            let from = self.span_at(start).start;
+            name.span = self.since(from);
+        }
+        Some(name)
+    }
+
     /// A type from a token on, and the token after it.
     fn scan_type(&self, from: usize) -> Option<(TypeName, usize)> {
         self.scan_type_within(from, 0)
@@ -38,9 +58,7 @@ impl Parser<'_> {
         }
         let mut at = from;
         let token = |at: usize| self.tokens.get(at).map(|(token, _)| token);
-        let symbol = |at: usize, wanted: &str| {
-            matches!(token(at), Some(Token::Symbol(found)) if *found == wanted)
-        };
+        let symbol = |at: usize, wanted: &str| matches!(token(at), Some(Token::Symbol(found)) if *found == wanted);
         let mut name = String::new();
         loop {
             let Some(Token::Name(part)) = token(at) else {
@@ -85,7 +103,12 @@ impl Parser<'_> {
             array = true;
             at += 2;
         }
-        let found = TypeName { name, nullable, array, span: 0..0 };
+        let found = TypeName {
+            name,
+            nullable,
+            array,
+            span: 0..0,
+        };
         Some((found, at))
     }
 
@@ -100,16 +123,17 @@ impl Parser<'_> {
             Some(Token::Name(word)) => !matches!(&**word, "is" | "as"),
             Some(Token::Symbol("(" | "!" | "~")) => true,
             // `(x) - 1` is a difference, `(int) - 1` is a cast.
-            Some(Token::Symbol("-" | "+" | "++" | "--" | "&")) => {
-                PREDEFINED.contains(&&*name.name)
-            }
+            Some(Token::Symbol("-" | "+" | "++" | "--" | "&")) => PREDEFINED.contains(&&*name.name),
             Some(Token::Symbol(_) | Token::End | Token::Unknown) | None => false,
             Some(_) => true,
         };
         if !follows {
             return None;
         }
-        let start = self.tokens.get(self.at + 1).map_or(0, |(_, span)| span.start);
+        let start = self
+            .tokens
+            .get(self.at + 1)
+            .map_or(0, |(_, span)| span.start);
         self.at = after;
         let span = self.since(start);
         self.advance();
