@@ -63,7 +63,7 @@ fn dates(
         }
         M::DateTimeMinValue => Value::DateTime(DateTime::MIN),
         M::DateTimeMaxValue => Value::DateTime(DateTime::MAX),
-        M::DateTimeParse => Value::DateTime(dates_text::parse_date(&*arguments.text(0)?)?),
+        M::DateTimeParse => Value::DateTime(dates_text::parse_date(&arguments.text(0)?)?),
         M::DateTimeNew => Value::DateTime(DateTime::of(ints(0)?, [0, 0, 0], Kind::Unspecified)?),
         M::DateTimeNewTime => Value::DateTime(DateTime::of(ints(0)?, ints(3)?, Kind::Unspecified)?),
         M::DateTimeNewKind => {
@@ -121,7 +121,7 @@ fn dates(
         | M::DateTimeDate
         | M::DateTimeKindOf => part(member, arguments.date(0)?)?,
         M::OffsetNow | M::OffsetUtcNow => Value::Offset(DateTimeOffset::of(now(Kind::Utc)?)),
-        M::OffsetParse => Value::Offset(dates_text::parse_offset(&*arguments.text(0)?)?),
+        M::OffsetParse => Value::Offset(dates_text::parse_offset(&arguments.text(0)?)?),
         M::OffsetFromSeconds => Value::Offset(since_epoch(arguments.long(0)?, TICKS_PER_SECOND)?),
         M::OffsetFromMilliseconds => {
             Value::Offset(since_epoch(arguments.long(0)?, TICKS_PER_MILLISECOND)?)

@@ -316,7 +316,7 @@ fn character(member: Member, arguments: &Arguments) -> Outcome {
     let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
     Ok(match member {
         M::CharIsDigit => {
-            Value::Bool(c.is_ascii_digit() || c.is_numeric() && c.to_digit(10).is_some())
+            Value::Bool(c.is_ascii_digit())
         }
         M::CharIsLetter => Value::Bool(c.is_alphabetic()),
         M::CharIsLetterOrDigit => Value::Bool(c.is_alphanumeric()),

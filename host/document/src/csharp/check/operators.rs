@@ -244,9 +244,7 @@ impl Checker<'_> {
             |of: Type| !Ty::plain(of).can_be_null() || matches!(of, Type::String | Type::Uri);
         let node = if a.of == Type::Void || b.of == Type::Void {
             None
-        } else if a.of == Type::Null || b.of == Type::Null {
-            Some(Node::Equal(left.node, right.node))
-        } else if a.of == b.of && by_value(a.of) {
+        } else if a.of == Type::Null || b.of == Type::Null || a.of == b.of && by_value(a.of) {
             Some(Node::Equal(left.node, right.node))
         } else if Ty::plain(a.of).can_be_null()
             && Ty::plain(b.of).can_be_null()
