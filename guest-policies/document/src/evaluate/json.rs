@@ -85,7 +85,7 @@ pub(crate) fn property(budget: &mut Budget, name: &str, value: Token) -> Outcome
     budget.bytes(name.len() + 64)?;
     let value = free(budget, value)?;
     let property = make(Body::Property(name.into(), Rc::clone(&value)));
-    own(&property, &value)?;
+    own(budget, &property, &value)?;
     Ok(property)
 }
 
@@ -120,24 +120,53 @@ fn free_for(budget: &mut Budget, container: &Token, token: Token) -> Outcome<Tok
 }
 
 /// Makes `parent` the parent. Errors: too deep.
-fn own(parent: &Token, child: &Token) -> Outcome<()> {
+fn own(budget: &mut Budget, parent: &Token, child: &Token) -> Outcome<()> {
     let mut above = 0;
     let mut at = Some(Rc::clone(parent));
     while let Some(token) = at {
         above += 1;
         at = self::parent(&token);
     }
-    if above + height(child) > MAX_DEPTH * 2 {
+    let mut seen = 0;
+    let height = height(child, &mut seen);
+    budget.work(seen.saturating_mul(4))?;
+    if above + height > MAX_DEPTH * 2 {
         return Err(Exception::Memory);
     }
     *child.parent.borrow_mut() = Rc::downgrade(parent);
     Ok(())
 }
 
-fn height(token: &Token) -> usize {
+/// How deep a token is, and how many there are in it.
+fn height(token: &Token, seen: &mut usize) -> usize {
+    *seen += 1;
     1 + match &*token.body.borrow() {
-        Body::Object(all) | Body::Array(all) => all.iter().map(height).max().unwrap_or(0),
-        Body::Property(_, value) => height(value),
+        Body::Object(all) | Body::Array(all) => {
+            all.iter().map(|one| height(one, seen)).max().unwrap_or(0)
+        }
+        Body::Property(_, value) => height(value, seen),
+        Body::Scalar(_) => 0,
+    }
+}
+
+/// An object of names and values, each name once.
+pub(crate) fn object_of(budget: &mut Budget, all: Vec<(String, Token)>) -> Outcome<Token> {
+    let object = object();
+    let mut properties = Vec::with_capacity(all.len());
+    for (name, value) in all {
+        let property = property(budget, &name, value)?;
+        own(budget, &object, &property)?;
+        properties.push(property);
+    }
+    *object.body.borrow_mut() = Body::Object(properties);
+    Ok(object)
+}
+
+/// How many direct parts it has.
+pub(crate) fn count(token: &Token) -> usize {
+    match &*token.body.borrow() {
+        Body::Object(all) | Body::Array(all) => all.len(),
+        Body::Property(..) => 1,
         Body::Scalar(_) => 0,
     }
 }
@@ -290,7 +319,7 @@ pub(crate) fn name_of(token: &Token) -> Option<Rc<str>> {
 pub(crate) fn push(budget: &mut Budget, container: &Token, item: Token) -> Outcome<()> {
     budget.bytes(16)?;
     let item = free_for(budget, container, item)?;
-    own(container, &item)?;
+    own(budget, container, &item)?;
     match &mut *container.body.borrow_mut() {
         Body::Array(all) => all.push(item),
         _ => return Err(Exception::Program),
@@ -300,11 +329,11 @@ pub(crate) fn push(budget: &mut Budget, container: &Token, item: Token) -> Outco
 
 /// Sets a name of an object, or adds it. A scan for each name, which is paid for.
 pub(crate) fn set(budget: &mut Budget, container: &Token, name: &str, value: Token) -> Outcome<()> {
-    let count = children(container).len();
-    budget.work(count.saturating_mul(64))?;
+    let count = count(container);
+    budget.work(count.saturating_mul(16))?;
     let value = free_for(budget, container, value)?;
     if let Some(found) = find(container, name) {
-        own(&found, &value)?;
+        own(budget, &found, &value)?;
         if let Body::Property(_, old) = &mut *found.body.borrow_mut() {
             *old.parent.borrow_mut() = Weak::new();
             *old = value;
@@ -312,7 +341,7 @@ pub(crate) fn set(budget: &mut Budget, container: &Token, name: &str, value: Tok
         return Ok(());
     }
     let added = property(budget, name, value)?;
-    own(container, &added)?;
+    own(budget, container, &added)?;
     match &mut *container.body.borrow_mut() {
         Body::Object(all) => all.push(added),
         _ => return Err(Exception::InvalidOperation),
@@ -322,14 +351,14 @@ pub(crate) fn set(budget: &mut Budget, container: &Token, name: &str, value: Tok
 
 /// Adds a property to an object. Errors: it has one of that name.
 pub(crate) fn add_property(budget: &mut Budget, container: &Token, added: Token) -> Outcome<()> {
-    let count = children(container).len();
-    budget.work(count.saturating_mul(64))?;
+    let count = count(container);
+    budget.work(count.saturating_mul(16))?;
     let name = name_of(&added).ok_or(Exception::Argument)?;
     if find(container, &name).is_some() {
         return Err(Exception::Argument);
     }
     let added = free_for(budget, container, added)?;
-    own(container, &added)?;
+    own(budget, container, &added)?;
     match &mut *container.body.borrow_mut() {
         Body::Object(all) => all.push(added),
         _ => return Err(Exception::Argument),
@@ -340,7 +369,7 @@ pub(crate) fn add_property(budget: &mut Budget, container: &Token, added: Token)
 /// Sets an entry of an array.
 pub(crate) fn set_at(budget: &mut Budget, container: &Token, at: i32, value: Token) -> Outcome<()> {
     let value = free_for(budget, container, value)?;
-    own(container, &value)?;
+    own(budget, container, &value)?;
     match &mut *container.body.borrow_mut() {
         Body::Array(all) => {
             let place = usize::try_from(at)

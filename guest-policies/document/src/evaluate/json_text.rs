@@ -4,6 +4,7 @@
 //! (single quotes, comments, names without quotes) is an exception here. Numbers
 //! that do not fit a `long` become `double`s.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -111,14 +112,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut all: A) -> Result<Token, A::Error> {
-        let token = json::object();
+        let mut properties: Vec<(String, Token)> = Vec::new();
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
         while let Some(name) = all.next_key::<String>()? {
             let value = all.next_value_seed(self.again())?;
             // A name that comes again replaces what came first.
-            let added = json::set(self.budget, &token, &name, value);
-            self.keep(added)?;
+            let place = known.get(&name).and_then(|at| properties.get_mut(*at));
+            if let Some(place) = place {
+                place.1 = value;
+            } else {
+                known.insert(name.clone(), properties.len());
+                properties.push((name, value));
+            }
         }
-        Ok(token)
+        let token = json::object_of(self.budget, properties);
+        self.keep(token)
     }
 }
 

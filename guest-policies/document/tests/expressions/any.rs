@@ -240,3 +240,17 @@ fn a_budget_ends_an_evaluation() {
         Exception::Memory
     );
 }
+
+#[test]
+fn a_large_body_of_json_is_read_within_the_default_budget() {
+    let object: Vec<String> = (0..20).map(|at| format!("\"name{at}\":{at}")).collect();
+    let rows = vec![format!("{{{}}}", object.join(",")); 200].join(",");
+    let text = format!("[{rows}]");
+    let mut budget = Budget::default();
+    assert!(text.len() > 40_000);
+    document::evaluate::Value::parsed(&mut budget, &text).unwrap();
+    assert!(budget.steps() > 50_000, "{} steps are left", budget.steps());
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    let deep = document::evaluate::Value::parsed(&mut budget, &deep).unwrap_err();
+    assert_eq!(deep, Exception::JsonReader);
+}

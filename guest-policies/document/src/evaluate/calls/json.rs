@@ -35,7 +35,7 @@ fn json(
     Ok(Some(match member {
         M::TokenIndexName | M::ObjectIndexName | M::ArrayIndex => {
             let token = arguments.token(0)?;
-            budget.work(json::children(&token).len().saturating_mul(16))?;
+            budget.work(json::count(&token).saturating_mul(16))?;
             or_null(entry(&token, arguments.get(1)?)?)
         }
         M::TokenToText => {
@@ -44,7 +44,7 @@ fn json(
             Value::text(&json_text::written(budget, &token, indented)?)
         }
         M::TokenType => Value::Enum(Type::JTokenType, json::kind(&arguments.token(0)?)),
-        M::TokenHasValues => Value::Bool(!json::children(&arguments.token(0)?).is_empty()),
+        M::TokenHasValues => Value::Bool(json::count(&arguments.token(0)?) > 0),
         M::TokenFirst | M::TokenLast => {
             let token = arguments.token(0)?;
             if json::scalar(&token).is_some() {
@@ -179,7 +179,7 @@ fn json(
             ),
             None => Value::Null,
         },
-        M::ObjectCount | M::ArrayCount => texts::int(json::children(&arguments.token(0)?).len()),
+        M::ObjectCount | M::ArrayCount => texts::int(json::count(&arguments.token(0)?)),
         M::ObjectFromToken => {
             let token = arguments.token(0).map_err(|exception| match exception {
                 Exception::Program => Exception::NotSupported,

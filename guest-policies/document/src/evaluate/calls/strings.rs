@@ -315,9 +315,7 @@ fn character(member: Member, arguments: &Arguments) -> Outcome {
     let unit = arguments.char(0)?;
     let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
     Ok(match member {
-        M::CharIsDigit => {
-            Value::Bool(c.is_ascii_digit())
-        }
+        M::CharIsDigit => Value::Bool(c.is_ascii_digit()),
         M::CharIsLetter => Value::Bool(c.is_alphabetic()),
         M::CharIsLetterOrDigit => Value::Bool(c.is_alphanumeric()),
         M::CharIsWhiteSpace => Value::Bool(c.is_whitespace()),
