@@ -178,7 +178,7 @@ pub struct Expressions {
 }
 
 impl Expressions {
-    /// Reads what [`Builder::encode`] wrote, and checks all of it. Errors: see
+    /// Reads what [`encode`](Self::encode) wrote, and checks all of it. Errors: see
     /// [`Invalid`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
         let (expressions, rest) =
