@@ -21,12 +21,32 @@ use crate::support::{machine, vault_with, version};
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const OTHER_TENANT: &str = "00000000-86f1-41af-91ab-2d7cd011db47";
 
-struct Row {
-    what: &'static str,
-    challenge: Challenge,
-    refused: ChallengeError,
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) challenge: Challenge,
+    pub(crate) refused: ChallengeError,
     /// A part of the request by which a client that follows it gives itself away.
     betrays: &'static str,
+}
+
+impl Row {
+    /// The words that it says and an honest one does not, in small letters.
+    pub(crate) fn hostile_words(&self) -> Vec<String> {
+        let words = |text: &str| -> Vec<String> {
+            let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-');
+            parts.map(str::to_ascii_lowercase).collect()
+        };
+        let said = match &self.challenge {
+            Challenge::Says(values) => values.join(" "),
+            Challenge::Redirect(to) => to.clone(),
+            Challenge::Honest | Challenge::Body(_) => String::new(),
+        };
+        let honest = format!("Bearer authorization {AUTHORITY}/{TENANT} resource {RESOURCE}");
+        let honest = words(&honest);
+        let mut hostile = words(&said);
+        hostile.retain(|word| word.len() > 3 && !honest.contains(word));
+        hostile
+    }
 }
 
 fn says(authority: &str, resource: &str) -> Challenge {
@@ -35,7 +55,7 @@ fn says(authority: &str, resource: &str) -> Challenge {
     )])
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let at = |authority: &str| says(&format!("{authority}/{TENANT}"), RESOURCE);
     let row = |what, challenge, refused, betrays| Row {
         what,

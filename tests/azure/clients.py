@@ -110,19 +110,25 @@ def keys():
 
 
 def managed():
-    for credential in (
-        ManagedIdentityCredential(),
-        ManagedIdentityCredential(client_id=os.environ["ASSIGNED"]),
-    ):
+    # By each of its names: what stands in ASSIGNED is NAME=ID, one after the other.
+    assigned = dict(name.split("=") for name in os.environ["ASSIGNED"].split())
+    assert sorted(assigned) == ["client_id", "object_id", "resource_id"]
+    for credential in [ManagedIdentityCredential()] + [
+        ManagedIdentityCredential(identity_config={name: id}) for name, id in assigned.items()
+    ]:
         client = SecretClient(VAULT, credential)
         assert client.get_secret("stripe-key").value == "sk_live_first"
-    stranger = ManagedIdentityCredential(client_id="cccccccc-0000-1111-2222-333333333333")
-    try:
-        stranger.get_token("https://vault.azure.net/.default")
-    except Exception as error:
-        assert "dentity" in str(error), error
-    else:
-        raise AssertionError("an identity that is not assigned got a token")
+    client = SecretClient(VAULT, ManagedIdentityCredential(client_id=assigned["client_id"]))
+    assert client.get_secret("stripe-key").value == "sk_live_first"
+    for name in assigned:
+        stranger = {name: "cccccccc-0000-1111-2222-333333333333"}
+        stranger = ManagedIdentityCredential(identity_config=stranger)
+        try:
+            stranger.get_token("https://vault.azure.net/.default")
+        except Exception as error:
+            assert "dentity" in str(error), error
+        else:
+            raise AssertionError("an identity that is not assigned got a token")
 
 
 def workload():

@@ -8,6 +8,8 @@ use keyward_tests::key_vault::{Assigned, Azure, FEDERATED_TOKEN, IDENTITY_HEADER
 use keyward_tests::key_vault::{Place, WORKLOAD_CLIENT};
 
 const CLIENT: &str = "aaaaaaaa-0000-1111-2222-333333333333";
+const OBJECT: &str = "bbbbbbbb-0000-1111-2222-333333333333";
+const RESOURCE_ID: &str = "/subscriptions/0/x";
 
 fn packages() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/python-azure")
@@ -59,9 +61,13 @@ fn microsofts_client_for_secrets_accepts_it() {
         "{printed}"
     );
     assert!(printed.ends_with("all\n"), "{printed}");
-    // It, too, asks without a token first.
+    // It, too, asks without a token first; is then told to come again, and does.
     let seen = azure.seen_at(Place::Vault);
     assert!(!seen[0].has_credential() && seen[1].has_credential());
+    assert!(azure.change(|state| state.vault_faults.is_empty()));
+    let same = |index: usize| seen[index].has_credential() && seen[index].target == seen[0].target;
+    assert!(same(1) && same(2), "{}, {}", seen[1].target, seen[2].target);
+    assert_ne!(seen[3].target, seen[0].target, "once, and not again");
 }
 
 #[test]
@@ -93,42 +99,70 @@ fn microsofts_client_for_keys_accepts_it() {
     assert!(printed.ends_with("all\n"), "{printed}");
 }
 
-#[test]
-fn microsofts_credentials_accept_its_identity_endpoints() {
+/// A vault with one secret, and an identity that is assigned to the machine.
+fn assigned() -> Azure {
     let azure = Azure::start();
     azure.change(|state| {
         state.set("stripe-key", "sk_live_first");
         state.assigned.push(Assigned {
             client_id: CLIENT.to_owned(),
-            object_id: "bbbbbbbb-0000-1111-2222-333333333333".to_owned(),
-            resource_id: "/subscriptions/0/x".to_owned(),
+            object_id: OBJECT.to_owned(),
+            resource_id: RESOURCE_ID.to_owned(),
         });
     });
-    let imds = imds(&azure);
-    let printed = python(
-        &azure,
-        "managed",
-        &[
-            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", &imds),
-            ("ASSIGNED", CLIENT),
-        ],
-    );
-    assert!(printed.ends_with("all\n"), "{printed}");
-    assert!(!azure.seen_at(Place::Imds).is_empty());
+    azure
+}
 
-    let endpoint = format!("http://{}/msi/token", azure.plain());
-    let printed = python(
-        &azure,
-        "managed",
-        &[
-            ("IDENTITY_ENDPOINT", &endpoint),
+/// Has Microsoft's credential name an identity in each way, on a platform that is told
+/// by these variables. Returns what it asked for.
+fn named(azure: &Azure, place: Place, variables: &[(&str, &str)]) -> String {
+    let assigned = format!("client_id={CLIENT} object_id={OBJECT} resource_id={RESOURCE_ID}");
+    let mut variables = variables.to_vec();
+    variables.push(("ASSIGNED", &assigned));
+    let printed = python(azure, "managed", &variables);
+    assert!(printed.ends_with("all\n"), "{printed}");
+    let seen = azure.seen_at(place);
+    let targets: Vec<&str> = seen.iter().map(|seen| seen.target.as_str()).collect();
+    targets.join("\n")
+}
+
+#[test]
+fn microsofts_credentials_accept_its_identity_endpoints() {
+    // Numbers are texts, or numbers.
+    for plain_numbers in [false, true] {
+        let azure = assigned();
+        azure.change(|state| state.plain_numbers = plain_numbers);
+        let imds = imds(&azure);
+        let variables = [("AZURE_POD_IDENTITY_AUTHORITY_HOST", imds.as_str())];
+        let asked = named(&azure, Place::Imds, &variables);
+        let id = RESOURCE_ID;
+        for parameter in [
+            format!("client_id={CLIENT}"),
+            format!("object_id={OBJECT}"),
+            format!("msi_res_id={id}"),
+        ] {
+            assert!(asked.contains(&parameter), "{parameter}: {asked}");
+        }
+
+        let endpoint = format!("http://{}/msi/token", azure.plain());
+        let variables = [
+            ("IDENTITY_ENDPOINT", endpoint.as_str()),
             ("IDENTITY_HEADER", IDENTITY_HEADER),
-            ("ASSIGNED", CLIENT),
-        ],
-    );
-    assert!(printed.ends_with("all\n"), "{printed}");
-    assert!(!azure.seen_at(Place::AppService).is_empty());
+        ];
+        let asked = named(&azure, Place::AppService, &variables);
+        for parameter in [
+            format!("client_id={CLIENT}"),
+            format!("object_id={OBJECT}"),
+            format!("mi_res_id={id}"),
+        ] {
+            assert!(asked.contains(&parameter), "{parameter}: {asked}");
+        }
+    }
+}
 
+#[test]
+fn microsofts_credential_for_workloads_accepts_its_authority() {
+    let azure = assigned();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), FEDERATED_TOKEN).unwrap();
     let printed = python(

@@ -315,3 +315,24 @@ async fn a_token_that_ends_soon_is_replaced_before_it_does() {
     vault.fetch("a").await.unwrap();
     assert_eq!(azure.seen_at(Place::Imds).len(), 2);
 }
+
+#[tokio::test]
+async fn numbers_are_texts_or_numbers_as_an_endpoint_writes_them() {
+    for plain_numbers in [false, true] {
+        let azure = azure();
+        azure.change(|state| {
+            state.plain_numbers = plain_numbers;
+            state.token_life = 2;
+        });
+        for surroundings in [machine(), azure.app_service()] {
+            let vault = vault_with(&azure.settings(), &surroundings, &azure.names().dialer());
+            vault.fetch("a").await.unwrap();
+            // The life was read: after half of it another token is had.
+            tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+            vault.fetch("a").await.unwrap();
+        }
+        for place in [Place::Imds, Place::AppService] {
+            assert_eq!(azure.seen_at(place).len(), 2, "{plain_numbers}");
+        }
+    }
+}

@@ -1,11 +1,14 @@
 //! A gateway whose `[sources]` names a key vault: what is set in the vault is what
 //! backends are sent.
 
+use futures_util::StreamExt as _;
 use http::StatusCode;
 use keyward::sources::refresh::{Freshness, Selection};
 use keyward::vault::read_records;
-use keyward_tests::key_vault::{Azure, Challenge, RESOURCE, TENANT};
+use keyward_tests::key_vault::{Azure, Challenge, TENANT};
 use keyward_tests::{Served, is_in_a_file};
+
+use crate::challenges;
 
 /// What a gateway's configuration says of the vault.
 fn sources(azure: &Azure) -> String {
@@ -61,15 +64,12 @@ async fn what_is_set_in_the_vault_is_what_backends_are_sent_without_a_restart() 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_challenge_that_names_another_tenant_is_refused_and_on_record() {
+/// A gateway whose vault says that, asked for a backend's key; and its audit trail.
+async fn trail_of(challenge: Challenge) -> Vec<String> {
     let azure = Azure::start();
     azure.change(|state| {
         state.set("stripe-key", FIRST);
-        let tenant = "00000000-86f1-41af-91ab-2d7cd011db47";
-        state.challenge = Challenge::Says(vec![format!(
-            r#"Bearer authorization="https://login.microsoftonline.com/{tenant}", resource="{RESOURCE}""#
-        )]);
+        state.challenge = challenge;
     });
     let authority = azure.authority_pem().as_bytes();
     let served = Served::start(&sources(&azure), authority, "shop:stripe-key").await;
@@ -77,12 +77,47 @@ async fn a_challenge_that_names_another_tenant_is_refused_and_on_record() {
     assert!(status.is_server_error() && sent.is_none(), "{status}");
     let folder = served.stop().await;
     let records = read_records(&folder.path().join("audit")).map(Result::unwrap);
-    let refused: Vec<_> = records
-        .filter(|record| record["act"] == "challenge-refused")
-        .collect();
-    assert_eq!(refused.len(), 1, "once, however often it is asked");
-    let record = refused[0].to_string();
-    for part in ["source shop", "billing-key", "it names another tenant"] {
-        assert!(record.contains(part), "{record}");
+    records.map(|record| record.to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hostile_challenge_is_refused_and_on_record_without_a_word_of_it() {
+    let (mut with_words, rows) = (0, challenges::rows());
+    let count = rows.len();
+    let mut trails = futures_util::stream::iter(rows.into_iter().map(async |row| {
+        let trail = trail_of(row.challenge.clone()).await;
+        (row, trail)
+    }))
+    .buffer_unordered(4);
+    while let Some((row, trail)) = trails.next().await {
+        let refused: Vec<_> = trail
+            .iter()
+            .filter(|record| record.contains(r#""act":"challenge-refused""#))
+            .collect();
+        assert_eq!(refused.len(), 1, "{}: once, however often", row.what);
+        let reason = row.refused.to_string();
+        for part in ["source shop", "billing-key", reason.as_str()] {
+            assert!(refused[0].contains(part), "{}: {}", row.what, refused[0]);
+        }
+        let words = row.hostile_words();
+        with_words += usize::from(!words.is_empty());
+        let trail = trail.join("\n").to_ascii_lowercase();
+        for word in words {
+            assert!(!trail.contains(&word), "{}: {word} is on record", row.what);
+        }
     }
+    // The others say what an honest one does, in another order or form.
+    assert!(with_words >= 10 && count >= 13, "{with_words} of {count}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_an_honest_challenge_is_not_on_record() {
+    let azure = Azure::start();
+    azure.change(|state| state.set("stripe-key", FIRST));
+    let authority = azure.authority_pem().as_bytes();
+    let served = Served::start(&sources(&azure), authority, "shop:stripe-key").await;
+    assert_eq!(served.send().await.0, StatusCode::OK);
+    let folder = served.stop().await;
+    let mut records = read_records(&folder.path().join("audit")).map(Result::unwrap);
+    assert!(!records.any(|record| record["act"] == "challenge-refused"));
 }

@@ -21,7 +21,6 @@ use tempfile::TempDir;
 macro_rules! emulator {
     () => {
         if keyward_tests::Azurite::is_left_out() {
-            println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
             $crate::World::start()

@@ -19,6 +19,7 @@ mod prompt;
 mod references;
 mod roles;
 mod running;
+mod shipped;
 mod signals;
 mod sourced;
 mod transcript;
@@ -76,6 +77,7 @@ transcripts! {
     secrets_come_from_sources;
     secrets_are_stored_listed_and_rotated_but_never_shown;
     secrets_say_how_versions_follow_each_other;
+    secrets_show_their_public_parts;
     test_keeps_snapshots_that_are_accepted;
     test_measures_decisions;
     test_records_calls_and_replays_them;
@@ -83,5 +85,6 @@ transcripts! {
     test_writes_reports_for_programs;
     usage_errors_end_with_2;
     vault_slots_backups_and_rollbacks;
+    what_else_documents_name;
     where_the_configuration_is_found;
 }

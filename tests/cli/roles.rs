@@ -90,6 +90,7 @@ const MATRIX: &[(&str, &str, [bool; 4])] = &[
         r#","source":"azure""#,
         [false, true, false, false],
     ),
+    ("database.check", "", [false, true, false, false]),
     ("client.list", r#","keys":"c""#, [true, true, true, true]),
     (
         "client.add",

@@ -88,7 +88,7 @@ async fn without_tls_nothing_is_said_unless_the_login_says_so_for_this_machine()
 }
 
 /// A server that answers the request for TLS with this, and keeps what it is sent.
-async fn says(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle<Vec<u8>>) {
+pub(crate) async fn says(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let heard = tokio::spawn(async move {

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod bounds;
+mod doctor;
 mod logins;
+mod policy;
 mod sessions;
 mod values;
 mod world;
@@ -15,7 +17,6 @@ use keyward_tests::PostgresServer;
 macro_rules! server {
     () => {
         if keyward_tests::PostgresServer::is_left_out() {
-            println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
             crate::started()

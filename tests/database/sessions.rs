@@ -101,6 +101,30 @@ async fn a_session_serves_one_grant_and_they_are_together_no_more_than_the_route
     assert_ne!(world.value("session", Vec::new()).await, session, "closed");
 }
 
+#[tokio::test]
+async fn a_session_that_is_open_is_not_used_once_its_secret_is_disabled() {
+    let server = server!();
+    let world = World::new(&server, &grant("", &statements()));
+    let asked = || server.log().matches("SELECT pg_backend_pid()").count();
+    let session = world.value("session", Vec::new()).await;
+    assert_eq!(world.value("session", Vec::new()).await, session, "control");
+    let before = asked();
+    assert!(before >= 2, "control: the server's log has each query");
+    // One that was permitted before, and those that come after.
+    let mut ledger = world.ledger();
+    let permitted = world.permitted("session", Vec::new(), &mut ledger).unwrap();
+    world.disable(true);
+    let late = world.egress.query(permitted, &mut ledger).await;
+    assert_eq!(late.unwrap_err(), QueryError::Denied);
+    for _ in 0..3 {
+        assert_eq!(world.ask("session", Vec::new()).await, End::Denied);
+    }
+    assert_eq!(asked(), before, "the server was asked nothing");
+    world.disable(false);
+    world.value("session", Vec::new()).await;
+    assert!(asked() > before, "control");
+}
+
 /// A way to a server that can be blocked: what arrives then waits. Its port, and how
 /// many connections have come.
 async fn way(server: &PostgresServer) -> (u16, watch::Sender<bool>, watch::Receiver<usize>) {

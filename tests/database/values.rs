@@ -260,3 +260,65 @@ async fn what_the_database_refuses_is_a_word_and_a_code() {
     let error = writes.error("write", Vec::new()).await.to_string();
     assert!(error.contains("23505"), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_on_record_is_the_statements_name_and_no_value() {
+    let server = server!();
+    let value = "acme-of-the-record";
+    let statements = [
+        with(
+            "plan-of",
+            "SELECT plan::text FROM customers WHERE name = $1",
+            &["text"],
+        ),
+        statement("count", "SELECT count(*) FROM customers"),
+    ];
+    let world = World::new(&server, &grant("", &statements.concat()));
+    for _ in 0..2 {
+        assert!(matches!(
+            world.ask("plan-of", vec![text(value)]).await,
+            End::Rows(_)
+        ));
+    }
+    world.rows("count", Vec::new()).await;
+    // What the policy calls it is no statement of the grant.
+    let other = world.ask("others", Vec::new()).await;
+    assert_eq!(other, End::Refused(QueryRefused::NotListed));
+    let uses = world.uses();
+    let said: Vec<_> = uses
+        .iter()
+        .map(|used| (used["statement"].as_str(), used["outcome"].as_str()))
+        .collect();
+    let allowed = Some("allowed");
+    assert_eq!(
+        said,
+        [
+            (Some("plan-of"), allowed),
+            (Some("plan-of"), allowed),
+            (Some("count"), allowed),
+            (None, Some("other-choice")),
+        ]
+    );
+    let trail = keyward::vault::VaultFiles::in_directory(world.folder()).audit;
+    let name = keyward::names::SecretName::parse("login").unwrap();
+    let who = keyward::vault::who_used(&trail, &name, None).unwrap();
+    let counts = who.iter().map(|sum| {
+        let statement = sum.statement.as_ref().map(ToString::to_string);
+        (statement, sum.count)
+    });
+    let counts: Vec<_> = counts.collect();
+    let of = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        counts,
+        [(None, 1), (of("count"), 1), (of("plan-of"), 2)],
+        "summed by statement"
+    );
+    let files = world.files();
+    let holds = |text: &str| {
+        files
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(holds("plan-of"), "control");
+    assert!(!holds(value) && !holds("SELECT"));
+}

@@ -155,6 +155,16 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Takes the secret out of use, or into it again.
+    pub(crate) fn disable(&self, is_disabled: bool) {
+        let actor = TestGateway::actor();
+        let changed = match is_disabled {
+            true => self.vault.disable(&name(), &actor),
+            false => self.vault.enable(&name(), &actor),
+        };
+        changed.unwrap();
+    }
+
     pub(crate) fn set_grants(&self, grants: &str) {
         let grants = Grants::parse("grants.toml", grants).unwrap();
         self.vault
@@ -164,6 +174,13 @@ impl World {
 
     /// The outcomes of uses on record, oldest first.
     pub(crate) fn outcomes(&self) -> Vec<String> {
+        let uses = self.uses().into_iter();
+        uses.map(|used| used["outcome"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The uses on record, oldest first.
+    pub(crate) fn uses(&self) -> Vec<serde_json::Value> {
         self.vault.audit().cover();
         let filter = Filter {
             use_: Some(Use::Query),
@@ -172,10 +189,13 @@ impl World {
         let audit = VaultFiles::in_directory(self.folder.path()).audit;
         let page = query_trail(&audit, &filter, 0, 1000).unwrap();
         let records = page.records.iter().map(|record| record.to_json());
-        let uses =
-            records.flat_map(|record| record["uses"].as_array().cloned().unwrap_or_default());
-        uses.map(|used| used["outcome"].as_str().unwrap().to_owned())
-            .collect()
+        let uses = records.map(|record| record["uses"].as_array().cloned());
+        uses.flat_map(Option::unwrap_or_default).collect()
+    }
+
+    /// Where the vault and its trail are.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// All files of the vault and its trail, in one piece.

@@ -9,6 +9,8 @@ mod azure;
 mod binary;
 mod block;
 mod components;
+mod executed;
+mod folders;
 mod links;
 #[path = "../cli/normal.rs"]
 mod normal;

@@ -11,7 +11,7 @@ use crate::{components, play};
 const INSPECT: &str = "keyward policy inspect attach-api-key";
 
 /// The section, from its title to the next.
-fn section() -> String {
+pub(crate) fn section() -> String {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = fs::read_to_string(readme).unwrap();
     let (_, after) = readme.split_once("\n## Five minutes\n").unwrap();

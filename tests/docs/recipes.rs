@@ -26,5 +26,5 @@ fn the_index_of_recipes_is_complete() {
         .map(|(name, _)| name.to_owned())
         .collect();
     assert_eq!(named, there);
-    assert_eq!(there.len(), 15);
+    assert_eq!(there.len(), 17);
 }

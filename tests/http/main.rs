@@ -33,7 +33,6 @@ fn judge_all(cases: &[Case], server: &mut Server) -> Vec<Outcome> {
 #[test]
 fn keyward_is_at_least_as_strict_as_nginx_and_envoy() {
     if servers::are_left_out() {
-        println!("left out: KEYWARD_WITHOUT_SERVERS is set");
         return;
     }
     let cases = cases::all();

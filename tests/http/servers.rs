@@ -35,7 +35,7 @@ fn tools() -> PathBuf {
 
 /// Whether the user said that this machine can't have them.
 pub(crate) fn are_left_out() -> bool {
-    std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+    keyward_tests::is_left_out("nginx and Envoy")
 }
 
 /// A server of others.

@@ -8,6 +8,10 @@
 //! out by the same policy, and the kit says what leaked, in which form, where, and by
 //! which operation.
 //!
+//! `refused-bearers.test.toml` and `caught-bearers.test.toml` are the same for what the
+//! host obtains or makes: tokens, shared access signatures, presigned URLs. No policy is
+//! handed one, by any grant; the controls are handed what their own exchange obtains.
+//!
 //! | Row | The attack, as the kit runs it |
 //! |---|---|
 //! | A1 | names that are there and names that aren't |
@@ -61,6 +65,15 @@ use keyward_testkit::{Options, Suite, run};
 
 const REFUSED: &str = "refused.test.toml";
 const CAUGHT: &str = "caught.test.toml";
+const REFUSED_BEARERS: &str = "refused-bearers.test.toml";
+const CAUGHT_BEARERS: &str = "caught-bearers.test.toml";
+
+/// The rows in which what is obtained or made for a policy is another thing than a value
+/// that is attached for it.
+const OF_BEARERS: [&str; 25] = [
+    "A1", "A2", "A4", "A6", "A7", "A8", "A9", "A11", "A13", "A14", "A15", "A16", "A18", "A20",
+    "A22", "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C9", "C10", "C14",
+];
 
 fn here(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -122,14 +135,18 @@ fn wrong(report: &Report) -> Vec<String> {
 
 #[test]
 fn each_attack_ends_in_its_refusal_and_leaks_nothing() {
-    let report = report_of(Suite::load(here(REFUSED)).unwrap());
-    assert_eq!(wrong(&report), [""; 0]);
+    for file in [REFUSED, REFUSED_BEARERS] {
+        let report = report_of(Suite::load(here(file)).unwrap());
+        assert_eq!(wrong(&report), [""; 0]);
+    }
 }
 
 #[test]
 fn each_leak_is_caught_by_its_name() {
-    let report = report_of(Suite::load(here(CAUGHT)).unwrap());
-    assert_eq!(wrong(&report), [""; 0]);
+    for file in [CAUGHT, CAUGHT_BEARERS] {
+        let report = report_of(Suite::load(here(file)).unwrap());
+        assert_eq!(wrong(&report), [""; 0]);
+    }
 }
 
 /// The suite of leaks without what says that they are meant.
@@ -149,13 +166,16 @@ fn without_expected_leaks(text: &str) -> String {
 
 #[test]
 fn control_a_leak_that_is_not_meant_fails_its_case() {
-    let text = text_of(CAUGHT);
-    let meant = text.matches("sink = ").count();
-    let suite = Suite::parse(&here(CAUGHT), &without_expected_leaks(&text)).unwrap();
-    let report = report_of(suite);
-    let totals = report.totals();
-    assert_eq!((totals.passed, totals.broken), (0, 0));
-    assert!(totals.leaks >= meant, "{} of {meant}", totals.leaks);
+    for file in [CAUGHT, CAUGHT_BEARERS] {
+        let text = text_of(file);
+        let meant = Suite::load(here(file)).unwrap().cases;
+        let meant: usize = meant.iter().map(|case| case.leaks.len()).sum();
+        let suite = Suite::parse(&here(file), &without_expected_leaks(&text)).unwrap();
+        let report = report_of(suite);
+        let totals = report.totals();
+        assert_eq!((totals.passed, totals.broken), (0, 0));
+        assert!(totals.leaks >= meant, "{} of {meant}", totals.leaks);
+    }
     // And one that is meant and does not happen fails it too.
     let text = text_of(REFUSED).replacen(
         "\n[[case]]\n",
@@ -256,6 +276,29 @@ fn a_policy_in_a_shape_that_no_compiler_makes_traps_and_leaks_nothing() {
 }
 
 #[test]
+fn control_a_value_in_what_is_said_of_a_stopped_policy_is_a_leak() {
+    let name = "kw-named-like-a-value-7f3a91c05be2d846";
+    let folder = tempfile::tempdir().unwrap();
+    let stopped = body("(call $attach (i32.const 77) (local.get $x) (i32.const 64))").build();
+    std::fs::write(folder.path().join(format!("{name}.wasm")), stopped).unwrap();
+    let sinks = |value: &str| -> Vec<String> {
+        let text = format!(
+            "policy = \"{name}.wasm\"\n[secrets.stripe]\nkind = \"api-key\"\n\
+             value = \"{value}\"\n[routes.billing]\nurl = \"https://billing.example\"\n\
+             [[case]]\nname = \"stopped\"\nrequest = {{ path = \"/v1/charges\" }}\n\
+             expect = {{ stopped = \"trap\" }}\n"
+        );
+        let suite = Suite::parse(&folder.path().join("guest.test.toml"), &text).unwrap();
+        let report = report_of(suite);
+        assert_eq!(report.suites[0].error, None);
+        let leaks = report.suites[0].cases[0].leaks.iter();
+        leaks.map(|leak| leak.sink.clone()).collect()
+    };
+    assert!(sinks(name).contains(&"trap report".to_owned()));
+    assert_eq!(sinks("kw-named-like-nothing-4be2d8467f3a91c05"), [""; 0]);
+}
+
+#[test]
 fn a_policy_through_which_a_handle_could_leave_is_not_loaded() {
     let attacker = Attacker {
         component: "(func $leak (result (own $cr)) (canon lift (core func $main \"leak\"))) (export \"leak\" (func $leak))".to_owned(),
@@ -292,6 +335,15 @@ fn each_row_of_the_catalogue_is_attempted_and_controlled_or_says_why_not() {
         let has = |cases: &[String]| cases.iter().any(|case| names(case, &row));
         assert!(has(&refused) || line.contains(": a leak"), "{row} refused");
         assert!(has(&caught), "{row} caught");
+    }
+    let (refused, caught) = (cases_of(REFUSED_BEARERS), cases_of(CAUGHT_BEARERS));
+    for row in OF_BEARERS {
+        for cases in [&refused, &caught] {
+            assert!(
+                cases.iter().any(|case| names(case, row)),
+                "{row} of bearers"
+            );
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{PATH, bearers, gateway, grant, status};
 const SECRET: &str = "a-secret-of-the-client-1";
 
 /// A provider that gives out another token each time, each for `lifetime` seconds.
-async fn counting(lifetime: u64) -> Evil {
+pub(crate) async fn counting(lifetime: u64) -> Evil {
     let count = AtomicUsize::new(0);
     let answer = move |_: &str, _: &str| {
         let number = count.fetch_add(1, Ordering::Relaxed);
@@ -153,8 +153,10 @@ async fn a_token_dies_with_its_grant_and_with_its_secret() {
     assert!(provider.requests()[1].contains("scope=orders.read"));
 
     let client = SecretName::parse("client").unwrap();
+    let received = backend.received().len();
     vault.disable(&client, &actor).unwrap();
     assert_eq!(status(&gateway).await, StatusCode::BAD_GATEWAY);
+    assert_eq!(backend.received().len(), received);
     vault.enable(&client, &actor).unwrap();
     assert_eq!(status(&gateway).await, StatusCode::OK, "control");
 

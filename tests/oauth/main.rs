@@ -4,10 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod authority;
+mod behalf;
+mod disabled;
 mod evil;
 mod keeping;
 mod provider;
 mod real;
+mod rotation;
+mod send;
 
 use http::StatusCode;
 use keyward::vault::Kind;

@@ -1,9 +1,11 @@
 // An authorisation server of others' making (oidc-provider) over TLS on loopback, as
 // the file says that it is given: `node provider.mjs SETTINGS.json`. It says "ready" and
-// its port when it listens, and ends when its input does.
+// its port when it listens; for each line of its input, a list of clients that it knows
+// from then on in place of those before, it says "changed". It ends when its input does.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import https from 'node:https';
+import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
@@ -11,17 +13,19 @@ const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const resolve = createRequire(settings.packages).resolve;
 const { default: Provider } = await import(pathToFileURL(resolve('oidc-provider')));
 
+let answer;
 const server = https.createServer({
   key: settings.key,
   cert: settings.certificate,
   ca: settings.authority,
   requestCert: true,
   rejectUnauthorized: false,
-});
-server.listen(0, '127.0.0.1', () => {
-  const { port } = server.address();
-  const provider = new Provider(`https://localhost:${port}`, {
-    clients: settings.clients,
+}, (request, response) => answer(request, response));
+
+// What it has given out is kept beside, and known to the next.
+function start(issuer, clients) {
+  const provider = new Provider(issuer, {
+    clients,
     clientDefaults: {
       grant_types: ['client_credentials'],
       response_types: [],
@@ -56,7 +60,17 @@ server.listen(0, '127.0.0.1', () => {
   });
   provider.on('server_error', (ctx, error) => console.error('server_error', error));
   provider.on('grant.error', (ctx, error) => console.error('grant.error', error.message, error.error_detail));
-  server.on('request', provider.callback());
+  answer = provider.callback();
+}
+
+server.listen(0, '127.0.0.1', async () => {
+  const { port } = server.address();
+  const issuer = `https://localhost:${port}`;
+  start(issuer, settings.clients);
   console.log(`ready ${port}`);
+  for await (const line of createInterface({ input: process.stdin })) {
+    start(issuer, JSON.parse(line));
+    console.log('changed');
+  }
+  process.exit();
 });
-process.stdin.on('end', () => process.exit()).resume();

@@ -1,9 +1,9 @@
 //! oidc-provider, started on loopback over TLS. It ends when it is dropped.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use http::{Method, Request, StatusCode};
 use keyward::egress::Roots;
@@ -18,6 +18,8 @@ use crate::authority::Authority;
 /// what tokens are.
 pub(crate) struct Provider {
     process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
     pub(crate) url: String,
     pub(crate) authority: Authority,
     client: SourceClient,
@@ -29,7 +31,7 @@ const BACKEND: (&str, &str) = ("backend", "what-the-backend-shows-0123456789");
 impl Provider {
     /// Whether the user said that this machine can't have others' servers.
     pub(crate) fn is_left_out() -> bool {
-        std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+        keyward_tests::is_left_out("oidc-provider")
     }
 
     /// Starts one with the clients that `clients` says, whose tokens live for
@@ -44,12 +46,7 @@ impl Provider {
         );
         let authority = Authority::new();
         let server = authority.certify("localhost");
-        let mut clients = clients(&authority);
-        clients.push(json!({
-            "client_id": BACKEND.0,
-            "client_secret": BACKEND.1,
-            "token_endpoint_auth_method": "client_secret_post",
-        }));
+        let clients = with_backend(clients(&authority));
         let settings = json!({
             "packages": packages,
             "key": server.key,
@@ -71,12 +68,10 @@ impl Provider {
             .stderr(log)
             .spawn()
             .unwrap();
-        let said = BufReader::new(process.stdout.take().unwrap());
+        let input = process.stdin.take().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
         // It ends if it can't start, and its output with it.
-        let port = said
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.strip_prefix("ready ")?.to_owned()));
+        let port = said(&mut output, "ready ");
         let log = fs::read_to_string(folder.path().join("log")).unwrap();
         let port = port.unwrap_or_else(|| panic!("{log}"));
         let url = format!("https://localhost:{port}");
@@ -86,11 +81,20 @@ impl Provider {
             .with_roots(Roots::Pem(authority.pem().into_bytes()));
         Self {
             process,
+            input,
+            output,
             client: SourceClient::new(profile).unwrap(),
             url,
             authority,
             folder,
         }
+    }
+
+    /// From now on it knows these clients, in place of those before.
+    pub(crate) fn change(&mut self, clients: Vec<Value>) {
+        let clients = Value::from(with_backend(clients));
+        writeln!(self.input, "{clients}").unwrap();
+        said(&mut self.output, "changed").unwrap();
     }
 
     /// What the provider says of a token: what a backend would ask it.
@@ -122,6 +126,23 @@ impl Provider {
         assert_eq!(answer.status, StatusCode::OK, "{log}");
         answer.body
     }
+}
+
+/// The clients, and the one that asks what tokens are.
+fn with_backend(mut clients: Vec<Value>) -> Vec<Value> {
+    clients.push(json!({
+        "client_id": BACKEND.0,
+        "client_secret": BACKEND.1,
+        "token_endpoint_auth_method": "client_secret_post",
+    }));
+    clients
+}
+
+/// What follows a word at the start of the next line that begins with it; `None` when
+/// there are no more.
+fn said(output: &mut BufReader<ChildStdout>, word: &str) -> Option<String> {
+    let mut lines = output.lines().map_while(Result::ok);
+    lines.find_map(|line| Some(line.strip_prefix(word)?.to_owned()))
 }
 
 impl Drop for Provider {

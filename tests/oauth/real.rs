@@ -145,11 +145,11 @@ async fn a_rotated_secret_leads_to_a_token_of_its_own() {
 }
 
 /// A certificate and its key, as they are imported.
-fn pem(certified: &crate::authority::Certified) -> String {
+pub(crate) fn pem(certified: &crate::authority::Certified) -> String {
     format!("{}{}", certified.certificate, certified.key)
 }
 
-fn with_certificate(
+pub(crate) fn with_certificate(
     provider: &Provider,
     backend: &Backend,
     certificate: &str,

@@ -20,7 +20,6 @@ use keyward_tests::{OpenBaoServer, TestGateway};
 macro_rules! server {
     () => {
         if keyward_tests::OpenBaoServer::is_left_out() {
-            println!("left out: KEYWARD_WITHOUT_SERVERS is set");
             return;
         } else {
             keyward_tests::OpenBaoServer::start().await
@@ -28,6 +27,26 @@ macro_rules! server {
     };
 }
 pub(crate) use server;
+
+/// Where there can be no server a test ends at once, and is listed for who counts.
+#[test]
+fn a_test_that_is_left_out_is_listed_with_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    let test = "values::a_check_takes_every_step_of_a_fetch";
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command
+        .args(["--exact", test])
+        .env("RUST_TEST_THREADS", "2")
+        .env("KEYWARD_WITHOUT_SERVERS", "1")
+        .env("KEYWARD_LEFT_OUT", &list)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}");
+    let listed = std::fs::read_to_string(list).unwrap();
+    assert_eq!(listed, format!("OpenBao\t{test}\n"));
+}
 
 /// What came of a fetch, without the value.
 fn outcome(fetched: Result<Fetched, SourceError>) -> Result<String, SourceError> {

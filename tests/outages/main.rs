@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod clock;
+mod listed;
+mod lying;
 mod restarts;
+mod rows;
 mod table;
 mod world;
 
@@ -11,103 +14,39 @@ use std::time::Duration;
 
 use http::StatusCode;
 use keyward::sources::refresh::Freshness;
-use keyward::sources::{ChallengeError, IdentityError, SourceError, Unreachable};
+use keyward::sources::{SourceError, Unreachable};
 use keyward::vault::Cache;
 
+use rows::{Row, mistakes, outages};
 use world::{Does, GOOD, World};
+
+/// How many gateways run beside each other.
+const BESIDE: usize = 6;
+
+/// Plays rows, some of them beside each other, each with a gateway of its own.
+async fn play(rows: Vec<Row>, one: impl AsyncFn(Row)) {
+    for some in rows.chunks(BESIDE) {
+        futures_util::future::join_all(some.iter().cloned().map(|row| one(row))).await;
+    }
+}
 
 /// What a client gets and a backend sees while the key is in use.
 fn used() -> (StatusCode, Option<String>) {
     (StatusCode::OK, Some(GOOD.to_owned()))
 }
 
-/// The outages after a good start, the word that reports have for each, and words of
-/// the doctor's, of the finding and of what mends it.
-fn outages() -> Vec<(Does, &'static str, &'static str, &'static str)> {
-    let fails = Does::Fails;
-    vec![
-        (
-            fails(SourceError::Unreachable(Unreachable::Connect)),
-            "unreachable",
-            "nothing accepts the connection",
-            "See whether the source runs",
-        ),
-        (
-            Does::Hangs,
-            "timed-out",
-            "did not answer in time",
-            "firewall drops packets",
-        ),
-        (
-            fails(SourceError::Throttled { retry_after: None }),
-            "throttled",
-            "asks for fewer requests",
-            "raise `refresh`",
-        ),
-        (
-            fails(SourceError::Failing { status: 503 }),
-            "failing",
-            "failed with status 503",
-            "see its own status",
-        ),
-        (
-            fails(SourceError::Denied { firewall: false }),
-            "denied",
-            "access denied",
-            "Give the identity the right",
-        ),
-        (
-            fails(SourceError::Identity(IdentityError::NotAssigned)),
-            "identity",
-            "not assigned here",
-            "Assign the identity",
-        ),
-        (
-            fails(SourceError::Challenge(ChallengeError::Tenant)),
-            "challenge",
-            "names another tenant",
-            "No token was sent",
-        ),
-        (
-            fails(SourceError::NotFound),
-            "not-found",
-            "no such secret in the source",
-            "See whether the key",
-        ),
-        (
-            Does::GivesAsCertificate(GOOD),
-            "other-kind",
-            "the secret is of kind api-key",
-            "Mend the value",
-        ),
-        (
-            Does::Gives("short"),
-            "not-of-kind",
-            "no value of the secret's kind",
-            "Mend the value",
-        ),
-        (
-            Does::Gives(""),
-            "empty",
-            "the value is empty",
-            "Set a value in the source",
-        ),
-        (
-            fails(SourceError::TooLarge { max: 65_536 }),
-            "too-large",
-            "longer than 65536 bytes",
-            "the one you mean",
-        ),
-    ]
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_is_used_through_every_outage_until_the_limit_and_then_refused() {
-    // Each has a gateway of its own, and all of them run beside each other.
-    futures_util::future::join_all(outages().into_iter().map(outage)).await;
+    play(outages(), outage).await;
 }
 
-async fn outage((does, word, finding, fix): (Does, &str, &str, &str)) {
+async fn outage(row: Row) {
+    let Row {
+        does,
+        word,
+        finding,
+        fix,
+    } = row;
     let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
     assert_eq!(world.ask().await, used());
     let gives = format!("{does:?}");
@@ -123,6 +62,7 @@ async fn outage((does, word, finding, fix): (Does, &str, &str, &str)) {
     );
     assert!(said.contains(finding), "{gives}: {said}");
     assert!(said.contains(fix), "{gives}: {said}");
+    table::is_as_the_page_has_it(word, &said);
     // Then it fails closed: no key reaches the backend.
     world.until_it_is(Freshness::Unavailable).await;
     world
@@ -257,31 +197,80 @@ async fn a_pause_that_a_source_asks_for_is_kept_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_starts_in_an_outage_serves_what_is_sealed_and_refuses_the_rest() {
-    let down = || Does::Fails(SourceError::Unreachable(Unreachable::Connect));
-    for cache in [Cache::Sealed, Cache::Memory] {
-        let world = World::start(Does::Gives(GOOD), cache).await;
+async fn a_gateway_that_starts_in_any_outage_says_which_and_serves_once_it_is_over() {
+    let rows = [outages(), mistakes()].concat();
+    let words: Vec<_> = rows.iter().map(|row| row.word).collect();
+    table::has_no_other(&words);
+    play(rows, started_in).await;
+}
+
+async fn started_in(row: Row) {
+    let gives = format!("{:?}", row.does);
+    let start = std::time::Instant::now();
+    let world = World::start(row.does, Cache::Memory).await;
+    // It waits for first values, and not for ever.
+    assert!(start.elapsed() < world::PATIENCE, "{gives}");
+    let (status, key) = world.ask().await;
+    assert_ne!(status, StatusCode::OK, "{gives}");
+    assert_eq!(key, None, "{gives}");
+    assert_eq!(world.report().last_error.unwrap().word(), row.word);
+    let ready = world.page("/ready").await;
+    assert!(ready.contains("1 without a value yet"), "{gives}: {ready}");
+    let said = world.doctor().await;
+    for part in ["billing-key has no value yet", row.finding, row.fix] {
+        assert!(said.contains(part), "{gives}: {said}");
+    }
+    table::is_as_the_page_has_it(row.word, &said);
+    world.does(Does::Gives(GOOD));
+    world.until_it_is(Freshness::Fresh).await;
+    assert_eq!(world.ask().await, used(), "{gives}");
+    assert!(world.doctor().await.contains("in order"), "{gives}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_starts_in_an_outage_serves_what_is_sealed_and_no_longer_than_that() {
+    // Down, hanging, throttling, lying.
+    let words = ["unreachable", "timed-out", "throttled", "malformed"];
+    let mut rows = outages();
+    rows.retain(|row| words.contains(&row.word));
+    assert_eq!(rows.len(), words.len());
+    play(rows, async |row: Row| {
+        let world = World::start(Does::Gives(GOOD), Cache::Sealed).await;
         assert_eq!(world.ask().await, used());
         let folder = world.stop().await;
-        let world = World::start_in(folder, down(), cache).await;
-        if cache == Cache::Sealed {
-            assert_eq!(world.ask().await, used());
-        } else {
-            let (status, key) = world.ask().await;
-            assert_ne!(status, StatusCode::OK);
-            assert_eq!(key, None);
-            let ready = world.page("/ready").await;
-            assert!(ready.contains("1 without a value yet"), "{ready}");
-            let said = world.doctor().await;
-            assert!(said.contains("billing-key has no value yet"), "{said}");
+        let world = World::start_in(folder, row.does, Cache::Sealed).await;
+        assert_eq!(world.ask().await, used(), "{}", row.word);
+        world.until_it_is(Freshness::Stale).await;
+        let said = world.doctor().await;
+        for part in ["billing-key is used as it was", row.finding, row.fix] {
+            assert!(said.contains(part), "{}: {said}", row.word);
         }
+        world.until_it_is(Freshness::Unavailable).await;
+        world
+            .until("uses are refused", async || {
+                world.ask().await == (StatusCode::BAD_GATEWAY, None)
+            })
+            .await;
         world.does(Does::Gives(GOOD));
         world.until_it_is(Freshness::Fresh).await;
-        world
-            .until("it is used", async || world.ask().await == used())
-            .await;
+        assert_eq!(world.ask().await, used(), "{}", row.word);
         world.stop().await;
-    }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_was_kept_in_memory_only_is_gone_with_the_gateway() {
+    let world = World::start(Does::Gives(GOOD), Cache::Memory).await;
+    assert_eq!(world.ask().await, used());
+    let folder = world.stop().await;
+    let down = Does::Fails(SourceError::Unreachable(Unreachable::Connect));
+    let world = World::start_in(folder, down, Cache::Memory).await;
+    let (status, key) = world.ask().await;
+    assert_ne!(status, StatusCode::OK);
+    assert_eq!(key, None);
+    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

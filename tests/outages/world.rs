@@ -1,6 +1,7 @@
 //! A gateway that serves on loopback and attaches a key that comes from a source,
 //! and a source that fails as a test says.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +25,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 type Future<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
+
+/// How long what is to come about may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the source gives until a test says otherwise.
 pub(crate) const GOOD: &str = "key-of-the-backend-00000001";
@@ -311,7 +315,7 @@ impl World {
     }
 
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
-        let limit = tokio::time::Instant::now() + Duration::from_secs(30);
+        let limit = tokio::time::Instant::now() + PATIENCE;
         while !holds().await {
             assert!(tokio::time::Instant::now() < limit, "never: {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -325,34 +329,29 @@ impl World {
 
     /// Those of findings whose name begins so.
     pub(crate) async fn doctor_of(&self, what: &str) -> String {
-        let own = std::env::current_exe().unwrap();
-        let binary = own.parent().unwrap().parent().unwrap().join("keyward");
-        assert!(
-            binary.is_file(),
-            "build it with `cargo build -p keyward-cli`"
-        );
-        let file = self.folder.path().join("keyward.toml");
-        let run = move || {
-            let mut command = Command::new(binary);
-            command.env_clear().arg("doctor").arg("--config").arg(file);
-            command.output().unwrap()
+        doctor(self.folder.path(), what).await
+    }
+
+    /// What `keyward secret list` says of the secret, by column.
+    pub(crate) async fn listed(&self) -> BTreeMap<String, String> {
+        let text = keyward(self.folder.path(), &["secret", "list"]).await;
+        let lines: Vec<&str> = text.lines().collect();
+        let [heading, row] = lines[..] else {
+            panic!("{text}");
         };
-        let output = tokio::task::spawn_blocking(run).await.unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let mut lines = text.lines().peekable();
-        let mut about = String::new();
-        while let Some(line) = lines.next() {
-            let name = line.get(9..).unwrap_or_default();
-            if name.starts_with(what) {
-                about.push_str(line);
-                about.push('\n');
-                if let Some(fix) = lines.next_if(|line| line.starts_with("         fix:")) {
-                    about.push_str(fix);
-                    about.push('\n');
-                }
-            }
-        }
-        about
+        let columns = heading.split("  ").map(str::trim);
+        let columns: Vec<&str> = columns.filter(|column| !column.is_empty()).collect();
+        let starts: Vec<usize> = columns
+            .iter()
+            .map(|column| heading.find(column).unwrap())
+            .collect();
+        let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+        let cells = starts.iter().zip(ends).map(|(start, end)| {
+            let cell = row.get(*start..end.min(row.len())).unwrap_or_default();
+            cell.trim().to_owned()
+        });
+        let columns = columns.iter().map(|column| (*column).to_owned());
+        columns.zip(cells).collect()
     }
 
     /// Stops as SIGTERM does.
@@ -361,6 +360,44 @@ impl World {
         self.serving.await.unwrap();
         self.folder
     }
+}
+
+/// What `keyward` prints that asks the gateway in that folder.
+pub(crate) async fn keyward(folder: &Path, arguments: &'static [&'static str]) -> String {
+    let own = std::env::current_exe().unwrap();
+    let binary = own.parent().unwrap().parent().unwrap().join("keyward");
+    assert!(
+        binary.is_file(),
+        "build it with `cargo build -p keyward-cli`"
+    );
+    let file = folder.join("keyward.toml");
+    let run = move || {
+        let mut command = Command::new(binary);
+        command.env_clear().args(arguments);
+        command.arg("--config").arg(file).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines of `keyward doctor`, of the gateway in that folder, about findings whose
+/// name begins so.
+pub(crate) async fn doctor(folder: &Path, what: &str) -> String {
+    let text = keyward(folder, &["doctor"]).await;
+    let mut lines = text.lines().peekable();
+    let mut about = String::new();
+    while let Some(line) = lines.next() {
+        let name = line.get(9..).unwrap_or_default();
+        if name.starts_with(what) {
+            about.push_str(line);
+            about.push('\n');
+            if let Some(fix) = lines.next_if(|line| line.starts_with("         fix:")) {
+                about.push_str(fix);
+                about.push('\n');
+            }
+        }
+    }
+    about
 }
 
 pub(crate) fn actor() -> Actor {

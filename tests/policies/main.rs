@@ -11,6 +11,7 @@ mod basic_auth;
 mod cors;
 mod encrypt_field;
 mod ip_filter;
+mod lookup_postgres;
 mod mtls_backend;
 mod named_values;
 mod oauth2_client_credentials;
@@ -22,6 +23,7 @@ mod sign_request;
 mod simulation;
 mod suites;
 mod verify_webhook;
+mod vouch_for_user;
 
 #[test]
 fn every_shipped_policy_has_a_file_here() {

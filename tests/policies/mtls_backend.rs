@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -6,6 +7,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use keyward::names::SecretName;
 use keyward_tests::TestGateway;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
@@ -36,6 +38,8 @@ struct Demanding {
     client: String,
     leaf: Vec<u8>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// How many connections got in.
+    connections: Arc<AtomicUsize>,
 }
 
 /// A backend that lets nobody in without a certificate of its own authority.
@@ -68,13 +72,15 @@ async fn demanding() -> Demanding {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::<Mutex<Vec<Seen>>>::default();
-    let known = Arc::clone(&seen);
+    let connections = Arc::<AtomicUsize>::default();
+    let (known, count) = (Arc::clone(&seen), Arc::clone(&connections));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // Who shows nothing does not get in.
             let Ok(stream) = tls.accept(stream).await else {
                 continue;
             };
+            count.fetch_add(1, Ordering::SeqCst);
             let chain = stream.get_ref().1.peer_certificates().unwrap();
             let (leaf, known) = (chain[0].to_vec(), Arc::clone(&known));
             let service = service_fn(move |request: Request<Incoming>| {
@@ -93,6 +99,7 @@ async fn demanding() -> Demanding {
         client: client.pem() + &client_key.serialize_pem(),
         leaf: client.der().to_vec(),
         seen,
+        connections,
     }
 }
 
@@ -128,4 +135,28 @@ async fn where_no_grant_says_so_nothing_is_shown_and_nothing_sent() {
     let ungranted = gateway(&backend, "");
     assert!(!ungranted.get("/v1/orders").await.status.is_success());
     assert!(backend.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_open_is_not_used_once_its_certificate_is_disabled() {
+    let backend = demanding().await;
+    let gateway = gateway(&backend, GRANT);
+    let (vault, actor) = (gateway.vault(), TestGateway::actor());
+    let name = SecretName::parse("orders-client").unwrap();
+    let came = || {
+        let connections = backend.connections.load(Ordering::SeqCst);
+        (backend.seen.lock().unwrap().len(), connections)
+    };
+    let status = async || gateway.get("/v1/orders").await.status;
+    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(came(), (2, 1), "control: it is kept, and used again");
+    vault.disable(&name, &actor).unwrap();
+    for _ in 0..3 {
+        assert_eq!(status().await, StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(came(), (2, 1), "neither the open one nor another");
+    vault.enable(&name, &actor).unwrap();
+    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(came().0, 3, "control");
 }

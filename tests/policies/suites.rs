@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use keyward_testkit::hostile::Replay;
 use keyward_testkit::report::{Style, pretty};
 use keyward_testkit::{Options, Suite};
 
@@ -12,16 +13,16 @@ struct Policy {
     name: String,
     /// Its code without its tests.
     code: String,
-    /// Its suite; a second one has it stand alone.
-    suites: [PathBuf; 2],
+    /// Its suite; others have it stand alone, or after what fails.
+    suites: [PathBuf; 3],
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-policies")
 }
 
-fn suites(folder: &Path, name: &str) -> [PathBuf; 2] {
-    ["", "-alone"].map(|more| folder.join(format!("{name}{more}.test.toml")))
+fn suites(folder: &Path, name: &str) -> [PathBuf; 3] {
+    ["", "-alone", "-after"].map(|more| folder.join(format!("{name}{more}.test.toml")))
 }
 
 fn without_tests(code: &str) -> &str {
@@ -66,14 +67,27 @@ fn policies() -> Vec<Policy> {
     policies
 }
 
-/// The numbers that stand after `before`.
-fn numbers(code: &str, before: &str) -> BTreeSet<String> {
-    let after = |(at, _): (usize, &str)| {
-        let digits = code[at + before.len()..].chars();
-        digits.take_while(char::is_ascii_digit).collect::<String>()
+/// The statuses of clients' and servers' errors that stand in code as numbers of their
+/// own: not the ends of a range.
+fn statuses(code: &str) -> BTreeSet<u16> {
+    let is_part = |byte: Option<u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte))
     };
-    let mut found: BTreeSet<String> = code.match_indices(before).map(after).collect();
-    found.remove("");
+    let bytes = code.as_bytes();
+    let mut found = BTreeSet::new();
+    for at in 0..bytes.len().saturating_sub(2) {
+        let before = at.checked_sub(1).map(|before| bytes[before]);
+        // `..=599` and `500..`.
+        let is_range = bytes[..at].ends_with(b"..=") || bytes[at + 3..].starts_with(b"..");
+        let text = code.get(at..at + 3);
+        if let Some(Ok(status @ 400..=599)) = text.map(str::parse)
+            && !is_part(before)
+            && !is_part(bytes.get(at + 3).copied())
+            && !is_range
+        {
+            found.insert(status);
+        }
+    }
     found
 }
 
@@ -95,16 +109,14 @@ fn uses() -> Vec<String> {
     uses
 }
 
-/// What a policy's code can do that no case of its suite looks for.
-fn gaps(code: &str, suite: &str) -> Vec<String> {
-    let mut gaps = Vec::new();
-    let mut statuses = numbers(code, "Problem::new(");
-    statuses.extend(numbers(code, "respond("));
-    for status in statuses {
-        if !suite.contains(&format!("status = {status}")) {
-            gaps.push(format!("it can answer {status}"));
-        }
-    }
+/// What a policy's code can do that no case of its suites looks for: their text, and the
+/// statuses that they expect.
+fn gaps(code: &str, suite: &str, expected: &BTreeSet<u16>) -> Vec<String> {
+    let missing = statuses(code);
+    let missing = missing.difference(expected);
+    let mut gaps: Vec<String> = missing
+        .map(|status| format!("it can answer {status}"))
+        .collect();
     let (_, phases) = code.split_once("policy! {").unwrap();
     for (written, phase) in [
         ("inbound:", "inbound"),
@@ -130,16 +142,25 @@ fn gaps(code: &str, suite: &str) -> Vec<String> {
 fn each_way_in_which_a_policy_decides_has_a_case() {
     let mut all = Vec::new();
     for policy in policies() {
-        let [suite, alone] = policy.suites.map(fs::read_to_string);
-        let suite = suite.unwrap_or_else(|_| panic!("{} has no suite", policy.name));
-        let suites = suite + &alone.unwrap_or_default();
-        for gap in gaps(&policy.code, &suites) {
+        let files = policy.suites.iter().filter(|file| file.exists());
+        let suites: Vec<Suite> = files
+            .map(|file| Suite::load(file).unwrap_or_else(|errors| panic!("\n{errors}")))
+            .collect();
+        assert!(!suites.is_empty(), "{} has no suite", policy.name);
+        let steps = suites.iter().flat_map(|suite| &suite.cases);
+        let steps = steps.flat_map(|case| &case.steps);
+        let expected = steps.filter_map(|step| step.expected.status.as_ref());
+        let expected = expected.flat_map(|status| status.value.clone()).collect();
+        let text: String = suites.iter().map(|suite| suite.text.as_str()).collect();
+        for gap in gaps(&policy.code, &text, &expected) {
             all.push(format!("{}: {gap}", policy.name));
         }
     }
     assert!(all.is_empty(), "no case for: {all:#?}");
 }
 
+/// Each case runs again with backends that return all they get, in each way that the
+/// kit knows: `keyward test --thorough`.
 #[test]
 fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
     let files = policies().into_iter().flat_map(|policy| policy.suites);
@@ -147,7 +168,9 @@ fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
         .filter(|file| file.exists())
         .map(|file| Suite::load(file).unwrap_or_else(|errors| panic!("\n{errors}")))
         .collect();
-    let report = keyward_testkit::run(&suites, &Options::default(), &mut ());
+    let mut options = Options::default();
+    options.replay = Replay::All;
+    let report = keyward_testkit::run(&suites, &options, &mut ());
     let shown = pretty::report(&report, Style::default());
     assert!(report.holds(), "\n{shown}");
     assert!(report.totals().passed > 120, "{shown}");
@@ -158,10 +181,17 @@ fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
 fn control_what_no_case_looks_for_is_noticed() {
     let code = "exchange.credential(x)?; Problem::new(429, \"\"); Verdict::Fail \
                 policy! { inbound: a, on_error: b }";
-    assert_eq!(gaps(code, "").len(), 5);
+    let none = BTreeSet::new();
+    assert_eq!(gaps(code, "", &none).len(), 5);
     let suite = "without = [\"a\"]\nexpect = { verdict.inbound = \"fail\", status = 429 }\n\
                  verdict.on-error = \"respond\"";
-    assert!(gaps(code, suite).is_empty());
+    assert!(gaps(code, suite, &BTreeSet::from([429])).is_empty());
+    // What a backend answers is not what the policy does.
+    assert_eq!(gaps(code, suite, &none), ["it can answer 429"]);
+    assert_eq!(
+        statuses("match x { 500..=599 => 502, (504, 1403) => a.404 }"),
+        BTreeSet::from([502, 504])
+    );
     for uses in [
         "token",
         "tls_identity",
@@ -170,7 +200,7 @@ fn control_what_no_case_looks_for_is_noticed() {
         "presigner",
     ] {
         let code = format!("exchange.{uses}(x)?; policy! {{ }}");
-        assert_eq!(gaps(&code, ""), ["what it uses may not be granted"]);
-        assert!(gaps(&code, "without = []").is_empty());
+        assert_eq!(gaps(&code, "", &none), ["what it uses may not be granted"]);
+        assert!(gaps(&code, "without = []", &none).is_empty());
     }
 }

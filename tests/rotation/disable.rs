@@ -1,101 +1,31 @@
 //! A secret that is disabled under load, and what an exchange keeps to that waits for
 //! its client.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::StreamBody;
 use keyward::egress::BodyError;
 use keyward::names::SecretName;
 use keyward::vault::Secret;
-use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway};
+use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway, under_load};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::verify;
 
-const CLIENTS: usize = 16;
-/// How long the load goes on after the secret is disabled.
-const AFTER: Duration = Duration::from_millis(1500);
-
-/// What was seen after a moment.
-#[derive(Debug, Default)]
-struct After {
-    /// When the last request reached the backend, counted from then.
-    last: Option<Duration>,
-    /// How many requests that began after it succeeded, and how many did not.
-    succeeded: u64,
-    refused: u64,
-}
-
-/// Sends requests for a while, and has something done in the middle of it.
-async fn under_load(act: impl FnOnce(&TestGateway) + Send + 'static) -> After {
-    let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
-    let backend = {
-        let arrivals = Arc::clone(&arrivals);
-        Backend::answering(move |_| {
-            arrivals.lock().unwrap().push(Instant::now());
-            Response::new(Full::from("ok"))
-        })
-        .await
-    };
-    let gateway = Arc::new(
-        TestGateway::builder()
-            .api_key("billing-key", Canary::new().text())
-            .grants(ATTACH_GRANT)
-            .route("billing", &backend.url())
-            .inbound("attach-api-key", json!({}))
-            .build(),
-    );
-    let over = Arc::new(AtomicBool::new(false));
-    let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let (gateway, over) = (Arc::clone(&gateway), Arc::clone(&over));
-        clients.spawn(async move {
-            let mut came = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                let began = Instant::now();
-                let answer = gateway.get("/v1/charges").await;
-                came.push((began, answer.status == StatusCode::OK));
-            }
-            came
-        });
-    }
-    // The load is there.
-    let began = Instant::now();
-    while arrivals.lock().unwrap().len() < 4 * CLIENTS {
-        assert!(began.elapsed() < Duration::from_secs(60), "no load");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let done = {
-        let gateway = Arc::clone(&gateway);
-        tokio::task::spawn_blocking(move || {
-            act(&gateway);
-            Instant::now()
-        })
-    };
-    let done = done.await.unwrap();
-    tokio::time::sleep(AFTER).await;
-    over.store(true, Ordering::Relaxed);
-    let mut after = After::default();
-    while let Some(came) = clients.join_next().await {
-        for (_, ok) in came.unwrap().into_iter().filter(|(began, _)| *began > done) {
-            match ok {
-                true => after.succeeded += 1,
-                false => after.refused += 1,
-            }
-        }
-    }
-    let arrivals = arrivals.lock().unwrap();
-    let last = arrivals.iter().max().copied();
-    after.last = last.and_then(|last| last.checked_duration_since(done));
-    after
+fn attaching(backend: &Backend) -> TestGateway {
+    TestGateway::builder()
+        .api_key("billing-key", Canary::new().text())
+        .grants(ATTACH_GRANT)
+        .route("billing", &backend.url())
+        .inbound("attach-api-key", json!({}))
+        .build()
 }
 
 fn billing() -> SecretName {
@@ -104,7 +34,7 @@ fn billing() -> SecretName {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn from_the_moment_a_secret_is_disabled_no_use_of_it_succeeds() {
-    let after = under_load(|gateway| {
+    let after = under_load("/v1/charges", attaching, |gateway| {
         let disabled = gateway.vault().disable(&billing(), &TestGateway::actor());
         disabled.unwrap();
     })
@@ -120,7 +50,7 @@ async fn from_the_moment_a_secret_is_disabled_no_use_of_it_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn control_a_secret_that_is_rotated_instead_goes_on_being_used() {
-    let after = under_load(|gateway| {
+    let after = under_load("/v1/charges", attaching, |gateway| {
         let value = Secret::generate(43);
         let rotated = gateway
             .vault()

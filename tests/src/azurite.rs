@@ -26,7 +26,7 @@ const ACCOUNT: &str = "canary1";
 impl Azurite {
     /// Whether the user said that this machine can't have others' servers.
     pub fn is_left_out() -> bool {
-        std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+        crate::is_left_out("Azurite")
     }
 
     /// Starts one, with an account of that key (64 bytes).

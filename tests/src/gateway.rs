@@ -301,6 +301,13 @@ impl Builder {
         self
     }
 
+    /// The login of a database, as a connection URL.
+    pub fn database(mut self, name: &str, login: &str) -> Self {
+        self.secrets
+            .push((name.to_owned(), Kind::Database, login.as_bytes().to_vec()));
+        self
+    }
+
     /// Adds grants, as in a grants file.
     pub fn grants(mut self, text: &str) -> Self {
         self.grants.push_str(text);

@@ -34,7 +34,7 @@ pub struct OpenBaoServer {
 impl OpenBaoServer {
     /// Whether the user said that this machine can't have others' servers.
     pub fn is_left_out() -> bool {
-        std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+        crate::is_left_out("OpenBao")
     }
 
     /// Starts one, with a KV engine (version 2) at `secret` and a transit engine at

@@ -30,7 +30,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Whether the user said that this machine can't have others' servers.
     pub fn is_left_out() -> bool {
-        std::env::var_os("KEYWARD_WITHOUT_SERVERS").is_some()
+        crate::is_left_out("PostgreSQL")
     }
 
     /// Starts one, on which each of these statements, of one line each, has been run.

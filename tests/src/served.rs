@@ -120,6 +120,11 @@ inbound = ["attach-api-key"]
         }
     }
 
+    /// The folder with its configuration, `keyward.toml`, and its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -17,6 +17,9 @@ struct Porting;
 #[path = "../recipes/ab-test.rs"]
 mod ab_test;
 #[cfg(test)]
+#[path = "../recipes/add-profile.rs"]
+mod add_profile;
+#[cfg(test)]
 #[path = "../recipes/allow-paths.rs"]
 mod allow_paths;
 #[cfg(test)]
@@ -60,3 +63,6 @@ mod security_headers;
 mod sign_body;
 #[cfg(test)]
 mod sizes;
+#[cfg(test)]
+#[path = "../recipes/vouch-for-user.rs"]
+mod vouch_for_user;

@@ -144,7 +144,21 @@ fn claims_are_there_or_have_one_of_their_values() {
 
 #[test]
 fn a_type_that_is_asked_for_has_to_be_there() {
-    refused(r#"{"types": ["at+jwt"]}"#, &bearing("good"), 401, INVALID);
+    let types = r#"{"types": ["at+jwt"]}"#;
+    refused(types, &bearing("good"), 401, INVALID);
+    for (typed, is_good) in [
+        ("at+jwt", true),
+        // RFC 7515, section 4.1.9: these are the same.
+        ("application/AT+JWT", true),
+        ("JWT", false),
+        ("at+jwt2", false),
+    ] {
+        let simulation = bearing("typed").token_of_type("typed", typed, CLAIMS);
+        match is_good {
+            true => passes(types, &simulation),
+            false => refused(types, &simulation, 401, INVALID),
+        }
+    }
 }
 
 #[test]

@@ -77,6 +77,7 @@ mod arena;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+mod database;
 mod egress;
 mod exchange;
 mod failure;
@@ -92,6 +93,7 @@ mod settings;
 pub mod testing;
 mod tokens;
 
+pub use database::{Database, Rows, Value};
 pub use egress::{Request, Response};
 pub use exchange::{
     ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, Side, Verdict,

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::{Claims, ClientCertificate, Exchange, JwtFailure, Level, VerifiedJwt};
+use crate::{
+    Claims, ClientCertificate, Exchange, Failure, JwtFailure, Level, Rows, Value, VerifiedJwt,
+};
 
 /// Reads settings as a component does when it is loaded.
 ///
@@ -61,6 +63,8 @@ pub(crate) struct State {
     pub(crate) tokens: BTreeMap<String, Result<VerifiedJwt, JwtFailure>>,
     pub(crate) subject: Option<String>,
     pub(crate) connection_parts: BTreeMap<(String, String), String>,
+    /// What databases answer: to which statement, with which values.
+    pub(crate) queries: Vec<(String, Vec<Value>, Result<Rows, Failure>)>,
     pub(crate) attached: Vec<String>,
     pub(crate) holes: Vec<(String, String)>,
     pub(crate) claims: Vec<Claims>,
@@ -227,7 +231,20 @@ impl Simulation {
     /// The claims are no JSON object.
     #[must_use]
     pub fn token(self, text: &str, claims: &str) -> Self {
-        let token = VerifiedJwt::new(claims, "RS256".to_owned(), None, None);
+        self.verified(text, claims, None)
+    }
+
+    /// The same, with this type (`typ`) in its head.
+    ///
+    /// # Panics
+    /// As of [`token`](Self::token).
+    #[must_use]
+    pub fn token_of_type(self, text: &str, token_type: &str, claims: &str) -> Self {
+        self.verified(text, claims, Some(token_type.to_owned()))
+    }
+
+    fn verified(self, text: &str, claims: &str, token_type: Option<String>) -> Self {
+        let token = VerifiedJwt::new(claims, "RS256".to_owned(), None, token_type);
         let token = token.expect("the claims are a JSON object");
         self.with(|state| {
             state.tokens.insert(text.to_owned(), Ok(token));
@@ -246,6 +263,19 @@ impl Simulation {
     #[must_use]
     pub fn key_of(self, subject: &str) -> Self {
         self.with(|state| state.subject = Some(subject.to_owned()))
+    }
+
+    /// What a database answers to a statement with these values; without an answer, a
+    /// query brings no rows.
+    #[must_use]
+    pub fn query(
+        self,
+        statement: &str,
+        parameters: &[Value],
+        answer: Result<Rows, Failure>,
+    ) -> Self {
+        let query = (statement.to_owned(), parameters.to_vec(), answer);
+        self.with(|state| state.queries.push(query))
     }
 
     /// A variable that another policy wrote.

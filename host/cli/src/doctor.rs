@@ -1,5 +1,6 @@
 //! `keyward doctor`: is everything in order, and if not, what mends it.
 
+mod databases;
 mod keeping;
 mod pipelines;
 mod sources;
@@ -24,7 +25,8 @@ const EXAMPLES: &str = "\
 Checks the configuration, who can read and write the vault, its key and the audit
 trail, that the vault opens, that the trail is in order, the grants, the policies,
 the documents, how values are kept in memory, the vault's slots, secrets that are
-disabled or about to expire, and that no memory is written to disk after a crash.
+disabled or about to expire, that databases take their logins and know the statements
+of grants (none is run; each login that is tried is on record), and that no memory is written to disk after a crash.
 Says for each thing that is not in order what mends it.
 
 Ends with 4 if something fails. Warnings alone end with 0.
@@ -277,10 +279,11 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
     grants_in_order(checks, config, secrets.as_deref());
     keeping::check(checks, config, &access, secrets.as_deref());
     sources::check(checks, config, &access);
-    if let Access::Here(here) = access
+    let vault = databases::check(checks, config, access);
+    if let Some(vault) = vault
         && !config.policies.is_empty()
     {
-        pipelines::loading(checks, config, here.into_vault());
+        pipelines::loading(checks, config, vault);
     }
 }
 

@@ -240,7 +240,7 @@ impl Project {
             cargo.arg("--lib");
         }
         for policy in policies {
-            cargo.args(["--package", &policy.package]);
+            cargo.args(["--package", &policy.id]);
             if let Some(example) = &policy.example {
                 cargo.args(["--example", example]);
             }

@@ -30,8 +30,11 @@ pub struct Project {
 pub struct Policy {
     /// What goes into its manifest, but for the schema of its settings.
     pub manifest: Manifest,
-    /// The name of the package, for Cargo.
+    /// The name of the package.
     pub package: String,
+    /// The package for Cargo, which may know another of its name (Cargo's "package ID
+    /// specification").
+    pub id: String,
     /// The package's folder.
     pub folder: PathBuf,
     /// The example that it is; none if it is the package's library.
@@ -107,6 +110,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    id: String,
     version: String,
     description: Option<String>,
     manifest_path: PathBuf,
@@ -238,6 +242,7 @@ fn policies_of(package: Package) -> Result<Vec<Policy>, String> {
             settings: None,
         },
         package: package.name.clone(),
+        id: package.id.clone(),
         folder: folder.clone().unwrap_or_default(),
         example: target.is_example().then(|| target.name.clone()),
         source: target.src_path.clone(),
@@ -299,7 +304,7 @@ mod tests {
 
     fn policies(package: serde_json::Value) -> Result<Vec<Policy>, String> {
         let mut whole = json!({
-            "name": "some-policy", "version": "1.2.3", "description": "It decides.",
+            "name": "some-policy", "id": "path+file:///p#some-policy@1.2.3", "version": "1.2.3", "description": "It decides.",
             "manifest_path": "/p/Cargo.toml", "dependencies": [],
             "targets": [{"name": "some_policy", "kind": ["cdylib", "rlib"], "crate_types": ["cdylib", "rlib"],
                 "src_path": "/p/src/lib.rs"}],

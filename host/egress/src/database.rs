@@ -10,6 +10,7 @@ mod gate;
 mod login;
 mod pool;
 mod run;
+mod trial;
 mod value;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::route::{Host, Route};
 use crate::send::Egress;
 
 pub(crate) use pool::Databases;
+pub use trial::Tried;
 
 /// How long a refused login waits for a source to be asked.
 const REFRESH_TIME: Duration = Duration::from_secs(3);

@@ -42,7 +42,7 @@ mod timeouts;
 pub use address::{Network, NetworkError};
 pub use again::Refresh;
 pub use body::{Body, BodyError, empty, full};
-pub use database::{QueryError, SqlState};
+pub use database::{QueryError, SqlState, Tried};
 #[cfg(feature = "fuzz")]
 pub use decode::decode_for_search;
 pub use dialer::{Connect, DialFuture, Dialer, Resolver, Stream, SystemResolver, Tcp};

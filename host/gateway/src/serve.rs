@@ -20,7 +20,10 @@ use tokio::net::TcpListener;
 use crate::admin::{self, Admin, Health, Page};
 use crate::assemble::{Assembled, OpenError};
 use crate::config::{Config, SourceSection};
-use crate::control::{BindError, ConfigReloaded, ControlSocket, GrantsReloaded, Node, Status};
+use crate::control::{
+    BindError, ConfigReloaded, ControlSocket, DatabaseEntry, Fault, GrantsReloaded, Node, Status,
+    check_databases, wait,
+};
 use crate::expiry;
 use crate::files;
 use crate::front;
@@ -413,6 +416,13 @@ impl Node for Gateway {
 
     fn reload(&self, actor: &Actor) -> Result<ConfigReloaded, String> {
         Gateway::reload(self, actor).map_err(|error| error.to_string())
+    }
+
+    fn check_databases(&self, actor: &Actor) -> Result<Vec<DatabaseEntry>, Fault> {
+        let (snapshot, grants) = (self.snapshot(), self.vault().grants());
+        let grants = grants.iter().map(|grant| &**grant);
+        let egress = snapshot.keyward.egress();
+        wait(check_databases(self.vault(), egress, grants, actor))
     }
 
     fn refresher(&self) -> Option<&Refresher> {

@@ -11,7 +11,7 @@ use keyward_engine::{
 };
 use keyward_names::IssuerName;
 use keyward_vault::{
-    Ledger, Query, QueryRows, RemoteCall, TokenFailure, VerifiedToken, fill_random,
+    Ledger, Query, QueryCall, QueryRows, RemoteCall, TokenFailure, VerifiedToken, fill_random,
 };
 use tokio::time::Instant;
 
@@ -48,6 +48,23 @@ pub trait Senses: Send + Sync + 'static {
 
     /// Takes the report about a policy that was stopped.
     fn stopped(&self, report: &StopReport);
+
+    /// What a database answers, in place of one. By default there is none.
+    fn query(&self, call: &QueryCall) -> Result<QueryRows, QueryFailure> {
+        let _ = call;
+        Err(QueryFailure::Unavailable)
+    }
+}
+
+/// Rows, unless there are more than the grant allows.
+fn within(call: &QueryCall, rows: QueryRows) -> Result<QueryRows, QueryFailure> {
+    let most = call
+        .terms()
+        .map(|terms| terms.max_rows_of(call.statement()));
+    match most.is_some_and(|most| rows.rows.len() as u64 <= most) {
+        true => Ok(rows),
+        false => Err(QueryFailure::Limit),
+    }
 }
 
 impl Outside for World {
@@ -111,13 +128,24 @@ impl Outside for World {
         ledger: &'a mut Ledger,
     ) -> OutsideFuture<'a, Result<QueryRows, QueryFailure>> {
         Box::pin(async move {
+            if let Some(senses) = &self.senses {
+                let durable = ledger.barrier().await;
+                let durable = durable.map_err(|_| QueryFailure::Unavailable)?;
+                let call = query.release(&durable);
+                let call = call.map_err(|_| QueryFailure::Unavailable)?;
+                let answered = senses.query(&call).and_then(|rows| within(&call, rows));
+                if answered.is_err() {
+                    call.failed();
+                }
+                return answered;
+            }
             let (grant, statement) = (query.grant().clone(), query.statement().name.clone());
             let asked = self.egress.query(query, ledger).await;
             asked.map_err(|error| {
                 tracing::warn!(
                     target: "keyward::databases",
                     grant = grant.as_str(),
-                    statement = &*statement,
+                    %statement,
                     "a query brought nothing: {error}",
                 );
                 to_query_failure(error)

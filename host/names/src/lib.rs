@@ -33,5 +33,5 @@ pub use key_vault::{
 };
 pub use name::{
     Alias, GrantId, IssuerName, NameError, NameFault, PolicyName, RouteName, SecretName,
-    SourceName, Subject, Tag, ValueName, VariableName,
+    SourceName, StatementName, Subject, Tag, ValueName, VariableName,
 };

@@ -206,6 +206,8 @@ names! {
     Subject = "subject", check;
     /// The name of an exchange variable.
     VariableName = "variable name", check;
+    /// What a grant calls a statement that may be run on a database.
+    StatementName = "statement name", check;
     /// The name of a source: where values come from that the vault doesn't hold.
     SourceName = "source name", check;
     /// The name of an issuer: whose tokens are checked with the keys that it publishes.

@@ -326,9 +326,9 @@ impl SourceError {
                 "Let `address` name the active instance, or a load balancer that asks for it."
             }
             Self::Challenge(_) => {
-                "No token was sent. If the source really moved, correct `vault`, `authority` or \
-                 `tenant` of the source; else somebody stands between: find out who answers at \
-                 that address."
+                "No token was sent. If the source really moved, correct `vault`, `authority`, \
+                 `tenant` or `resource` of the source; else somebody stands between: find out \
+                 who answers at that address."
             }
             Self::Unauthenticated => {
                 "See whether the identity and the tenant are those that the source trusts, and \
@@ -363,8 +363,8 @@ impl SourceError {
             }
             Self::File(_) => "See whether the folder is mounted and the file can be read.",
             Self::Unsafe { .. } => {
-                "Let only root or the user that Keyward runs as write to the file and its folder, \
-                 and nobody else read it."
+                "Let it be a plain file inside of the folder that belongs to root or to the user \
+                 that Keyward runs as; nobody else may write to either, or read the file."
             }
             Self::NotConfigured => {
                 "Add [sources.NAME] with its `kind` to keyward.toml and reload, or let the secret \
@@ -425,7 +425,7 @@ impl Unreachable {
                 "See whether the source runs and a firewall lets this machine reach it."
             }
             Self::Certificate => {
-                "Put the authority that signed the source's certificate into `roots` of the \
+                "Put the authority that signed the source's certificate into `ca-file` of the \
                  source, or see whether the host's name is the one in the certificate."
             }
             Self::Tls => "See whether the source speaks TLS 1.2 or 1.3 on that port.",

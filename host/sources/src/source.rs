@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use keyward_names::SourceName;
 use keyward_vault::{MacAlgorithm, Secret, SourceVersion, Validity};
 use tokio::sync::watch;
@@ -71,6 +72,28 @@ pub struct Fetched {
     pub enabled: bool,
     /// What the source says that the value is, if it says so.
     pub content_type: Option<ContentType>,
+}
+
+impl Fetched {
+    /// What may be told of it: not its value, and not its length.
+    pub(crate) fn told(&self) -> String {
+        let mut text = format!("version {}", self.version);
+        let (now, refused) = (Timestamp::now(), "uses of it are refused");
+        match self.validity.not_after {
+            Some(end) if end <= now => text += &format!(", over since {end}: {refused}"),
+            Some(end) => text += &format!(", until {end}"),
+            None => {}
+        }
+        if let Some(start) = self.validity.not_before.filter(|start| *start > now) {
+            text += &format!(", from {start} on: until then {refused}");
+        }
+        text += match self.content_type {
+            Some(ContentType::Pkcs12) => ", a certificate (PFX)",
+            Some(ContentType::Pem) => ", a certificate (PEM)",
+            _ => "",
+        };
+        text
+    }
 }
 
 /// What a value is, as far as a source says so.

@@ -171,10 +171,9 @@ impl World {
         vault
             .add(&name("clients"), Kind::ClientKeys, lines, &actor)
             .unwrap();
-        for index in 0..MANY {
-            vault
-                .add(&name(&there(index)), mac, mac.generate().unwrap(), &actor)
-                .unwrap();
+        for there in names(0) {
+            let value = mac.generate().unwrap();
+            vault.add(&name(&there), mac, value, &actor).unwrap();
         }
         let grant = |use_: &str, secret: &str, more: &str| {
             format!(
@@ -188,9 +187,10 @@ impl World {
         ];
         let grants = Grants::parse("grants.toml", &text.concat()).unwrap();
         vault.set_grants(grants, &actor).unwrap();
-        let aliases = (0..MANY).flat_map(|index| [there(index), nowhere(index)]);
-        let aliases = aliases.chain(["k".to_owned()]);
-        let asks = aliases.flat_map(|alias| {
+        let mut aliases: Vec<String> = names(0).chain(names(1)).collect();
+        aliases.sort_unstable();
+        aliases.push("k".to_owned());
+        let asks = aliases.into_iter().flat_map(|alias| {
             let alias = Alias::parse(&alias).unwrap();
             [Use::MacSign, Use::MacVerify, Use::Identify].map(|use_| Ask {
                 alias: alias.clone(),
@@ -234,22 +234,22 @@ impl World {
         )
     }
 
-    /// Class 0: keys that differ from a known one in the last character; class 1: in all.
+    /// Class 0: keys that begin like a known one; class 1: keys that begin like none. Each
+    /// is another one: where a few stand for a class, it is their hashes' places in the
+    /// table that are compared. Both are made in the same way, or it is their making that
+    /// is measured, by what it leaves in the processor.
     fn identify(&self) -> f64 {
         let mut ledger = self.ledger();
         let mut later = self.ledger();
+        let beginnings = [0, 1].map(|class| {
+            let own = (0..MANY).map(|index| beginning(class, index));
+            own.collect::<Vec<_>>()
+        });
         measure(
             |class, chance| {
-                let known = known(chance % MANY);
-                let key = match class {
-                    0 => format!("{}!", &known[..known.len() - 1]),
-                    _ => format!("{:!<width$}", chance, width = known.len()),
-                };
-                let (mut head, ()) = Request::get("/")
-                    .header("x-key", key)
-                    .body(())
-                    .unwrap()
-                    .into_parts();
+                let key = unknown(&beginnings[class][chance % MANY], chance);
+                let request = Request::get("/").header("x-key", key);
+                let (mut head, ()) = request.body(()).unwrap().into_parts();
                 let presented = self.vault.take_client_keys(&[&self.policy], &mut head);
                 let permit = self
                     .vault
@@ -266,17 +266,7 @@ impl World {
     /// that nothing has.
     fn look_up(&self) -> f64 {
         let mut ledger = self.ledger();
-        let aliases = [0, 1].map(|class| {
-            (0..MANY)
-                .map(|index| {
-                    if class == 0 {
-                        there(index)
-                    } else {
-                        nowhere(index)
-                    }
-                })
-                .collect::<Vec<_>>()
-        });
+        let aliases = [0, 1].map(|class| names(class).collect::<Vec<_>>());
         // From 32 different ones on, refusals of one exchange are counted together.
         for alias in (0..40).map(|index| format!("filler-{index}")) {
             let permit = self
@@ -300,10 +290,31 @@ fn known(index: usize) -> String {
     format!("client-key-number-{index:04}-abcdefgh")
 }
 
-fn there(index: usize) -> String {
-    format!("there-{index:04}")
+/// All but the last 12 characters of a key that is known, or as many others.
+fn beginning(class: usize, index: usize) -> String {
+    let known = known(index);
+    let kept = &known[..known.len() - 12];
+    match class {
+        0 => kept.to_owned(),
+        _ => kept.bytes().rev().map(char::from).collect(),
+    }
 }
 
-fn nowhere(index: usize) -> String {
-    format!("never-{index:04}")
+/// A key that nobody has, as long as those that are known.
+fn unknown(beginning: &str, chance: usize) -> String {
+    let mut turns = Turns(u64::try_from(chance).unwrap() | 1 << 40);
+    let mut key = String::with_capacity(64);
+    key.push_str(beginning);
+    for _ in 0..12 {
+        key.push(char::from(b'a' + u8::try_from(turns.next() % 26).unwrap()));
+    }
+    key
+}
+
+/// Names of one kind, of which those of class 0 are there: neither their place in an order
+/// nor their letters tell the classes apart.
+fn names(class: u32) -> impl Iterator<Item = String> {
+    let all = 0..u32::try_from(2 * MANY).unwrap();
+    let own = all.filter(move |index| index.count_ones() % 2 == class);
+    own.map(|index| format!("name-{index:04}"))
 }

@@ -7,9 +7,10 @@
 //! (RFC 5869) makes the key and the nonce of that one message. Two messages would have
 //! to draw the same 32 bytes.
 
-use aws_lc_rs::{aead, hkdf};
+use aws_lc_rs::aead;
 use zeroize::Zeroizing;
 
+use crate::derivation::derive;
 use crate::grants::{Grant, Sealing, Terms};
 use crate::live::Material;
 use crate::mac::OperationError;
@@ -52,10 +53,7 @@ impl SealingKey {
         operate: impl FnOnce(aead::LessSafeKey, aead::Nonce) -> Option<T>,
     ) -> Option<T> {
         let mut derived = Scratch::new(KEY_BYTES + NONCE_BYTES);
-        let result = hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
-            .extract(&self.0.expose())
-            .expand(&[LABEL], Derived)
-            .and_then(|okm| okm.fill(&mut derived))
+        let result = derive(&self.0.expose(), salt, &[LABEL], &mut derived)
             .ok()
             .and_then(|()| {
                 let (key, nonce) = derived.split_at_checked(KEY_BYTES)?;
@@ -97,15 +95,6 @@ impl SealingKey {
         })?;
         text.truncate(length);
         Some(std::mem::take(&mut *text))
-    }
-}
-
-/// How much HKDF gives.
-struct Derived;
-
-impl hkdf::KeyType for Derived {
-    fn len(&self) -> usize {
-        KEY_BYTES + NONCE_BYTES
     }
 }
 

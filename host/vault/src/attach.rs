@@ -275,6 +275,7 @@ impl Note {
             secret: Some((self.secret.info.id, self.secret.info.version)),
             route: Some(route.clone()),
             outcome,
+            statement: None,
         }
     }
 }

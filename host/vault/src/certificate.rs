@@ -16,6 +16,7 @@ use x509_cert::Certificate;
 use x509_cert::der::asn1::UintRef;
 use x509_cert::der::{Decode, Reader, SliceReader};
 
+use crate::client_certificate::ClientCertificate;
 use crate::kind::display_as_str;
 use crate::memory::burn_stack;
 use crate::secret::Secret;
@@ -44,6 +45,9 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Rsa, Self::P256, Self::P384, Self::P521, Self::Ed25519];
+
     /// As people write it: `P-256`.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -125,6 +129,13 @@ pub(crate) fn algorithm_of(form: KeyForm, key: &[u8], public: &[u8]) -> Option<K
     found
 }
 
+/// A time in RFC 3339, to the second; empty if no calendar has it.
+fn time_text(milliseconds: u64) -> String {
+    let seconds = i64::try_from(milliseconds / 1000).ok();
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map(|time| time.to_string()).unwrap_or_default()
+}
+
 /// A chain and its leaf's key.
 pub(crate) struct CertificateKey {
     chain: Arc<[Box<[u8]>]>,
@@ -183,6 +194,27 @@ impl CertificateKey {
             certificate_thumbprint: Box::default(),
             chain: Arc::default(),
         })
+    }
+
+    /// What the leaf says of itself to everyone: whose it is, who vouches for it, its
+    /// sort of key, its time (RFC 3339), and its SHA-256 in hexadecimal.
+    pub(crate) fn public(&self) -> Vec<(String, String)> {
+        let leaf = self.chain.first();
+        let read = leaf.and_then(|leaf| ClientCertificate::from_der(leaf).ok());
+        let Some(said) = read else {
+            return Vec::new();
+        };
+        let parts = [
+            ("subject", said.subject),
+            ("issuer", said.issuer),
+            ("serial", said.serial),
+            ("key", self.algorithm.to_string()),
+            ("not-before", time_text(said.not_before)),
+            ("not-after", time_text(said.not_after)),
+            ("sha256", said.sha256),
+        ];
+        let parts = parts.into_iter();
+        parts.map(|(name, text)| (name.to_owned(), text)).collect()
     }
 
     /// The certificates as DER, the leaf first.

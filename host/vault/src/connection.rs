@@ -1,5 +1,6 @@
-//! The public parts of connection strings: what a policy may read, and what
-//! `keyward secret show` prints. The secret parts are not here.
+//! The public parts of secrets: what a policy may read of connection strings, and what
+//! `keyward secret show` prints of these and of certificates. The secret parts are not
+//! here.
 
 use keyward_names::SecretName;
 use minicbor::Decoder;
@@ -33,12 +34,14 @@ impl OtherConnection {
 }
 
 impl LiveSecret {
-    /// The public parts of the version in use; none for what is no connection string.
+    /// The public parts of the version in use; none for what has none.
     pub(crate) fn public_parts(&self) -> Vec<(String, String)> {
         match self.material() {
             Some(Material::Storage(account)) => account.public(),
             Some(Material::Bus(bus)) => bus.public(),
             Some(Material::Connection(other)) => other.0.clone(),
+            Some(Material::Database(login)) => login.public(),
+            Some(Material::Certificate(certificate)) => certificate.public(),
             _ => Vec::new(),
         }
     }
@@ -60,9 +63,10 @@ impl Permit<uses::Describe> {
 }
 
 impl Vault {
-    /// The public parts of a connection string, for those who administer it; none if
-    /// there is no such secret, or if it is of another kind. Nothing is recorded: it is
-    /// not a policy's use.
+    /// The public parts of a connection string, a database's login or a certificate, for
+    /// those who administer it: names and texts. None if there is no such secret, or if
+    /// it is of another kind. The texts are as whoever made the secret wrote them, and not
+    /// made safe for a terminal. Nothing is recorded: it is not a policy's use.
     pub fn public_parts(&self, name: &SecretName) -> Vec<(String, String)> {
         let live = self.live();
         let secret = live.parts.secrets.get(name);

@@ -7,13 +7,15 @@
 
 use std::sync::Arc;
 
-use keyward_names::{ComponentDigest, ExchangeId, RouteName};
+use keyward_names::{ComponentDigest, ExchangeId, RouteName, SecretName};
 use minicbor::Decoder;
 use uuid::Uuid;
 
-use crate::audit::{Outcome, UseEntry};
+use crate::audit::{Act, Administrative, Outcome, UseEntry};
+use crate::error::VaultError;
 use crate::format::Damaged;
 use crate::grants::{Grant, ParameterType, QueryTerms, Statement, Terms};
+use crate::identity::{Actor, SecretState};
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{LiveSecret, Material};
 use crate::mac::OperationError;
@@ -155,10 +157,65 @@ impl DatabaseLogin {
         Ok(login)
     }
 
+    /// Where it leads: the host, the port, and the database if it is named. Who logs in
+    /// is not among it, as of other connection strings.
+    pub(crate) fn public(&self) -> Vec<(String, String)> {
+        let mut parts = vec![
+            ("host".to_owned(), self.host.clone()),
+            ("port".to_owned(), self.port.to_string()),
+        ];
+        if !self.database.is_empty() {
+            parts.push(("database".to_owned(), self.database.clone()));
+        }
+        parts
+    }
+
     /// Gives the password to what takes it to the connection, which must keep it no
     /// longer than it takes to log in.
     pub fn with_password<T>(&self, give: impl FnOnce(&[u8]) -> T) -> T {
         give(&self.password.expose())
+    }
+}
+
+/// A login for whoever administers it to try, in the version that is in use. That it is
+/// tried is on record.
+pub struct LoginTrial(Arc<LiveSecret>);
+
+crate::secret::assert_not_implemented!(LoginTrial: std::fmt::Debug, Clone, serde::Serialize);
+
+impl LoginTrial {
+    /// The login.
+    pub fn login(&self) -> Option<&DatabaseLogin> {
+        match self.0.material() {
+            Some(Material::Database(login)) => Some(login),
+            _ => None,
+        }
+    }
+}
+
+impl Vault {
+    /// A database's login, to be tried: no policy's use, but an act of whoever asks, which
+    /// is durable in the audit trail when this returns. None if the secret is disabled, has
+    /// no value now, or is of another kind; then there is no act.
+    ///
+    /// Errors: [`VaultError::NoSuchSecret`]; [`VaultError::Audit`]: it can't be recorded.
+    pub fn try_login(
+        &self,
+        name: &SecretName,
+        actor: &Actor,
+    ) -> Result<Option<LoginTrial>, VaultError> {
+        let live = self.live();
+        let secret = live.parts.secrets.get(name);
+        let secret = secret.ok_or_else(|| VaultError::NoSuchSecret(name.clone()))?;
+        let trial = LoginTrial(Arc::clone(secret));
+        if secret.info.state == SecretState::Disabled || trial.login().is_none() {
+            return Ok(None);
+        }
+        let (id, version) = (secret.info.id, secret.info.version);
+        let act = Administrative::new(Act::LoginTried, &actor.name, actor.reason.as_deref());
+        self.audit()
+            .append_administrative(act.secret(id, name, version))?;
+        Ok(Some(trial))
     }
 }
 
@@ -198,6 +255,7 @@ impl Permit<uses::Query> {
             return Err(QueryRefused::Parameters);
         }
         entry.used.route = grant.to.first().map(|to| to.route.clone());
+        entry.used.statement = Some(statement.name.clone());
         let position = ledger.record(entry.clone());
         Ok(Query {
             exchange: ledger.exchange(),
@@ -351,7 +409,7 @@ impl QueryCall {
             let (Terms::Query(terms), Some(own)) = (&grant.terms, self.terms()) else {
                 return Err(Outcome::Revoked);
             };
-            let same = terms.statement(&self.statement.name) == Some(&self.statement)
+            let same = terms.statement(self.statement.name.as_str()) == Some(&self.statement)
                 && (terms.writes || !own.writes);
             let leads_there = self
                 .route()

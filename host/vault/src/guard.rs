@@ -34,6 +34,7 @@ use crate::live::{LiveSecret, Version};
 use crate::secret::Secret;
 use crate::token::AccessToken;
 use matcher::FoundValue;
+pub(crate) use matcher::Matcher;
 use set::{Group, Set, Value};
 
 pub use watch::Watch;

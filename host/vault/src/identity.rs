@@ -7,6 +7,7 @@ use keyward_names::{Alias, ComponentDigest, PolicyName, SecretName, Subject};
 use uuid::Uuid;
 
 use crate::audit::{Act, Administrative};
+use crate::certificate::KeyAlgorithm;
 use crate::origin::{Origin, SourceVersion, Unavailability};
 use crate::{Kind, Use};
 
@@ -83,6 +84,8 @@ pub struct SecretInfo {
     /// Whether the version in use is a value for backends that is too short to be
     /// searched for in their answers: of fewer than 12 bytes.
     pub is_short: bool,
+    /// What sort of key a certificate's is, in the version in use.
+    pub key: Option<KeyAlgorithm>,
     /// When it was added.
     pub created: Timestamp,
     /// When the version in use was added; when the secret was, if there is none.

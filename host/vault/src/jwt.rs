@@ -21,10 +21,12 @@ mod claims;
 mod compact;
 mod json;
 pub(crate) mod keys;
+mod making;
 
 pub use algorithm::{TokenAlgorithm, UnknownAlgorithm};
 pub use claims::TokenRules;
 pub use keys::{KeySet, KeySetError, MAX_KEY_SET_BYTES};
+pub use making::TokenMaker;
 
 use crate::grants::Terms;
 use crate::live::Material;
@@ -123,3 +125,5 @@ impl Permit<uses::VerifyJwt> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -76,6 +76,7 @@ mod compiled;
 mod connection;
 mod contents;
 mod database;
+mod derivation;
 pub mod disk;
 mod error;
 mod fingerprint;
@@ -144,8 +145,8 @@ pub use chosen::{Chosen, OtherChoice};
 pub use client_certificate::{ClientCertificate, UnreadableCertificate};
 pub use clock::Clock;
 pub use database::{
-    DatabaseLogin, MAX_PARAMETER_BYTES, Query, QueryCall, QueryLimits, QueryRefused, QueryRows,
-    QueryValue,
+    DatabaseLogin, LoginTrial, MAX_PARAMETER_BYTES, Query, QueryCall, QueryLimits, QueryRefused,
+    QueryRows, QueryValue,
 };
 pub use error::{ExposedFault, VaultError};
 pub use grants::{
@@ -164,7 +165,7 @@ pub use identity::{Rotation, RotationChange, Schedule, VersionInfo, VersionState
 pub use jws::{ClaimValue, Claims, JwsAlgorithm, KeyId, NotClaims, Token};
 pub use jwt::{
     KeySet, KeySetError, MAX_KEY_SET_BYTES, MAX_TOKEN_BYTES, TokenAlgorithm, TokenFault,
-    TokenRules, UnknownAlgorithm, VerifiedToken,
+    TokenMaker, TokenRules, UnknownAlgorithm, VerifiedToken,
 };
 pub use kind::{KeyEncoding, Kind, MacAlgorithm, UnknownWord};
 pub use ledger::{Durable, Ledger, Refusal};

@@ -229,7 +229,7 @@ impl Live {
 }
 
 /// Whether a source does this with a key that stays there.
-const fn is_done_elsewhere(use_: Use) -> bool {
+pub(crate) const fn is_done_elsewhere(use_: Use) -> bool {
     matches!(use_, Use::MacSign | Use::MacVerify | Use::SignRequest)
 }
 

@@ -294,6 +294,7 @@ impl Vault {
                 secret: secret.map(|secret| (secret.info.id, secret.info.version)),
                 route: None,
                 outcome,
+                statement: None,
             },
         };
         // Whether a client is identified is known only when its key is looked up, and

@@ -348,6 +348,11 @@ fn canonical_path(terms: &SigV4, path: &str) -> Result<String, Unsignable> {
 }
 
 #[cfg(test)]
+mod counterpart;
+#[cfg(test)]
+mod suite;
+
+#[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
@@ -356,8 +361,15 @@ mod tests {
     use super::*;
     use crate::kind::Kind;
 
+    /// A key in its stored form, whatever the import would say of it.
+    pub(super) fn stored(id: &str, secret: &str, token: &str) -> AwsKey {
+        let mut value = Vec::new();
+        minicbor::encode([id, secret, token], &mut value).unwrap();
+        AwsKey::prepare(&value).unwrap()
+    }
+
     /// The key of the examples in Amazon's documentation.
-    pub(super) fn key() -> AwsKey {
+    fn key() -> AwsKey {
         let text = "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\n\
                     aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n";
         let value = Secret::copy_of(text.as_bytes());

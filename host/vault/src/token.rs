@@ -18,7 +18,7 @@ mod fetch;
 mod form;
 mod subject;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::grants::{Grant, OauthTerms, Terms};
+use crate::guard::Matcher;
 use crate::live::LiveSecret;
 use crate::memory::Scratch;
 use crate::primitives::fill_random;
@@ -142,6 +143,8 @@ pub struct AccessToken {
     /// Until when whoever has it may use it, for all that is known: not earlier than
     /// it may be used here.
     lives: Timestamp,
+    /// What finds it in the answers to requests that carry it, once there was one.
+    matcher: OnceLock<Arc<Matcher>>,
 }
 
 /// For how long a token is good, in seconds.
@@ -187,6 +190,7 @@ impl AccessToken {
             expires: after(lifetime),
             fresh: after(lifetime - margin),
             lives: after(milliseconds(life.lived).max(lifetime)),
+            matcher: OnceLock::new(),
         }
     }
 
@@ -196,6 +200,11 @@ impl AccessToken {
 
     pub(crate) fn value(&self) -> &Secret {
         &self.value
+    }
+
+    /// What finds it in an answer; made by the first who needs it.
+    pub(crate) fn matcher(&self, make: impl FnOnce() -> Arc<Matcher>) -> Arc<Matcher> {
+        Arc::clone(self.matcher.get_or_init(make))
     }
 
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {

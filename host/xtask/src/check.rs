@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use keyward_component::{Profile, TARGET};
 
+use crate::left_out::{self, LeftOut};
 use crate::{guests, servers, setup, steps, workspace};
 
 #[derive(clap::Args)]
@@ -45,6 +46,7 @@ struct Outcome {
     part: Part,
     error: Option<String>,
     count: Count,
+    left_out: LeftOut,
     took: Duration,
 }
 
@@ -77,11 +79,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn check(part: Part) -> Outcome {
     let start = Instant::now();
-    let mut count = Count::default();
+    let (mut count, mut left_out) = (Count::default(), LeftOut::default());
     let result = match part {
         Part::Format => format(),
         Part::Lint => lint(),
-        Part::Test => test(&mut count),
+        Part::Test => test(&mut count, &mut left_out),
         Part::Docs => docs(),
         Part::Deny => deny(),
     };
@@ -93,6 +95,7 @@ fn check(part: Part) -> Outcome {
         part,
         error,
         count,
+        left_out,
         took: start.elapsed(),
     }
 }
@@ -153,24 +156,30 @@ fn deny() -> Result<()> {
     .context("deny.toml gives the reasons")
 }
 
-fn test(count: &mut Count) -> Result<()> {
+fn test(count: &mut Count, left_out: &mut LeftOut) -> Result<()> {
     steps::doing("tests");
     let sinks = workspace::root().join("target/sinks");
     if sinks.exists() {
         std::fs::remove_dir_all(&sinks).context("can't remove what earlier tests wrote")?;
     }
+    let list = left_out::begin()?;
     let run = |arguments: &[&str], count: &mut Count| {
         let mut cargo = workspace::cargo();
         cargo
             .args(["test", "--workspace", "--no-fail-fast"])
             .args(arguments)
-            .env("KEYWARD_SINKS", &sinks);
+            .env("KEYWARD_SINKS", &sinks)
+            .env(left_out::LIST, &list);
         counted(cargo, count)
     };
     let all = run(&[], count);
     steps::doing("search of all that the tests' gateways wrote");
     let search = ["--test", "sinks", "--", "--ignored"];
-    all.and(run(&search, count))
+    let all = all.and(run(&search, count));
+    *left_out = left_out::end()?;
+    // It was counted as if it had proved something.
+    count.passed = count.passed.saturating_sub(left_out.tests());
+    all
 }
 
 /// Runs tests and counts them; what they print is passed on.
@@ -234,6 +243,9 @@ fn summary(outcomes: &[Outcome]) -> ExitCode {
             }
         }
     }
+    for line in outcomes.iter().filter_map(|one| one.left_out.told()) {
+        println!("{line}");
+    }
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed == 0 {
         ExitCode::SUCCESS
@@ -273,6 +285,7 @@ mod tests {
             part: Part::Lint,
             error: error.map(str::to_owned),
             count: Count::default(),
+            left_out: LeftOut::default(),
             took: Duration::ZERO,
         };
         assert_eq!(

@@ -17,6 +17,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod guests;
+mod left_out;
 mod oracle;
 mod servers;
 mod setup;

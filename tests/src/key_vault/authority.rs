@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::server::{Answer, Asked, answer, raw};
 use super::state::{Assigned, State, now};
-use super::{FEDERATED_TOKEN, IDENTITY_HEADER, RESOURCE, TENANT, TOKEN_LIFE, WORKLOAD_CLIENT};
+use super::{FEDERATED_TOKEN, IDENTITY_HEADER, RESOURCE, TENANT, WORKLOAD_CLIENT};
 
 fn error(status: u16, code: &str, description: &str) -> Answer {
     answer(
@@ -60,10 +60,9 @@ pub(super) fn imds(asked: &Asked<'_>, state: &mut State) -> Answer {
         );
     }
     let mut body = token(state, &resource, identity);
-    // All numbers are texts here.
-    body["expires_in"] = json!(TOKEN_LIFE.to_string());
-    body["ext_expires_in"] = json!(TOKEN_LIFE.to_string());
-    body["not_before"] = json!((now() - 300).to_string());
+    body["expires_in"] = number(state, state.token_life);
+    body["ext_expires_in"] = number(state, state.token_life);
+    body["not_before"] = number(state, now() - 300);
     body["refresh_token"] = json!("");
     answer(200, &body)
 }
@@ -209,13 +208,21 @@ fn whose(asked: &Asked<'_>, state: &State, resource_id: &[&str]) -> Result<Strin
     }
 }
 
+/// Documented as a text, and seen as a number.
+fn number(state: &State, number: i64) -> Value {
+    match state.plain_numbers {
+        true => json!(number),
+        false => json!(number.to_string()),
+    }
+}
+
 fn token(state: &mut State, resource: &str, client_id: String) -> Value {
     let minted = state.mint(resource);
     let said = state.says_resource.clone();
     json!({
         "access_token": minted,
         "client_id": client_id,
-        "expires_on": (now() + state.token_life).to_string(),
+        "expires_on": number(state, now() + state.token_life),
         "resource": said.unwrap_or_else(|| resource.to_owned()),
         "token_type": "Bearer",
     })

@@ -78,6 +78,8 @@ pub struct State {
     pub says_resource: Option<String>,
     /// Seconds that a token lives.
     pub token_life: i64,
+    /// Whether identity endpoints write numbers as JSON's; as texts, by default.
+    pub plain_numbers: bool,
     pub(super) tokens: HashMap<String, Minted>,
     serial: u64,
 }
@@ -95,9 +97,17 @@ impl State {
             assigned: Vec::new(),
             says_resource: None,
             token_life: TOKEN_LIFE,
+            plain_numbers: false,
             tokens: HashMap::new(),
             serial: 0,
         }
+    }
+
+    /// Forgets all that it was told, but not which ids and tokens it has given out.
+    pub fn reset(&mut self) {
+        let serial = self.serial;
+        *self = Self::new();
+        self.serial = serial;
     }
 
     /// Adds a version and returns what it is called.

@@ -8,9 +8,13 @@
 #[cfg(target_arch = "wasm32")]
 mod wit;
 #[cfg(target_arch = "wasm32")]
+mod wit_database;
+#[cfg(target_arch = "wasm32")]
 pub(crate) use wit::Exchange;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use wit::*;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use wit_database::*;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod simulated;

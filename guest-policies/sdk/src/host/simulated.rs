@@ -3,7 +3,9 @@
 use core::cell::{Cell, RefCell};
 
 use crate::testing::{Call, Content, Simulation, State};
-use crate::{Claims, ClientCertificate, Failure, JwtFailure, Level, Side, VerifiedJwt};
+use crate::{
+    Claims, ClientCertificate, Failure, JwtFailure, Level, Rows, Side, Value, VerifiedJwt,
+};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 
@@ -53,6 +55,7 @@ pub(crate) type ClientKeys = Handle;
 pub(crate) type JwtVerifier = Handle;
 pub(crate) type Sealer = Handle;
 pub(crate) type Opener = Handle;
+pub(crate) type Database = Handle;
 pub(crate) type TlsIdentity = Handle;
 pub(crate) type JwsSigner = Handle;
 
@@ -664,6 +667,23 @@ pub(crate) fn open_client_keys(exchange: &Simulation, alias: &str) -> Result<Cli
 pub(crate) fn identify(handle: &Handle, exchange: &Simulation) -> Result<Option<String>, Failure> {
     check(handle)?;
     Ok(exchange.state.borrow().subject.clone())
+}
+
+pub(crate) fn open_database(exchange: &Simulation, alias: &str) -> Result<Database, Failure> {
+    open(exchange, alias)
+}
+
+pub(crate) fn query_database(
+    handle: &Handle,
+    exchange: &Simulation,
+    statement: &str,
+    parameters: &[Value],
+) -> Result<Rows, Failure> {
+    check(handle)?;
+    let state = exchange.state.borrow();
+    let mut answers = state.queries.iter();
+    let answer = answers.find(|(name, given, _)| name == statement && given == parameters);
+    answer.map_or(Ok(Rows::default()), |(.., answer)| answer.clone())
 }
 
 pub(crate) fn new_request(

@@ -16,10 +16,9 @@ Which policies used a secret, under which grants, towards which routes, how ofte
 when; and which tried and were refused. Uses of its earlier names count too. Through
 a running gateway this takes the role auditor.
 
-A secret that is attached, or signs a request, is on record twice: without a route when
-the policy asked for it, which may be before anybody knows where the request goes, and
-with the route when it was written there. What was asked for and never left has only the
-first.
+What a policy asked for and the host then wrote towards a route is one use here, and two
+entries of the trail. Without a route are uses that send nothing, and what was asked for
+and never left. Of queries, USE says also the statement, by its name in the grant.
 
 Examples:
   keyward audit who billing-key
@@ -64,9 +63,14 @@ impl Who {
 
 fn row(used: &Value) -> [String; 8] {
     let text = |key: &str| used[key].as_str().unwrap_or_default().to_owned();
+    // Only queries have a statement.
+    let used_as = match used["statement"].as_str() {
+        Some(statement) => format!("query {statement}"),
+        None => text("use"),
+    };
     [
         text("policy"),
-        text("use"),
+        used_as,
         text("outcome"),
         text("grant"),
         text("route"),

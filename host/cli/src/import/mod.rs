@@ -7,6 +7,9 @@ use clap::Subcommand;
 use crate::Common;
 use crate::exit::Outcome;
 
+#[cfg(feature = "fuzz")]
+pub use apim::files_of as files_of_apim;
+
 /// Take over what another gateway has.
 #[derive(Subcommand)]
 pub(crate) enum Import {

@@ -28,7 +28,8 @@ Examples:
 
 const SHOW: &str = "\
 What is known of one secret and of each of its versions, but not the value: there is
-no command that shows one.
+no command that shows one. Of connection strings, logins of databases and certificates
+also the parts that are no secret: where they lead, whose they are, until when.
 
 Versions:
   current   in use
@@ -251,6 +252,16 @@ fn words(entry: &SecretEntry, soon: Duration) -> String {
     if !entry.rotation.is_nothing() {
         out.truncate(out.trim_end().len());
         out.push_str(&format!("\nrotation {}\n\n", rotation::words(entry)));
+    }
+    if !entry.public.is_empty() {
+        let rows = entry.public.iter().map(|(name, text)| {
+            // Whoever made a certificate wrote what it says.
+            let unsafe_ = |c: char| c != ' ' && !c.is_ascii_graphic() && !c.is_alphanumeric();
+            [name.clone(), text.replace(unsafe_, "?")]
+        });
+        out.truncate(out.trim_end().len());
+        let parts = table(["PUBLIC PART", "SAYS"], &rows.collect::<Vec<_>>());
+        out.push_str(&format!("\n\n{}\n\n", parts.trim_end()));
     }
     let is_ended = |version: &VersionEntry| version.accepted_until.is_some();
     let rows = entry.versions.iter().map(|version| {

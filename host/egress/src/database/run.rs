@@ -74,7 +74,7 @@ async fn within(
     address: &str,
     times: Times,
 ) -> Result<QueryRows, QueryError> {
-    let statement = prepared(logged_in, call).await?;
+    let statement = prepared(logged_in, call.statement()).await?;
     // The last moment at which nothing has happened.
     let allowed = call.check(vault, address);
     let limits = allowed.map_err(|_| QueryError::Denied)?;
@@ -100,8 +100,10 @@ async fn within(
 }
 
 /// The statement as this connection knows it.
-async fn prepared(logged_in: &mut LoggedIn, call: &QueryCall) -> Result<Statement, QueryError> {
-    let asked = call.statement();
+pub(super) async fn prepared(
+    logged_in: &mut LoggedIn,
+    asked: &keyward_vault::Statement,
+) -> Result<Statement, QueryError> {
     let types = asked.parameters.iter().map(|type_| type_.as_str());
     let types: Vec<_> = types.collect();
     // The types are part of what was prepared.

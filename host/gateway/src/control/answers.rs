@@ -1,12 +1,13 @@
 //! What comes back: data of each verb, or why there is none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use keyward::names::{GrantId, SecretName, Subject, Tag, ValueName};
 use keyward::vault::{
-    ClientInfo, Grant, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState, SlotInfo,
-    SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo, VersionState,
+    ClientInfo, Grant, KeyAlgorithm, Kind, Origin, Rotation, Schedule, SecretInfo, SecretState,
+    SlotInfo, SlotKind, TrailRecord, Unavailability, ValueInfo, VaultError, VersionInfo,
+    VersionState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -246,6 +247,9 @@ pub struct SecretEntry {
     /// Whether its value is too short to be searched for in answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub short: bool,
+    /// What sort of key a certificate's is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_algorithm: Option<String>,
     /// When it was added (RFC 3339).
     pub created: String,
     /// When the version in use was added (RFC 3339).
@@ -253,6 +257,10 @@ pub struct SecretEntry {
     /// How one version follows another.
     #[serde(default, skip_serializing_if = "RotationEntry::is_nothing")]
     pub rotation: RotationEntry,
+    /// The public parts of the version in use, where it is asked for by its name: of a
+    /// connection string, a database's login or a certificate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub public: BTreeMap<String, String>,
 }
 
 /// How one version of a secret follows another.
@@ -347,9 +355,11 @@ impl From<&SecretInfo> for SecretEntry {
             unavailable: info.unavailable.map(|why| why.to_string()),
             fetch: None,
             short: info.is_short,
+            key_algorithm: info.key.map(|key| key.to_string()),
             created: info.created.to_string(),
             updated: info.updated.to_string(),
             rotation: RotationEntry::from(&info.rotation),
+            public: BTreeMap::new(),
         }
     }
 }
@@ -383,6 +393,10 @@ impl TryFrom<&SecretEntry> for SecretInfo {
                 None => None,
             },
             is_short: entry.short,
+            key: match &entry.key_algorithm {
+                Some(key) => Some(word(KeyAlgorithm::ALL, key, |key| key.as_str())?),
+                None => None,
+            },
             created: entry.created.parse().map_err(|_| EntryError)?,
             updated: entry.updated.parse().map_err(|_| EntryError)?,
             rotation: Rotation::try_from(&entry.rotation)?,

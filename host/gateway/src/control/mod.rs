@@ -45,6 +45,7 @@
 
 mod answers;
 mod client;
+mod databases;
 mod denials;
 mod execute;
 mod fetched;
@@ -62,7 +63,8 @@ pub use answers::{
     VersionEntry,
 };
 pub use client::{Client, ClientError, read_value};
-pub use execute::{Node, Reply, check_reason, check_reason_of, execute};
+pub use databases::{DatabaseEntry, DatabaseFault, check_databases};
+pub use execute::{Node, Reply, check_reason, check_reason_of, execute, wait};
 pub use fetched::{CheckEntry, FetchEntry, FetchFault, RefreshEntry, SourceEntry};
 pub use request::{Envelope, MAX_REASON, MAX_REQUEST_LINE, Request, read_request_line};
 pub use roles::{Member, MemberError, Peer, Role, RoleTable, Roles};

@@ -122,6 +122,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
+    #[serde(rename = "database.check")]
+    DatabaseCheck {},
     /// Brings the value, unless it is to be generated.
     #[serde(rename = "secret.rotate")]
     SecretRotate {
@@ -329,6 +331,7 @@ impl Request {
             Self::SecretOrigin { .. } => Verb::SecretOrigin,
             Self::SourceList {} => Verb::SourceList,
             Self::SourceCheck { .. } => Verb::SourceCheck,
+            Self::DatabaseCheck {} => Verb::DatabaseCheck,
             Self::ClientList { .. } => Verb::ClientList,
             Self::ClientAdd { .. } => Verb::ClientAdd,
             Self::ClientRotate { .. } => Verb::ClientRotate,
@@ -444,6 +447,7 @@ mod tests {
         r#"{"verb":"secret.origin","name":"a","from":{"reference":"azure:a","cache":"sealed"}}"#,
         r#"{"verb":"source.list"}"#,
         r#"{"verb":"source.check","source":"azure","key":"a"}"#,
+        r#"{"verb":"database.check"}"#,
         r#"{"verb":"client.list","keys":"clients"}"#,
         r#"{"verb":"client.add","subject":"acme"}"#,
         r#"{"verb":"client.rotate","subject":"acme"}"#,

@@ -99,6 +99,9 @@ verbs! {
     /// A source, asked step by step.
     SourceCheck = "source.check", OPERATORS, Reads;
 
+    /// The databases, each logged in at and asked whether it knows its statements.
+    DatabaseCheck = "database.check", OPERATORS, Reads;
+
     /// The subjects of a secret of client keys.
     ClientList = "client.list", READERS, Reads;
     /// A new subject, with its first key.

@@ -195,3 +195,57 @@ async fn a_check_says_which_step_fails() {
     let steps = words(gone.check(Some("key")).await);
     assert_eq!(steps, ["file", "skipped", "skipped", "skipped"]);
 }
+
+#[tokio::test]
+async fn a_check_says_what_to_do_for_each_thing_that_fails() {
+    let outside = Folder::new();
+    outside.put("key", "value", 0o600);
+    let folder = Folder::new();
+    folder.put("shared", "value", 0o620);
+    folder.put("open", "value", 0o644);
+    folder.put("empty", "\n", 0o600);
+    folder.put("long", &"x".repeat(MAX_BYTES + 3), 0o600);
+    folder.put("deep/key", "value", 0o600);
+    symlink(outside.0.path().join("key"), folder.0.path().join("away")).unwrap();
+    let source = folder.source();
+    let (file, safe, value) = (1, 2, 3);
+    for (key, failed, error, advice) in [
+        ("none", file, "no such secret", "is written as the source"),
+        (
+            "open/key",
+            file,
+            "can't be read: not a dir",
+            "file can be read",
+        ),
+        (
+            "away",
+            file,
+            "leads out of the folder",
+            "inside of the folder",
+        ),
+        ("deep", safe, "it is no plain file", "be a plain file"),
+        (
+            "shared",
+            safe,
+            "others may write to it",
+            "nobody else may write",
+        ),
+        ("open", safe, "every user may read it", "or read the file"),
+        ("empty", value, "the value is empty", "Set a value"),
+        ("long", value, "longer than", "the key is the one"),
+    ] {
+        let steps = source.check(Some(key)).await;
+        let crate::StepOutcome::Failed { error: found } = &steps[failed].outcome else {
+            panic!("{key}: {steps:?}");
+        };
+        assert!(found.to_string().contains(error), "{key}: {found}");
+        let said = found.advice();
+        assert!(said.contains(advice), "{key}: {said}");
+    }
+    fs::set_permissions(folder.0.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let steps = source.check(Some("deep/key")).await;
+    let crate::StepOutcome::Failed { error: found } = &steps[0].outcome else {
+        panic!("{steps:?}");
+    };
+    assert!(found.advice().contains("nobody else may write to either"));
+}

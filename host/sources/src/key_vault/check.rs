@@ -2,7 +2,7 @@
 
 use super::source::KeyVault;
 use crate::error::{IdentityError, SourceError, Unreachable};
-use crate::source::{CheckStep, ContentType, Fetched, Source as _};
+use crate::source::{CheckStep, Source as _};
 
 const RESOLVES: &str = "the vault's name has an address";
 const ALLOWED: &str = "its address is allowed";
@@ -84,7 +84,9 @@ impl KeyVault {
             Ok(both) => both,
             Err(error) => {
                 let step = match error {
+                    // Before anything is asked, or instead of an answer.
                     IdentityError::NoEndpoint
+                    | IdentityError::CredentialFile
                     | IdentityError::TimedOut
                     | IdentityError::Environment { .. }
                     | IdentityError::Authority(_)
@@ -104,25 +106,11 @@ impl KeyVault {
         };
         match self.fetch(key).await {
             Ok(fetched) if fetched.enabled => {
-                walk.pass(READABLE, told(&fetched));
+                walk.pass(READABLE, fetched.told());
                 walk.finish()
             }
             Ok(_) => walk.fail(READABLE, SourceError::Disabled),
             Err(error) => walk.fail(READABLE, error),
         }
     }
-}
-
-/// What may be told of a secret: not its value, and not its length.
-fn told(fetched: &Fetched) -> String {
-    let mut text = format!("version {}", fetched.version);
-    if let Some(end) = fetched.validity.not_after {
-        text += &format!(", until {end}");
-    }
-    text += match fetched.content_type {
-        Some(ContentType::Pkcs12) => ", a certificate (PFX)",
-        Some(ContentType::Pem) => ", a certificate (PEM)",
-        _ => "",
-    };
-    text
 }

@@ -4,7 +4,6 @@ use http::Method;
 use zeroize::Zeroizing;
 
 use super::OpenBao;
-use super::key::Key;
 use super::messages::{Envelope, TokenInfo};
 use crate::error::SourceError;
 use crate::source::CheckStep;
@@ -84,15 +83,8 @@ async fn walk(
     steps.push(CheckStep::passed(TOKEN, lease));
 
     if let Some(key) = key {
-        let key = Key::parse(key)?;
-        let (data, metadata) = source.fetch_version(&key).await?;
-        let fields = data.data.ok_or(SourceError::NotFound)?;
-        let length = fields.pick(key.field())?.len();
-        let version = metadata.version;
-        steps.push(CheckStep::passed(
-            READ,
-            format!("version {version}, {length} bytes"),
-        ));
+        let fetched = source.fetch_value(key).await?;
+        steps.push(CheckStep::passed(READ, fetched.told()));
     }
     Ok(())
 }

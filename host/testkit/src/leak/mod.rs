@@ -11,8 +11,11 @@ mod expected;
 mod form;
 mod gaps;
 mod memory;
+mod obtained;
 mod patterns;
 mod search;
+#[cfg(test)]
+mod sink_tests;
 #[cfg(test)]
 mod tests;
 mod undo;

@@ -8,6 +8,7 @@ use keyward::names::SecretName;
 
 use super::canaries::{Canaries, Found};
 use super::memory::Memories;
+use super::obtained::Obtaineds;
 use crate::report::Leak;
 use crate::run::{
     AttachedPlace, Bearer, Observed, ObservedCall, ObservedPolicy, ObservedResponse, ObservedStep,
@@ -38,12 +39,18 @@ pub mod sink {
     pub const TRAP: &str = "trap report";
     /// A request to a backend, outside of what a grant attached.
     pub const CALL: &str = "outgoing call";
+
+    /// All of them.
+    pub const ALL: [&str; 11] = [
+        MEMORY, HEAD, BODY, TRAILERS, LOG, VARIABLE, COUNTER, AUDIT, METRICS, TRAP, CALL,
+    ];
 }
 
 /// Searches what came to light in the cases of one suite.
 pub struct Search {
     canaries: Canaries,
     memories: Mutex<Memories>,
+    obtained: Obtaineds,
 }
 
 /// Something that holds bytes, and how to name it.
@@ -60,6 +67,7 @@ impl Search {
         Search {
             canaries,
             memories: Mutex::default(),
+            obtained: Obtaineds::default(),
         }
     }
 
@@ -98,7 +106,7 @@ impl Search {
         let mut leaks = Vec::new();
         let values = Sought {
             canaries: &self.canaries,
-            memories: Some(&self.memories),
+            memories: &self.memories,
             codes: codes(step),
             bearers: &[],
         };
@@ -106,20 +114,18 @@ impl Search {
         if step.bearers.is_empty() {
             return leaks;
         }
-        let names: Vec<String> = step.bearers.iter().map(Bearer::name).collect();
-        let bearers = names.iter().map(String::as_str).zip(&step.bearers);
-        let canaries = Canaries::new(bearers.map(|(name, bearer)| (name, &bearer.value[..])));
+        let obtained = self.obtained.of(&step.bearers);
         let bearers = Sought {
-            canaries: &canaries,
-            memories: None,
+            canaries: &obtained.canaries,
+            memories: &obtained.memories,
             codes: Vec::new(),
             bearers: &step.bearers,
         };
         let from = leaks.len();
         bearers.step(step, &mut leaks);
         for leak in leaks.iter_mut().skip(from) {
-            leak.place = redacted(&canaries, &leak.place);
-            leak.operation = redacted(&canaries, &leak.operation);
+            leak.place = redacted(&obtained.canaries, &leak.place);
+            leak.operation = redacted(&obtained.canaries, &leak.operation);
         }
         leaks
     }
@@ -137,7 +143,7 @@ fn redacted(canaries: &Canaries, text: &str) -> String {
 struct Sought<'a> {
     canaries: &'a Canaries,
     /// Where these were looked for before.
-    memories: Option<&'a Mutex<Memories>>,
+    memories: &'a Mutex<Memories>,
     codes: Vec<Code>,
     /// What the canaries are made of, if of these.
     bearers: &'a [Bearer],
@@ -178,13 +184,11 @@ impl Sought<'_> {
     /// What guests hold after their calls.
     fn memories(&self, policy: &ObservedPolicy, leaks: &mut Vec<Leak>) {
         for (index, memory) in policy.memories.iter().enumerate() {
-            let all = match self.memories {
-                Some(memories) => memories
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .search(self.canaries, &policy.policy, index, memory),
-                None => self.canaries.find(memory),
-            };
+            let all = self
+                .memories
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .search(self.canaries, &policy.policy, index, memory);
             for found in all {
                 let answered = policy
                     .calls

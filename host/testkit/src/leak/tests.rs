@@ -184,6 +184,20 @@ fn a_value_is_found_in_what_is_compressed() {
 }
 
 #[test]
+fn a_value_is_found_whatever_the_level_of_compression() {
+    let text = format!("some text before {LONG} and after it, {LONG}");
+    for level in 1..=9 {
+        let level = flate2::Compression::new(level);
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+        zlib.write_all(text.as_bytes()).expect("memory");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+        gzip.write_all(text.as_bytes()).expect("memory");
+        is_found(&zlib.finish().expect("memory"), "raw in deflate");
+        is_found(&gzip.finish().expect("memory"), "raw in gzip");
+    }
+}
+
+#[test]
 fn nothing_else_is_found() {
     let mut other = Vec::new();
     let mut state = 7_u32;

@@ -142,10 +142,12 @@ fn digits(text: &[u8]) -> Option<u8> {
 /// All that comes out of compressed texts which begin somewhere in `bytes`, each
 /// with its layer.
 pub(crate) fn compressed(bytes: &[u8]) -> Vec<(Layer, Vec<u8>)> {
-    const BEGINNINGS: [(&[u8], Layer); 5] = [
+    // RFC 1950, section 2.2: a window of 32 KiB, and each of the four levels.
+    const BEGINNINGS: [(&[u8], Layer); 6] = [
         (b"\x1f\x8b\x08", Layer::Gzip),
         (b"\x28\xb5\x2f\xfd", Layer::Zstd),
         (b"\x78\x01", Layer::Deflate),
+        (b"\x78\x5e", Layer::Deflate),
         (b"\x78\x9c", Layer::Deflate),
         (b"\x78\xda", Layer::Deflate),
     ];

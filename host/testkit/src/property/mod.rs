@@ -1,7 +1,8 @@
 //! Property mode: requests, settings and answers by chance, and what must hold of
 //! all of them.
 //!
-//! Nothing leaks, no policy is stopped (a trap, a budget that ran out), and the same
+//! Nothing leaks, whatever the suite's backends answer and where a hostile one returns
+//! what it is sent; no policy is stopped (a trap, a budget that ran out); and the same
 //! input has the same outcome twice. Inputs are near what the suite's cases hold;
 //! settings are those that the policies' manifests describe. What breaks one of these
 //! is made as small as it can be and shown as a case that can be pasted into the
@@ -13,7 +14,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use keyward::engine::PolicyStop;
@@ -83,7 +84,8 @@ struct Input {
 
 /// Tries inputs by chance. `schemas` are those of the policies' settings; `run` runs a
 /// case, or says in words why it can't be run, which is no failure: a policy may
-/// refuse settings that its schema allows.
+/// refuse settings that its schema allows. That none can be run is one: then nothing
+/// was tried.
 ///
 /// The report is of a case called `property`; where something is broken, its finding
 /// says what, and its help is the input as a case.
@@ -115,9 +117,20 @@ pub fn check(
     let variants = variants(&mut runner, property.cases, schemas, &words);
     let inputs = inputs(&known, &words, variants);
     let broken = RefCell::new(None);
+    let ran = Cell::new(0_u32);
+    let refused = RefCell::new(None);
     let result = runner.run(&inputs, |input| {
         let case = case(suite, &input);
-        let outcome = tried(&case, &run);
+        let outcome = match tried(&case, &run) {
+            Ok(outcome) => {
+                ran.set(ran.get() + 1);
+                outcome
+            }
+            Err(why) => {
+                refused.borrow_mut().get_or_insert(why);
+                None
+            }
+        };
         // What is smaller must be broken in the same way, or shrinking would go from
         // a leak to a policy that merely traps.
         let mut first = broken.borrow_mut();
@@ -129,6 +142,12 @@ pub fn check(
             _ => Ok(()),
         }
     });
+    if let (0, Some(why)) = (ran.get(), refused.into_inner()) {
+        let none = format!("none of {}: {why}", property.cases);
+        report
+            .findings
+            .push(Finding::new("property", "inputs that can be run", none));
+    }
     if let Err(TestError::Fail(_, input)) = result {
         let broken = broken.into_inner();
         let words = broken.as_ref().map_or_else(String::new, Broken::to_string);
@@ -275,21 +294,26 @@ fn case(suite: &Suite, input: &Input) -> Case {
     case
 }
 
-/// What an input breaks; nothing where it can't be run.
-fn tried(case: &Case, run: &impl Fn(&Case) -> Result<Tried, String>) -> Option<Broken> {
-    let once = run(case).ok()?;
+/// What an input breaks, if anything.
+///
+/// Errors: why it can't be run.
+fn tried(
+    case: &Case,
+    run: &impl Fn(&Case) -> Result<Tried, String>,
+) -> Result<Option<Broken>, String> {
+    let once = run(case)?;
     if let Some(leak) = once.leaks.first() {
-        return Some(Broken::Leak(Box::new(leak.clone())));
+        return Ok(Some(Broken::Leak(Box::new(leak.clone()))));
     }
     for step in &once.observed.steps {
         for policy in &step.policies {
             if let Err(stop) = policy.verdict {
-                return Some(Broken::Stopped(policy.policy.clone(), stop));
+                return Ok(Some(Broken::Stopped(policy.policy.clone(), stop)));
             }
         }
     }
-    let again = run(case).ok()?;
-    differ(&once.observed, &again.observed).map(Broken::Differs)
+    let again = run(case)?;
+    Ok(differ(&once.observed, &again.observed).map(Broken::Differs))
 }
 
 /// Whether two are of one kind.

@@ -189,9 +189,24 @@ fn a_policy_that_is_stopped_and_one_that_changes_its_mind_are_found() {
 }
 
 #[test]
-fn settings_that_a_policy_refuses_are_no_failure_and_no_suite_breaks_the_kit() {
-    let report = checked(1, |_| Err("these settings will never do".to_owned()));
-    assert!(report.findings.is_empty());
+fn settings_that_a_policy_refuses_are_no_failure_unless_nothing_is_left_to_try() {
+    let refuses = |most: u32| {
+        let times = Cell::new(0);
+        checked(1, move |_| {
+            times.set(times.get() + 1);
+            match times.get() <= most {
+                true => Err("these settings will never do".to_owned()),
+                false => Ok(fine()),
+            }
+        })
+    };
+    assert!(refuses(150).findings.is_empty());
+    let actual = &refuses(u32::MAX).findings[0].actual;
+    assert_eq!(actual, "none of 200: these settings will never do");
+}
+
+#[test]
+fn no_suite_breaks_the_kit() {
     let empty = SUITE.split("[[case]]").next().unwrap_or_default();
     let report = check(&suite(empty), property(10, 1), &[], |_| Ok(fine()));
     assert!(report.findings.is_empty());

@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use super::attached::Attaching;
 use super::observed::{Bearer, Observed, ObservedCall, ObservedResponse, ObservedStep, Redactor};
 use super::observer::Watching;
+use super::token::made;
 use super::{Exposed, Metrics};
 use crate::hostile::Echo;
 use crate::suite::{Case, Request, SignatureExpected};
@@ -125,7 +126,8 @@ async fn step(
     let began = Instant::now();
     watching.begin(began);
     let since = began.saturating_duration_since(world.backends.began());
-    let written = write(prepared, case, request);
+    let now = world.clock.now().as_second();
+    let written = write(prepared, case, request, now);
     let forwarded = match place(request, &written) {
         Ok(client) => {
             let keyward = &world.keyward;
@@ -184,11 +186,13 @@ async fn step(
     }
 }
 
-/// The request as a client sends it, its key at the place that a grant names.
+/// The request as a client sends it, its key at the place that a grant names, its token
+/// made now.
 fn write(
     prepared: &Prepared<'_>,
     case: &Case,
     request: &Request,
+    now: i64,
 ) -> http::Request<keyward::egress::Body> {
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
@@ -199,6 +203,10 @@ fn write(
         HeaderValue::from_str(&request.host),
     ) {
         headers.insert(HOST, host);
+    }
+    let token = request.token.as_ref();
+    if let Some((name, value)) = token.and_then(|token| made(prepared, case, token, now)) {
+        headers.append(name, value);
     }
     let mut path = request.path.clone();
     if let Some(key) = &request.key {

@@ -5,7 +5,9 @@ mod exchange;
 mod observed;
 mod observer;
 mod timeline;
+mod token;
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -369,12 +371,33 @@ impl Running<'_> {
         let still = Still::new().ok()?;
         let schemas = prepared.schemas();
         let began = Instant::now();
+        let replays = Replays::default();
+        // Smaller inputs are tried with the echo that found something.
+        let found_by = Cell::new(None);
         let mut report = property::check(prepared.suite, property, &schemas, |case| {
-            let (observed, ()) = still
-                .case(prepared, case, How::default(), |_, _| ())
-                .map_err(|error| error.0)?;
-            let leaks = prepared.search.search(&observed);
-            let (leaks, _) = judge(&case.leaks, leaks, &prepared.suite.text);
+            let run = |case: &Case, echo| {
+                let how = How {
+                    metrics: self.options.metrics.as_deref(),
+                    echo,
+                };
+                let ran = still.case(prepared, case, how, |_, _| ());
+                let (observed, ()) = ran.map_err(|error| error.0)?;
+                let leaks = prepared.search.search(&observed);
+                let (leaks, _) = judge(&case.leaks, leaks, &prepared.suite.text);
+                Ok::<_, String>((observed, leaks))
+            };
+            let (observed, mut leaks) = run(case, None)?;
+            let ways = replays.ways(self.options.replay, &observed);
+            if leaks.is_empty()
+                && let Some(way) = ways.first().copied()
+            {
+                let echo = found_by.get().unwrap_or(way);
+                let hostile = replaced(prepared.suite, case, echo);
+                leaks = run(&hostile, Some(echo))?.1;
+                if !leaks.is_empty() {
+                    found_by.set(Some(echo));
+                }
+            }
             Ok(Tried { observed, leaks })
         });
         report.took = began.elapsed();

@@ -172,7 +172,7 @@ pub struct ObservedCall {
 }
 
 /// What is worth as much as a secret while it is valid, to whoever has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bearer {
     /// The secret that it was obtained or made with.
     pub secret: SecretName,

@@ -202,8 +202,15 @@ impl Telling<'_> {
                 snippet: None,
             }));
         }
-        if matches!(call.answer, GuestValue::Failure(_) | GuestValue::Stopped) {
-            return None;
+        match &call.answer {
+            // There was no use; of other failures, a use is what found them.
+            GuestValue::Failure(word)
+                if ["denied", "invalid", "exhausted", "unavailable"].contains(&word.as_str()) =>
+            {
+                return None;
+            }
+            GuestValue::Stopped => return None,
+            _ => {}
         }
         let grant = grant?;
         Some(Decision::Granted {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use keyward::names::{GrantId, PolicyName, SecretName, Subject};
 use keyward::vault::Grants;
 
-use super::{Backend, Expected, Span};
+use super::{Backend, Expected, QueryAnswer, Span, Token};
 use crate::leak::LeakExpected;
 
 /// One case: some requests, one after the other, and what is expected.
@@ -31,6 +31,8 @@ pub struct Case {
     pub without: Vec<GrantId>,
     /// What backends answer, before what the suite says.
     pub backends: Vec<Backend>,
+    /// What databases answer, before what the suite says.
+    pub queries: Vec<QueryAnswer>,
     /// Whether what came of it is compared with what is kept beside the suite.
     pub snapshot: bool,
     /// Leaks that it shows on purpose.
@@ -69,6 +71,8 @@ pub struct Request {
     pub client: IpAddr,
     /// The client key that it presents.
     pub key: Option<ClientKey>,
+    /// The token that it carries.
+    pub token: Option<Token>,
     /// The server name that it asked for when it opened its TLS connection.
     pub server_name: Option<String>,
     /// The certificate that it showed.

@@ -16,9 +16,13 @@ mod parse_grants;
 mod parse_issuers;
 mod parse_mock;
 mod parse_policies;
+mod parse_query;
+mod parse_values;
+mod query;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -27,6 +31,7 @@ use std::time::Duration;
 
 use keyward::Issuer;
 use keyward::engine::{Limits, Phase};
+use keyward::names::KeyVaultReference;
 use keyward::names::{IssuerName, PolicyName, RouteName, SecretName, Subject, ValueName};
 use keyward::vault::{Grants, Kind, Validity};
 
@@ -40,6 +45,9 @@ pub use expected::{
 
 pub use crate::hostile::Echo;
 pub use mock::{Answer, Backend, Fault, RequestMatch};
+pub use query::QueryAnswer;
+pub(crate) use token::KEY_ID;
+pub use token::{IssuerKey, Signed, Signer, Token};
 
 /// Bytes of a suite's text.
 pub type Span = Range<usize>;
@@ -74,14 +82,20 @@ pub struct Suite {
     pub clients: Vec<ClientsSection>,
     /// The named values.
     pub values: Vec<ValueSection>,
+    /// The Key Vault references that an operator lists for documents.
+    pub references: Vec<ReferenceSection>,
     /// The routes; the first is the pipeline's.
     pub routes: Vec<RouteSection>,
     /// The issuers whose tokens the policies may have checked.
     pub issuers: Vec<Issuer>,
+    /// Keys for those of them whose tokens cases send.
+    pub issuer_keys: Vec<IssuerKey>,
     /// The grants.
     pub grants: Grants,
     /// What backends answer, after what a case says itself.
     pub backends: Vec<Backend>,
+    /// What databases answer, after what a case says itself.
+    pub queries: Vec<QueryAnswer>,
     /// The cases, each table's rows as cases of their own.
     pub cases: Vec<Case>,
     /// What is tried beside them by chance.
@@ -163,6 +177,15 @@ pub struct ClientsSection {
     pub subjects: Vec<Subject>,
     /// Where it stands.
     pub span: Span,
+}
+
+/// A Key Vault reference that a document may hold.
+#[derive(Clone, Debug)]
+pub struct ReferenceSection {
+    /// The reference.
+    pub reference: KeyVaultReference,
+    /// The secret that has its values from there.
+    pub secret: SecretName,
 }
 
 /// A named value.

@@ -4,21 +4,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::egress::Route;
-use keyward::names::{GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
+use keyward::names::{GrantId, IssuerName, PolicyName, RouteName, SecretName, Subject};
 use keyward::vault::{Grants, KeyEncoding, Kind, MacAlgorithm, Validity};
 use toml::de::DeTable;
 
 use super::errors::{SuiteErrors, nearest};
-use super::node::{Entry, Value, entries};
+use super::node::{Entry, entries};
 use super::parse_case;
 use super::parse_grants::{check_grants, grant_regions, grants};
 use super::parse_issuers::issuers;
 use super::parse_mock;
 use super::parse_policies::policies;
+use super::parse_values::{references, values};
 use super::reader::{Table, Wrongs};
+use super::token::{Written, issuer_keys, publishing, tokens};
 use super::{
-    At, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText, SecretValue,
-    Span, Suite, ValueSection, ValueText,
+    At, Backend, ClientsSection, PreviousSection, RouteSection, SecretSection, SecretText,
+    SecretValue, Span, Suite, ValueSection,
 };
 use crate::property::Property;
 use crate::report::suite_name;
@@ -32,6 +34,10 @@ pub(crate) struct Known<'a> {
     pub(crate) clients: Vec<ClientsSection>,
     pub(crate) values: Vec<ValueSection>,
     pub(crate) grants: Grants,
+    /// What the secrets are.
+    pub(crate) keys: Vec<(SecretName, Kind)>,
+    pub(crate) issuers: Vec<IssuerName>,
+    pub(crate) tokens: Vec<(String, Written)>,
     /// The file and the text that are read, and what stands at its top.
     pub(crate) source: Source<'a>,
 }
@@ -78,6 +84,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
     let mut names: Vec<SecretName> = secrets.iter().map(|one| one.name.clone()).collect();
     names.extend(clients.iter().map(|one| one.name.clone()));
     let values = values(&table, &names);
+    let references = references(&table, &names);
     let routes = routes(&table);
     table.get("grant");
     let source = Source {
@@ -94,9 +101,23 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         clients,
         values,
         grants,
+        keys: secrets
+            .iter()
+            .map(|one| (one.name.clone(), one.kind))
+            .collect(),
+        issuers: Vec::new(),
+        tokens: Vec::new(),
         source,
     };
     let issuers = issuers(&table, &known);
+    let known = Known {
+        issuers: issuers.iter().map(|issuer| issuer.name.clone()).collect(),
+        ..known
+    };
+    let known = Known {
+        tokens: tokens(&table, &known),
+        ..known
+    };
     let document = path(&table, "document", file);
     let global_document = path(&table, "global-document", file);
     let mut policies = policies(&table, file, document.is_some(), &known);
@@ -108,12 +129,19 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         ..known
     };
     check_grants(&known, &known.grants, grant_regions(text, &top));
-    let backends = table
+    let mut backends: Vec<Backend> = table
         .tables("backend", "[[backend]]")
         .into_iter()
         .filter_map(|backend| parse_mock::backend(backend, &known))
         .collect();
+    let queries = super::parse_query::queries(&table);
     let cases = parse_case::cases(&table, &known);
+    let issuer_keys = issuer_keys(&issuers, &cases);
+    // After what the suite itself says.
+    backends.extend(issuers.iter().filter_map(|issuer| {
+        let key = issuer_keys.iter().find(|key| key.issuer == issuer.name)?;
+        publishing(issuer, key)
+    }));
     let property = table.table("property", "[property]").map(|property| {
         let cases = property.whole("cases", 1, 100_000);
         let seed = property.whole("seed", 0, i64::MAX.unsigned_abs());
@@ -134,10 +162,13 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         secrets,
         clients: known.clients,
         values: known.values,
+        references,
         routes,
         issuers,
+        issuer_keys,
         grants: known.grants,
         backends,
+        queries,
         cases,
         property,
     })
@@ -302,39 +333,6 @@ fn clients(table: &Table<'_>, secrets: &[SecretSection]) -> Vec<ClientsSection> 
         });
     }
     clients
-}
-
-fn values(table: &Table<'_>, secrets: &[SecretName]) -> Vec<ValueSection> {
-    let Some(all) = table.table("named-values", "[named-values]") else {
-        return Vec::new();
-    };
-    let mut values = Vec::new();
-    for Entry { key, span, node } in all.entries() {
-        let Some(name) = named::<ValueName>(key, span, table.wrongs) else {
-            continue;
-        };
-        let value = match &node.value {
-            Value::Text(text) => Some(ValueText::Plain(text.clone())),
-            Value::Table(_) => Table::of("a named value", node, table.wrongs).and_then(|section| {
-                let secret = section.parsed::<SecretName>("secret");
-                section.finish();
-                let secret = secret?;
-                if !secrets.contains(&secret.value) {
-                    let message = format!("there is no secret \"{}\"", secret.value);
-                    table.wrongs.add(&secret.span, message);
-                }
-                Some(ValueText::Secret(secret.value))
-            }),
-            _ => {
-                let message = format!("a named value is a string, not {}", node.what());
-                let help = "a secret one is written { secret = \"NAME\" }";
-                table.wrongs.add_help(&node.span, message, help);
-                None
-            }
-        };
-        values.extend(value.map(|value| ValueSection { name, value }));
-    }
-    values
 }
 
 fn routes(table: &Table<'_>) -> Vec<RouteSection> {

@@ -16,7 +16,9 @@ use super::parse::{Known, named};
 use super::parse_expected::expected;
 use super::parse_mock::{backend, body, headers};
 use super::parse_policies::settings_of;
+use super::parse_query::queries;
 use super::reader::Table;
+use super::token::token;
 use super::{At, DEFAULT_CLIENT, DEFAULT_HOST, DEFAULT_TIME};
 use crate::leak::LeakExpected;
 
@@ -102,6 +104,7 @@ fn case(table: Table<'_>, item: &Node, known: &Known<'_>) -> Option<Case> {
         .into_iter()
         .filter_map(|one| backend(one, known))
         .collect();
+    let queries = queries(&table);
     let snapshot = table.flag("snapshot").unwrap_or(false);
     let leaks = table
         .tables("leaks", "leaks")
@@ -136,6 +139,7 @@ fn case(table: Table<'_>, item: &Node, known: &Known<'_>) -> Option<Case> {
         grants,
         without,
         backends,
+        queries,
         snapshot,
         leaks,
         steps,
@@ -229,6 +233,7 @@ fn default_request() -> Request {
         body: Vec::new(),
         client: DEFAULT_CLIENT,
         key: None,
+        token: None,
         server_name: None,
         certificate: None,
     }
@@ -260,6 +265,7 @@ fn request(table: Table<'_>, known: &Known<'_>) -> Request {
             .parsed::<IpAddr>("client")
             .map_or(usual.client, |client| client.value),
         key,
+        token: token(&table, known),
         server_name: table.text("server-name").map(|name| name.value.to_owned()),
         certificate,
     };

@@ -23,7 +23,7 @@ fn errors(text: &str) -> String {
 
 #[test]
 fn every_example_of_the_format_is_a_suite() {
-    assert_eq!(examples().len(), 3);
+    assert_eq!(examples().len(), 4);
     for example in examples() {
         let suite = Suite::parse(Path::new("x.test.toml"), example);
         let suite = suite.unwrap_or_else(|errors| panic!("{errors}"));
@@ -182,6 +182,57 @@ name = "one"
 }
 
 #[test]
+fn a_token_needs_one_key_that_the_suite_has() {
+    let text = r#"policy = "p.wasm"
+[secrets.a]
+kind = "hmac-key"
+[secrets.b]
+kind = "api-key"
+[issuers.login]
+issuer = "i"
+route = "backend"
+[tokens.good]
+secret = "a"
+claims = { exp = 2026-01-01T00:01:00Z, sub = "alice", n = 1 }
+[[case]]
+name = "one"
+request = { token = TOKEN }
+"#;
+    let with = |token: &str| text.replace("TOKEN", token);
+    let whole = with(r#"{ like = "good", claims = { sub = "bob" }, without = ["iat"] }"#);
+    let suite = Suite::parse(Path::new("x.test.toml"), &whole).unwrap_or_else(|e| panic!("{e}"));
+    let token = suite.cases[0].steps[0].request.token.as_ref().unwrap();
+    assert_eq!(token.claims["exp"], 1_767_225_660);
+    assert_eq!(token.claims["sub"], "bob");
+    assert_eq!(token.claims["n"], 1);
+    assert_eq!(token.without, ["iat"]);
+    // Another key in place of the one that it is like.
+    let other = with(r#"{ like = "good", issuer = "login" }"#);
+    let suite = Suite::parse(Path::new("x.test.toml"), &other).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(suite.issuer_keys.len(), 1);
+    assert_eq!(suite.backends.len(), 1);
+    for (token, error) in [
+        ("\"other\"", "there is no token \"other\""),
+        ("{ like = \"god\" }", "there is no token \"god\""),
+        ("{ secret = \"b\" }", "no hmac-key is called \"b\""),
+        ("{ issuer = \"x\" }", "there is no issuer \"x\""),
+        ("{ claims = {} }", "a token needs a key that signs it"),
+        (
+            "{ secret = \"a\", algorithm = \"ES256\" }",
+            "an hmac-key signs with HS256",
+        ),
+        ("{ secret = \"a\", algorithm = \"HS1\" }", "there are RS256"),
+        (
+            "{ like = \"good\", forge = true }",
+            "did you mean `forged`?",
+        ),
+    ] {
+        let errors = errors(&with(token));
+        assert!(errors.contains(error), "{token}\n{errors}");
+    }
+}
+
+#[test]
 fn a_misspelt_key_is_named_beside_what_is_missing_and_no_key_is_listed_twice() {
     let errors = errors(
         "policy = \"p.wasm\"\n[[case]]\nnmae = \"one\"\n[secrets.a]\nkind = \"api-key\"\nvaleu = \"x\"\n",
@@ -220,7 +271,7 @@ proptest::proptest! {
     /// parser says what is wrong with them and doesn't panic.
     #[test]
     fn no_text_makes_the_parser_panic(
-        example in 0_usize..3,
+        example in 0_usize..4,
         from in 0.0..1.0_f64,
         length in 0_usize..60,
         piece in "[a-z\"'{}=\\[\\]\n.,0-9 é-]{0,12}",

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyward::document::Document;
-use keyward::document::named_values::{Lookup, NamedValues};
+use keyward::document::named_values::{Lookup, NamedValues, Requested};
 use keyward::egress::{Roots, Route, Timeouts};
 use keyward::engine::{EngineConfig, Observer, Phase, Policy, PolicySource, Sandbox};
-use keyward::names::PolicyName;
+use keyward::names::{KeyVaultReference, PolicyName};
 use keyward::vault::disk::Disk;
 use keyward::vault::{
     Actor, Durability, KeySource, Kind, NamedValue, NewKey, Opening, Secret, Validity, Vault,
@@ -320,7 +320,9 @@ impl<'a> Prepared<'a> {
             clock.clone(),
             &self.certificates,
         ));
-        let senses = Arc::new(Senses::new(clock.clone(), case.seed));
+        let queries = case.queries.iter().chain(&self.suite.queries);
+        let queries = queries.cloned().collect();
+        let senses = Arc::new(Senses::new(clock.clone(), case.seed, queries));
         let mut engine = EngineConfig::default();
         engine.observer = Some(observer);
         let keyward = Keyward::builder(vault)
@@ -481,6 +483,19 @@ impl NamedValues for Values<'_> {
                 ValueText::Secret(secret) => Lookup::Secret(secret.to_string()),
             },
             None => Lookup::Unknown(None),
+        }
+    }
+
+    fn request(&self, reference: &KeyVaultReference) -> Requested {
+        let mut listed = self.0.references.iter();
+        match listed.find(|listed| listed.reference == *reference) {
+            Some(listed) => Requested::Secret(listed.secret.to_string()),
+            None => Requested::Refused {
+                why: format!("the suite does not list {reference}"),
+                help: format!(
+                    "write in its [references]: \"{reference}\" = {{ secret = \"NAME\" }}"
+                ),
+            },
         }
     }
 }

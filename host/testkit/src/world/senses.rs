@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyward::engine::{LogLine, StopReport};
+use keyward::engine::{LogLine, QueryFailure, StopReport};
+use keyward::vault::{QueryCall, QueryRows};
+
+use crate::suite::QueryAnswer;
 
 /// The time of a case, which passes only when it is told to.
 #[derive(Clone)]
@@ -36,6 +39,7 @@ pub(crate) struct Senses {
     clock: Clock,
     random: Mutex<fastrand::Rng>,
     said: Mutex<Said>,
+    queries: Vec<QueryAnswer>,
 }
 
 #[derive(Default)]
@@ -45,11 +49,13 @@ pub(crate) struct Said {
 }
 
 impl Senses {
-    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+    /// Databases answer by the first of `queries` that fits.
+    pub(crate) fn new(clock: Clock, seed: u64, queries: Vec<QueryAnswer>) -> Self {
         Self {
             clock,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             said: Mutex::default(),
+            queries,
         }
     }
 
@@ -79,5 +85,14 @@ impl keyward::Senses for Senses {
 
     fn stopped(&self, report: &StopReport) {
         self.said().stops.push(report.clone());
+    }
+
+    fn query(&self, call: &QueryCall) -> Result<QueryRows, QueryFailure> {
+        let mut known = self.queries.iter();
+        let answer = known.find(|query| query.fits(call.statement().name.as_str(), call.values()));
+        match answer {
+            Some(query) => query.answer.clone(),
+            None => Ok(QueryRows::default()),
+        }
     }
 }

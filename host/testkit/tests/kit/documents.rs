@@ -62,11 +62,15 @@ expect = { verdict.inbound = "fail", calls = [] }
 
 /// Runs the suite with these documents.
 fn report(own: &str, global: &str) -> Report {
+    report_of(SUITE, own, global)
+}
+
+fn report_of(suite: &str, own: &str, global: &str) -> Report {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("own.xml"), own).unwrap();
     fs::write(folder.path().join("global.xml"), global).unwrap();
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies");
-    let text = SUITE.replace("BUILT", built.to_str().unwrap());
+    let text = suite.replace("BUILT", built.to_str().unwrap());
     let suite = Suite::parse(&folder.path().join("own.test.toml"), &text)
         .unwrap_or_else(|errors| panic!("{errors}"));
     run(&[suite], &Options::default(), &mut ())
@@ -107,4 +111,32 @@ fn control_a_document_that_is_broken_is_said_with_its_place() {
     let report = report(&OWN.replace("attach-api-key", "another"), GLOBAL);
     let error = report.suites[0].error.clone().unwrap_or_default();
     assert!(error.contains("no policy \"another\""), "{error}");
+}
+
+#[test]
+fn a_document_that_asks_for_a_secret_of_a_key_vault_is_driven_where_the_suite_lists_it() {
+    let reference =
+        "@Microsoft.KeyVault(SecretUri=https://shop.vault.azure.net/secrets/stripe-key)";
+    let own = OWN.replace(
+        "<wasm-policy",
+        &format!("<set-variable name=\"backend\" value=\"{reference}\" />\n    <wasm-policy"),
+    );
+    let listed = format!("[references]\n\"{reference}\" = {{ secret = \"stripe\" }}\n");
+    let report = |listed: &str| {
+        report_of(
+            &SUITE.replace("[[grant]]", &format!("{listed}[[grant]]")),
+            &own,
+            GLOBAL,
+        )
+    };
+    let whole = report(&listed);
+    assert!(
+        whole.holds(),
+        "\n{}",
+        pretty::report(&whole, Style::default())
+    );
+    // Control: a suite that doesn't list it.
+    let error = report("").suites[0].error.clone().unwrap_or_default();
+    assert!(error.contains("the suite does not list"), "{error}");
+    assert!(error.contains("[references]"), "{error}");
 }

@@ -62,8 +62,8 @@ impl Counted {
         all.first = all.first.min(now);
         all.last = all.last.max(now);
         let mut key = (grants, used);
-        // What the policy called it, and where it was to go, are its choice.
-        (key.1.alias, key.1.route) = (None, None);
+        // What the policy called it, and what it was for, are its choice.
+        (key.1.alias, key.1.route, key.1.statement) = (None, None, None);
         if all.counts.len() >= MAX_DIFFERENT && !all.counts.contains_key(&key) {
             (key.1.grant, key.1.secret) = (None, None);
         }

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, SourceName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, StatementName, Subject, ValueName};
 use minicbor::data::Type;
 use minicbor::encode::Error;
 use minicbor::{Decoder, Encoder};
@@ -155,7 +155,8 @@ fn encode_uses(grants: &Hash, uses: &[CountedUse], out: &mut Out<'_>) -> Written
         let optional = u64::from(used.alias.is_some())
             + u64::from(used.grant.is_some())
             + 2 * u64::from(used.secret.is_some())
-            + u64::from(used.route.is_some());
+            + u64::from(used.route.is_some())
+            + u64::from(used.statement.is_some());
         out.map(5 + optional)?;
         out.u8(0)?.str(used.policy.as_str())?;
         out.u8(1)?.bytes(used.component.as_bytes())?;
@@ -175,6 +176,9 @@ fn encode_uses(grants: &Hash, uses: &[CountedUse], out: &mut Out<'_>) -> Written
         }
         out.u8(8)?.u64(used.outcome.code())?;
         out.u8(9)?.u64(*count)?;
+        if let Some(statement) = &used.statement {
+            out.u8(10)?.str(statement.as_str())?;
+        }
     }
     Ok(())
 }
@@ -416,7 +420,7 @@ impl<'b> Reader<'b> {
     }
 
     fn counted_use(&mut self) -> Result<CountedUse, RecordError> {
-        let used = Used {
+        let mut used = Used {
             policy: self.name(0, |text| PolicyName::parse(text).ok())?,
             component: ComponentDigest::from_bytes(self.fixed(1)?),
             use_: use_from_code(self.number(2)?).ok_or(RecordError::Unknown)?,
@@ -434,8 +438,13 @@ impl<'b> Reader<'b> {
                 RouteName::parse(input.str()?).map_err(|_| RecordError::Name)
             })?,
             outcome: Outcome::from_code(self.number(8)?).ok_or(RecordError::Unknown)?,
+            statement: None,
         };
-        match self.number(9)? {
+        let count = self.number(9)?;
+        used.statement = self.optional(10, |input| {
+            StatementName::parse(input.str()?).map_err(|_| RecordError::Name)
+        })?;
+        match count {
             0 => Err(RecordError::Form),
             count => Ok(CountedUse { used, count }),
         }

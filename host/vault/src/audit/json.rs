@@ -74,6 +74,10 @@ fn counted_use(counted: &CountedUse) -> Value {
         "route",
         used.route.as_ref().map(|name| json!(name.as_str())),
     );
+    put(
+        "statement",
+        used.statement.as_ref().map(|name| json!(name.as_str())),
+    );
     put("outcome", Some(json!(used.outcome.as_str())));
     put("count", Some(json!(counted.count)));
     Value::Object(object)

@@ -34,6 +34,7 @@ mod trail;
 mod tree;
 mod verify;
 mod view;
+mod who;
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ pub use checkpoint::{CheckpointError, VerifierKeyError};
 pub use encoding::RecordError;
 pub use follow::Follower;
 pub use prove::{ConsistencyProof, EntryProof, check_consistency, prove_entry};
-pub use query::{Filter, Page, UseSummary, query_trail, who_used, who_used_id};
+pub use query::{Filter, Page, query_trail};
 pub use read::{ReadError, Records, TrailExtent, read_records, records_in_bundle, trail_extent};
 pub use record::{Act, Administrative, Outcome};
 pub use recover::TrailError;
@@ -54,6 +55,7 @@ pub use trail::{AuditTrail, AuditUnavailable, Durability, Pulse};
 pub use verify::{Finding as TrailFinding, TrailFault, TrailReport, VerifyError};
 pub use verify::{verify_trail, verify_trail_against};
 pub use view::TrailRecord;
+pub use who::{UseSummary, who_used, who_used_id};
 
 pub(crate) use commit::Done;
 pub(crate) use notice::{Notice, notice};

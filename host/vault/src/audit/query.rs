@@ -1,14 +1,10 @@
 //! Finding records: by time, policy, secret, outcome, act and actor.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use jiff::Timestamp;
-use keyward_names::{
-    ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName, SecretName, Subject, ValueName,
-};
-use serde_json::{Value, json};
+use keyward_names::{ExchangeId, GrantId, PolicyName, RouteName, SecretName, Subject, ValueName};
 use uuid::Uuid;
 
 use super::encoding::decode;
@@ -119,14 +115,14 @@ pub fn query_trail(
 }
 
 /// A filter, with the ids of the secrets that it means.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     filter: &'a Filter,
     /// `None` if any secret will do, or none.
     secrets: Option<Vec<Uuid>>,
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
+    pub(super) fn new(
         directory: &Path,
         filter: &'a Filter,
         names: &mut Names,
@@ -140,7 +136,7 @@ impl<'a> Wanted<'a> {
         Ok(Self { filter, secrets })
     }
 
-    fn takes(&self, record: &Record) -> bool {
+    pub(super) fn takes(&self, record: &Record) -> bool {
         let filter = self.filter;
         let time = timestamp(record.time);
         let early = |since: &Timestamp| time.is_some_and(|time| time < *since);
@@ -168,7 +164,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn takes_use(&self, used: &Used) -> bool {
+    pub(super) fn takes_use(&self, used: &Used) -> bool {
         let filter = self.filter;
         fits(&filter.policy, Some(&used.policy))
             && fits(&filter.grant, used.grant.as_ref())
@@ -214,155 +210,4 @@ impl<'a> Wanted<'a> {
 
 fn fits<T: PartialEq>(wanted: &Option<T>, found: Option<&T>) -> bool {
     wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
-}
-
-/// How a secret was used by one policy in one way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UseSummary {
-    /// Which policy.
-    pub policy: PolicyName,
-    /// Which code that was.
-    pub component: ComponentDigest,
-    /// By which grant.
-    pub grant: Option<GrantId>,
-    /// What it did.
-    pub use_: Use,
-    /// Toward which destination.
-    pub route: Option<RouteName>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// How often.
-    pub count: u64,
-    /// When first, in the time that was asked about.
-    pub first: Timestamp,
-    /// When last.
-    pub last: Timestamp,
-}
-
-impl UseSummary {
-    /// The summary as a JSON object; what is not there is left out.
-    pub fn to_json(&self) -> Value {
-        let mut object = serde_json::Map::new();
-        let fields = [
-            ("policy", Some(json!(self.policy.as_str()))),
-            ("component", Some(json!(self.component.to_string()))),
-            ("grant", self.grant.as_ref().map(|id| json!(id.as_str()))),
-            ("use", Some(json!(self.use_.as_str()))),
-            (
-                "route",
-                self.route.as_ref().map(|name| json!(name.as_str())),
-            ),
-            ("outcome", Some(json!(self.outcome.as_str()))),
-            ("count", Some(json!(self.count))),
-            ("first", Some(json!(format!("{:.3}", self.first)))),
-            ("last", Some(json!(format!("{:.3}", self.last)))),
-        ];
-        for (key, value) in fields {
-            if let Some(value) = value {
-                object.insert(key.to_owned(), value);
-            }
-        }
-        Value::Object(object)
-    }
-}
-
-/// Who used a secret: by policy, component, grant, use, route and outcome, in that
-/// order, since a time. Finds the secret as [`Filter::secret`] does; refusals that
-/// came as far as the secret are among them.
-///
-/// Errors: see [`ReadError`].
-pub fn who_used(
-    directory: &Path,
-    secret: &SecretName,
-    since: Option<Timestamp>,
-) -> Result<Vec<UseSummary>, ReadError> {
-    let filter = Filter {
-        secret: Some(secret.clone()),
-        since,
-        ..Filter::default()
-    };
-    who(directory, &filter)
-}
-
-/// The same for the secret with an id, whatever it is called; with `name`, for
-/// secrets that the trail says had that name, too. Who knows the id finds uses
-/// even if what the trail said of the name has been pruned.
-pub fn who_used_id(
-    directory: &Path,
-    secret: Uuid,
-    name: Option<&SecretName>,
-    since: Option<Timestamp>,
-) -> Result<Vec<UseSummary>, ReadError> {
-    let filter = Filter {
-        secret: name.cloned(),
-        secret_id: Some(secret),
-        since,
-        ..Filter::default()
-    };
-    who(directory, &filter)
-}
-
-type Key = (
-    PolicyName,
-    ComponentDigest,
-    Option<GrantId>,
-    Use,
-    Option<RouteName>,
-    Outcome,
-);
-
-fn who(directory: &Path, filter: &Filter) -> Result<Vec<UseSummary>, ReadError> {
-    let extent = trail_extent(directory)?;
-    let wanted = Wanted::new(directory, filter, &mut Names::default(), extent.covered)?;
-    let mut sums: BTreeMap<Key, UseSummary> = BTreeMap::new();
-    walk(
-        directory,
-        extent.first..extent.covered,
-        |file, index, bytes| {
-            let record = decode(bytes).map_err(|reason| ReadError::Record {
-                file,
-                entry: index,
-                reason,
-            })?;
-            let (first, last) = match &record.body {
-                Body::Counted(span) => (span.first, span.last),
-                _ => (record.time, record.time),
-            };
-            let (Some(first), Some(last)) = (timestamp(first), timestamp(last)) else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            if wanted.takes(&record) {
-                for counted in uses(&record.body) {
-                    let used = &counted.used;
-                    if !wanted.takes_use(used) {
-                        continue;
-                    }
-                    let key = (
-                        used.policy.clone(),
-                        used.component,
-                        used.grant.clone(),
-                        used.use_,
-                        used.route.clone(),
-                        used.outcome,
-                    );
-                    let sum = sums.entry(key).or_insert_with(|| UseSummary {
-                        policy: used.policy.clone(),
-                        component: used.component,
-                        grant: used.grant.clone(),
-                        use_: used.use_,
-                        route: used.route.clone(),
-                        outcome: used.outcome,
-                        count: 0,
-                        first,
-                        last,
-                    });
-                    sum.count = sum.count.saturating_add(counted.count);
-                    sum.first = sum.first.min(first);
-                    sum.last = sum.last.max(last);
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        },
-    )?;
-    Ok(sums.into_values().collect())
 }

@@ -9,7 +9,7 @@
 //! The bytes of a record are in [`super::encoding`], described in `AUDIT.md`.
 
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, SourceName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, StatementName, Subject, ValueName};
 use uuid::Uuid;
 
 use super::tree::Hash;
@@ -118,6 +118,8 @@ pub(crate) struct Used {
     /// The destination, for what is attached to a request.
     pub(crate) route: Option<RouteName>,
     pub(crate) outcome: Outcome,
+    /// The grant's statement, for a query that is one of the grant's.
+    pub(crate) statement: Option<StatementName>,
 }
 
 /// A use as the choke point records it: the use, under the grants then in force.
@@ -322,6 +324,8 @@ coded! {
         ChallengeRefused = 44, "challenge-refused";
         /// How one version of a secret follows another was changed.
         RotationSet = 48, "rotation-set";
+        /// A database's login was tried by whoever administers it.
+        LoginTried = 52, "login-tried";
     }
 }
 

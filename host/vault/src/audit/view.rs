@@ -120,6 +120,9 @@ impl TrailRecord {
             if let Some(route) = &used.route {
                 write!(f, " to route {route}")?;
             }
+            if let Some(statement) = &used.statement {
+                write!(f, " statement {statement}")?;
+            }
             let verdict = if used.outcome == Outcome::Allowed {
                 "allowed"
             } else if used.outcome.is_refusal() {

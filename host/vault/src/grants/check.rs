@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 
 use super::report::did_you_mean;
-use super::{Grant, Grants, Place, Placement, ResponseMode, Terms};
-use crate::{Kind, SecretInfo, SecretState, Slot, Use};
+use super::{ClientAuth, Grant, Grants, Place, Placement, ResponseMode, Terms};
+use crate::jws::JwsAlgorithm;
+use crate::live::is_done_elsewhere;
+use crate::{Cache, KeyAlgorithm, Kind, SecretInfo, SecretState, Slot, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -42,7 +44,29 @@ pub enum FindingFault {
         secret: SecretName,
         /// What it is.
         kind: Kind,
+        /// The kinds that do.
+        takes: Vec<&'static str>,
     },
+    /// The tokens are signed with an algorithm that needs another sort of key.
+    KeyDoesNotFit {
+        /// The certificate.
+        secret: SecretName,
+        /// What the grant says.
+        algorithm: JwsAlgorithm,
+        /// What the certificate has.
+        key: KeyAlgorithm,
+    },
+    /// The client proves who it is with another kind of secret.
+    AuthDoesNotFit {
+        /// The secret.
+        secret: SecretName,
+        /// What it is.
+        kind: Kind,
+        /// How the client is to prove it.
+        auth: ClientAuth,
+    },
+    /// The key stays in its source, which can't use it so.
+    KeyStaysAway(SecretName),
     /// The secret is too short to be searched for in answers, and the grant has them
     /// passed on.
     SecretTooShort(SecretName),
@@ -121,10 +145,46 @@ impl fmt::Display for Finding {
                 format_args!("there is no policy \"{name}\""),
                 format_args!("; add a [[policy]] of that name"),
             ),
-            FindingFault::KindDoesNotFit { secret, kind } => write!(
+            FindingFault::KindDoesNotFit {
+                secret,
+                kind,
+                takes,
+            } => write!(
                 f,
-                "the secret \"{secret}\" is of kind {}, which does not allow this use",
-                kind.as_str()
+                "the secret \"{secret}\" is of kind {}, which does not allow this use; it takes one of kind {}",
+                kind.as_str(),
+                takes.join(" or ")
+            ),
+            FindingFault::KeyDoesNotFit {
+                secret,
+                algorithm,
+                key,
+            } => {
+                let fitting = JwsAlgorithm::ALL.iter().filter(|one| one.key() == *key);
+                let fitting: Vec<_> = fitting.map(JwsAlgorithm::as_str).collect();
+                write!(
+                    f,
+                    "{algorithm} takes a key of {}, and the certificate \"{secret}\" has one of {key}, so every use is refused; with that, algorithm is {}",
+                    algorithm.key(),
+                    fitting.join(" or ")
+                )
+            }
+            FindingFault::AuthDoesNotFit { secret, kind, auth } => write!(
+                f,
+                "{} takes a secret of kind {}, and \"{secret}\" is of kind {}, so no token can be had; with that, auth is {}",
+                auth.as_str(),
+                auth.kind(),
+                kind.as_str(),
+                ClientAuth::ALL
+                    .iter()
+                    .filter(|one| one.kind() == kind.as_str())
+                    .map(ClientAuth::as_str)
+                    .collect::<Vec<_>>()
+                    .join(" or ")
+            ),
+            FindingFault::KeyStaysAway(name) => write!(
+                f,
+                "the key of \"{name}\" stays in its source, which can't use it so, and every use is refused; have it kept here: keyward secret origin {name} --from SOURCE:KEY --cache memory"
             ),
             FindingFault::SecretTooShort(name) => write!(
                 f,
@@ -289,6 +349,32 @@ fn check_placement(placement: &Placement, info: &SecretInfo, find: &mut impl FnM
     }
 }
 
+/// Whether the key of a secret whose kind fits can do what the grant says.
+fn check_key(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFault)) {
+    let secret = || info.name.clone();
+    match (&grant.terms, info.key) {
+        (Terms::JwsSign(terms), Some(key)) if terms.algorithm.key() != key => {
+            find(FindingFault::KeyDoesNotFit {
+                secret: secret(),
+                algorithm: terms.algorithm,
+                key,
+            });
+        }
+        (Terms::Token(terms), _) if terms.auth.kind() != info.kind.as_str() => {
+            find(FindingFault::AuthDoesNotFit {
+                secret: secret(),
+                kind: info.kind,
+                auth: terms.auth,
+            });
+        }
+        _ => {}
+    }
+    let stays = info.origin.as_ref().map(|origin| origin.cache) == Some(Cache::Remote);
+    if stays && !is_done_elsewhere(grant.use_()) {
+        find(FindingFault::KeyStaysAway(secret()));
+    }
+}
+
 fn check_secret(
     grant: &Grant,
     now: Timestamp,
@@ -302,10 +388,16 @@ fn check_secret(
     };
     let mut find = |fault| find(fault, String::new());
     if !grant.terms.fits(&info.kind) {
+        let kinds = Kind::all().filter(|kind| grant.terms.fits(kind));
+        let mut takes: Vec<_> = kinds.map(|kind| kind.as_str()).collect();
+        takes.dedup();
         find(FindingFault::KindDoesNotFit {
             secret: name.clone(),
             kind: info.kind,
+            takes,
         });
+    } else {
+        check_key(grant, info, &mut find);
     }
     if let Terms::Attach(placement) = &grant.terms {
         check_placement(placement, info, &mut find);

@@ -39,6 +39,7 @@ fn secret(name: &str, kind: Kind, id: Uuid) -> SecretInfo {
         source_version: None,
         unavailable: None,
         is_short: name == "short",
+        key: None,
         created: Timestamp::UNIX_EPOCH,
         updated: Timestamp::UNIX_EPOCH,
         rotation: crate::Rotation::default(),
@@ -286,8 +287,8 @@ fn what_a_grant_points_at_is_compared_with_what_there_is() {
             "grants.toml:2: grant \"billing-attach\": there is no route \"billing-eu\"; did you mean \"billing-us\"?",
             "grants.toml:2: grant \"billing-attach\": it has expired: not-after is 2027-01-01T00:00:00Z",
             "grants.toml:29: grant \"billing-sign-whole\": it has expired: not-after is 2027-01-01T00:00:00Z",
-            "grants.toml:43: grant \"make\": the secret \"k\" is of kind api-key, which does not allow this use",
-            "grants.toml:49: grant \"check\": the secret \"k\" is of kind api-key, which does not allow this use",
+            "grants.toml:43: grant \"make\": the secret \"k\" is of kind api-key, which does not allow this use; it takes one of kind hmac-key",
+            "grants.toml:49: grant \"check\": the secret \"k\" is of kind api-key, which does not allow this use; it takes one of kind hmac-key",
             "grants.toml:55: grant \"who\": there is no policy \"require-client-key\"; add a [[policy]] of that name",
         ]
     );

@@ -147,7 +147,7 @@ impl Grant {
                 terms.lifetime_seconds
             ),
             Terms::Describe => format!(
-                "policy {policy} may read the public parts of secret {secret}, such as the account and its endpoint"
+                "policy {policy} may read the public parts of secret {secret}, such as the account, the host or the endpoint"
             ),
             Terms::MacSign => format!(
                 "policy {policy} may make message authentication codes with secret {secret}"

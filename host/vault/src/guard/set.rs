@@ -108,6 +108,18 @@ impl Value {
         all.map(|value| (value, self.extent))
     }
 
+    /// What finds it alone, where that is kept: of a token in the answers to the requests
+    /// that carry it.
+    fn kept_matcher(&self) -> Option<Arc<Matcher>> {
+        match (&self.what, self.extent) {
+            (What::Token(token), Extent::Own) => Some(token.matcher(|| {
+                let alone = [(0, token.value(), Extent::Own)];
+                Arc::new(Matcher::new(alone))
+            })),
+            _ => None,
+        }
+    }
+
     /// About how many bytes of forms find it.
     pub(super) fn pattern_bytes(&self) -> usize {
         let bytes = self.searched().map(|(value, extent)| match extent {
@@ -157,6 +169,13 @@ impl Group {
     }
 
     pub(super) fn of(values: Vec<Arc<Value>>) -> Self {
+        // A request has mostly one token, and a token many requests.
+        if let [one] = &values[..]
+            && let Some(matcher) = one.kept_matcher()
+        {
+            let values = values.into();
+            return Self { matcher, values };
+        }
         let searched = values.iter().enumerate().flat_map(|(index, value)| {
             value
                 .searched()
@@ -237,6 +256,7 @@ impl Set {
                     secret: Some((secret.info.id, version.number)),
                     route: None,
                     outcome: Outcome::Allowed,
+                    statement: None,
                 },
             };
             Arc::new(Value::version(&secret, &version, false, entry))

@@ -374,6 +374,7 @@ fn presumed(
             secret: Some((secret.info.id, version.number)),
             route: Some(route.clone()),
             outcome: Outcome::Allowed,
+            statement: None,
         },
     }
 }

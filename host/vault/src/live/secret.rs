@@ -11,7 +11,7 @@ use super::timestamp;
 use crate::aead::SealingKey;
 use crate::basic::Basic;
 use crate::bus::ServiceBus;
-use crate::certificate::CertificateKey;
+use crate::certificate::{CertificateKey, KeyAlgorithm};
 use crate::client_keys::ClientKeys;
 use crate::clock::Clock;
 use crate::connection::OtherConnection;
@@ -181,6 +181,14 @@ impl Version {
             .any(|value| value.length() < MIN_SEARCHED_BYTES)
     }
 
+    /// What sort of key it is, of a certificate.
+    fn key(&self) -> Option<KeyAlgorithm> {
+        match &self.material {
+            Material::Certificate(certificate) => Some(certificate.algorithm()),
+            _ => None,
+        }
+    }
+
     /// Whether it may be used now.
     pub(crate) fn is_valid(&self, clock: &Clock) -> bool {
         // Most versions have no bounds, and asking for the time takes longer than
@@ -214,6 +222,7 @@ impl LiveSecret {
         let mut secret = Self {
             info: SecretInfo {
                 is_short: false,
+                key: None,
                 name: stored.name.clone(),
                 kind: stored.kind,
                 id,
@@ -262,6 +271,7 @@ impl LiveSecret {
         }
         let current = secret.current.as_ref();
         secret.info.is_short = current.is_some_and(|version| version.is_short());
+        secret.info.key = current.and_then(|version| version.key());
         Ok(secret)
     }
 
@@ -324,6 +334,7 @@ impl LiveSecret {
         });
         self.name_states();
         self.info.is_short = version.is_short();
+        self.info.key = version.key();
         Ok(())
     }
 
@@ -507,6 +518,7 @@ impl LiveSecret {
                 source_version: None,
                 unavailable: None,
                 is_short: false,
+                key: None,
                 created: Timestamp::UNIX_EPOCH,
                 updated: Timestamp::UNIX_EPOCH,
                 rotation: Rotation::default(),

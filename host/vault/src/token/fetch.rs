@@ -154,6 +154,7 @@ impl TokenWanted {
                 secret: Some((self.secret.info.id, self.secret.info.version)),
                 route: self.route().cloned(),
                 outcome: decision.err().unwrap_or(Outcome::Allowed),
+                statement: None,
             },
         };
         let position = ledger.record(entry.clone());

@@ -75,6 +75,7 @@ pub const KIND_USES: &[KindUse] = &[
     all("aws-key", Use::SignRequest),
     all("aws-key", Use::Presign),
     all("database", Use::Query),
+    all("database", Use::Describe),
     all("data-key", Use::Seal),
     all("data-key", Use::Open),
 ];

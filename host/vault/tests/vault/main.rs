@@ -15,6 +15,7 @@ mod master;
 mod obtained;
 mod permits;
 mod pinned;
+mod public;
 mod reach;
 mod remote;
 mod remote_signature;

@@ -39,8 +39,8 @@ enum Part {
     Gateway,
     /// The vault as it grows: opening, rotating, permits, the file's length
     Vault,
-    /// A signed token, beside the library's bare call
-    Tokens,
+    /// What uses cost beside the libraries' bare calls: tokens, signatures, templates
+    Uses,
     /// Tests of policies: a thousand cases of one policy, the command's start included
     Testkit,
 }
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         (Part::Proxy, "keyward-gateway", "proxy"),
         (Part::Guard, "keyward-vault", "guard"),
         (Part::Vault, "keyward-vault", "vault"),
-        (Part::Tokens, "keyward-vault", "tokens"),
+        (Part::Uses, "keyward-vault", "uses"),
     ] {
         if only.is_none_or(|only| only == part) {
             steps::doing(format_args!("benchmark {name}"));

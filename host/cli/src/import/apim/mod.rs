@@ -79,6 +79,21 @@ pub(crate) struct Apim {
     reason: Reason,
 }
 
+/// The files that a template becomes, each with its name; none where it is refused. For
+/// fuzzing.
+#[cfg(feature = "fuzz")]
+pub fn files_of(template: &str, parameters: Option<&str>) -> Option<[(&'static str, String); 4]> {
+    let steps = evaluate::steps();
+    let parameters = match parameters {
+        Some(text) => template::parameters(&json::parse(text).ok()?, &steps).ok()?,
+        None => BTreeMap::new(),
+    };
+    let file = json::parse(template).ok()?;
+    let found = template::resources(&file, &parameters, &steps, Some(Cloud::Public)).ok()?;
+    let plan = resources::plan(&found).ok()?;
+    Some(write::files(&plan, std::path::Path::new("template.json")))
+}
+
 impl Apim {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let plan = self.plan()?;

@@ -8,6 +8,8 @@ mod trail;
 mod values;
 mod vault;
 
+pub use sources::wait;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use serde_json::Value;
 use super::answers::{
     ConfigReloaded, Fault, FaultCode, GrantEntry, GrantList, GrantsReloaded, Pong, Status,
 };
+use super::databases::DatabaseEntry;
 use super::request::{MAX_REASON, Request};
 use crate::config::SourceSection;
 
@@ -60,6 +63,13 @@ pub trait Node: Send + Sync {
     /// The sections of the configuration's sources.
     fn source_sections(&self) -> Vec<SourceSection> {
         Vec::new()
+    }
+
+    /// Tries the logins that grants of `query` are for. May block.
+    ///
+    /// Errors: there is nothing that could.
+    fn check_databases(&self, _actor: &Actor) -> Result<Vec<DatabaseEntry>, Fault> {
+        Err(Fault::of(FaultCode::Unavailable, "no gateway is running"))
     }
 
     /// Secrets came, went, or come from elsewhere from here on.
@@ -148,6 +158,7 @@ pub fn execute(
         Request::SecretRefresh { .. } | Request::SourceList {} | Request::SourceCheck { .. } => {
             sources::execute(request, node)
         }
+        Request::DatabaseCheck {} => Reply::data(node.check_databases(actor)?),
         Request::ClientList { .. }
         | Request::ClientAdd { .. }
         | Request::ClientRotate { .. }

@@ -173,8 +173,12 @@ fn list(
     let vault = node.vault();
     if let Some(name) = name {
         let found = info(vault, &name)?;
+        let found = SecretEntry {
+            public: vault.public_parts(&name).into_iter().collect(),
+            ..entry(node, &found)
+        };
         return Reply::data(SecretPage {
-            secrets: vec![entry(node, &found)],
+            secrets: vec![found],
             next: None,
         });
     }

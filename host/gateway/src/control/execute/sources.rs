@@ -166,7 +166,7 @@ pub(super) fn no_source(name: &SourceName) -> Fault {
 
 /// Waits on a thread that may block, in the runtime that it belongs to or, in a
 /// command, in one of its own.
-pub(super) fn wait<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+pub fn wait<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     match Handle::try_current() {
         Ok(handle) => Ok(handle.block_on(work)),
         Err(_) => {

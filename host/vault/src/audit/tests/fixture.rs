@@ -87,6 +87,7 @@ pub(super) fn used(alias: &str) -> Used {
         secret: Some((Uuid::from_bytes([2; 16]), 3)),
         route: Some(RouteName::parse("billing").unwrap()),
         outcome: Outcome::Allowed,
+        statement: None,
     }
 }
 

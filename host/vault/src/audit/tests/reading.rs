@@ -31,10 +31,17 @@ fn add_secret(trail: &AuditTrail, id: u8, text: &str) {
 }
 
 fn record(trail: &AuditTrail, n: u8, change: impl Fn(&mut UseEntry)) {
+    record_all(trail, n, &[&change]);
+}
+
+/// Records uses in one part of an exchange.
+fn record_all(trail: &AuditTrail, n: u8, changes: &[&dyn Fn(&mut UseEntry)]) {
     let mut ledger = trail.begin(exchange(n));
-    let mut entry = entry("backend");
-    change(&mut entry);
-    ledger.record(entry);
+    for change in changes {
+        let mut entry = entry("backend");
+        change(&mut entry);
+        ledger.record(entry);
+    }
     block_on(ledger.barrier()).unwrap();
 }
 
@@ -541,4 +548,39 @@ fn the_kind_of_a_record_is_told_from_its_first_bytes() {
     assert!(is_administrative(&encode_unsealed(&act)));
     assert!(!is_administrative(&encode_unsealed(&part)));
     assert!(!is_administrative(&[]));
+}
+
+#[test]
+fn what_was_asked_for_and_written_is_one_use_and_what_never_left_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let hand = Hand::at(NOON);
+    let trail = hand.open(FileStorage::open(directory.path()).unwrap());
+    add_secret(&trail, 2, "billing");
+    let asked = |entry: &mut UseEntry| entry.used.route = None;
+    // Written in the same part, in a later one, twice, and not at all.
+    record_all(&trail, 1, &[&asked, &|_| ()]);
+    record(&trail, 2, asked);
+    record(&trail, 2, |_| {});
+    record_all(&trail, 3, &[&asked, &|_| (), &|_| ()]);
+    hand.set(NOON + 5000);
+    record(&trail, 4, asked);
+    // Of another use, and of another exchange's.
+    record(&trail, 4, |entry| entry.used.use_ = Use::SignRequest);
+    record(&trail, 5, |entry| entry.used.outcome = Outcome::Revoked);
+    drop(trail);
+    let who = who_used(directory.path(), &name("billing"), None).unwrap();
+    let short: Vec<_> = who
+        .iter()
+        .map(|sum| (sum.use_, sum.route.is_some(), sum.outcome, sum.count))
+        .collect();
+    assert_eq!(
+        short,
+        [
+            (Use::Attach, false, Outcome::Allowed, 1),
+            (Use::Attach, true, Outcome::Allowed, 4),
+            (Use::Attach, true, Outcome::Revoked, 1),
+            (Use::SignRequest, true, Outcome::Allowed, 1),
+        ]
+    );
+    assert_eq!(who[0].first, timestamp(NOON + 5000));
 }

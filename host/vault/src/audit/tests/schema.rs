@@ -2,7 +2,7 @@
 
 use data_encoding::HEXLOWER;
 use keyward_names::{Alias, ComponentDigest, ExchangeId, GrantId, PolicyName, RouteName};
-use keyward_names::{SecretName, SourceName, Subject, ValueName};
+use keyward_names::{SecretName, SourceName, StatementName, Subject, ValueName};
 use minicbor::data::Type;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -31,6 +31,7 @@ fn any_use() -> impl Strategy<Value = CountedUse> {
         proptest::option::of(NAME),
         proptest::option::of((any::<[u8; 16]>(), any::<u64>())),
         proptest::option::of(NAME),
+        proptest::option::of(NAME),
     );
     let end = (0..Outcome::ALL.len(), 1..=u64::MAX);
     (names, options, end).prop_map(|(names, options, end)| CountedUse {
@@ -45,6 +46,7 @@ fn any_use() -> impl Strategy<Value = CountedUse> {
                 .map(|(id, version)| (Uuid::from_bytes(id), version)),
             route: options.3.map(|text| RouteName::parse(&text).unwrap()),
             outcome: Outcome::ALL[end.0],
+            statement: options.4.map(|text| StatementName::parse(&text).unwrap()),
         },
         count: end.1,
     })
@@ -210,7 +212,7 @@ proptest! {
 
     /// Nor does a reader accept one that somebody put there.
     #[test]
-    fn text_in_the_place_of_a_name_is_refused(text in ".{1,64}", field in 0..4usize) {
+    fn text_in_the_place_of_a_name_is_refused(text in ".{1,64}", field in 0..5usize) {
         prop_assume!(PolicyName::parse(&text).is_err());
         let mark = "mmmmmmmm";
         let mut used = used("alias");
@@ -218,7 +220,8 @@ proptest! {
             0 => used.policy = PolicyName::parse(mark).unwrap(),
             1 => used.alias = Some(Alias::parse(mark).unwrap()),
             2 => used.grant = Some(GrantId::parse(mark).unwrap()),
-            _ => used.route = Some(RouteName::parse(mark).unwrap()),
+            3 => used.route = Some(RouteName::parse(mark).unwrap()),
+            _ => used.statement = Some(StatementName::parse(mark).unwrap()),
         }
         let bytes = sealed(&exchange_of(vec![CountedUse { used, count: 1 }]));
         let at = bytes.windows(8).position(|part| part == mark.as_bytes()).unwrap();
@@ -264,6 +267,7 @@ fn the_bytes_of_a_record_are_those_that_are_documented() {
         secret: Some((Uuid::from_bytes([0x5e; 16]), 2)),
         route: None,
         outcome: Outcome::Allowed,
+        statement: None,
     };
     let bytes = sealed(&exchange_of(vec![CountedUse { used, count: 3 }]));
     let of = |byte: &str, count| byte.repeat(count);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use keyward_names::Alias;
+use keyward_names::StatementName;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -47,8 +47,8 @@ pub struct QueryTerms {
 /// A statement that a policy may have run, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// What the policy calls it: of the form of an alias.
-    pub name: Box<str>,
+    /// What the policy calls it.
+    pub name: StatementName,
     /// The statement, as the database reads it: visible ASCII, spaces, tabs and line
     /// ends, with `$1`, `$2`, … where the parameters go.
     pub sql: Box<str>,
@@ -127,7 +127,7 @@ impl QueryTerms {
     /// The statement of that name.
     pub fn statement(&self, name: &str) -> Option<&Statement> {
         let mut statements = self.statements.iter();
-        statements.find(|statement| *statement.name == *name)
+        statements.find(|statement| statement.name.as_str() == name)
     }
 
     /// The most rows of a statement's answer.
@@ -138,7 +138,10 @@ impl QueryTerms {
 
     /// What may be asked, in a few words: `plan-of and 2 more`, and how.
     pub(in super::super) fn to_text(&self) -> String {
-        let names = self.statements.iter().map(|statement| &*statement.name);
+        let names = self
+            .statements
+            .iter()
+            .map(|statement| statement.name.as_str());
         let names = names.collect::<Vec<_>>().join(", ");
         let kind = match self.writes {
             true => "which may change it",
@@ -169,7 +172,7 @@ impl QueryTerms {
     pub(in super::super) fn write_statements(&self, toml: &mut String) {
         for statement in &self.statements {
             toml.push_str("\n[[grant.statement]]\n");
-            let _ = writeln!(toml, "name = {}", quoted(&statement.name));
+            let _ = writeln!(toml, "name = {}", quoted(statement.name.as_str()));
             let _ = writeln!(toml, "sql = {}", quoted(&statement.sql));
             if !statement.parameters.is_empty() {
                 let types = statement.parameters.iter();
@@ -190,7 +193,7 @@ impl QueryTerms {
         };
         for statement in &new.statements {
             let name = &statement.name;
-            match old.statement(name) {
+            match old.statement(name.as_str()) {
                 None => parts.push((Effect::Wider, format!("it may run \"{name}\""))),
                 Some(before) => {
                     if before.sql != statement.sql || before.parameters != statement.parameters {
@@ -207,7 +210,7 @@ impl QueryTerms {
         }
         for statement in &old.statements {
             let name = &statement.name;
-            if new.statement(name).is_none() {
+            if new.statement(name.as_str()).is_none() {
                 parts.push((Effect::Narrower, format!("it may not run \"{name}\"")));
             }
         }
@@ -279,7 +282,7 @@ impl GrantReader<'_, '_, '_> {
             };
             let same = |other: &Statement| other.name == statement.name;
             if statements.iter().any(same) {
-                let message = format!("two statements have the name {:?}", statement.name);
+                let message = format!("two statements have the name {:?}", statement.name.as_str());
                 let help = "a policy says which statement by its name".to_owned();
                 self.problems.add(span, message, "the second one", help);
                 complete = false;
@@ -309,7 +312,7 @@ impl GrantReader<'_, '_, '_> {
         fields.only("a statement", &keys, self.problems);
         let name = fields
             .needed("name", "a statement", "name = \"plan-of\"", self.problems)
-            .and_then(|found| accept(found, Alias::parse, self.problems));
+            .and_then(|found| accept(found, StatementName::parse, self.problems));
         let example = "sql = \"SELECT plan FROM customers WHERE id = $1\"";
         let sql = fields.needed("sql", "a statement", example, self.problems);
         let parameters = self.parameters(&fields);
@@ -348,7 +351,7 @@ impl GrantReader<'_, '_, '_> {
             return None;
         }
         let statement = Statement {
-            name: name?.value.as_str().into(),
+            name: name?.value,
             sql: sql.value.into(),
             parameters,
             max_rows: max_rows?,

@@ -87,6 +87,14 @@ pub enum ClientAuth {
 }
 
 impl ClientAuth {
+    /// The kind of secret that it takes.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::SecretBasic | Self::SecretPost => "oauth-client",
+            Self::PrivateKeyJwt | Self::TlsClientAuth => "certificate",
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 4] = [
         Self::SecretBasic,

@@ -125,3 +125,84 @@ error: the claim is the host's own
 "#,
     );
 }
+
+#[test]
+fn a_key_that_can_not_do_what_a_grant_says_is_found() {
+    let remote = |cache| crate::Origin {
+        reference: "bao:transit/key".parse().unwrap(),
+        cache,
+    };
+    let of = |text: &str, info: SecretInfo| -> Vec<String> {
+        let there = Surroundings {
+            secrets: Some(&[info]),
+            routes: &[route("billing")],
+            policies: &[PolicyName::parse("p").unwrap()],
+            revoked: &[],
+        };
+        let findings = parsed(text).check_at(Timestamp::UNIX_EPOCH, &there);
+        findings.iter().map(ToString::to_string).collect()
+    };
+    let with = |name: &str, kind, key| SecretInfo {
+        key,
+        ..secret(name, kind, Uuid::nil())
+    };
+
+    let signs = TOKENS.split("\n[[grant]]\nid = \"shown\"").next().unwrap();
+    let certificate = |key| with("cert", Kind::Certificate, Some(key));
+    assert_eq!(
+        of(signs, certificate(crate::KeyAlgorithm::Rsa)),
+        [
+            "grants.toml:2: grant \"tokens\": ES256 takes a key of P-256, and the certificate \"cert\" has one of RSA, so every use is refused; with that, algorithm is RS256 or RS384 or RS512 or PS256 or PS384 or PS512"
+        ]
+    );
+    assert_eq!(of(signs, certificate(crate::KeyAlgorithm::P256)), [""; 0]);
+
+    let token = |auth: &str| {
+        let id = match auth.starts_with("client_secret") {
+            true => "",
+            false => "client-id = \"app-1\"\n",
+        };
+        format!(
+            "[[grant]]\nid = \"t\"\npolicy = \"p\"\nsecret = \"client\"\nuse = \"token\"\n\
+             auth = \"{auth}\"\n{id}endpoint = {{ route = \"billing\", path = \"/token\" }}\n\
+             to = [{{ route = \"billing\", paths = [\"/a\"] }}]\n"
+        )
+    };
+    let client = || with("client", Kind::OauthClient, None);
+    let certificate = || with("client", Kind::Certificate, None);
+    assert_eq!(
+        of(&token("private_key_jwt"), client()),
+        [
+            "grants.toml:1: grant \"t\": private_key_jwt takes a secret of kind certificate, and \"client\" is of kind oauth-client, so no token can be had; with that, auth is client_secret_basic or client_secret_post"
+        ]
+    );
+    assert_eq!(of(&token("client_secret_post"), certificate()).len(), 1);
+    assert_eq!(of(&token("client_secret_post"), client()), [""; 0]);
+    assert_eq!(of(&token("tls_client_auth"), certificate()), [""; 0]);
+
+    let attach = "[[grant]]\nid = \"a\"\npolicy = \"p\"\nsecret = \"k\"\nuse = \"attach\"\n\
+                  form = { key = \"{secret}\" }\n\
+                  to = [{ route = \"billing\", paths = [\"/a\"] }]\n";
+    let from = |cache| SecretInfo {
+        origin: Some(remote(cache)),
+        ..secret("k", Kind::ApiKey, Uuid::nil())
+    };
+    assert_eq!(
+        of(attach, from(crate::Cache::Remote)),
+        [
+            "grants.toml:1: grant \"a\": the key of \"k\" stays in its source, which can't use it so, and every use is refused; have it kept here: keyward secret origin k --from SOURCE:KEY --cache memory"
+        ]
+    );
+    assert_eq!(of(attach, from(crate::Cache::Memory)), [""; 0]);
+
+    let query = "[[grant]]\nid = \"q\"\npolicy = \"p\"\nsecret = \"k\"\nuse = \"query\"\n\
+                 to = [{ route = \"billing\" }]\n\
+                 [[grant.statement]]\nname = \"one\"\nsql = \"SELECT 1\"\n";
+    let found = of(query, secret("k", Kind::ConnectionString, Uuid::nil()));
+    assert_eq!(
+        found,
+        [
+            "grants.toml:1: grant \"q\": the secret \"k\" is of kind connection-string, which does not allow this use; it takes one of kind database"
+        ]
+    );
+}

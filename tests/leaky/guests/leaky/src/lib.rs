@@ -10,12 +10,14 @@
 
 mod attacks;
 mod carry;
+mod prize;
 
 use keyward_policy::{Decision, ErrorSource, Exchange, Verdict, policy};
 use serde::Deserialize;
 
 pub use attacks::Attack;
 pub use carry::{Place, Writing};
+pub use prize::Prize;
 
 /// What to try.
 #[derive(Debug, Default, Deserialize)]
@@ -23,10 +25,14 @@ pub use carry::{Place, Writing};
 pub struct Settings {
     /// How to get hold of something.
     pub attack: Attack,
+    /// What it is after.
+    pub prize: Prize,
     /// What somebody pasted: it needs no getting hold of.
     pub pasted: String,
     /// Where to carry what was got.
     pub carry: Vec<Place>,
+    /// The path of the requests with which it is carried out; all if there is none.
+    pub carry_at: Option<String>,
     /// How to write it there.
     pub writing: Writing,
     /// The phase to strike in; all if there is none.
@@ -59,6 +65,13 @@ pub fn leak(settings: &Settings, exchange: &Exchange<'_>, phase: Phase) -> Decis
     }
     let mut loot = settings.pasted.clone().into_bytes();
     let verdict = attacks::carry_out(settings, exchange, phase, &mut loot)?;
+    let carries = settings
+        .carry_at
+        .as_ref()
+        .is_none_or(|path| *path == exchange.path());
+    if !carries {
+        return Ok(verdict);
+    }
     for place in &settings.carry {
         carry::carry(*place, settings, exchange, &loot)?;
     }
