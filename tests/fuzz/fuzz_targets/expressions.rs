@@ -26,7 +26,9 @@ impl Context for Same {
     }
 
     fn variable(&self, name: &str) -> Option<Value> {
-        Value::parsed(&mut Budget::default(), name).ok().or_else(|| Some(Value::text(name)))
+        Value::parsed(&mut Budget::default(), name)
+            .ok()
+            .or_else(|| Some(Value::text(name)))
     }
 
     fn variables(&self) -> usize {
