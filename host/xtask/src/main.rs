@@ -19,6 +19,7 @@ mod docs;
 mod fuzz;
 mod guests;
 mod left_out;
+mod oracle;
 mod servers;
 mod setup;
 mod soak;
@@ -114,6 +115,11 @@ enum Command {
     /// the first difference is measured the same way, and must be found. Let nothing else
     /// run meanwhile.
     Timing(timing::Options),
+    /// Ask .NET what the expressions of `host/document/oracle/cases.txt` give.
+    ///
+    /// Compares it with what is written down, which the tests hold Keyward to.
+    /// Fetches Mono if it is not there.
+    Oracle(oracle::Options),
     /// The demo's backend, in its own process.
     #[command(hide = true)]
     DemoBackend(demo::BackendOptions),
@@ -132,6 +138,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Timing(options) => timing::run(&options),
+        Command::Oracle(options) => oracle::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {
