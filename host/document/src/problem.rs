@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use keyward_names::NameError;
 
+use crate::csharp;
 use crate::error::Found;
 use crate::named_values::ValueError;
 
@@ -195,11 +196,11 @@ pub enum Problem {
     /// A section that is not there.
     #[error("no <{0}> section: nothing is inherited for it")]
     AbsentSection(&'static str),
-    /// Wrong beyond what this crate's reader knows, such as in an expression.
+    /// Wrong in an expression's C#.
     #[error("{message}")]
-    Other {
-        /// Its stable code.
-        code: &'static str,
+    CSharp {
+        /// What sort of a problem it is.
+        code: csharp::Code,
         /// What is wrong.
         message: String,
     },
@@ -219,7 +220,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 44] = [
+pub const CODES: [(&str, &str); 48] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -257,18 +258,25 @@ pub const CODES: [(&str, &str); 44] = [
     ("KD040", "an unknown policy fragment"),
     ("KD041", "a fragment where it may not be included"),
     ("KD050", "a section is absent"),
-    ("KD060", "an expression is not valid"),
-    ("KD061", "an expression uses what is not supported"),
-    ("KD062", "an expression has the wrong type"),
+    ("KD101", "an expression is not valid C#"),
+    ("KD102", "C# that expressions do not support"),
     (
-        "KD063",
-        "a secret in an expression does what is not allowed",
+        "KD103",
+        "a member that is unknown, not supported, or not used as what it is",
     ),
-    ("KD064", "an expression is too large"),
-    ("KD065", "a named value can't stand there in an expression"),
     (
-        "KD066",
-        "an expression uses a type or member that is unknown",
+        "KD104",
+        "a variable or type that is unknown or not supported",
+    ),
+    ("KD105", "types in an expression do not go together"),
+    ("KD106", "a member with arguments that it does not take"),
+    ("KD107", "an expression with an unknown named value"),
+    ("KD108", "an expression with a secret named value"),
+    ("KD109", "a named value can't stand there in an expression"),
+    ("KD110", "an expression is too large"),
+    (
+        "KD111",
+        "not every way through an expression returns a value",
     ),
 ];
 
@@ -313,7 +321,7 @@ impl Problem {
             Self::UnknownFragment(_) => "KD040",
             Self::FragmentSection { .. } => "KD041",
             Self::AbsentSection(_) => "KD050",
-            Self::Other { code, .. } => code,
+            Self::CSharp { code, .. } => code.as_str(),
         }
     }
 

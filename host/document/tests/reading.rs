@@ -96,8 +96,12 @@ fn usual_mistakes_are_told_with_what_to_write() {
         &[("KD007", "<!-- c -->", "no comment in C#")],
     );
     says(
-        &policies(r#"<validate-jwt token-value="@("Bearer " + x)"/>"#),
-        &[("KD027", r#"@("Bearer " + x)"#, "leave the scheme out")],
+        &policies(r#"<validate-jwt token-value="@("Bearer " + context.Api.Id)"/>"#),
+        &[(
+            "KD027",
+            r#"@("Bearer " + context.Api.Id)"#,
+            "leave the scheme out",
+        )],
     );
     says(
         &policies(r#"<set-variable name="a" value="Bearer @(x["y"])"/>"#),
@@ -188,20 +192,28 @@ fn several_mistakes_are_told_in_one_run() {
 
 #[test]
 fn both_written_forms_mean_the_same_and_lead_back_to_the_file() {
-    let raw = policies("<set-variable name=\"a\" value=\"@(x[\"k\"] < 1 &&\n y)\"/>");
+    let raw = policies(
+        "<set-variable name=\"a\" value=\"@((int)context.Variables[\"k\"] < 1 &&\n true)\"/>",
+    );
     let strict = policies(
-        "<set-variable name=\"a\" value=\"@(x[&quot;k&quot;] &lt; 1 &amp;&amp;&#xA; y)\"/>",
+        "<set-variable name=\"a\" value=\"@((int)context.Variables[&quot;k&quot;] &lt; 1 &amp;&amp;&#xA; true)\"/>",
     );
     for (text, written) in [
-        (raw, "[\"k\"] < 1 &&\n y"),
-        (strict, "[&quot;k&quot;] &lt; 1 &amp;&amp;&#xA; y"),
+        (raw, "int)context.Variables[\"k\"] < 1 &&\n true"),
+        (
+            strict,
+            "int)context.Variables[&quot;k&quot;] &lt; 1 &amp;&amp;&#xA; true",
+        ),
     ] {
         let document = good(&text);
         let (_, node) = document.statements().next().unwrap();
         let Payload::Expression(expression) = &node.attribute("value").unwrap().payload else {
             panic!("not an expression");
         };
-        assert_eq!(expression.code.as_str(), "x[\"k\"] < 1 &&\n y");
+        assert_eq!(
+            expression.code.as_str(),
+            "(int)context.Variables[\"k\"] < 1 &&\n true"
+        );
         assert!(!expression.block);
         let span = expression.code.in_file(1..expression.code.as_str().len());
         assert_eq!(&text[span], written);
@@ -338,6 +350,76 @@ fn a_secret_is_a_reference_where_it_can_be_attached_and_an_error_elsewhere() {
         &policies(&format!("<rewrite-uri template='{listed}'/>")),
         &[("KD033", &listed, why)],
     );
+}
+
+#[test]
+fn what_is_wrong_in_an_expression_is_shown_where_it_stands() {
+    says(
+        &policies(r#"<set-variable name="a" value="@(context.Request.Metod == "GET")"/>"#),
+        &[("KD103", "Metod", "did you mean Method?")],
+    );
+    // With entities, after a line end of Windows, behind a letter of two bytes.
+    says(
+        &policies(
+            "<set-body>@{\r\n  var é = &quot;é&quot;;\r\n  return é + nam&#101;;\r\n}</set-body>",
+        ),
+        &[("KD104", "nam&#101;", "")],
+    );
+    says(
+        &policies("<set-body><![CDATA[@{ return 1 < 2 && context.Foo; }]]></set-body>"),
+        &[("KD103", "Foo", "has Api, ")],
+    );
+    // Several, in one run, with those of the document around them.
+    says(
+        &policies(
+            "<set-variable name='a' value='@(1 +)'/><set-status code='abc'/><choose><when condition='@(names.Any(x => x))'/></choose>",
+        ),
+        &[
+            ("KD101", "", ""),
+            ("KD023", "abc", ""),
+            ("KD104", "names", ""),
+            ("KD102", "x => x", ""),
+        ],
+    );
+    says(
+        &policies(r#"<set-variable name="a" value="@(context.Variables["b="""])"/>"#),
+        &[("KD101", "\"\"", "a quote too many")],
+    );
+    // One complaint of a named value, and those of the code around it.
+    says(
+        &policies(r#"<set-variable name="a" value="@("{{key}}" + x + "{{hots}}")"/>"#),
+        &[
+            ("KD032", "{{key}}", ""),
+            ("KD104", "x", ""),
+            ("KD030", "{{hots}}", ""),
+        ],
+    );
+    says(
+        &policies(r#"<set-variable name="a" value="@({{host}})"/>"#),
+        &[("KD109", "{{host}}", "put it in quotes")],
+    );
+}
+
+#[test]
+fn an_expression_with_a_named_value_for_later_is_checked_as_far_as_that_goes() {
+    let found = |text: &str| {
+        let reading = read("a.xml", &policies(text), &Options::default());
+        let codes = reading.diagnostics.iter().map(|one| one.code().to_owned());
+        (codes.collect::<Vec<_>>(), reading.document)
+    };
+    for text in [
+        r#"<choose><when condition="@({{on}})"/></choose>"#,
+        r#"<choose><when condition="@(!{{on}} && {{a}} == "{{b}}".Length)"/></choose>"#,
+        r#"<set-variable name="a" value="@{ if ({{on}}) { return {{a}}; } var n = {{b}}; n += 1; return $"{{c}}{n}"; }"/>"#,
+    ] {
+        let (codes, document) = found(text);
+        assert!(codes.is_empty(), "{text}: {codes:?}");
+        assert!(!document.unwrap().is_complete(), "{text}");
+    }
+    // What does not hang on the value is told all the same.
+    let (codes, document) = found(r#"<set-variable name="a" value="@({{a}} + contxt.Api.Id)"/>"#);
+    assert_eq!(codes, ["KD104"]);
+    assert!(document.is_none());
 }
 
 fn paths(effective: &Effective, phase: Phase) -> Vec<String> {

@@ -114,7 +114,8 @@ fn run(source: &str) {
         }
         Err(problems) => problems,
     };
-    assert!(!problems.is_empty());
+    // Nothing is wrong with a named value that nobody knows yet.
+    assert!(!problems.is_empty() || source.contains("{{"));
     for problem in problems {
         assert!(
             source.get(problem.span.clone()).is_some(),

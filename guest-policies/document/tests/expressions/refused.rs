@@ -46,6 +46,12 @@ fn what_is_no_c_sharp_is_shown_at_its_place() {
         "expected a value, found the expression's end",
     );
     check("@(a b)", "KD101", "b", "expected the expression's end");
+    check(
+        "@(context.Variables[\"b=\"\"\"])",
+        "KD101",
+        "\"\"",
+        "look for a quote too many",
+    );
     check("@(\"abc)", "KD101", "\"abc", "this string does not end");
     check("@(\"\\q\")", "KD101", "\\q", "no such escape");
     check("@('ab')", "KD101", "'ab'", "not one character");
@@ -91,6 +97,18 @@ fn what_is_not_supported_is_named() {
         "F",
         "local functions",
     );
+    check(
+        "@{ int F(int x) { return x; } return F(1) + 1; }",
+        "KD102",
+        "F",
+        "local functions",
+    );
+    check(
+        "@(\"a\" == StringComparer.Ordinal)",
+        "KD102",
+        "StringComparer",
+        "the type StringComparer",
+    );
 }
 
 #[test]
@@ -112,7 +130,19 @@ fn names_and_members_are_looked_up() {
         "@(context.Request.MatchedParameters(\"x\"))",
         "KD103",
         "MatchedParameters",
-        "MatchedParameters[…]",
+        "MatchedParameters is no function; for an entry, write MatchedParameters[…]",
+    );
+    check(
+        "@(context.Request.Url.Query.ContainsKey)",
+        "KD103",
+        "ContainsKey",
+        "ContainsKey is a function; write ContainsKey(…)",
+    );
+    check(
+        "@(\"a\".Fold(way: 1))",
+        "KD103",
+        "Fold",
+        "not supported: string.Fold",
     );
     check(
         "@(\"a\".ToUper())",
@@ -136,7 +166,7 @@ fn names_and_members_are_looked_up() {
         "@(string.Format(\"{0}\", 1))",
         "KD103",
         "Format",
-        "not supported: string.Format",
+        "not supported: string.Format; write $\"… {value} …\"",
     );
     check(
         "@(context.Variables[\"x\"](1))",

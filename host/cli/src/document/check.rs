@@ -14,8 +14,9 @@ use crate::output::Format;
 
 pub(super) const HELP: &str = "\
 Reads <policies> and <fragment> documents as API Management stores them, expressions as
-they are typed or escaped, and says everything that is wrong with them in one run. What
-is not supported is an error that says what to use instead. Ends with 4 if there is an
+they are typed or escaped, and says everything that is wrong with them in one run: their
+policies, attributes and named values, and the names, types and members in the C# of their
+expressions. What is not supported is an error that says so. Ends with 4 if there is an
 error; a warning alone is no reason to.
 
 Examples:

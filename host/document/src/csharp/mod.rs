@@ -49,6 +49,8 @@ pub struct Parsed {
     body: ast::Body,
     /// Constructs that are C# but not supported; the rest was read around them.
     problems: Vec<Problem>,
+    /// Names of functions among them: calls of these are not unknown.
+    functions: Vec<String>,
 }
 
 impl Parsed {
@@ -158,7 +160,9 @@ pub fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
 }
 
 /// Gives a read expression its meaning and writes it. Errors: everything about it
-/// that is not supported or not valid; then nothing that was written is reachable.
+/// that is not supported or not valid; then nothing that was written is reachable. The
+/// list is empty if nothing is wrong but a named value outside of a string is known
+/// only later ([`Lookup::Later`](crate::named_values::Lookup::Later)).
 pub fn compile(
     parsed: &Parsed,
     builder: &mut Builder,

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use keyward_document_program::expression::Builder;
 use keyward_names::KeyVaultReference;
 
 use super::{Reader, hints, kinds};
+use crate::csharp;
 use crate::decode::{Decoded, Written};
 use crate::error::{Found, Problem};
 use crate::expression::{end_of_expression, starts_expression};
@@ -165,12 +167,39 @@ impl Reader<'_, '_, '_> {
                 value,
             });
         }
+        let source = decoded.slice(seen)?;
+        good &= self.csharp(&source, good);
         good.then_some(Expression {
             at,
             block,
             code,
             names,
         })
+    }
+
+    /// Reads and checks an expression's C#, brackets and all. Whether nothing is wrong
+    /// with it. Without `named`, its named values have been complained of already.
+    fn csharp(&mut self, source: &Decoded, named: bool) -> bool {
+        let found = csharp::parse(source.as_str()).and_then(|parsed| {
+            // Each for itself: what is written here is only looked at.
+            csharp::compile(&parsed, &mut Builder::new(), self.options.values)
+        });
+        let mut good = true;
+        for problem in found.err().unwrap_or_default() {
+            let told = matches!(
+                problem.code,
+                csharp::Code::UnknownValue | csharp::Code::SecretValue
+            );
+            if told && !named {
+                continue;
+            }
+            let span = source.in_file(problem.span);
+            let (code, message) = (problem.code, problem.message);
+            self.reporter
+                .report(Problem::CSharp { code, message }, span, problem.help);
+            good = false;
+        }
+        good
     }
 
     fn unknown_name(&mut self, name: &str, meant: Option<String>, span: Range<usize>) {

@@ -93,8 +93,10 @@ impl Checker<'_> {
         else {
             let given = self.arguments("", arguments);
             if let Kind::Name(name) = &function.kind {
-                let message = format!("no function {name:?} here");
-                self.problem(Code::Name, &function.span, message);
+                if !self.functions.contains(name) {
+                    let message = format!("no function {name:?} here");
+                    self.problem(Code::Name, &function.span, message);
+                }
             } else if self.expression(function).is_some() {
                 self.problem(Code::Types, span, "this is no function");
             }
@@ -254,6 +256,7 @@ impl Checker<'_> {
         for argument in arguments {
             if let Some((name, span)) = &argument.name
                 && !NAMED.contains(&(function, name))
+                && MEMBERS.iter().any(|info| info.name == function)
             {
                 let message = format!("not supported: the argument's name {name}");
                 self.problem_with(Code::Arguments, span, message, "leave the name out");

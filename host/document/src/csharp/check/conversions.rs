@@ -1,6 +1,6 @@
 //! From one type to another: what C# does by itself, casts, `as` and `is`.
 
-use keyward_document_program::{Node, NodeId, Type};
+use keyward_document_program::{Member, Node, NodeId, Type};
 
 use super::super::Code;
 use super::super::ast::Span;
@@ -16,6 +16,8 @@ pub(super) enum Way {
     Number,
     /// What Newtonsoft's `JToken` takes.
     Token,
+    /// From `DateTime` to `DateTimeOffset`.
+    Offset,
 }
 
 /// The way, and how far it is: overloads with shorter ways are preferred.
@@ -44,6 +46,9 @@ pub(super) fn implicit(from: Ty, to: Ty) -> Option<(u32, Way)> {
     }
     if to.of == Type::JToken && is_simple(from.of) && from.of != Type::Char {
         return Some((5, Way::Token));
+    }
+    if (from.of, to.of) == (Type::DateTime, Type::DateTimeOffset) && !from.nullable {
+        return Some((4, Way::Offset));
     }
     let up = bases(from.of).iter().position(|of| *of == to.of)?;
     Some((5 + u32::try_from(up).unwrap_or(0), Way::Same))
@@ -84,6 +89,10 @@ impl Checker<'_> {
             }
             Way::Number => Node::Number(to.of, value.node),
             Way::Token => Node::Token(value.node),
+            Way::Offset => {
+                let list = self.builder.list(&[value.node]);
+                Node::Call(Member::OffsetNew, list)
+            }
         };
         Typed {
             node: self.builder.node(node, span),

@@ -62,6 +62,8 @@ struct Local {
 pub(super) struct Checker<'a> {
     builder: &'a mut Builder,
     values: &'a dyn NamedValues,
+    /// Functions that have been noted as not supported.
+    functions: &'a [String],
     problems: Vec<Problem>,
     locals: Vec<Local>,
     slots: u16,
@@ -69,6 +71,8 @@ pub(super) struct Checker<'a> {
     receivers: Vec<(u16, Option<Ty>)>,
     /// What is returned.
     returns: Vec<Ty>,
+    /// The type of a part is not known before its named value is.
+    later: bool,
 }
 
 /// See [`super::compile`].
@@ -80,20 +84,22 @@ pub(super) fn compile(
     let mut checker = Checker {
         builder,
         values,
+        functions: &parsed.functions,
         problems: parsed.problems.clone(),
         locals: Vec::new(),
         slots: 0,
         receivers: Vec::new(),
         returns: Vec::new(),
+        later: false,
     };
     let root = match &parsed.body {
         Body::Expression(expression) => checker.whole(expression),
         Body::Block(statements) => checker.body(statements),
     };
-    let slots = checker.slots;
+    let (slots, later) = (checker.slots, checker.later);
     let problems = checker.problems;
     match root {
-        Some(root) if problems.is_empty() => {
+        Some(root) if problems.is_empty() && !later => {
             let id = builder.expression(Expression {
                 root: root.node,
                 locals: slots,

@@ -1,5 +1,6 @@
 //! Names: variables, types, and what is said about those that are none.
 
+use keyward_document_program::kinds::Class;
 use keyward_document_program::members::{Form, Info, MEMBERS};
 use keyward_document_program::{Node, Type};
 
@@ -96,6 +97,8 @@ const OTHER_TYPES: &[&str] = &[
     "Version",
     "IPAddress",
     "Interlocked",
+    "RSACng",
+    "StringComparer",
     "Buffer",
 ];
 
@@ -198,7 +201,8 @@ impl Checker<'_> {
     fn unknown_name(&mut self, name: &str, span: &Span) {
         let mut known: Vec<String> = self.locals.iter().map(|local| local.name.clone()).collect();
         known.push("context".to_owned());
-        known.extend(Type::ALL.iter().map(|of| of.name().to_owned()));
+        let types = Type::ALL.iter().filter(|of| of.class() != Class::Pseudo);
+        known.extend(types.map(|of| of.name().to_owned()));
         let message = format!("no variable or type {name:?} here");
         match similar(name, known.iter().map(String::as_str)) {
             Some(meant) => {
@@ -297,16 +301,20 @@ impl Checker<'_> {
         names.sort_unstable();
         names.dedup();
         let shown = of.name();
-        let message = format!("not supported: {shown}.{name}");
-        let help = if names.contains(&name) {
+        let mut message = format!("not supported: {shown}.{name}");
+        let help = if (of, name) == (Type::String, "Format") {
+            "write $\"… {value} …\"".to_owned()
+        } else if names.contains(&name) {
             let callable = MEMBERS.iter().filter(own).any(|info| {
                 info.name == name
                     && matches!(info.form, Form::Method | Form::StaticMethod | Form::Generic)
             });
             if callable {
-                format!("{name} is a function: write {name}(…)")
+                message = format!("{shown}.{name} is a function");
+                format!("write {name}(…)")
             } else {
-                format!("{name} is no function; for an entry, write {name}[…]")
+                message = format!("{shown}.{name} is no function");
+                format!("for an entry, write {name}[…]")
             }
         } else if of == Type::Object {
             "its type is object: cast it first, for example ((string)…)".to_owned()
@@ -342,7 +350,7 @@ fn similar<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n s
                 other,
             )
         })
-        .filter(|(distance, _)| *distance <= 1 + name.len() / 5)
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 5 && *distance < name.len())
         .min()
         .map(|(_, other)| other)
 }

@@ -125,10 +125,10 @@ impl Checker<'_> {
     pub(super) fn bare_value(&mut self, name: &str, span: &Span) -> Option<Typed> {
         let text = match self.bound(name, span, false) {
             Bound::Text(text) => text,
-            // Any type would do; nothing is run before it is known.
+            // A number or a bool: what is around it can't be judged yet, nor written.
             Bound::Later => {
-                let number = self.node(Node::Int(0), Ty::plain(Type::Int), span)?;
-                return Some(number);
+                self.later = true;
+                return None;
             }
             Bound::Refused | Bound::Unknown => return None,
         };

@@ -46,6 +46,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
         strings: 0,
         problems,
         unsupported: Vec::new(),
+        functions: Vec::new(),
         stopped: false,
     };
     let body = if block {
@@ -70,6 +71,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
         Ok(Parsed {
             body,
             problems: sorted(parser.unsupported),
+            functions: parser.functions,
         })
     } else {
         parser.problems.append(&mut parser.unsupported);
@@ -88,6 +90,7 @@ pub(super) struct Parser<'a> {
     problems: Vec<Problem>,
     /// It is C#, but not supported.
     unsupported: Vec<Problem>,
+    functions: Vec<String>,
     /// After a syntax error: no more of them, since they would follow from it.
     stopped: bool,
 }
@@ -179,8 +182,16 @@ impl Parser<'_> {
         if !self.stopped && *self.token() != Token::Unknown {
             let message = format!("expected {expected}, found {}", self.token().shown());
             let here = self.here();
-            self.problems
-                .push(Problem::new(Code::Syntax, &here, message));
+            let problem = Problem::new(Code::Syntax, &here, message);
+            // What editors make of a quote, for one.
+            let after_string = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+            let quotes = matches!(self.token(), Token::Text(_))
+                && matches!(after_string, Some((Token::Text(_), before)) if before.end == here.start);
+            self.problems.push(if quotes {
+                problem.help("look for a quote too many; in a string, write \\\"")
+            } else {
+                problem
+            });
         }
         self.stop();
     }

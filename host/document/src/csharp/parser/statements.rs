@@ -149,6 +149,9 @@ impl Parser<'_> {
         } else {
             self.unexpected("\"{\"");
         }
+        if let Some((Token::Name(name), _)) = self.tokens.get(name) {
+            self.functions.push(name.clone());
+        }
         self.refuse(&span, "local functions", "");
         true
     }
