@@ -184,7 +184,7 @@ impl fmt::Display for Literal {
     }
 }
 
-/// A policy expression: C#, and to this crate's reader no more than a span.
+/// A policy expression, its C# read and checked (see [`csharp`](crate::csharp)).
 #[derive(Clone, Debug)]
 pub struct Expression {
     /// From its `@` to after its last bracket.

@@ -54,8 +54,8 @@ pub struct Reading {
     pub diagnostics: DocumentErrors,
 }
 
-/// Reads a policy document or a policy fragment of Azure API Management. `file` is only
-/// for messages. Any text is read without a panic, in time proportional to its length.
+/// Reads a policy document or a policy fragment of Azure API Management, the C# of its
+/// expressions included. `file` is only for messages. Any text is read without a panic, in time proportional to its length.
 ///
 /// ```
 /// use keyward_document::policies::Scope;
