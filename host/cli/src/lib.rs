@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod confirm;
 mod doctor;
+mod document;
 mod exit;
 mod grants;
 mod import;
@@ -57,6 +58,7 @@ Examples:
                                               store a secret; asks for its value
   keyward source check azure billing-key      can a secret be fetched, and if not, why?
   keyward policy inspect attach-api-key       what a policy wants, and the grant for it
+  keyward document check policies/            are API Management's policies in order?
   keyward test                                does each policy do what its suite says?
   keyward grants check                        what is granted to whom, in words
   keyward doctor                              is everything in order?
@@ -163,6 +165,8 @@ enum Command {
     Grants(grants::Grants),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Document(document::Document),
     #[cfg(feature = "testkit")]
     Test(test::Test),
     #[command(subcommand)]
@@ -215,6 +219,7 @@ pub fn main() -> ExitCode {
         Command::Import(command) => command.run(&common),
         Command::Grants(command) => command.run(&common),
         Command::Policy(command) => command.run(&common),
+        Command::Document(command) => command.run(&common),
         #[cfg(feature = "testkit")]
         Command::Test(command) => command.run(&common),
         Command::Config(command) => command.run(&common),

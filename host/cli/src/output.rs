@@ -38,10 +38,6 @@ impl Output {
     }
 
     /// How data is written.
-    #[cfg_attr(
-        not(feature = "testkit"),
-        expect(dead_code, reason = "reports of tests ask")
-    )]
     pub(crate) fn format(self) -> Format {
         self.format
     }
@@ -134,7 +130,12 @@ impl Output {
                 eprintln!("{}", json!({ "error": error }));
             }
             Format::Text => {
-                eprintln!("{} {message}", self.paint(RED, "error:"));
+                // A finding in a document has its code instead.
+                if message.starts_with("error[") {
+                    eprintln!("{message}");
+                } else {
+                    eprintln!("{} {message}", self.paint(RED, "error:"));
+                }
                 for cause in causes {
                     eprintln!("  caused by: {cause}");
                 }
@@ -151,10 +152,6 @@ impl Output {
     }
 
     /// Whether standard output takes colours.
-    #[cfg_attr(
-        not(feature = "testkit"),
-        expect(dead_code, reason = "reports of tests ask")
-    )]
     pub(crate) fn data_colours(self) -> bool {
         self.colours_of(std::io::stdout().is_terminal())
     }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use keyward_names::NameError;
-
-use crate::named_values::ValueError;
 use crate::position::{BYTE_ORDER_MARK, Position};
+use crate::problem::Severity;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+pub use crate::problem::Problem;
 
 /// The most errors that are kept of one document; more are counted.
 pub(crate) const MAX_ERRORS: usize = 100;
@@ -41,100 +41,6 @@ impl fmt::Display for Found {
     }
 }
 
-/// What is wrong with a document, without its place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// The text is not well-formed XML.
-    #[error("not well-formed XML: {0}")]
-    Malformed(&'static str),
-    /// Well-formed, but a part of XML that documents can't use.
-    #[error("{0}")]
-    Refused(&'static str),
-    /// A limit on documents is exceeded.
-    #[error("too large: at most {max} {what}")]
-    Limit {
-        /// What is limited.
-        what: &'static str,
-        /// The limit.
-        max: usize,
-    },
-    /// A policy expression, `@(…)` or `@{…}`.
-    #[error("policy expressions are not supported yet")]
-    Expression,
-    /// A policy expression in which a bracket, a string or a comment stays open.
-    #[error("this policy expression does not end (and expressions are not supported yet)")]
-    OpenExpression,
-    /// A Key Vault reference, `@Microsoft.KeyVault(…)`: it asks for a secret.
-    #[error("a Key Vault reference is a request for a secret, and no text")]
-    Reference,
-    /// A Key Vault reference that is not granted to the document.
-    #[error("this secret can't be had here: {0}")]
-    Request(String),
-    /// A variable that is not a secret.
-    #[error("variables that hold anything but a secret are not supported yet")]
-    Variable,
-    /// A named value, `{{name}}`, that is no text.
-    #[error(transparent)]
-    NamedValue(#[from] ValueError),
-    /// An element that may not stand here.
-    #[error("unknown element {name} in {parent}")]
-    UnknownElement {
-        /// The element's name.
-        name: Found,
-        /// The element around it, or `the document`.
-        parent: &'static str,
-    },
-    /// A policy of Azure API Management that this engine does not have.
-    #[error("the policy {name} is not supported yet")]
-    UnsupportedPolicy {
-        /// The policy's name.
-        name: Found,
-    },
-    /// An attribute that the element does not have.
-    #[error("unknown attribute {name} of <{element}>")]
-    UnknownAttribute {
-        /// The attribute's name.
-        name: Found,
-        /// The element.
-        element: &'static str,
-    },
-    /// An attribute that has to be there and is not.
-    #[error("<{element}> has no attribute {attribute:?}")]
-    MissingAttribute {
-        /// The element.
-        element: &'static str,
-        /// The attribute.
-        attribute: &'static str,
-    },
-    /// Text where only elements may stand.
-    #[error("unexpected text in {parent}")]
-    UnexpectedText {
-        /// The element around it, or `the document`.
-        parent: &'static str,
-    },
-    /// A second of what there may be one.
-    #[error("a second {0}")]
-    Second(&'static str),
-    /// A name that is none.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// An attribute's or element's content breaks a rule.
-    #[error("{what} {rule}")]
-    Content {
-        /// Whose content.
-        what: &'static str,
-        /// What is wrong with it.
-        rule: &'static str,
-    },
-    /// A header that the host writes itself.
-    #[error("the header {0} is written by the gateway itself; a document can't change it")]
-    HostHeader(Found),
-    /// Nothing there to read.
-    #[error("no <policies> element")]
-    Empty,
-}
-
 /// One thing that is wrong with a document, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentError {
@@ -153,6 +59,16 @@ impl DocumentError {
     /// Where.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Its stable code, one of [`CODES`](crate::CODES).
+    pub fn code(&self) -> &'static str {
+        self.problem.code()
+    }
+
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        self.problem.severity()
     }
 
     /// What would be valid, where there is something to say.
@@ -174,7 +90,8 @@ impl fmt::Display for DocumentError {
 
 impl std::error::Error for DocumentError {}
 
-/// All that is wrong with a document, in the order of the text; never empty.
+/// All that is wrong with a document, in the order of the text. As an error never
+/// empty.
 ///
 /// `Display` gives one line for each, without any of the document's text beyond
 /// the names of elements and attributes; [`render`](Self::render) shows the
@@ -196,6 +113,20 @@ impl DocumentErrors {
     /// not kept.
     pub fn count(&self) -> usize {
         self.errors.len().saturating_add(self.dropped)
+    }
+
+    /// Whether there is an error among them, and not only warnings.
+    pub fn has_errors(&self) -> bool {
+        self.dropped > 0
+            || self
+                .errors
+                .iter()
+                .any(|error| error.severity() == Severity::Error)
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
     }
 
     /// The errors with the lines of the document that they are about, a caret
@@ -269,8 +200,13 @@ impl DocumentErrors {
                     .label(label),
             );
         }
-        let group = Level::ERROR
+        let level = match error.severity() {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let group = level
             .primary_title(error.problem.to_string())
+            .id(error.code())
             .element(snippet);
         match &error.help {
             Some(help) => group.element(Level::HELP.message(help.as_str())),

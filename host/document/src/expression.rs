@@ -143,8 +143,28 @@ impl Scanner<'_> {
             .iter()
             .position(|byte| *byte == end)
             .unwrap_or(rest.len());
+        if let Some(found) = self.inside_of_text(length) {
+            self.quote = quote;
+            return Some(found);
+        }
         self.at += length + usize::from(quote.is_some() && length < rest.len());
         None
+    }
+
+    /// An expression after other text, in the next `length` bytes, if it is one beyond
+    /// doubt: it ends in the same line, and only after what would end the value. It is
+    /// blanked like others, so that the reader can tell what is wrong.
+    fn inside_of_text(&self, length: usize) -> Option<usize> {
+        const LONGEST: usize = 4096;
+        let value = self.bytes.get(self.at..self.at + length)?;
+        let found = value.windows(2).position(starts_expression)?;
+        let start = self.at + found;
+        // As far as a line goes, so that a long text takes no longer for it.
+        let line = self.bytes.get(start..)?;
+        let line = line.get(..line.len().min(LONGEST))?;
+        let line = line.split(|byte| *byte == b'\n').next()?;
+        let end = end_of_expression(line, 0)?;
+        (end > length - found).then_some(start)
     }
 
     fn skip_past(&mut self, opening: usize, end: &[u8]) {
@@ -163,7 +183,7 @@ pub(crate) fn starts_expression(bytes: &[u8]) -> bool {
 }
 
 /// The byte after the bracket that closes the expression starting at `start`.
-fn end_of_expression(bytes: &[u8], start: usize) -> Option<usize> {
+pub(crate) fn end_of_expression(bytes: &[u8], start: usize) -> Option<usize> {
     let mut lexer = Lexer {
         bytes,
         at: start + 1,
@@ -367,6 +387,12 @@ mod tests {
         check(r#"<a b="⟦@(&quot;)&quot; + 1)⟧"/>"#);
         check("<a>\n  ⟦@{ // it's }\n /* } */ return \"</a>\"; }⟧\n</a>");
         check(r#"<a><!-- @( --><b c="user@(x"/><![CDATA[@(]]>⟦@(1)⟧</a>"#);
+    }
+
+    #[test]
+    fn an_expression_after_other_text_is_found_where_it_would_break_the_value() {
+        check(r#"<a b="Bearer ⟦@(c["d"])⟧" e="f"/>"#);
+        check("<a>x ⟦@(y.As<string>())⟧</a>");
     }
 
     #[test]

@@ -49,12 +49,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod csharp;
+mod decode;
 mod error;
 mod expression;
 mod header;
+pub mod model;
 pub mod named_values;
+mod output;
 mod parse;
+pub mod policies;
 mod position;
+mod problem;
+pub mod read;
 mod report;
 mod set_header;
 mod set_variable;
@@ -69,9 +76,12 @@ use keyward_names::PolicyName;
 
 use crate::named_values::{NamedValues, Unresolved};
 
+pub use decode::Decoded;
 pub use error::{DocumentError, DocumentErrors, Found, Problem};
 pub use header::{ExistsAction, HeaderName, SetHeader};
+pub use output::sarif;
 pub use position::Position;
+pub use problem::{CODES, Severity};
 pub use splice::{Call, Dropped, Effective};
 
 /// How large a document may be.
@@ -84,6 +94,16 @@ pub struct Limits {
     pub max_depth: usize,
     /// Elements altogether. 4096 by default.
     pub max_elements: usize,
+}
+
+impl Limits {
+    /// For documents that are read in full ([`read::read`]): 512 KiB, 64 elements within
+    /// each other, 16,384 elements.
+    pub const POLICIES: Self = Self {
+        max_bytes: 512 * 1024,
+        max_depth: 64,
+        max_elements: 16_384,
+    };
 }
 
 impl Default for Limits {

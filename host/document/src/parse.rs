@@ -10,6 +10,7 @@ use keyward_names::{KeyVaultReference, PolicyName};
 use crate::error::{DocumentErrors, Found, Problem};
 use crate::expression::{Blanked, blank};
 use crate::named_values::{self, Expanded, NamedValues, Requested, ValueError, places};
+use crate::policies::{self, Status};
 use crate::position::{BYTE_ORDER_MARK, Source};
 use crate::report::Reporter;
 use crate::suggest::{closest, is_apim_policy};
@@ -45,10 +46,36 @@ fn interpret(
         sections: Default::default(),
         complete: true,
     };
+    let Opened { root, expressions } = open_text(text, limits, reporter);
+    let mut interpreter = Interpreter {
+        reporter,
+        expressions,
+        values,
+        expanded: Vec::new(),
+        complete: true,
+    };
+    if let Some(root) = root {
+        document.sections = interpreter.policies(root);
+        document.complete = interpreter.complete;
+    }
+    document
+}
+
+/// A text as elements, and where its expressions are.
+#[derive(Default)]
+pub(crate) struct Opened {
+    pub(crate) root: Option<Element>,
+    /// In the order of the text.
+    pub(crate) expressions: Vec<Range<usize>>,
+}
+
+/// Reads the elements of a text. Nothing is opened, and something reported, where the
+/// text is too large or holds what XML can't.
+pub(crate) fn open_text(text: &str, limits: &Limits, reporter: &mut Reporter<'_>) -> Opened {
     if text.len() > limits.max_bytes {
         let max = limits.max_bytes;
         reporter.report(Problem::Limit { what: "bytes", max }, 0..0, None);
-        return document;
+        return Opened::default();
     }
     if let Some((at, character)) = text
         .char_indices()
@@ -58,7 +85,7 @@ fn interpret(
         let problem = Problem::Malformed("a character that XML does not allow");
         let help = format!("remove {}", character.escape_unicode());
         reporter.report(problem, at..at + character.len_utf8(), Some(help));
-        return document;
+        return Opened::default();
     }
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let base = text.len() - body.len();
@@ -68,7 +95,7 @@ fn interpret(
         open,
     } = blank(body);
     if let Some(open) = open {
-        let help = "write the value without an expression; if this was not meant as one, write &#64; for \"@\"";
+        let help = "a bracket, a string or a comment in it stays open: look for a quote too many or too few; where no expression was meant, write &#64; for \"@\"";
         reporter.report(
             Problem::OpenExpression,
             base + open..base + open + 2,
@@ -76,32 +103,22 @@ fn interpret(
         );
     }
     let root = read(&blanked, base, open.is_some(), limits, reporter);
-    let mut interpreter = Interpreter {
-        reporter,
+    if root.is_none() && reporter.is_empty() {
+        let help =
+            "a document is <policies> with <inbound>, <backend>, <outbound> and <on-error> in it";
+        reporter.report(
+            Problem::Empty,
+            text.len()..text.len(),
+            Some(help.to_owned()),
+        );
+    }
+    Opened {
+        root,
         expressions: expressions
             .into_iter()
             .map(|span| span.start + base..span.end + base)
             .collect(),
-        values,
-        expanded: Vec::new(),
-        complete: true,
-    };
-    match root {
-        Some(root) => {
-            document.sections = interpreter.policies(root);
-            document.complete = interpreter.complete;
-        }
-        None if interpreter.reporter.is_empty() => {
-            let help = "a document is <policies> with <inbound>, <backend>, <outbound> and <on-error> in it";
-            interpreter.reporter.report(
-                Problem::Empty,
-                text.len()..text.len(),
-                Some(help.to_owned()),
-            );
-        }
-        None => {}
     }
-    document
 }
 
 /// Gives elements their meaning.
@@ -128,7 +145,7 @@ impl Interpreter<'_, '_> {
             self.report(
                 Problem::UnknownElement {
                     name,
-                    parent: "the document",
+                    parent: "the document".into(),
                 },
                 root.tag,
                 help,
@@ -345,7 +362,13 @@ impl Interpreter<'_, '_> {
                 "<base>" | "<wasm-policy>" | "<set-variable>" => "it has to be empty",
                 _ => "only elements and <!-- comments --> may stand here",
             };
-            self.report(Problem::UnexpectedText { parent: place }, at, help);
+            self.report(
+                Problem::UnexpectedText {
+                    parent: place.into(),
+                },
+                at,
+                help,
+            );
         }
     }
 
@@ -355,7 +378,7 @@ impl Interpreter<'_, '_> {
             self.report(
                 Problem::UnknownElement {
                     name,
-                    parent: place,
+                    parent: place.into(),
                 },
                 element.tag,
                 "it has to be empty",
@@ -435,15 +458,21 @@ impl Interpreter<'_, '_> {
     ) {
         let name = Found::new(&element.name);
         if is_apim_policy(&element.name) && parent != "<policies>" {
-            let help = format!(
-                "a section holds {}; anything else is a policy written in Rust (<wasm-policy>)",
-                list(valid)
-            );
-            self.report(
-                Problem::UnsupportedPolicy { name },
-                element.tag.clone(),
-                help,
-            );
+            let status = policies::policy(&element.name).map(|policy| policy.status);
+            let (problem, help) = match status {
+                Some(Status::NotSupported { instead }) => (
+                    Problem::UnsupportedPolicy { name },
+                    format!("use {instead} instead"),
+                ),
+                _ => (
+                    Problem::NotRunning { name },
+                    format!(
+                        "what runs here is {}; anything else is a policy written in Rust (<wasm-policy>)",
+                        list(valid)
+                    ),
+                ),
+            };
+            self.report(problem, element.tag.clone(), help);
             // Whoever takes the step out should know what it asked for.
             for attribute in &element.attributes {
                 self.is_reference(&attribute.value, &attribute.value_at);
@@ -458,7 +487,10 @@ impl Interpreter<'_, '_> {
                 .to_owned();
         }
         self.report(
-            Problem::UnknownElement { name, parent },
+            Problem::UnknownElement {
+                name,
+                parent: parent.into(),
+            },
             element.tag.clone(),
             help,
         );

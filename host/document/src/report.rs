@@ -55,16 +55,27 @@ impl<'a> Reporter<'a> {
         self.errors.is_empty()
     }
 
-    /// All errors in the order of the text, if there are any.
-    pub(crate) fn finish(mut self) -> Result<(), DocumentErrors> {
-        if self.errors.is_empty() {
-            return Ok(());
-        }
+    /// Whether something in a span was reported.
+    pub(crate) fn has_within(&self, span: &Range<usize>) -> bool {
+        let inside = |at: &Range<usize>| span.start <= at.start && at.end <= span.end;
+        self.errors.iter().any(|error| inside(&error.position.span))
+    }
+
+    /// Everything in the order of the text; may be nothing.
+    pub(crate) fn finish_all(mut self) -> DocumentErrors {
         self.errors.sort_by_key(|error| error.position.span.start);
-        Err(DocumentErrors {
+        DocumentErrors {
             text: Arc::from(self.source.text),
             errors: self.errors,
             dropped: self.dropped,
-        })
+        }
+    }
+
+    /// All errors in the order of the text, if there are any.
+    pub(crate) fn finish(self) -> Result<(), DocumentErrors> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(self.finish_all())
     }
 }

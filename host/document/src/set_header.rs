@@ -175,7 +175,7 @@ impl Interpreter<'_, '_> {
                     self.report(
                         Problem::UnknownElement {
                             name: Found::new(&element.name),
-                            parent: "<value>",
+                            parent: "<value>".into(),
                         },
                         element.tag,
                         "a value is text; write &lt; for \"<\"",

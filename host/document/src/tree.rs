@@ -22,6 +22,10 @@ pub(crate) struct Element {
     pub(crate) tag: Range<usize>,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) children: Vec<Node>,
+    /// The comments that stand in it, not in an element within.
+    pub(crate) comments: Vec<Range<usize>>,
+    /// Its end tag; nothing long for an empty element or one that does not end.
+    pub(crate) end: Range<usize>,
     /// False where the text ends, or stops being XML, before the end tag.
     pub(crate) complete: bool,
     /// Attributes are missing from the list because they were not readable,
@@ -48,6 +52,8 @@ pub(crate) enum Node {
 pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) at: Range<usize>,
+    /// From a CDATA section: `&` and `<` mean themselves.
+    pub(crate) cdata: bool,
     /// Stands for an entity that was not readable, which has been reported.
     pub(crate) damaged: bool,
 }
@@ -135,21 +141,30 @@ impl Builder<'_, '_, '_> {
                         at..at + 3,
                     );
                 }
-                self.characters(&text.xml10_content(), span, false)
+                self.characters(&text.xml10_content(), span, false, false)
             }
             Event::CData(data) => {
                 let content = data.xml10_content().into_owned();
                 let inner = span.start.saturating_add("<![CDATA[".len())
                     ..span.end.saturating_sub("]]>".len());
-                self.characters(&content, inner, false)
+                self.characters(&content, inner, true, false)
             }
             Event::GeneralRef(reference) => {
                 let character = self.reference(&reference, &span);
                 // A stand-in, so that there is something to be damaged.
                 let shown = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-                self.characters(shown.encode_utf8(&mut [0; 4]), span, character.is_none())
+                self.characters(
+                    shown.encode_utf8(&mut [0; 4]),
+                    span,
+                    false,
+                    character.is_none(),
+                )
             }
             Event::Comment(comment) => {
+                let at = self.shift(&span);
+                if let Some(element) = self.open.last_mut() {
+                    element.comments.push(at);
+                }
                 let last = comment
                     .ends_with('-')
                     .then(|| comment.len().saturating_sub(1));
@@ -214,6 +229,8 @@ impl Builder<'_, '_, '_> {
             tag: self.shift(&span),
             attributes,
             children: Vec::new(),
+            comments: Vec::new(),
+            end: self.shift(&(span.end..span.end)),
             complete: false,
             damaged,
         });
@@ -222,7 +239,13 @@ impl Builder<'_, '_, '_> {
 
     fn end(&mut self, name: &str, span: Range<usize>) -> Flow {
         let (position, problem, help) = match self.open.last() {
-            Some(element) if element.name == name => return self.close(),
+            Some(element) if element.name == name => {
+                let at = self.shift(&span);
+                if let Some(element) = self.open.last_mut() {
+                    element.end = at;
+                }
+                return self.close();
+            }
             Some(element) => (
                 Some(element.tag.clone()),
                 Problem::Malformed("this end tag does not match the start tag"),
@@ -270,12 +293,13 @@ impl Builder<'_, '_, '_> {
         }
     }
 
-    fn characters(&mut self, text: &str, span: Range<usize>, damaged: bool) -> Flow {
+    fn characters(&mut self, text: &str, span: Range<usize>, cdata: bool, damaged: bool) -> Flow {
         let at = self.shift(&span);
         match self.open.last_mut() {
             Some(element) => element.children.push(Node::Text(Text {
                 text: text.to_owned(),
                 at,
+                cdata,
                 damaged,
             })),
             None if is_space(text) => {}
@@ -285,7 +309,7 @@ impl Builder<'_, '_, '_> {
                 let help = "only comments may stand before and after <policies>";
                 self.report_with_help(
                     Problem::UnexpectedText {
-                        parent: "the document",
+                        parent: "the document".into(),
                     },
                     at,
                     help,
@@ -443,6 +467,12 @@ impl Builder<'_, '_, '_> {
             XmlError::IllFormed(IllFormedError::UnclosedReference) => {
                 Some("write &amp; for \"&\" itself".to_owned())
             }
+            XmlError::Syntax(SyntaxError::UnclosedComment) => Some("end it with -->".to_owned()),
+            XmlError::Syntax(
+                SyntaxError::UnclosedSingleQuotedAttributeValue
+                | SyntaxError::UnclosedDoubleQuotedAttributeValue
+                | SyntaxError::UnclosedTag,
+            ) => Some("a value ends with the quote that it begins with: look for one too many or too few before here".to_owned()),
             _ => None,
         };
         let at = self.shift(&at);

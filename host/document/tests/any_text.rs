@@ -4,11 +4,49 @@
 
 use std::path::{Path, PathBuf};
 
-use keyward_document::{Document, Limits, Phase, Problem};
+use keyward_document::model::{NoFragments, effective};
+use keyward_document::read::{Options, read};
+use keyward_document::{Document, Limits, Phase, Problem, sarif};
 use proptest::prelude::*;
+
+/// Reads a text in full and holds each span against the text.
+fn check_reading(text: &str) {
+    let reading = read("any.xml", text, &Options::default());
+    for error in &reading.diagnostics {
+        assert!(text.get(error.position().span()).is_some(), "{error}");
+    }
+    assert_eq!(reading.document.is_none(), reading.diagnostics.has_errors());
+    reading.diagnostics.render(true);
+    sarif([&reading.diagnostics]);
+    let Some(document) = reading.document else {
+        return;
+    };
+    for (_, statement) in document.statements() {
+        for node in statement.walk() {
+            let tag = text.get(node.tag.clone()).unwrap();
+            assert!(tag.starts_with(&format!("<{}", node.name())), "{tag}");
+            for field in &node.attributes {
+                assert!(text.get(field.at.clone()).unwrap().starts_with(field.name));
+            }
+            for value in node.values() {
+                let whole = value.written.as_str();
+                for (at, character) in whole.char_indices() {
+                    let span = value.written.in_file(at..at + character.len_utf8());
+                    let written = text.get(span).unwrap();
+                    let same = written.chars().eq([character]);
+                    let entity = written.starts_with('&') && written.ends_with(';');
+                    let space = character.is_ascii_whitespace() && written.trim().is_empty();
+                    assert!(same || entity || space, "{character:?} from {written:?}");
+                }
+            }
+        }
+    }
+    let _ = effective(&[&document, &document], &NoFragments);
+}
 
 /// Reads a text and holds what comes out against the text.
 fn check(text: &str) {
+    check_reading(text);
     let document = match Document::parse("any.xml", text) {
         Ok(document) => document,
         Err(errors) => {
@@ -52,6 +90,8 @@ fn pieces() -> impl Strategy<Value = String> {
             "<set-header name=\"", "a\"", " exists-action='skip'", "<value>", "</value>", "</set-header>",
             "<wasm-policy name=\"p\"/>", "<!--", "-->", "--", "<![CDATA[", "]]>", "<?xml version=\"1.0\"?>", "<?", "?>",
             "<!DOCTYPE a [", "]>", "&amp;", "&#10;", "&", ";", "&#xD800;", "@(", "@{", ")", "}", "{{a}}", "\"", "'",
+            "<choose>", "</choose>", "<when condition=\"", "</when>", "<set-body>", "</set-body>", "<set-body template=\"liquid\">",
+            "<set-variable name='a' value=\"", "<set-status code='200'/>", "<fragment>", "</fragment>", "<retry condition='true' count='2'>", "</retry>",
             "$\"", "@\"", "//", "/*", "*/", "\n", "\r\n", " ", "\u{feff}", "é", "\u{1f512}", "\u{0}", "=", "<", "<!", "</",
         ]).prop_map(str::to_owned),
         1 => any::<String>(),
@@ -71,6 +111,9 @@ proptest! {
     fn arbitrary_combinations_never_panic(text in pieces()) {
         check(&text);
         check(&format!("<policies><inbound>{text}</inbound></policies>"));
+        check(&format!("<fragment>{text}</fragment>"));
+        check(&format!("<policies><inbound><set-variable name='a' value=\"{text}\"/></inbound></policies>"));
+        check(&format!("<policies><inbound><set-body>{text}</set-body></inbound></policies>"));
         check(&format!("<policies><inbound><set-header name=\"x\"><value>{text}</value></set-header></inbound></policies>"));
     }
 

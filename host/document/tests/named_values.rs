@@ -184,7 +184,7 @@ fn a_reference_is_a_request_and_never_a_text() {
     assert_eq!(
         errors(&unsupported),
         [
-            "d.xml:1:20: the policy \"set-query-parameter\" is not supported yet; a section holds base, set-header, set-variable and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
+            "d.xml:1:20: the policy \"set-query-parameter\" is known, but does not run yet; what runs here is base, set-header, set-variable and wasm-policy; anything else is a policy written in Rust (<wasm-policy>)".to_owned(),
             format!("d.xml:1:59: a Key Vault reference is a request for a secret, and no text; {help}"),
         ]
     );

@@ -2,7 +2,7 @@
 //!
 //! Each step says what it does, is skipped where it has been done, and fails
 //! with the command that mends it. Of the host's crates, it depends on the
-//! smallest two alone, so that it is built in seconds on a fresh clone.
+//! smallest alone, so that it is built in seconds on a fresh clone.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -12,12 +12,14 @@
 
 mod bench;
 mod check;
+mod corpus;
 mod coverage;
 mod demo;
 mod docs;
 mod fuzz;
 mod guests;
 mod left_out;
+mod oracle;
 mod servers;
 mod setup;
 mod soak;
@@ -85,6 +87,12 @@ enum Command {
     /// Fails below what `guest-policies/coverage.toml` demands. The numbers leave the
     /// tests' own code out.
     Coverage(coverage::Options),
+    /// Read policy documents that others published, and hold what comes of each against
+    /// what is expected of it.
+    ///
+    /// The last lines count: read, refused on purpose, not supported, wrong. The exit
+    /// status is 0 only if none is wrong.
+    Corpus(corpus::Options),
     /// Fuzz what parses others' bytes, with libFuzzer, on the stable compiler.
     Fuzz(fuzz::Options),
     /// Reload a gateway under load, and crash the vault's storage over and over.
@@ -107,6 +115,11 @@ enum Command {
     /// the first difference is measured the same way, and must be found. Let nothing else
     /// run meanwhile.
     Timing(timing::Options),
+    /// Ask .NET what the expressions of `host/document/oracle/cases.txt` give.
+    ///
+    /// Compares it with what is written down, which the tests hold Keyward to.
+    /// Fetches Mono if it is not there.
+    Oracle(oracle::Options),
     /// The demo's backend, in its own process.
     #[command(hide = true)]
     DemoBackend(demo::BackendOptions),
@@ -121,9 +134,11 @@ fn main() -> ExitCode {
         Command::Docs(options) => docs::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Coverage(options) => coverage::run(&options),
+        Command::Corpus(options) => corpus::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Timing(options) => timing::run(&options),
+        Command::Oracle(options) => oracle::run(&options),
         Command::DemoBackend(options) => demo::run_backend(&options),
     };
     match result {

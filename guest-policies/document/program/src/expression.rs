@@ -1,0 +1,420 @@
+//! Expressions as flat arrays.
+//!
+//! A node's operands always stand before it, so a decoded program has no cycles,
+//! and its depth is known after one pass. [`Builder`] writes, [`Expressions::decode`]
+//! reads and checks. What is *not* checked here is that an operand has the type that
+//! its node wants: the evaluator looks at each value anyway and reports
+//! what does not fit as a broken program.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+use crate::kinds::Type;
+use crate::members::Member;
+
+/// Nodes of all expressions of a program, at most.
+pub const MAX_NODES: usize = 1 << 18;
+/// Nodes within each other, at most: what bounds the evaluator's stack.
+pub const MAX_DEPTH: u16 = 100;
+/// Local variables of one expression, at most, with those that `?.` needs.
+pub const MAX_LOCALS: u16 = 256;
+/// Bytes of all constant texts of a program, at most.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// An expression's place in [`Expressions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpressionId(pub u32);
+
+/// A node's place in [`Expressions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeId(pub u32);
+
+/// A constant's place in [`Expressions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextId(pub u32);
+
+/// Nodes that stand in a row, in the array of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The first.
+    pub from: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// `+ - * / %` over two operands of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arithmetic {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
+    /// `%`
+    Remainder,
+}
+
+/// `< <= > >=` over two operands of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// A step of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Node {
+    /// `null`.
+    Null,
+    /// `true`, `false`.
+    Bool(bool),
+    /// `'x'`, a UTF-16 unit.
+    Char(u16),
+    /// An `int`.
+    Int(i32),
+    /// A `long`.
+    Long(i64),
+    /// A `double`.
+    Double(f64),
+    /// A `string`.
+    Text(TextId),
+    /// A constant of an enumeration.
+    Enum(Type, i32),
+    /// `context`.
+    Context,
+    /// A local variable.
+    Local(u16),
+    /// Sets a local variable; gives the value.
+    Set(u16, NodeId),
+    /// Calls a member; of an instance, the instance comes first.
+    Call(Member, List),
+    /// Calls a member with a type between `<` and `>`.
+    CallFor(Member, Type, List),
+    /// Operands of one type of numbers. `None` where one is (`int?`).
+    Arithmetic(Arithmetic, NodeId, NodeId),
+    /// `-x` of a number.
+    Negate(NodeId),
+    /// `!x`.
+    Not(NodeId),
+    /// `==` by value: of two operands of one type, or of `null`.
+    Equal(NodeId, NodeId),
+    /// `==` of two objects: texts by value, all else by identity.
+    Same(NodeId, NodeId),
+    /// Two operands of one type.
+    Compare(Order, NodeId, NodeId),
+    /// `&&` of all.
+    All(List),
+    /// `||` of all.
+    Any(List),
+    /// `condition ? then : otherwise`.
+    If(NodeId, NodeId, NodeId),
+    /// `??`.
+    Coalesce(NodeId, NodeId),
+    /// Texts of all, one after the other; `null` is empty.
+    Concat(List),
+    /// A hole of `$"…"`: value, width (negative: to the left), format.
+    Format(NodeId, i32, Option<TextId>),
+    /// `x?.rest`: evaluates the first, keeps it in the local variable and evaluates
+    /// the second, unless it is `null`.
+    IfNotNull(NodeId, u16, NodeId),
+    /// From one type of numbers to another.
+    Number(Type, NodeId),
+    /// A cast from `object` or between classes.
+    Cast(Type, NodeId),
+    /// The same to `T?`: `null` stays.
+    CastOrNull(Type, NodeId),
+    /// A cast from a `JToken` to a simple type, which converts.
+    FromToken(Type, NodeId),
+    /// The same to `T?`: `null` stays.
+    FromTokenOrNull(Type, NodeId),
+    /// `x.Value` of `T?`.
+    Unwrap(NodeId),
+    /// A simple value as a `JToken`.
+    Token(NodeId),
+    /// `as`.
+    As(Type, NodeId),
+    /// `is`.
+    Is(Type, NodeId),
+    /// Statements: runs them in order until one returns.
+    Block(List),
+    /// `if` as a statement.
+    When(NodeId, NodeId, Option<NodeId>),
+    /// `return`.
+    Return(NodeId),
+}
+
+/// One expression.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expression {
+    /// What is evaluated.
+    pub root: NodeId,
+    /// How many local variables it has.
+    pub locals: u16,
+    /// The type of what it gives.
+    pub gives: Type,
+}
+
+/// The expressions of a program, checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Expressions {
+    expressions: Vec<Expression>,
+    nodes: Vec<Node>,
+    /// For each node, the bytes of its expression's source: start and end.
+    spans: Vec<(u32, u32)>,
+    lists: Vec<NodeId>,
+    texts: Vec<String>,
+}
+
+impl Expressions {
+    /// Reads what [`encode`](Self::encode) wrote, and checks all of it. Errors: see
+    /// [`Invalid`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
+        let (expressions, rest) =
+            postcard::take_from_bytes::<Self>(bytes).map_err(|_| Invalid::Format)?;
+        if !rest.is_empty() {
+            return Err(Invalid::Length);
+        }
+        expressions.check()?;
+        Ok(expressions)
+    }
+
+    /// How many expressions there are.
+    pub fn len(&self) -> usize {
+        self.expressions.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.expressions.is_empty()
+    }
+
+    /// An expression, if there is one of that number.
+    pub fn get(&self, id: ExpressionId) -> Option<&Expression> {
+        self.expressions.get(index(id.0))
+    }
+
+    /// A node, if there is one of that number.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(index(id.0))
+    }
+
+    /// Where a node stands in its expression's source, in bytes.
+    pub fn span(&self, id: NodeId) -> core::ops::Range<usize> {
+        let (start, end) = self.spans.get(index(id.0)).copied().unwrap_or_default();
+        index(start)..index(end)
+    }
+
+    /// The nodes of a list; empty if there is none there.
+    pub fn list(&self, list: List) -> &[NodeId] {
+        let from = index(list.from);
+        self.lists
+            .get(from..from.saturating_add(index(list.count)))
+            .unwrap_or_default()
+    }
+
+    /// A constant text; empty if there is none of that number.
+    pub fn text(&self, id: TextId) -> &str {
+        self.texts
+            .get(index(id.0))
+            .map(String::as_str)
+            .unwrap_or_default()
+    }
+
+    /// How many constant texts there are.
+    pub fn texts(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The members that are called, in no order and perhaps more than once.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Call(member, _) | Node::CallFor(member, _, _) => Some(*member),
+            _ => None,
+        })
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        if self.nodes.len() > MAX_NODES
+            || self.lists.len() > MAX_NODES
+            || self.expressions.len() > MAX_NODES
+            || self.texts.iter().map(String::len).sum::<usize>() > MAX_TEXT
+            || self.texts.len() > MAX_NODES
+        {
+            return Err(Invalid::Limit);
+        }
+        if self.spans.len() != self.nodes.len() {
+            return Err(Invalid::Length);
+        }
+        let mut depths: Vec<u16> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let depth = self.depth(node, &depths)?;
+            if depth > MAX_DEPTH {
+                return Err(Invalid::Limit);
+            }
+            depths.push(depth);
+        }
+        for expression in &self.expressions {
+            if index(expression.root.0) >= self.nodes.len() {
+                return Err(Invalid::Index);
+            }
+            if expression.locals > MAX_LOCALS {
+                return Err(Invalid::Limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// How deep a node is, whose operands' depths are known. Errors: it points at
+    /// what is not there, or not before it.
+    fn depth(&self, node: &Node, depths: &[u16]) -> Result<u16, Invalid> {
+        let one = |id: NodeId| depths.get(index(id.0)).copied().ok_or(Invalid::Index);
+        let text = |id: TextId| {
+            if index(id.0) < self.texts.len() {
+                Ok(0)
+            } else {
+                Err(Invalid::Index)
+            }
+        };
+        let all = |list: List| -> Result<u16, Invalid> {
+            let from = index(list.from);
+            let to = from.checked_add(index(list.count)).ok_or(Invalid::Index)?;
+            let mut deepest = 0;
+            for id in self.lists.get(from..to).ok_or(Invalid::Index)? {
+                deepest = deepest.max(one(*id)?);
+            }
+            Ok(deepest)
+        };
+        let below = match *node {
+            Node::Null
+            | Node::Bool(_)
+            | Node::Char(_)
+            | Node::Int(_)
+            | Node::Long(_)
+            | Node::Double(_)
+            | Node::Enum(..)
+            | Node::Context
+            | Node::Local(_) => 0,
+            Node::Text(id) => text(id)?,
+            Node::Set(_, a)
+            | Node::Negate(a)
+            | Node::Not(a)
+            | Node::Number(_, a)
+            | Node::Cast(_, a)
+            | Node::CastOrNull(_, a)
+            | Node::FromToken(_, a)
+            | Node::FromTokenOrNull(_, a)
+            | Node::Unwrap(a)
+            | Node::Token(a)
+            | Node::As(_, a)
+            | Node::Is(_, a)
+            | Node::Return(a) => one(a)?,
+            Node::Arithmetic(_, a, b)
+            | Node::Equal(a, b)
+            | Node::Same(a, b)
+            | Node::Compare(_, a, b)
+            | Node::Coalesce(a, b)
+            | Node::IfNotNull(a, _, b) => one(a)?.max(one(b)?),
+            Node::If(a, b, c) => one(a)?.max(one(b)?).max(one(c)?),
+            Node::When(a, b, c) => one(a)?.max(one(b)?).max(c.map_or(Ok(0), one)?),
+            Node::Format(a, _, format) => one(a)?.max(format.map_or(Ok(0), text)?),
+            Node::All(list) | Node::Any(list) | Node::Concat(list) | Node::Block(list) => {
+                all(list)?
+            }
+            Node::Call(member, list) | Node::CallFor(member, _, list) => {
+                if !member.takes(index(list.count)) {
+                    return Err(Invalid::Arguments);
+                }
+                all(list)?
+            }
+        };
+        Ok(below.saturating_add(1))
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Writes expressions. What grows beyond the limits is noticed by
+/// [`finish`](Self::finish).
+#[derive(Debug, Default)]
+pub struct Builder {
+    built: Expressions,
+}
+
+impl Builder {
+    /// One without expressions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a node; its operands must have been added before.
+    pub fn node(&mut self, node: Node, span: &core::ops::Range<usize>) -> NodeId {
+        let id = NodeId(number(self.built.nodes.len()));
+        self.built.nodes.push(node);
+        self.built
+            .spans
+            .push((number(span.start), number(span.end)));
+        id
+    }
+
+    /// Adds a list of nodes.
+    pub fn list(&mut self, nodes: &[NodeId]) -> List {
+        let from = number(self.built.lists.len());
+        self.built.lists.extend_from_slice(nodes);
+        List {
+            from,
+            count: number(nodes.len()),
+        }
+    }
+
+    /// Adds a text, or finds it.
+    pub fn text(&mut self, text: &str) -> TextId {
+        let found = self.built.texts.iter().position(|other| other == text);
+        TextId(number(found.unwrap_or_else(|| {
+            self.built.texts.push(text.into());
+            self.built.texts.len() - 1
+        })))
+    }
+
+    /// Adds an expression.
+    pub fn expression(&mut self, expression: Expression) -> ExpressionId {
+        let id = ExpressionId(number(self.built.expressions.len()));
+        self.built.expressions.push(expression);
+        id
+    }
+
+    /// The expressions, as a guest would have them. Errors: they exceed a limit.
+    pub fn finish(self) -> Result<Expressions, Invalid> {
+        self.built.check()?;
+        Ok(self.built)
+    }
+
+    /// Checks what has been added so far. Errors: it exceeds a limit.
+    pub fn check(&self) -> Result<(), Invalid> {
+        self.built.check()
+    }
+}
+
+impl Expressions {
+    /// The section of a program. Errors: a limit of the format's.
+    pub fn encode(&self) -> Result<Vec<u8>, Invalid> {
+        postcard::to_allocvec(self).map_err(|_| Invalid::Limit)
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

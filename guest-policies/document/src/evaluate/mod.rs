@@ -1,0 +1,451 @@
+//! Evaluates an expression of a program against one request.
+//!
+//! [`evaluate`] walks nodes that were [checked](keyward_document_program::Expressions::decode)
+//! once. It has the meaning that the expression has in .NET, with these differences, all of
+//! them on purpose: numbers are shown and texts compared without regard to a culture; a text
+//! is UTF-8 inside, so half of a surrogate pair that is cut off becomes U+FFFD; `Random` has a
+//! sequence of its own, also for a given seed; local time is UTC.
+//!
+//! Every step and every byte of a value costs; a [`Budget`] that is used up ends the evaluation.
+//! Nothing here panics, whatever the program and the request are.
+
+mod budget;
+mod calls;
+mod casts;
+mod context;
+mod dates;
+mod dates_text;
+mod json;
+mod json_text;
+mod numbers;
+mod operators;
+mod selects;
+mod texts;
+mod tokens;
+mod value;
+mod web;
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use keyward_document_program::{ExpressionId, Expressions, Node, NodeId, Type};
+
+pub use budget::Budget;
+pub use context::{Context, ListsOf, Url, UrlOf};
+pub use dates::{DateTime, DateTimeOffset, Kind as DateKind, TICKS_PER_SECOND};
+pub use json::{Scalar, Token};
+pub use value::{Jwt, Response, Value};
+
+/// What went wrong, by its name in .NET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Exception {
+    /// A member of `null`.
+    NullReference,
+    /// A cast to what it is not.
+    InvalidCast,
+    /// A text that has not the form.
+    Format,
+    /// A dictionary has no such entry.
+    KeyNotFound,
+    /// An array has no such entry.
+    IndexOutOfRange,
+    /// A number is out of its range.
+    ArgumentOutOfRange,
+    /// `null` where there has to be something.
+    ArgumentNull,
+    /// An argument that does not do.
+    Argument,
+    /// A number does not fit its type.
+    Overflow,
+    /// A whole number divided by zero.
+    DivideByZero,
+    /// Not in this state: an empty sequence, a body that was read before.
+    InvalidOperation,
+    /// A text that is no JSON.
+    JsonReader,
+    /// A JSON path that is none.
+    Json,
+    /// A text that is no URI.
+    UriFormat,
+    /// What .NET has and this does not.
+    NotSupported,
+    /// The budget of steps is used up.
+    Steps,
+    /// The budget of memory is used up.
+    Memory,
+    /// The program is broken: a node got a value of a type that it can't have.
+    Program,
+}
+
+impl Exception {
+    /// Its name in .NET.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NullReference => "NullReferenceException",
+            Self::InvalidCast => "InvalidCastException",
+            Self::Format => "FormatException",
+            Self::KeyNotFound => "KeyNotFoundException",
+            Self::IndexOutOfRange => "IndexOutOfRangeException",
+            Self::ArgumentOutOfRange => "ArgumentOutOfRangeException",
+            Self::ArgumentNull => "ArgumentNullException",
+            Self::Argument => "ArgumentException",
+            Self::Overflow => "OverflowException",
+            Self::DivideByZero => "DivideByZeroException",
+            Self::InvalidOperation => "InvalidOperationException",
+            Self::JsonReader => "JsonReaderException",
+            Self::Json => "JsonException",
+            Self::UriFormat => "UriFormatException",
+            Self::NotSupported => "NotSupportedException",
+            Self::Steps => "TimeoutException",
+            Self::Memory => "OutOfMemoryException",
+            Self::Program => "InvalidProgramException",
+        }
+    }
+}
+
+/// An exception, and where it was thrown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thrown {
+    /// What went wrong.
+    pub exception: Exception,
+    /// The bytes of the expression's source.
+    pub span: Range<usize>,
+}
+
+impl std::fmt::Display for Thrown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.exception.name(), self.span.start)
+    }
+}
+
+impl std::error::Error for Thrown {}
+
+/// What an evaluation's parts give.
+pub(crate) type Outcome<T = Value> = Result<T, Exception>;
+
+/// Evaluates an expression. Errors: the exception that it throws, or that its
+/// budget is used up.
+pub fn evaluate(
+    program: &Expressions,
+    id: ExpressionId,
+    context: &dyn Context,
+    budget: &mut Budget,
+) -> Result<Value, Thrown> {
+    let broken = || Thrown {
+        exception: Exception::Program,
+        span: 0..0,
+    };
+    let expression = program.get(id).ok_or_else(broken)?;
+    let mut evaluator = Evaluator {
+        program,
+        context,
+        budget,
+        locals: vec![Value::Null; usize::from(expression.locals)],
+        at: expression.root,
+        kept: Vec::new(),
+    };
+    let value = match program.node(expression.root) {
+        Some(Node::Block(_)) => evaluator
+            .run(expression.root)
+            .map(|value| value.unwrap_or(Value::Null)),
+        _ => evaluator.value(expression.root),
+    };
+    value.map_err(|exception| Thrown {
+        exception,
+        span: program.span(evaluator.at),
+    })
+}
+
+pub(crate) struct Evaluator<'a> {
+    program: &'a Expressions,
+    pub(crate) context: &'a dyn Context,
+    pub(crate) budget: &'a mut Budget,
+    locals: Vec<Value>,
+    /// The node that is being evaluated: where an exception comes from.
+    at: NodeId,
+    /// The roots of all JSON that has been seen.
+    kept: Vec<Token>,
+}
+
+impl Evaluator<'_> {
+    /// Runs a statement. Gives what it returns, if it does.
+    fn run(&mut self, id: NodeId) -> Outcome<Option<Value>> {
+        self.budget.step()?;
+        match *self.program.node(id).ok_or(Exception::Program)? {
+            Node::Block(list) => {
+                for statement in self.program.list(list) {
+                    if let Some(value) = self.run(*statement)? {
+                        return Ok(Some(value));
+                    }
+                }
+                Ok(None)
+            }
+            Node::When(condition, then, otherwise) => {
+                if self.bool(condition)? {
+                    self.run(then)
+                } else {
+                    otherwise.map_or(Ok(None), |otherwise| self.run(otherwise))
+                }
+            }
+            Node::Return(value) => self.value(value).map(Some),
+            _ => self.value(id).map(|_| None),
+        }
+    }
+
+    fn bool(&mut self, id: NodeId) -> Outcome<bool> {
+        match self.value(id)? {
+            Value::Bool(value) => Ok(value),
+            _ => Err(Exception::Program),
+        }
+    }
+
+    fn value(&mut self, id: NodeId) -> Outcome {
+        self.budget.step()?;
+        let value = self.value_of(id)?;
+        // Parts know their parents only as long as somebody holds these.
+        if let Value::Json(token) = &value
+            && json::parent(token).is_none()
+        {
+            self.budget.bytes(8)?;
+            self.kept.push(Rc::clone(token));
+        }
+        Ok(value)
+    }
+
+    /// Operands first; then what fails is this node's failure.
+    fn here(&mut self, id: NodeId) {
+        self.at = id;
+    }
+
+    fn value_of(&mut self, id: NodeId) -> Outcome {
+        let program = self.program;
+        let node = *program.node(id).ok_or(Exception::Program)?;
+        Ok(match node {
+            Node::Null => Value::Null,
+            Node::Bool(value) => Value::Bool(value),
+            Node::Char(unit) => Value::Char(unit),
+            Node::Int(value) => Value::Int(value),
+            Node::Long(value) => Value::Long(value),
+            Node::Double(value) => Value::Double(value),
+            Node::Text(text) => {
+                let text = program.text(text);
+                self.budget.bytes(text.len())?;
+                Value::text(text)
+            }
+            Node::Enum(of, value) => Value::Enum(of, value),
+            Node::Context => Value::Live(Type::Context),
+            Node::Local(slot) => self
+                .locals
+                .get(usize::from(slot))
+                .cloned()
+                .ok_or(Exception::Program)?,
+            Node::Set(slot, value) => {
+                let value = self.value(value)?;
+                *self
+                    .locals
+                    .get_mut(usize::from(slot))
+                    .ok_or(Exception::Program)? = value.clone();
+                value
+            }
+            Node::Call(member, list) => {
+                let arguments = self.all(program.list(list))?;
+                self.here(id);
+                calls::call(self, member, None, arguments)?
+            }
+            Node::CallFor(member, of, list) => {
+                let arguments = self.all(program.list(list))?;
+                self.here(id);
+                calls::call(self, member, Some(of), arguments)?
+            }
+            Node::Arithmetic(operation, left, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                self.here(id);
+                operators::arithmetic(operation, &left, &right)?
+            }
+            Node::Negate(value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                operators::negate(&value)?
+            }
+            Node::Not(value) => Value::Bool(!self.bool(value)?),
+            Node::Equal(left, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                self.budget.work(left.size())?;
+                Value::Bool(operators::equal(&left, &right))
+            }
+            Node::Same(left, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                self.budget.work(left.size())?;
+                Value::Bool(operators::same(&left, &right))
+            }
+            Node::Compare(order, left, right) => {
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                self.here(id);
+                Value::Bool(operators::compare(order, &left, &right)?)
+            }
+            Node::All(list) => {
+                for operand in program.list(list) {
+                    if !self.bool(*operand)? {
+                        return Ok(Value::Bool(false));
+                    }
+                }
+                Value::Bool(true)
+            }
+            Node::Any(list) => {
+                for operand in program.list(list) {
+                    if self.bool(*operand)? {
+                        return Ok(Value::Bool(true));
+                    }
+                }
+                Value::Bool(false)
+            }
+            Node::If(condition, then, otherwise) => {
+                let chosen = if self.bool(condition)? {
+                    then
+                } else {
+                    otherwise
+                };
+                self.value(chosen)?
+            }
+            Node::Coalesce(value, otherwise) => match self.value(value)? {
+                Value::Null => self.value(otherwise)?,
+                value => value,
+            },
+            Node::Concat(list) => {
+                let mut text = String::new();
+                for part in program.list(list) {
+                    let value = self.value(*part)?;
+                    self.here(id);
+                    self.append(&mut text, &value)?;
+                }
+                Value::text(&text)
+            }
+            Node::Format(value, width, format) => {
+                let value = self.value(value)?;
+                self.here(id);
+                let format = format.map(|format| program.text(format));
+                let shown = self.formatted(&value, format)?;
+                let width_units = usize::try_from(width.unsigned_abs()).unwrap_or(0);
+                self.budget.bytes(width_units)?;
+                Value::text(&texts::pad(&shown, width_units, ' ', width > 0))
+            }
+            Node::IfNotNull(receiver, slot, rest) => match self.value(receiver)? {
+                Value::Null => Value::Null,
+                value => {
+                    *self
+                        .locals
+                        .get_mut(usize::from(slot))
+                        .ok_or(Exception::Program)? = value;
+                    self.value(rest)?
+                }
+            },
+            Node::Number(to, value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                casts::number(to, &value)?
+            }
+            Node::Cast(to, value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                casts::cast(to, value)?
+            }
+            Node::CastOrNull(to, value) => match self.value(value)? {
+                Value::Null => Value::Null,
+                value => {
+                    self.here(id);
+                    casts::cast(to, value)?
+                }
+            },
+            Node::FromToken(to, value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                casts::from_token(self.budget, to, &value)?
+            }
+            Node::FromTokenOrNull(to, value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                if casts::is_null(&value) {
+                    Value::Null
+                } else {
+                    casts::from_token(self.budget, to, &value)?
+                }
+            }
+            Node::Unwrap(value) => match self.value(value)? {
+                Value::Null => {
+                    self.here(id);
+                    return Err(Exception::InvalidOperation);
+                }
+                value => value,
+            },
+            Node::Token(value) => {
+                let value = self.value(value)?;
+                self.here(id);
+                Value::Json(json::token_of(self.budget, value)?)
+            }
+            Node::As(to, value) => {
+                let value = self.value(value)?;
+                if value.is_a(to) { value } else { Value::Null }
+            }
+            Node::Is(to, value) => Value::Bool(self.value(value)?.is_a(to)),
+            Node::Block(_) | Node::When(..) | Node::Return(_) => return Err(Exception::Program),
+        })
+    }
+
+    fn all(&mut self, nodes: &[NodeId]) -> Outcome<Vec<Value>> {
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            values.push(self.value(*node)?);
+        }
+        Ok(values)
+    }
+
+    /// Appends a value as `ToString` shows it; `null` is nothing.
+    pub(crate) fn append(&mut self, text: &mut String, value: &Value) -> Outcome<()> {
+        let shown = self.shown(value)?;
+        self.budget.bytes(shown.len())?;
+        text.push_str(&shown);
+        Ok(())
+    }
+
+    /// A value as `ToString` shows it; `null` is empty.
+    pub(crate) fn shown(&mut self, value: &Value) -> Outcome<Rc<str>> {
+        if let Value::Text(text) = value {
+            return Ok(Rc::clone(text));
+        }
+        if let Value::Url(of) = value {
+            let url = self.context.url(*of).ok_or(Exception::NullReference)?;
+            let default = matches!((&*url.scheme, url.port), ("http", 80) | ("https", 443));
+            let port = if default {
+                String::new()
+            } else {
+                format!(":{}", url.port)
+            };
+            let text = format!(
+                "{}://{}{port}{}{}",
+                url.scheme, url.host, url.path, url.query
+            );
+            self.budget.bytes(text.len())?;
+            return Ok(text.into());
+        }
+        let shown = value.shown(self.budget)?;
+        Ok(shown.into())
+    }
+
+    /// A value as `ToString(format)` shows it.
+    fn formatted(&mut self, value: &Value, format: Option<&str>) -> Outcome<String> {
+        match (value, format.filter(|format| !format.is_empty())) {
+            (Value::Int(value), Some(format)) => {
+                numbers::format_whole(i64::from(*value), 8, format)
+            }
+            (Value::Long(value), Some(format)) => numbers::format_whole(*value, 16, format),
+            (Value::Double(value), Some(format)) => numbers::format_double(*value, format),
+            (Value::DateTime(value), Some(format)) => dates_text::format(*value, None, format),
+            (Value::Offset(value), Some(format)) => {
+                dates_text::format(value.local(), Some(value.offset_minutes), format)
+            }
+            (Value::Guid(value), Some(format)) => web::guid_text(value, format),
+            _ => Ok(self.shown(value)?.to_string()),
+        }
+    }
+}

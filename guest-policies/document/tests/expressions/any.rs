@@ -1,0 +1,257 @@
+//! No text, no program and no value makes any of it panic or run on.
+
+use std::time::{Duration, Instant};
+
+use document::evaluate::{Budget, Exception, evaluate};
+use keyward_document::csharp;
+use keyward_document::named_values::Unresolved;
+use keyward_document_program::expression::Builder;
+use keyward_document_program::{ExpressionId, Expressions, container};
+use proptest::prelude::*;
+
+use crate::{compiled, source};
+
+/// Pieces that texts by chance are made of.
+const PIECES: &[&str] = &[
+    "context",
+    ".Request",
+    ".Headers",
+    "[\"a\"]",
+    ".Body.As<JObject>()",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    "?.",
+    "??",
+    "?",
+    ":",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "==",
+    "!=",
+    "<",
+    ">",
+    "&&",
+    "||",
+    "!",
+    "=",
+    "=>",
+    ";",
+    ",",
+    "\"",
+    "'",
+    "$\"",
+    "@\"",
+    "{{a}}",
+    "\\",
+    "//",
+    "/*",
+    "*/",
+    "\n",
+    "var x",
+    "x",
+    "int",
+    "(int)",
+    "(string)",
+    "return ",
+    "if (",
+    " else ",
+    "new ",
+    "JObject",
+    "null",
+    "true",
+    "1",
+    "1.5",
+    "99999999999",
+    "\"a\"",
+    "'a'",
+    ".ToString()",
+    ".Substring(",
+    "é",
+    "😀",
+    ".Split(',')",
+    "foreach",
+    "try",
+    "as ",
+    " is ",
+    "out ",
+    "<string>",
+    ".Length",
+    "string.Join(",
+];
+
+fn any_source() -> impl Strategy<Value = String> {
+    let pieces = prop::collection::vec(prop::sample::select(PIECES), 0..40);
+    (any::<bool>(), pieces).prop_map(|(block, pieces)| {
+        let inside = pieces.concat();
+        if block {
+            format!("@{{{inside}}}")
+        } else {
+            format!("@({inside})")
+        }
+    })
+}
+
+fn run(source: &str) {
+    let problems = match csharp::parse(source) {
+        Ok(parsed) => {
+            let mut builder = Builder::new();
+            match csharp::compile(&parsed, &mut builder, &Unresolved) {
+                Ok(id) => {
+                    let program = builder.finish().unwrap();
+                    let world = crate::world::World::new();
+                    let _ = evaluate(&program, id, &world, &mut Budget::default());
+                    return;
+                }
+                Err(problems) => problems,
+            }
+        }
+        Err(problems) => problems,
+    };
+    // Nothing is wrong with a named value that nobody knows yet.
+    assert!(!problems.is_empty() || source.contains("{{"));
+    for problem in problems {
+        assert!(
+            source.get(problem.span.clone()).is_some(),
+            "{source}: {problem:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_pieces_are_read_or_refused(source in any_source()) {
+        run(&source);
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in ".{0,60}") {
+        run(&text);
+        run(&source(&text));
+    }
+
+    #[test]
+    fn a_program_with_any_byte_changed_is_run_or_refused(at in any::<prop::sample::Index>(), byte in any::<u8>(), which in any::<prop::sample::Index>()) {
+        let cases: Vec<&str> = include_str!("../../../../host/document/oracle/cases.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let case = which.get(&cases);
+        if let Ok(program) = compiled(&source(case), &Unresolved) {
+            let mut bytes = program.encode().unwrap();
+            *at.get_mut::<u8>(&mut bytes) = byte;
+            if let Ok(program) = Expressions::decode(&bytes) {
+                let world = crate::world::World::new();
+                let _ = evaluate(&program, ExpressionId(0), &world, &mut Budget::default());
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_program(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Expressions::decode(&bytes);
+        let _ = container::read(&bytes);
+    }
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_an_error() {
+    let started = Instant::now();
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("!", "true", ""),
+        ("-", "1", ""),
+        ("(int)", "1", ""),
+        ("\"a\".Substring(", "1", ")"),
+        ("true ? 1 : ", "1", ""),
+        ("$\"{", "1", "}\""),
+        ("\"a\" ?? ", "\"b\"", ""),
+        ("new JArray(", "1", ")"),
+        ("x => ", "1", ""),
+    ] {
+        let source = format!("@({}{middle}{})", open.repeat(1_000), close.repeat(1_000));
+        let problems = compiled(&source, &Unresolved).unwrap_err();
+        assert!(!problems.is_empty(), "{open}");
+    }
+    let statements = format!(
+        "@{{{}return 1;{}}}",
+        "if (true) {".repeat(1_000),
+        "}".repeat(1_000)
+    );
+    assert_eq!(
+        compiled(&statements, &Unresolved).unwrap_err()[0]
+            .code
+            .as_str(),
+        "KD110"
+    );
+    let long = format!("@(\"{}\")", "a".repeat(csharp::MAX_SOURCE));
+    assert_eq!(
+        compiled(&long, &Unresolved).unwrap_err()[0].code.as_str(),
+        "KD110"
+    );
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn long_sums_and_conditions_are_not_deep() {
+    let sum = format!("@({})", ["\"a\""; 200].join(" + "));
+    assert!(crate::result(&sum, &Unresolved).starts_with("string \"aaaa"));
+    let all = format!("@({})", ["true"; 200].join(" && "));
+    assert_eq!(crate::result(&all, &Unresolved), "bool True");
+}
+
+#[test]
+fn a_budget_ends_an_evaluation() {
+    let world = crate::world::World::new();
+    let spent = |source: &str, steps, bytes| {
+        let program = compiled(source, &Unresolved).unwrap();
+        let mut budget = Budget::new(steps, bytes);
+        evaluate(&program, ExpressionId(0), &world, &mut budget).map_err(|thrown| thrown.exception)
+    };
+    assert_eq!(spent("@(1 + 1 + 1)", 2, 100).unwrap_err(), Exception::Steps);
+    assert_eq!(
+        spent("@(\"x\".PadLeft(1000))", 100, 500).unwrap_err(),
+        Exception::Memory
+    );
+    assert_eq!(
+        spent("@(\"x\".PadLeft(2000000000))", 1_000, 1 << 20).unwrap_err(),
+        Exception::Memory
+    );
+    assert!(spent("@(1 + 1 + 1)", 100, 100).is_ok());
+    // Doubling a text over and over ends, too.
+    let doubling = format!(
+        "@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}",
+        "s = s + s; ".repeat(60)
+    );
+    assert_eq!(
+        spent(&doubling, 100_000, 4 << 20).unwrap_err(),
+        Exception::Memory
+    );
+    let replacing = format!(
+        "@{{ var s = \"aaaaaaaa\"; {} return s.Length; }}",
+        "s = s.Replace(\"a\", \"aaaaaaaa\"); ".repeat(20)
+    );
+    assert_eq!(
+        spent(&replacing, 100_000, 4 << 20).unwrap_err(),
+        Exception::Memory
+    );
+}
+
+#[test]
+fn a_large_body_of_json_is_read_within_the_default_budget() {
+    let object: Vec<String> = (0..20).map(|at| format!("\"name{at}\":{at}")).collect();
+    let rows = vec![format!("{{{}}}", object.join(",")); 200].join(",");
+    let text = format!("[{rows}]");
+    let mut budget = Budget::default();
+    assert!(text.len() > 40_000);
+    document::evaluate::Value::parsed(&mut budget, &text).unwrap();
+    assert!(budget.steps() > 50_000, "{} steps are left", budget.steps());
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    let deep = document::evaluate::Value::parsed(&mut budget, &deep).unwrap_err();
+    assert_eq!(deep, Exception::JsonReader);
+}

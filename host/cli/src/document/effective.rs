@@ -1,0 +1,148 @@
+//! `keyward document effective`: scopes and fragments put together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use keyward::document::Phase;
+use keyward::document::model::{Document, Effective, Node, effective};
+use keyward::document::policies::Scope;
+use serde_json::{Value, json};
+
+use super::{reading, scope, sound};
+use crate::Common;
+use crate::exit::{Exit, Failure, Outcome};
+
+pub(super) const HELP: &str = "\
+Each <base/> is replaced by the statements of the next broader scope, each
+<include-fragment> is filled, and each statement says from which file and line it is.
+
+Examples:
+  keyward document effective global=global.xml api=billing.xml
+  keyward document effective api.xml --fragment auth=auth-fragment.xml";
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Documents, the broadest scope first, each with its scope before it or without.
+    #[arg(required = true, value_name = "[SCOPE=]FILE")]
+    documents: Vec<String>,
+    /// A fragment, and the id under which documents include it.
+    #[arg(long = "fragment", value_name = "ID=FILE")]
+    fragments: Vec<String>,
+}
+
+impl Show {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let (documents, fragments) = reading(common, |values| {
+            let mut documents = Vec::new();
+            for named in &self.documents {
+                let (of, file) = match named.split_once('=') {
+                    Some((name, file)) => (Some(scope(name).map_err(Failure::usage)?), file),
+                    None => (None, named.as_str()),
+                };
+                documents.push(sound(&PathBuf::from(file), of, values)?);
+            }
+            let mut fragments = BTreeMap::new();
+            for named in &self.fragments {
+                let Some((id, file)) = named.split_once('=') else {
+                    return Err(Failure::usage(format!("{named}: a fragment is ID=FILE")));
+                };
+                fragments.insert(id.to_owned(), sound(&PathBuf::from(file), None, values)?);
+            }
+            Ok((documents, fragments))
+        })?;
+        let scopes: Vec<&Document> = documents.iter().collect();
+        let found = effective(&scopes, &fragments)
+            .map_err(|errors| Failure::new(errors.render(false).trim_end()))?;
+        let sources: Vec<&Document> = documents.iter().chain(fragments.values()).collect();
+        common
+            .output()
+            .data(|| as_text(&found, &sources), || as_json(&found, &sources));
+        Ok(Exit::Success)
+    }
+}
+
+/// Where a statement is from: `billing.xml:3:5`.
+fn from(node: &Node, sources: &[&Document]) -> String {
+    sources
+        .iter()
+        .find(|source| source.file() == &*node.origin.file)
+        .map(|source| source.position(node.tag.clone()).to_string())
+        .unwrap_or_default()
+}
+
+fn as_text(found: &Effective, sources: &[&Document]) -> String {
+    let mut out = String::new();
+    for phase in Phase::ALL {
+        out.push_str(&format!("{phase}\n"));
+        if found.phase(phase).is_empty() {
+            out.push_str("  (nothing)\n");
+        }
+        for node in found.phase(phase) {
+            lines(node, 1, sources, &mut out);
+        }
+    }
+    if !found.forwards() {
+        out.push_str("\nNothing is forwarded: <backend> has no <forward-request>.\n");
+    }
+    out
+}
+
+fn lines(node: &Node, depth: usize, sources: &[&Document], out: &mut String) {
+    let scope = node.origin.scope.map(Scope::as_str);
+    let scope = scope.map(|scope| format!(" ({scope})")).unwrap_or_default();
+    out.push_str(&format!(
+        "{}{}  {}{scope}\n",
+        "  ".repeat(depth),
+        words(node),
+        from(node, sources)
+    ));
+    for child in &node.children {
+        lines(child, depth + 1, sources, out);
+    }
+}
+
+/// A statement on one line.
+fn words(node: &Node) -> String {
+    let mut words = format!("<{}", node.name());
+    for field in &node.attributes {
+        words.push_str(&format!(
+            " {}={}",
+            field.name,
+            super::explain::value(&field.value)
+        ));
+    }
+    words.push('>');
+    if let Some(text) = &node.text {
+        words.push_str(&format!(" {}", super::explain::value(text)));
+    }
+    words
+}
+
+fn as_json(found: &Effective, sources: &[&Document]) -> Value {
+    fn one(node: &Node, sources: &[&Document]) -> Value {
+        let children: Vec<Value> = node
+            .children
+            .iter()
+            .map(|child| one(child, sources))
+            .collect();
+        json!({
+            "statement": node.name(),
+            "path": node.path,
+            "scope": node.origin.scope.map(Scope::as_str),
+            "fragment": node.origin.fragment,
+            "policy-id": node.origin.id,
+            "from": from(node, sources),
+            "children": children,
+        })
+    }
+    let phases = Phase::ALL.into_iter().map(|phase| {
+        let nodes: Vec<Value> = found
+            .phase(phase)
+            .iter()
+            .map(|node| one(node, sources))
+            .collect();
+        (phase.as_str().to_owned(), Value::from(nodes))
+    });
+    json!({ "sections": serde_json::Map::from_iter(phases), "forwards": found.forwards() })
+}

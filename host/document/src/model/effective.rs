@@ -1,0 +1,198 @@
+//! What is in force: the documents of all scopes, each `<base/>` replaced by
+//! the next broader scope's statements, each fragment put where it is included.
+
+use std::sync::Arc;
+
+use super::{Body, Document, Literal, Node, Origin, Payload};
+use crate::Phase;
+use crate::error::{DocumentErrors, Found, Problem};
+use crate::policies::{Content, Policy};
+use crate::position::Source;
+use crate::report::Reporter;
+
+/// Who knows the fragments.
+pub trait Fragments {
+    /// The fragment of that id.
+    fn fragment(&self, id: &str) -> Option<&Document>;
+}
+
+/// There are no fragments.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFragments;
+
+impl Fragments for NoFragments {
+    fn fragment(&self, _: &str) -> Option<&Document> {
+        None
+    }
+}
+
+impl Fragments for std::collections::BTreeMap<String, Document> {
+    fn fragment(&self, id: &str) -> Option<&Document> {
+        self.get(id)
+    }
+}
+
+/// The statements in force, phase by phase. No statement is a `<base/>`.
+#[derive(Clone, Debug, Default)]
+pub struct Effective {
+    phases: [Vec<Node>; 4],
+}
+
+impl Effective {
+    /// What runs in a phase, in order.
+    pub fn phase(&self, phase: Phase) -> &[Node] {
+        self.phases
+            .get(phase.index())
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    /// Whether a `<forward-request>` stands in the backend section, at any depth: without
+    /// one, nothing is ever sent to the backend.
+    pub fn forwards(&self) -> bool {
+        self.phase(Phase::Backend)
+            .iter()
+            .flat_map(Node::walk)
+            .any(|node| node.name() == "forward-request")
+    }
+}
+
+/// Puts documents together, the broadest scope first.
+///
+/// A section without `<base/>` inherits nothing, and an absent one neither.
+///
+/// Errors: a fragment that is not known, or that may not stand in the section where it is
+/// included. They are about the broadest document in which something is wrong.
+pub fn effective(
+    scopes: &[&Document],
+    fragments: &dyn Fragments,
+) -> Result<Effective, Box<DocumentErrors>> {
+    let mut so_far = Effective::default();
+    for document in scopes {
+        so_far = onto(document, so_far, fragments)?;
+    }
+    Ok(so_far)
+}
+
+fn onto(
+    document: &Document,
+    mut outer: Effective,
+    fragments: &dyn Fragments,
+) -> Result<Effective, Box<DocumentErrors>> {
+    let mut reporter = Reporter::new(Source::new(&document.origin.file, &document.text));
+    let mut result = Effective::default();
+    for (phase, out) in Phase::ALL.into_iter().zip(&mut result.phases) {
+        let Some(section) = document.section(phase) else {
+            continue;
+        };
+        let mut inherited = outer
+            .phases
+            .get_mut(phase.index())
+            .map(std::mem::take)
+            .unwrap_or_default();
+        for node in &section.statements {
+            if node.name() == "base" {
+                out.append(&mut inherited);
+                continue;
+            }
+            let mut node = node.clone();
+            include(&mut node, phase, document, fragments, &mut reporter);
+            out.push(node);
+        }
+    }
+    match reporter.finish() {
+        Ok(()) => Ok(result),
+        Err(errors) => Err(Box::new(errors)),
+    }
+}
+
+/// Fills the `<include-fragment>`s in a statement. Recursion is bounded by the depth of
+/// the documents; a fragment holds no include.
+fn include(
+    node: &mut Node,
+    phase: Phase,
+    document: &Document,
+    fragments: &dyn Fragments,
+    reporter: &mut Reporter<'_>,
+) {
+    if node.name() != "include-fragment" {
+        for child in &mut node.children {
+            include(child, phase, document, fragments, reporter);
+        }
+        return;
+    }
+    let Some((at, id)) = node
+        .attribute("fragment-id")
+        .and_then(|value| match &value.payload {
+            Payload::Literal(Literal::Text(id)) => Some((value.at.clone(), id.clone())),
+            _ => None,
+        })
+    else {
+        return;
+    };
+    let Some(Document {
+        body: Body::Fragment(nodes),
+        origin,
+        ..
+    }) = fragments.fragment(&id)
+    else {
+        let help = "import the fragment first, or correct the id";
+        reporter.report(
+            Problem::UnknownFragment(Found::new(&id)),
+            at,
+            Some(help.to_owned()),
+        );
+        return;
+    };
+    let origin = Arc::new(Origin {
+        file: Arc::clone(&origin.file),
+        id: document.origin.id.clone(),
+        scope: document.origin.scope,
+        fragment: Some(id.clone()),
+    });
+    for fragment in nodes {
+        misplaced(fragment, true, phase, &mut |policy| {
+            let problem = Problem::FragmentSection {
+                id: Found::new(&id),
+                policy: policy.element.name,
+                section: phase.as_str(),
+            };
+            let help = format!(
+                "<{}> may stand in {}",
+                policy.element.name,
+                crate::read::sections(policy.sections)
+            );
+            reporter.report(problem, at.clone(), Some(help));
+        });
+        node.children.push(placed(fragment, &origin, &node.path));
+    }
+}
+
+/// Tells the policies, in a statement and below, that may not stand in a section. A part
+/// of another policy, such as the `<set-method>` of a `<send-request>`, is that policy's
+/// business.
+fn misplaced(node: &Node, is_statement: bool, phase: Phase, tell: &mut dyn FnMut(&'static Policy)) {
+    if let Some(policy) = node.policy
+        && is_statement
+        && !policy.sections.contains(phase)
+    {
+        tell(policy);
+    }
+    let statements = matches!(node.element.content, Content::Statements | Content::Only(_));
+    for child in &node.children {
+        misplaced(child, statements, phase, tell);
+    }
+}
+
+/// A fragment's statement, as if it stood where it is included.
+fn placed(node: &Node, origin: &Arc<Origin>, path: &str) -> Node {
+    let mut node = node.clone();
+    node.path = format!("{path}/{}", node.path);
+    node.origin = Arc::clone(origin);
+    node.children = node
+        .children
+        .iter()
+        .map(|child| placed(child, origin, path))
+        .collect();
+    node
+}

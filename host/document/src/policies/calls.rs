@@ -1,0 +1,100 @@
+//! Calls: to the backend, and to others on the way.
+
+use super::auth::{
+    AUTHENTICATION_BASIC, AUTHENTICATION_CERTIFICATE, AUTHENTICATION_MANAGED_IDENTITY,
+};
+use super::shape::{
+    Content, Element, Group, Kind, MANY, Policy, Sections, child, element, nested, optional,
+    policy, required, text,
+};
+use super::transform::{SET_BODY, SET_HEADER};
+
+const SET_URL: Element = element("set-url", &[], text(Kind::Url));
+const SET_METHOD: Element = element("set-method", &[], text(Kind::Method));
+
+const CALL: &[super::shape::Child] = &[
+    child(&SET_URL, 0, 1),
+    child(&SET_METHOD, 0, 1),
+    nested(&SET_HEADER, MANY),
+    nested(&SET_BODY, 1),
+    nested(&AUTHENTICATION_CERTIFICATE, 1),
+    nested(&AUTHENTICATION_BASIC, 1),
+    nested(&AUTHENTICATION_MANAGED_IDENTITY, 1),
+    nested(&super::refused::PROXY, 1),
+];
+
+pub(super) static FORWARD_REQUEST: Policy = policy(
+    Sections::B,
+    element(
+        "forward-request",
+        &[
+            optional("timeout", Kind::Seconds(0, 3600))
+                .or("300")
+                .expression(),
+            optional("timeout-ms", Kind::Int(0, 3_600_000)).expression(),
+            optional("continue-timeout", Kind::Seconds(0, 3600)).expression(),
+            optional("http-version", Kind::Word(&["1", "2", "2or1"])).or("1"),
+            optional("follow-redirects", Kind::Bool)
+                .or("false")
+                .expression(),
+            optional("buffer-request-body", Kind::Bool).or("false"),
+            optional("buffer-response", Kind::Bool).or("true"),
+            optional("fail-on-error-status-code", Kind::Bool).or("false"),
+        ],
+        Content::Nothing,
+    )
+    .groups(&[Group::AtMostOne(&["timeout", "timeout-ms"])])
+    .notes(&[
+        "the request goes to the backend here and nowhere else",
+        "the timeout ends with the answer's headers",
+    ]),
+);
+
+pub(super) static SET_BACKEND_SERVICE: Policy = policy(
+    Sections::IB,
+    element(
+        "set-backend-service",
+        &[
+            optional("base-url", Kind::Url).expression(),
+            optional("backend-id", Kind::Filled).expression(),
+        ],
+        Content::Nothing,
+    )
+    .groups(&[Group::One(&["base-url", "backend-id"])])
+    .notes(&["a base-url does not win over a backend-id of a broader scope"]),
+);
+
+pub(super) static SEND_REQUEST: Policy = policy(
+    Sections::ALL,
+    element(
+        "send-request",
+        &[
+            optional("mode", Kind::Word(&["new", "copy"])).or("new").expression(),
+            required("response-variable-name", Kind::Variable),
+            optional("timeout", Kind::Seconds(0, 3600)).or("60").expression(),
+            optional("ignore-error", Kind::Bool).or("false").expression(),
+        ],
+        Content::Children(CALL),
+    )
+    .notes(&[
+        "an answer of 400 or above is no error",
+        "with ignore-error=\"true\" the variable is null after a failure: a condition has to ask for null first",
+    ]),
+);
+
+pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
+    Sections::ALL,
+    element(
+        "send-one-way-request",
+        &[
+            optional("mode", Kind::Word(&["new", "copy"]))
+                .or("new")
+                .expression(),
+            optional("timeout", Kind::Seconds(0, 3600))
+                .or("60")
+                .expression(),
+        ],
+        Content::Children(CALL),
+    )
+    .notes(&["nobody waits for the answer"]),
+);

@@ -1,0 +1,111 @@
+//! What changes a message: headers, query, body, method, status, address.
+
+use super::shape::{
+    Attribute, Content, Element, Kind, MANY, Policy, Sections, child, element, optional, policy,
+    required, secret_text, text,
+};
+
+const EXISTS: Attribute = optional(
+    "exists-action",
+    Kind::Word(&["override", "skip", "append", "delete"]),
+)
+.or("override")
+.expression();
+
+const HEADER_VALUE: Element = element("value", &[], secret_text(Kind::HeaderValue));
+const QUERY_VALUE: Element = element("value", &[], secret_text(Kind::Text));
+
+pub(super) static SET_VARIABLE: Policy = policy(
+    Sections::ALL,
+    element(
+        "set-variable",
+        &[
+            required("name", Kind::Variable),
+            required("value", Kind::Text).expression().secret(),
+        ],
+        Content::Nothing,
+    )
+    .notes(&["a literal is always a string: \"true\" is no bool, @(true) is"]),
+);
+
+pub(super) static SET_HEADER: Policy = policy(
+    Sections::ALL,
+    element(
+        "set-header",
+        &[required("name", Kind::Header).expression(), EXISTS],
+        Content::Children(&[child(&HEADER_VALUE, 0, MANY)]),
+    )
+    .notes(&[
+        "inbound and backend change the request, outbound and on-error the response",
+        "several values become one line with commas; headers with dates or commas, and cookies, become several lines",
+        "append on a header that is not there adds it",
+    ]),
+);
+
+pub(super) static SET_QUERY_PARAMETER: Policy = policy(
+    Sections::IB,
+    element(
+        "set-query-parameter",
+        &[required("name", Kind::Filled).expression(), EXISTS],
+        Content::Children(&[child(&QUERY_VALUE, 0, MANY)]),
+    ),
+);
+
+pub(super) static SET_BODY: Policy = policy(
+    Sections::ALL,
+    element(
+        "set-body",
+        &[
+            optional("template", Kind::Word(&["liquid", "none"])).or("none"),
+            optional("xsi-nil", Kind::Word(&["blank", "null"])).or("blank"),
+            optional("parse-date", Kind::Bool),
+        ],
+        Content::Body,
+    )
+    .notes(&[
+        "an error where the message has no body, such as that of an inbound GET",
+        "in a Liquid template, {{x}} is Liquid's unless a named value has that name",
+    ]),
+);
+
+pub(super) static SET_METHOD: Policy =
+    policy(Sections::IE, element("set-method", &[], text(Kind::Method)));
+
+pub(super) static SET_STATUS: Policy = policy(
+    Sections::ALL,
+    element(
+        "set-status",
+        &[
+            required("code", Kind::Int(100, 599)).expression(),
+            optional("reason", Kind::HeaderValue).expression(),
+        ],
+        Content::Nothing,
+    ),
+);
+
+pub(super) static REWRITE_URI: Policy = policy(
+    Sections::I,
+    element(
+        "rewrite-uri",
+        &[
+            required("template", Kind::Path).expression(),
+            optional("copy-unmatched-params", Kind::Bool)
+                .or("true")
+                .expression(),
+        ],
+        Content::Nothing,
+    )
+    .notes(&["query parameters that the operation's own template took are not copied"]),
+);
+
+pub(super) static FIND_AND_REPLACE: Policy = policy(
+    Sections::ALL,
+    element(
+        "find-and-replace",
+        &[
+            required("from", Kind::Filled).expression(),
+            required("to", Kind::Text).expression(),
+        ],
+        Content::Nothing,
+    ),
+);

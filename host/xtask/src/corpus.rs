@@ -1,0 +1,235 @@
+//! `cargo xtask corpus`: reads policy documents that others published and holds
+//! what comes of each against what is expected of it.
+//!
+//! The documents are not ours and stay where they are: what is expected of one
+//! is kept under the SHA-256 of its bytes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use keyward_document::model::Document;
+use keyward_document::read::{Options as Reading, read};
+use keyward_document::{DocumentErrors, Severity};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Where the expectations are unless something else is said.
+const EXPECTATIONS: &str = "host/document/corpus/apim-snippets.toml";
+
+/// What an expectations file opens with.
+const HEADER: &str = "\
+# What comes of reading documents that others published, each under the SHA-256 of its
+# bytes: cargo xtask corpus FOLDER. The documents are not here.
+
+";
+
+/// What `corpus` needs to know.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The folder with the documents; `.xml` files are read, at any depth.
+    folder: PathBuf,
+    /// What is expected of each.
+    #[arg(default_value = EXPECTATIONS)]
+    expect: PathBuf,
+    /// Write what comes of each as what is expected, and keep the kind and the reason of
+    /// those that are known. Read the difference.
+    #[arg(long)]
+    update: bool,
+    /// Show the diagnostics with the lines that they are about.
+    #[arg(long)]
+    show: bool,
+}
+
+/// What is expected of the documents, each under the SHA-256 of its bytes.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Expectations {
+    documents: BTreeMap<String, Expected>,
+}
+
+/// What is expected of one.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Expected {
+    kind: Kind,
+    /// Why it is not read, for whoever wonders.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    why: String,
+    /// Errors as `CODE LINE:COLUMN`, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<String>,
+}
+
+/// What becomes of a document.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    /// It is read and modelled, and its expressions compile.
+    #[default]
+    Works,
+    /// It is invalid as it was published, or does what is refused here; the error says so.
+    Refused,
+    /// It uses a policy, or C#, that is known and not supported.
+    NotSupported,
+}
+
+/// Reads all documents of the folder.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let known: Expectations = match std::fs::read_to_string(&options.expect) {
+        Ok(text) => toml::from_str(&text)
+            .with_context(|| format!("{} can't be read", options.expect.display()))?,
+        Err(_) if options.update => Expectations::default(),
+        Err(error) => bail!("{}: {error}", options.expect.display()),
+    };
+    let mut files = Vec::new();
+    collect(&options.folder, &mut files)?;
+    files.sort();
+    if files.is_empty() {
+        bail!("no .xml file in {}", options.folder.display());
+    }
+    let mut found = Expectations::default();
+    let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for path in &files {
+        let bytes = std::fs::read(path)?;
+        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
+        let name = path
+            .strip_prefix(&options.folder)
+            .unwrap_or(path)
+            .display()
+            .to_string();
+        let Ok(text) = String::from_utf8(bytes) else {
+            wrong.push(format!("{name}: not UTF-8"));
+            continue;
+        };
+        let reading = read(&name, &text, &Reading::default());
+        if options.show && !reading.diagnostics.is_empty() {
+            println!("{}", reading.diagnostics.render(false));
+        }
+        if let Some(Err(error)) = reading.document.as_ref().map(spans_lead_back) {
+            wrong.push(format!("{name}: {error:#}"));
+        }
+        let mut now = Expected {
+            errors: errors(&reading.diagnostics),
+            ..Expected::default()
+        };
+        now.kind = kind(&now.errors);
+        if let Some(expected) = known.documents.get(&hash) {
+            if expected.errors != now.errors && !options.update {
+                wrong.push(format!(
+                    "{name}: expected {:?}, but it is {:?}",
+                    expected.errors, now.errors
+                ));
+                continue;
+            }
+            let same = now.errors.is_empty() == (expected.kind == Kind::Works);
+            if same {
+                now.kind = expected.kind;
+            }
+            now.why.clone_from(&expected.why);
+        } else if !options.update {
+            wrong.push(format!("{name}: nothing is expected of it ({hash})"));
+            continue;
+        }
+        *counts.entry(now.kind).or_default() += 1;
+        found.documents.insert(hash, now);
+    }
+    if options.update {
+        if let Some(folder) = options.expect.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = toml::to_string(&found)?;
+        std::fs::write(&options.expect, format!("{HEADER}{text}"))?;
+    }
+    for line in &wrong {
+        println!("wrong: {line}");
+    }
+    let count = |kind| counts.get(&kind).copied().unwrap_or_default();
+    println!("{:>4} documents", files.len());
+    println!("{:>4} read", count(Kind::Works));
+    println!("{:>4} refused on purpose", count(Kind::Refused));
+    println!("{:>4} not supported", count(Kind::NotSupported));
+    println!("{:>4} wrong", wrong.len());
+    Ok(if wrong.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn errors(diagnostics: &DocumentErrors) -> Vec<String> {
+    diagnostics
+        .iter()
+        .filter(|error| error.severity() == Severity::Error)
+        .map(|error| {
+            let at = error.position();
+            format!("{} {}:{}", error.code(), at.line(), at.column())
+        })
+        .collect()
+}
+
+/// What a document with these errors is at first sight.
+fn kind(errors: &[String]) -> Kind {
+    const NOT_SUPPORTED: [&str; 3] = ["KD011", "KD102", "KD103"];
+    let is_known = |error: &String| NOT_SUPPORTED.iter().any(|code| error.starts_with(code));
+    match errors {
+        [] => Kind::Works,
+        errors if errors.iter().all(is_known) => Kind::NotSupported,
+        _ => Kind::Refused,
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "xml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Holds each span of the model against the text.
+fn spans_lead_back(document: &Document) -> Result<()> {
+    let text = document.text();
+    let part = |span: std::ops::Range<usize>| {
+        text.get(span.clone())
+            .with_context(|| format!("{span:?} is no span of the text"))
+    };
+    for (_, statement) in document.statements() {
+        for node in statement.walk() {
+            let tag = part(node.tag.clone())?;
+            if !tag.starts_with(&format!("<{}", node.name())) || !tag.ends_with('>') {
+                bail!("{}: its tag is not {tag:?}", node.path);
+            }
+            let whole = part(node.at.clone())?;
+            if !tag.ends_with("/>") && !whole.ends_with('>') {
+                bail!("{}: it does not end with {whole:?}", node.path);
+            }
+            for field in &node.attributes {
+                let written = part(field.at.clone())?;
+                if !written.starts_with(field.name) || !written.ends_with(['"', '\'']) {
+                    bail!("{}: its {} is not {written:?}", node.path, field.name);
+                }
+            }
+            for value in node.values() {
+                let whole = value.written.as_str();
+                for (at, character) in whole.char_indices() {
+                    let span = at..at + character.len_utf8();
+                    let written = part(value.written.in_file(span))?;
+                    let same = written.chars().eq([character]);
+                    let entity = written.starts_with('&') && written.ends_with(';');
+                    let space = character.is_ascii_whitespace() && written.trim().is_empty();
+                    if !(same || entity || space) {
+                        bail!("{}: {character:?} is not {written:?}", node.path);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
