@@ -213,8 +213,8 @@ fn is_primitive(word: &str) -> bool {
     ];
     let is_one = STARTS.iter().any(|start| word.starts_with(start));
     let is_other = matches!(word, "Argon2" | "Argon2id" | "Argon2i" | "Argon2d");
-    // The trait of the first, and the crate's own name.
-    (is_one || is_other) && !matches!(word, "AesGcm" | "Argon2")
+    // Lengths, the trait of the first, and the crate's own name.
+    (is_one || is_other) && !word.ends_with("_LEN") && !matches!(word, "AesGcm" | "Argon2")
 }
 
 /// The code of the vault, without what tests it.
