@@ -54,9 +54,13 @@ fn shown(file: &Path, grants: &str) -> Value {
     let line = format!("{} {}", request.method, request.path);
     arguments.extend(["--request", &line]);
     let headers = request.headers.iter();
-    let headers: Vec<String> = headers
+    let mut headers: Vec<String> = headers
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         .collect();
+    if request.token.is_some() {
+        // One that the canary in place of the key does not vouch for.
+        headers.push("authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.AAAA".to_owned());
+    }
     for header in &headers {
         arguments.extend(["--header", header]);
     }

@@ -14,6 +14,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -58,6 +59,10 @@ pub(crate) struct Store {
     failed: bool,
 }
 
+/// How often, and after what pause, a lock that another has is tried again.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 impl Store {
     /// Takes the lock of a vault file, which need not be there yet. The lock is a
     /// file beside it, because the vault file itself is replaced at each write.
@@ -66,7 +71,17 @@ impl Store {
         let mut lock_name = path.as_os_str().to_owned();
         lock_name.push(".lock");
         let lock_path = PathBuf::from(lock_name);
-        match disk.lock(&lock_path) {
+        let mut taken = disk.lock(&lock_path);
+        // A program that this process is just starting has its descriptors for an
+        // instant, that of a lock which was let go among them.
+        for _ in 0..LOCK_TRIES {
+            if !matches!(&taken, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            taken = disk.lock(&lock_path);
+        }
+        match taken {
             Ok(lock) => Ok(Self {
                 disk: Arc::clone(disk),
                 path: path.to_owned(),
