@@ -5,29 +5,14 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use keyward::sources::refresh::{Freshness, Selection};
 use keyward::vault::read_records;
-use keyward_tests::key_vault::{Azure, Challenge, TENANT};
+use keyward_tests::key_vault::{Azure, Challenge};
 use keyward_tests::{Served, is_in_a_file};
 
 use crate::challenges;
 
 /// What a gateway's configuration says of the vault.
 fn sources(azure: &Azure) -> String {
-    format!(
-        r#"
-[sources.shop]
-kind = "key-vault"
-vault = "{}"
-tenant = "{TENANT}"
-authority = "https://login.microsoftonline.com"
-resource = "https://vault.azure.net"
-identity-endpoint = "{}"
-networks = ["127.0.0.0/8", "::1/128"]
-ca-file = "ca.pem"
-refresh = "1s"
-"#,
-        azure.url(),
-        azure.imds_url()
-    )
+    azure.section("ca.pem") + "refresh = \"1s\"\n"
 }
 
 const FIRST: &str = "sk-live-9b1f64a07c2e5d83f0a4719ce2b85d36";

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use keyward_tests::key_vault::{Azure, TENANT};
+use keyward_tests::key_vault::Azure;
 
 /// What a command ends with, and what it says.
 fn run(folder: &Path, line: &str) -> (i32, String) {
@@ -38,19 +38,9 @@ fn configure(azure: &Azure, folder: &Path, vault: &str) {
         r#"[gateway]
 listen = "127.0.0.1:0"
 {vault}
-[sources.shop]
-kind = "key-vault"
-vault = "{}"
-tenant = "{TENANT}"
-authority = "https://login.microsoftonline.com"
-resource = "https://vault.azure.net"
-identity-endpoint = "{}"
-networks = ["127.0.0.0/8", "::1/128"]
-ca-file = "azure.pem"
-timeout = "5s"
+{}timeout = "5s"
 "#,
-        azure.url(),
-        azure.imds_url()
+        azure.section("azure.pem")
     );
     std::fs::write(folder.join("keyward.toml"), text).unwrap();
 }

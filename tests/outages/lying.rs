@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use keyward::sources::refresh::Freshness;
 use keyward_tests::Served;
-use keyward_tests::key_vault::{Azure, TENANT};
+use keyward_tests::key_vault::Azure;
 
 use crate::world::{self, PATIENCE};
 
@@ -15,23 +15,7 @@ const VALUE: &str = "sk-live-5d83f0a4719ce2b89b1f64a07c2e5d36";
 const MANY: usize = 1000;
 
 fn sources(azure: &Azure) -> String {
-    format!(
-        r#"
-[sources.shop]
-kind = "key-vault"
-vault = "{}"
-tenant = "{TENANT}"
-authority = "https://login.microsoftonline.com"
-resource = "https://vault.azure.net"
-identity-endpoint = "{}"
-networks = ["127.0.0.0/8", "::1/128"]
-ca-file = "ca.pem"
-refresh = "1s"
-stale-limit = "8s"
-"#,
-        azure.url(),
-        azure.imds_url()
-    )
+    azure.section("ca.pem") + "refresh = \"1s\"\nstale-limit = \"8s\"\n"
 }
 
 async fn until(served: &Served, freshness: Freshness) {

@@ -10,7 +10,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use keyward_tests::key_vault::{Azure, TENANT};
+use keyward_tests::key_vault::Azure;
 use keyward_tests::{Canary, Served};
 use tokio::task::JoinSet;
 
@@ -29,22 +29,7 @@ async fn of_a_thousand_requests_none_fails_while_the_source_has_a_new_value_agai
     // In the order in which the source has them.
     let known = Arc::new(Mutex::new(vec![Canary::new().text().to_owned()]));
     azure.change(|state| state.set("key", &known.lock().unwrap()[0]));
-    let sources = format!(
-        r#"
-[sources.shop]
-kind = "key-vault"
-vault = "{}"
-tenant = "{TENANT}"
-authority = "https://login.microsoftonline.com"
-resource = "https://vault.azure.net"
-identity-endpoint = "{}"
-networks = ["127.0.0.0/8", "::1/128"]
-ca-file = "ca.pem"
-refresh = "1s"
-"#,
-        azure.url(),
-        azure.imds_url()
-    );
+    let sources = azure.section("ca.pem") + "refresh = \"1s\"\n";
     let authority = azure.authority_pem().as_bytes();
     let served = Arc::new(Served::start(&sources, authority, "shop:key").await);
 

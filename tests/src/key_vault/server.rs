@@ -178,6 +178,26 @@ impl Azure {
         format!("http://{}", self.plain)
     }
 
+    /// The section of `keyward.toml` that makes it the source `shop`, with its authority's
+    /// certificate in this file. Further keys can follow on it.
+    pub fn section(&self, ca_file: &str) -> String {
+        format!(
+            r#"
+[sources.shop]
+kind = "key-vault"
+vault = "{}"
+tenant = "{TENANT}"
+authority = "https://login.microsoftonline.com"
+resource = "https://vault.azure.net"
+identity-endpoint = "{}"
+networks = ["127.0.0.0/8", "::1/128"]
+ca-file = "{ca_file}"
+"#,
+            self.url(),
+            self.imds_url()
+        )
+    }
+
     /// Who vouches for it, in PEM.
     pub fn authority_pem(&self) -> &str {
         &self.authority

@@ -19,11 +19,7 @@ pub(super) fn call(
     member: Member,
     arguments: &Arguments,
 ) -> Option<Outcome> {
-    Some(match dates(evaluator, member, arguments) {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => return None,
-        Err(exception) => Err(exception),
-    })
+    dates(evaluator, member, arguments).transpose()
 }
 
 fn dates(

@@ -16,11 +16,7 @@ pub(super) fn call(
     of: Option<Type>,
     arguments: &Arguments,
 ) -> Option<Outcome> {
-    Some(match json(evaluator, member, of, arguments) {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => return None,
-        Err(exception) => Err(exception),
-    })
+    json(evaluator, member, of, arguments).transpose()
 }
 
 fn json(

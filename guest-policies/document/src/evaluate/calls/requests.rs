@@ -12,11 +12,7 @@ pub(super) fn call(
     of: Option<Type>,
     arguments: &Arguments,
 ) -> Option<Outcome> {
-    Some(match request(evaluator, member, of, arguments) {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => return None,
-        Err(exception) => Err(exception),
-    })
+    request(evaluator, member, of, arguments).transpose()
 }
 
 fn request(
