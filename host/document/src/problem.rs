@@ -241,7 +241,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 55] = [
+pub const CODES: [(&str, &str); 56] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -309,6 +309,7 @@ pub const CODES: [(&str, &str); 55] = [
         "KD111",
         "not every way through an expression returns a value",
     ),
+    ("KD112", "an expression's type is not what its place takes"),
 ];
 
 impl Problem {
