@@ -15,18 +15,22 @@ use crate::Invalid;
 pub enum Section {
     /// [`Expressions`](crate::Expressions).
     Expressions,
+    /// [`Statements`](crate::Statements).
+    Statements,
 }
 
 impl Section {
     fn number(self) -> u16 {
         match self {
             Self::Expressions => 1,
+            Self::Statements => 2,
         }
     }
 
     fn of(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Expressions),
+            2 => Some(Self::Statements),
             _ => None,
         }
     }
@@ -34,7 +38,7 @@ impl Section {
 
 const MAGIC: [u8; 4] = *b"KWDP";
 /// Changes with every change of what any section holds.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Sections in one program, at most.
 const MAX_SECTIONS: usize = 16;
 

@@ -20,10 +20,51 @@ pub mod container;
 pub mod expression;
 pub mod kinds;
 pub mod members;
+pub mod names;
+pub mod statements;
+
+use alloc::vec::Vec;
 
 pub use expression::{ExpressionId, Expressions, Node, NodeId};
 pub use kinds::Type;
 pub use members::Member;
+pub use names::{AttributeName, ElementName};
+pub use statements::Statements;
+
+/// A program: a compiled policy document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// Its expressions.
+    pub expressions: Expressions,
+    /// Its statements.
+    pub statements: Statements,
+}
+
+impl Program {
+    /// Reads a program and checks all of it. Errors: see [`Invalid`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
+        let sections = container::read(bytes)?;
+        let find = |wanted| {
+            let found = sections.iter().find(|(section, _)| *section == wanted);
+            found.map(|(_, bytes)| *bytes).ok_or(Invalid::Missing)
+        };
+        let expressions = Expressions::decode(find(container::Section::Expressions)?)?;
+        let statements =
+            Statements::decode(find(container::Section::Statements)?, expressions.len())?;
+        Ok(Self {
+            expressions,
+            statements,
+        })
+    }
+
+    /// The program's bytes. Errors: a limit of the format's.
+    pub fn encode(&self) -> Result<Vec<u8>, Invalid> {
+        Ok(container::write(&[
+            (container::Section::Expressions, self.expressions.encode()?),
+            (container::Section::Statements, self.statements.encode()?),
+        ]))
+    }
+}
 
 /// Why bytes are no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
