@@ -108,8 +108,8 @@ pub struct Forwarding {
     pub upgrade: Option<HeaderValue>,
     /// What [`Outside::forward`] keeps of its calls.
     pub kept: http::Extensions,
-    /// A backend has answered.
-    pub answered: bool,
+    /// A policy has tried, whatever came of it.
+    pub tried: bool,
 }
 
 impl Forwarding {
@@ -119,7 +119,7 @@ impl Forwarding {
             route,
             upgrade,
             kept: http::Extensions::new(),
-            answered: false,
+            tried: false,
         }
     }
 }

@@ -27,9 +27,11 @@ impl CallState {
             return Err(ForwardFailure::WrongPhase);
         }
         let exchange = &mut *self.exchange;
-        let Some(own) = exchange.forwarding.as_ref().map(|own| own.route.clone()) else {
+        let Some(forwarding) = exchange.forwarding.as_mut() else {
             return Err(ForwardFailure::Denied);
         };
+        forwarding.tried = true;
+        let own = forwarding.route.clone();
         let notes = std::mem::take(&mut exchange.notes);
         // A route that does not exist and one that is closed look the same.
         let route = match &options.route {
@@ -107,11 +109,8 @@ impl CallState {
             status: answer.status,
             headers: answer.headers,
         };
-        let exchange = &mut *self.exchange;
-        exchange.set_response(head, PolicyBody::new(answer.body));
-        if let Some(forwarding) = &mut exchange.forwarding {
-            forwarding.answered = true;
-        }
+        self.exchange
+            .set_response(head, PolicyBody::new(answer.body));
         Ok(())
     }
 
