@@ -132,7 +132,7 @@ pub use keyward_sources as sources;
 pub use keyward_vault as vault;
 pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use path::{bare_path, decode_unreserved, is_unambiguous};
-pub use pipeline::{NoSuchPhase, Pipeline};
+pub use pipeline::{Forwards, NoSuchPhase, Pipeline};
 pub use remote::SourceDirectory;
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::{UpgradeTo, forward};

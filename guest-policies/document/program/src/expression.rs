@@ -6,6 +6,7 @@
 //! its node wants: the evaluator looks at each value anyway and reports
 //! what does not fit as a broken program.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -186,7 +187,7 @@ impl Expressions {
         if !rest.is_empty() {
             return Err(Invalid::Length);
         }
-        expressions.check()?;
+        expressions.check(&mut Checked::default())?;
         Ok(expressions)
     }
 
@@ -208,6 +209,11 @@ impl Expressions {
     /// A node, if there is one of that number.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(index(id.0))
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Where a node stands in its expression's source, in bytes.
@@ -245,11 +251,11 @@ impl Expressions {
         })
     }
 
-    fn check(&self) -> Result<(), Invalid> {
+    /// Checks what has not been checked before, and notes how far it came.
+    fn check(&self, checked: &mut Checked) -> Result<(), Invalid> {
         if self.nodes.len() > MAX_NODES
             || self.lists.len() > MAX_NODES
             || self.expressions.len() > MAX_NODES
-            || self.texts.iter().map(String::len).sum::<usize>() > MAX_TEXT
             || self.texts.len() > MAX_NODES
         {
             return Err(Invalid::Limit);
@@ -257,21 +263,29 @@ impl Expressions {
         if self.spans.len() != self.nodes.len() {
             return Err(Invalid::Length);
         }
-        let mut depths: Vec<u16> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let depth = self.depth(node, &depths)?;
+        for text in self.texts.iter().skip(checked.texts) {
+            let bytes = checked.text_bytes.saturating_add(text.len());
+            if bytes > MAX_TEXT {
+                return Err(Invalid::Limit);
+            }
+            checked.text_bytes = bytes;
+            checked.texts += 1;
+        }
+        for node in self.nodes.iter().skip(checked.depths.len()) {
+            let depth = self.depth(node, &checked.depths)?;
             if depth > MAX_DEPTH {
                 return Err(Invalid::Limit);
             }
-            depths.push(depth);
+            checked.depths.push(depth);
         }
-        for expression in &self.expressions {
+        for expression in self.expressions.iter().skip(checked.expressions) {
             if index(expression.root.0) >= self.nodes.len() {
                 return Err(Invalid::Index);
             }
             if expression.locals > MAX_LOCALS {
                 return Err(Invalid::Limit);
             }
+            checked.expressions += 1;
         }
         Ok(())
     }
@@ -343,6 +357,17 @@ impl Expressions {
     }
 }
 
+/// How far a check came: what stands before never changes, so that checking after
+/// each expression costs no more than checking once.
+#[derive(Debug, Default)]
+struct Checked {
+    /// The depths of the nodes.
+    depths: Vec<u16>,
+    expressions: usize,
+    texts: usize,
+    text_bytes: usize,
+}
+
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -352,6 +377,8 @@ fn index(number: u32) -> usize {
 #[derive(Debug, Default)]
 pub struct Builder {
     built: Expressions,
+    texts: BTreeMap<String, TextId>,
+    checked: Checked,
 }
 
 impl Builder {
@@ -382,11 +409,13 @@ impl Builder {
 
     /// Adds a text, or finds it.
     pub fn text(&mut self, text: &str) -> TextId {
-        let found = self.built.texts.iter().position(|other| other == text);
-        TextId(number(found.unwrap_or_else(|| {
-            self.built.texts.push(text.into());
-            self.built.texts.len() - 1
-        })))
+        if let Some(id) = self.texts.get(text) {
+            return *id;
+        }
+        let id = TextId(number(self.built.texts.len()));
+        self.built.texts.push(text.into());
+        self.texts.insert(text.into(), id);
+        id
     }
 
     /// Adds an expression.
@@ -397,14 +426,20 @@ impl Builder {
     }
 
     /// The expressions, as a guest would have them. Errors: they exceed a limit.
-    pub fn finish(self) -> Result<Expressions, Invalid> {
-        self.built.check()?;
+    pub fn finish(mut self) -> Result<Expressions, Invalid> {
+        self.check()?;
         Ok(self.built)
     }
 
-    /// Checks what has been added so far. Errors: it exceeds a limit.
-    pub fn check(&self) -> Result<(), Invalid> {
-        self.built.check()
+    /// What has been added so far.
+    pub fn built(&self) -> &Expressions {
+        &self.built
+    }
+
+    /// Checks what has been added since the last time. Errors: it exceeds a limit, as
+    /// every later check will say.
+    pub fn check(&mut self) -> Result<(), Invalid> {
+        self.built.check(&mut self.checked)
     }
 }
 
@@ -417,4 +452,66 @@ impl Expressions {
 
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+    use super::*;
+    use alloc::string::ToString as _;
+
+    const NOWHERE: core::ops::Range<usize> = 0..0;
+
+    #[test]
+    fn a_check_looks_only_at_what_was_added_since_the_last() {
+        let mut builder = Builder::new();
+        let first = builder.node(Node::Bool(true), &NOWHERE);
+        builder.check().unwrap();
+        // Would be refused, were it looked at again.
+        *builder.built.nodes.first_mut().unwrap() = Node::Not(NodeId(9));
+        builder.node(Node::Not(first), &NOWHERE);
+        builder.check().unwrap();
+        builder.node(Node::Not(NodeId(9)), &NOWHERE);
+        assert_eq!(builder.check(), Err(Invalid::Index));
+        assert_eq!(builder.check(), Err(Invalid::Index));
+        // The guest looks at everything.
+        let bytes = builder.built.encode().unwrap();
+        assert_eq!(Expressions::decode(&bytes), Err(Invalid::Index));
+    }
+
+    #[test]
+    fn limits_hold_over_all_checks_together() {
+        let mut builder = Builder::new();
+        let mut node = builder.node(Node::Bool(true), &NOWHERE);
+        for _ in 1..MAX_DEPTH {
+            builder.check().unwrap();
+            node = builder.node(Node::Not(node), &NOWHERE);
+        }
+        builder.check().unwrap();
+        builder.node(Node::Not(node), &NOWHERE);
+        assert_eq!(builder.check(), Err(Invalid::Limit));
+
+        let mut builder = Builder::new();
+        let half = "x".repeat(MAX_TEXT / 2);
+        builder.text(&half);
+        builder.check().unwrap();
+        builder.text(&half.replace('x', "y"));
+        builder.check().unwrap();
+        builder.text("z");
+        assert_eq!(builder.check(), Err(Invalid::Limit));
+        assert!(builder.finish().is_err());
+    }
+
+    #[test]
+    fn a_text_is_there_once() {
+        let mut builder = Builder::new();
+        let ids: Vec<TextId> = (0..100)
+            .map(|n: u32| builder.text(&(n % 10).to_string()))
+            .collect();
+        assert_eq!(ids.get(3), ids.get(93));
+        let built = builder.finish().unwrap();
+        assert_eq!(built.texts(), 10);
+        assert_eq!(built.text(*ids.get(42).unwrap()), "2");
+    }
 }

@@ -86,6 +86,8 @@ pub enum Code {
     Limit,
     /// Not every way through it returns a value.
     Return,
+    /// It gives a value of a type that its place can't take.
+    Place,
 }
 
 impl Code {
@@ -103,8 +105,21 @@ impl Code {
             Self::BareValue => "KD109",
             Self::Limit => "KD110",
             Self::Return => "KD111",
+            Self::Place => "KD112",
         }
     }
+}
+
+/// What the place of an expression takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A text: a value of any type, which is made text.
+    Text,
+    /// `true` or `false`: a `bool`, or an `object` that is looked at when it is there.
+    Truth,
+    /// A whole number: an `int`, a `long`, or a `string` or `object` that is made a
+    /// number when it is there.
+    Number,
 }
 
 /// One thing that is wrong with an expression.
@@ -159,16 +174,28 @@ pub fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
     parser::parse(source)
 }
 
-/// Gives a read expression its meaning and writes it. Errors: everything about it
-/// that is not supported or not valid; then nothing that was written is reachable. The
-/// list is empty if nothing is wrong but a named value outside of a string is known
-/// only later ([`Lookup::Later`](crate::named_values::Lookup::Later)).
+/// Gives a read expression its meaning and writes it, whatever type its value has.
+/// Errors: as [`compile_for`].
 pub fn compile(
     parsed: &Parsed,
     builder: &mut Builder,
     values: &dyn NamedValues,
 ) -> Result<ExpressionId, Vec<Problem>> {
-    check::compile(parsed, builder, values)
+    compile_for(parsed, builder, values, Wanted::Text)
+}
+
+/// Gives a read expression its meaning and writes it, for a place that takes what is
+/// `wanted`. Errors: everything about it that is not supported or not valid; then
+/// nothing that was written is reachable. The list is empty if nothing is wrong but a
+/// named value outside of a string is known only later
+/// ([`Lookup::Later`](crate::named_values::Lookup::Later)).
+pub fn compile_for(
+    parsed: &Parsed,
+    builder: &mut Builder,
+    values: &dyn NamedValues,
+    wanted: Wanted,
+) -> Result<ExpressionId, Vec<Problem>> {
+    check::compile(parsed, builder, values, wanted)
 }
 
 /// In the order of the text, each once, and not too many.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::csharp::Wanted;
 use crate::header::header_value;
 use crate::model::Literal;
 use crate::policies::Kind;
@@ -72,6 +73,27 @@ pub(super) fn literal(kind: Kind, text: &str) -> Result<Literal, String> {
             }),
             "is not Base64",
         ),
+    }
+}
+
+/// What an expression has to give in the place of such a literal.
+pub(super) fn wanted(kind: Kind) -> Wanted {
+    match kind {
+        Kind::Bool => Wanted::Truth,
+        Kind::Int(..) | Kind::Seconds(..) => Wanted::Number,
+        Kind::Text
+        | Kind::Filled
+        | Kind::Variable
+        | Kind::Header
+        | Kind::HeaderValue
+        | Kind::Method
+        | Kind::Word(_)
+        | Kind::Url
+        | Kind::Path
+        | Kind::Address
+        | Kind::Origin
+        | Kind::Fragment
+        | Kind::Base64 => Wanted::Text,
     }
 }
 

@@ -168,7 +168,7 @@ impl Reader<'_, '_, '_> {
             });
         }
         let source = decoded.slice(seen)?;
-        good &= self.csharp(&source, good);
+        good &= self.csharp(&source, kinds::wanted(rules.kind), good);
         good.then_some(Expression {
             at,
             block,
@@ -179,10 +179,10 @@ impl Reader<'_, '_, '_> {
 
     /// Reads and checks an expression's C#, brackets and all. Whether nothing is wrong
     /// with it. Without `named`, its named values have been complained of already.
-    fn csharp(&mut self, source: &Decoded, named: bool) -> bool {
+    fn csharp(&mut self, source: &Decoded, wanted: csharp::Wanted, named: bool) -> bool {
         let found = csharp::parse(source.as_str()).and_then(|parsed| {
             // Each for itself: what is written here is only looked at.
-            csharp::compile(&parsed, &mut Builder::new(), self.options.values)
+            csharp::compile_for(&parsed, &mut Builder::new(), self.options.values, wanted)
         });
         let mut good = true;
         for problem in found.err().unwrap_or_default() {

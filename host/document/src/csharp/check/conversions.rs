@@ -2,8 +2,8 @@
 
 use keyward_document_program::{Member, Node, NodeId, Type};
 
-use super::super::Code;
 use super::super::ast::Span;
+use super::super::{Code, Wanted};
 use super::names::bases;
 use super::{Checker, Ty, Typed};
 
@@ -113,6 +113,39 @@ impl Checker<'_> {
             self.problem(Code::Types, span, message);
         }
         None
+    }
+
+    /// Whether the expression's place takes a value of that type.
+    pub(super) fn fits(&mut self, ty: Ty, span: &Span) -> bool {
+        let (taken, expected): (&[Type], _) = match self.wanted {
+            Wanted::Text => return true,
+            Wanted::Truth => (&[Type::Bool, Type::Object], "true or false"),
+            Wanted::Number => (
+                &[Type::Int, Type::Long, Type::String, Type::Object],
+                "a whole number",
+            ),
+        };
+        if !ty.nullable && taken.contains(&ty.of) {
+            return true;
+        }
+        let help = match (self.wanted, ty.of) {
+            (Wanted::Truth, Type::Bool) => "write … == true",
+            (Wanted::Truth, of) if of.is_json() => "cast it: (bool)…",
+            (Wanted::Truth, _) => "compare it: … == …",
+            (_, Type::Int | Type::Long) => "write … ?? 0",
+            (_, Type::Bool) => "write … ? 1 : 0",
+            (_, Type::Double) => "cast it: (int)…",
+            (_, of) if of.is_json() => "cast it: (int)…",
+            (_, Type::TimeSpan) => "write (int)….TotalSeconds",
+            (_, Type::Char) => "write ….ToString()",
+            _ => "write an expression of type int",
+        };
+        let message = format!(
+            "what stands here has to be {expected}; this is of type {}",
+            ty.shown()
+        );
+        self.problem_with(Code::Place, span, message, help);
+        false
     }
 
     /// Two values that have to be of one type, as in `a ? b : c`.

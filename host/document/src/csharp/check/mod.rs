@@ -15,7 +15,7 @@ use keyward_document_program::expression::{Builder, Expression, MAX_LOCALS};
 use keyward_document_program::{ExpressionId, Node, NodeId, Type};
 
 use super::ast::{Body, Expr, Kind, Span};
-use super::{Code, Parsed, Problem, sorted};
+use super::{Code, Parsed, Problem, Wanted, sorted};
 use crate::named_values::NamedValues;
 
 /// A type, perhaps with `?`.
@@ -62,6 +62,7 @@ struct Local {
 pub(super) struct Checker<'a> {
     builder: &'a mut Builder,
     values: &'a dyn NamedValues,
+    wanted: Wanted,
     /// Functions that have been noted as not supported.
     functions: &'a [String],
     problems: Vec<Problem>,
@@ -75,15 +76,17 @@ pub(super) struct Checker<'a> {
     later: bool,
 }
 
-/// See [`super::compile`].
+/// See [`super::compile_for`].
 pub(super) fn compile(
     parsed: &Parsed,
     builder: &mut Builder,
     values: &dyn NamedValues,
+    wanted: Wanted,
 ) -> Result<ExpressionId, Vec<Problem>> {
     let mut checker = Checker {
         builder,
         values,
+        wanted,
         functions: &parsed.functions,
         problems: parsed.problems.clone(),
         locals: Vec::new(),
@@ -122,13 +125,14 @@ pub(super) fn compile(
 }
 
 impl Checker<'_> {
+    /// What the expression gives: itself, or what is returned.
     fn whole(&mut self, expression: &Expr) -> Option<Typed> {
         let value = self.expression(expression)?;
         if value.ty.of == Type::Void {
             self.problem(Code::Types, &expression.span, "this gives no value");
             return None;
         }
-        Some(value)
+        self.fits(value.ty, &expression.span).then_some(value)
     }
 
     fn problem(&mut self, code: Code, span: &Span, message: impl Into<String>) {
