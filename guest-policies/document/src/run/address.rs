@@ -116,6 +116,19 @@ pub(crate) fn without_parameter(query: &str, name: &str) -> String {
     kept.join("&")
 }
 
+/// The parameters of a query that are neither among the names nor in the other query.
+pub(crate) fn unmatched(query: &str, taken: &[String], other: &str) -> String {
+    let kept: Vec<&str> = parts(query)
+        .filter(|(name, _, _)| {
+            let name = decoded_parameter(name);
+            let is_taken = taken.iter().any(|taken| taken.eq_ignore_ascii_case(&name));
+            !is_taken && !has_parameter(other, &name)
+        })
+        .map(|(_, _, part)| part)
+        .collect();
+    kept.join("&")
+}
+
 /// Adds a parameter to a query.
 pub(crate) fn add_parameter(query: &mut String, name: &str, value: &str) {
     if !query.is_empty() {

@@ -7,8 +7,8 @@ use keyward_document_program::statements::Surroundings;
 use keyward_document_program::{Member, Type};
 use keyward_policy::{Exchange, Failure, Level, Side};
 
+use super::address;
 use super::state::{BodyState, State};
-use super::{address, host};
 use crate::evaluate::dates::EPOCH;
 use crate::evaluate::{Context, Exception, ListsOf, Outcome, Url, UrlOf, Value, web};
 
@@ -47,7 +47,7 @@ impl Bodies {
         if let Some(bytes) = &*body.held.borrow() {
             return Ok(Some(Rc::clone(bytes)));
         }
-        if !host::has_body(exchange, side) {
+        if !exchange.message(side).has_body() {
             return Ok(None);
         }
         let bytes: Rc<[u8]> = exchange.message(side).body(usize::MAX)?.into();
@@ -84,11 +84,13 @@ impl Bodies {
         let body = self.of(side);
         if body.changed.replace(false) {
             let held = body.held.borrow();
-            return host::replace_body(exchange, side, held.as_deref().unwrap_or_default());
+            return exchange
+                .message(side)
+                .write_body(held.as_deref().unwrap_or_default());
         }
         if state.body(side).get() == BodyState::Taken {
             state.body(side).set(BodyState::Gone);
-            return host::replace_body(exchange, side, b"");
+            return exchange.message(side).write_body(b"");
         }
         Ok(())
     }
@@ -159,6 +161,12 @@ impl Scope<'_, '_> {
         address::pairs(url.query.strip_prefix('?').unwrap_or_default())
     }
 
+    /// The query parameters that the operation's template takes.
+    pub(crate) fn template_query(&self) -> Vec<String> {
+        let template = self.fact(Member::OperationUrlTemplate).unwrap_or_default();
+        address::template_query(template)
+    }
+
     /// The parameters of the operation's template.
     pub(crate) fn matched(&self) -> Vec<(String, String)> {
         let Some(template) = self.fact(Member::OperationUrlTemplate) else {
@@ -222,7 +230,7 @@ impl Context for Scope<'_, '_> {
             Type::IMessageBody => {
                 self.state.body(Side::Request).get() != BodyState::There
                     || self.bodies.has(Side::Request)
-                    || host::has_body(self.exchange, Side::Request)
+                    || self.exchange.message(Side::Request).has_body()
             }
             Type::IUser => self.has_fact(&[
                 M::UserId,
@@ -314,7 +322,7 @@ impl Context for Scope<'_, '_> {
             )),
             UrlOf::Request => {
                 let path = self.exchange.path();
-                let query = host::query_text(self.exchange);
+                let query = self.exchange.query_text();
                 match &self.state.backend {
                     Some(backend) => {
                         let route = address::route(self.surroundings, &backend.route)?;

@@ -5,7 +5,7 @@ use keyward_document_program::statements::{Element, Phase};
 use keyward_policy::{ErrorSource, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::Runner;
+use super::{Runner, address};
 use crate::evaluate::{Exception, Thrown};
 
 /// The reason of an expression that throws, and of a value that can't stand where it
@@ -56,9 +56,8 @@ impl Answer {
     pub(crate) fn body(&self) -> String {
         let message = match (&self.message, self.status) {
             (Some(message), _) => message,
-            (None, 502) => "Bad gateway",
-            (None, 504) => "Gateway timeout",
-            (None, _) => "Internal server error",
+            (None, 500) => "Internal server error",
+            (None, status) => address::status_words(status),
         };
         let message = serde_json::Value::from(message);
         format!(

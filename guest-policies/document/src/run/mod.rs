@@ -6,9 +6,12 @@
 //! the whole call.
 
 mod address;
+mod backend;
+mod body;
 mod context;
 mod error;
-mod host;
+mod flow;
+mod message;
 mod state;
 mod stored;
 
@@ -107,8 +110,27 @@ impl<'p, 'e> Runner<'p, 'e> {
 
     fn segment(&mut self) -> Result<Flow, Stop> {
         let number = self.state.next_segment(self.phase);
-        let program = self.program;
-        self.block(program.statements.segment(self.phase, number))
+        let statements = &self.program.statements;
+        let flow = self.block(statements.segment(self.phase, number))?;
+        if flow == Flow::On && self.is_last_before_host(number) {
+            self.attach().map_err(|(secret, failure)| {
+                self.host_failed("forward-request", "SecretRefused", &secret, failure)
+            })?;
+        }
+        Ok(flow)
+    }
+
+    /// Whether the host sends the request to the backend after this segment, and none of
+    /// the document's comes before that.
+    fn is_last_before_host(&self, number: usize) -> bool {
+        let statements = &self.program.statements;
+        let last = match statements.segments(Phase::Backend) {
+            0 => Phase::Inbound,
+            _ => Phase::Backend,
+        };
+        statements.surroundings().host_forwards
+            && self.phase == last
+            && number + 1 >= statements.segments(last)
     }
 
     /// Gives the host the bodies that this call changed.
@@ -116,7 +138,9 @@ impl<'p, 'e> Runner<'p, 'e> {
         for side in [Side::Request, Side::Response] {
             self.bodies
                 .flush(self.exchange, &self.state, side)
-                .map_err(|failure| self.host_failed("set-body", "the body", failure))?;
+                .map_err(|failure| {
+                    self.host_failed("set-body", "OperationFailed", "the body", failure)
+                })?;
         }
         Ok(())
     }
@@ -157,19 +181,19 @@ impl<'p, 'e> Runner<'p, 'e> {
         self.exchange.log(Level::Error, words);
         // Without them there is room for what the on-error section needs.
         self.state.forget_variables();
-        let stop = self.host_failed("set-variable", "the variables", failure);
+        let stop = self.host_failed("set-variable", "OperationFailed", "the variables", failure);
         self.state.failed = Some((stop.0.error, stop.0.answer));
         let _ = self.state.keep(self.exchange);
         false
     }
 
     /// A failure that is no single statement's.
-    fn host_failed(&self, source: &str, what: &str, failure: Failure) -> Stop {
+    fn host_failed(&self, source: &str, reason: &str, what: &str, failure: Failure) -> Stop {
         let message = format!("{what}: {failure}");
         Stop(Box::new(error::Failed {
             error: LastError {
                 source: source.to_owned(),
-                reason: "OperationFailed".to_owned(),
+                reason: reason.to_owned(),
                 message: message.clone(),
                 section: error::section(self.phase).to_owned(),
                 ..LastError::default()
@@ -225,7 +249,9 @@ impl<'p, 'e> Runner<'p, 'e> {
         };
         let response = self.exchange.response();
         response.set_header("content-type", "application/json")?;
-        host::replace_body(self.exchange, Side::Response, answer.body().as_bytes())?;
+        self.exchange
+            .message(Side::Response)
+            .write_body(answer.body().as_bytes())?;
         Ok(Verdict::Respond)
     }
 
@@ -259,7 +285,23 @@ impl<'p, 'e> Runner<'p, 'e> {
                 .log(Level::Info, &format!("runs {section}/{path}"));
         }
         match element.name {
+            E::Choose => self.choose(element),
+            E::FindAndReplace => self.find_and_replace(element),
+            E::ForwardRequest => self.forward_request(element),
             E::IncludeFragment => self.children(element),
+            E::LimitConcurrency => self.limit_concurrency(element),
+            E::MockResponse => self.mock_response(element),
+            E::Retry => self.retry(element),
+            E::ReturnResponse => self.return_response(element),
+            E::RewriteUri => self.rewrite_uri(element),
+            E::SetBackendService => self.set_backend_service(element),
+            E::SetBody => self.set_body(element),
+            E::SetHeader => self.set_header(element),
+            E::SetMethod => self.set_method(element),
+            E::SetQueryParameter => self.set_query_parameter(element),
+            E::SetStatus => self.set_status(element),
+            E::SetVariable => self.set_variable_statement(element),
+            E::Wait => self.wait(element),
             _ => Err(self.broken(
                 element,
                 500,

@@ -8,7 +8,6 @@ use keyward_policy::{Exchange, Failure, Side};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Answer, LastError};
-use super::host;
 use super::stored::Stored;
 use crate::evaluate::{Exception, Outcome, Value};
 
@@ -103,8 +102,10 @@ pub(crate) struct Backend {
     pub(crate) route: String,
     /// What comes before the path, behind the route's own prefix; without a `/` at its end.
     pub(crate) prefix: String,
-    /// Whether a `backend-id` chose it: then no `base-url` does after it.
+    /// Whether a `backend-id` chose it: then no `base-url` of another scope does.
     pub(crate) by_id: bool,
+    /// The scope of the document that chose it.
+    pub(crate) scope: Option<String>,
 }
 
 /// A variable: as it was kept, or as it is now.
@@ -164,10 +165,10 @@ impl State {
                 began: exchange.now(),
                 original: Original {
                     method: exchange.method(),
-                    scheme: host::scheme(exchange),
+                    scheme: exchange.scheme(),
                     authority: exchange.authority(),
                     path: exchange.path(),
-                    query: host::query_text(exchange),
+                    query: exchange.query_text(),
                 },
                 ..Self::default()
             }),
