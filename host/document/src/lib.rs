@@ -49,6 +49,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compile;
 pub mod csharp;
 mod decode;
 mod error;

@@ -193,6 +193,27 @@ pub enum Problem {
         /// The section.
         section: &'static str,
     },
+    /// A part of a policy, or a way to use it, that is not supported.
+    #[error("{0}: not supported")]
+    NotHad(String),
+    /// An address that no route leads to.
+    #[error("no route leads to {0}")]
+    NoRoute(Found),
+    /// An issuer that the gateway does not know.
+    #[error("no issuer of the gateway has its metadata at {0}")]
+    NoIssuer(Found),
+    /// A secret whose use can't be told, or one that would be read.
+    #[error("{0}")]
+    SecretUse(String),
+    /// A policy of another kind within a statement.
+    #[error("<wasm-policy> may not stand within another element")]
+    NestedPolicy,
+    /// A name that no policy can have.
+    #[error("no policy can be called {0}")]
+    NoPolicyName(Found),
+    /// A named value that nobody could be asked for.
+    #[error("a named value in it is not known")]
+    Unbound,
     /// A section that is not there.
     #[error("no <{0}> section: nothing is inherited for it")]
     AbsentSection(&'static str),
@@ -220,7 +241,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 49] = [
+pub const CODES: [(&str, &str); 56] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -258,6 +279,16 @@ pub const CODES: [(&str, &str); 49] = [
     ("KD040", "an unknown policy fragment"),
     ("KD041", "a fragment where it may not be included"),
     ("KD050", "a section is absent"),
+    ("KD060", "a part of a policy that is not supported"),
+    ("KD061", "an address that no route leads to"),
+    ("KD062", "an issuer that the gateway does not know"),
+    (
+        "KD063",
+        "a secret whose use can't be told, or that would be read",
+    ),
+    ("KD064", "a policy of another kind within a statement"),
+    ("KD065", "a name that no policy can have"),
+    ("KD066", "a named value that is not known when it is needed"),
     ("KD101", "an expression is not valid C#"),
     ("KD102", "C# that expressions do not support"),
     (
@@ -322,6 +353,13 @@ impl Problem {
             Self::UnknownFragment(_) => "KD040",
             Self::FragmentSection { .. } => "KD041",
             Self::AbsentSection(_) => "KD050",
+            Self::NotHad(_) => "KD060",
+            Self::NoRoute(_) => "KD061",
+            Self::NoIssuer(_) => "KD062",
+            Self::SecretUse(_) => "KD063",
+            Self::NestedPolicy => "KD064",
+            Self::NoPolicyName(_) => "KD065",
+            Self::Unbound => "KD066",
             Self::CSharp { code, .. } => code.as_str(),
         }
     }

@@ -211,6 +211,11 @@ impl Expressions {
         self.nodes.get(index(id.0))
     }
 
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Where a node stands in its expression's source, in bytes.
     pub fn span(&self, id: NodeId) -> core::ops::Range<usize> {
         let (start, end) = self.spans.get(index(id.0)).copied().unwrap_or_default();
@@ -424,6 +429,11 @@ impl Builder {
     pub fn finish(mut self) -> Result<Expressions, Invalid> {
         self.check()?;
         Ok(self.built)
+    }
+
+    /// What has been added so far.
+    pub fn built(&self) -> &Expressions {
+        &self.built
     }
 
     /// Checks what has been added since the last time. Errors: it exceeds a limit, as

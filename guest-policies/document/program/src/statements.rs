@@ -155,6 +155,10 @@ pub struct Surroundings {
     pub issuers: Vec<Issuer>,
     /// Texts of `context`: [`Member::ApiId`] and so on.
     pub facts: Vec<(Member, String)>,
+    /// Whether the host sends the request after the backend phase. The document then
+    /// attaches its secrets at the end of its last segment before that: of the backend
+    /// section if there is one, else of the inbound section.
+    pub host_forwards: bool,
     /// The alias under which the keys of clients are known, where the document needs to
     /// know who calls.
     pub subscription: Option<String>,

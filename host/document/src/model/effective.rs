@@ -36,6 +36,8 @@ impl Fragments for std::collections::BTreeMap<String, Document> {
 #[derive(Clone, Debug, Default)]
 pub struct Effective {
     phases: [Vec<Node>; 4],
+    /// File and text of each document that something is from, the broadest scope first.
+    sources: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Effective {
@@ -45,6 +47,19 @@ impl Effective {
             .get(phase.index())
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// File and text of each document that something may be from.
+    pub(crate) fn sources(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.sources.iter().map(|(file, text)| (file, text))
+    }
+
+    fn from(&mut self, document: &Document) {
+        let file = &document.origin.file;
+        if self.sources.iter().all(|(known, _)| known != file) {
+            self.sources
+                .push((Arc::clone(file), Arc::clone(&document.text)));
+        }
     }
 
     /// Whether a `<forward-request>` stands in the backend section, at any depth: without
@@ -80,7 +95,12 @@ fn onto(
     fragments: &dyn Fragments,
 ) -> Result<Effective, Box<DocumentErrors>> {
     let mut reporter = Reporter::new(Source::new(&document.origin.file, &document.text));
-    let mut result = Effective::default();
+    let mut result = Effective {
+        phases: Default::default(),
+        sources: std::mem::take(&mut outer.sources),
+    };
+    result.from(document);
+    let mut included = Vec::new();
     for (phase, out) in Phase::ALL.into_iter().zip(&mut result.phases) {
         let Some(section) = document.section(phase) else {
             continue;
@@ -96,8 +116,20 @@ fn onto(
                 continue;
             }
             let mut node = node.clone();
-            include(&mut node, phase, document, fragments, &mut reporter);
+            include(
+                &mut node,
+                phase,
+                document,
+                fragments,
+                &mut reporter,
+                &mut included,
+            );
             out.push(node);
+        }
+    }
+    for id in included {
+        if let Some(fragment) = fragments.fragment(&id) {
+            result.from(fragment);
         }
     }
     match reporter.finish() {
@@ -114,10 +146,11 @@ fn include(
     document: &Document,
     fragments: &dyn Fragments,
     reporter: &mut Reporter<'_>,
+    included: &mut Vec<String>,
 ) {
     if node.name() != "include-fragment" {
         for child in &mut node.children {
-            include(child, phase, document, fragments, reporter);
+            include(child, phase, document, fragments, reporter, included);
         }
         return;
     }
@@ -144,6 +177,7 @@ fn include(
         );
         return;
     };
+    included.push(id.clone());
     let origin = Arc::new(Origin {
         file: Arc::clone(&origin.file),
         id: document.origin.id.clone(),

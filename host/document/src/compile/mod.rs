@@ -1,0 +1,329 @@
+//! From the statements in force to a program that the guest `document` runs.
+//!
+//! [`compile`] takes what [`effective`](crate::model::effective) put together and
+//! what the gateway knows ([`Bindings`]), and gives a [`Compiled`]: the program, the
+//! order in which its segments and other policies run, and the uses of secrets that
+//! it asks for. What can't be bound (an address that no route leads to, a secret
+//! where nobody may have one) is an error with its place, and so is what the guest
+//! would not do as API Management does and a document must not lose in silence.
+
+mod lower;
+mod rules;
+mod secrets;
+
+use std::sync::Arc;
+
+use keyward_document_program::expression;
+use keyward_document_program::statements::{self, Issuer, Route, Surroundings};
+use keyward_document_program::{Member, Program};
+use keyward_names::{IssuerName, PolicyName, RouteName};
+
+use crate::error::{DocumentErrors, Problem};
+use crate::model::{Effective, Literal, Node, Payload, Value};
+use crate::position::Source;
+use crate::report::Reporter;
+use crate::{Phase, Position};
+
+pub use secrets::{Placement, SecretRequest};
+
+/// The alias under which a document asks who calls.
+pub const SUBSCRIPTION: &str = "subscription";
+
+/// What the gateway knows that a document needs.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    /// The route of the pipeline: where `forward-request` goes.
+    pub route: Option<RouteName>,
+    /// The routes that the document may call, that one among them, each with the URL
+    /// that it leads to (`https://host:port/path`).
+    pub routes: Vec<(RouteName, String)>,
+    /// The issuers that it may ask about, each with the URL of its metadata.
+    pub issuers: Vec<(IssuerName, String)>,
+    /// Texts of `context`: [`Member::ApiId`], [`Member::OperationUrlTemplate`] and so
+    /// on.
+    pub facts: Vec<(Member, String)>,
+    /// Whether each step is told to the policy's log.
+    pub traces: bool,
+}
+
+/// A document that can run.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What the guest runs.
+    pub program: Program,
+    /// What runs in each phase, in the order of [`Phase::ALL`].
+    pub steps: [Vec<Step>; 4],
+    /// The uses of secrets that it asks for, each once, in the order of the text.
+    pub requests: Vec<SecretRequest>,
+    /// Who sends the request to the backend.
+    pub forwards: Forwards,
+}
+
+/// One call of a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The document's next segment.
+    Segment,
+    /// Another policy.
+    Policy {
+        /// Its name in the gateway's configuration.
+        name: PolicyName,
+        /// Where it is called.
+        position: Position,
+    },
+}
+
+/// Who sends the request to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwards {
+    /// The host, after the backend phase: all that the section says is a
+    /// `<forward-request/>` at its end.
+    Host,
+    /// The document itself, where a `<forward-request>` runs; if none does, nobody.
+    Document,
+}
+
+impl Compiled {
+    /// Whether the guest has anything to run.
+    pub fn needs_guest(&self) -> bool {
+        self.steps
+            .iter()
+            .flatten()
+            .any(|step| *step == Step::Segment)
+    }
+
+    /// What runs in a phase, in order.
+    pub fn steps(&self, phase: Phase) -> &[Step] {
+        self.steps
+            .get(phase.index())
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+}
+
+/// What is wrong, and where.
+struct Fault {
+    file: Arc<str>,
+    problem: Problem,
+    at: std::ops::Range<usize>,
+    help: Option<String>,
+}
+
+/// Compiles the statements in force.
+///
+/// Errors: what can't be bound or is not supported, of the first document in which
+/// there is something.
+pub fn compile(
+    effective: &Effective,
+    bindings: &Bindings,
+) -> Result<Compiled, Box<DocumentErrors>> {
+    let surroundings = surroundings(bindings);
+    let mut compiler = Compiler {
+        effective,
+        bindings,
+        forwards: forwards(effective),
+        variables: secrets::variables(effective),
+        backends: Vec::new(),
+        statements: statements::Builder::new(surroundings),
+        expressions: expression::Builder::new(),
+        requests: Vec::new(),
+        faults: Vec::new(),
+        identifies: false,
+    };
+    compiler.backends = compiler.backends(effective);
+    compiler.conflicting_variables(effective);
+    let mut steps: [Vec<Step>; 4] = Default::default();
+    for (phase, steps) in Phase::ALL.into_iter().zip(&mut steps) {
+        *steps = compiler.section(effective, phase);
+    }
+    compiler.finish(effective, steps)
+}
+
+/// Whether the host can send the request: no statement has to run after it, and none
+/// chooses where it goes.
+fn forwards(effective: &Effective) -> Forwards {
+    let plain = |node: &Node| {
+        node.name() == "forward-request"
+            && node.attributes.iter().all(|field| match field.name {
+                "timeout" | "timeout-ms" => false,
+                "fail-on-error-status-code" | "follow-redirects" => {
+                    matches!(field.value.payload, Payload::Literal(Literal::Bool(false)))
+                }
+                _ => true,
+            })
+    };
+    let backend = effective.phase(Phase::Backend);
+    let forwards = |node: &Node| node.walk().any(|node| node.name() == "forward-request");
+    let routed = Phase::ALL
+        .into_iter()
+        .flat_map(|phase| effective.phase(phase))
+        .flat_map(Node::walk)
+        .any(|node| node.name() == "set-backend-service");
+    match backend.split_last() {
+        Some((last, before)) if plain(last) && !routed && !before.iter().any(forwards) => {
+            Forwards::Host
+        }
+        _ => Forwards::Document,
+    }
+}
+
+fn surroundings(bindings: &Bindings) -> Surroundings {
+    Surroundings {
+        route: bindings
+            .route
+            .as_ref()
+            .map(|route| route.as_str().to_owned())
+            .unwrap_or_default(),
+        routes: bindings
+            .routes
+            .iter()
+            .filter_map(|(name, url)| {
+                let url = rules::Url::parse(url)?;
+                Some(Route {
+                    name: name.as_str().to_owned(),
+                    scheme: url.scheme,
+                    host: url.host,
+                    port: url.port,
+                    path: url.path.trim_end_matches('/').to_owned(),
+                })
+            })
+            .collect(),
+        issuers: bindings
+            .issuers
+            .iter()
+            .map(|(name, url)| Issuer {
+                name: name.as_str().to_owned(),
+                url: url.clone(),
+            })
+            .collect(),
+        facts: bindings.facts.clone(),
+        ..Surroundings::default()
+    }
+}
+
+struct Compiler<'a> {
+    effective: &'a Effective,
+    bindings: &'a Bindings,
+    forwards: Forwards,
+    variables: secrets::Variables,
+    /// Routes that the document sends its requests to besides the pipeline's.
+    backends: Vec<String>,
+    statements: statements::Builder,
+    expressions: expression::Builder,
+    requests: Vec<SecretRequest>,
+    faults: Vec<Fault>,
+    /// Whether the document needs to know who calls.
+    identifies: bool,
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, node: &Node, at: std::ops::Range<usize>, problem: Problem, help: &str) {
+        self.faults.push(Fault {
+            file: Arc::clone(&node.origin.file),
+            problem,
+            at,
+            help: Some(help.to_owned()),
+        });
+    }
+
+    /// Where `set-backend-service` leads, as far as it is fixed.
+    fn backends(&self, effective: &Effective) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let nodes = Phase::ALL
+            .into_iter()
+            .flat_map(|phase| effective.phase(phase))
+            .flat_map(Node::walk)
+            .filter(|node| node.name() == "set-backend-service");
+        for node in nodes {
+            let of = |name: &str| node.attribute(name).and_then(Value::as_text);
+            let id = of("backend-id").map(str::to_owned);
+            let url = of("base-url").and_then(|url| self.route_to(url));
+            for name in id.into_iter().chain(url.map(str::to_owned)) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// A place in a file of those in force.
+    fn place_of(&self, node: &Node, at: std::ops::Range<usize>) -> Option<Position> {
+        let found = self
+            .effective
+            .sources()
+            .find(|(file, _)| **file == node.origin.file);
+        found.map(|(file, text)| Source::new(file, text).position(at))
+    }
+
+    fn finish(
+        mut self,
+        effective: &Effective,
+        mut steps: [Vec<Step>; 4],
+    ) -> Result<Compiled, Box<DocumentErrors>> {
+        let needs_guest = steps.iter().flatten().any(|step| *step == Step::Segment);
+        // The guest's own on-error phase answers where its statements failed.
+        if let [_, _, _, on_error] = &mut steps
+            && needs_guest
+            && !on_error.contains(&Step::Segment)
+        {
+            on_error.push(Step::Segment);
+            self.statements.segment(statements::Phase::OnError, &[]);
+        }
+        // What is attached is attached by the guest: before it forwards, or, where the
+        // host does, at the end of what runs before the backend.
+        let surroundings = self.statements.surroundings();
+        surroundings.traces = self.bindings.traces;
+        surroundings.host_forwards = self.forwards == Forwards::Host;
+        surroundings.subscription = self.identifies.then(|| SUBSCRIPTION.to_owned());
+        if self.identifies {
+            self.requests.push(SecretRequest::identify());
+        }
+        if let Some(errors) = errors(effective, std::mem::take(&mut self.faults)) {
+            return Err(Box::new(errors));
+        }
+        let finished = self.expressions.finish().and_then(|expressions| {
+            let statements = self.statements.finish(expressions.len())?;
+            Ok(Program {
+                expressions,
+                statements,
+            })
+        });
+        match finished {
+            Ok(program) => Ok(Compiled {
+                program,
+                steps,
+                requests: self.requests,
+                forwards: self.forwards,
+            }),
+            Err(_) => Err(Box::new(too_large(effective))),
+        }
+    }
+}
+
+/// The faults of the broadest document that has any.
+fn errors(effective: &Effective, faults: Vec<Fault>) -> Option<DocumentErrors> {
+    let first = effective
+        .sources()
+        .find(|(file, _)| faults.iter().any(|fault| fault.file == **file))?;
+    let (file, text) = first;
+    let mut reporter = Reporter::new(Source::new(file, text));
+    for fault in faults.into_iter().filter(|fault| fault.file == *file) {
+        reporter.report(fault.problem, fault.at, fault.help);
+    }
+    reporter.finish().err()
+}
+
+fn too_large(effective: &Effective) -> DocumentErrors {
+    let none: (Arc<str>, Arc<str>) = ("".into(), "".into());
+    let last = effective.sources().last();
+    let (file, text) = last.map_or((&none.0, &none.1), |(file, text)| (file, text));
+    let mut reporter = Reporter::new(Source::new(file, text));
+    let problem = Problem::Limit {
+        what: "elements in all documents in force together",
+        max: statements::MAX_ELEMENTS,
+    };
+    let help = "the texts and expressions of a program have limits, too: divide the API, or let fragments do less";
+    reporter.report(problem, 0..0, Some(help.to_owned()));
+    reporter.finish_all()
+}

@@ -1,0 +1,387 @@
+//! From documents to programs: what runs when, what is bound, what is asked for, and
+//! what is refused.
+
+#![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use std::collections::BTreeMap;
+
+use keyward_document::Phase;
+use keyward_document::compile::{Bindings, Compiled, Forwards, Placement, Step, compile};
+use keyward_document::model::{Document, effective};
+use keyward_document::named_values::{Lookup, NamedValues};
+use keyward_document::policies::{Content, Element, Status, all};
+use keyward_document::read::{Options, read};
+use keyward_document_program::statements::{Operand, Phase as ProgramPhase};
+use keyward_document_program::{AttributeName, ElementName, Member, Program};
+use keyward_names::RouteName;
+
+struct Values;
+
+impl NamedValues for Values {
+    fn look_up(&self, name: &str) -> Lookup {
+        match name {
+            "key" | "other-key" => Lookup::Secret(name.to_owned()),
+            "team" => Lookup::Plain("billing".to_owned()),
+            _ => Lookup::Unknown(None),
+        }
+    }
+}
+
+fn document(text: &str) -> Document {
+    let options = Options {
+        values: &Values,
+        ..Options::default()
+    };
+    let reading = read("api.xml", text, &options);
+    reading
+        .document
+        .unwrap_or_else(|| panic!("{}", reading.diagnostics.render(false)))
+}
+
+fn bindings() -> Bindings {
+    let route = |name: &str| RouteName::parse(name).unwrap();
+    Bindings {
+        route: Some(route("orders")),
+        routes: vec![
+            (route("orders"), "https://orders.example/v1".to_owned()),
+            (route("prices"), "https://prices.example".to_owned()),
+        ],
+        facts: vec![(Member::ApiId, "orders".to_owned())],
+        ..Bindings::default()
+    }
+}
+
+fn compiled(text: &str) -> Compiled {
+    let effective = effective(&[&document(text)], &BTreeMap::new()).unwrap();
+    let compiled = compile(&effective, &bindings());
+    compiled.unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+}
+
+fn refused(inside: &str) -> String {
+    let document = document(&format!("<policies>{inside}</policies>"));
+    let effective = effective(&[&document], &BTreeMap::new()).unwrap();
+    let errors = compile(&effective, &bindings()).unwrap_err();
+    errors.to_string()
+}
+
+#[test]
+fn statements_run_in_segments_between_other_policies() {
+    let compiled = compiled(
+        r#"<policies><inbound>
+            <set-header name="x-team"><value>{{team}}</value></set-header>
+            <set-query-parameter name="a"><value>1</value></set-query-parameter>
+            <wasm-policy name="require-client-key"/>
+            <set-method>PUT</set-method>
+        </inbound><backend><forward-request/></backend></policies>"#,
+    );
+    let policy = |step: &Step| {
+        matches!(step, Step::Policy { name, position }
+        if name.as_str() == "require-client-key" && position.line() == 4)
+    };
+    let [Step::Segment, second, Step::Segment] = compiled.steps(Phase::Inbound) else {
+        panic!("{:?}", compiled.steps);
+    };
+    assert!(policy(second));
+    assert_eq!(compiled.steps(Phase::Backend), []);
+    // Where a statement fails, the document answers.
+    assert_eq!(compiled.steps(Phase::OnError), [Step::Segment]);
+    assert_eq!(compiled.forwards, Forwards::Host);
+
+    let statements = &compiled.program.statements;
+    assert_eq!(statements.segments(ProgramPhase::Inbound), 2);
+    let first = statements.segment(ProgramPhase::Inbound, 0);
+    let header = statements.element(*first.first().unwrap()).unwrap();
+    assert_eq!(header.name, ElementName::SetHeader);
+    let Some(Operand::Text(action)) = statements.field(header, AttributeName::ExistsAction) else {
+        panic!("the default is there");
+    };
+    assert_eq!(statements.text(action), "override");
+    let value = statements
+        .children_named(header, ElementName::Value)
+        .next()
+        .unwrap();
+    let Some(Operand::Text(team)) = value.text else {
+        panic!("a literal");
+    };
+    assert_eq!(statements.text(team), "billing");
+    assert_eq!(statements.text(header.place.path), "set-header[1]");
+    assert!(statements.surroundings().host_forwards);
+    assert_eq!(
+        statements.surroundings().facts,
+        [(Member::ApiId, "orders".to_owned())]
+    );
+}
+
+#[test]
+fn a_program_is_what_its_bytes_say_and_no_other_bytes_are_one() {
+    let program = compiled(
+        r#"<policies><inbound><choose><when condition="@(context.Request.Method == &quot;GET&quot;)"><set-method>HEAD</set-method></when></choose></inbound></policies>"#,
+    )
+    .program;
+    let bytes = program.encode().unwrap();
+    assert_eq!(Program::decode(&bytes).unwrap(), program);
+    for length in 0..bytes.len() {
+        assert!(
+            Program::decode(bytes.get(..length).unwrap()).is_err(),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_document_of_other_policies_alone_needs_no_guest() {
+    let compiled = compiled(
+        "<policies><inbound><wasm-policy name='log'/></inbound><backend><forward-request/></backend></policies>",
+    );
+    assert!(!compiled.needs_guest());
+    assert_eq!(compiled.steps(Phase::OnError), []);
+    assert_eq!(compiled.forwards, Forwards::Host);
+}
+
+#[test]
+fn the_host_forwards_only_what_the_document_need_not_look_at() {
+    for (backend, forwards) in [
+        ("<forward-request/>", Forwards::Host),
+        ("<forward-request buffer-response='false'/>", Forwards::Host),
+        ("", Forwards::Document),
+        ("<forward-request timeout='5'/>", Forwards::Document),
+        (
+            "<forward-request fail-on-error-status-code='true'/>",
+            Forwards::Document,
+        ),
+        (
+            "<forward-request/><set-header name='a'><value>b</value></set-header>",
+            Forwards::Document,
+        ),
+        (
+            "<set-header name='a'><value>b</value></set-header><forward-request/>",
+            Forwards::Host,
+        ),
+        (
+            "<retry count='2' condition='@(true)'><forward-request/></retry>",
+            Forwards::Document,
+        ),
+        (
+            "<set-backend-service backend-id='prices'/><forward-request/>",
+            Forwards::Document,
+        ),
+    ] {
+        let text = format!("<policies><backend>{backend}</backend></policies>");
+        assert_eq!(compiled(&text).forwards, forwards, "{backend}");
+    }
+}
+
+#[test]
+fn a_secret_is_asked_for_with_its_place_and_its_routes() {
+    let compiled = compiled(
+        r#"<policies><inbound>
+            <set-variable name="held" value="{{key}}"/>
+            <set-header name="X-Key"><value>{{key}}</value></set-header>
+            <set-header name="X-Other"><value>@((string)context.Variables["held"])</value></set-header>
+            <set-query-parameter name="code"><value>{{other-key}}</value></set-query-parameter>
+            <authentication-basic username="me" password="{{other-key}}"/>
+            <authentication-managed-identity resource="https://prices.example/"/>
+            <send-request response-variable-name="r"><set-url>https://prices.example/a</set-url><set-method>GET</set-method>
+              <set-header name="X-Key"><value>{{key}}</value></set-header></send-request>
+        </inbound><backend><forward-request/></backend></policies>"#,
+    );
+    let requests: Vec<_> = compiled
+        .requests
+        .iter()
+        .map(|request| {
+            (
+                request.alias.as_str(),
+                request.secret.as_deref(),
+                request.use_,
+                request.placement.clone(),
+                request.routes.join(" "),
+            )
+        })
+        .collect();
+    let user = Some("me".to_owned());
+    let resource = "https://prices.example/".to_owned();
+    assert_eq!(
+        requests,
+        [
+            (
+                "key.x-key",
+                Some("key"),
+                "attach",
+                Placement::Header("X-Key".into()),
+                "orders prices".into()
+            ),
+            (
+                "key.x-other",
+                Some("key"),
+                "attach",
+                Placement::Header("X-Other".into()),
+                "orders".into()
+            ),
+            (
+                "other-key.query.code",
+                Some("other-key"),
+                "attach",
+                Placement::Query("code".into()),
+                "orders".into()
+            ),
+            (
+                "other-key.basic",
+                Some("other-key"),
+                "attach",
+                Placement::Basic { user },
+                "orders".into()
+            ),
+            (
+                "prices.example.token",
+                None,
+                "token",
+                Placement::Token { resource },
+                "orders".into()
+            ),
+        ]
+    );
+    let line = compiled
+        .requests
+        .first()
+        .and_then(|request| request.position.clone());
+    assert_eq!(line.map(|position| position.line()), Some(3));
+    // Not a byte of what the document could not have anyway; the names alone.
+    let bytes = compiled.program.encode().unwrap();
+    assert!(bytes.windows(9).any(|window| window == b"key.x-key"));
+}
+
+#[test]
+fn what_can_not_be_had_is_refused_with_its_place() {
+    for (inside, expected) in [
+        (
+            "<inbound><choose><when condition='true'><wasm-policy name='a'/></when></choose></inbound>",
+            "KD064",
+        ),
+        ("<inbound><wasm-policy name='A b'/></inbound>", "KD065"),
+        (
+            "<inbound><set-backend-service base-url='https://else.example/'/></inbound>",
+            "KD061",
+        ),
+        (
+            "<inbound><set-backend-service backend-id='else'/></inbound>",
+            "KD061",
+        ),
+        (
+            "<inbound><validate-jwt header-name='Authorization'><openid-config url='https://id.example/x'/></validate-jwt></inbound>",
+            "KD062",
+        ),
+        (
+            "<inbound><validate-jwt header-name='Authorization'><issuer-signing-keys><key>aGFsbG8=</key></issuer-signing-keys></validate-jwt></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><validate-jwt header-name='Authorization' require-signed-tokens='false'><issuer-signing-keys><key>{{key}}</key></issuer-signing-keys></validate-jwt></inbound>",
+            "KD060",
+        ),
+        (
+            "<outbound><set-header name='a'><value>{{key}}</value></set-header></outbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><return-response><set-header name='a'><value>{{key}}</value></set-header></return-response></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><set-header name='@(context.Api.Id)'><value>{{key}}</value></set-header></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><set-header name='a'><value>{{key}}</value><value>b</value></set-header></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><set-header name='a' exists-action='append'><value>{{key}}</value></set-header></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><set-variable name='v' value='{{key}}'/><set-variable name='v' value='x'/></inbound>",
+            "KD063",
+        ),
+        (
+            "<inbound><set-variable name='v' value='{{key}}'/><set-header name='a'><value>@(\"x\" + context.Variables[\"v\"])</value></set-header></inbound>",
+            "KD063",
+        ),
+        (
+            "<inbound><set-variable name='v' value='{{key}}'/><set-body>@((string)context.Variables[\"v\"])</set-body></inbound>",
+            "KD060",
+        ),
+        (
+            "<backend><forward-request follow-redirects='true'/></backend>",
+            "KD060",
+        ),
+        (
+            "<inbound><authentication-managed-identity resource='https://a.example' output-token-variable-name='t'/></inbound>",
+            "KD060",
+        ),
+    ] {
+        let document = document(&format!("<policies>{inside}</policies>"));
+        let effective = effective(&[&document], &BTreeMap::new()).unwrap();
+        let errors = compile(&effective, &bindings()).unwrap_err();
+        let codes: Vec<_> = errors.iter().map(|error| error.code()).collect();
+        assert_eq!(codes, [expected], "{inside}\n{errors}");
+        assert!(
+            errors.iter().all(|error| error.help().is_some()),
+            "{inside}"
+        );
+    }
+    let text = refused(
+        "<inbound><set-backend-service base-url='https://else.example/secret-path'/></inbound>",
+    );
+    assert!(
+        text.starts_with("api.xml:1:") && text.contains("https://else.example"),
+        "{text}"
+    );
+    assert!(!text.contains("secret-path"), "{text}");
+}
+
+#[test]
+fn a_fragments_faults_are_shown_in_the_fragment() {
+    let api = document(
+        "<policies><inbound><include-fragment fragment-id='shared'/></inbound></policies>",
+    );
+    let text = "<fragment>\n<set-backend-service backend-id='else'/></fragment>";
+    let options = Options {
+        values: &Values,
+        ..Options::default()
+    };
+    let fragment = read("shared.xml", text, &options).document.unwrap();
+    let fragments = BTreeMap::from([("shared".to_owned(), fragment)]);
+    let effective = effective(&[&api], &fragments).unwrap();
+    let errors = compile(&effective, &bindings()).unwrap_err().to_string();
+    assert!(errors.starts_with("shared.xml:2:"), "{errors}");
+}
+
+/// Every name that the tables have, so that nothing is lost on the way to a program.
+#[test]
+fn programs_know_every_element_and_attribute_of_the_tables() {
+    fn look(element: &Element, depth: usize) {
+        assert!(depth < 10, "the tables have no cycle");
+        assert!(
+            ElementName::parse(element.name).is_some(),
+            "{}",
+            element.name
+        );
+        for attribute in element.attributes {
+            let known = AttributeName::parse(attribute.name);
+            assert!(known.is_some(), "{} {}", element.name, attribute.name);
+        }
+        if let Content::Children(children) | Content::Ordered(children) = element.content {
+            for child in children {
+                let supported = |status| status == Status::PartOne;
+                if child.policy().is_none_or(|policy| supported(policy.status)) {
+                    look(child.element(), depth + 1);
+                }
+            }
+        }
+    }
+    for policy in all().filter(|policy| policy.status == Status::PartOne) {
+        if !matches!(policy.element.name, "base" | "wasm-policy") {
+            look(&policy.element, 0);
+        }
+    }
+}
