@@ -309,6 +309,8 @@ pub(crate) fn forward(exchange: &Simulation, options: Forward<'_>) -> Result<(),
     }
     state.status = None;
     state.response = Content::default();
+    state.request.read = 0;
+    state.request.is_written = false;
     if state.is_body_gone {
         return Err(ForwardFailure::BodyGone);
     }

@@ -48,6 +48,8 @@ impl CallState {
         exchange.response = None;
         exchange.response_body = PolicyBody::empty();
         exchange.responded = false;
+        // A body that is written for the next try takes the place of this one's.
+        self.request_cursor = Default::default();
         self.response_cursor = Default::default();
 
         let outside = Arc::clone(&exchange.outside);
@@ -67,7 +69,6 @@ impl CallState {
             }
             self.exchange.request_body.copy()
         } else {
-            self.request_cursor = Default::default();
             exchange.request_body.send_off()
         };
         let body = body.ok_or(ForwardFailure::BodyGone)?;
