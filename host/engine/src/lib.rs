@@ -71,7 +71,7 @@ pub use error::{EngineError, LoadError, PolicyStop};
 pub use exchange::{Exchange, Forwarding, LogLevel, LogLine, Phase, ResponseHead};
 pub use inspect::{Declares, Inspection, inspect};
 pub use limits::{BOUNDS, Bound, LimitFault, Limits};
-pub use load::{Policy, PolicySource};
+pub use load::{Policy, PolicySource, digest_of_document};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use observe::{GuestCall, GuestValue, Observer};
 pub use outside::{

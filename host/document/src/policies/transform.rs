@@ -25,7 +25,8 @@ pub(super) static SET_VARIABLE: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["a literal is always a string: \"true\" is no bool, @(true) is"]),
+    .notes(&["a literal is always a string: \"true\" is no bool, @(true) is"])
+    .differs(&["a variable that is set to a secret holds a reference to it: it can be used alone where a secret may stand, and no expression can read it"]),
 );
 
 pub(super) static SET_HEADER: Policy = policy(
@@ -39,7 +40,8 @@ pub(super) static SET_HEADER: Policy = policy(
         "inbound and backend change the request, outbound and on-error the response",
         "several values become one line with commas; headers with dates or commas, and cookies, become several lines",
         "append on a header that is not there adds it",
-    ]),
+    ])
+    .differs(&["a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client"]),
 );
 
 pub(super) static SET_QUERY_PARAMETER: Policy = policy(
@@ -48,7 +50,8 @@ pub(super) static SET_QUERY_PARAMETER: Policy = policy(
         "set-query-parameter",
         &[required("name", Kind::Filled).expression(), EXISTS],
         Content::Children(&[child(&QUERY_VALUE, 0, MANY)]),
-    ),
+    )
+    .differs(&["a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client"]),
 );
 
 pub(super) static SET_BODY: Policy = policy(
