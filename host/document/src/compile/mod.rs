@@ -270,6 +270,14 @@ impl Compiler<'_> {
             on_error.push(Step::Segment);
             self.statements.segment(statements::Phase::OnError, &[]);
         }
+        // What some statements say of the answer is written when nothing else changes it.
+        if let [_, _, outbound, _] = &mut steps
+            && leaves_for_the_answer(effective)
+            && outbound.last() != Some(&Step::Segment)
+        {
+            outbound.push(Step::Segment);
+            self.statements.segment(statements::Phase::Outbound, &[]);
+        }
         // What is attached is attached by the guest: before it forwards, or, where the
         // host does, at the end of what runs before the backend.
         let surroundings = self.statements.surroundings();
@@ -299,6 +307,15 @@ impl Compiler<'_> {
             Err(_) => Err(Box::new(too_large(effective))),
         }
     }
+}
+
+/// Whether a statement on the way in has headers for the answer, or counts when it is known.
+fn leaves_for_the_answer(effective: &Effective) -> bool {
+    let inbound = effective.phase(Phase::Inbound);
+    inbound
+        .iter()
+        .flat_map(Node::walk)
+        .any(|node| matches!(node.name(), "cors" | "rate-limit" | "rate-limit-by-key"))
 }
 
 /// The faults of the broadest document that has any.

@@ -51,6 +51,9 @@ pub(super) static FORWARD_REQUEST: Policy = policy(
     .differs(&[
         "the request goes to the pipeline's route, or where <set-backend-service> says",
         "follow-redirects can only be false: a redirect goes to the client, since what is attached for one address must not follow to another",
+        "timeout 0 is as long as the route lets an answer take, which bounds it in any case",
+        "http-version, continue-timeout and buffer-response change nothing: the gateway and the backend agree on a version, nobody waits for a 100, and an answer is passed on as it comes",
+        "with fail-on-error-status-code the client gets the backend's status and not its body, unless <on-error> makes another answer",
     ]),
 );
 
@@ -69,6 +72,7 @@ pub(super) static SET_BACKEND_SERVICE: Policy = policy(
     .differs(&[
         "a base-url lies at a route of the gateway's configuration that is open to the document",
         "a backend-id is the name of such a route",
+        "where an expression says the address, it is held against the routes when it is made, and an error if none leads there",
     ]),
 );
 
@@ -88,7 +92,15 @@ pub(super) static SEND_REQUEST: Policy = policy(
         "an answer of 400 or above is no error",
         "with ignore-error=\"true\" the variable is null after a failure: a condition has to ask for null first",
     ])
-    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
+    .differs(&[
+        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "a route that is not open, and a secret that no grant lets go there, are an error whatever ignore-error says",
+        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "a header has one line in such a request: several values are joined",
+        "the query is sent as parameters: one without = gets one",
+        "an answer's body has 1 MiB at most, and less if the variables have no room for it",
+        "a redirect is an answer, and is not followed",
+    ]),
 );
 
 pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
@@ -105,6 +117,12 @@ pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
         ],
         Content::Children(CALL),
     )
-    .notes(&["nobody waits for the answer"])
-    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
+    .notes(&["nothing is known of the answer afterwards"])
+    .differs(&[
+        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "the answer's head is waited for; that there is none is told to the log and changes nothing",
+        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "a header has one line in such a request: several values are joined",
+        "the query is sent as parameters: one without = gets one",
+    ]),
 );
