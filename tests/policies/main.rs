@@ -10,6 +10,7 @@ mod azure_storage;
 mod basic_auth;
 mod cors;
 mod document;
+mod documents;
 mod encrypt_field;
 mod ip_filter;
 mod lookup_postgres;
