@@ -9,6 +9,7 @@ mod azure_sas;
 mod azure_storage;
 mod basic_auth;
 mod cors;
+mod documents;
 mod encrypt_field;
 mod ip_filter;
 mod lookup_postgres;
