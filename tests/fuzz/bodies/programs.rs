@@ -198,10 +198,13 @@ impl Context for Same {
         200
     }
 
-    fn variable(&self, name: &str) -> Option<Value> {
-        Value::parsed(&mut Budget::default(), name)
-            .ok()
-            .or_else(|| Some(Value::text(name)))
+    fn variable(&self, name: &str) -> Result<Option<Value>, Exception> {
+        let parsed = Value::parsed(&mut Budget::default(), name);
+        Ok(Some(parsed.unwrap_or_else(|_| Value::text(name))))
+    }
+
+    fn has_variable(&self, _: &str) -> bool {
+        true
     }
 
     fn variables(&self) -> usize {
@@ -248,8 +251,8 @@ impl Context for Same {
         638_000_000_000_000_000
     }
 
-    fn random(&self) -> u64 {
-        u64::MAX
+    fn random(&self) -> Result<u64, Exception> {
+        Ok(u64::MAX)
     }
 
     fn trace(&self, _: &str) {}
