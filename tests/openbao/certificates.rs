@@ -273,7 +273,7 @@ async fn a_certificate_is_shown_with_its_own_version_of_the_key_and_no_other() {
     let (watched, sources) = of_root(&server);
     let gateway = gateway(&backend, &first, sources, false);
     assert_eq!(settled(&gateway).await, StatusCode::OK);
-    assert_eq!(backend.seen(), [old.clone()]);
+    assert_eq!(backend.seen(), std::slice::from_ref(&old));
     // The next certificate is shown from here on, on connections of its own.
     let (vault, actor) = (gateway.vault(), TestGateway::actor());
     vault.rotate(&far(), secret(&second), &actor).unwrap();

@@ -57,8 +57,7 @@ Examples:
   keyward secret set clients --kind client-keys --from-file clients.txt
   keyward secret set stripe --kind api-key --from azure:stripe-key
   keyward secret set stripe --kind api-key --from mounted:stripe/key --cache sealed
-  keyward secret set partner --kind certificate --from openbao:partner --cache remote \
-    --chain partner.pem";
+  keyward secret set mtls --kind certificate --from bao:mtls --cache remote --chain c.pem";
 
 const ROTATE: &str = "\
 Stores a new value of the same kind. Requests under way use one value or the other,
@@ -293,7 +292,7 @@ impl Set {
             .transpose()?;
         let from = from.map(|from| origin(&from, self.cache));
         let values = match (&from, &self.chain) {
-            (Some(_), Some(file)) => vec![Value::of_secret(common.output(), &kind, Some(file))?],
+            (Some(_), Some(file)) => vec![Value::of_chain(file)?],
             (Some(_), None) => Vec::new(),
             (None, _) => self.source.values(common, &kind)?,
         };
@@ -326,7 +325,11 @@ impl Rotate {
             failure.help("secrets there are: keyward secret list; a new one: keyward secret set")
         })?;
         let kind = Kind::try_from(&known.kind).map_err(Failure::new)?;
-        let values = self.source.values(common, &kind)?;
+        let is_chain = kind == Kind::Certificate && known.cache.as_deref() == Some("remote");
+        let values = match &self.source.from_file {
+            Some(file) if is_chain => vec![Value::of_chain(file)?],
+            _ => self.source.values(common, &kind)?,
+        };
         let request = Request::SecretRotate {
             name: self.name,
             validity: self.source.validity(),
