@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) now: u64,
     pub(crate) random: u8,
     pub(crate) routes: BTreeMap<String, (u16, Vec<u8>)>,
+    pub(crate) route_headers: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    pub(crate) route_failures: BTreeMap<String, Failure>,
     pub(crate) calls: Vec<Call>,
     pub(crate) is_tls: bool,
     /// What the backend answers to each `forward`, in order, the last one again and
@@ -310,6 +312,23 @@ impl Simulation {
             state
                 .routes
                 .insert(name.to_owned(), (status, body.to_vec()));
+        })
+    }
+
+    /// A header of the answer of that route to calls of the policy's own.
+    #[must_use]
+    pub fn route_header(self, name: &str, header: &str, value: &str) -> Self {
+        self.with(|state| {
+            let headers = state.route_headers.entry(name.to_owned()).or_default();
+            headers.push((header.to_ascii_lowercase(), value.into()));
+        })
+    }
+
+    /// Calls of the policy's own to that route, which is open to it, fail so.
+    #[must_use]
+    pub fn route_fails(self, name: &str, failure: Failure) -> Self {
+        self.route(name, 200, b"").with(|state| {
+            state.route_failures.insert(name.to_owned(), failure);
         })
     }
 

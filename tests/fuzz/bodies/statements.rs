@@ -95,7 +95,7 @@ fn compiled(text: &str, document: &Document) -> bool {
 }
 
 /// Runs all sections as a gateway does, and on-error whatever happened; false if there
-/// is too much to run.
+/// is too much to run, or a template or an address in it is none.
 pub(crate) fn run(program: Program, asked: &[&str]) -> bool {
     if cost(&program.statements) > MOST {
         return false;
@@ -116,7 +116,9 @@ pub(crate) fn run(program: Program, asked: &[&str]) -> bool {
     for alias in asked {
         simulation = simulation.grant(alias);
     }
-    let settings = Settings::new(program);
+    let Ok(settings) = Settings::new(program) else {
+        return false;
+    };
     let exchange = simulation.exchange();
     let phases = [
         document::inbound as fn(&Settings, &Exchange<'_>) -> Decision,

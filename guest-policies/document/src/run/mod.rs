@@ -8,23 +8,32 @@
 mod address;
 mod backend;
 mod body;
+mod calls;
+mod checks;
 mod context;
+mod destination;
 mod error;
 mod flow;
+mod identity;
+mod later;
+mod limits;
+mod liquid;
+mod literals;
 mod message;
+mod operands;
 mod state;
 mod stored;
 
-use std::rc::Rc;
-
-use keyward_document_program::statements::{Element, ElementId, Operand, Phase};
-use keyward_document_program::{AttributeName, ElementName, Program};
+use keyward_document_program::statements::{Element, ElementId, Phase};
+use keyward_document_program::{ElementName, Program};
 use keyward_policy::{ErrorSource, Exchange, Failure, Level, Side, Verdict};
 
-use self::context::{Bodies, Scope, Subject};
+use self::context::{Bodies, Subject};
 use self::error::{Answer, LastError, Stop};
+use self::literals::Literals;
+pub(crate) use self::operands::Given;
 use self::state::State;
-use crate::evaluate::{Budget, Exception, Thrown, Value, evaluate, shown, to_long};
+use crate::evaluate::Budget;
 
 /// What becomes of the section after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +44,10 @@ pub(crate) enum Flow {
     Respond,
 }
 
-/// An operand: a value, or a secret's alias.
-#[derive(Clone, Debug)]
-pub(crate) enum Given<'p> {
-    Value(Value),
-    Secret(&'p str),
-}
-
 /// Runs one segment.
 pub(crate) struct Runner<'p, 'e> {
     pub(crate) program: &'p Program,
+    pub(crate) literals: &'p Literals,
     pub(crate) exchange: Exchange<'e>,
     pub(crate) phase: Phase,
     pub(crate) state: State,
@@ -53,9 +56,24 @@ pub(crate) struct Runner<'p, 'e> {
     pub(crate) subject: Subject,
 }
 
+/// A program that can run: what of its texts is read once was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    program: Program,
+    literals: Literals,
+}
+
+impl Loaded {
+    /// Reads the program's texts. Errors: which one is not what it has to be, and why.
+    pub(crate) fn new(program: Program) -> Result<Self, String> {
+        let literals = Literals::new(&program.statements)?;
+        Ok(Self { program, literals })
+    }
+}
+
 /// Runs the next segment of inbound, backend or outbound.
-pub(crate) fn phase(program: &Program, exchange: Exchange<'_>, phase: Phase) -> Verdict {
-    let Some(mut runner) = Runner::new(program, exchange, phase) else {
+pub(crate) fn phase(loaded: &Loaded, exchange: Exchange<'_>, phase: Phase) -> Verdict {
+    let Some(mut runner) = Runner::new(loaded, exchange, phase) else {
         return Verdict::Fail;
     };
     let ran = runner.segment().and_then(|flow| {
@@ -75,8 +93,8 @@ pub(crate) fn phase(program: &Program, exchange: Exchange<'_>, phase: Phase) -> 
 }
 
 /// Runs the next segment of on-error, against the answer that the failure asks for.
-pub(crate) fn on_error(program: &Program, exchange: Exchange<'_>, source: ErrorSource) -> Verdict {
-    let Some(mut runner) = Runner::new(program, exchange, Phase::OnError) else {
+pub(crate) fn on_error(loaded: &Loaded, exchange: Exchange<'_>, source: ErrorSource) -> Verdict {
+    let Some(mut runner) = Runner::new(loaded, exchange, Phase::OnError) else {
         return Verdict::Fail;
     };
     match runner.answer_failure(source) {
@@ -90,10 +108,11 @@ pub(crate) fn on_error(program: &Program, exchange: Exchange<'_>, source: ErrorS
 }
 
 impl<'p, 'e> Runner<'p, 'e> {
-    fn new(program: &'p Program, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
+    fn new(loaded: &'p Loaded, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
         match State::of(exchange) {
             Ok(state) => Some(Self {
-                program,
+                program: &loaded.program,
+                literals: &loaded.literals,
                 exchange,
                 phase,
                 state,
@@ -111,7 +130,20 @@ impl<'p, 'e> Runner<'p, 'e> {
     fn segment(&mut self) -> Result<Flow, Stop> {
         let number = self.state.next_segment(self.phase);
         let statements = &self.program.statements;
-        let flow = self.block(statements.segment(self.phase, number))?;
+        let is_first = self.phase == Phase::Inbound && number == 0;
+        let mut flow = if is_first {
+            self.preflight()?
+        } else {
+            Flow::On
+        };
+        if flow == Flow::On {
+            flow = self.block(statements.segment(self.phase, number))?;
+        }
+        let is_last =
+            self.phase == Phase::Outbound && number + 1 >= statements.segments(self.phase);
+        if flow == Flow::Respond || is_last {
+            self.finish();
+        }
         if flow == Flow::On && self.is_last_before_host(number) {
             self.attach().map_err(|(secret, failure)| {
                 self.host_failed("forward-request", "SecretRefused", &secret, failure)
@@ -147,21 +179,8 @@ impl<'p, 'e> Runner<'p, 'e> {
 
     /// Remembers what failed.
     fn note(&mut self, stop: Stop) -> Verdict {
+        self.exchange.log(Level::Warn, &stop.line());
         let failed = stop.0;
-        let error = &failed.error;
-        let mut line = format!("{} failed: {}", error.source, error.reason);
-        line.push_str(" at ");
-        line.push_str(&error.section);
-        if let Some(path) = &error.path {
-            line.push('/');
-            line.push_str(path);
-        }
-        if !failed.detail.is_empty() {
-            line.push_str(" (");
-            line.push_str(&failed.detail);
-            line.push(')');
-        }
-        self.exchange.log(Level::Warn, &line);
         self.state.failed = Some((failed.error, failed.answer));
         Verdict::Fail
     }
@@ -231,6 +250,7 @@ impl<'p, 'e> Runner<'p, 'e> {
                 if flow == Flow::On && !last {
                     return Ok(Verdict::Proceed);
                 }
+                self.finish();
                 if !self.state.has_default_body {
                     return Ok(Verdict::Respond);
                 }
@@ -285,15 +305,28 @@ impl<'p, 'e> Runner<'p, 'e> {
                 .log(Level::Info, &format!("runs {section}/{path}"));
         }
         match element.name {
+            E::AuthenticationBasic
+            | E::AuthenticationCertificate
+            | E::AuthenticationManagedIdentity => self.authenticate(element),
+            E::CacheLookupValue => self.cache_lookup_value(element),
+            E::CacheRemoveValue => self.cache_remove_value(element),
+            E::CacheStoreValue => self.cache_store_value(element),
+            E::CheckHeader => self.check_header(element),
             E::Choose => self.choose(element),
+            E::Cors => self.cors(element),
             E::FindAndReplace => self.find_and_replace(element),
             E::ForwardRequest => self.forward_request(element),
             E::IncludeFragment => self.children(element),
+            E::IpFilter => self.ip_filter(element),
             E::LimitConcurrency => self.limit_concurrency(element),
             E::MockResponse => self.mock_response(element),
+            E::RateLimit => self.rate_limit(element),
+            E::RateLimitByKey => self.rate_limit_by_key(element),
             E::Retry => self.retry(element),
             E::ReturnResponse => self.return_response(element),
             E::RewriteUri => self.rewrite_uri(element),
+            E::SendOneWayRequest => self.send_one_way_request(element),
+            E::SendRequest => self.send_request(element),
             E::SetBackendService => self.set_backend_service(element),
             E::SetBody => self.set_body(element),
             E::SetHeader => self.set_header(element),
@@ -301,6 +334,8 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::SetQueryParameter => self.set_query_parameter(element),
             E::SetStatus => self.set_status(element),
             E::SetVariable => self.set_variable_statement(element),
+            E::Trace => self.trace(element),
+            E::ValidateJwt => self.validate_jwt(element),
             E::Wait => self.wait(element),
             _ => Err(self.broken(
                 element,
@@ -310,196 +345,5 @@ impl<'p, 'e> Runner<'p, 'e> {
                 "the program is of another version",
             )),
         }
-    }
-
-    /// The exchange, as expressions see it.
-    pub(crate) fn scope(&self) -> Scope<'_, 'e> {
-        Scope {
-            exchange: self.exchange,
-            surroundings: self.program.statements.surroundings(),
-            state: &self.state,
-            bodies: &self.bodies,
-            subject: &self.subject,
-        }
-    }
-
-    /// An operand's value, or the secret that it is. Errors: its expression throws.
-    pub(crate) fn given(&mut self, element: &Element, operand: Operand) -> Result<Given<'p>, Stop> {
-        let statements = &self.program.statements;
-        let secret = |id| Given::Secret(statements.secret(id).unwrap_or_default());
-        Ok(match operand {
-            Operand::Text(id) => Given::Value(Value::text(statements.text(id))),
-            Operand::Bool(value) => Given::Value(Value::Bool(value)),
-            Operand::Int(value) => Given::Value(Value::Long(value)),
-            Operand::Expression(id) => {
-                let scope = Scope {
-                    exchange: self.exchange,
-                    surroundings: statements.surroundings(),
-                    state: &self.state,
-                    bodies: &self.bodies,
-                    subject: &self.subject,
-                };
-                let value = evaluate(&self.program.expressions, id, &scope, &mut self.budget);
-                Given::Value(value.map_err(|thrown| self.thrown(element, &thrown))?)
-            }
-            Operand::Secret(id) => secret(id),
-            Operand::SecretVariable(name, id) => {
-                if self.state.is_secret(statements.text(name)) {
-                    secret(id)
-                } else {
-                    Given::Value(Value::Null)
-                }
-            }
-        })
-    }
-
-    /// An operand's value. Errors: its expression throws, or it is a secret.
-    pub(crate) fn value(&mut self, element: &Element, operand: Operand) -> Result<Value, Stop> {
-        match self.given(element, operand)? {
-            Given::Value(value) => Ok(value),
-            Given::Secret(_) => Err(self.throws(element, Exception::Secret)),
-        }
-    }
-
-    /// An attribute, if it is there.
-    pub(crate) fn attribute(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<Value>, Stop> {
-        match self.program.statements.field(element, name) {
-            Some(operand) => self.value(element, operand).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// A value as `ToString` shows it; `None` of `null`.
-    pub(crate) fn shown(
-        &mut self,
-        element: &Element,
-        value: &Value,
-    ) -> Result<Option<Rc<str>>, Stop> {
-        match value {
-            Value::Null => return Ok(None),
-            Value::Text(text) => return Ok(Some(Rc::clone(text))),
-            _ => {}
-        }
-        let scope = Scope {
-            exchange: self.exchange,
-            surroundings: self.program.statements.surroundings(),
-            state: &self.state,
-            bodies: &self.bodies,
-            subject: &self.subject,
-        };
-        match shown(value, &scope, &mut self.budget) {
-            Ok(text) => Ok(Some(text)),
-            Err(exception) => Err(self.throws(element, exception)),
-        }
-    }
-
-    /// An attribute as a text; `None` if it is not there or `null`.
-    pub(crate) fn text(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<Rc<str>>, Stop> {
-        match self.attribute(element, name)? {
-            Some(value) => self.shown(element, &value),
-            None => Ok(None),
-        }
-    }
-
-    /// An attribute as a text. Errors: it is not there or `null`.
-    pub(crate) fn required(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Rc<str>, Stop> {
-        self.text(element, name)?
-            .ok_or_else(|| self.unfit(element, name.as_str(), "a text"))
-    }
-
-    /// An attribute as a truth. Errors: it is none.
-    pub(crate) fn bool(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<bool>, Stop> {
-        let Some(value) = self.attribute(element, name)? else {
-            return Ok(None);
-        };
-        let truth = match &value {
-            Value::Bool(value) => Some(*value),
-            Value::Text(_) | Value::Json(_) => {
-                let text = self.shown(element, &value)?.unwrap_or_default();
-                match text.trim() {
-                    text if text.eq_ignore_ascii_case("true") => Some(true),
-                    text if text.eq_ignore_ascii_case("false") => Some(false),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        match truth {
-            Some(truth) => Ok(Some(truth)),
-            None => Err(self.unfit(element, name.as_str(), "true or false")),
-        }
-    }
-
-    /// An attribute as a whole number. Errors: it is none.
-    pub(crate) fn int(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<i64>, Stop> {
-        let Some(value) = self.attribute(element, name)? else {
-            return Ok(None);
-        };
-        match to_long(&value) {
-            Some(number) => Ok(Some(number)),
-            None => Err(self.unfit(element, name.as_str(), "a whole number")),
-        }
-    }
-
-    /// An element's text; `None` if it has none, or `null`.
-    pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Rc<str>>, Stop> {
-        match element.text {
-            Some(operand) => {
-                let value = self.value(element, operand)?;
-                self.shown(element, &value)
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Sets a variable. Errors: a value of that sort can't be kept.
-    pub(crate) fn set_variable(
-        &mut self,
-        element: &Element,
-        name: &str,
-        value: Value,
-    ) -> Result<(), Stop> {
-        let of = value.type_of().name();
-        if self.state.set_variable(name, value) {
-            return Ok(());
-        }
-        let message = format!(
-            "a variable can't hold a {of}, which is a part of the request or the response: take \
-             what you need of it as a text"
-        );
-        Err(self.broken(element, 500, error::EXPRESSION, &message, &message))
-    }
-
-    /// Who calls, by the key of a client; `None` if the document does not know.
-    pub(crate) fn subject(&mut self, element: &Element) -> Result<Option<String>, Stop> {
-        let surroundings = self.program.statements.surroundings();
-        context::identify(self.exchange, surroundings, &self.subject)
-            .map_err(|failure| self.refused(element, "who calls", failure))
-    }
-
-    /// The statement threw outside of an expression.
-    pub(crate) fn throws(&self, element: &Element, exception: Exception) -> Stop {
-        let span = 0..0;
-        self.thrown(element, &Thrown { exception, span })
     }
 }

@@ -51,6 +51,9 @@ pub(super) static FORWARD_REQUEST: Policy = policy(
     .differs(&[
         "the request goes to the pipeline's route, or where <set-backend-service> says",
         "follow-redirects can only be false: a redirect goes to the client, since what is attached for one address must not follow to another",
+        "timeout 0 is as long as the route lets an answer take, which bounds it in any case",
+        "http-version, continue-timeout and buffer-response change nothing: the gateway and the backend agree on a version, nobody waits for a 100, and an answer is passed on as it comes",
+        "with fail-on-error-status-code the client gets the backend's status and not its body, unless <on-error> makes another answer",
     ]),
 );
 
@@ -69,6 +72,7 @@ pub(super) static SET_BACKEND_SERVICE: Policy = policy(
     .differs(&[
         "a base-url lies at a route of the gateway's configuration that is open to the document",
         "a backend-id is the name of such a route",
+        "where an expression says the address, it is held against the routes when it is made, and an error if none leads there",
     ]),
 );
 
