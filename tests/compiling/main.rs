@@ -80,6 +80,7 @@ async fn load(
         settings: Some(&settings),
         routes: &[],
         issuers: &[],
+        document: None,
     };
     gateway.keyward.engine().load(&source).map(|_| ())
 }
@@ -219,6 +220,7 @@ async fn code_in_a_folder_needs_no_compiler_and_is_its_owners_alone() {
         settings: Some(&settings),
         routes: &[],
         issuers: &[],
+        document: None,
     };
     // One gateway's vault, so one gateway; it compiles first and nobody can later.
     let switch = Arc::new(Switch::default());

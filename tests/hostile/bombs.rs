@@ -130,6 +130,7 @@ fn requests_are_answered_while_a_gateway_loads_a_bomb() {
                 settings: None,
                 routes: &[],
                 issuers: &[],
+                document: None,
             };
             keyward.engine().load(&source).map(drop)
         });

@@ -286,6 +286,7 @@ impl Lab {
             settings,
             routes: &[RouteName::parse("billing").unwrap()],
             issuers: &[],
+            document: None,
         };
         self.engine.load_in(&sandbox, &source)
     }

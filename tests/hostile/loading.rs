@@ -18,6 +18,7 @@ async fn load(component: &[u8], settings: Option<serde_json::Value>) -> Result<(
         settings: settings.as_ref(),
         routes: &[],
         issuers: &[],
+        document: None,
     };
     gateway.keyward.engine().load(&source).map(|_| ())
 }

@@ -46,6 +46,7 @@ async fn settings_that_mean_nothing_are_refused_when_it_is_loaded() {
         settings: Some(&settings),
         routes: &[],
         issuers: &[],
+        document: None,
     };
     let Err(error) = gateway.keyward.engine().load(&source) else {
         panic!("it was loaded")

@@ -454,6 +454,7 @@ impl Builder {
                     settings: step.settings.as_ref(),
                     routes: &routes,
                     issuers: &issuers,
+                    document: None,
                 })
                 .unwrap_or_else(|error| panic!("{error}"));
             let phases = paths.entry(step.path).or_default();

@@ -123,6 +123,13 @@ impl<'a> Exchange<'a> {
         Ok(address.to_canonical())
     }
 
+    /// How the client asked: `https` if its connection is a TLS connection as far as
+    /// the host knows, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> String {
+        host::scheme(self.host)
+    }
+
     /// The server name that the client asked for when it opened its TLS
     /// connection, in lower case; none without TLS or without a name.
     #[must_use]
@@ -159,6 +166,31 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         host::query(self.host, name)
+    }
+
+    /// The request's query as it is written, without its `?`; none if there is none.
+    /// A client key that the host took out is not in it.
+    #[must_use]
+    pub fn query_text(&self) -> Option<String> {
+        host::query_text(self.host)
+    }
+
+    /// Replaces the method that the backend will see: not `CONNECT` or `TRACE`, and
+    /// none with lower-case letters.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`], [`Failure::WrongPhase`].
+    pub fn set_method(&self, method: &str) -> Result<(), Failure> {
+        host::set_method(self.host, method)
+    }
+
+    /// Replaces the whole query that the backend will see: as it is written,
+    /// percent-encoded, without its `?`. None removes it.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`], [`Failure::WrongPhase`], [`Failure::Limit`].
+    pub fn set_query_text(&self, query: Option<&str>) -> Result<(), Failure> {
+        host::set_query_text(self.host, query)
     }
 
     /// Replaces the path that the backend will see. It starts with `/` and holds
@@ -355,6 +387,14 @@ impl Message<'_> {
     /// As of [`set_header`](Self::set_header).
     pub fn remove_header(&self, name: &str) -> Result<(), Failure> {
         host::remove_header(self.host, self.side, name)
+    }
+
+    /// Whether there is a body, as far as that is known without reading: where it says
+    /// no there is none; a body of unknown length counts as one, and may turn out to
+    /// be empty.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        host::has_body(self.host, self.side)
     }
 
     /// Pulls the next part of the body, at most `max` bytes; none at its end.

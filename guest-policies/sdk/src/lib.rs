@@ -81,6 +81,7 @@ mod database;
 mod egress;
 mod exchange;
 mod failure;
+mod forward;
 mod glue;
 mod header;
 mod host;
@@ -89,6 +90,7 @@ mod problem;
 mod schema;
 mod secrets;
 mod settings;
+mod shared;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod tokens;
@@ -99,6 +101,7 @@ pub use exchange::{
     ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, Side, Verdict,
 };
 pub use failure::Failure;
+pub use forward::{Forward, ForwardFailure};
 pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;
@@ -108,6 +111,7 @@ pub use secrets::{
     Opener, Presigner, Sealer, SharedAccess, SharedAccessPermission, SharedAccessScope,
     SharedAccessTerms, Signer, TlsIdentity, Token,
 };
+pub use shared::Place;
 pub use tokens::{JwtFailure, JwtVerifier, VerifiedJwt};
 
 /// Makes a struct, or an enum of names, something that operators set.

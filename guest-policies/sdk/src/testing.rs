@@ -7,11 +7,13 @@
 
 use core::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde::Deserialize;
 
 use crate::{
-    Claims, ClientCertificate, Exchange, Failure, JwtFailure, Level, Rows, Value, VerifiedJwt,
+    Claims, ClientCertificate, Exchange, Failure, ForwardFailure, JwtFailure, Level, Rows, Value,
+    VerifiedJwt,
 };
 
 /// Reads settings as a component does when it is loaded.
@@ -77,6 +79,16 @@ pub(crate) struct State {
     pub(crate) random: u8,
     pub(crate) routes: BTreeMap<String, (u16, Vec<u8>)>,
     pub(crate) calls: Vec<Call>,
+    pub(crate) is_tls: bool,
+    /// What the backend answers to each `forward`, in order, the last one again and
+    /// again; none: the pipeline's policies don't forward.
+    pub(crate) backend: Vec<Result<(u16, Vec<u8>), ForwardFailure>>,
+    pub(crate) forwarded: Vec<Call>,
+    pub(crate) is_body_gone: bool,
+    /// Each value, and when it ends.
+    pub(crate) cache: BTreeMap<String, (Vec<u8>, u64)>,
+    pub(crate) places: Rc<RefCell<BTreeMap<String, u32>>>,
+    pub(crate) slept: u64,
 }
 
 /// One side's headers and body.
@@ -118,12 +130,7 @@ impl Simulation {
     #[must_use]
     pub fn request(method: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let query = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let query = pairs(query);
         Self {
             state: RefCell::new(State {
                 method: method.to_owned(),
@@ -304,6 +311,28 @@ impl Simulation {
         })
     }
 
+    /// The client asked over TLS.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.with(|state| state.is_tls = true)
+    }
+
+    /// The pipeline's policies forward: what the backend answers to a `forward`. Said
+    /// several times, they are answered in this order, and the last one again and
+    /// again.
+    #[must_use]
+    pub fn backend(self, answer: Result<(u16, &[u8]), ForwardFailure>) -> Self {
+        let answer = answer.map(|(status, body)| (status, body.to_vec()));
+        self.with(|state| state.backend.push(answer))
+    }
+
+    /// A value that an earlier exchange kept, for ever.
+    #[must_use]
+    pub fn cached(self, key: &str, value: &[u8]) -> Self {
+        let value = (value.to_vec(), u64::MAX);
+        self.with(|state| drop(state.cache.insert(key.to_owned(), value)))
+    }
+
     /// The exchange, for one call of a decision. The next call reads the bodies
     /// from their beginning again.
     #[must_use]
@@ -387,11 +416,39 @@ impl Simulation {
         self.state.borrow().log.clone()
     }
 
+    /// The value that is kept under that key.
+    #[must_use]
+    pub fn kept(&self, key: &str) -> Option<Vec<u8>> {
+        let state = self.state.borrow();
+        state.cache.get(key).map(|(value, _)| value.clone())
+    }
+
+    /// The exchange's request, each time that it was forwarded.
+    #[must_use]
+    pub fn forwarded(&self) -> Vec<Call> {
+        self.state.borrow().forwarded.clone()
+    }
+
+    /// How many milliseconds the policy waited by itself.
+    #[must_use]
+    pub fn slept(&self) -> u64 {
+        self.state.borrow().slept
+    }
+
     /// The requests that the policy sent itself.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.borrow().calls.clone()
     }
+}
+
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn joined(content: &Content, name: &str) -> Option<String> {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use keyward::document::Document;
+use keyward::document::policies::Scope;
 use keyward::engine::inspect;
 use keyward_gateway::config::{Config as File, Finding, Origin, Shown, Steps, schema};
 use keyward_gateway::control::{ClientError, ConfigReloaded, Request};
+use keyward_gateway::documents::{fragment_files, read_document};
 use keyward_gateway::grants::{read_grants, read_lock};
 use keyward_gateway::listen::Certificates;
 use serde_json::{Value, json};
@@ -176,24 +177,25 @@ fn documents(config: &File, faults: &mut Vec<Fault>) {
     let of_pipelines = config
         .pipelines
         .iter()
-        .filter_map(|pipeline| match &pipeline.steps {
-            Steps::Document(file) => Some(file),
-            Steps::Lists { .. } => None,
+        .flat_map(|pipeline| match &pipeline.steps {
+            Steps::Documents(steps) => {
+                let scoped = steps.scoped();
+                scoped
+                    .map(|(scope, file)| (Some(scope), file.to_owned()))
+                    .collect()
+            }
+            Steps::Lists { .. } => Vec::new(),
         });
-    for file in config.gateway.document.iter().chain(of_pipelines) {
-        let name = file.display().to_string();
+    let global = config.gateway.document.iter();
+    let global = global.map(|file| (Some(Scope::Global), file.clone()));
+    let fragments = fragment_files(config).into_iter().map(|file| (None, file));
+    for (scope, file) in global.chain(fragments).chain(of_pipelines) {
         // A path with a named value is known when that is.
-        if name.contains("{{") {
+        if file.display().to_string().contains("{{") {
             continue;
         }
-        let read = std::fs::read_to_string(file)
-            .map_err(|error| format!("the policy document {name} can't be read: {error}"));
-        let parsed = read.and_then(|text| {
-            let parsed = Document::parse_with(&name, &text, &config.in_documents(None));
-            parsed.map(drop).map_err(|errors| errors.render(false))
-        });
-        if let Err(error) = parsed {
-            faults.push(Fault::of(file, error));
+        if let Err(fault) = read_document(&file, scope, &config.in_documents(None)) {
+            faults.push(Fault::of(&file, fault));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use clap::Args;
 use keyward::vault::SecretInfo;
-use keyward_gateway::config::{Config, VaultKey};
+use keyward_gateway::config::{Config, Values, VaultKey};
 use keyward_gateway::harden::Protection;
 use serde_json::{Value, json};
 
@@ -237,7 +237,7 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
                 "its key is in the vault; `keyward audit verify --key` takes the one that `keyward init` printed",
                 None,
             );
-            grants_in_order(checks, config, None);
+            grants_in_order(checks, config, None, None);
             return;
         }
     };
@@ -276,22 +276,28 @@ fn vault_and_trail(checks: &mut Checks, config: &Config, common: &Common) {
     }
     let resolved = values::check(checks, config, &access);
     let config = resolved.as_ref().unwrap_or(config);
-    grants_in_order(checks, config, secrets.as_deref());
+    let values = access.values().ok();
+    grants_in_order(checks, config, secrets.as_deref(), values.as_ref());
     keeping::check(checks, config, &access, secrets.as_deref());
     sources::check(checks, config, &access);
     let vault = databases::check(checks, config, access);
-    if let Some(vault) = vault
+    if let (Some(vault), Some(values)) = (vault, &values)
         && !config.policies.is_empty()
     {
-        pipelines::loading(checks, config, vault);
+        pipelines::loading(checks, config, values, vault);
     }
 }
 
-fn grants_in_order(checks: &mut Checks, config: &Config, secrets: Option<&[SecretInfo]>) {
+fn grants_in_order(
+    checks: &mut Checks,
+    config: &Config,
+    secrets: Option<&[SecretInfo]>,
+    values: Option<&Values>,
+) {
     match grants::read(config) {
         Ok(read) => {
             // What is revoked has a check of its own, too.
-            let mut remarks = grants::remarks(config, &read, secrets, &[]);
+            let mut remarks = grants::remarks(config, &read, secrets, values, &[]);
             remarks.retain(|remark| !remark.elsewhere);
             let pinned = match grants::is_pinned(config) {
                 true => "pinned",

@@ -198,6 +198,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             description: "Tests.".to_owned(),
             asks: Vec::new(),
+            runs_documents: false,
             settings: None,
         }
     }

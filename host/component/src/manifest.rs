@@ -15,6 +15,9 @@ pub struct Manifest {
     pub description: String,
     /// The uses of secrets that it asks for.
     pub asks: Vec<Ask>,
+    /// Whether it runs documents, which bring uses of secrets with them.
+    #[serde(rename = "runs-documents", skip_serializing_if = "std::ops::Not::not")]
+    pub runs_documents: bool,
     /// The JSON Schema of its settings. [`encode`](crate::encode) puts in what the
     /// code brings.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -87,6 +87,9 @@ pub enum ProjectError {
 struct Written {
     #[serde(default)]
     asks: Vec<Ask>,
+    /// It runs documents.
+    #[serde(default, rename = "runs-documents")]
+    runs_documents: bool,
     /// A package of several: its examples, by name.
     policies: Option<BTreeMap<String, Several>>,
 }
@@ -239,6 +242,7 @@ fn policies_of(package: Package) -> Result<Vec<Policy>, String> {
             version: package.version.clone(),
             description,
             asks,
+            runs_documents: written.runs_documents,
             settings: None,
         },
         package: package.name.clone(),
@@ -325,6 +329,7 @@ mod tests {
         assert_eq!(policy.manifest.name, "some-policy");
         assert_eq!(policy.manifest.version, "1.2.3");
         assert_eq!(policy.manifest.asks[0].alias, "backend");
+        assert!(!policy.manifest.runs_documents);
         assert_eq!(policy.source, Path::new("/p/src/lib.rs"));
         assert_eq!(policy.artifact, "some_policy");
         assert_eq!(policy.example, None);

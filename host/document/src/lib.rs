@@ -80,6 +80,7 @@ use crate::named_values::{NamedValues, Unresolved};
 pub use decode::Decoded;
 pub use error::{DocumentError, DocumentErrors, Found, Problem};
 pub use header::{ExistsAction, HeaderName, SetHeader};
+pub use keyward_document_program::Member;
 pub use output::sarif;
 pub use position::Position;
 pub use problem::{CODES, Severity};

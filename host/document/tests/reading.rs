@@ -522,7 +522,8 @@ fn a_policy_stands_only_in_its_scopes_and_as_often_as_it_may() {
 }
 
 #[test]
-fn large_and_deep_documents_are_errors_by_limit() {
+fn large_and_deep_documents_are_errors_by_limit_at_once() {
+    let started = std::time::Instant::now();
     let code = |text: &str| {
         let reading = read("a.xml", text, &Options::default());
         let first = reading.diagnostics.iter().next().unwrap();
@@ -538,6 +539,28 @@ fn large_and_deep_documents_are_errors_by_limit() {
     );
     let brackets = format!("<a b=\"@({}", "(".repeat(100_000));
     assert_eq!(code(&brackets).0, "KD004");
+    // As large as may be, and full.
+    for (piece, expected) in [
+        (
+            "<set-variable name='a' value=\"@(1 + (int)context.Variables[&quot;b&quot;])\"/>",
+            None,
+        ),
+        (
+            "<set-header name='a'><value>{{host}}@</value></set-header>",
+            Some("KD003"),
+        ),
+        (
+            "<set-body>{{host}} is nobody's {{name}}, and {{another}} as well</set-body>",
+            None,
+        ),
+        ("<unknown/>", Some("KD010")),
+    ] {
+        let full = policies(&piece.repeat((512 * 1024 - 200) / piece.len()));
+        let reading = read("a.xml", &full, &Options::default());
+        let first = reading.diagnostics.iter().next();
+        assert_eq!(first.map(|error| error.code()), expected, "{piece}");
+    }
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     let deep = policies(&format!(
         "{}{}",
         choose.repeat(30),

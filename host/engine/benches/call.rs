@@ -154,6 +154,7 @@ fn measure(wanted: &str) {
                 settings: Some(&settings),
                 routes: &[],
                 issuers: &[],
+                document: None,
             })
             .unwrap()
     };
@@ -166,6 +167,7 @@ fn measure(wanted: &str) {
             settings: None,
             routes: &[],
             issuers: &[],
+            document: None,
         })
         .unwrap();
     let cases = [

@@ -56,6 +56,7 @@ fn main() {
             settings: Some(&settings),
             routes: &[],
             issuers: &[],
+            document: None,
         };
         engine.load(&source).unwrap()
     };

@@ -32,6 +32,8 @@ pub struct PolicyBody {
     held_bytes: usize,
     trailers: Option<http::HeaderMap>,
     replaced: bool,
+    /// It went to the backend and was not kept.
+    gone: bool,
 }
 
 /// Where one call of a policy is in a body.
@@ -64,6 +66,7 @@ impl PolicyBody {
             held_bytes: 0,
             trailers: None,
             replaced: false,
+            gone: false,
         }
     }
 
@@ -75,6 +78,7 @@ impl PolicyBody {
             held_bytes: 0,
             trailers: None,
             replaced: false,
+            gone: false,
         }
     }
 
@@ -84,6 +88,50 @@ impl PolicyBody {
             replaced: true,
             ..PolicyBody::empty()
         };
+    }
+
+    /// Whether there is something to read, as far as that is known without reading.
+    pub(crate) fn may_have_parts(&self) -> bool {
+        !self.held.is_empty() || self.rest.as_ref().is_some_and(|rest| !rest.is_end_stream())
+    }
+
+    /// Gives the body away. Nothing is left to read, and where there was something it
+    /// can't be given away again: then there is none.
+    pub(crate) fn send_off(&mut self) -> Option<PolicyBody> {
+        if self.gone {
+            return None;
+        }
+        let gone = self.may_have_parts();
+        let left = PolicyBody {
+            gone,
+            replaced: self.replaced && !gone,
+            ..PolicyBody::empty()
+        };
+        Some(std::mem::replace(self, left))
+    }
+
+    /// Reads it to its end and holds it: [`Pulled::End`], or why not. Cancel-safe, like
+    /// [`pull`](Self::pull).
+    pub(crate) async fn hold(&mut self, most: usize) -> Pulled {
+        let mut cursor = Cursor::default();
+        loop {
+            match self.pull(&mut cursor, usize::MAX, most).await {
+                Pulled::Part(_) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// A copy of a body that is held whole; none of one that was given away.
+    pub(crate) fn copy(&self) -> Option<PolicyBody> {
+        (!self.gone && self.rest.is_none()).then(|| PolicyBody {
+            rest: None,
+            held: self.held.clone(),
+            held_bytes: self.held_bytes,
+            trailers: self.trailers.clone(),
+            replaced: self.replaced,
+            gone: false,
+        })
     }
 
     pub(crate) fn push(&mut self, cursor: &mut Cursor, part: Vec<u8>, most: usize) -> bool {
@@ -147,7 +195,7 @@ impl PolicyBody {
                             let_others_run().await;
                         }
                     }
-                    Ok(data) => self.hold(data),
+                    Ok(data) => self.keep(data),
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
                             self.trailers = Some(trailers);
@@ -160,7 +208,7 @@ impl PolicyBody {
 
     /// Keeps a part. Small ones are joined: each part costs memory of its own, and
     /// the other side decides how small it makes them.
-    fn hold(&mut self, data: Bytes) {
+    fn keep(&mut self, data: Bytes) {
         self.held_bytes = self.held_bytes.saturating_add(data.len());
         match self.held.last_mut() {
             Some(last) if last.len().saturating_add(data.len()) <= SMALL_PART => {

@@ -15,8 +15,10 @@ use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
 use crate::observe::{HasWatched, Observer, Watched};
+use crate::places::Places;
 use crate::profile::Profile;
 use crate::state::{CallState, HasCallState};
+use crate::value_cache::Values;
 
 /// Runs policies. Cheap to share behind an `Arc`; all methods take `&self`.
 pub struct Engine {
@@ -37,6 +39,8 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) vault: Arc<Vault>,
     pub(crate) counters: Counters,
+    pub(crate) values: Values,
+    pub(crate) places: Places,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -92,6 +96,8 @@ impl Engine {
             shared: Arc::new(Shared {
                 vault,
                 counters: Counters::default(),
+                values: Values::default(),
+                places: Places::default(),
                 observer: config.observer.clone(),
             }),
             #[cfg(feature = "guest-debug")]
@@ -103,7 +109,7 @@ impl Engine {
     }
 
     /// Another engine for the same policies: what was loaded by this one runs in it, and
-    /// its guests compute by this one's clock. It has a vault and counters of its own,
+    /// its guests compute by this one's clock. It has a vault, counters and a cache of its own,
     /// and `observer` in place of this one's, whose guests are watched only if this
     /// one has one too. Where a profile was never used here, it has nothing of it.
     pub fn beside(&self, vault: Arc<Vault>, observer: Option<Arc<dyn Observer>>) -> Self {
@@ -118,6 +124,8 @@ impl Engine {
             shared: Arc::new(Shared {
                 vault,
                 counters: Counters::default(),
+                values: Values::default(),
+                places: Places::default(),
                 observer,
             }),
             #[cfg(feature = "guest-debug")]

@@ -82,6 +82,14 @@ pub enum LoadError {
         /// Which policy.
         policy: PolicyName,
     },
+    /// A document was given to a policy that runs none.
+    #[error(
+        "policy \"{policy}\" runs no documents: its manifest does not say `runs-documents`; name a policy whose component is the one called document"
+    )]
+    RunsNoDocuments {
+        /// Which policy.
+        policy: PolicyName,
+    },
     /// The policy refused its settings.
     #[error("policy \"{policy}\" refuses its settings: {reason}")]
     Settings {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use keyward_names::{ExchangeId, PolicyName, VariableName};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use keyward_names::{ExchangeId, PolicyName, RouteName, VariableName};
 use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
@@ -98,6 +98,32 @@ pub(crate) struct Variable {
     pub(crate) value: Bytes,
 }
 
+/// How the policies of an exchange send its request themselves: see
+/// [`Exchange::with_forwarding`].
+#[non_exhaustive]
+pub struct Forwarding {
+    /// Where to, unless a policy names another route that is open to it.
+    pub route: RouteName,
+    /// The protocol in which the client asks to go on; the first call takes it.
+    pub upgrade: Option<HeaderValue>,
+    /// What [`Outside::forward`] keeps of its calls.
+    pub kept: http::Extensions,
+    /// A policy has tried, whatever came of it.
+    pub tried: bool,
+}
+
+impl Forwarding {
+    /// To that route, by default.
+    pub fn to(route: RouteName, upgrade: Option<HeaderValue>) -> Self {
+        Forwarding {
+            route,
+            upgrade,
+            kept: http::Extensions::new(),
+            tried: false,
+        }
+    }
+}
+
 /// One request and its response, with what policies noted about them.
 ///
 /// The exchange travels into each call and back out of it. Dropping it, for
@@ -129,6 +155,8 @@ pub struct Exchange {
     pub(crate) reports: Vec<StopReport>,
     /// A policy made the response itself.
     pub(crate) responded: bool,
+    /// None: the host sends the request, once the backend phase is over.
+    pub forwarding: Option<Box<Forwarding>>,
 }
 
 impl Exchange {
@@ -163,12 +191,20 @@ impl Exchange {
             logs_dropped: 0,
             reports: Vec::new(),
             responded: false,
+            forwarding: None,
         }
     }
 
     /// The same exchange, of a client whose TLS connection is known.
     pub fn with_tls(mut self, tls: Option<Arc<ClientTls>>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// The same exchange, whose request policies send in the backend phase.
+    #[must_use]
+    pub fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.forwarding = Some(Box::new(forwarding));
         self
     }
 

@@ -14,12 +14,14 @@ use crate::profile::Profile;
 use crate::shape;
 
 /// Everything that a policy may import, by exact name and version.
-pub(crate) const ALLOWED_IMPORTS: [&str; 8] = [
+pub(crate) const ALLOWED_IMPORTS: [&str; 10] = [
     "keyward:policy/exchange@0.1.0",
     "keyward:policy/variables@0.1.0",
     "keyward:policy/egress@0.1.0",
     "keyward:policy/secrets@0.1.0",
     "keyward:policy/counters@0.1.0",
+    "keyward:policy/cache@0.1.0",
+    "keyward:policy/concurrency@0.1.0",
     "keyward:policy/log@0.1.0",
     "keyward:policy/clock@0.1.0",
     "keyward:policy/random@0.1.0",

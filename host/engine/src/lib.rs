@@ -44,6 +44,7 @@ mod load;
 mod manifest;
 mod observe;
 mod outside;
+mod places;
 mod profile;
 mod query;
 mod replay;
@@ -57,6 +58,7 @@ mod shape;
 mod state;
 mod tls;
 mod trusted;
+mod value_cache;
 
 pub use body::{Body, BodyFailure, PolicyBody};
 pub use cache::{CodeCache, CodeKey};
@@ -66,15 +68,15 @@ pub use engine::Engine;
 #[cfg(feature = "guest-debug")]
 pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
-pub use exchange::{Exchange, LogLevel, LogLine, Phase, ResponseHead};
+pub use exchange::{Exchange, Forwarding, LogLevel, LogLine, Phase, ResponseHead};
 pub use inspect::{Declares, Inspection, inspect};
 pub use limits::{BOUNDS, Bound, LimitFault, Limits};
-pub use load::{Policy, PolicySource};
+pub use load::{Policy, PolicySource, digest_of_document};
 pub use manifest::{Manifest, ManifestAsk, ManifestError};
 pub use observe::{GuestCall, GuestValue, Observer};
 pub use outside::{
-    IssuedTokenFault, Outside, OutsideFuture, OutsideRequest, OutsideResponse, QueryFailure,
-    SendFailure,
+    ForwardFailure, IssuedTokenFault, Outside, OutsideForward, OutsideFuture, OutsideRequest,
+    OutsideResponse, QueryFailure, SendFailure,
 };
 pub use profile::{Profile, Sandbox, UnknownProfile};
 pub use report::{Frame, StopReport, Used};

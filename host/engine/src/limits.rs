@@ -26,6 +26,9 @@ pub struct Limits {
     pub handles: usize,
     /// Calls of its own to backends. One more returns `limit`. 0 to 1,000.
     pub egress_requests: u32,
+    /// Times that it sends the exchange's request to the backend. One more returns
+    /// `limit`. 0 to 1,000.
+    pub forwards: u32,
     /// Bytes of a body that the host holds for policies that read or write it; also,
     /// of all requests together that a policy makes itself. 0 to 64 MiB.
     pub body_bytes: usize,
@@ -39,6 +42,13 @@ pub struct Limits {
     pub variable_bytes: usize,
     /// Variables of an exchange. 0 to 10,000.
     pub variables: usize,
+    /// Values that a policy's cache holds on this node; the one used the longest ago
+    /// makes room for another. 0 to 1,000,000.
+    pub cache_values: usize,
+    /// Bytes of all of them, their keys included. 0 to 1 GiB.
+    pub cache_bytes: usize,
+    /// Bytes of one of them. More returns `limit`. 0 to 16 MiB.
+    pub cache_value_bytes: usize,
     /// Headers on one side of an exchange. 1 to 1,000.
     pub headers: usize,
     /// Bytes of one header's value. 1 to 64 KiB.
@@ -58,12 +68,16 @@ impl Default for Limits {
             secret_uses: 32,
             handles: 64,
             egress_requests: 8,
+            forwards: 64,
             body_bytes: 1 << 20,
             log_lines: 50,
             log_line_bytes: 1 << 10,
             random_bytes: 1 << 10,
             variable_bytes: 64 << 10,
             variables: 64,
+            cache_values: 10_000,
+            cache_bytes: 4 << 20,
+            cache_value_bytes: 256 << 10,
             headers: 128,
             header_bytes: 16 << 10,
             call_bytes: 1 << 20,
@@ -99,7 +113,7 @@ fn of(profile: Option<Profile>) -> String {
 pub type Bound = (&'static str, u64, u64);
 
 /// Every limit.
-pub const BOUNDS: [Bound; 17] = [
+pub const BOUNDS: [Bound; 21] = [
     ("memory-bytes", 64 << 10, 256 << 20),
     ("table-elements", 0, 100_000),
     ("cpu-milliseconds", 1, 10_000),
@@ -108,12 +122,16 @@ pub const BOUNDS: [Bound; 17] = [
     ("secret-uses", 0, 1_000),
     ("handles", 1, 10_000),
     ("egress-requests", 0, 1_000),
+    ("forwards", 0, 1_000),
     ("body-bytes", 0, 64 << 20),
     ("log-lines", 0, 10_000),
     ("log-line-bytes", 0, 64 << 10),
     ("random-bytes", 0, 1 << 20),
     ("variable-bytes", 0, 16 << 20),
     ("variables", 0, 10_000),
+    ("cache-values", 0, 1_000_000),
+    ("cache-bytes", 0, 1 << 30),
+    ("cache-value-bytes", 0, 16 << 20),
     ("headers", 1, 1_000),
     ("header-bytes", 1, 64 << 10),
     ("call-bytes", 1 << 10, 64 << 20),
@@ -135,12 +153,16 @@ impl Limits {
             "secret-uses" => self.secret_uses = narrow,
             "handles" => self.handles = size,
             "egress-requests" => self.egress_requests = narrow,
+            "forwards" => self.forwards = narrow,
             "body-bytes" => self.body_bytes = size,
             "log-lines" => self.log_lines = narrow,
             "log-line-bytes" => self.log_line_bytes = size,
             "random-bytes" => self.random_bytes = narrow,
             "variable-bytes" => self.variable_bytes = size,
             "variables" => self.variables = size,
+            "cache-values" => self.cache_values = size,
+            "cache-bytes" => self.cache_bytes = size,
+            "cache-value-bytes" => self.cache_value_bytes = size,
             "headers" => self.headers = size,
             "header-bytes" => self.header_bytes = size,
             "call-bytes" => self.call_bytes = size,
@@ -159,12 +181,16 @@ impl Limits {
             "secret-uses" => u64::from(self.secret_uses),
             "handles" => wide(self.handles),
             "egress-requests" => u64::from(self.egress_requests),
+            "forwards" => u64::from(self.forwards),
             "body-bytes" => wide(self.body_bytes),
             "log-lines" => u64::from(self.log_lines),
             "log-line-bytes" => wide(self.log_line_bytes),
             "random-bytes" => u64::from(self.random_bytes),
             "variable-bytes" => wide(self.variable_bytes),
             "variables" => wide(self.variables),
+            "cache-values" => wide(self.cache_values),
+            "cache-bytes" => wide(self.cache_bytes),
+            "cache-value-bytes" => wide(self.cache_value_bytes),
             "headers" => wide(self.headers),
             "header-bytes" => wide(self.header_bytes),
             "call-bytes" => wide(self.call_bytes),

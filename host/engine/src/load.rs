@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use keyward_names::{IssuerName, PolicyName, RouteName};
+use keyward_names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward_vault::{PolicyIdentity, digest_component};
 use wasmtime::component::Component;
 
@@ -15,7 +15,7 @@ use crate::error::{LoadError, PolicyStop};
 use crate::exchange::Phase;
 use crate::inspect::{ALLOWED_IMPORTS, Inspection, MOST_BYTES, inspect};
 use crate::limits::Limits;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestAsk};
 use crate::profile::{Profile, Sandbox};
 use crate::state::CallState;
 use crate::trusted;
@@ -32,6 +32,10 @@ pub struct PolicySource<'a> {
     pub routes: &'a [RouteName],
     /// Issuers whose tokens the policy may have checked.
     pub issuers: &'a [IssuerName],
+    /// What the document asks for that `settings` holds the program of; none if they
+    /// hold none. These count beside what the manifest asks for, and the policy's digest
+    /// covers the settings then: another document is another policy to grants.
+    pub document: Option<&'a [ManifestAsk]>,
 }
 
 /// A policy, ready to run. Cheap to clone.
@@ -116,7 +120,7 @@ impl Engine {
     ) -> Result<Policy, LoadError> {
         let policy = &source.name;
         let inspection = check(policy, source.component)?;
-        let manifest = inspection
+        let mut manifest = inspection
             .manifest
             .and_then(|manifest| match source.settings {
                 Some(settings) => manifest.with_settings(settings),
@@ -126,12 +130,24 @@ impl Engine {
                 policy: policy.clone(),
                 source,
             })?;
+        if let Some(asks) = source.document {
+            if !manifest.runs_documents {
+                return Err(LoadError::RunsNoDocuments {
+                    policy: policy.clone(),
+                });
+            }
+            manifest.asks.extend_from_slice(asks);
+        }
         let asks = manifest
             .vault_asks()
             .map_err(|source| LoadError::Manifest {
                 policy: policy.clone(),
                 source,
             })?;
+        let component = match source.document {
+            None => digest_component(source.component),
+            Some(_) => digest_of_document(source.component, source.settings),
+        };
         let configure = match (inspection.takes_settings, source.settings) {
             (true, Some(settings)) => Some(settings.to_string()),
             (true, None) => Some("{}".to_owned()),
@@ -169,13 +185,13 @@ impl Engine {
             configure,
             source.component,
         );
-        let component = self.compiled(policy, &tier, &job)?;
+        let code = self.compiled(policy, &tier, &job)?;
 
         let unfit = |error: wasmtime::Error| LoadError::Unfit {
             policy: policy.clone(),
             detail: format!("{error:#}"),
         };
-        let pre = tier.linker.instantiate_pre(&component).map_err(unfit)?;
+        let pre = tier.linker.instantiate_pre(&code).map_err(unfit)?;
         let has = |phase| inspection.phases.contains(&phase);
         let most = sandbox
             .concurrent_calls
@@ -184,7 +200,7 @@ impl Engine {
         let inner = PolicyInner {
             identity: PolicyIdentity {
                 name: policy.clone(),
-                component: digest_component(source.component),
+                component,
                 asks,
             },
             manifest,
@@ -269,6 +285,21 @@ impl Engine {
         }
         Ok(component)
     }
+}
+
+/// What a policy is that runs a document: its component, and the settings that hold the
+/// document's program.
+pub fn digest_of_document(
+    component: &[u8],
+    settings: Option<&serde_json::Value>,
+) -> ComponentDigest {
+    let settings = settings.map(ToString::to_string).unwrap_or_default();
+    let (component, settings) = (
+        digest_component(component),
+        digest_component(settings.as_bytes()),
+    );
+    let both = [&component.as_bytes()[..], &settings.as_bytes()[..]].concat();
+    digest_component(&both)
 }
 
 fn refusal(policy: &PolicyName, refused: Refused) -> LoadError {

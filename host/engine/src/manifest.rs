@@ -30,13 +30,21 @@ pub struct Manifest {
     /// The uses of secrets that it asks for.
     #[serde(default)]
     pub asks: Vec<ManifestAsk>,
+    /// Whether it runs documents: what it is to do then comes with its settings, and so
+    /// do uses of secrets that it asks for.
+    #[serde(
+        default,
+        rename = "runs-documents",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub runs_documents: bool,
     /// A JSON Schema of its settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<serde_json::Value>,
 }
 
 /// One use of a secret that a policy asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestAsk {
     /// What the policy calls the secret. A grant gives the alias.

@@ -8,9 +8,12 @@ use keyward_names::ExchangeId;
 use keyward_vault::{Refusal, Use};
 use wasmtime::component::Resource;
 
+use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
-use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure, Side};
+use crate::bindings::keyward::policy::exchange::{
+    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, Side,
+};
 use crate::bindings::keyward::policy::log::Level;
 use crate::bindings::keyward::policy::secrets::{
     ClaimValue, JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure,
@@ -18,7 +21,7 @@ use crate::bindings::keyward::policy::secrets::{
 };
 use crate::bindings::keyward::policy::variables::VariableFailure;
 use crate::bindings::keyward::policy::{
-    clock, counters, egress, exchange, log, random, secrets, variables,
+    cache, clock, concurrency, counters, egress, exchange, log, random, secrets, variables,
 };
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
@@ -29,8 +32,8 @@ use crate::run::Verdict;
 use crate::state::{
     CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
     ExchangeHandle, JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle,
-    OpenerHandle, PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle,
-    SignerHandle, TlsIdentityHandle, TokenHandle, TokenKeys,
+    OpenerHandle, PlaceHandle, PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle,
+    SharedAccessHandle, SignerHandle, TlsIdentityHandle, TokenHandle, TokenKeys,
 };
 
 /// Watches policies run. It gets all that guests get and give, so it is for tests and
@@ -330,6 +333,14 @@ shown! {
     ]);
     CounterFailure: |it, _state| failure(it);
     VariableFailure: |it, _state| failure(it);
+    CacheFailure: |it, _state| failure(it);
+    ForwardFailure: |it, _state| failure(it);
+    ForwardOptions: |it, state| GuestValue::Record(vec![
+        ("route", it.route.shown(state)),
+        ("timeout-milliseconds", it.timeout_milliseconds.shown(state)),
+        ("keep-body", it.keep_body.shown(state)),
+    ]);
+    Resource<PlaceHandle>: |it, _state| GuestValue::Handle(it.rep(), None);
     Resource<PolicyResponse>: |it, _state| GuestValue::Handle(it.rep(), None);
     Resource<PolicyRequest>: |it, state| {
         let request = state.table.get(it).ok();
@@ -507,7 +518,16 @@ watched!(exchange::HostExchange, "exchange" {
     fn respond as "respond" (this: Resource<ExchangeHandle>,; status: u16) -> Exchanged<()>;
     fn write_body as "write-body" (this: Resource<ExchangeHandle>,; of: Side, part: Vec<u8>)
         -> Exchanged<()>;
+    fn scheme as "scheme" (this: Resource<ExchangeHandle>,;) -> String;
+    fn query_text as "query-text" (this: Resource<ExchangeHandle>,;) -> Option<String>;
+    fn set_method as "set-method" (this: Resource<ExchangeHandle>,; method: String)
+        -> Exchanged<()>;
+    fn set_query_text as "set-query-text" (this: Resource<ExchangeHandle>,; query: Option<String>)
+        -> Exchanged<()>;
+    fn has_body as "has-body" (this: Resource<ExchangeHandle>,; of: Side) -> bool;
     fn drop as "drop" (this: Resource<ExchangeHandle>,;) -> ();
+    async fn forward as "forward" (this: Resource<ExchangeHandle>,; options: ForwardOptions)
+        -> Result<(), ForwardFailure>;
     async fn read_body as "read-body" (this: Resource<ExchangeHandle>,; of: Side, max: u32)
         -> Exchanged<Option<Vec<u8>>>;
 });
@@ -698,12 +718,28 @@ watched!(counters::Host, "counters" {
         -> Result<u64, CounterFailure>;
 });
 
+watched!(cache::Host, "cache" {
+    async fn get as "get" (; key: String) -> Option<Vec<u8>>;
+    async fn set as "set" (; key: String, value: Vec<u8>, seconds: u32) -> Result<(), CacheFailure>;
+    async fn remove as "remove" (; key: String) -> Result<(), CacheFailure>;
+});
+
+watched!(concurrency::Host, "concurrency" {
+    async fn enter as "enter" (; key: String, most: u32)
+        -> Result<Option<Resource<PlaceHandle>>, CounterFailure>;
+});
+
+watched!(concurrency::HostPlace, "concurrency.place" {
+    fn drop as "drop" (; place: Resource<PlaceHandle>) -> ();
+});
+
 watched!(log::Host, "log" {
     fn write as "write" (; level: Level, message: String) -> ();
 });
 
 watched!(clock::Host, "clock" {
     fn now as "now" (;) -> u64;
+    async fn sleep as "sleep" (; milliseconds: u32) -> bool;
 });
 
 watched!(random::Host, "random" {

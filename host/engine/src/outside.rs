@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use keyward_names::{IssuerName, PolicyName, RouteName};
 use keyward_vault::{
     Ledger, Notes, Query, QueryRows, RemoteAnswer, RemoteCall, TokenFault, VerifiedToken,
@@ -34,6 +34,48 @@ pub struct OutsideRequest {
     pub body: bytes::Bytes,
     /// What is to be attached to it.
     pub notes: Notes,
+}
+
+/// The request of an exchange, sent by a policy in the backend phase.
+pub struct OutsideForward {
+    /// Which policy sends it.
+    pub policy: PolicyName,
+    /// Where to: the exchange's own route, or one that is open to the policy.
+    pub route: RouteName,
+    /// The method, as policies left it.
+    pub method: Method,
+    /// The target, as policies left it.
+    pub uri: Uri,
+    /// The version in which the client asked.
+    pub version: Version,
+    /// The headers, as policies left them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Body,
+    /// How many bytes it has, where a policy wrote it.
+    pub written: Option<usize>,
+    /// What is to be attached to it.
+    pub notes: Notes,
+    /// The protocol in which the client asks to go on.
+    pub upgrade: Option<HeaderValue>,
+}
+
+/// Why an exchange's request brought no answer. The guest is told the same word and no
+/// more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardFailure {
+    /// An attached secret may not go there.
+    Denied,
+    /// The request is malformed, or its body broke off.
+    Invalid,
+    /// The body is larger than it may be.
+    Limit,
+    /// No answer in time.
+    TimedOut,
+    /// No connection, no secret, or no durable audit record.
+    Unavailable,
+    /// The answer was not passed on.
+    Upstream,
 }
 
 /// What came back.
@@ -105,6 +147,22 @@ pub trait Outside: Send + Sync + 'static {
         request: OutsideRequest,
         ledger: &'a mut Ledger,
     ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>>;
+
+    /// Sends the request of an exchange whose policies send it themselves
+    /// ([`Exchange::with_forwarding`](crate::Exchange::with_forwarding)), and waits for
+    /// the head of the answer. Must wait for `ledger`'s barrier before the first byte
+    /// leaves, and drop what it kept of an earlier answer. What it wants to remember
+    /// of the call goes into `kept`, which is the exchange's. By default there is no
+    /// backend. Cancel-safe: dropping the future gives up the call.
+    fn forward<'a>(
+        &'a self,
+        request: OutsideForward,
+        ledger: &'a mut Ledger,
+        kept: &'a mut Extensions,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, ForwardFailure>> {
+        let _ = (request, ledger, kept);
+        Box::pin(std::future::ready(Err(ForwardFailure::Unavailable)))
+    }
 
     /// Has the source of a key do what was permitted. That it is asked is in the audit
     /// trail: there is no other way to a [`RemoteCall`]. `None`, whatever went wrong;

@@ -3,9 +3,12 @@
 
 use wasmtime::component::Resource;
 
+use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::EgressFailure;
-use crate::bindings::keyward::policy::exchange::{ClientCertificate, ExchangeFailure};
+use crate::bindings::keyward::policy::exchange::{
+    ClientCertificate, ExchangeFailure, ForwardFailure,
+};
 use crate::bindings::keyward::policy::secrets::{
     JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, VerifiedJwt,
 };
@@ -15,8 +18,8 @@ use crate::observe::GuestValue;
 use crate::state::{
     CallState, ClientKeysHandle, ConnectionHandle, CredentialHandle, DatabaseHandle,
     JwsSignerHandle, JwtVerifierHandle, MacSignerHandle, MacVerifierHandle, OpenerHandle,
-    PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle, SignerHandle,
-    TlsIdentityHandle, TokenHandle,
+    PlaceHandle, PolicyRequest, PolicyResponse, PresignerHandle, SealerHandle, SharedAccessHandle,
+    SignerHandle, TlsIdentityHandle, TokenHandle,
 };
 
 /// A type that a recorded value can be given as.
@@ -88,6 +91,7 @@ macro_rules! never_given {
 
 never_given!(
     PolicyRequest,
+    PlaceHandle,
     CredentialHandle,
     SignerHandle,
     TokenHandle,
@@ -246,5 +250,11 @@ failed! {
         "unavailable" = Unavailable, "upstream" = Upstream
     }
     CounterFailure { "invalid" = Invalid, "unavailable" = Unavailable }
+    CacheFailure { "invalid" = Invalid, "limit" = Limit, "unavailable" = Unavailable }
+    ForwardFailure {
+        "wrong-phase" = WrongPhase, "denied" = Denied, "invalid" = Invalid, "limit" = Limit,
+        "body-gone" = BodyGone, "timed-out" = TimedOut, "unavailable" = Unavailable,
+        "upstream" = Upstream
+    }
     VariableFailure { "invalid" = Invalid, "limit" = Limit }
 }

@@ -16,6 +16,7 @@ use crate::engine::Shared;
 use crate::error::PolicyStop;
 use crate::exchange::{Exchange, Phase};
 use crate::load::PolicyInner;
+use crate::places::Place;
 use crate::report::{Frame, StopReport, Used};
 
 /// The exchange has no entry in the handle table: there is one for each call.
@@ -83,6 +84,9 @@ alias_handles!(
     JwsSignerHandle,
 );
 
+/// A place among those that do the same at the same time.
+pub struct PlaceHandle(#[expect(dead_code, reason = "dropping it gives it back")] pub(crate) Place);
+
 /// A handle for checking tokens.
 pub struct JwtVerifierHandle(pub(crate) TokenKeys);
 
@@ -101,6 +105,7 @@ pub(crate) struct Spent {
     pub(crate) host_calls: u32,
     pub(crate) secret_uses: u32,
     pub(crate) egress_requests: u32,
+    pub(crate) forwards: u32,
     pub(crate) request_bytes: usize,
     pub(crate) log_lines: u32,
     pub(crate) random_bytes: u32,

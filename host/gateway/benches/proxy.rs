@@ -355,6 +355,7 @@ fn policy(keyward: &Keyward) -> Policy {
         settings: None,
         routes: &[],
         issuers: &[],
+        document: None,
     };
     let policy = keyward.engine().load(&source).unwrap();
     assert!(policy.phases().contains(&Phase::Inbound));

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keyward::document::{Document, DocumentErrors};
-use keyward::engine::{EngineConfig, LoadError, Phase, Policy, PolicySource, Sandbox, inspect};
+use keyward::document::compile::Step;
+use keyward::engine::{
+    EngineConfig, LoadError, ManifestAsk, Phase, Policy, PolicySource, Sandbox, inspect,
+};
 use keyward::names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
-use keyward::{BuildError, Keyward};
+use keyward::{BuildError, Forwards, Keyward, Runs};
 
-use crate::config::{Config, ConfigErrors, InDocuments, PolicySection, Steps, Values};
+use crate::config::{Config, ConfigErrors, PolicySection, Steps, Values};
+use crate::documents::{CompiledDocuments, DocumentFault, OfPipeline};
 use crate::grants::{GrantsFault, addresses, components, load_grants};
 use crate::pipeline::{Pipeline, Pipelines};
 
@@ -41,9 +44,32 @@ pub enum OpenError {
     /// The configuration has errors, now that its named values are known.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
-    /// A document has errors.
-    #[error("{}", .0.render(false))]
-    Document(DocumentErrors),
+    /// The documents can't run.
+    #[error(transparent)]
+    Document(#[from] DocumentFault),
+    /// There is no policy that runs a document.
+    #[error(
+        "pipeline {place}: its documents run as \"{policy}\", and there is no such policy; add to {}:\n\n[[policy]]\nname = \"{policy}\"\ncomponent = \"policies/document.wasm\"",
+        config.display()
+    )]
+    NoDocumentPolicy {
+        /// The pipeline.
+        place: String,
+        /// The name.
+        policy: PolicyName,
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// A policy that runs a document has settings, too.
+    #[error(
+        "policy \"{policy}\" runs the documents of pipeline {place}, and those are all its settings: remove `settings` from its entry"
+    )]
+    DocumentSettings {
+        /// The pipeline.
+        place: String,
+        /// The policy.
+        policy: PolicyName,
+    },
     /// A policy can't be loaded.
     #[error(transparent)]
     Policy(#[from] LoadError),
@@ -132,7 +158,9 @@ impl Assembled {
     ) -> Result<Self, OpenError> {
         let values = Values::of(&vault);
         let config = config.resolve(&values)?;
-        let grants = load_grants(&config, &vault.list(), &components(&config))?;
+        let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values)))?;
+        let components = components(&config, Some(&documents));
+        let grants = load_grants(&config, &vault.list(), &components)?;
         vault.set_grants_toward(grants.clone(), addresses(&config.routes), actor)?;
         let keyward = Keyward::builder(vault)
             .routes(config.routes.clone())
@@ -142,7 +170,7 @@ impl Assembled {
         if keyward.engine().is_debuggable() {
             return Err(OpenError::Debuggable);
         }
-        Self::on(keyward, config, grants, &values, Loaded::default())
+        Self::on(keyward, config, grants, &documents, Loaded::default())
     }
 
     /// The same vault and engine with another configuration. Nothing that is in
@@ -155,19 +183,21 @@ impl Assembled {
         let vault = before.vault();
         let values = Values::of(vault);
         let config = config.resolve(&values)?;
-        let grants = load_grants(&config, &vault.list(), &components(&config))?;
+        let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values)))?;
+        let components = components(&config, Some(&documents));
+        let grants = load_grants(&config, &vault.list(), &components)?;
         let keyward = before
             .with_routes(config.routes.clone())
             .map_err(BuildError::Egress)?
             .with_issuers(config.issuers.iter().cloned());
-        Self::on(keyward, config, grants, &values, loaded.clone())
+        Self::on(keyward, config, grants, &documents, loaded.clone())
     }
 
     fn on(
         keyward: Keyward,
         config: Config,
         grants: Grants,
-        values: &Values,
+        documents: &CompiledDocuments,
         before: Loaded,
     ) -> Result<Self, OpenError> {
         let mut loader = Loader {
@@ -178,7 +208,10 @@ impl Assembled {
             loaded: Loaded::default(),
             read: HashMap::new(),
         };
-        let pipelines = loader.pipelines(values)?;
+        for warning in documents.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let pipelines = loader.pipelines(documents)?;
         let loaded = loader.loaded;
         Ok(Self {
             config,
@@ -200,22 +233,11 @@ pub(crate) struct LoadedFrom {
     name: PolicyName,
     component: ComponentDigest,
     settings: String,
+    /// What the document asks for that the settings hold.
+    document: Option<Vec<ManifestAsk>>,
     routes: Vec<RouteName>,
     issuers: Vec<IssuerName>,
     sandbox: Sandbox,
-}
-
-fn read_text(what: &'static str, file: &Path) -> Result<String, OpenError> {
-    std::fs::read_to_string(file).map_err(|source| OpenError::Unreadable {
-        what,
-        file: file.to_owned(),
-        source,
-    })
-}
-
-fn read_document(file: &Path, values: &InDocuments<'_>) -> Result<Document, OpenError> {
-    let text = read_text("the policy document", file)?;
-    Document::parse_with(&file.display().to_string(), &text, values).map_err(OpenError::Document)
 }
 
 /// Loads each policy once for each settings that it is used with.
@@ -233,30 +255,34 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn pipelines(&mut self, values: &Values) -> Result<Vec<Pipeline>, OpenError> {
+    fn pipelines(&mut self, documents: &CompiledDocuments) -> Result<Vec<Pipeline>, OpenError> {
         let config = self.config;
-        let values = &config.in_documents(Some(values));
-        let global = config.gateway.document.as_deref();
-        let global = global.map(|file| read_document(file, values)).transpose()?;
         let mut pipelines = Vec::with_capacity(config.pipelines.len());
         for pipeline in &config.pipelines {
-            let phases = match &pipeline.steps {
-                Steps::Lists {
-                    inbound,
-                    backend,
-                    outbound,
-                    on_error,
-                } => {
-                    let place = format!("pipeline {}", pipeline.path);
+            let place = format!("pipeline {}", pipeline.path);
+            let documents = documents.of_pipeline(&pipeline.path);
+            let (phases, forwards) = match (&pipeline.steps, documents) {
+                (_, Some(documents)) => (
+                    self.documents(pipeline.path.as_str(), documents)?,
+                    documents.compiled.forwards.into(),
+                ),
+                (
+                    Steps::Lists {
+                        inbound,
+                        backend,
+                        outbound,
+                        on_error,
+                    },
+                    None,
+                ) => {
                     let lists = [inbound, backend, outbound, on_error];
-                    self.lists(&place, lists)?
+                    (self.lists(&place, lists)?, Forwards::ByHost)
                 }
-                Steps::Document(file) => {
-                    self.document(&read_document(file, values)?, global.as_ref())?
-                }
+                // Every pipeline that has documents has them compiled.
+                (Steps::Documents(_), None) => continue,
             };
             let runs = Pipeline::new(pipeline.path.clone(), pipeline.route.clone(), phases);
-            pipelines.push(runs.with_limits(pipeline));
+            pipelines.push(runs.forwarded(forwards).with_limits(pipeline));
         }
         Ok(pipelines)
     }
@@ -269,7 +295,7 @@ impl Loader<'_> {
         let mut phases: [Vec<Policy>; 4] = Default::default();
         for ((phase, names), policies) in Phase::ALL.into_iter().zip(lists).zip(&mut phases) {
             for name in names {
-                policies.push(self.load(place, phase, name, None)?);
+                policies.push(self.load(place, phase, name)?);
             }
         }
         Ok(phases)
@@ -290,27 +316,71 @@ impl Loader<'_> {
         Ok(bytes)
     }
 
-    fn document(
+    /// The policies of each phase: the one that runs the documents at each of their
+    /// segments, others between.
+    fn documents(
         &mut self,
-        document: &Document,
-        global: Option<&Document>,
+        place: &str,
+        documents: &OfPipeline,
     ) -> Result<[Vec<Policy>; 4], OpenError> {
         use keyward::document::Phase as Section;
-        let effective = document.splice(global);
         let sections = [
             Section::Inbound,
             Section::Backend,
             Section::Outbound,
             Section::OnError,
         ];
+        let runs = match documents.compiled.needs_guest() {
+            true => Some(self.load_document(place, documents)?),
+            false => None,
+        };
         let mut phases: [Vec<Policy>; 4] = Default::default();
         for ((section, phase), policies) in sections.into_iter().zip(Phase::ALL).zip(&mut phases) {
-            for call in effective.calls(section) {
-                let place = call.position.to_string();
-                policies.push(self.load(&place, phase, &call.policy, call.settings)?);
+            for step in documents.compiled.steps(section) {
+                match step {
+                    Step::Segment => policies.extend(runs.clone()),
+                    Step::Policy { name, position } => {
+                        policies.push(self.load(&position.to_string(), phase, name)?);
+                    }
+                }
+            }
+        }
+        if let Some(runs) = &runs {
+            for (phase, policies) in Phase::ALL.into_iter().zip(&phases) {
+                if policies.iter().any(|policy| policy.name() == runs.name()) {
+                    has_phase(place, runs, phase)?;
+                }
             }
         }
         Ok(phases)
+    }
+
+    /// The policy that runs a pipeline's documents.
+    fn load_document(&mut self, place: &str, documents: &OfPipeline) -> Result<Policy, OpenError> {
+        let name = &documents.runs_as;
+        let config = self.config;
+        let section = config
+            .policies
+            .iter()
+            .find(|section| section.name == *name)
+            .ok_or_else(|| OpenError::NoDocumentPolicy {
+                place: place.to_owned(),
+                policy: name.clone(),
+                config: config.file.clone(),
+            })?;
+        let none = section
+            .settings
+            .as_object()
+            .is_none_or(|settings| settings.is_empty());
+        if !none || !section.secret_settings.is_empty() {
+            return Err(OpenError::DocumentSettings {
+                place: place.to_owned(),
+                policy: name.clone(),
+            });
+        }
+        let component = self.component(&section.component)?;
+        let Runs { settings, asks } = &documents.runs;
+        self.loaded(section, &component, settings, Some(asks))
     }
 
     /// The settings of a policy, its secret named values as aliases.
@@ -331,33 +401,40 @@ impl Loader<'_> {
         Ok(bound)
     }
 
-    fn load(
-        &mut self,
-        place: &str,
-        phase: Phase,
-        name: &PolicyName,
-        settings: Option<serde_json::Value>,
-    ) -> Result<Policy, OpenError> {
-        let section: &PolicySection = self
-            .config
+    fn load(&mut self, place: &str, phase: Phase, name: &PolicyName) -> Result<Policy, OpenError> {
+        let config = self.config;
+        let section: &PolicySection = config
             .policies
             .iter()
             .find(|section| section.name == *name)
             .ok_or_else(|| OpenError::UnknownPolicy {
                 place: place.to_owned(),
                 policy: name.clone(),
-                config: self.config.file.clone(),
+                config: config.file.clone(),
             })?;
         let component = self.component(&section.component)?;
-        let settings = match settings {
-            Some(settings) => settings,
-            None if section.secret_settings.is_empty() => section.settings.clone(),
-            None => self.bound(section, &component)?,
+        let settings = match section.secret_settings.is_empty() {
+            true => section.settings.clone(),
+            false => self.bound(section, &component)?,
         };
+        let policy = self.loaded(section, &component, &settings, None)?;
+        has_phase(place, &policy, phase)?;
+        Ok(policy)
+    }
+
+    /// A policy with these settings, loaded now unless it is there already.
+    fn loaded(
+        &mut self,
+        section: &PolicySection,
+        component: &[u8],
+        settings: &serde_json::Value,
+        document: Option<&Vec<ManifestAsk>>,
+    ) -> Result<Policy, OpenError> {
         let from = LoadedFrom {
-            name: name.clone(),
-            component: digest_component(&component),
+            name: section.name.clone(),
+            component: digest_component(component),
             settings: settings.to_string(),
+            document: document.cloned(),
             routes: section.routes.clone(),
             issuers: section.issuers.clone(),
             sandbox: section.sandbox.clone(),
@@ -368,16 +445,17 @@ impl Loader<'_> {
             None => {
                 let given = settings.as_object().is_none_or(|object| !object.is_empty());
                 let source = PolicySource {
-                    name: name.clone(),
-                    component: &component,
-                    settings: given.then_some(&settings),
+                    name: section.name.clone(),
+                    component,
+                    settings: given.then_some(settings),
                     routes: &section.routes,
                     issuers: &section.issuers,
+                    document: document.map(Vec::as_slice),
                 };
                 let engine = self.keyward.engine();
                 let policy = engine.load_in(&section.sandbox, &source)?;
                 tracing::info!(
-                    policy = name.as_str(),
+                    policy = section.name.as_str(),
                     component = %policy.identity().component,
                     profile = policy.profile().as_str(),
                     "policy loaded"
@@ -386,15 +464,19 @@ impl Loader<'_> {
             }
         };
         self.loaded.insert(from, policy.clone());
-        if !policy.phases().contains(&phase) {
-            let has: Vec<&str> = policy.phases().iter().map(|phase| phase.as_str()).collect();
-            return Err(OpenError::NoSuchPhase {
-                place: place.to_owned(),
-                policy: name.clone(),
-                phase,
-                has: has.join(", "),
-            });
-        }
         Ok(policy)
     }
+}
+
+fn has_phase(place: &str, policy: &Policy, phase: Phase) -> Result<(), OpenError> {
+    if policy.phases().contains(&phase) {
+        return Ok(());
+    }
+    let has: Vec<&str> = policy.phases().iter().map(|phase| phase.as_str()).collect();
+    Err(OpenError::NoSuchPhase {
+        place: place.to_owned(),
+        policy: policy.name().clone(),
+        phase,
+        has: has.join(", "),
+    })
 }

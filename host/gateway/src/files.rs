@@ -106,10 +106,15 @@ fn watch(files: &BTreeSet<PathBuf>, tell: mpsc::Sender<()>) -> notify::Result<Re
     let folders: BTreeSet<PathBuf> = files
         .iter()
         .filter_map(|file| file.parent().map(Path::to_owned))
+        .chain(files.iter().filter(|file| file.is_dir()).cloned())
         .collect();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        let concerns =
-            |path: &PathBuf| files.contains(path) || path.file_name() == Some(OsStr::new(SWAPPED));
+        let concerns = |path: &PathBuf| {
+            files.contains(path)
+                // A file that is new in a folder of fragments.
+                || path.parent().is_some_and(|folder| files.contains(folder))
+                || path.file_name() == Some(OsStr::new(SWAPPED))
+        };
         // An error means that something was missed: better to look.
         let look = event.is_err()
             || event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(concerns));

@@ -7,11 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use keyward::egress::Route;
+use keyward::names::PolicyName;
 use keyward::vault::{
     Components, Drift, Grants, GrantsError, Lock, RouteAddresses, SecretInfo, digest_component,
 };
 
-use crate::config::Config;
+use crate::config::{Config, Steps};
+use crate::documents::CompiledDocuments;
 
 /// Why grants can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -102,14 +104,30 @@ pub fn read_lock(config: &Config) -> Result<Option<LockFile>, GrantsFault> {
     Ok(Some(LockFile { file, lock, text }))
 }
 
-/// The digests of a configuration's components, as far as they can be read.
-pub fn components(config: &Config) -> Components {
+/// The digests of a configuration's policies, as far as their components can be read. A
+/// policy that runs documents has one with them: without `documents` it is left out.
+pub fn components(config: &Config, documents: Option<&CompiledDocuments>) -> Components {
+    let runs_documents = |name: &PolicyName| {
+        config
+            .pipelines
+            .iter()
+            .any(|pipeline| match &pipeline.steps {
+                Steps::Documents(steps) => steps.runs_as == *name,
+                Steps::Lists { .. } => false,
+            })
+    };
     config
         .policies
         .iter()
         .filter_map(|policy| {
             let bytes = std::fs::read(&policy.component).ok()?;
-            Some((policy.name.clone(), digest_component(&bytes)))
+            let digest = match documents {
+                Some(documents) => documents.digest(&policy.name, &bytes),
+                None if runs_documents(&policy.name) => return None,
+                None => None,
+            };
+            let digest = digest.unwrap_or_else(|| digest_component(&bytes));
+            Some((policy.name.clone(), digest))
         })
         .collect()
 }

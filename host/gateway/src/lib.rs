@@ -15,6 +15,7 @@ pub mod assemble;
 pub mod config;
 pub mod control;
 pub mod denials;
+pub mod documents;
 pub mod expiry;
 mod files;
 mod forward;

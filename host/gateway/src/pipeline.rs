@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use http::Method;
-use keyward::bare_path;
 use keyward::engine::{Phase, Policy};
 use keyward::names::RouteName;
 use keyward::vault::PolicyIdentity;
+use keyward::{Forwards, bare_path};
 
 use crate::config::PathPrefix;
 use crate::denials::Told;
@@ -50,6 +50,13 @@ impl Pipeline {
             upgrades: Vec::new(),
             methods: USUAL_METHODS.to_vec(),
         }
+    }
+
+    /// The same pipeline, whose requests are sent so.
+    #[must_use]
+    pub fn forwarded(mut self, forwards: Forwards) -> Self {
+        self.runs = self.runs.forwarded(forwards);
+        self
     }
 
     /// The same pipeline, with what its section says about requests.

@@ -360,7 +360,7 @@ pub(crate) fn settings(config: &Config, metrics: &Arc<Metrics>) -> Result<Settin
 impl Snapshot {
     /// What the policies are: those that run, and the files of the others.
     fn components(&self) -> Components {
-        let mut components = components(&self.config);
+        let mut components = components(&self.config, None);
         for identity in self.pipelines.iter().flat_map(Pipeline::identities) {
             components.insert(identity.name.clone(), identity.component);
         }

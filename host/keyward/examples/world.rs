@@ -168,6 +168,7 @@ impl World {
             settings: None,
             routes: &[],
             issuers: &[],
+            document: None,
         }
     }
 }

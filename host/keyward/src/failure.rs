@@ -63,6 +63,12 @@ pub enum Failure {
     /// exchange, or answered while the request was still being sent.
     #[error("the service behind the policies failed")]
     Service,
+    /// The pipeline's policies send its requests themselves, which a
+    /// [`KeywardLayer`](crate::KeywardLayer) can't let them do.
+    #[error(
+        "the pipeline's policies forward its requests themselves, which a KeywardLayer can't let them do; call `keyward::forward` for it"
+    )]
+    PoliciesForward,
     /// A mistake of ours.
     #[error("a mistake in Keyward; please report what the log says")]
     Internal,
@@ -83,7 +89,8 @@ impl Failure {
             | Failure::Misdirected
             | Failure::BodyTooLarge
             | Failure::BodyTooSlow
-            | Failure::TookTooLong => return None,
+            | Failure::TookTooLong
+            | Failure::PoliciesForward => return None,
             Failure::PolicyFailed => ErrorSource::PolicyFailed,
             Failure::PolicyStopped(_) => ErrorSource::PolicyStopped,
             Failure::AuditUnavailable | Failure::Service | Failure::Internal => {
@@ -114,9 +121,10 @@ impl Failure {
             Failure::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "request body too slow"),
             Failure::TookTooLong => (StatusCode::GATEWAY_TIMEOUT, "exchange took too long"),
             Failure::PolicyFailed => (StatusCode::BAD_GATEWAY, "policy failure"),
-            Failure::Internal | Failure::Service | Failure::NoClientAddress => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal failure")
-            }
+            Failure::Internal
+            | Failure::Service
+            | Failure::PoliciesForward
+            | Failure::NoClientAddress => (StatusCode::INTERNAL_SERVER_ERROR, "internal failure"),
             Failure::PolicyStopped(PolicyStop::NoSlot) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }

@@ -23,7 +23,7 @@ use crate::builder::Keyward;
 use crate::client::{Client, authority_of};
 use crate::failure::{Failure, is_grpc};
 use crate::path::is_unambiguous;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Forwards, Pipeline};
 use crate::report::{Forwarded, Report};
 use crate::story::{Story, Went, caught};
 use crate::ticket::Ticket;
@@ -60,7 +60,9 @@ use crate::ticket::Ticket;
 /// ```
 ///
 /// Requests whose path could mean two things ([`is_unambiguous`]) and requests
-/// without a host are answered with `400` before any policy runs.
+/// without a host are answered with `400` before any policy runs. A pipeline whose
+/// policies forward by themselves ([`Forwards::ByPolicies`]) has no place in a layer:
+/// each of its requests is answered with `500`, and the log says why.
 ///
 /// What the layer takes from a request's extensions: [`ClientAddress`], unless
 /// [`client_address`](KeywardLayer::client_address) is called; an `Arc` of
@@ -213,6 +215,14 @@ where
     }
 }
 
+/// Answers a request that no story was begun for.
+fn refuse(failure: Failure, is_grpc: bool, id: ExchangeId) -> Response<Body> {
+    if failure == Failure::PoliciesForward {
+        tracing::error!(exchange = %id, "{failure}");
+    }
+    failure.reply_to(is_grpc, id)
+}
+
 impl KeywardLayer {
     /// Cancel-safe: dropped, it gives up the exchange; what was used is in the audit
     /// trail all the same.
@@ -230,7 +240,7 @@ impl KeywardLayer {
             match self.begin(&setup, id, request) {
                 Ok(story) => through(&setup.keyward, story, inner).await,
                 Err(failure) => Forwarded {
-                    response: failure.reply_to(is_grpc, id),
+                    response: refuse(failure, is_grpc, id),
                     failure: Some(failure),
                     report: Report::default(),
                 },
@@ -256,6 +266,9 @@ impl KeywardLayer {
         id: ExchangeId,
         request: Request<Body>,
     ) -> Result<Story<'a>, Failure> {
+        if setup.pipeline.forwards() == Forwards::ByPolicies {
+            return Err(Failure::PoliciesForward);
+        }
         if !is_unambiguous(request.uri().path()) {
             return Err(Failure::AmbiguousPath);
         }

@@ -27,6 +27,7 @@
 //!     settings: None,
 //!     routes: &[],
 //!     issuers: &[],
+//!     document: None,
 //! })?;
 //! let pipeline = Pipeline::to(RouteName::parse("billing")?).with(Phase::Inbound, attach)?;
 //! let backend = keyward.backend(pipeline.route())?.answering();
@@ -104,6 +105,7 @@ mod builder;
 mod client;
 mod code_folder;
 mod compiler;
+mod documents;
 mod failure;
 mod issuers;
 mod layer;
@@ -122,6 +124,7 @@ pub use builder::{BuildError, Builder, Keyward};
 pub use client::{Client, authority_of, is_authority};
 pub use code_folder::CodeFolder;
 pub use compiler::{ChildCompiler, compile_as_child};
+pub use documents::{GLOBAL_DOCUMENT, Runs, TooLarge};
 pub use failure::{Failure, is_grpc};
 pub use issuers::{Issuer, KeysAt};
 pub use keyward_document as document;
@@ -132,7 +135,7 @@ pub use keyward_sources as sources;
 pub use keyward_vault as vault;
 pub use layer::{ClientAddress, Finished, KeywardLayer, KeywardService};
 pub use path::{bare_path, decode_unreserved, is_unambiguous};
-pub use pipeline::{NoSuchPhase, Pipeline};
+pub use pipeline::{Forwards, NoSuchPhase, Pipeline};
 pub use remote::SourceDirectory;
 pub use report::{BackendCall, Call, Forwarded, Report};
 pub use story::{UpgradeTo, forward};

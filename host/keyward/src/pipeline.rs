@@ -21,6 +21,7 @@ use keyward_vault::PolicyIdentity;
 /// ```
 pub struct Pipeline {
     route: RouteName,
+    forwards: Forwards,
     inbound: Vec<Policy>,
     backend: Vec<Policy>,
     outbound: Vec<Policy>,
@@ -28,6 +29,27 @@ pub struct Pipeline {
     /// Every policy once, for taking out the client keys that any of them may
     /// identify.
     identities: Vec<PolicyIdentity>,
+}
+
+/// Who sends an exchange's request to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Forwards {
+    /// The host, after the backend phase.
+    #[default]
+    ByHost,
+    /// Policies of the backend phase, with `exchange.forward`: as often as they say, and
+    /// to the pipeline's route or one that is open to them. Where none does, the
+    /// outbound phase has an empty answer of status 200 before it; where none of those
+    /// that were tried brought an answer and the policies go on all the same, the
+    /// exchange fails.
+    ///
+    /// Only [`forward`](crate::forward()) knows how: a
+    /// [`KeywardLayer`](crate::KeywardLayer) answers every request of such a pipeline
+    /// with [`Failure::PoliciesForward`](crate::Failure::PoliciesForward), since the
+    /// embedder's services would see nothing of it. A call of a policy lasts as long as
+    /// the backend takes, so that the sandbox's concurrent calls bound the requests
+    /// that are under way.
+    ByPolicies,
 }
 
 /// A policy has no such phase.
@@ -87,12 +109,25 @@ impl Pipeline {
         let [inbound, backend, outbound, on_error] = phases;
         Pipeline {
             route,
+            forwards: Forwards::ByHost,
             inbound,
             backend,
             outbound,
             on_error,
             identities,
         }
+    }
+
+    /// The same pipeline, whose requests are sent so.
+    #[must_use]
+    pub fn forwarded(mut self, forwards: Forwards) -> Self {
+        self.forwards = forwards;
+        self
+    }
+
+    /// Who sends its requests.
+    pub fn forwards(&self) -> Forwards {
+        self.forwards
     }
 
     /// Where its requests go.

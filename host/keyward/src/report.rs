@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use keyward_egress::{Body, EgressError};
 use keyward_engine::{Phase, PolicyStop, Verdict};
-use keyward_names::PolicyName;
+use keyward_names::{PolicyName, RouteName};
 use keyward_vault::Refusal;
 
 use crate::failure::Failure;
@@ -28,8 +28,11 @@ pub struct Forwarded {
 pub struct Report {
     /// Each call of a policy, in order.
     pub calls: Vec<Call>,
-    /// The call of the backend, if it came to that.
+    /// The call of the backend, if it came to that; the last one, where policies sent
+    /// the request more than once.
     pub backend: Option<BackendCall>,
+    /// The calls before that one.
+    pub earlier_backend: Vec<BackendCall>,
     /// The kinds of refused uses of secrets: at most eight.
     pub refusals: Vec<Refusal>,
     /// Log lines of policies that were dropped for their number.
@@ -51,9 +54,18 @@ pub struct Call {
     pub took: Duration,
 }
 
+impl Report {
+    /// Every call of the backend, in order.
+    pub fn backend_calls(&self) -> impl Iterator<Item = &BackendCall> {
+        self.earlier_backend.iter().chain(&self.backend)
+    }
+}
+
 /// The call of the backend.
 #[derive(Debug, Clone)]
 pub struct BackendCall {
+    /// Where to, if not to the pipeline's route.
+    pub route: Option<RouteName>,
     /// The answer's status, or why there is none.
     pub outcome: Result<StatusCode, EgressError>,
     /// How long the head of the answer took, with the connection and with the wait

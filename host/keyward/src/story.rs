@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
 use keyward_egress::{Body, Outgoing, strip_connection};
-use keyward_engine::{Exchange, Phase, PolicyBody, ResponseHead, Verdict};
+use keyward_engine::{Exchange, Forwarding, Phase, PolicyBody, ResponseHead, Verdict};
 use keyward_names::ExchangeId;
 use keyward_vault::PolicyIdentity;
 
@@ -16,8 +16,9 @@ use crate::bodies::{to_egress, to_engine};
 use crate::builder::Keyward;
 use crate::client::Client;
 use crate::failure::{Failure, is_grpc};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Forwards, Pipeline};
 use crate::report::{BackendCall, Call, Forwarded, Report};
+use crate::world::{Calls, Switched};
 
 /// Takes one request through its pipeline, to the route's backend and back.
 ///
@@ -116,7 +117,12 @@ impl<'a> Story<'a> {
             vault.begin(id),
             keyward.outside(),
         );
-        let exchange = Box::new(exchange.with_tls(client.tls));
+        let mut exchange = Box::new(exchange.with_tls(client.tls));
+        let mut upgrade = upgrade.map(|UpgradeTo(protocol)| protocol);
+        if pipeline.forwards() == Forwards::ByPolicies {
+            let route = pipeline.route().clone();
+            exchange.forwarding = Some(Box::new(Forwarding::to(route, upgrade.take())));
+        }
         let report = Report {
             calls: Vec::with_capacity(2 * pipeline.identities().len()),
             ..Report::default()
@@ -128,7 +134,7 @@ impl<'a> Story<'a> {
             report,
             began: Instant::now(),
             is_grpc,
-            upgrade: upgrade.map(|UpgradeTo(protocol)| protocol),
+            upgrade,
             switched: None,
         }
     }
@@ -140,6 +146,9 @@ impl<'a> Story<'a> {
             Ok(Went::On) => {}
             Ok(Went::Answered) => return (story, None),
             Err(failure) => return (story, Some(failure)),
+        }
+        if story.exchange.forwarding.is_some() {
+            return story.after_policies().await;
         }
         let (head, body) = story.request_out();
         let outgoing = Outgoing {
@@ -153,6 +162,7 @@ impl<'a> Story<'a> {
         let egress = story.keyward.egress();
         let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
         story.backend_called(Some(BackendCall {
+            route: None,
             outcome: answer
                 .as_ref()
                 .map(Response::status)
@@ -162,6 +172,49 @@ impl<'a> Story<'a> {
         match answer {
             Ok(answer) => story.outbound(answer).await,
             Err(error) => (story, Some(Failure::Egress(error))),
+        }
+    }
+
+    /// The outbound phase, on the answer that a policy had sent for, or made.
+    async fn after_policies(mut self) -> (Self, Option<Failure>) {
+        let exchange = &mut *self.exchange;
+        let tried = exchange.forwarding.as_ref().is_some_and(|by| by.tried);
+        if !tried {
+            let head = ResponseHead {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+            };
+            exchange.set_response(head, PolicyBody::empty());
+        } else if exchange.response.is_none() {
+            // They went on without an answer: it is not theirs to turn that into one.
+            self.collect_calls();
+            let last = self
+                .report
+                .backend
+                .as_ref()
+                .and_then(|call| call.outcome.err());
+            return (
+                self,
+                Some(last.map_or(Failure::PolicyFailed, Failure::Egress)),
+            );
+        }
+        let (story, went) = self.phase(Phase::Outbound).await;
+        (story, went.err())
+    }
+
+    /// Takes what the policies' own calls of the backend came to into the report.
+    fn collect_calls(&mut self) {
+        let Some(forwarding) = &mut self.exchange.forwarding else {
+            return;
+        };
+        let Calls(calls) = forwarding.kept.remove().unwrap_or_default();
+        for mut call in calls {
+            call.route = call.route.filter(|route| route != self.pipeline.route());
+            let earlier = self.report.backend.replace(call);
+            self.report.earlier_backend.extend(earlier);
+        }
+        if let Some(Switched(extensions)) = forwarding.kept.remove() {
+            self.switched = Some(extensions);
         }
     }
 
@@ -265,7 +318,8 @@ impl<'a> Story<'a> {
     }
 
     /// From the last policy, or what failed, to the answer.
-    pub(crate) async fn conclude(self, mut failure: Option<Failure>) -> Forwarded {
+    pub(crate) async fn conclude(mut self, mut failure: Option<Failure>) -> Forwarded {
+        self.collect_calls();
         let Story {
             mut exchange,
             mut report,
@@ -335,7 +389,7 @@ fn finish(head: ResponseHead, body: PolicyBody) -> Response<Body> {
 }
 
 /// Says how long a body is that a policy replaced.
-fn set_length(headers: &mut HeaderMap, length: Option<usize>) {
+pub(crate) fn set_length(headers: &mut HeaderMap, length: Option<usize>) {
     if let Some(length) = length {
         headers.remove(TRANSFER_ENCODING);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -135,6 +135,7 @@ impl Trip {
         };
         let answer = self.keyward.egress().send(outgoing, ledger).await;
         self.call = Some(BackendCall {
+            route: None,
             outcome: answer
                 .as_ref()
                 .map(Response::status)

@@ -3,22 +3,24 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::Request;
+use http::{Extensions, Request, Response, StatusCode};
 use keyward_egress::{Egress, EgressError, Outgoing, QueryError};
 use keyward_engine::{
-    IssuedTokenFault, LogLevel, LogLine, Outside, OutsideFuture, OutsideRequest, OutsideResponse,
-    QueryFailure, SendFailure, StopReport,
+    ForwardFailure, IssuedTokenFault, LogLevel, LogLine, Outside, OutsideForward, OutsideFuture,
+    OutsideRequest, OutsideResponse, QueryFailure, SendFailure, StopReport,
 };
-use keyward_names::IssuerName;
+use keyward_names::{IssuerName, RouteName};
 use keyward_vault::{
     Ledger, Query, QueryCall, QueryRows, RemoteAnswer, RemoteCall, TokenFailure, VerifiedToken,
     fill_random,
 };
 use tokio::time::Instant;
 
-use crate::bodies::to_engine;
+use crate::bodies::{to_egress, to_engine};
 use crate::issuers::Issuers;
 use crate::remote::{self, SourceDirectory};
+use crate::report::BackendCall;
+use crate::story::set_length;
 
 /// On cache lines of its own: the count of its `Arc` changes with each exchange on
 /// every core.
@@ -68,6 +70,34 @@ fn within(call: &QueryCall, rows: QueryRows) -> Result<QueryRows, QueryFailure> 
     }
 }
 
+/// What an exchange's own forwarding keeps: how its calls of backends went.
+#[derive(Clone, Default)]
+pub(crate) struct Calls(pub(crate) Vec<BackendCall>);
+
+/// What came with an answer of 101: the connection that goes on.
+#[derive(Clone)]
+pub(crate) struct Switched(pub(crate) Extensions);
+
+/// A call that is under way. Dropped before its end, it took too long.
+struct UnderWay<'a> {
+    kept: &'a mut Extensions,
+    route: RouteName,
+    since: std::time::Instant,
+    outcome: Result<StatusCode, EgressError>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let Calls(mut calls) = self.kept.remove().unwrap_or_default();
+        calls.push(BackendCall {
+            route: Some(self.route.clone()),
+            outcome: self.outcome,
+            took: self.since.elapsed(),
+        });
+        self.kept.insert(Calls(calls));
+    }
+}
+
 impl Outside for World {
     fn send<'a>(
         &'a self,
@@ -97,6 +127,50 @@ impl Outside for World {
                 .await
                 .map_err(to_failure)?;
             let (head, body) = answer.into_parts();
+            Ok(OutsideResponse {
+                status: head.status,
+                headers: head.headers,
+                body: to_engine(body),
+            })
+        })
+    }
+
+    fn forward<'a>(
+        &'a self,
+        request: OutsideForward,
+        ledger: &'a mut Ledger,
+        kept: &'a mut Extensions,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, ForwardFailure>> {
+        Box::pin(async move {
+            kept.remove::<Switched>();
+            let (mut head, ()) = Request::new(()).into_parts();
+            head.method = request.method;
+            head.uri = request.uri;
+            head.version = request.version;
+            head.headers = request.headers;
+            set_length(&mut head.headers, request.written);
+            let mut under_way = UnderWay {
+                kept,
+                route: request.route.clone(),
+                since: std::time::Instant::now(),
+                outcome: Err(EgressError::TimedOut),
+            };
+            let outgoing = Outgoing {
+                route: request.route,
+                head,
+                body: to_egress(request.body),
+                notes: request.notes,
+                upgrade: request.upgrade,
+            };
+            let answer = self.egress.send(outgoing, ledger).await;
+            under_way.outcome = answer
+                .as_ref()
+                .map(Response::status)
+                .map_err(|error| *error);
+            let (head, body) = answer.map_err(to_forward_failure)?.into_parts();
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                under_way.kept.insert(Switched(head.extensions));
+            }
             Ok(OutsideResponse {
                 status: head.status,
                 headers: head.headers,
@@ -229,6 +303,19 @@ fn to_query_failure(error: QueryError) -> QueryFailure {
         | QueryError::Login(_)
         | QueryError::Unavailable(_) => QueryFailure::Unavailable,
         _ => QueryFailure::Upstream,
+    }
+}
+
+fn to_forward_failure(error: EgressError) -> ForwardFailure {
+    match error {
+        EgressError::TimedOut => ForwardFailure::TimedOut,
+        other => match to_failure(other) {
+            SendFailure::Denied => ForwardFailure::Denied,
+            SendFailure::Invalid => ForwardFailure::Invalid,
+            SendFailure::Limit => ForwardFailure::Limit,
+            SendFailure::Unavailable => ForwardFailure::Unavailable,
+            SendFailure::Upstream => ForwardFailure::Upstream,
+        },
     }
 }
 

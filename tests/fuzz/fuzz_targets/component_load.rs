@@ -31,6 +31,7 @@ fn load(component: &[u8]) {
         settings: None,
         routes: &[],
         issuers: &[],
+        document: None,
     };
     let _ = ENGINE.load(&source);
 }

@@ -78,6 +78,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         settings: None,
         routes: &[RouteName::parse("billing").unwrap()],
         issuers: &[],
+        document: None,
     };
     let policy = engine.load(&source).unwrap();
     World {

@@ -41,6 +41,16 @@ pub struct Url {
     pub query: String,
 }
 
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        if !matches!((&*self.scheme, self.port), ("http", 80) | ("https", 443)) {
+            write!(f, ":{}", self.port)?;
+        }
+        write!(f, "{}{}", self.path, self.query)
+    }
+}
+
 /// The request, and what is known about it. Everything is asked for when it is
 /// needed, and may be asked for again.
 pub trait Context {
@@ -55,8 +65,12 @@ pub trait Context {
     /// The response's status.
     fn status(&self) -> u16;
 
-    /// A variable; `None` if there is none of that name.
-    fn variable(&self, name: &str) -> Option<Value>;
+    /// A variable; `None` if there is none of that name. Errors:
+    /// [`Secret`](super::Exception::Secret) if it holds one.
+    fn variable(&self, name: &str) -> Outcome<Option<Value>>;
+
+    /// Whether there is a variable of that name, also one that holds a secret.
+    fn has_variable(&self, name: &str) -> bool;
 
     /// How many variables there are.
     fn variables(&self) -> usize;
@@ -93,8 +107,8 @@ pub trait Context {
     /// Now, in ticks of 100 ns since the year 1, UTC.
     fn now(&self) -> i64;
 
-    /// Bits that nobody can guess.
-    fn random(&self) -> u64;
+    /// Bits that nobody can guess. Errors: there are no more of them.
+    fn random(&self) -> Outcome<u64>;
 
     /// Whether somebody traces.
     fn tracing(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Dates and times, counted in ticks of 100 ns since the year 1.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::{Exception, Outcome};
 
@@ -14,7 +15,7 @@ const MAX_TICKS: i64 = 3_155_378_975_999_999_999;
 pub(crate) const EPOCH: i64 = 621_355_968_000_000_000;
 
 /// What a `DateTime` says about its zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Nothing.
     Unspecified,

@@ -13,9 +13,9 @@ mod budget;
 mod calls;
 mod casts;
 mod context;
-mod dates;
+pub(crate) mod dates;
 mod dates_text;
-mod json;
+pub(crate) mod json;
 mod json_text;
 mod numbers;
 mod operators;
@@ -23,7 +23,7 @@ mod selects;
 mod texts;
 mod tokens;
 mod value;
-mod web;
+pub(crate) mod web;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -68,6 +68,8 @@ pub enum Exception {
     Json,
     /// A text that is no URI.
     UriFormat,
+    /// A variable holds a secret, which no expression can read.
+    Secret,
     /// What .NET has and this does not.
     NotSupported,
     /// The budget of steps is used up.
@@ -92,7 +94,7 @@ impl Exception {
             Self::Argument => "ArgumentException",
             Self::Overflow => "OverflowException",
             Self::DivideByZero => "DivideByZeroException",
-            Self::InvalidOperation => "InvalidOperationException",
+            Self::InvalidOperation | Self::Secret => "InvalidOperationException",
             Self::JsonReader => "JsonReaderException",
             Self::Json => "JsonException",
             Self::UriFormat => "UriFormatException",
@@ -122,7 +124,7 @@ impl std::fmt::Display for Thrown {
 impl std::error::Error for Thrown {}
 
 /// What an evaluation's parts give.
-pub(crate) type Outcome<T = Value> = Result<T, Exception>;
+pub type Outcome<T = Value> = Result<T, Exception>;
 
 /// Evaluates an expression. Errors: the exception that it throws, or that its
 /// budget is used up.
@@ -155,6 +157,31 @@ pub fn evaluate(
         exception,
         span: program.span(evaluator.at),
     })
+}
+
+/// A value as `ToString` shows it; `null` is empty. Errors: the budget is used up.
+pub fn shown(value: &Value, context: &dyn Context, budget: &mut Budget) -> Outcome<Rc<str>> {
+    if let Value::Text(text) = value {
+        return Ok(Rc::clone(text));
+    }
+    if let Value::Url(of) = value {
+        let url = context.url(*of).ok_or(Exception::NullReference)?;
+        let text = url.to_string();
+        budget.bytes(text.len())?;
+        return Ok(text.into());
+    }
+    Ok(value.shown(budget)?.into())
+}
+
+/// A value as a whole number, where it is one or a text or a token of one.
+pub fn to_long(value: &Value) -> Option<i64> {
+    if matches!(value, Value::Null | Value::Bool(_) | Value::Char(_)) {
+        return None;
+    }
+    match casts::convert(Type::Long, value) {
+        Ok(Value::Long(number)) => Some(number),
+        _ => None,
+    }
 }
 
 pub(crate) struct Evaluator<'a> {
@@ -410,26 +437,7 @@ impl Evaluator<'_> {
 
     /// A value as `ToString` shows it; `null` is empty.
     pub(crate) fn shown(&mut self, value: &Value) -> Outcome<Rc<str>> {
-        if let Value::Text(text) = value {
-            return Ok(Rc::clone(text));
-        }
-        if let Value::Url(of) = value {
-            let url = self.context.url(*of).ok_or(Exception::NullReference)?;
-            let default = matches!((&*url.scheme, url.port), ("http", 80) | ("https", 443));
-            let port = if default {
-                String::new()
-            } else {
-                format!(":{}", url.port)
-            };
-            let text = format!(
-                "{}://{}{port}{}{}",
-                url.scheme, url.host, url.path, url.query
-            );
-            self.budget.bytes(text.len())?;
-            return Ok(text.into());
-        }
-        let shown = value.shown(self.budget)?;
-        Ok(shown.into())
+        shown(value, self.context, self.budget)
     }
 
     /// A value as `ToString(format)` shows it.

@@ -145,6 +145,17 @@ impl Response {
         Ok(body)
     }
 
+    /// Its body, unless it was taken, and whether it was.
+    pub(crate) fn content(&self) -> (Option<Vec<u8>>, bool) {
+        (self.body.borrow().clone(), self.read.get())
+    }
+
+    /// Its body was taken.
+    pub(crate) fn set_read(&self) {
+        self.body.borrow_mut().take();
+        self.read.set(true);
+    }
+
     pub(crate) fn has_body(&self) -> bool {
         self.read.get() || self.body.borrow().is_some()
     }

@@ -1,12 +1,14 @@
 //! No text, no program and no value makes any of it panic or run on.
 
+#[path = "../../../../tests/fuzz/bodies/programs.rs"]
+mod programs;
+
 use std::time::{Duration, Instant};
 
 use document::evaluate::{Budget, Exception, evaluate};
 use keyward_document::csharp;
 use keyward_document::named_values::Unresolved;
-use keyward_document_program::expression::Builder;
-use keyward_document_program::{ExpressionId, Expressions, container};
+use keyward_document_program::ExpressionId;
 use proptest::prelude::*;
 
 use crate::{compiled, source};
@@ -86,7 +88,7 @@ const PIECES: &[&str] = &[
     "string.Join(",
 ];
 
-fn any_source() -> impl Strategy<Value = String> {
+fn pieces() -> impl Strategy<Value = String> {
     let pieces = prop::collection::vec(prop::sample::select(PIECES), 0..40);
     (any::<bool>(), pieces).prop_map(|(block, pieces)| {
         let inside = pieces.concat();
@@ -98,64 +100,30 @@ fn any_source() -> impl Strategy<Value = String> {
     })
 }
 
-fn run(source: &str) {
-    let problems = match csharp::parse(source) {
-        Ok(parsed) => {
-            let mut builder = Builder::new();
-            match csharp::compile(&parsed, &mut builder, &Unresolved) {
-                Ok(id) => {
-                    let program = builder.finish().unwrap();
-                    let world = crate::world::World::new();
-                    let _ = evaluate(&program, id, &world, &mut Budget::default());
-                    return;
-                }
-                Err(problems) => problems,
-            }
-        }
-        Err(problems) => problems,
-    };
-    // Nothing is wrong with a named value that nobody knows yet.
-    assert!(!problems.is_empty() || source.contains("{{"));
-    for problem in problems {
-        assert!(
-            source.get(problem.span.clone()).is_some(),
-            "{source}: {problem:?}"
-        );
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_pieces_are_read_or_refused(source in any_source()) {
-        run(&source);
+    fn any_pieces_are_read_or_refused(source in pieces()) {
+        programs::any_source(&source);
     }
 
     #[test]
     fn any_text_is_read_or_refused(text in ".{0,60}") {
-        run(&text);
-        run(&source(&text));
+        programs::any_source(&text);
+        programs::any_source(&source(&text));
     }
 
     #[test]
-    fn a_program_with_any_byte_changed_is_run_or_refused(at in any::<prop::sample::Index>(), byte in any::<u8>(), which in any::<prop::sample::Index>()) {
+    fn a_program_with_any_bytes_changed_is_run_or_refused(changes in prop::collection::vec(any::<u8>(), 3..13), which in any::<prop::sample::Index>()) {
         let cases: Vec<&str> = include_str!("../../../../host/document/oracle/cases.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        let case = which.get(&cases);
-        if let Ok(program) = compiled(&source(case), &Unresolved) {
-            let mut bytes = program.encode().unwrap();
-            *at.get_mut::<u8>(&mut bytes) = byte;
-            if let Ok(program) = Expressions::decode(&bytes) {
-                let world = crate::world::World::new();
-                let _ = evaluate(&program, ExpressionId(0), &world, &mut Budget::default());
-            }
-        }
+        let case: &&str = which.get(cases.as_slice());
+        programs::changed_program(&source(case), &changes);
     }
 
     #[test]
     fn any_bytes_are_no_program(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Expressions::decode(&bytes);
-        let _ = container::read(&bytes);
+        programs::any_program(&bytes);
     }
 }
 

@@ -314,3 +314,33 @@ fn a_failure_shows_its_place() {
     assert_eq!(thrown.exception, Exception::Format);
     assert_eq!(source.get(thrown.span), Some("int.Parse(\"x\")"));
 }
+
+#[test]
+fn json_paths_that_are_not_supported_say_so_when_they_run() {
+    for path in [
+        "a[?(@.b == 1)]",
+        "$..[?(@.b)]",
+        "..['a']",
+        "a..[0]",
+        "*[0]",
+        "a.*['b']",
+        r"['\\n']",
+    ] {
+        let source = format!("@(JObject.Parse(\"{{}}\").SelectToken(\"{path}\"))");
+        let found = result(&source, &Unresolved);
+        assert_eq!(found, "throws NotSupportedException", "{path}");
+    }
+}
+
+#[test]
+fn a_json_path_that_multiplies_tokens_ends_by_its_budget() {
+    let path = "..*".repeat(40);
+    for json in ["[1,2,3,[4,5,[6]]]", r#"{\"a\":{\"b\":[[],[]]}}"#] {
+        let source = format!("@(JToken.Parse(\"{json}\").SelectToken(\"{path}\"))");
+        let found = result(&source, &Unresolved);
+        assert!(
+            ["throws TimeoutException", "throws OutOfMemoryException"].contains(&found.as_str()),
+            "{found}"
+        );
+    }
+}

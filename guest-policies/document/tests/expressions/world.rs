@@ -105,9 +105,15 @@ impl Context for World {
         u16::try_from(self.json["response"]["status"].as_u64().unwrap()).unwrap()
     }
 
-    fn variable(&self, name: &str) -> Option<Value> {
-        let json = self.json["variables"].get(name)?;
-        Some(match json {
+    fn has_variable(&self, name: &str) -> bool {
+        self.json["variables"].get(name).is_some()
+    }
+
+    fn variable(&self, name: &str) -> Result<Option<Value>, Exception> {
+        let Some(json) = self.json["variables"].get(name) else {
+            return Ok(None);
+        };
+        Ok(Some(match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(value) => Value::Int(i32::try_from(value.as_i64().unwrap()).unwrap()),
@@ -135,7 +141,7 @@ impl Context for World {
                     ))),
                 }
             }
-        })
+        }))
     }
 
     fn variables(&self) -> usize {
@@ -217,12 +223,12 @@ impl Context for World {
         ticks("2026-05-06T07:08:09Z")
     }
 
-    fn random(&self) -> u64 {
+    fn random(&self) -> Result<u64, Exception> {
         let mut state = self.random.borrow_mut();
         *state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        *state
+        Ok(*state)
     }
 
     fn trace(&self, _: &str) {}

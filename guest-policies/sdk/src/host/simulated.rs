@@ -1,10 +1,13 @@
 //! The host's functions, acted out on a [`Simulation`].
 
 use core::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::testing::{Call, Content, Simulation, State};
 use crate::{
-    Claims, ClientCertificate, Failure, JwtFailure, Level, Rows, Side, Value, VerifiedJwt,
+    Claims, ClientCertificate, Failure, Forward, ForwardFailure, JwtFailure, Level, Rows, Side,
+    Value, VerifiedJwt,
 };
 
 pub(crate) use crate::testing::Simulation as Exchange;
@@ -121,6 +124,11 @@ pub(crate) fn client_address(exchange: &Simulation) -> String {
     exchange.state.borrow().client.clone()
 }
 
+pub(crate) fn scheme(exchange: &Simulation) -> String {
+    let is_tls = exchange.state.borrow().is_tls;
+    if is_tls { "https" } else { "http" }.to_owned()
+}
+
 pub(crate) fn server_name(exchange: &Simulation) -> Option<String> {
     exchange.state.borrow().server_name.clone()
 }
@@ -145,6 +153,39 @@ pub(crate) fn query(exchange: &Simulation, name: &str) -> Option<String> {
     let state = exchange.state.borrow();
     let found = state.query.iter().find(|(there, _)| there == name);
     found.map(|(_, value)| value.clone())
+}
+
+pub(crate) fn query_text(exchange: &Simulation) -> Option<String> {
+    let state = exchange.state.borrow();
+    let pairs = state.query.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+pub(crate) fn set_query_text(exchange: &Simulation, query: Option<&str>) -> Result<(), Failure> {
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, Side::Request)?;
+    let query = query.unwrap_or_default();
+    let is_written = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if !query.bytes().all(is_written) {
+        return Err(Failure::Invalid);
+    }
+    state.query = crate::testing::pairs(query);
+    Ok(())
+}
+
+pub(crate) fn set_method(exchange: &Simulation, method: &str) -> Result<(), Failure> {
+    let mut state = exchange.state.borrow_mut();
+    changeable(&mut state, Side::Request)?;
+    let is_method = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_lowercase();
+    if method.is_empty() || ["CONNECT", "TRACE"].contains(&method) || !method.bytes().all(is_method)
+    {
+        return Err(Failure::Invalid);
+    }
+    state.method = method.to_owned();
+    Ok(())
 }
 
 pub(crate) fn set_path(exchange: &Simulation, path: &str) -> Result<(), Failure> {
@@ -249,6 +290,56 @@ pub(crate) fn respond(exchange: &Simulation, status: u16) -> Result<(), Failure>
     Ok(())
 }
 
+pub(crate) fn has_body(exchange: &Simulation, side: Side) -> bool {
+    let state = exchange.state.borrow();
+    !content(&state, side).body.is_empty()
+}
+
+/// A simulation has no phases: a `forward` is right as long as nothing was answered to
+/// the request from outside.
+pub(crate) fn forward(exchange: &Simulation, options: Forward<'_>) -> Result<(), ForwardFailure> {
+    let mut state = exchange.state.borrow_mut();
+    if state.is_sent {
+        return Err(ForwardFailure::WrongPhase);
+    }
+    let attached = std::mem::take(&mut state.attached);
+    let is_open = |route: &str| state.routes.contains_key(route);
+    if state.backend.is_empty() || options.route.is_some_and(|route| !is_open(route)) {
+        return Err(ForwardFailure::Denied);
+    }
+    state.status = None;
+    state.response = Content::default();
+    state.request.read = 0;
+    state.request.is_written = false;
+    if state.is_body_gone {
+        return Err(ForwardFailure::BodyGone);
+    }
+    let body = match options.keep_body {
+        true => state.request.body.clone(),
+        false => std::mem::take(&mut state.request.body),
+    };
+    state.is_body_gone = !options.keep_body && !body.is_empty();
+    let call = Call {
+        route: options.route.unwrap_or_default().to_owned(),
+        method: state.method.clone(),
+        path: state.path.clone(),
+        query: state.query.clone(),
+        headers: state.request.headers.clone(),
+        body,
+        attached,
+        ..Call::default()
+    };
+    state.forwarded.push(call);
+    let answer = match state.backend.len() {
+        1 => state.backend.first().cloned(),
+        _ => Some(state.backend.remove(0)),
+    };
+    let (status, body) = answer.unwrap_or(Err(ForwardFailure::Unavailable))?;
+    state.status = Some(status);
+    state.response.body = body;
+    Ok(())
+}
+
 pub(crate) fn read_body(
     exchange: &Simulation,
     side: Side,
@@ -266,6 +357,9 @@ pub(crate) fn read_body(
 
 pub(crate) fn write_body(exchange: &Simulation, side: Side, part: &[u8]) -> Result<(), Failure> {
     let mut state = exchange.state.borrow_mut();
+    if matches!(side, Side::Request) && !state.is_sent {
+        state.is_body_gone = false;
+    }
     let content = changeable(&mut state, side)?;
     if !content.is_written {
         content.body.clear();
@@ -320,6 +414,71 @@ pub(crate) fn increment(
     }
     *value = value.saturating_add(u64::from(by));
     Ok(*value)
+}
+
+pub(crate) fn cached(exchange: &Simulation, key: &str) -> Option<Vec<u8>> {
+    let state = exchange.state.borrow();
+    let known = state.cache.get(key).filter(|(_, ends)| *ends > state.now);
+    known.map(|(value, _)| value.clone())
+}
+
+pub(crate) fn cache(
+    exchange: &Simulation,
+    key: &str,
+    value: &[u8],
+    seconds: u32,
+) -> Result<(), Failure> {
+    if !(1..=1_024).contains(&key.len()) || !(1..=31_536_000).contains(&seconds) {
+        return Err(Failure::Invalid);
+    }
+    let mut state = exchange.state.borrow_mut();
+    let ends = state
+        .now
+        .saturating_add(u64::from(seconds).saturating_mul(1000));
+    state.cache.insert(key.to_owned(), (value.to_vec(), ends));
+    Ok(())
+}
+
+pub(crate) fn forget(exchange: &Simulation, key: &str) -> Result<(), Failure> {
+    exchange.state.borrow_mut().cache.remove(key);
+    Ok(())
+}
+
+/// A place that is taken.
+pub(crate) struct Place {
+    places: Rc<RefCell<BTreeMap<String, u32>>>,
+    key: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(count) = self.places.borrow_mut().get_mut(&self.key) {
+            *count -= 1;
+        }
+    }
+}
+
+pub(crate) fn enter(exchange: &Simulation, key: &str, most: u32) -> Result<Option<Place>, Failure> {
+    if !(1..=128).contains(&key.len()) {
+        return Err(Failure::Invalid);
+    }
+    let places = Rc::clone(&exchange.state.borrow().places);
+    let mut taken = places.borrow_mut();
+    let count = taken.entry(key.to_owned()).or_default();
+    if *count >= most {
+        return Ok(None);
+    }
+    *count += 1;
+    drop(taken);
+    let key = key.to_owned();
+    Ok(Some(Place { places, key }))
+}
+
+/// Takes no time, and is counted.
+pub(crate) fn sleep(exchange: &Simulation, milliseconds: u32) -> bool {
+    let mut state = exchange.state.borrow_mut();
+    state.slept = state.slept.saturating_add(u64::from(milliseconds));
+    true
 }
 
 pub(crate) fn log(exchange: &Simulation, level: Level, message: &str) {

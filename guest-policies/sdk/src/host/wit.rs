@@ -1,10 +1,15 @@
 //! The host's functions, as imported by a component.
 
 use crate::bindings::imports::keyward::policy::{
-    clock, counters, egress, exchange, log as lines, random as randomness, secrets, variables,
+    cache, clock, concurrency, counters, egress, exchange, log as lines, random as randomness,
+    secrets, variables,
 };
-use crate::{ClaimValue, Claims, ClientCertificate, Failure, JwtFailure, Level, Side, VerifiedJwt};
+use crate::{
+    ClaimValue, Claims, ClientCertificate, Failure, Forward, ForwardFailure, JwtFailure, Level,
+    Side, VerifiedJwt,
+};
 
+pub(crate) use concurrency::Place;
 pub(crate) use egress::{Request, Response};
 pub(crate) use exchange::Exchange;
 pub(crate) use secrets::{
@@ -88,6 +93,33 @@ impl From<counters::CounterFailure> for Failure {
     }
 }
 
+impl From<cache::CacheFailure> for Failure {
+    fn from(failure: cache::CacheFailure) -> Self {
+        use cache::CacheFailure as F;
+        match failure {
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<exchange::ForwardFailure> for ForwardFailure {
+    fn from(failure: exchange::ForwardFailure) -> Self {
+        use exchange::ForwardFailure as F;
+        match failure {
+            F::WrongPhase => Self::WrongPhase,
+            F::Denied => Self::Denied,
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::BodyGone => Self::BodyGone,
+            F::TimedOut => Self::TimedOut,
+            F::Unavailable => Self::Unavailable,
+            F::Upstream => Self::Upstream,
+        }
+    }
+}
+
 impl From<Side> for exchange::Side {
     fn from(side: Side) -> Self {
         match side {
@@ -103,6 +135,10 @@ pub(crate) fn id(exchange: &Exchange) -> String {
 
 pub(crate) fn client_address(exchange: &Exchange) -> String {
     exchange.client_address()
+}
+
+pub(crate) fn scheme(exchange: &Exchange) -> String {
+    exchange.scheme()
 }
 
 pub(crate) fn server_name(exchange: &Exchange) -> Option<String> {
@@ -138,6 +174,18 @@ pub(crate) fn path(exchange: &Exchange) -> String {
 
 pub(crate) fn query(exchange: &Exchange, name: &str) -> Option<String> {
     exchange.query(name)
+}
+
+pub(crate) fn query_text(exchange: &Exchange) -> Option<String> {
+    exchange.query_text()
+}
+
+pub(crate) fn set_method(exchange: &Exchange, method: &str) -> Result<(), Failure> {
+    Ok(exchange.set_method(method)?)
+}
+
+pub(crate) fn set_query_text(exchange: &Exchange, query: Option<&str>) -> Result<(), Failure> {
+    Ok(exchange.set_query_text(query)?)
 }
 
 pub(crate) fn set_path(exchange: &Exchange, path: &str) -> Result<(), Failure> {
@@ -190,6 +238,19 @@ pub(crate) fn respond(exchange: &Exchange, status: u16) -> Result<(), Failure> {
     Ok(exchange.respond(status)?)
 }
 
+pub(crate) fn has_body(exchange: &Exchange, side: Side) -> bool {
+    exchange.has_body(side.into())
+}
+
+pub(crate) fn forward(exchange: &Exchange, options: Forward<'_>) -> Result<(), ForwardFailure> {
+    let options = exchange::ForwardOptions {
+        route: options.route.map(ToOwned::to_owned),
+        timeout_milliseconds: options.timeout_milliseconds,
+        keep_body: options.keep_body,
+    };
+    Ok(exchange.forward(&options)?)
+}
+
 pub(crate) fn read_body(
     exchange: &Exchange,
     side: Side,
@@ -221,6 +282,26 @@ pub(crate) fn increment(
     window_seconds: u32,
 ) -> Result<u64, Failure> {
     Ok(counters::increment(name, by, window_seconds)?)
+}
+
+pub(crate) fn cached(_: &Exchange, key: &str) -> Option<Vec<u8>> {
+    cache::get(key)
+}
+
+pub(crate) fn cache(_: &Exchange, key: &str, value: &[u8], seconds: u32) -> Result<(), Failure> {
+    Ok(cache::set(key, value, seconds)?)
+}
+
+pub(crate) fn forget(_: &Exchange, key: &str) -> Result<(), Failure> {
+    Ok(cache::remove(key)?)
+}
+
+pub(crate) fn enter(_: &Exchange, key: &str, most: u32) -> Result<Option<Place>, Failure> {
+    Ok(concurrency::enter(key, most)?)
+}
+
+pub(crate) fn sleep(_: &Exchange, milliseconds: u32) -> bool {
+    clock::sleep(milliseconds)
 }
 
 pub(crate) fn log(_: &Exchange, level: Level, message: &str) {

@@ -1,14 +1,16 @@
 //! The checks of policies, documents and what pipelines make of them.
 
-use std::path::Path;
-
-use keyward::Keyward;
-use keyward::document::{self, Document};
+use keyward::document;
+use keyward::document::compile::Step;
+use keyward::document::model::{Effective, Node};
 use keyward::engine::{Phase, PolicySource};
 use keyward::names::PolicyName;
 use keyward::vault::Vault;
-use keyward_gateway::config::{Config, PolicySection, Steps};
-use serde_json::Value;
+use keyward::{Keyward, Runs};
+use keyward_gateway::config::{Config, PolicySection, Steps, Values};
+use keyward_gateway::documents::{
+    CompiledDocuments, DocumentFault, Documents, Dropped, fragment_files,
+};
 
 use super::Checks;
 use crate::output::counted;
@@ -16,7 +18,14 @@ use crate::policy::Described;
 use crate::words::one_line;
 
 /// Loads each policy with its settings, as `keyward serve` does.
-pub(super) fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
+pub(super) fn loading(checks: &mut Checks, config: &Config, values: &Values, vault: Vault) {
+    let documents = match CompiledDocuments::of(config, &config.in_documents(Some(values))) {
+        Ok(documents) => documents,
+        Err(fault) => {
+            checks.bad("documents", fault.to_string(), "correct the document");
+            return;
+        }
+    };
     let keyward = match Keyward::builder(vault)
         .routes(config.routes.iter().cloned())
         .build()
@@ -38,20 +47,20 @@ pub(super) fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
             "use a build without the feature testkit",
         );
     }
-    let uses = uses(config);
+    let uses = uses(config, &documents);
     let mut good = 0_usize;
     for Used {
         place,
         phase,
         policy,
-        settings,
+        runs,
     } in &uses
     {
         // What can't be read is told by the check of the policies.
         let Ok(component) = std::fs::read(&policy.component) else {
             continue;
         };
-        let settings = settings.as_ref().unwrap_or(&policy.settings);
+        let settings = runs.map_or(&policy.settings, |runs| &runs.settings);
         let given = settings
             .as_object()
             .is_none_or(|settings| !settings.is_empty());
@@ -61,6 +70,7 @@ pub(super) fn loading(checks: &mut Checks, config: &Config, vault: Vault) {
             settings: given.then_some(settings),
             routes: &policy.routes,
             issuers: &[],
+            document: runs.map(|runs| runs.asks.as_slice()),
         };
         match keyward.engine().load(&source) {
             Ok(loaded) if loaded.phases().contains(phase) => good = good.saturating_add(1),
@@ -95,15 +105,14 @@ struct Used<'a> {
     place: String,
     phase: Phase,
     policy: &'a PolicySection,
-    /// The document's; the configuration's where there are none.
-    settings: Option<Value>,
+    /// The documents that it runs; none: it has the configuration's settings.
+    runs: Option<&'a Runs>,
 }
 
 /// Where policies run. Documents that can't be read and policies that are not
 /// there are told by other checks.
-fn uses(config: &Config) -> Vec<Used<'_>> {
+fn uses<'a>(config: &'a Config, documents: &'a CompiledDocuments) -> Vec<Used<'a>> {
     let section = |name: &PolicyName| config.policies.iter().find(|policy| policy.name == *name);
-    let global = config.gateway.document.as_deref().and_then(read_document);
     let mut uses = Vec::new();
     for pipeline in &config.pipelines {
         match &pipeline.steps {
@@ -122,38 +131,39 @@ fn uses(config: &Config) -> Vec<Used<'_>> {
                             place: format!("pipeline {}", pipeline.path),
                             phase,
                             policy,
-                            settings: None,
+                            runs: None,
                         });
                     }
                 }
             }
-            Steps::Document(file) => {
-                let Some(document) = read_document(file) else {
+            Steps::Documents(_) => {
+                let Some(documents) = documents.of_pipeline(&pipeline.path) else {
                     continue;
                 };
-                let effective = document.splice(global.as_ref());
                 for (phase, section_of) in Phase::ALL.into_iter().zip(document::Phase::ALL) {
-                    for call in effective.calls(section_of) {
-                        let Some(policy) = section(&call.policy) else {
-                            continue;
+                    for step in documents.compiled.steps(section_of) {
+                        let (name, place, runs) = match step {
+                            Step::Segment => (
+                                &documents.runs_as,
+                                format!("pipeline {}", pipeline.path),
+                                Some(&documents.runs),
+                            ),
+                            Step::Policy { name, position } => (name, position.to_string(), None),
                         };
-                        uses.push(Used {
-                            place: call.position.to_string(),
-                            phase,
-                            policy,
-                            settings: call.settings,
-                        });
+                        if let Some(policy) = section(name) {
+                            uses.push(Used {
+                                place,
+                                phase,
+                                policy,
+                                runs,
+                            });
+                        }
                     }
                 }
             }
         }
     }
     uses
-}
-
-fn read_document(file: &Path) -> Option<Document> {
-    let text = std::fs::read_to_string(file).ok()?;
-    Document::parse(&file.display().to_string(), &text).ok()
 }
 
 /// Whether each policy's component can be read and is one.
@@ -183,96 +193,114 @@ pub(super) fn policies(checks: &mut Checks, config: &Config) {
     }
 }
 
-/// Whether the documents can be read, and what they come to.
+/// Whether the documents can be read, and what they come to. What named values bring is
+/// checked where they are.
 pub(super) fn documents(checks: &mut Checks, config: &Config) {
-    let global = config.gateway.document.iter();
-    let pipelines = config
+    let told = &config.in_documents(None);
+    let with_documents = config
         .pipelines
         .iter()
         .filter_map(|pipeline| match &pipeline.steps {
-            Steps::Document(file) => Some(file),
+            Steps::Documents(steps) => Some(steps),
             Steps::Lists { .. } => None,
         });
-    let mut files: Vec<_> = global.chain(pipelines).collect();
-    files.sort();
-    files.dedup();
-    let mut good = 0_usize;
-    for file in &files {
-        let name = file.display().to_string();
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => {
-                checks.bad(
-                    "document",
-                    format!("{name}: {error}"),
-                    "correct its path in the configuration",
-                );
-                continue;
-            }
-        };
-        match Document::parse_with(&name, &text, &config.in_documents(None)) {
-            Ok(_) => good = good.saturating_add(1),
-            Err(errors) => {
-                let first = errors
-                    .iter()
-                    .next()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                checks.bad(
-                    "document",
-                    format!("{}; the first: {first}", counted(errors.count(), "error")),
+    let with_documents: Vec<_> = with_documents.collect();
+    let mut files = std::collections::BTreeSet::new();
+    files.extend(config.gateway.document.clone());
+    files.extend(fragment_files(config));
+    files.extend(with_documents.iter().flat_map(|steps| steps.files.clone()));
+    if files.is_empty() {
+        return;
+    }
+    let mut bad = |fault: &DocumentFault| {
+        let (detail, fix) = match fault {
+            DocumentFault::Invalid(errors) => {
+                let first = errors.iter().next().map(ToString::to_string);
+                let first = first.unwrap_or_default();
+                let count = counted(errors.count(), "error");
+                (
+                    format!("{count}; the first: {first}"),
                     "correct the document",
-                );
+                )
             }
-        }
-    }
-    if good == files.len() && good > 0 {
-        checks.good("documents", format!("{good} read"));
-    }
-    in_force(checks, config);
-}
-
-/// What the documents of pipelines come to with the outer scope's.
-fn in_force(checks: &mut Checks, config: &Config) {
-    let global = config.gateway.document.as_deref().and_then(read_document);
-    for pipeline in &config.pipelines {
-        let Steps::Document(file) = &pipeline.steps else {
-            continue;
+            DocumentFault::Unreadable { file, source, .. } => (
+                format!("{}: {source}", file.display()),
+                "correct its path in the configuration",
+            ),
+            other => (other.to_string(), "see `keyward document check`"),
         };
-        let Some(document) = read_document(file) else {
-            continue;
-        };
-        let effective = document.splice(global.as_ref());
-        for dropped in effective.dropped() {
-            checks.warning(
-                "document",
-                format!(
-                    "{} has no <{phase}> section, which puts {} of the outer scope out of force, from {} on",
-                    document.file(),
-                    counted(dropped.steps, "step"),
-                    dropped.first,
-                    phase = dropped.phase,
-                ),
-                format!("write <{phase}><base /></{phase}> to inherit them, or <{phase} /> to say that you mean it", phase = dropped.phase),
-            );
+        checks.bad("document", detail, fix);
+    };
+    let mut dropped = Vec::new();
+    let mut names = Vec::new();
+    let good = match Documents::read(config, told) {
+        Err(fault) => {
+            bad(&fault);
+            false
         }
-        for phase in document::Phase::ALL {
-            for call in effective.calls(phase) {
-                if !config
-                    .policies
-                    .iter()
-                    .any(|policy| policy.name == call.policy)
-                {
-                    checks.bad(
-                        "document",
-                        format!("{}: there is no policy {}", call.position, call.policy),
-                        format!(
-                            "add a [[policy]] with that name to {}",
-                            config.file.display()
-                        ),
-                    );
+        Ok(documents) => {
+            let mut good = true;
+            for steps in with_documents {
+                match documents.effective(steps, told) {
+                    Ok(in_force) => {
+                        dropped.extend(in_force.dropped);
+                        names.extend(called(&in_force.effective));
+                    }
+                    Err(fault) => {
+                        bad(&fault);
+                        good = false;
+                    }
                 }
             }
+            good
+        }
+    };
+    if good {
+        checks.good("documents", format!("{} read", files.len()));
+    }
+    for dropped in dropped {
+        let Dropped {
+            file,
+            phase,
+            first,
+            steps,
+        } = dropped;
+        checks.warning(
+            "document",
+            format!(
+                "{file} has no <{phase}> section, which puts {steps} of the outer scope out of force, from {first} on"
+            ),
+            format!("write <{phase}><base /></{phase}> to inherit them, or <{phase} /> to say that you mean it"),
+        );
+    }
+    for (name, file) in names {
+        if !config
+            .policies
+            .iter()
+            .any(|policy| policy.name.as_str() == name)
+        {
+            checks.bad(
+                "document",
+                format!("{file}: there is no policy {name}"),
+                format!(
+                    "add a [[policy]] with that name to {}",
+                    config.file.display()
+                ),
+            );
         }
     }
+}
+
+/// The policies that documents call, and from which file.
+fn called(effective: &Effective) -> Vec<(String, String)> {
+    let nodes = document::Phase::ALL
+        .into_iter()
+        .flat_map(|phase| effective.phase(phase))
+        .flat_map(Node::walk)
+        .filter(|node| node.name() == "wasm-policy");
+    let name = |node: &Node| {
+        let name = node.attribute("name")?.as_text()?.to_owned();
+        Some((name, node.origin.file.to_string()))
+    };
+    nodes.filter_map(name).collect()
 }

@@ -1,10 +1,10 @@
 //! Named values: whether what the configuration and the documents name is there,
 //! and what it brings is in order.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use keyward::document::Document;
 use keyward_gateway::config::{Config, Steps};
+use keyward_gateway::documents::{DocumentFault, fragment_files, read_document};
 
 use super::Checks;
 use crate::access::Access;
@@ -15,12 +15,11 @@ use crate::output::counted;
 pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Option<Config> {
     let documents = documents(config);
     let told = config.in_documents(None);
-    let placed = |file: &&Path| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let parsed = Document::parse_with(&file.display().to_string(), &text, &told);
-        parsed.is_ok_and(|document| !document.is_complete())
+    let placed = |file: &PathBuf| {
+        let parsed = read_document(file, None, &told);
+        parsed.is_ok_and(|(document, _)| !document.is_complete())
     };
-    let documents: Vec<&Path> = documents.into_iter().filter(placed).collect();
+    let documents: Vec<PathBuf> = documents.into_iter().filter(placed).collect();
     if config.unresolved.is_empty() && documents.is_empty() {
         return None;
     }
@@ -46,10 +45,12 @@ pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Op
     };
     let mut good = resolved.is_some();
     for file in &documents {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
         let told = config.in_documents(Some(&values));
-        if let Err(errors) = Document::parse_with(&file.display().to_string(), &text, &told) {
-            let first = errors.iter().next().map(ToString::to_string);
+        if let Err(fault) = read_document(file, None, &told) {
+            let first = match &fault {
+                DocumentFault::Invalid(errors) => errors.iter().next().map(ToString::to_string),
+                other => Some(other.to_string()),
+            };
             checks.bad(
                 "named values",
                 first.unwrap_or_default(),
@@ -69,16 +70,19 @@ pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Op
     resolved
 }
 
-fn documents(config: &Config) -> Vec<&Path> {
-    let global = config.gateway.document.as_deref().into_iter();
+fn documents(config: &Config) -> Vec<PathBuf> {
     let pipelines = config
         .pipelines
         .iter()
-        .filter_map(|pipeline| match &pipeline.steps {
-            Steps::Document(file) => Some(file.as_path()),
-            Steps::Lists { .. } => None,
+        .flat_map(|pipeline| match &pipeline.steps {
+            Steps::Documents(steps) => steps.files.clone(),
+            Steps::Lists { .. } => Vec::new(),
         });
-    let mut files: Vec<&Path> = global.chain(pipelines).collect();
+    let global = config.gateway.document.clone().into_iter();
+    let mut files: Vec<PathBuf> = global
+        .chain(fragment_files(config))
+        .chain(pipelines)
+        .collect();
     files.sort();
     files.dedup();
     files

@@ -4,6 +4,7 @@ use keyward::names::{GrantId, PolicyName};
 use keyward::vault::{FindingFault, Grants, SecretInfo, Surroundings};
 use keyward_gateway::config::{Config, Values};
 use keyward_gateway::control::{GrantList, Request};
+use keyward_gateway::documents::CompiledDocuments;
 use keyward_gateway::grants::components;
 use serde_json::{Value, json};
 
@@ -28,13 +29,16 @@ pub(crate) struct Remark {
 }
 
 /// Holds grants against what there is. `secrets` is `None` where the vault was
-/// not asked.
+/// not asked, and so is `values`.
 pub(crate) fn remarks(
     config: &Config,
     grants: &Grants,
     secrets: Option<&[SecretInfo]>,
+    values: Option<&Values>,
     revoked: &[GrantId],
 ) -> Vec<Remark> {
+    // What is wrong with them is for other checks.
+    let documents = CompiledDocuments::of(config, &config.in_documents(values)).ok();
     let policies: Vec<PolicyName> = config
         .policies
         .iter()
@@ -57,7 +61,7 @@ pub(crate) fn remarks(
             text: finding.to_string(),
         });
     }
-    remarks.extend(of_lock(config, grants, secrets));
+    remarks.extend(of_lock(config, grants, secrets, documents.as_ref()));
     for policy in &config.policies {
         if policy.unresolved {
             // Its settings may say what it asks for.
@@ -84,6 +88,12 @@ pub(crate) fn remarks(
                 });
                 continue;
             }
+        };
+        let described = match documents.as_ref().and_then(|all| all.runs(&policy.name)) {
+            Some(runs) => described.running(policy, runs),
+            // What it asks for stands in documents that are not known.
+            None if documents.is_none() && described.runs_documents() => continue,
+            None => described,
         };
         for grant in grants.of_policy(&policy.name) {
             let use_ = grant.use_();
@@ -123,7 +133,12 @@ pub(crate) fn remarks(
 }
 
 /// What differs from the lock, if there is one.
-fn of_lock(config: &Config, grants: &Grants, secrets: Option<&[SecretInfo]>) -> Vec<Remark> {
+fn of_lock(
+    config: &Config,
+    grants: &Grants,
+    secrets: Option<&[SecretInfo]>,
+    documents: Option<&CompiledDocuments>,
+) -> Vec<Remark> {
     let remark = |grant: Option<String>, text: String| Remark {
         grant,
         text,
@@ -133,7 +148,7 @@ fn of_lock(config: &Config, grants: &Grants, secrets: Option<&[SecretInfo]>) -> 
         Ok(None) => Vec::new(),
         Ok(Some(found)) => found
             .lock
-            .drift(grants, secrets, &components(config))
+            .drift(grants, secrets, &components(config, documents))
             .iter()
             .map(|drift| {
                 let text = format!("{}: {drift}", found.file.display());
@@ -188,6 +203,7 @@ pub(super) fn run(common: &Common, offline: bool) -> Outcome {
         &config,
         &grants,
         asked.as_ref().map(|asked| asked.secrets.as_slice()),
+        asked.as_ref().map(|asked| &asked.values),
         asked.as_ref().map_or(&[], |asked| asked.revoked.as_slice()),
     );
     output.data(

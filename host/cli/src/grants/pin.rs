@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use keyward::vault::Lock;
+use keyward_gateway::documents::CompiledDocuments;
 use keyward_gateway::grants::{components, lock_path};
 use serde_json::json;
 
@@ -21,8 +22,15 @@ pub(super) fn run(common: &Common) -> Outcome {
             .help("name one with `[grants] file`"));
     };
     let grants = read(&config)?;
-    let secrets = Access::open(&config, common)?.list()?;
-    let components = components(&config);
+    let access = Access::open(&config, common)?;
+    let secrets = access.list()?;
+    // A document is a part of the policy that runs it.
+    let values = access.values()?;
+    let config = config.resolve(&values).map_err(Failure::new)?;
+    let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values)));
+    let documents = documents
+        .map_err(|fault| Failure::new(format!("{fault}")).help("see `keyward document check`"))?;
+    let components = components(&config, Some(&documents));
     let lock = Lock::pin(&grants, &secrets, &components).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure {

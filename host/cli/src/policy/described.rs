@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use keyward::engine::{Inspection, ManifestAsk};
+use keyward::Runs;
+use keyward::engine::{Inspection, ManifestAsk, digest_of_document};
 use keyward::names::{Alias, ComponentDigest, PolicyName};
 use keyward::vault::{Grants, Use};
 use keyward_gateway::config::{Config, PolicySection};
@@ -81,12 +82,30 @@ impl Described {
         Self::read(policy.name.clone(), &policy.component, &settings)
     }
 
+    /// The same, running a document: it asks for what that asks for, too, and its digest
+    /// covers it.
+    pub(crate) fn running(mut self, policy: &PolicySection, runs: &Runs) -> Self {
+        if let Ok(manifest) = &mut self.inspection.manifest {
+            manifest.asks.extend_from_slice(&runs.asks);
+        }
+        if let Ok(bytes) = std::fs::read(&policy.component) {
+            self.digest = digest_of_document(&bytes, Some(&runs.settings));
+        }
+        self
+    }
+
     fn asks(&self) -> &[ManifestAsk] {
         self.inspection
             .manifest
             .as_ref()
             .map(|manifest| manifest.asks.as_slice())
             .unwrap_or_default()
+    }
+
+    /// Whether its component runs documents.
+    pub(crate) fn runs_documents(&self) -> bool {
+        let manifest = self.inspection.manifest.as_ref();
+        manifest.is_ok_and(|manifest| manifest.runs_documents)
     }
 
     /// Whether its manifest asks for that use.

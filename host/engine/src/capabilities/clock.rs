@@ -8,4 +8,11 @@ impl Host for CallState {
         self.enter()?;
         Ok(CallState::now(self))
     }
+
+    async fn sleep(&mut self, milliseconds: u32) -> wasmtime::Result<bool> {
+        self.enter()?;
+        let (asked, patience) = (u64::from(milliseconds), self.patience());
+        self.exchange.outside.sleep(asked.min(patience)).await;
+        Ok(asked <= patience)
+    }
 }

@@ -8,6 +8,20 @@ use crate::state::CallState;
 const MOST_NAME_BYTES: usize = 128;
 const MOST_WINDOW_SECONDS: u32 = 86_400;
 
+impl CallState {
+    /// Waits until what has been used is in the audit trail, before something that
+    /// may depend on it is seen by other exchanges; false if that can't be.
+    pub(super) async fn settled(&mut self) -> bool {
+        if self.exchange.ledger.is_settled() {
+            return true;
+        }
+        let patience = self.patience();
+        let outside = std::sync::Arc::clone(&self.exchange.outside);
+        let settled = within(&*outside, patience, self.exchange.settle()).await;
+        matches!(settled, Some(Ok(_)))
+    }
+}
+
 impl Host for CallState {
     async fn increment(
         &mut self,
@@ -22,13 +36,8 @@ impl Host for CallState {
         {
             return Ok(Err(CounterFailure::Invalid));
         }
-        if !self.exchange.ledger.is_settled() {
-            let patience = self.patience();
-            let outside = std::sync::Arc::clone(&self.exchange.outside);
-            let settled = within(&*outside, patience, self.exchange.settle()).await;
-            if !matches!(settled, Some(Ok(_))) {
-                return Ok(Err(CounterFailure::Unavailable));
-            }
+        if !self.settled().await {
+            return Ok(Err(CounterFailure::Unavailable));
         }
         let now = CallState::now(self);
         let policy = &self.policy.identity.name;

@@ -88,16 +88,7 @@ impl HostRequest for CallState {
         let Some(route) = route else {
             return Ok(Err(EgressFailure::Denied));
         };
-        let method = Method::from_bytes(method.as_bytes())
-            .ok()
-            // Some backends take `trace` for `TRACE`.
-            .filter(|method| {
-                !method
-                    .as_str()
-                    .bytes()
-                    .any(|byte| byte.is_ascii_lowercase())
-            })
-            .filter(|method| *method != Method::CONNECT && *method != Method::TRACE);
+        let method = method_of(&method);
         let plain = is_path(&path)
             && path.len() <= self.policy.limits.header_bytes
             && PathAndQuery::try_from(path.as_str()).is_ok();
@@ -229,6 +220,20 @@ impl HostResponse for CallState {
         self.table.delete(response)?;
         Ok(())
     }
+}
+
+/// A method that a policy may send.
+pub(super) fn method_of(text: &str) -> Option<Method> {
+    Method::from_bytes(text.as_bytes())
+        .ok()
+        // Some backends take `trace` for `TRACE`.
+        .filter(|method| {
+            !method
+                .as_str()
+                .bytes()
+                .any(|byte| byte.is_ascii_lowercase())
+        })
+        .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
 }
 
 fn to_wit(failure: SendFailure) -> EgressFailure {

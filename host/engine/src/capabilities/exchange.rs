@@ -10,8 +10,9 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 use wasmtime::component::Resource;
 
+use super::egress::method_of;
 use crate::bindings::keyward::policy::exchange::{
-    ClientCertificate, ExchangeFailure, Host, HostExchange, Side,
+    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, Host, HostExchange, Side,
 };
 use crate::body::{PolicyBody, Pulled};
 use crate::exchange::{Phase, ResponseHead};
@@ -39,7 +40,8 @@ impl CallState {
     }
 
     fn response_is_open(&self) -> bool {
-        self.exchange.responded || matches!(self.phase, Phase::Outbound | Phase::OnError)
+        // In the backend phase there is one only where a policy made it or forwarded.
+        self.exchange.responded || self.phase != Phase::Inbound
     }
 
     fn set_uri(&mut self, path: &str, query: Option<&str>) -> Result<(), ExchangeFailure> {
@@ -71,6 +73,13 @@ impl HostExchange for CallState {
     fn client_address(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {
         self.enter()?;
         Ok(self.exchange.client_address.to_string())
+    }
+
+    fn scheme(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<String> {
+        self.enter()?;
+        // Not the target's: a client writes that.
+        let tls = self.exchange.tls.is_some();
+        Ok(if tls { "https" } else { "http" }.to_owned())
     }
 
     fn server_name(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<Option<String>> {
@@ -136,6 +145,45 @@ impl HostExchange for CallState {
         Ok(query::pairs(text)
             .find(|(key, _)| query::decoded(key) == name)
             .map(|(_, value)| query::decoded(value)))
+    }
+
+    fn query_text(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<Option<String>> {
+        self.enter()?;
+        Ok(self.exchange.request.uri.query().map(str::to_owned))
+    }
+
+    fn set_method(&mut self, _: Resource<ExchangeHandle>, method: String) -> Outcome<()> {
+        self.enter_with(method.len())?;
+        if !self.phase.before_backend() {
+            return Ok(Err(ExchangeFailure::WrongPhase));
+        }
+        let most = self.policy.limits.header_bytes;
+        let method = method_of(&method).filter(|method| method.as_str().len() <= most);
+        Ok(match method {
+            Some(method) => {
+                self.exchange.request.method = method;
+                Ok(())
+            }
+            None => Err(ExchangeFailure::Invalid),
+        })
+    }
+
+    fn set_query_text(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        query: Option<String>,
+    ) -> Outcome<()> {
+        self.enter_with(query.as_ref().map_or(0, String::len))?;
+        // A `#` would end it, and what can't be seen is read in more than one way.
+        let is_written = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        if query
+            .as_ref()
+            .is_some_and(|query| !query.bytes().all(is_written))
+        {
+            return Ok(Err(ExchangeFailure::Invalid));
+        }
+        let path = self.exchange.request.uri.path().to_owned();
+        Ok(self.set_uri(&path, query.as_deref()))
     }
 
     fn set_path(&mut self, _: Resource<ExchangeHandle>, path: String) -> Outcome<()> {
@@ -281,6 +329,26 @@ impl HostExchange for CallState {
         self.exchange.responded = true;
         self.response_cursor = Default::default();
         Ok(Ok(()))
+    }
+
+    fn has_body(&mut self, _: Resource<ExchangeHandle>, of: Side) -> wasmtime::Result<bool> {
+        self.enter()?;
+        let exchange = &self.exchange;
+        Ok(match of {
+            Side::Request => exchange.request_body.may_have_parts(),
+            Side::Response => {
+                exchange.response.is_some() && exchange.response_body.may_have_parts()
+            }
+        })
+    }
+
+    async fn forward(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        options: ForwardOptions,
+    ) -> wasmtime::Result<Result<(), ForwardFailure>> {
+        self.enter_with(options.route.as_ref().map_or(0, String::len))?;
+        Ok(self.forward_now(options).await)
     }
 
     async fn read_body(

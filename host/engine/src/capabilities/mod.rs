@@ -2,13 +2,16 @@
 //! the same name, and for some of the resources of `secrets`. Each function counts itself against the call's budget before
 //! it does anything.
 
+mod cache;
 mod certificates;
 mod clock;
+mod concurrency;
 mod connections;
 mod counters;
 mod database;
 mod egress;
 mod exchange;
+mod forward;
 mod jwt;
 mod log;
 mod random;

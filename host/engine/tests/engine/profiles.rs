@@ -156,6 +156,7 @@ fn a_pool_that_is_full_leaves_others_room() {
             settings: None,
             routes: &[],
             issuers: &[],
+            document: None,
         };
         lab.engine.load_in(sandbox, &source).unwrap()
     };

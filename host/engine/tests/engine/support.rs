@@ -159,6 +159,7 @@ impl Lab {
             settings: None,
             routes: &[],
             issuers: &[],
+            document: None,
         };
         self.engine.load_in(sandbox, &source)
     }

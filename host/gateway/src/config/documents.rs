@@ -4,11 +4,15 @@
 //! section lists the secret, and a secret of the vault gets its values from there; who
 //! may write a document therefore decides nothing about which secrets are fetched.
 
+use std::path::{Path, PathBuf};
+
+use keyward::document::Member;
 use keyward::document::named_values::{Lookup, NamedValues, Requested};
-use keyward::names::KeyVaultReference;
+use keyward::names::{KeyVaultReference, PolicyName};
 use keyward::vault::Reference;
 
-use super::parse::Parser;
+use super::parse::{Defined, Parser};
+use super::pipeline::DocumentSteps;
 use super::reader::Reader;
 use super::{Config, SourceSection, Values};
 
@@ -58,6 +62,19 @@ impl NamedValues for InDocuments<'_> {
     }
 }
 
+/// The `.xml` files of a folder, by name; nothing of what is no folder.
+pub(crate) fn xml_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "xml"))
+        .collect();
+    files.sort();
+    files
+}
+
 /// The list with one more.
 fn with(listed: &[Reference], one: &Reference) -> String {
     let all = listed.iter().chain([one]);
@@ -65,7 +82,76 @@ fn with(listed: &[Reference], one: &Reference) -> String {
     all.join(", ")
 }
 
+/// What documents are told, from the keys of a section.
+pub(super) fn facts(
+    section: &Reader<'_, '_>,
+    keys: &[(&'static str, Member)],
+) -> Vec<(Member, String)> {
+    let known = keys
+        .iter()
+        .filter_map(|(key, member)| Some((*member, section.text(key)?.value.to_owned())));
+    known.collect()
+}
+
 impl<'a> Parser<'a> {
+    /// `document`, `runs-as` and what documents are told.
+    pub(super) fn document_steps(
+        &self,
+        section: &Reader<'a, '_>,
+        policies: &Defined<PolicyName>,
+    ) -> Option<DocumentSteps> {
+        let files = self.paths(section, "document");
+        let named = section.text("runs-as");
+        let mut told = Vec::new();
+        if let Some(api) = section.section("api", "[pipeline.api]") {
+            let keys = [
+                ("id", Member::ApiId),
+                ("name", Member::ApiName),
+                ("path", Member::ApiPath),
+                ("version", Member::ApiVersion),
+                ("revision", Member::ApiRevision),
+            ];
+            told.extend(facts(&api, &keys));
+            api.finish();
+        }
+        if let Some(operation) = section.section("operation", "[pipeline.operation]") {
+            let keys = [
+                ("id", Member::OperationId),
+                ("name", Member::OperationName),
+                ("method", Member::OperationMethod),
+                ("template", Member::OperationUrlTemplate),
+            ];
+            told.extend(facts(&operation, &keys));
+            operation.finish();
+        }
+        if let Some(product) = section.section("product", "[pipeline.product]") {
+            let keys = [("id", Member::ProductId), ("name", Member::ProductName)];
+            told.extend(facts(&product, &keys));
+            product.finish();
+        }
+        let files = files?;
+        let runs_as = match named {
+            None => PolicyName::parse("document").ok(),
+            Some(named) => self.known_policy(named, policies),
+        };
+        if files.is_empty() || files.len() > DocumentSteps::SCOPES {
+            let span = section
+                .key_span("document")
+                .unwrap_or_else(|| section.span());
+            self.findings.add_with_help(
+                span,
+                format!("`document` names {} files", files.len()),
+                "name that of the API; or those of API and operation; or those of product, API and operation",
+            );
+            return None;
+        }
+        Some(DocumentSteps {
+            files,
+            runs_as: runs_as?,
+            facts: told,
+        })
+    }
+
     /// `[documents] references`.
     pub(super) fn documents(
         &self,

@@ -27,6 +27,8 @@ pub enum Shape {
     Address,
     /// A file or a folder, relative to the file's own folder.
     Path,
+    /// One of these, or an array of them.
+    Paths,
     /// An URL.
     Url,
     /// A name: 1 to 64 of `a-z 0-9 . _ -`.
@@ -93,7 +95,10 @@ const fn required(
 #[rustfmt::skip] // A list, one key on a line.
 pub const KEYS: &[Key] = &[
     required("[gateway]", "listen", Shape::Address, "Where clients connect."),
-    key("[gateway]", "document", Shape::Path, None, "A policy document that those of pipelines refer to with `<base/>`."),
+    key("[gateway]", "document", Shape::Path, None, "The policy document of the global scope, to which those of pipelines refer with `<base/>`; unless set, one that forwards each request and does nothing else."),
+    key("[gateway]", "fragments", Shape::Paths, None, "Policy fragments that documents include: files, or a folder of `.xml` files. A fragment is called by its `id`, else by its file's name without `.xml`."),
+    key("[gateway]", "service-name", Shape::Text, None, "What documents are told that the service is called, `context.Deployment.ServiceName`."),
+    key("[gateway]", "region", Shape::Text, None, "What documents are told of where it is, `context.Deployment.Region`."),
     key("[gateway]", "watch", Shape::Flag, Some("false"), "Reload when a file of the configuration changes."),
     key("[gateway]", "start-wait", Shape::Duration, Some("\"10s\""), "How long the gateway waits at its start, before it serves, for sources to be asked for each of their secrets once."),
     key("[gateway]", "trusted-proxies", Shape::Texts, Some("[]"), "Addresses and networks that may say for whom a request is."),
@@ -237,12 +242,16 @@ pub const KEYS: &[Key] = &[
     key("[policy.limits]", "secret-uses", Shape::Count(0, 1000), Some("32"), "Uses of secrets."),
     key("[policy.limits]", "handles", Shape::Count(1, 10000), Some("64"), "Handles at one time."),
     key("[policy.limits]", "egress-requests", Shape::Count(0, 1000), Some("8"), "Requests of its own."),
+    key("[policy.limits]", "forwards", Shape::Count(0, 1000), Some("64"), "Times that it sends the exchange's request to the backend, where it may."),
     key("[policy.limits]", "body-bytes", Shape::Count(0, 67108864), Some("1048576"), "Bytes of a body that it reads or writes."),
     key("[policy.limits]", "log-lines", Shape::Count(0, 10000), Some("50"), "Log lines; more are dropped."),
     key("[policy.limits]", "log-line-bytes", Shape::Count(0, 65536), Some("1024"), "Bytes of a log line; the rest is cut off."),
     key("[policy.limits]", "random-bytes", Shape::Count(0, 1048576), Some("1024"), "Random bytes."),
     key("[policy.limits]", "variable-bytes", Shape::Count(0, 16777216), Some("65536"), "Bytes of an exchange's variables."),
     key("[policy.limits]", "variables", Shape::Count(0, 10000), Some("64"), "Variables of an exchange."),
+    key("[policy.limits]", "cache-values", Shape::Count(0, 1000000), Some("10000"), "Values in its cache on this node; the one used the longest ago makes room."),
+    key("[policy.limits]", "cache-bytes", Shape::Count(0, 1073741824), Some("4194304"), "Bytes of its cache, keys included."),
+    key("[policy.limits]", "cache-value-bytes", Shape::Count(0, 16777216), Some("262144"), "Bytes of one value in its cache."),
     key("[policy.limits]", "headers", Shape::Count(1, 1000), Some("128"), "Headers on one side of an exchange."),
     key("[policy.limits]", "header-bytes", Shape::Count(1, 65536), Some("16384"), "Bytes of a header's value."),
     key("[policy.limits]", "call-bytes", Shape::Count(1024, 67108864), Some("1048576"), "Bytes that one call into the host hands over."),
@@ -256,7 +265,19 @@ pub const KEYS: &[Key] = &[
     key("[[pipeline]]", "max-body-bytes", Shape::Count(1, MOST), None, "Bytes of a request's body, in the place of the gateway's limit."),
     key("[[pipeline]]", "upgrades", Shape::Texts, Some("[]"), "The protocols that clients may upgrade to: `websocket`; who asks for another one is answered with 403."),
     key("[[pipeline]]", "methods", Shape::Texts, Some(r#"["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]"#), "The methods that it takes; others are answered with 405."),
-    key("[[pipeline]]", "document", Shape::Path, None, "A policy document, instead of the lists."),
+    key("[[pipeline]]", "document", Shape::Paths, None, "Policy documents, instead of the lists: that of the API; or several, the broadest scope first: API and operation; product, API and operation; workspace, product, API and operation."),
+    key("[[pipeline]]", "runs-as", Shape::Name, Some("\"document\""), "The policy under whose name its documents run, with that policy's routes and issuers; its component is the one called `document`. Pipelines whose documents differ need different ones."),
+    key("[pipeline.api]", "id", Shape::Text, None, "What documents are told of the API: `context.Api.Id`."),
+    key("[pipeline.api]", "name", Shape::Text, None, "`context.Api.Name`."),
+    key("[pipeline.api]", "path", Shape::Text, None, "`context.Api.Path`."),
+    key("[pipeline.api]", "version", Shape::Text, None, "`context.Api.Version`."),
+    key("[pipeline.api]", "revision", Shape::Text, None, "`context.Api.Revision`."),
+    key("[pipeline.operation]", "id", Shape::Text, None, "What documents are told of the operation: `context.Operation.Id`."),
+    key("[pipeline.operation]", "name", Shape::Text, None, "`context.Operation.Name`."),
+    key("[pipeline.operation]", "method", Shape::Text, None, "`context.Operation.Method`."),
+    key("[pipeline.operation]", "template", Shape::Text, None, "`context.Operation.UrlTemplate`, such as `/orders/{id}`: with it come the request's `MatchedParameters`."),
+    key("[pipeline.product]", "id", Shape::Text, None, "What documents are told of the product: `context.Product.Id`."),
+    key("[pipeline.product]", "name", Shape::Text, None, "`context.Product.Name`."),
 ];
 
 /// In a section's title: a name that the file gives.

@@ -11,7 +11,7 @@ use crate::config::{Config, parse};
 fn example(key: &Key) -> String {
     match key.shape {
         Shape::Address => "\"127.0.0.1:8080\"".to_owned(),
-        Shape::Path => "\"a/file\"".to_owned(),
+        Shape::Path | Shape::Paths => "\"a/file\"".to_owned(),
         Shape::Url => "\"http://127.0.0.1:4318\"".to_owned(),
         Shape::Name => "\"a\"".to_owned(),
         Shape::Prefix => "\"/a\"".to_owned(),

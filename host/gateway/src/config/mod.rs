@@ -13,7 +13,7 @@
 mod bind;
 mod control;
 mod diagnostics;
-mod documents;
+pub(crate) mod documents;
 mod engine;
 mod front;
 mod issuers;
@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::Issuer;
+use keyward::document::Member;
 use keyward::egress::Route;
 use keyward::engine::Sandbox;
 use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
@@ -50,7 +51,7 @@ pub use front::FrontSection;
 pub use keys::{KEYS, Key, Shape, section_of};
 pub use observe::{LogFormat, LogSection, TelemetrySection};
 pub use origin::{Origin, Shown};
-pub use pipeline::{PathPrefix, Pipeline, Steps};
+pub use pipeline::{DocumentSteps, PathPrefix, Pipeline, Steps};
 pub use schema::schema;
 pub use sources::{OpenBaoSection, SourceKind, SourceSection};
 pub use values::{Known, ListedVault, Unresolved, Values};
@@ -110,6 +111,10 @@ pub struct GatewaySection {
     pub listen: SocketAddr,
     /// A policy document that the documents of pipelines refer to with `<base/>`.
     pub document: Option<PathBuf>,
+    /// Policy fragments: files, and folders of them.
+    pub fragments: Vec<PathBuf>,
+    /// What documents are told of the service.
+    pub facts: Vec<(Member, String)>,
     /// What it says about clients.
     pub front: FrontSection,
     /// Whether the configuration is reloaded when one of its files changes. False

@@ -68,7 +68,8 @@ impl Config {
         let mut files = vec![self.file.clone()];
         for shown in self.shown() {
             let path = |key: &&Key| {
-                (key.section, key.name, key.shape) == (shown.section, shown.key, Shape::Path)
+                (key.section, key.name) == (shown.section, shown.key)
+                    && matches!(key.shape, Shape::Path | Shape::Paths)
             };
             let own = ["[vault]", "[audit]", "[control]", "[engine]"].contains(&shown.section);
             // Nor is what sources hold: it is asked for on their schedule.
@@ -77,10 +78,13 @@ impl Config {
             if own || !written || !KEYS.iter().any(|key| path(&key)) {
                 continue;
             }
-            if let Some(path) = unquoted(&shown.value)
-                && !path.contains("{{")
-            {
-                files.push(base.join(path));
+            let paths = unquoted(&shown.value).into_iter();
+            for path in paths.filter(|path| !path.contains("{{")) {
+                let path = base.join(path);
+                if shown.key == "fragments" {
+                    files.extend(super::documents::xml_files(&path));
+                }
+                files.push(path);
             }
         }
         files.extend(crate::grants::lock_path(self));
@@ -157,11 +161,19 @@ fn tables<'a, 'i>(root: &'a Spanned<DeTable<'i>>, title: &str) -> Vec<Named<'a, 
     }
 }
 
-/// The text of a TOML string as it is written.
-fn unquoted(written: &str) -> Option<String> {
-    match DeValue::parse(written).ok()?.get_ref() {
+/// The text of a TOML string as it is written, or those of an array.
+fn unquoted(written: &str) -> Vec<String> {
+    let text = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(text.to_string()),
         _ => None,
+    };
+    match DeValue::parse(written).as_ref().map(Spanned::get_ref) {
+        Ok(DeValue::Array(items)) => items
+            .iter()
+            .filter_map(|item| text(item.get_ref()))
+            .collect(),
+        Ok(value) => text(value).into_iter().collect(),
+        Err(_) => Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keyward::document::Member;
 use keyward::egress::{Network, Roots, Route, Scheme, Timeouts};
 use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use serde_json::{Map, Number, Value};
@@ -13,6 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{ConfigErrors, nearest};
+use super::documents::facts;
 use super::pipeline::{PathPrefix, Pipeline, Steps};
 use super::reader::{At, Findings, Reader, type_name};
 use super::values::{self, Marks, Values};
@@ -184,6 +186,14 @@ impl<'a> Parser<'a> {
         let later = (Ipv4Addr::UNSPECIFIED, 0).into();
         let listen = listen.or_else(|| section.is_left_out("listen").then_some(later));
         let document = self.path(&section, "document");
+        let fragments = self.paths(&section, "fragments").unwrap_or_default();
+        let facts = facts(
+            &section,
+            &[
+                ("service-name", Member::DeploymentServiceName),
+                ("region", Member::DeploymentRegion),
+            ],
+        );
         let front = self.front(&section);
         let watch = section.flag("watch").unwrap_or(false);
         let start_wait = self.start_wait(&section);
@@ -191,6 +201,8 @@ impl<'a> Parser<'a> {
         Some(GatewaySection {
             listen: listen?,
             document,
+            fragments,
+            facts,
             front,
             watch,
             start_wait,
@@ -214,6 +226,16 @@ impl<'a> Parser<'a> {
     pub(super) fn path(&self, section: &Reader<'a, '_>, key: &'static str) -> Option<PathBuf> {
         let text = section.text_as_written(key)?;
         self.resolve(key, text)
+    }
+
+    pub(super) fn paths(
+        &self,
+        section: &Reader<'a, '_>,
+        key: &'static str,
+    ) -> Option<Vec<PathBuf>> {
+        let texts = section.one_or_several(key)?;
+        let texts = texts.into_iter();
+        Some(texts.filter_map(|text| self.resolve(key, text)).collect())
     }
 
     fn resolve(&self, key: &str, text: At<&str>) -> Option<PathBuf> {
@@ -457,15 +479,15 @@ impl<'a> Parser<'a> {
         };
         let (inbound, backend) = (phase("inbound"), phase("backend"));
         let (outbound, on_error) = (phase("outbound"), phase("on-error"));
-        let document = self.path(&section, "document");
-        let steps = match document {
+        let documents = self.document_steps(&section, policies);
+        let steps = match documents {
             None => Steps::Lists {
                 inbound,
                 backend,
                 outbound,
                 on_error,
             },
-            Some(document) => {
+            Some(documents) => {
                 if let Some(first) = listed.first() {
                     let span = section.key_span(first).unwrap_or_else(|| section.span());
                     self.findings.add_with_help(
@@ -474,7 +496,7 @@ impl<'a> Parser<'a> {
                         "the document says which policies run in which phase; remove one of the two",
                     );
                 }
-                Steps::Document(document)
+                Steps::Documents(documents)
             }
         };
         let max_body_bytes = section.count("max-body-bytes").map(|count| count.value);
@@ -530,7 +552,11 @@ impl<'a> Parser<'a> {
         Some(name)
     }
 
-    fn known_policy(&self, text: At<&str>, defined: &Defined<PolicyName>) -> Option<PolicyName> {
+    pub(super) fn known_policy(
+        &self,
+        text: At<&str>,
+        defined: &Defined<PolicyName>,
+    ) -> Option<PolicyName> {
         self.known(text, defined, "policy", |text| PolicyName::parse(text).ok())
     }
 

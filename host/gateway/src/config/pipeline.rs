@@ -1,9 +1,11 @@
 //! Pipelines: which policies a request passes, by its path.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::Method;
+use keyward::document::Member;
+use keyward::document::policies::Scope;
 use keyward::names::{PolicyName, RouteName};
 
 /// `[[pipeline]]`: the policies of the requests under a path, and the route that
@@ -38,8 +40,41 @@ pub enum Steps {
         /// After something failed.
         on_error: Vec<PolicyName>,
     },
-    /// A policy document.
-    Document(PathBuf),
+    /// Policy documents.
+    Documents(DocumentSteps),
+}
+
+/// The documents of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentSteps {
+    /// Each, the broadest scope first; at least one and at most four.
+    pub files: Vec<PathBuf>,
+    /// The policy under whose name they run.
+    pub runs_as: PolicyName,
+    /// What they are told of the API, the operation and the product.
+    pub facts: Vec<(Member, String)>,
+}
+
+impl DocumentSteps {
+    /// How many scopes there are below the global one.
+    pub(crate) const SCOPES: usize = 4;
+
+    /// Each document and its scope, the broadest first.
+    pub fn scoped(&self) -> impl Iterator<Item = (Scope, &Path)> {
+        let scopes: &[Scope] = match self.files.len() {
+            0 | 1 => &[Scope::Api],
+            2 => &[Scope::Api, Scope::Operation],
+            3 => &[Scope::Product, Scope::Api, Scope::Operation],
+            _ => &[
+                Scope::Workspace,
+                Scope::Product,
+                Scope::Api,
+                Scope::Operation,
+            ],
+        };
+        let files = self.files.iter().map(PathBuf::as_path);
+        scopes.iter().copied().zip(files)
+    }
 }
 
 /// The beginning of a path, on the border of a segment: `/billing` is a prefix of

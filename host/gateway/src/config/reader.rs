@@ -251,6 +251,31 @@ impl<'a, 'i> Reader<'a, 'i> {
         Some(texts)
     }
 
+    /// A string or an array of strings, as they are written, even if a named value in
+    /// them is not known; none if the key is missing.
+    pub(super) fn one_or_several(&self, key: &'static str) -> Option<Vec<At<&'a str>>> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(items)) => {
+                let is_text =
+                    |item: &&Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::String(_));
+                if items.iter().all(|item| is_text(&item)) {
+                    // Asked for like any other key.
+                    self.texts(key)?;
+                    let texts = items.iter().filter_map(|item| match item.get_ref() {
+                        DeValue::String(text) => Some(At {
+                            value: &**text,
+                            span: item.span(),
+                        }),
+                        _ => None,
+                    });
+                    return Some(texts.collect());
+                }
+                self.texts(key)
+            }
+            _ => self.text_as_written(key).map(|text| vec![text]),
+        }
+    }
+
     /// A table, read by the caller.
     pub(super) fn raw_table(&self, key: &'static str) -> Option<At<&'a DeTable<'i>>> {
         self.typed(key, "a table", |value| match value {

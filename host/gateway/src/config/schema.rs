@@ -10,6 +10,7 @@ impl Shape {
         match self {
             Shape::Address => "an IP address and a port".to_owned(),
             Shape::Path => "a path, relative to the file".to_owned(),
+            Shape::Paths => "a path, relative to the file, or several".to_owned(),
             Shape::Url => "a URL".to_owned(),
             Shape::Name => "a name: 1 to 64 of `a-z 0-9 . _ -`".to_owned(),
             Shape::Prefix => "the beginning of a path".to_owned(),
@@ -42,6 +43,10 @@ impl Shape {
             }
             Shape::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
             Shape::Flag => json!({ "type": "boolean" }),
+            Shape::Paths => json!({ "anyOf": [
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } },
+            ] }),
             Shape::Texts => json!({ "type": "array", "items": { "type": "string" } }),
             Shape::Table => json!({ "type": "object" }),
         }

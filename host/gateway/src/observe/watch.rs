@@ -222,7 +222,10 @@ fn count(metrics: &Metrics, route: Option<&RouteName>, report: &Report) {
         let (policy, phase) = (call.policy.as_str(), call.phase.as_str());
         metrics.policy_called(policy, phase, outcome, call.took);
     }
-    if let (Some(backend), Some(route)) = (&report.backend, route) {
+    for backend in report.backend_calls() {
+        let Some(route) = backend.route.as_ref().or(route) else {
+            continue;
+        };
         metrics.backend_answered(route.as_str(), backend.outcome.is_ok(), backend.took);
     }
     metrics.denied(&report.refusals);
@@ -358,6 +361,7 @@ pub(super) fn failure_word(failure: Failure) -> &'static str {
         Failure::UpgradeRefused => "upgrade-refused",
         Failure::Misdirected => "misdirected",
         Failure::Service => "service",
+        Failure::PoliciesForward => "policies-forward",
         Failure::BodyTooLarge => "body-too-large",
         Failure::BodyTooSlow => "body-too-slow",
         Failure::TookTooLong => "took-too-long",

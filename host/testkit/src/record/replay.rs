@@ -162,6 +162,7 @@ impl Player {
             settings,
             routes: &policy.routes,
             issuers: &policy.issuers,
+            document: None,
         };
         let loaded = self.keyward.engine().load(&source);
         loaded.map_err(|error| error.to_string())

@@ -2,20 +2,24 @@
 //! vault as each case finds it, the pretended backends' certificates.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keyward::document::Document;
+use keyward::document::DocumentErrors;
+use keyward::document::compile::{Bindings, Step, compile};
+use keyward::document::model::{NoFragments, effective};
 use keyward::document::named_values::{Lookup, NamedValues, Requested};
+use keyward::document::policies::Scope;
+use keyward::document::read::{Options, read};
 use keyward::egress::{Roots, Route, Timeouts};
-use keyward::engine::{EngineConfig, Observer, Phase, Policy, PolicySource, Sandbox};
-use keyward::names::{KeyVaultReference, PolicyName};
+use keyward::engine::{EngineConfig, ManifestAsk, Observer, Phase, Policy, PolicySource, Sandbox};
+use keyward::names::{KeyVaultReference, PolicyName, RouteName};
 use keyward::vault::disk::Disk;
 use keyward::vault::{
     Actor, Durability, KeySource, Kind, NamedValue, NewKey, Opening, Secret, Validity, Vault,
     VaultFiles,
 };
-use keyward::{Keyward, Pipeline};
+use keyward::{Forwards, GLOBAL_DOCUMENT, Keyward, Pipeline, Runs};
 
 use super::canary::{Canary, canaries};
 use super::disk::MemoryDisk;
@@ -40,7 +44,9 @@ pub(crate) struct Prepared<'a> {
     components: Vec<Component>,
     /// By place among the components, and settings.
     loaded: Mutex<HashMap<(usize, String), Policy>>,
-    steps: [Vec<(usize, Option<serde_json::Value>)>; 4],
+    steps: OfPhases,
+    /// Who sends the requests.
+    forwards: Forwards,
     disk: MemoryDisk,
     trail: MemoryTrail,
     files: VaultFiles,
@@ -67,9 +73,11 @@ pub(crate) struct World {
 /// Watches nothing: it has the guests linked so that they can be watched.
 struct Nobody;
 
-/// For each phase, which policies run, by their places, and with which settings of
-/// their own.
-type OfPhases = [Vec<(usize, Option<serde_json::Value>)>; 4];
+/// For each phase, which policies run, by their places, and the document that they run.
+type OfPhases = [Vec<(usize, Option<Arc<Runs>>)>; 4];
+
+/// The policy that runs the suite's document.
+const RUNS_DOCUMENTS: &str = "document";
 
 impl Observer for Nobody {}
 
@@ -123,6 +131,7 @@ impl<'a> Prepared<'a> {
             components,
             loaded: Mutex::default(),
             steps: Default::default(),
+            forwards: Forwards::default(),
             disk,
             trail,
             files,
@@ -156,7 +165,7 @@ impl<'a> Prepared<'a> {
     fn of_phases(&self) -> Result<OfPhases, NotPrepared> {
         let mut steps: [Vec<_>; 4] = Default::default();
         for (place, component) in self.components.iter().enumerate() {
-            let policy = self.load(place, component.under_test.settings.as_ref())?;
+            let policy = self.load(place, component.under_test.settings.as_ref(), None)?;
             for (phase, steps) in Phase::ALL.into_iter().zip(&mut steps) {
                 let wanted = match &component.under_test.phases {
                     Some(phases) => phases.contains(&phase),
@@ -170,19 +179,59 @@ impl<'a> Prepared<'a> {
         Ok(steps)
     }
 
+    /// What the suite's document is told of where it runs.
+    fn bindings(&self) -> Bindings {
+        let runs = self.suite.policies.iter();
+        let mut runs = runs.filter(|policy| policy.name.as_str() == RUNS_DOCUMENTS);
+        let open = runs.next().map(|policy| policy.routes.as_slice());
+        let own = self.suite.routes.first().map(|route| &route.name);
+        let is_open =
+            |name: &RouteName| own == Some(name) || open.is_some_and(|open| open.contains(name));
+        let routes = self.routes.iter().filter(|route| is_open(route.name()));
+        Bindings {
+            route: own.cloned(),
+            routes: routes
+                .map(|route| {
+                    let url = format!("https://{}{}", route.authority(), route.base_path());
+                    (route.name().clone(), url)
+                })
+                .collect(),
+            ..Bindings::default()
+        }
+    }
+
     /// The policies that a document calls, as the gateway has them.
-    fn of_document(&self, file: &std::path::Path) -> Result<OfPhases, NotPrepared> {
+    fn of_document(&mut self, file: &Path) -> Result<OfPhases, NotPrepared> {
         use keyward::document::Phase as Section;
-        let read = |file: &PathBuf| {
+        let values = Values(self.suite);
+        let parsed = |name: &str, text: &str, scope: Scope| {
+            let options = Options {
+                scope: Some(scope),
+                values: &values,
+                ..Options::default()
+            };
+            let reading = read(name, text, &options);
+            let errors = reading.diagnostics;
+            reading
+                .document
+                .ok_or_else(|| NotPrepared(errors.render(false)))
+        };
+        let open = |file: &Path, scope: Scope| {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| failed(&format!("can't read {}", file.display()))(&error))?;
-            Document::parse_with(&file.display().to_string(), &text, &Values(self.suite))
-                .map_err(|errors| NotPrepared(errors.render(false)))
+            parsed(&file.display().to_string(), &text, scope)
         };
-        let document = read(&file.to_owned())?;
-        let global = self.suite.global_document.as_ref();
-        let global = global.map(|file| read(&file.value)).transpose()?;
-        let effective = document.splice(global.as_ref());
+        let document = open(file, Scope::Api)?;
+        let global = match &self.suite.global_document {
+            Some(file) => open(&file.value, Scope::Global)?,
+            None => parsed("global scope", GLOBAL_DOCUMENT, Scope::Global)?,
+        };
+        let invalid = |errors: Box<DocumentErrors>| NotPrepared(errors.render(false));
+        let effective = effective(&[&global, &document], &NoFragments).map_err(invalid)?;
+        let compiled = compile(&effective, &self.bindings()).map_err(invalid)?;
+        let runs = Runs::of(&compiled).map_err(|error| NotPrepared(error.to_string()))?;
+        let runs = Arc::new(runs);
+        self.forwards = compiled.forwards.into();
         let sections = [
             Section::Inbound,
             Section::Backend,
@@ -191,18 +240,23 @@ impl<'a> Prepared<'a> {
         ];
         let mut steps: [Vec<_>; 4] = Default::default();
         for (section, steps) in sections.into_iter().zip(&mut steps) {
-            for call in effective.calls(section) {
-                let place = self
-                    .components
-                    .iter()
-                    .position(|component| component.under_test.name == call.policy);
+            for step in compiled.steps(section) {
+                let (name, runs, what) = match step {
+                    Step::Segment => (
+                        RUNS_DOCUMENTS,
+                        Some(Arc::clone(&runs)),
+                        file.display().to_string(),
+                    ),
+                    Step::Policy { name, position } => (name.as_str(), None, position.to_string()),
+                };
+                let mut known = self.components.iter();
+                let place = known.position(|component| component.under_test.name.as_str() == name);
                 let Some(place) = place else {
                     return Err(NotPrepared(format!(
-                        "{}: no policy \"{}\"; add a [[policies]] with that name to the suite",
-                        call.position, call.policy
+                        "{what}: no policy \"{name}\"; add a [[policies]] with that name to the suite"
                     )));
                 };
-                steps.push((place, call.settings));
+                steps.push((place, runs));
             }
         }
         Ok(steps)
@@ -212,6 +266,7 @@ impl<'a> Prepared<'a> {
         &self,
         place: usize,
         settings: Option<&serde_json::Value>,
+        document: Option<&[ManifestAsk]>,
     ) -> Result<Policy, NotPrepared> {
         let Some(component) = self.components.get(place) else {
             return Err(NotPrepared("no such policy".to_owned()));
@@ -239,6 +294,7 @@ impl<'a> Prepared<'a> {
                     settings: given,
                     routes: &under_test.routes,
                     issuers: &under_test.issuers,
+                    document,
                 },
             )
             .map_err(|error| NotPrepared(error.to_string()))?;
@@ -261,9 +317,10 @@ impl<'a> Prepared<'a> {
                 let of_case = settings.iter().find(|(of, _)| of == name);
                 let settings = of_case
                     .map(|(_, settings)| settings)
-                    .or(own.as_ref())
+                    .or(own.as_ref().map(|runs| &runs.settings))
                     .or(component.under_test.settings.as_ref());
-                policies.push(self.load(*place, settings)?);
+                let asks = own.as_ref().map(|runs| runs.asks.as_slice());
+                policies.push(self.load(*place, settings, asks)?);
             }
         }
         for (phase, policies) in Phase::ALL.into_iter().zip(&phases) {
@@ -338,6 +395,7 @@ impl<'a> Prepared<'a> {
             return Err(NotPrepared("the suite has no route".to_owned()));
         };
         let pipeline = Pipeline::new(route.name.clone(), self.phases(&case.settings)?);
+        let pipeline = pipeline.forwarded(self.forwards);
         Ok(World {
             keyward,
             pipeline,

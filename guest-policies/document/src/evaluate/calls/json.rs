@@ -89,8 +89,7 @@ fn json(
         }
         M::TokenSelect => {
             let (token, path) = (arguments.token(0)?, arguments.text(1)?);
-            budget.work(path.len().saturating_mul(64))?;
-            or_null(selects::select(&token, &path)?)
+            or_null(selects::select(budget, &token, &path)?)
         }
         M::TokenParse => Value::Json(json_text::parse(budget, &arguments.text(0)?)?),
         M::ObjectParse | M::ArrayParse => {

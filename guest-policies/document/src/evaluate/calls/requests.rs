@@ -110,14 +110,14 @@ fn request(
             None => arguments.get(2)?.clone(),
         },
         // A variable that is not there is null, and no exception.
-        M::VariablesIndex | M::VariablesGet => {
-            context.variable(&arguments.text(1)?).unwrap_or(Value::Null)
-        }
-        M::VariablesContainsKey => Value::Bool(context.variable(&arguments.text(1)?).is_some()),
+        M::VariablesIndex | M::VariablesGet => context
+            .variable(&arguments.text(1)?)?
+            .unwrap_or(Value::Null),
+        M::VariablesContainsKey => Value::Bool(context.has_variable(&arguments.text(1)?)),
         M::VariablesCount => texts::int(context.variables()),
         M::VariablesGetAs | M::VariablesGetAsOr => {
             let to = of.ok_or(Exception::Program)?;
-            match (context.variable(&arguments.text(1)?), member) {
+            match (context.variable(&arguments.text(1)?)?, member) {
                 (Some(value), _) => casts::cast(to, value)?,
                 (None, M::VariablesGetAsOr) => arguments.get(2)?.clone(),
                 (None, _) => default(to),

@@ -42,9 +42,10 @@ pub(super) fn call(
         | M::MathTruncate
         | M::MathPow
         | M::MathSqrt => math(member, arguments),
-        M::RandomNew => Ok(Value::Random(Rc::new(Cell::new(
-            evaluator.context.random(),
-        )))),
+        M::RandomNew => evaluator
+            .context
+            .random()
+            .map(|seed| Value::Random(Rc::new(Cell::new(seed)))),
         M::RandomNewSeeded => arguments
             .int(0)
             .map(|seed| Value::Random(Rc::new(Cell::new(u64::from(seed.cast_unsigned()))))),
@@ -94,12 +95,7 @@ pub(super) fn call(
         | M::UriPathAndQuery
         | M::UriQuery
         | M::UriAbsoluteUri => uri(member, arguments),
-        M::GuidNew => {
-            let (high, low) = (evaluator.context.random(), evaluator.context.random());
-            let bits = u128::from(high) << 64 | u128::from(low);
-            let guid = Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
-            Ok(Value::Guid(guid))
-        }
+        M::GuidNew => new_guid(evaluator),
         M::GuidParse | M::GuidFromText => arguments
             .text(0)
             .and_then(|text| web::guid(&text))
@@ -345,4 +341,11 @@ fn uri(member: Member, arguments: &Arguments) -> Outcome {
             ))
         }
     })
+}
+
+fn new_guid(evaluator: &Evaluator<'_>) -> Outcome {
+    let (high, low) = (evaluator.context.random()?, evaluator.context.random()?);
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let guid = Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+    Ok(Value::Guid(guid))
 }

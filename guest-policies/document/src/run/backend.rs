@@ -1,0 +1,197 @@
+//! The request to the backend: where it goes, with which secrets, and when.
+
+use keyward_document_program::AttributeName as A;
+use keyward_document_program::statements::Element;
+use keyward_policy::{Exchange, Failure, Forward, ForwardFailure, Level, Side};
+
+use super::error::Stop;
+use super::state::{Backend, BodyState, How};
+use super::{Flow, Runner, address};
+use crate::evaluate::web;
+
+impl Runner<'_, '_> {
+    pub(super) fn set_backend_service(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let statements = &self.program.statements;
+        let scope = element
+            .place
+            .scope
+            .map(|scope| statements.text(scope).to_owned());
+        let (route, prefix, by_id) = match self.text(element, A::BackendId)? {
+            Some(name) => {
+                let Some(route) = address::route(statements.surroundings(), &name) else {
+                    return Err(self.no_route(element, "backend-id"));
+                };
+                (route.name.clone(), String::new(), true)
+            }
+            None => {
+                let url = self.required(element, A::BaseUrl)?;
+                let Some((route, prefix)) = self.route_of(&url) else {
+                    return Err(self.no_route(element, "base-url"));
+                };
+                (route, prefix, false)
+            }
+        };
+        if let Some(there) = &self.state.backend
+            && there.by_id
+            && !by_id
+            && there.scope != scope
+        {
+            let words = "a base-url does not win over the backend-id of a broader scope";
+            self.exchange.log(Level::Warn, words);
+            return Ok(Flow::On);
+        }
+        self.state.backend = Some(Backend {
+            route,
+            prefix,
+            by_id,
+            scope,
+        });
+        Ok(Flow::On)
+    }
+
+    fn no_route(&self, element: &Element, what: &str) -> Stop {
+        let message = format!("no route of the gateway that the document may call has this {what}");
+        self.broken(element, 500, "BackendNotFound", &message, &message)
+    }
+
+    /// The route that leads to a URL, and what of the URL's path is not the route's; of
+    /// several the one with the longest path.
+    pub(crate) fn route_of(&self, url: &str) -> Option<(String, String)> {
+        let parts = web::uri(url).ok()?;
+        if !parts.query.is_empty() || !parts.fragment.is_empty() {
+            return None;
+        }
+        let path = parts.path.trim_end_matches('/');
+        let surroundings = self.program.statements.surroundings();
+        let fitting = surroundings.routes.iter().filter_map(|route| {
+            let is_there = route.scheme == parts.scheme
+                && route.host == parts.host
+                && i32::from(route.port) == parts.port;
+            let rest = path.strip_prefix(&*route.path)?;
+            (is_there && (rest.is_empty() || rest.starts_with('/'))).then_some((route, rest))
+        });
+        let (route, rest) = fitting.max_by_key(|(route, _)| route.path.len())?;
+        Some((route.name.clone(), rest.to_owned()))
+    }
+
+    pub(super) fn forward_request(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let timeout_milliseconds = match self.int(element, A::TimeoutMs)? {
+            Some(milliseconds) => Some(milliseconds),
+            None => self
+                .int(element, A::Timeout)?
+                .map(|seconds| seconds.saturating_mul(1000)),
+        };
+        let timeout_milliseconds = match timeout_milliseconds.map(u32::try_from) {
+            // As long as the route lets it take.
+            None | Some(Ok(0)) => None,
+            Some(Ok(milliseconds)) => Some(milliseconds),
+            Some(Err(_)) => return Err(self.unfit(element, "timeout", "a number of seconds")),
+        };
+        let follows = self.bool(element, A::FollowRedirects)?.unwrap_or(false);
+        let keep_body = self.bool(element, A::BufferRequestBody)?.unwrap_or(false);
+        let fails = self
+            .bool(element, A::FailOnErrorStatusCode)?
+            .unwrap_or(false);
+        self.flush()?;
+        self.attach().map_err(|(secret, failure)| {
+            let message = format!("{secret}: {failure}");
+            self.broken(element, 500, "SecretRefused", &message, &message)
+        })?;
+        self.forward(element, timeout_milliseconds, keep_body)?;
+        let status = self.exchange.status().unwrap_or_default();
+        if follows && matches!(status, 301 | 302 | 303 | 307 | 308) {
+            let message = "the backend redirects, and redirects are not followed: an operator names where \
+                           requests go";
+            return Err(self.broken(element, 502, "RedirectNotFollowed", message, message));
+        }
+        if fails && status >= 400 {
+            let message = format!("the backend answered {status}");
+            return Err(self.broken(
+                element,
+                status,
+                "BackendErrorStatusCode",
+                &message,
+                &message,
+            ));
+        }
+        Ok(Flow::On)
+    }
+
+    /// Notes the secrets that go with the request. Errors: which one can't, and why.
+    pub(super) fn attach(&self) -> Result<(), (String, Failure)> {
+        for attachment in &self.state.attachments {
+            attach(self.exchange, attachment.how, &attachment.alias)
+                .map_err(|failure| (format!("the secret `{}`", attachment.alias), failure))?;
+        }
+        Ok(())
+    }
+
+    fn forward(
+        &mut self,
+        element: &Element,
+        timeout_milliseconds: Option<u32>,
+        keep_body: bool,
+    ) -> Result<(), Stop> {
+        let exchange = self.exchange;
+        let backend = self.state.backend.clone();
+        let prefix = backend.as_ref().map_or("", |backend| &backend.prefix);
+        let path = (!prefix.is_empty()).then(|| exchange.path());
+        let refused = |runner: &Self, failure| runner.refused(element, "the path", failure);
+        if let Some(path) = &path {
+            exchange
+                .set_path(&format!("{prefix}{path}"))
+                .map_err(|failure| refused(self, failure))?;
+        }
+        let sent = exchange.forward(Forward {
+            route: backend.as_ref().map(|backend| &*backend.route),
+            timeout_milliseconds,
+            keep_body,
+        });
+        if let Some(path) = &path {
+            // The next one puts the prefix before it again.
+            exchange
+                .set_path(path)
+                .map_err(|failure| refused(self, failure))?;
+        }
+        if !keep_body && exchange.message(Side::Request).has_body() {
+            self.bodies.forget(Side::Request);
+            self.state.body(Side::Request).set(BodyState::Gone);
+        }
+        self.bodies.forget(Side::Response);
+        self.state.begin_response();
+        sent.map_err(|failure| self.not_forwarded(element, failure))
+    }
+
+    fn not_forwarded(&self, element: &Element, failure: ForwardFailure) -> Stop {
+        use ForwardFailure as F;
+        const CONNECTION: &str = "BackendConnectionFailure";
+        let (status, reason, message) = match failure {
+            F::WrongPhase => (500, "OperationFailed", "this is not the backend section"),
+            F::Denied => (
+                500,
+                CONNECTION,
+                "the route is not open to the document, or a secret may not go there",
+            ),
+            F::Invalid => (500, CONNECTION, "the request can't be sent as it is"),
+            F::Limit => (500, CONNECTION, "a limit of calls or of bytes is reached"),
+            F::BodyGone => (
+                500,
+                CONNECTION,
+                "the request's body is gone: buffer-request-body=\"true\" keeps it for the next try",
+            ),
+            F::TimedOut => (504, "Timeout", "the backend did not answer in time"),
+            F::Unavailable => (502, CONNECTION, "the backend could not be reached"),
+            F::Upstream => (502, CONNECTION, "the backend's answer was not passed on"),
+        };
+        self.broken(element, status, reason, message, message)
+    }
+}
+
+/// Notes that a secret goes onto the exchange's request.
+fn attach(exchange: Exchange<'_>, how: How, alias: &str) -> Result<(), Failure> {
+    match how {
+        How::Credential => exchange.credential(alias)?.attach(),
+        How::Token => exchange.token(alias)?.attach(),
+        How::Certificate => exchange.tls_identity(alias)?.attach(),
+    }
+}

@@ -1,0 +1,332 @@
+//! What changes a message: variables, headers, the query, the method, the status.
+
+use std::rc::Rc;
+
+use keyward_document_program::statements::{Element, Phase};
+use keyward_document_program::{AttributeName as A, ElementName as E};
+use keyward_policy::Side;
+
+use super::error::Stop;
+use super::state::{Attachment, How, Place};
+use super::{Flow, Given, Runner, address};
+use crate::evaluate::Value;
+
+/// Headers of which each value has a line of its own, since there may be commas in one.
+const LINES: [&str; 13] = [
+    "cookie",
+    "date",
+    "expires",
+    "if-modified-since",
+    "if-unmodified-since",
+    "last-modified",
+    "proxy-authenticate",
+    "retry-after",
+    "set-cookie",
+    "user-agent",
+    "via",
+    "warning",
+    "www-authenticate",
+];
+
+/// What to do with what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Override,
+    Skip,
+    Append,
+    Delete,
+}
+
+/// The values of a header or a query parameter.
+#[derive(Debug)]
+pub(crate) enum Values<'p> {
+    Texts(Vec<Rc<str>>),
+    /// One, a secret: its alias.
+    Secret(&'p str),
+}
+
+/// What a <set-header> or a <set-query-parameter> says.
+#[derive(Debug)]
+pub(crate) struct Change<'p> {
+    pub(crate) name: Rc<str>,
+    pub(crate) action: Action,
+    pub(crate) values: Values<'p>,
+}
+
+impl Change<'_> {
+    /// The lines of a header of these values.
+    pub(crate) fn lines(name: &str, values: &[Rc<str>]) -> Vec<String> {
+        let has_lines = LINES.iter().any(|line| name.eq_ignore_ascii_case(line));
+        match values {
+            [] => Vec::new(),
+            _ if has_lines => values.iter().map(|value| value.to_string()).collect(),
+            _ => vec![values.join(",")],
+        }
+    }
+}
+
+/// What a statement sets, known before anything of it is set.
+#[derive(Debug)]
+pub(crate) enum Prepared<'p> {
+    Header(Change<'p>),
+    Status(u16, Option<Rc<str>>),
+    Body(Vec<u8>),
+}
+
+impl<'p> Runner<'p, '_> {
+    /// The message that a section is about.
+    pub(crate) fn side(&self) -> Side {
+        match self.phase {
+            Phase::Inbound | Phase::Backend => Side::Request,
+            Phase::Outbound | Phase::OnError => Side::Response,
+        }
+    }
+
+    pub(super) fn set_variable_statement(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let name = self.required(element, A::Name)?;
+        let value = match self.program.statements.field(element, A::Value) {
+            Some(operand) => self.given(element, operand)?,
+            None => Given::Value(Value::Null),
+        };
+        match value {
+            Given::Value(value) => self.set_variable(element, &name, value)?,
+            Given::Secret(_) => self.state.set_secret_variable(&name),
+        }
+        Ok(Flow::On)
+    }
+
+    /// What a <set-header> or a <set-query-parameter> says. A value that is `null` is none.
+    pub(crate) fn change(&mut self, element: &Element) -> Result<Change<'p>, Stop> {
+        let name = self.required(element, A::Name)?;
+        let action = match self.text(element, A::ExistsAction)?.as_deref() {
+            None | Some("override") => Action::Override,
+            Some("skip") => Action::Skip,
+            Some("append") => Action::Append,
+            Some("delete") => Action::Delete,
+            Some(_) => {
+                let wanted = "override, skip, append or delete";
+                return Err(self.unfit(element, "exists-action", wanted));
+            }
+        };
+        let mut texts = Vec::new();
+        let mut secrets = Vec::new();
+        if action != Action::Delete {
+            let program = self.program;
+            for value in program.statements.children_named(element, E::Value) {
+                let Some(operand) = value.text else {
+                    texts.push("".into());
+                    continue;
+                };
+                match self.given(element, operand)? {
+                    Given::Value(value) => texts.extend(self.shown(element, &value)?),
+                    Given::Secret(alias) => secrets.push(alias),
+                }
+            }
+        }
+        let values = match (secrets.as_slice(), texts.is_empty()) {
+            ([], _) => Values::Texts(texts),
+            ([alias], true) => Values::Secret(alias),
+            _ => return Err(self.unfit(element, "value", "alone where it is a secret")),
+        };
+        Ok(Change {
+            name,
+            action,
+            values,
+        })
+    }
+
+    pub(super) fn set_header(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let change = self.change(element)?;
+        self.change_header(element, &change, self.side())?;
+        Ok(Flow::On)
+    }
+
+    fn change_header(
+        &mut self,
+        element: &Element,
+        change: &Change<'p>,
+        side: Side,
+    ) -> Result<(), Stop> {
+        let message = self.exchange.message(side);
+        let name = &*change.name;
+        let place = Place::Header(name.to_ascii_lowercase());
+        let is_there =
+            message.has_header(name) || side == Side::Request && self.state.attaches(&place);
+        if change.action == Action::Skip && is_there {
+            return Ok(());
+        }
+        let refused = |runner: &Self, failure| runner.refused(element, "the header", failure);
+        let texts = match &change.values {
+            Values::Texts(texts) => texts,
+            Values::Secret(alias) if side == Side::Request => {
+                message
+                    .remove_header(name)
+                    .map_err(|failure| refused(self, failure))?;
+                self.state.attach(Attachment {
+                    how: How::Credential,
+                    place,
+                    alias: (*alias).to_owned(),
+                });
+                return Ok(());
+            }
+            Values::Secret(_) => {
+                return Err(self.throws(element, crate::evaluate::Exception::Secret));
+            }
+        };
+        let mut all: Vec<Rc<str>> = Vec::new();
+        if change.action == Action::Append {
+            let there = message.header_values(name);
+            all.extend(there.map(|value| String::from_utf8_lossy(&value).into()));
+        } else if side == Side::Request {
+            self.state.detach(&place);
+        }
+        all.extend(texts.iter().cloned());
+        let lines = Change::lines(name, &all);
+        let put = || {
+            if lines.is_empty() {
+                return message.remove_header(name);
+            }
+            for (number, line) in lines.iter().enumerate() {
+                if number == 0 {
+                    message.set_header(name, line)?;
+                } else {
+                    message.append_header(name, line)?;
+                }
+            }
+            Ok(())
+        };
+        put().map_err(|failure| refused(self, failure))
+    }
+
+    pub(super) fn set_query_parameter(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let change = self.change(element)?;
+        let mut query = self.exchange.query_text().unwrap_or_default();
+        let place = Place::Query(change.name.to_ascii_lowercase());
+        let is_there = address::has_parameter(&query, &change.name) || self.state.attaches(&place);
+        if change.action == Action::Skip && is_there {
+            return Ok(Flow::On);
+        }
+        let is_secret = matches!(change.values, Values::Secret(_));
+        if change.action != Action::Append || is_secret {
+            query = address::without_parameter(&query, &change.name);
+            self.state.detach(&place);
+        }
+        match &change.values {
+            Values::Texts(texts) => {
+                for text in texts {
+                    address::add_parameter(&mut query, &change.name, text);
+                }
+            }
+            Values::Secret(alias) => self.state.attach(Attachment {
+                how: How::Credential,
+                place,
+                alias: (*alias).to_owned(),
+            }),
+        }
+        self.set_query(element, &query)?;
+        Ok(Flow::On)
+    }
+
+    /// Sets the query; an empty one is none.
+    fn set_query(&mut self, element: &Element, query: &str) -> Result<(), Stop> {
+        let query = Some(query).filter(|query| !query.is_empty());
+        self.exchange
+            .set_query_text(query)
+            .map_err(|failure| self.refused(element, "the query", failure))
+    }
+
+    pub(super) fn set_method(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let method = self.content(element)?;
+        let method = method.unwrap_or_default();
+        // The request is gone when something failed.
+        if self.phase != Phase::OnError {
+            self.exchange
+                .set_method(method.trim())
+                .map_err(|failure| self.refused(element, "the method", failure))?;
+        }
+        Ok(Flow::On)
+    }
+
+    pub(super) fn set_status(&mut self, element: &'p Element) -> Result<Flow, Stop> {
+        let prepared = self.prepared(element)?;
+        self.put(element, prepared, Side::Response)?;
+        Ok(Flow::On)
+    }
+
+    /// What a part of a <return-response> sets.
+    pub(crate) fn prepared(&mut self, element: &'p Element) -> Result<Prepared<'p>, Stop> {
+        Ok(match element.name {
+            E::SetHeader => Prepared::Header(self.change(element)?),
+            E::SetStatus => {
+                let code = self.int(element, A::Code)?.unwrap_or(200);
+                let Some(code) = u16::try_from(code)
+                    .ok()
+                    .filter(|code| (200..=599).contains(code))
+                else {
+                    return Err(self.unfit(element, "code", "200 to 599"));
+                };
+                Prepared::Status(code, self.text(element, A::Reason)?)
+            }
+            _ => Prepared::Body(self.new_body(element)?),
+        })
+    }
+
+    /// Sets it.
+    pub(crate) fn put(
+        &mut self,
+        element: &Element,
+        prepared: Prepared<'p>,
+        side: Side,
+    ) -> Result<(), Stop> {
+        match prepared {
+            Prepared::Header(change) => self.change_header(element, &change, side)?,
+            Prepared::Status(code, reason) => {
+                // Before there is a response, this makes one.
+                let set = match self.exchange.status() {
+                    Some(_) => self.exchange.set_status(code),
+                    None => self.exchange.respond(code).map(|_| ()),
+                };
+                set.map_err(|failure| self.refused(element, "the status", failure))?;
+                self.state.reason = reason;
+            }
+            Prepared::Body(body) => self.put_body(side, &body),
+        }
+        Ok(())
+    }
+
+    pub(super) fn rewrite_uri(&mut self, element: &Element) -> Result<Flow, Stop> {
+        use keyward_document_program::statements::Operand;
+        let template = self.required(element, A::Template)?;
+        let copies = self.bool(element, A::CopyUnmatchedParams)?.unwrap_or(true);
+        // What an expression gives is an address already, and no template.
+        let is_literal = matches!(
+            self.program.statements.field(element, A::Template),
+            Some(Operand::Text(_))
+        );
+        let address = if is_literal {
+            address::filled(&template, &self.scope().matched())
+        } else {
+            template.to_string()
+        };
+        let address = address.split('#').next().unwrap_or_default();
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
+        let path = if path.is_empty() { "/" } else { path };
+        let mut query = query.to_owned();
+        if copies {
+            let there = self.exchange.query_text().unwrap_or_default();
+            let taken = self.scope().template_query();
+            let unmatched = address::unmatched(&there, &taken, &query);
+            if !unmatched.is_empty() {
+                if !query.is_empty() {
+                    query.push('&');
+                }
+                query.push_str(&unmatched);
+            }
+        }
+        self.exchange
+            .set_path(path)
+            .map_err(|failure| self.refused(element, "the path", failure))?;
+        self.set_query(element, &query)?;
+        Ok(Flow::On)
+    }
+}

@@ -1,0 +1,505 @@
+//! Runs the statements of a segment, one after the other.
+//!
+//! A statement that fails ends its segment: what failed is remembered, the call's
+//! verdict is *fail*, and the host runs the on-error phase, where the document answers.
+//! Nothing here panics, and expressions have a [budget](crate::evaluate::Budget) for
+//! the whole call.
+
+mod address;
+mod backend;
+mod body;
+mod context;
+mod error;
+mod flow;
+mod message;
+mod state;
+mod stored;
+
+use std::rc::Rc;
+
+use keyward_document_program::statements::{Element, ElementId, Operand, Phase};
+use keyward_document_program::{AttributeName, ElementName, Program};
+use keyward_policy::{ErrorSource, Exchange, Failure, Level, Side, Verdict};
+
+use self::context::{Bodies, Scope, Subject};
+use self::error::{Answer, LastError, Stop};
+use self::state::State;
+use crate::evaluate::{Budget, Exception, Thrown, Value, evaluate, shown, to_long};
+
+/// What becomes of the section after a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// The next statement runs.
+    On,
+    /// The pipeline ends with the response that is there.
+    Respond,
+}
+
+/// An operand: a value, or a secret's alias.
+#[derive(Clone, Debug)]
+pub(crate) enum Given<'p> {
+    Value(Value),
+    Secret(&'p str),
+}
+
+/// Runs one segment.
+pub(crate) struct Runner<'p, 'e> {
+    pub(crate) program: &'p Program,
+    pub(crate) exchange: Exchange<'e>,
+    pub(crate) phase: Phase,
+    pub(crate) state: State,
+    pub(crate) budget: Budget,
+    pub(crate) bodies: Bodies,
+    pub(crate) subject: Subject,
+}
+
+/// Runs the next segment of inbound, backend or outbound.
+pub(crate) fn phase(program: &Program, exchange: Exchange<'_>, phase: Phase) -> Verdict {
+    let Some(mut runner) = Runner::new(program, exchange, phase) else {
+        return Verdict::Fail;
+    };
+    let ran = runner.segment().and_then(|flow| {
+        runner.flush()?;
+        Ok(flow)
+    });
+    let verdict = match ran {
+        Ok(Flow::On) => Verdict::Proceed,
+        Ok(Flow::Respond) => Verdict::Respond,
+        Err(stop) => runner.note(stop),
+    };
+    if runner.keep() {
+        verdict
+    } else {
+        Verdict::Fail
+    }
+}
+
+/// Runs the next segment of on-error, against the answer that the failure asks for.
+pub(crate) fn on_error(program: &Program, exchange: Exchange<'_>, source: ErrorSource) -> Verdict {
+    let Some(mut runner) = Runner::new(program, exchange, Phase::OnError) else {
+        return Verdict::Fail;
+    };
+    match runner.answer_failure(source) {
+        Ok(verdict) if runner.keep() => verdict,
+        Ok(_) => Verdict::Fail,
+        Err(failure) => {
+            exchange.log(Level::Error, &format!("no answer could be made: {failure}"));
+            Verdict::Fail
+        }
+    }
+}
+
+impl<'p, 'e> Runner<'p, 'e> {
+    fn new(program: &'p Program, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
+        match State::of(exchange) {
+            Ok(state) => Some(Self {
+                program,
+                exchange,
+                phase,
+                state,
+                budget: Budget::default(),
+                bodies: Bodies::default(),
+                subject: Subject::new(),
+            }),
+            Err(_) => {
+                exchange.log(Level::Error, "what the document remembered can't be read");
+                None
+            }
+        }
+    }
+
+    fn segment(&mut self) -> Result<Flow, Stop> {
+        let number = self.state.next_segment(self.phase);
+        let statements = &self.program.statements;
+        let flow = self.block(statements.segment(self.phase, number))?;
+        if flow == Flow::On && self.is_last_before_host(number) {
+            self.attach().map_err(|(secret, failure)| {
+                self.host_failed("forward-request", "SecretRefused", &secret, failure)
+            })?;
+        }
+        Ok(flow)
+    }
+
+    /// Whether the host sends the request to the backend after this segment, and none of
+    /// the document's comes before that.
+    fn is_last_before_host(&self, number: usize) -> bool {
+        let statements = &self.program.statements;
+        let last = match statements.segments(Phase::Backend) {
+            0 => Phase::Inbound,
+            _ => Phase::Backend,
+        };
+        statements.surroundings().host_forwards
+            && self.phase == last
+            && number + 1 >= statements.segments(last)
+    }
+
+    /// Gives the host the bodies that this call changed.
+    fn flush(&mut self) -> Result<(), Stop> {
+        for side in [Side::Request, Side::Response] {
+            self.bodies
+                .flush(self.exchange, &self.state, side)
+                .map_err(|failure| {
+                    self.host_failed("set-body", "OperationFailed", "the body", failure)
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what failed.
+    fn note(&mut self, stop: Stop) -> Verdict {
+        let failed = stop.0;
+        let error = &failed.error;
+        let mut line = format!("{} failed: {}", error.source, error.reason);
+        line.push_str(" at ");
+        line.push_str(&error.section);
+        if let Some(path) = &error.path {
+            line.push('/');
+            line.push_str(path);
+        }
+        if !failed.detail.is_empty() {
+            line.push_str(" (");
+            line.push_str(&failed.detail);
+            line.push(')');
+        }
+        self.exchange.log(Level::Warn, &line);
+        self.state.failed = Some((failed.error, failed.answer));
+        Verdict::Fail
+    }
+
+    /// Keeps the state for the next call; false if it can't be kept.
+    fn keep(&mut self) -> bool {
+        let Err(failure) = self.state.keep(self.exchange) else {
+            return true;
+        };
+        let words = match failure {
+            Failure::Limit => {
+                "the document's variables are larger than the host keeps for an exchange: set \
+                 fewer or smaller ones, or let the gateway's `variable-bytes` be larger"
+            }
+            other => other.as_str(),
+        };
+        self.exchange.log(Level::Error, words);
+        // Without them there is room for what the on-error section needs.
+        self.state.forget_variables();
+        let stop = self.host_failed("set-variable", "OperationFailed", "the variables", failure);
+        self.state.failed = Some((stop.0.error, stop.0.answer));
+        let _ = self.state.keep(self.exchange);
+        false
+    }
+
+    /// A failure that is no single statement's.
+    fn host_failed(&self, source: &str, reason: &str, what: &str, failure: Failure) -> Stop {
+        let message = format!("{what}: {failure}");
+        Stop(Box::new(error::Failed {
+            error: LastError {
+                source: source.to_owned(),
+                reason: reason.to_owned(),
+                message: message.clone(),
+                section: error::section(self.phase).to_owned(),
+                ..LastError::default()
+            },
+            answer: Answer::silent(500),
+            detail: message,
+        }))
+    }
+
+    /// Runs the on-error section against the answer to what failed.
+    fn answer_failure(&mut self, source: ErrorSource) -> Result<Verdict, Failure> {
+        let (_, answer) = self
+            .state
+            .failed
+            .get_or_insert_with(|| error::of_host(source));
+        let answer = answer.clone();
+        let number = self.state.next_segment(Phase::OnError);
+        if number == 0 {
+            let response = self.exchange.respond(answer.status)?;
+            for (name, value) in &answer.headers {
+                response.append_header(name, value)?;
+            }
+            self.state.begin_response();
+            self.state.has_default_body = true;
+        }
+        let program = self.program;
+        let statements = program.statements.segment(Phase::OnError, number);
+        let ran = self.block(statements).and_then(|flow| {
+            self.flush()?;
+            Ok(flow)
+        });
+        let answer = match ran {
+            Ok(flow) => {
+                let last = number + 1 >= program.statements.segments(Phase::OnError);
+                if flow == Flow::On && !last {
+                    return Ok(Verdict::Proceed);
+                }
+                if !self.state.has_default_body {
+                    return Ok(Verdict::Respond);
+                }
+                Answer {
+                    status: self.exchange.status().unwrap_or(answer.status),
+                    ..answer
+                }
+            }
+            Err(stop) => {
+                // There is no on-error section for this one.
+                self.note(stop);
+                self.bodies = Bodies::default();
+                self.exchange.respond(500)?;
+                Answer::silent(500)
+            }
+        };
+        let response = self.exchange.response();
+        response.set_header("content-type", "application/json")?;
+        self.exchange
+            .message(Side::Response)
+            .write_body(answer.body().as_bytes())?;
+        Ok(Verdict::Respond)
+    }
+
+    /// Runs statements in their order.
+    pub(crate) fn block(&mut self, ids: &[ElementId]) -> Result<Flow, Stop> {
+        let program = self.program;
+        for id in ids {
+            let Some(element) = program.statements.element(*id) else {
+                continue;
+            };
+            if self.statement(element)? == Flow::Respond {
+                return Ok(Flow::Respond);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Runs the elements in an element.
+    pub(crate) fn children(&mut self, element: &'p Element) -> Result<Flow, Stop> {
+        let program = self.program;
+        self.block(program.statements.children(element))
+    }
+
+    /// Runs a statement.
+    pub(crate) fn statement(&mut self, element: &'p Element) -> Result<Flow, Stop> {
+        use ElementName as E;
+        if self.program.statements.surroundings().traces {
+            let path = self.program.statements.text(element.place.path);
+            let section = error::section(self.phase);
+            self.exchange
+                .log(Level::Info, &format!("runs {section}/{path}"));
+        }
+        match element.name {
+            E::Choose => self.choose(element),
+            E::FindAndReplace => self.find_and_replace(element),
+            E::ForwardRequest => self.forward_request(element),
+            E::IncludeFragment => self.children(element),
+            E::LimitConcurrency => self.limit_concurrency(element),
+            E::MockResponse => self.mock_response(element),
+            E::Retry => self.retry(element),
+            E::ReturnResponse => self.return_response(element),
+            E::RewriteUri => self.rewrite_uri(element),
+            E::SetBackendService => self.set_backend_service(element),
+            E::SetBody => self.set_body(element),
+            E::SetHeader => self.set_header(element),
+            E::SetMethod => self.set_method(element),
+            E::SetQueryParameter => self.set_query_parameter(element),
+            E::SetStatus => self.set_status(element),
+            E::SetVariable => self.set_variable_statement(element),
+            E::Wait => self.wait(element),
+            _ => Err(self.broken(
+                element,
+                500,
+                "NotSupported",
+                "no statement of that name",
+                "the program is of another version",
+            )),
+        }
+    }
+
+    /// The exchange, as expressions see it.
+    pub(crate) fn scope(&self) -> Scope<'_, 'e> {
+        Scope {
+            exchange: self.exchange,
+            surroundings: self.program.statements.surroundings(),
+            state: &self.state,
+            bodies: &self.bodies,
+            subject: &self.subject,
+        }
+    }
+
+    /// An operand's value, or the secret that it is. Errors: its expression throws.
+    pub(crate) fn given(&mut self, element: &Element, operand: Operand) -> Result<Given<'p>, Stop> {
+        let statements = &self.program.statements;
+        let secret = |id| Given::Secret(statements.secret(id).unwrap_or_default());
+        Ok(match operand {
+            Operand::Text(id) => Given::Value(Value::text(statements.text(id))),
+            Operand::Bool(value) => Given::Value(Value::Bool(value)),
+            Operand::Int(value) => Given::Value(Value::Long(value)),
+            Operand::Expression(id) => {
+                let scope = Scope {
+                    exchange: self.exchange,
+                    surroundings: statements.surroundings(),
+                    state: &self.state,
+                    bodies: &self.bodies,
+                    subject: &self.subject,
+                };
+                let value = evaluate(&self.program.expressions, id, &scope, &mut self.budget);
+                Given::Value(value.map_err(|thrown| self.thrown(element, &thrown))?)
+            }
+            Operand::Secret(id) => secret(id),
+            Operand::SecretVariable(name, id) => {
+                if self.state.is_secret(statements.text(name)) {
+                    secret(id)
+                } else {
+                    Given::Value(Value::Null)
+                }
+            }
+        })
+    }
+
+    /// An operand's value. Errors: its expression throws, or it is a secret.
+    pub(crate) fn value(&mut self, element: &Element, operand: Operand) -> Result<Value, Stop> {
+        match self.given(element, operand)? {
+            Given::Value(value) => Ok(value),
+            Given::Secret(_) => Err(self.throws(element, Exception::Secret)),
+        }
+    }
+
+    /// An attribute, if it is there.
+    pub(crate) fn attribute(
+        &mut self,
+        element: &Element,
+        name: AttributeName,
+    ) -> Result<Option<Value>, Stop> {
+        match self.program.statements.field(element, name) {
+            Some(operand) => self.value(element, operand).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A value as `ToString` shows it; `None` of `null`.
+    pub(crate) fn shown(
+        &mut self,
+        element: &Element,
+        value: &Value,
+    ) -> Result<Option<Rc<str>>, Stop> {
+        match value {
+            Value::Null => return Ok(None),
+            Value::Text(text) => return Ok(Some(Rc::clone(text))),
+            _ => {}
+        }
+        let scope = Scope {
+            exchange: self.exchange,
+            surroundings: self.program.statements.surroundings(),
+            state: &self.state,
+            bodies: &self.bodies,
+            subject: &self.subject,
+        };
+        match shown(value, &scope, &mut self.budget) {
+            Ok(text) => Ok(Some(text)),
+            Err(exception) => Err(self.throws(element, exception)),
+        }
+    }
+
+    /// An attribute as a text; `None` if it is not there or `null`.
+    pub(crate) fn text(
+        &mut self,
+        element: &Element,
+        name: AttributeName,
+    ) -> Result<Option<Rc<str>>, Stop> {
+        match self.attribute(element, name)? {
+            Some(value) => self.shown(element, &value),
+            None => Ok(None),
+        }
+    }
+
+    /// An attribute as a text. Errors: it is not there or `null`.
+    pub(crate) fn required(
+        &mut self,
+        element: &Element,
+        name: AttributeName,
+    ) -> Result<Rc<str>, Stop> {
+        self.text(element, name)?
+            .ok_or_else(|| self.unfit(element, name.as_str(), "a text"))
+    }
+
+    /// An attribute as a truth. Errors: it is none.
+    pub(crate) fn bool(
+        &mut self,
+        element: &Element,
+        name: AttributeName,
+    ) -> Result<Option<bool>, Stop> {
+        let Some(value) = self.attribute(element, name)? else {
+            return Ok(None);
+        };
+        let truth = match &value {
+            Value::Bool(value) => Some(*value),
+            Value::Text(_) | Value::Json(_) => {
+                let text = self.shown(element, &value)?.unwrap_or_default();
+                match text.trim() {
+                    text if text.eq_ignore_ascii_case("true") => Some(true),
+                    text if text.eq_ignore_ascii_case("false") => Some(false),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        match truth {
+            Some(truth) => Ok(Some(truth)),
+            None => Err(self.unfit(element, name.as_str(), "true or false")),
+        }
+    }
+
+    /// An attribute as a whole number. Errors: it is none.
+    pub(crate) fn int(
+        &mut self,
+        element: &Element,
+        name: AttributeName,
+    ) -> Result<Option<i64>, Stop> {
+        let Some(value) = self.attribute(element, name)? else {
+            return Ok(None);
+        };
+        match to_long(&value) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.unfit(element, name.as_str(), "a whole number")),
+        }
+    }
+
+    /// An element's text; `None` if it has none, or `null`.
+    pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Rc<str>>, Stop> {
+        match element.text {
+            Some(operand) => {
+                let value = self.value(element, operand)?;
+                self.shown(element, &value)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Sets a variable. Errors: a value of that sort can't be kept.
+    pub(crate) fn set_variable(
+        &mut self,
+        element: &Element,
+        name: &str,
+        value: Value,
+    ) -> Result<(), Stop> {
+        let of = value.type_of().name();
+        if self.state.set_variable(name, value) {
+            return Ok(());
+        }
+        let message = format!(
+            "a variable can't hold a {of}, which is a part of the request or the response: take \
+             what you need of it as a text"
+        );
+        Err(self.broken(element, 500, error::EXPRESSION, &message, &message))
+    }
+
+    /// Who calls, by the key of a client; `None` if the document does not know.
+    pub(crate) fn subject(&mut self, element: &Element) -> Result<Option<String>, Stop> {
+        let surroundings = self.program.statements.surroundings();
+        context::identify(self.exchange, surroundings, &self.subject)
+            .map_err(|failure| self.refused(element, "who calls", failure))
+    }
+
+    /// The statement threw outside of an expression.
+    pub(crate) fn throws(&self, element: &Element, exception: Exception) -> Stop {
+        let span = 0..0;
+        self.thrown(element, &Thrown { exception, span })
+    }
+}
