@@ -2,17 +2,18 @@
 //! and issuers of the configuration, if there is one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyward::document::compile::{Bindings, Survey, survey};
 use keyward::document::model::{Document, Effective, Node, Value, effective};
 use keyward::document::named_values::{Lookup, NamedValues, Requested, Unresolved, places};
 use keyward::document::policies::Scope;
-use keyward::document::{DocumentErrors, Phase};
+use keyward::document::{DocumentErrors, Member, Phase};
 use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use keyward::{Issuer, KeysAt};
-use keyward_gateway::config::{Config, Pipeline, Steps, Values};
+use keyward_gateway::config::{Config, DocumentSteps, Pipeline, Steps, Values};
+use keyward_gateway::documents::{bindings, fragment_files};
 
 use super::{read_one, scope, text_of};
 use crate::access::Access;
@@ -55,6 +56,9 @@ fn value(text: &str) -> Result<(String, String), String> {
     let (name, text) = text.split_once('=').ok_or("no `NAME=TEXT`")?;
     Ok((name.to_owned(), text.to_owned()))
 }
+
+/// A document's scope, its name and its text.
+type Scoped = (Option<Scope>, (String, String));
 
 /// Named values: those of the command line, and then those of somebody else.
 struct Both<'a> {
@@ -156,6 +160,8 @@ pub(super) struct Read {
     pub(super) config: Option<Config>,
     pub(super) documents: Vec<Document>,
     pub(super) fragments: BTreeMap<String, Document>,
+    /// What the named values stand for that they name.
+    pub(super) known: BTreeMap<String, Lookup>,
 }
 
 impl Read {
@@ -172,13 +178,19 @@ impl Read {
             .config
             .as_ref()
             .and_then(|config| running(config, self.documents.last()?));
+        let (pipeline, steps) = pipeline.unzip();
+        let runs_as = steps.as_ref().map(|steps| steps.runs_as.clone());
         let usual = || PolicyName::parse(DOCUMENT).ok();
-        let policy = policy.cloned().or_else(usual);
+        let policy = policy.cloned().or(runs_as).or_else(usual);
         let mut around = Around {
             policy: policy.unwrap_or_else(|| unreachable!("{DOCUMENT} is a name")),
             config: self.config,
+            documents: self.documents,
+            fragments: self.fragments,
+            known: self.known,
             effective: found,
             pipeline,
+            facts: steps.map(|steps| steps.facts).unwrap_or_default(),
             bindings: Bindings::default(),
             lacking: Vec::new(),
             unknown: BTreeSet::new(),
@@ -190,12 +202,21 @@ impl Read {
 }
 
 /// Documents with all that is around them.
+#[cfg_attr(
+    not(feature = "testkit"),
+    expect(dead_code, reason = "what only a run asks for")
+)]
 pub(super) struct Around {
     pub(super) config: Option<Config>,
+    pub(super) documents: Vec<Document>,
+    pub(super) fragments: BTreeMap<String, Document>,
+    pub(super) known: BTreeMap<String, Lookup>,
     pub(super) effective: Effective,
     pub(super) policy: PolicyName,
     /// The pipeline that runs the narrowest document, if one does.
     pub(super) pipeline: Option<Pipeline>,
+    /// What the documents are told of the API and so on.
+    pub(super) facts: Vec<(Member, String)>,
     pub(super) bindings: Bindings,
     pub(super) lacking: Vec<Lacking>,
     /// Named values of which nothing says what they are.
@@ -228,7 +249,7 @@ impl Given {
     /// Errors: something can't be read, or is wrong.
     pub(super) fn read(&self, common: &Common) -> Result<Read, Failure> {
         let config = configuration(common)?;
-        let mut documents = Vec::new();
+        let mut documents: Vec<Scoped> = Vec::new();
         for named in &self.documents {
             let (of, file) = match named.split_once('=') {
                 Some((name, file)) => (Some(scope(name).map_err(Failure::usage)?), file),
@@ -243,10 +264,17 @@ impl Given {
             };
             fragments.push((id.to_owned(), text_of(&PathBuf::from(file))?));
         }
+        if let Some(config) = &config {
+            self.of_gateway(config, &mut documents, &mut fragments)?;
+        }
         let texts = documents.iter().map(|(_, (_, text))| text.as_str());
         let texts = texts.chain(fragments.iter().map(|(_, (_, text))| text.as_str()));
         let texts: Vec<&str> = texts.collect();
+        let mut known = BTreeMap::new();
         let work = |values: &dyn NamedValues| {
+            for place in texts.iter().flat_map(|text| places(text)) {
+                known.insert(place.name.to_owned(), values.look_up(place.name));
+            }
             let read = documents.iter().map(|(of, text)| model(text, *of, values));
             let documents = read.collect::<Result<Vec<_>, Failure>>()?;
             let read = fragments
@@ -260,20 +288,53 @@ impl Given {
             config,
             documents,
             fragments,
+            known,
         })
+    }
+
+    /// Adds the gateway's global document and its fragments, unless others are given.
+    fn of_gateway(
+        &self,
+        config: &Config,
+        documents: &mut Vec<Scoped>,
+        fragments: &mut Vec<(String, (String, String))>,
+    ) -> Result<(), Failure> {
+        let global = documents.iter().any(|(of, _)| *of == Some(Scope::Global));
+        let file = config.gateway.document.as_ref().filter(|_| !global);
+        let file = file.filter(|file| {
+            let name = file.display().to_string();
+            documents.iter().all(|(_, (given, _))| *given != name)
+        });
+        if let Some(file) = file {
+            documents.insert(0, (Some(Scope::Global), text_of(file)?));
+        }
+        for file in fragment_files(config) {
+            let (name, text) = text_of(&file)?;
+            let own = read_one(&name, &text, None, &Unresolved).document;
+            let own = own.and_then(|document| document.origin().id.clone());
+            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into());
+            let id = own.or(stem).unwrap_or_default();
+            if fragments.iter().all(|(known, _)| *known != id) {
+                fragments.push((id, (name, text)));
+            }
+        }
+        Ok(())
     }
 }
 
-/// The pipeline whose document this is.
-fn running(config: &Config, document: &Document) -> Option<Pipeline> {
-    let real = |file: &std::path::Path| std::fs::canonicalize(file).ok();
+/// The pipeline one of whose documents this is.
+fn running(config: &Config, document: &Document) -> Option<(Pipeline, DocumentSteps)> {
+    let real = |file: &Path| std::fs::canonicalize(file).ok();
     let this = real(document.file().as_ref())?;
-    let mut pipelines = config.pipelines.iter();
-    let found = pipelines.find(|pipeline| match &pipeline.steps {
-        Steps::Document(file) => real(file).as_ref() == Some(&this),
-        Steps::Lists { .. } => false,
-    });
-    found.cloned()
+    config.pipelines.iter().find_map(|pipeline| {
+        let Steps::Documents(steps) = &pipeline.steps else {
+            return None;
+        };
+        let mut files = steps.files.iter();
+        files
+            .any(|file| real(file).as_ref() == Some(&this))
+            .then(|| (pipeline.clone(), steps.clone()))
+    })
 }
 
 /// The document of a text in which nothing is wrong.
@@ -324,31 +385,18 @@ impl Around {
 
     /// Binds what the configuration has, and makes up what it lacks.
     fn bind(&mut self) {
-        let Self {
-            config,
-            policy,
-            pipeline,
-            bindings,
-            ..
-        } = self;
-        if let Some(config) = config {
-            let section = config.policies.iter().find(|one| one.name == *policy);
-            let main = pipeline.as_ref().map(|pipeline| pipeline.route.clone());
-            bindings.route = main.or_else(|| config.route_names.first().cloned());
-            let open = |name: &RouteName| {
-                section.is_none_or(|section| section.routes.contains(name))
-                    || bindings.route.as_ref() == Some(name)
-            };
-            let routes = config.routes.iter().filter(|route| open(route.name()));
-            bindings.routes = routes
-                .map(|route| (route.name().clone(), url(route)))
-                .collect();
-            let issuers = config.issuers.iter().filter(|issuer| {
-                section.is_none_or(|section| section.issuers.contains(&issuer.name))
-            });
-            bindings.issuers = issuers
-                .filter_map(|issuer| Some((issuer.name.clone(), metadata(config, issuer)?)))
-                .collect();
+        if let Some(config) = &self.config {
+            let main = self.pipeline.as_ref();
+            let main = main.map(|pipeline| pipeline.route.clone());
+            let route = main.or_else(|| config.route_names.first().cloned());
+            if let Some(route) = route {
+                let steps = DocumentSteps {
+                    files: Vec::new(),
+                    runs_as: self.policy.clone(),
+                    facts: self.facts.clone(),
+                };
+                self.bindings = bindings(config, &route, &steps);
+            }
         }
         if self.bindings.route.is_none() {
             self.lack_route("backend", "https://backend.example".to_owned(), true);
@@ -464,11 +512,9 @@ impl Around {
     }
 }
 
-/// Where an issuer's metadata are.
-fn metadata(config: &Config, issuer: &Issuer) -> Option<String> {
-    let KeysAt::Discovery(path) = &issuer.keys else {
-        return None;
-    };
+/// Where an issuer's metadata, or its keys, are.
+pub(super) fn metadata(config: &Config, issuer: &Issuer) -> Option<String> {
+    let (KeysAt::Discovery(path) | KeysAt::Path(path)) = &issuer.keys;
     let mut routes = config.routes.iter();
     let route = routes.find(|route| *route.name() == issuer.route)?;
     Some(format!("{}{path}", url(route)))

@@ -85,7 +85,7 @@ impl Explain {
             values: self.values,
         };
         let read = given.read(common)?;
-        let Some(document) = read.documents.first().cloned() else {
+        let Some(document) = read.documents.last().cloned() else {
             return Err(Failure::usage("no document"));
         };
         let compiled = match read.together(None) {
@@ -214,6 +214,19 @@ pub(super) fn value(value: &Value) -> String {
     }
     let short: String = one_line.chars().take(LONGEST - 1).collect();
     format!("{short}…")
+}
+
+/// A statement in words, without those within.
+#[cfg(feature = "testkit")]
+pub(super) fn in_words((phase, node): (Phase, &Node)) -> String {
+    let message = match phase {
+        Phase::Outbound | Phase::OnError => "response",
+        Phase::Inbound | Phase::Backend => "request",
+    };
+    let mut steps = Vec::new();
+    describe(node, Some(phase), message, 0, &mut steps);
+    let first = steps.into_iter().next();
+    first.map(|(_, _, words)| words).unwrap_or_default()
 }
 
 fn describe(

@@ -125,6 +125,18 @@ pub(super) fn placement_in_words(placement: &Placement) -> String {
     }
 }
 
+/// What kind the secret usually is.
+pub(super) fn kind_of(request: &SecretRequest) -> &'static str {
+    match &request.placement {
+        Placement::Header(_) | Placement::Query(_) => "api-key",
+        Placement::Basic { .. } => "basic",
+        Placement::Certificate => "certificate",
+        Placement::Token { .. } => "oauth-client",
+        Placement::Verify => "hmac-key",
+        Placement::Identify => "client-keys",
+    }
+}
+
 /// Where it is asked for: `api.xml:3:5`.
 pub(super) fn place_of(request: &SecretRequest) -> String {
     let position = request.position.as_ref();
@@ -158,7 +170,7 @@ fn paths(around: &Around, request: &SecretRequest, route: &str) -> (Vec<String>,
 }
 
 /// A grant for the grants file, with comments for who decides about it.
-fn grant(around: &Around, request: &SecretRequest) -> String {
+pub(super) fn grant(around: &Around, request: &SecretRequest) -> String {
     let toml = grant_as_asked(around, request);
     let Err(error) = Grants::parse("grants.toml", &toml) else {
         return toml;
@@ -195,14 +207,7 @@ fn grant_as_asked(around: &Around, request: &SecretRequest) -> String {
     line(format_args!(
         "[[grant]]\nid = \"{id}\"\npolicy = \"{policy}\""
     ));
-    let kind = match &request.placement {
-        Placement::Header(_) | Placement::Query(_) => "api-key",
-        Placement::Basic { .. } => "basic",
-        Placement::Certificate => "certificate",
-        Placement::Token { .. } => "oauth-client",
-        Placement::Verify => "hmac-key",
-        Placement::Identify => "client-keys",
-    };
+    let kind = kind_of(request);
     match &request.secret {
         Some(secret) => line(format_args!("secret = \"{secret}\"  # of kind {kind}")),
         None => line(format_args!(
@@ -471,6 +476,7 @@ mod tests {
             config: None,
             documents: vec![document.unwrap_or_else(|| panic!("{}", reading.diagnostics))],
             fragments: BTreeMap::new(),
+            known: BTreeMap::new(),
         };
         read.together(None).unwrap()
     }

@@ -6,6 +6,10 @@ mod check;
 mod effective;
 mod explain;
 mod grants;
+#[cfg(feature = "testkit")]
+mod run;
+#[cfg(feature = "testkit")]
+mod steps;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -37,6 +41,14 @@ pub(crate) enum Document {
     /// Print the grants that documents ask for, for the grants file.
     #[command(after_help = grants::HELP)]
     Grants(grants::Show),
+    /// Send a request through documents, and show all that they do.
+    #[cfg(feature = "testkit")]
+    #[command(after_help = run::RUN)]
+    Run(Box<run::Run>),
+    /// Send a request through documents, and show each statement as it runs.
+    #[cfg(feature = "testkit")]
+    #[command(after_help = run::TRACE)]
+    Trace(Box<run::Run>),
 }
 
 impl Document {
@@ -46,6 +58,10 @@ impl Document {
             Self::Effective(show) => show.run(common),
             Self::Explain(explain) => explain.run(common),
             Self::Grants(show) => show.run(common),
+            #[cfg(feature = "testkit")]
+            Self::Run(run) => run.run(common, false),
+            #[cfg(feature = "testkit")]
+            Self::Trace(run) => run.run(common, true),
         }
     }
 }
