@@ -8,7 +8,8 @@ use keyward::egress::full;
 use keyward::names::{SecretName, ValueName};
 use keyward::vault::{Drift, Durability, Kind, Lock, NamedValue, Secret, Vault, VaultFiles};
 use keyward_gateway::assemble::{OpenError, assemble};
-use keyward_gateway::config::Config;
+use keyward_gateway::config::{Config, Values};
+use keyward_gateway::documents::CompiledDocuments;
 use keyward_gateway::forward;
 use keyward_gateway::grants::{GrantsFault, components, lock_path, read_grants};
 use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway, policy_file};
@@ -16,7 +17,7 @@ use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway, policy_file};
 const DOCUMENT: &str = r#"<policies><inbound>
   <set-header name="x-{{team}}"><value>of {{team}}</value></set-header>
   <wasm-policy name="attach-api-key"/>
-</inbound></policies>"#;
+</inbound><backend><base/></backend></policies>"#;
 
 fn secret(text: &str) -> Secret {
     Secret::read_from(text.as_bytes(), 4096).unwrap()
@@ -41,7 +42,7 @@ name = "attach-api-key"
 component = "{}"
 settings = {{ alias = "{{{{key}}}}" }}
 [[policy]]
-name = "set-headers"
+name = "document"
 component = "{}"
 [[pipeline]]
 path = "/"
@@ -49,7 +50,7 @@ route = "billing"
 document = "document.xml"
 "#,
         component("attach-api-key"),
-        component("set-headers")
+        component("document")
     );
     std::fs::write(file("keyward.toml"), text).unwrap();
     std::fs::write(file("document.xml"), DOCUMENT).unwrap();
@@ -100,8 +101,12 @@ async fn values_are_put_in_and_a_secret_one_is_used_without_being_seen() {
 fn pin(config: &Config) {
     let vault = open(config);
     let grants = read_grants(config).unwrap();
-    let lock = Lock::pin(&grants, &vault.list(), &components(config)).unwrap();
-    std::fs::write(lock_path(config).unwrap(), lock.to_toml()).unwrap();
+    let values = Values::of(&vault);
+    let config = config.resolve(&values).unwrap();
+    let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values))).unwrap();
+    let components = components(&config, Some(&documents));
+    let lock = Lock::pin(&grants, &vault.list(), &components).unwrap();
+    std::fs::write(lock_path(&config).unwrap(), lock.to_toml()).unwrap();
 }
 
 #[tokio::test]

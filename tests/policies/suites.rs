@@ -29,6 +29,18 @@ fn without_tests(code: &str) -> &str {
     code.split("\n#[cfg(test)]").next().unwrap()
 }
 
+/// The files of a folder and of those in it, in the order of their names.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    let inside = |path: PathBuf| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    };
+    entries.into_iter().flat_map(inside).collect()
+}
+
 /// The shipped policies, then the recipes.
 fn policies() -> Vec<Policy> {
     let mut policies = Vec::new();
@@ -36,13 +48,11 @@ fn policies() -> Vec<Policy> {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let sources = path.join("src");
-        // What runs documents is no policy with settings: its tests are its own.
-        if !sources.exists() || ["sdk", "cookbook", "document"].contains(&&*name) {
+        if !sources.exists() || ["sdk", "cookbook"].contains(&&*name) {
             continue;
         }
-        let files = fs::read_dir(sources).unwrap();
-        let files = files.map(|file| file.unwrap().path());
-        let code = files
+        let code = files(&sources)
+            .iter()
             .filter(|file| !file.ends_with("tests.rs"))
             .map(|file| without_tests(&fs::read_to_string(file).unwrap()).to_owned())
             .collect();

@@ -424,8 +424,9 @@ impl Message<'_> {
         Ok(body)
     }
 
-    /// Pushes a part of a new body. The first push of a call drops the body that
-    /// was there; later ones add to it. The host writes `content-length`.
+    /// Pushes a part of a new body. The first push of a call, and the first after a
+    /// [`forward`](Exchange::forward), drops the body that was there; later ones add to it.
+    /// The host writes `content-length`.
     ///
     /// # Errors
     /// [`Failure::WrongPhase`], [`Failure::Limit`].

@@ -122,6 +122,8 @@ pub struct Call {
     pub holes: Vec<(String, String)>,
     /// The claims of the tokens that were.
     pub claims: Vec<Claims>,
+    /// Of a `forward`: how long the head of the answer may take, if that was said.
+    pub timeout_milliseconds: Option<u32>,
 }
 
 impl Simulation {

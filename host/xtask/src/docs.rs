@@ -1,5 +1,6 @@
-//! `cargo xtask docs`: writes the reference of the contract, one page for each
-//! interface of `wit/`.
+//! `cargo xtask docs`: writes what the code knows already: the reference of the
+//! contract, one page for each interface of `wit/`, and that of policy documents, from
+//! the tables of `host/document` and its programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{steps, workspace};
 
+mod documents;
 mod reference;
 
 #[derive(clap::Args)]
@@ -18,8 +20,21 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// Where the pages are, below the workspace's root.
-const FOLDER: &str = "guest-policies/docs/reference";
+/// Pages by their file names.
+type Pages = Vec<(String, String)>;
+
+/// The folders below the workspace's root that hold nothing else, with their pages.
+///
+/// Errors: the contract can't be read.
+fn folders(root: &Path) -> Result<[(&'static Path, Pages); 2]> {
+    Ok([
+        (
+            Path::new("guest-policies/docs/reference"),
+            reference::pages(&root.join("wit"))?,
+        ),
+        (Path::new("host/document/reference"), documents::pages()),
+    ])
+}
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let root = workspace::root();
@@ -38,35 +53,38 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let file = root.join(&path);
         match text {
             Some(text) => {
-                fs::create_dir_all(root.join(FOLDER)).with_context(cant)?;
+                let folder = file.parent().unwrap_or(&root);
+                fs::create_dir_all(folder).with_context(cant)?;
                 fs::write(file, text).with_context(cant)?;
             }
             None => fs::remove_file(file).with_context(cant)?,
         }
         steps::note(path.display());
     }
-    steps::done(format_args!("the reference is in {FOLDER}"));
+    for (folder, _) in folders(&root)? {
+        steps::done(format_args!("what it says is in {}", folder.display()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The pages that are not as they should be, and what they should be: none for one
 /// that should not be there.
 fn stale(root: &Path) -> Result<Vec<(PathBuf, Option<String>)>> {
-    let folder = Path::new(FOLDER);
-    let pages = reference::pages(&root.join("wit"))?;
     let mut stale = Vec::new();
-    if let Ok(entries) = fs::read_dir(root.join(folder)) {
-        for entry in entries {
-            let name = entry?.file_name();
-            if !pages.iter().any(|(page, _)| **page == *name) {
-                stale.push((folder.join(name), None));
+    for (folder, pages) in folders(root)? {
+        if let Ok(entries) = fs::read_dir(root.join(folder)) {
+            for entry in entries {
+                let name = entry?.file_name();
+                if !pages.iter().any(|(page, _)| **page == *name) {
+                    stale.push((folder.join(name), None));
+                }
             }
         }
-    }
-    for (name, text) in pages {
-        let path = folder.join(name);
-        if !fs::read_to_string(root.join(&path)).is_ok_and(|there| there == text) {
-            stale.push((path, Some(text)));
+        for (name, text) in pages {
+            let path = folder.join(name);
+            if !fs::read_to_string(root.join(&path)).is_ok_and(|there| there == text) {
+                stale.push((path, Some(text)));
+            }
         }
     }
     Ok(stale)
@@ -79,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reference_says_what_the_contract_says() {
+    fn the_references_say_what_the_contract_and_the_tables_say() {
         let stale = stale(&workspace::root()).unwrap();
         let names: Vec<_> = stale.iter().map(|(path, _)| path).collect();
         assert!(

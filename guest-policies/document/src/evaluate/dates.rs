@@ -1,7 +1,7 @@
 //! Dates and times, counted in ticks of 100 ns since the year 1.
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use time::{Date, Month};
 
 use super::{Exception, Outcome};
 
@@ -73,25 +73,26 @@ impl DateTime {
         {
             return Err(Exception::ArgumentOutOfRange);
         }
-        let date = Date::new(
-            i16::try_from(year).map_err(out)?,
-            i8::try_from(month).map_err(out)?,
-            i8::try_from(day).map_err(out)?,
-        )
-        .map_err(|_| Exception::ArgumentOutOfRange)?;
+        let month = u8::try_from(month)
+            .ok()
+            .and_then(|month| Month::try_from(month).ok())
+            .ok_or(Exception::ArgumentOutOfRange)?;
+        let day = u8::try_from(day).map_err(out)?;
+        let date = Date::from_calendar_date(year, month, day)
+            .map_err(|_| Exception::ArgumentOutOfRange)?;
         let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
         Self::new(
-            days(date)? * TICKS_PER_DAY + seconds * TICKS_PER_SECOND,
+            days(date) * TICKS_PER_DAY + seconds * TICKS_PER_SECOND,
             kind,
         )
     }
 
     pub(crate) fn date(self) -> Date {
         let days = self.ticks / TICKS_PER_DAY;
-        let days = i32::try_from(days).unwrap_or(0);
-        FIRST
-            .checked_add(jiff::Span::new().days(days))
-            .unwrap_or(FIRST)
+        i32::try_from(days)
+            .ok()
+            .and_then(|days| Date::from_julian_day(FIRST_JULIAN_DAY.checked_add(days)?).ok())
+            .unwrap_or(Date::MIN)
     }
 
     /// Hour, minute, second, ticks within it.
@@ -119,12 +120,17 @@ impl DateTime {
         if !(-120_000..=120_000).contains(&months) {
             return Err(Exception::ArgumentOutOfRange);
         }
-        let date = self
-            .date()
-            .checked_add(jiff::Span::new().months(months))
+        let date = self.date();
+        let all = i64::from(date.year()) * 12 + i64::from(u8::from(date.month())) - 1 + months;
+        let out = |_| Exception::ArgumentOutOfRange;
+        let year = i32::try_from(all.div_euclid(12)).map_err(out)?;
+        let month = u8::try_from(all.rem_euclid(12) + 1).map_err(out)?;
+        let month = Month::try_from(month).map_err(|_| Exception::ArgumentOutOfRange)?;
+        let day = date.day().min(month.length(year));
+        let date = Date::from_calendar_date(year, month, day)
             .map_err(|_| Exception::ArgumentOutOfRange)?;
         Self::new(
-            days(date)? * TICKS_PER_DAY + self.ticks % TICKS_PER_DAY,
+            days(date) * TICKS_PER_DAY + self.ticks % TICKS_PER_DAY,
             self.kind,
         )
     }
@@ -161,19 +167,12 @@ impl DateTimeOffset {
     }
 }
 
-const FIRST: Date = Date::constant(1, 1, 1);
+/// 0001-01-01.
+const FIRST_JULIAN_DAY: i32 = 1_721_426;
 
-/// Days since the first of the year 1.
-fn days(date: Date) -> Outcome<i64> {
-    let span = FIRST
-        .until(date)
-        .map_err(|_| Exception::ArgumentOutOfRange)?;
-    let days = i64::from(span.get_days());
-    if days < 0 {
-        Err(Exception::ArgumentOutOfRange)
-    } else {
-        Ok(days)
-    }
+/// Days since the first of the year 1; fewer than none before that.
+fn days(date: Date) -> i64 {
+    i64::from(date.to_julian_day()) - i64::from(FIRST_JULIAN_DAY)
 }
 
 /// So many units as ticks, to the nearest millisecond, as .NET's `AddSeconds` and

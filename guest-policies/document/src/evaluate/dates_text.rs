@@ -61,8 +61,8 @@ pub(crate) fn format(date: DateTime, offset: Option<i32>, format: &str) -> Outco
 fn pattern(date: DateTime, offset: Option<i32>, pattern: &str) -> Outcome<String> {
     let day = date.date();
     let (hour, minute, second, ticks) = date.time();
-    let weekday = usize::try_from(day.weekday().to_sunday_zero_offset()).unwrap_or(0);
-    let month = usize::try_from(day.month()).unwrap_or(1);
+    let weekday = usize::from(day.weekday().number_days_from_sunday());
+    let month = usize::from(u8::from(day.month()));
     let mut out = String::new();
     let mut rest = pattern;
     while let Some(letter) = rest.chars().next() {
@@ -86,7 +86,7 @@ fn pattern(date: DateTime, offset: Option<i32>, pattern: &str) -> Outcome<String
         match letter {
             'd' if count <= 2 => out += &two(i64::from(day.day())),
             'd' => out += &name(&DAYS, weekday, count == 3),
-            'M' if count <= 2 => out += &two(i64::from(day.month())),
+            'M' if count <= 2 => out += &two(i64::from(u8::from(day.month()))),
             'M' => out += &name(&MONTHS, month.saturating_sub(1), count == 3),
             'y' if count <= 2 => out += &two(i64::from(day.year() % 100)),
             'y' => out += &format!("{:0count$}", day.year(), count = count.min(16)),

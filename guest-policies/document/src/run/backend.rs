@@ -87,7 +87,6 @@ impl Runner<'_, '_> {
             Some(Ok(milliseconds)) => Some(milliseconds),
             Some(Err(_)) => return Err(self.unfit(element, "timeout", "a number of seconds")),
         };
-        let follows = self.bool(element, A::FollowRedirects)?.unwrap_or(false);
         let keep_body = self.bool(element, A::BufferRequestBody)?.unwrap_or(false);
         let fails = self
             .bool(element, A::FailOnErrorStatusCode)?
@@ -99,11 +98,6 @@ impl Runner<'_, '_> {
         })?;
         self.forward(element, timeout_milliseconds, keep_body)?;
         let status = self.exchange.status().unwrap_or_default();
-        if follows && matches!(status, 301 | 302 | 303 | 307 | 308) {
-            let message = "the backend redirects, and redirects are not followed: an operator names where \
-                           requests go";
-            return Err(self.broken(element, 502, "RedirectNotFollowed", message, message));
-        }
         if fails && status >= 400 {
             let message = format!("the backend answered {status}");
             return Err(self.broken(

@@ -12,19 +12,19 @@ mod context;
 mod error;
 mod flow;
 mod message;
+mod operands;
 mod state;
 mod stored;
 
-use std::rc::Rc;
-
-use keyward_document_program::statements::{Element, ElementId, Operand, Phase};
-use keyward_document_program::{AttributeName, ElementName, Program};
+use keyward_document_program::statements::{Element, ElementId, Phase};
+use keyward_document_program::{ElementName, Program};
 use keyward_policy::{ErrorSource, Exchange, Failure, Level, Side, Verdict};
 
-use self::context::{Bodies, Scope, Subject};
+use self::context::{Bodies, Subject};
 use self::error::{Answer, LastError, Stop};
+pub(crate) use self::operands::Given;
 use self::state::State;
-use crate::evaluate::{Budget, Exception, Thrown, Value, evaluate, shown, to_long};
+use crate::evaluate::{Budget, Value};
 
 /// What becomes of the section after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,6 @@ pub(crate) enum Flow {
     On,
     /// The pipeline ends with the response that is there.
     Respond,
-}
-
-/// An operand: a value, or a secret's alias.
-#[derive(Clone, Debug)]
-pub(crate) enum Given<'p> {
-    Value(Value),
-    Secret(&'p str),
 }
 
 /// Runs one segment.
@@ -299,7 +292,7 @@ impl<'p, 'e> Runner<'p, 'e> {
     }
 
     /// Tells what a variable is set to, cut.
-    fn trace_variable(&self, name: &str, value: &Value) {
+    pub(crate) fn trace_variable(&self, name: &str, value: &Value) {
         const MOST: usize = 120;
         if !self.traces() {
             return;
@@ -348,197 +341,5 @@ impl<'p, 'e> Runner<'p, 'e> {
                 "the program is of another version",
             )),
         }
-    }
-
-    /// The exchange, as expressions see it.
-    pub(crate) fn scope(&self) -> Scope<'_, 'e> {
-        Scope {
-            exchange: self.exchange,
-            surroundings: self.program.statements.surroundings(),
-            state: &self.state,
-            bodies: &self.bodies,
-            subject: &self.subject,
-        }
-    }
-
-    /// An operand's value, or the secret that it is. Errors: its expression throws.
-    pub(crate) fn given(&mut self, element: &Element, operand: Operand) -> Result<Given<'p>, Stop> {
-        let statements = &self.program.statements;
-        let secret = |id| Given::Secret(statements.secret(id).unwrap_or_default());
-        Ok(match operand {
-            Operand::Text(id) => Given::Value(Value::text(statements.text(id))),
-            Operand::Bool(value) => Given::Value(Value::Bool(value)),
-            Operand::Int(value) => Given::Value(Value::Long(value)),
-            Operand::Expression(id) => {
-                let scope = Scope {
-                    exchange: self.exchange,
-                    surroundings: statements.surroundings(),
-                    state: &self.state,
-                    bodies: &self.bodies,
-                    subject: &self.subject,
-                };
-                let value = evaluate(&self.program.expressions, id, &scope, &mut self.budget);
-                Given::Value(value.map_err(|thrown| self.thrown(element, &thrown))?)
-            }
-            Operand::Secret(id) => secret(id),
-            Operand::SecretVariable(name, id) => {
-                if self.state.is_secret(statements.text(name)) {
-                    secret(id)
-                } else {
-                    Given::Value(Value::Null)
-                }
-            }
-        })
-    }
-
-    /// An operand's value. Errors: its expression throws, or it is a secret.
-    pub(crate) fn value(&mut self, element: &Element, operand: Operand) -> Result<Value, Stop> {
-        match self.given(element, operand)? {
-            Given::Value(value) => Ok(value),
-            Given::Secret(_) => Err(self.throws(element, Exception::Secret)),
-        }
-    }
-
-    /// An attribute, if it is there.
-    pub(crate) fn attribute(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<Value>, Stop> {
-        match self.program.statements.field(element, name) {
-            Some(operand) => self.value(element, operand).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// A value as `ToString` shows it; `None` of `null`.
-    pub(crate) fn shown(
-        &mut self,
-        element: &Element,
-        value: &Value,
-    ) -> Result<Option<Rc<str>>, Stop> {
-        match value {
-            Value::Null => return Ok(None),
-            Value::Text(text) => return Ok(Some(Rc::clone(text))),
-            _ => {}
-        }
-        let scope = Scope {
-            exchange: self.exchange,
-            surroundings: self.program.statements.surroundings(),
-            state: &self.state,
-            bodies: &self.bodies,
-            subject: &self.subject,
-        };
-        match shown(value, &scope, &mut self.budget) {
-            Ok(text) => Ok(Some(text)),
-            Err(exception) => Err(self.throws(element, exception)),
-        }
-    }
-
-    /// An attribute as a text; `None` if it is not there or `null`.
-    pub(crate) fn text(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<Rc<str>>, Stop> {
-        match self.attribute(element, name)? {
-            Some(value) => self.shown(element, &value),
-            None => Ok(None),
-        }
-    }
-
-    /// An attribute as a text. Errors: it is not there or `null`.
-    pub(crate) fn required(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Rc<str>, Stop> {
-        self.text(element, name)?
-            .ok_or_else(|| self.unfit(element, name.as_str(), "a text"))
-    }
-
-    /// An attribute as a truth. Errors: it is none.
-    pub(crate) fn bool(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<bool>, Stop> {
-        let Some(value) = self.attribute(element, name)? else {
-            return Ok(None);
-        };
-        let truth = match &value {
-            Value::Bool(value) => Some(*value),
-            Value::Text(_) | Value::Json(_) => {
-                let text = self.shown(element, &value)?.unwrap_or_default();
-                match text.trim() {
-                    text if text.eq_ignore_ascii_case("true") => Some(true),
-                    text if text.eq_ignore_ascii_case("false") => Some(false),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        match truth {
-            Some(truth) => Ok(Some(truth)),
-            None => Err(self.unfit(element, name.as_str(), "true or false")),
-        }
-    }
-
-    /// An attribute as a whole number. Errors: it is none.
-    pub(crate) fn int(
-        &mut self,
-        element: &Element,
-        name: AttributeName,
-    ) -> Result<Option<i64>, Stop> {
-        let Some(value) = self.attribute(element, name)? else {
-            return Ok(None);
-        };
-        match to_long(&value) {
-            Some(number) => Ok(Some(number)),
-            None => Err(self.unfit(element, name.as_str(), "a whole number")),
-        }
-    }
-
-    /// An element's text; `None` if it has none, or `null`.
-    pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Rc<str>>, Stop> {
-        match element.text {
-            Some(operand) => {
-                let value = self.value(element, operand)?;
-                self.shown(element, &value)
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Sets a variable. Errors: a value of that sort can't be kept.
-    pub(crate) fn set_variable(
-        &mut self,
-        element: &Element,
-        name: &str,
-        value: Value,
-    ) -> Result<(), Stop> {
-        let of = value.type_of().name();
-        self.trace_variable(name, &value);
-        if self.state.set_variable(name, value) {
-            return Ok(());
-        }
-        let message = format!(
-            "a variable can't hold a {of}, which is a part of the request or the response: take \
-             what you need of it as a text"
-        );
-        Err(self.broken(element, 500, error::EXPRESSION, &message, &message))
-    }
-
-    /// Who calls, by the key of a client; `None` if the document does not know.
-    pub(crate) fn subject(&mut self, element: &Element) -> Result<Option<String>, Stop> {
-        let surroundings = self.program.statements.surroundings();
-        context::identify(self.exchange, surroundings, &self.subject)
-            .map_err(|failure| self.refused(element, "who calls", failure))
-    }
-
-    /// The statement threw outside of an expression.
-    pub(crate) fn throws(&self, element: &Element, exception: Exception) -> Stop {
-        let span = 0..0;
-        self.thrown(element, &Thrown { exception, span })
     }
 }

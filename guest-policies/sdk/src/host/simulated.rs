@@ -327,6 +327,7 @@ pub(crate) fn forward(exchange: &Simulation, options: Forward<'_>) -> Result<(),
         headers: state.request.headers.clone(),
         body,
         attached,
+        timeout_milliseconds: options.timeout_milliseconds,
         ..Call::default()
     };
     state.forwarded.push(call);

@@ -15,7 +15,8 @@ pub(super) static AUTHENTICATION_BASIC: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["sets Authorization, over the caller's own"]),
+    .notes(&["sets Authorization, over the caller's own"])
+    .differs(&["a secret password is attached where a grant allows it; user and password that are both secret are one secret of kind basic"]),
 );
 
 pub(super) static AUTHENTICATION_CERTIFICATE: Policy = policy(
@@ -34,7 +35,10 @@ pub(super) static AUTHENTICATION_CERTIFICATE: Policy = policy(
         Group::One(&["thumbprint", "certificate-id", "body"]),
         Group::With("body", "password"),
     ])
-    .notes(&["a certificate of a key vault has a certificate-id; its thumbprint changes"]),
+    .notes(&["a certificate of a key vault has a certificate-id; its thumbprint changes"])
+    .differs(&[
+        "certificate-id names a secret of kind certificate; a certificate by its thumbprint or its body is not supported",
+    ]),
 );
 
 pub(super) static AUTHENTICATION_MANAGED_IDENTITY: Policy = policy(
@@ -51,7 +55,10 @@ pub(super) static AUTHENTICATION_MANAGED_IDENTITY: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["with output-token-variable-name, Authorization is not set"]),
+    .notes(&["with output-token-variable-name, Authorization is not set"])
+    .differs(&[
+        "the token is attached to the request where a grant allows it, and no expression can read it: output-token-variable-name is not supported",
+    ]),
 );
 
 const OPENID_CONFIG: Element = element(
@@ -159,6 +166,12 @@ pub(super) static VALIDATE_JWT: Policy = policy(
     .notes(&[
         "require-scheme is looked at for the header Authorization alone",
         "of a claim's values all have to be there, unless it says match=\"any\"",
+    ])
+    .differs(&[
+        "the url of <openid-config> is that of an [issuers.NAME] of the gateway's configuration",
+        "a <key> is a secret named value; public keys and keys that stand in the document are not supported",
+        "<decryption-keys> are not supported",
+        "require-signed-tokens can only be true",
     ]),
 );
 

@@ -47,6 +47,13 @@ pub(super) static FORWARD_REQUEST: Policy = policy(
     .notes(&[
         "the request goes to the backend here and nowhere else",
         "the timeout ends with the answer's headers",
+    ])
+    .differs(&[
+        "the request goes to the pipeline's route, or where <set-backend-service> says",
+        "follow-redirects can only be false: a redirect goes to the client, since what is attached for one address must not follow to another",
+        "timeout 0 is as long as the route lets an answer take, which bounds it in any case",
+        "http-version, continue-timeout and buffer-response change nothing: the gateway and the backend agree on a version, nobody waits for a 100, and an answer is passed on as it comes",
+        "with fail-on-error-status-code the client gets the backend's status and not its body, unless <on-error> makes another answer",
     ]),
 );
 
@@ -61,7 +68,12 @@ pub(super) static SET_BACKEND_SERVICE: Policy = policy(
         Content::Nothing,
     )
     .groups(&[Group::One(&["base-url", "backend-id"])])
-    .notes(&["a base-url does not win over a backend-id of a broader scope"]),
+    .notes(&["a base-url does not win over a backend-id of a broader scope"])
+    .differs(&[
+        "a base-url lies at a route of the gateway's configuration that is open to the document",
+        "a backend-id is the name of such a route",
+        "where an expression says the address, it is held against the routes when it is made, and an error if none leads there",
+    ]),
 );
 
 pub(super) static SEND_REQUEST: Policy = policy(
@@ -79,7 +91,8 @@ pub(super) static SEND_REQUEST: Policy = policy(
     .notes(&[
         "an answer of 400 or above is no error",
         "with ignore-error=\"true\" the variable is null after a failure: a condition has to ask for null first",
-    ]),
+    ])
+    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
 );
 
 pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
@@ -96,5 +109,6 @@ pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
         ],
         Content::Children(CALL),
     )
-    .notes(&["nobody waits for the answer"]),
+    .notes(&["nobody waits for the answer"])
+    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
 );

@@ -53,7 +53,9 @@ pub(super) static RETRY: Policy = policy(
         "the condition is looked at after each run",
         "interval alone waits as long each time; with delta longer each time; with max-interval exponentially",
         "a request's body is sent again only where <forward-request buffer-request-body=\"true\"> kept it",
-    ]),
+        "a statement that fails ends it, and <on-error> runs",
+    ])
+    .differs(&["a wait that is longer than the call's own time (the policy's limit wall-milliseconds) is an error"]),
 );
 
 pub(super) static WAIT: Policy = policy(
@@ -65,7 +67,10 @@ pub(super) static WAIT: Policy = policy(
             .expression()],
         Content::Only(&["send-request", "cache-lookup-value", "choose"]),
     )
-    .notes(&["with \"any\" the first to end cancels the others"]),
+    .differs(&[
+        "its statements run one after the other and not side by side",
+        "with \"any\" the first in order runs and no other",
+    ]),
 );
 
 pub(super) static INCLUDE_FRAGMENT: Policy = policy(
@@ -88,7 +93,11 @@ pub(super) static LIMIT_CONCURRENCY: Policy = policy(
         ],
         Content::Statements,
     )
-    .notes(&["above the limit the answer is 429 at once; nothing waits in a queue"]),
+    .notes(&["above the limit the answer is 429 at once; nothing waits in a queue"])
+    .differs(&[
+        "each node of the gateway counts by itself, and for this document alone",
+        "a key of more than 128 bytes is an error",
+    ]),
 );
 
 pub(super) static RETURN_RESPONSE: Policy = policy(
@@ -119,5 +128,6 @@ pub(super) static MOCK_RESPONSE: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["without an example in the API's description the body is empty"]),
+    .notes(&["without an example in the API's description the body is empty"])
+    .differs(&["there is no description of the API here: the body is always empty, and index chooses among nothing"]),
 );

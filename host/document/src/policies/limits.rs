@@ -55,7 +55,8 @@ pub(super) static RATE_LIMIT: Policy = {
         .notes(&[
             "counts for each subscription; without one it does not apply",
             "a window that slides, 300 seconds at most",
-        ]),
+        ])
+        .differs(&["a subscription is a subject of a secret of kind client-keys, which a grant lets the document ask for"]),
     );
     policy.scopes = Scopes::NARROW;
     policy.once = Once::Document;

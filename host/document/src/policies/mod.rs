@@ -19,7 +19,8 @@ static WASM_POLICY: Policy = shape::policy(
         "wasm-policy",
         &[shape::required("name", Kind::Filled)],
         Content::Nothing,
-    ),
+    )
+    .differs(&["API Management has no such policy: it runs a policy of the gateway's configuration, and stands directly in a section"]),
 );
 
 pub use shape::{

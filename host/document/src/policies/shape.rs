@@ -55,6 +55,8 @@ pub struct Element {
     pub content: Content,
     /// Where API Management behaves otherwise than one would think.
     pub notes: &'static [&'static str],
+    /// What this engine does otherwise than API Management.
+    pub differs: &'static [&'static str],
 }
 
 impl Element {
@@ -389,6 +391,7 @@ pub(crate) const fn element(
         groups: &[],
         content,
         notes: &[],
+        differs: &[],
     }
 }
 
@@ -400,6 +403,11 @@ impl Element {
 
     pub(crate) const fn notes(mut self, notes: &'static [&'static str]) -> Self {
         self.notes = notes;
+        self
+    }
+
+    pub(crate) const fn differs(mut self, differs: &'static [&'static str]) -> Self {
+        self.differs = differs;
         self
     }
 }

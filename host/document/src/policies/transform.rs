@@ -25,7 +25,12 @@ pub(super) static SET_VARIABLE: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["a literal is always a string: \"true\" is no bool, @(true) is"]),
+    .notes(&["a literal is always a string: \"true\" is no bool, @(true) is"])
+    .differs(&[
+        "a variable that is set to a secret holds a reference to it: it can be used alone where a secret may stand, and no expression can read it",
+        "a part of the request or the response (its headers, a URL, a body) is no variable's value: take what you need of it as a text",
+        "all variables of an exchange together are bounded by the policy's limit variable-bytes",
+    ]),
 );
 
 pub(super) static SET_HEADER: Policy = policy(
@@ -39,6 +44,11 @@ pub(super) static SET_HEADER: Policy = policy(
         "inbound and backend change the request, outbound and on-error the response",
         "several values become one line with commas; headers with dates or commas, and cookies, become several lines",
         "append on a header that is not there adds it",
+    ])
+    .differs(&[
+        "a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client",
+        "a value that is null is none, and without any the header is removed",
+        "a line end in a value is an error",
     ]),
 );
 
@@ -48,7 +58,12 @@ pub(super) static SET_QUERY_PARAMETER: Policy = policy(
         "set-query-parameter",
         &[required("name", Kind::Filled).expression(), EXISTS],
         Content::Children(&[child(&QUERY_VALUE, 0, MANY)]),
-    ),
+    )
+    .notes(&["names are found without regard to case"])
+    .differs(&[
+        "a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client",
+        "a value that is null is none, and without any the parameter is removed",
+    ]),
 );
 
 pub(super) static SET_BODY: Policy = policy(
@@ -63,13 +78,19 @@ pub(super) static SET_BODY: Policy = policy(
         Content::Body,
     )
     .notes(&[
-        "an error where the message has no body, such as that of an inbound GET",
+        "an error where the message has no body and is none to have one: of a GET or HEAD, of an answer of 204, 205 or 304",
+        "what an expression reads without preserveContent is not sent on: set the body again",
         "in a Liquid template, {{x}} is Liquid's unless a named value has that name",
     ]),
 );
 
-pub(super) static SET_METHOD: Policy =
-    policy(Sections::IE, element("set-method", &[], text(Kind::Method)));
+pub(super) static SET_METHOD: Policy = policy(
+    Sections::IE,
+    element("set-method", &[], text(Kind::Method)).differs(&[
+        "in <on-error> it changes nothing: the request is gone",
+        "CONNECT and TRACE are errors, and so are lower-case letters",
+    ]),
+);
 
 pub(super) static SET_STATUS: Policy = policy(
     Sections::ALL,
@@ -80,7 +101,12 @@ pub(super) static SET_STATUS: Policy = policy(
             optional("reason", Kind::HeaderValue).expression(),
         ],
         Content::Nothing,
-    ),
+    )
+    .notes(&["before there is a response it makes one, which the backend's takes the place of"])
+    .differs(&[
+        "a status below 200 is an error",
+        "the reason is what expressions read, and is not sent: HTTP/2 has none",
+    ]),
 );
 
 pub(super) static REWRITE_URI: Policy = policy(
@@ -95,7 +121,11 @@ pub(super) static REWRITE_URI: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["query parameters that the operation's own template took are not copied"]),
+    .notes(&["query parameters that the operation's own template took are not copied"])
+    .differs(&[
+        "a parameter that the template sets is not copied either",
+        "what an expression gives is an address, in which {name} is not filled in",
+    ]),
 );
 
 pub(super) static FIND_AND_REPLACE: Policy = policy(
@@ -107,5 +137,6 @@ pub(super) static FIND_AND_REPLACE: Policy = policy(
             required("to", Kind::Text).expression(),
         ],
         Content::Nothing,
-    ),
+    )
+    .differs(&["it looks at the bytes as they come: in a body that is compressed there is nothing to be found"]),
 );

@@ -97,29 +97,31 @@ pub(super) fn wanted(kind: Kind) -> Wanted {
     }
 }
 
-/// What a literal of that kind is, for help.
-pub(super) fn expected(kind: Kind) -> String {
-    match kind {
-        Kind::Text => "a fixed text".to_owned(),
-        Kind::Filled => "a text that is not empty".to_owned(),
-        Kind::Variable => {
-            "a name of 1 to 128 characters, none of them a control character".to_owned()
+impl Kind {
+    /// What a literal of that kind is, as the end of "write …".
+    pub fn expected(self) -> String {
+        match self {
+            Kind::Text => "a fixed text".to_owned(),
+            Kind::Filled => "a text that is not empty".to_owned(),
+            Kind::Variable => {
+                "a name of 1 to 128 characters, none of them a control character".to_owned()
+            }
+            Kind::Header => "a header's name, such as x-request-id".to_owned(),
+            Kind::HeaderValue => "one line of ASCII text".to_owned(),
+            Kind::Method => "a method, such as GET".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Int(least, most) => format!("a whole number from {least} to {most}"),
+            Kind::Seconds(least, most) => format!(
+                "seconds from {least} to {most} as a whole number, or as a duration such as PT30S or P1D"
+            ),
+            Kind::Word(words) => words.join(", or "),
+            Kind::Url => "a URL with https:// or http:// and a host".to_owned(),
+            Kind::Path => "a path that begins with \"/\", with a query or without".to_owned(),
+            Kind::Address => "an address such as 10.0.0.1 or 2001:db8::1".to_owned(),
+            Kind::Origin => "\"*\", or an origin such as https://example.com".to_owned(),
+            Kind::Fragment => "letters, digits, \"-\", \"_\" and \".\"".to_owned(),
+            Kind::Base64 => "Base64".to_owned(),
         }
-        Kind::Header => "a header's name, such as x-request-id".to_owned(),
-        Kind::HeaderValue => "one line of ASCII text".to_owned(),
-        Kind::Method => "a method, such as GET".to_owned(),
-        Kind::Bool => "true or false".to_owned(),
-        Kind::Int(least, most) => format!("a whole number from {least} to {most}"),
-        Kind::Seconds(least, most) => format!(
-            "seconds from {least} to {most} as a whole number, or as a duration such as PT30S or P1D"
-        ),
-        Kind::Word(words) => words.join(", or "),
-        Kind::Url => "a URL with https:// or http:// and a host".to_owned(),
-        Kind::Path => "a path that begins with \"/\", with a query or without".to_owned(),
-        Kind::Address => "an address such as 10.0.0.1 or 2001:db8::1".to_owned(),
-        Kind::Origin => "\"*\", or an origin such as https://example.com".to_owned(),
-        Kind::Fragment => "letters, digits, \"-\", \"_\" and \".\"".to_owned(),
-        Kind::Base64 => "Base64".to_owned(),
     }
 }
 

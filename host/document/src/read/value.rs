@@ -119,7 +119,7 @@ impl Reader<'_, '_, '_> {
         rules: &Rules,
     ) -> Option<Expression> {
         if !rules.expression {
-            let help = format!("write {}", kinds::expected(rules.kind));
+            let help = format!("write {}", rules.kind.expected());
             self.report(Problem::NoExpression(rules.what.clone()), at, help);
             return None;
         }
@@ -322,7 +322,7 @@ impl Reader<'_, '_, '_> {
         match kinds::literal(rules.kind, &out) {
             Ok(literal) => Some(Payload::Literal(literal)),
             Err(rule) => {
-                let mut help = format!("write {}", kinds::expected(rules.kind));
+                let mut help = format!("write {}", rules.kind.expected());
                 if out.contains("{{") {
                     help.push_str("; a named value is written {{name}}");
                 }

@@ -128,7 +128,7 @@ fn the_longest_path_wins() {
     check("/billings", "/");
     assert!(matches!(
         pipeline_of(&config, "/billing/refunds").unwrap().steps,
-        Steps::Document(_)
+        Steps::Documents(_)
     ));
 }
 

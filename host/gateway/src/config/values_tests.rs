@@ -144,7 +144,11 @@ fn named_values_are_put_in_once_they_are_known() {
     assert_eq!(paths, ["/billing.example.com", "/documents"]);
     assert_eq!(
         config.pipelines[1].steps,
-        Steps::Document("/etc/keyward/billing.example.com.xml".into())
+        Steps::Documents(DocumentSteps {
+            files: vec!["/etc/keyward/billing.example.com.xml".into()],
+            runs_as: "document".parse().unwrap(),
+            facts: Vec::new(),
+        })
     );
     // Resolving again, with other values, starts from the file.
     assert!(config.resolve(&Values::default()).is_err());

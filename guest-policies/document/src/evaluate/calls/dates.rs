@@ -185,7 +185,7 @@ fn part(member: Member, date: DateTime) -> Outcome {
     let day = date.date();
     Ok(match member {
         M::DateTimeYear => int(i64::from(day.year())),
-        M::DateTimeMonth => int(i64::from(day.month())),
+        M::DateTimeMonth => int(i64::from(u8::from(day.month()))),
         M::DateTimeDay => int(i64::from(day.day())),
         M::DateTimeHour => int(hour),
         M::DateTimeMinute => int(minute),
@@ -193,9 +193,9 @@ fn part(member: Member, date: DateTime) -> Outcome {
         M::DateTimeMillisecond => int(ticks / TICKS_PER_MILLISECOND),
         M::DateTimeDayOfWeek => Value::Enum(
             Type::DayOfWeek,
-            i32::from(day.weekday().to_sunday_zero_offset()),
+            i32::from(day.weekday().number_days_from_sunday()),
         ),
-        M::DateTimeDayOfYear => int(i64::from(day.day_of_year())),
+        M::DateTimeDayOfYear => int(i64::from(day.ordinal())),
         M::DateTimeTicks => Value::Long(date.ticks),
         M::DateTimeDate => Value::DateTime(DateTime::new(
             date.ticks / TICKS_PER_DAY * TICKS_PER_DAY,

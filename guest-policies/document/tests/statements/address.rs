@@ -1,0 +1,150 @@
+//! Where a request goes: rewriting, templates of operations, backends.
+
+use super::world::{End, World, backend, bindings, failure, inbound, request, result};
+use keyward_document::policies::Scope;
+
+fn rewritten(statement: &str, target: &str) -> String {
+    let world = inbound(statement, request("GET", target));
+    let query = world.simulation.exchange().query_text();
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    format!("{}{query}", world.simulation.path())
+}
+
+#[test]
+fn a_rewritten_address_has_the_templates_parameters_and_the_unmatched_ones() {
+    assert_eq!(
+        rewritten(
+            "<rewrite-uri template=\"/put/{version}/{id}?c=d\"/>",
+            "/shop/orders/7%2F8/v2?sort=up&x=1&c=0"
+        ),
+        "/put/2/7%2F8?c=d&x=1"
+    );
+    assert_eq!(
+        rewritten(
+            "<rewrite-uri template=\"/put?c={order}\" copy-unmatched-params=\"false\"/>",
+            "/shop/orders/7/v2?sort=up+there&x=1"
+        ),
+        "/put?c=up%20there"
+    );
+    assert_eq!(
+        rewritten("<rewrite-uri template=\"/\"/>", "/a?x=1"),
+        "/?x=1"
+    );
+}
+
+#[test]
+fn what_an_expression_gives_is_no_template() {
+    assert_eq!(
+        rewritten(
+            "<rewrite-uri template=\"@(&quot;/a/&quot; + context.Request.MatchedParameters[&quot;id&quot;] + &quot;?q={id}&quot;)\"/>",
+            "/shop/orders/7/v2"
+        ),
+        "/a/7?q={id}"
+    );
+    let (status, _, _) = failure(
+        "<rewrite-uri template=\"@(&quot;https://evil.example/&quot;)\"/>",
+        request("GET", "/"),
+    );
+    assert_eq!(status, 500);
+}
+
+#[test]
+fn parameters_of_the_operation_come_from_the_original_address() {
+    let read = "@(context.Request.MatchedParameters[\"id\"] + context.Request.MatchedParameters.GetValueOrDefault(\"ORDER\", \"none\"))";
+    let target = "/shop/orders/a%20b/v2";
+    assert_eq!(
+        result(read, request("GET", target)).as_deref(),
+        Some("a bnone")
+    );
+    let world = inbound(
+        &format!(
+            "<rewrite-uri template=\"/else\"/><set-header name=\"x-result\"><value>{read}</value></set-header>"
+        ),
+        request("GET", &format!("{target}?sort=up")),
+    );
+    assert_eq!(
+        world.simulation.request_header("x-result").as_deref(),
+        Some("a bup")
+    );
+    let count = "@(context.Request.MatchedParameters.Count.ToString())";
+    assert_eq!(
+        result(count, request("GET", "/shop/else")).as_deref(),
+        Some("0")
+    );
+}
+
+#[test]
+fn a_chosen_backend_is_a_route_and_what_is_left_of_its_path() {
+    let (world, end) = backend(
+        "<set-backend-service base-url=\"https://prices.example:8443/cheap/v3/\"/><forward-request/><forward-request/>",
+        request("GET", "/orders").backend(Ok((200, b""))),
+    );
+    assert_eq!(end, End::Through);
+    let sent: Vec<_> = world
+        .simulation
+        .forwarded()
+        .into_iter()
+        .map(|call| (call.route, call.path))
+        .collect();
+    // The same each time.
+    let expected = ("cheap".to_owned(), "/v3/orders".to_owned());
+    assert_eq!(sent, [expected.clone(), expected]);
+    assert_eq!(world.simulation.path(), "/orders");
+}
+
+#[test]
+fn an_address_that_no_route_leads_to_is_an_error_that_does_not_show_it() {
+    for url in [
+        "https://else.example/hidden",
+        "https://prices.example:8443/cheapest",
+        "https://prices.example/?a=1",
+        "http://prices.example/",
+        "no address",
+    ] {
+        let (status, line, _) = failure(
+            &format!("<set-backend-service base-url=\"@(&quot;{url}&quot;)\"/>"),
+            request("GET", "/"),
+        );
+        assert_eq!(status, 500, "{url}");
+        assert!(line.contains("BackendNotFound"), "{line}");
+        assert!(!line.contains("hidden"), "{line}");
+    }
+}
+
+#[test]
+fn a_base_url_does_not_win_over_the_backend_id_of_a_broader_scope() {
+    let global = "<policies><inbound><set-backend-service backend-id=\"prices\"/></inbound><backend><forward-request timeout=\"5\"/></backend></policies>";
+    let api = |set: &str| {
+        format!(
+            "<policies><inbound><base/><set-backend-service {set}/></inbound><backend><base/></backend></policies>"
+        )
+    };
+    for (set, route) in [
+        ("base-url=\"https://orders.example/v1\"", "prices"),
+        ("backend-id=\"cheap\"", "cheap"),
+    ] {
+        let api = api(set);
+        let world = World::of(
+            &[(Some(Scope::Global), global), (Some(Scope::Api), &api)],
+            &bindings(),
+            request("GET", "/").backend(Ok((200, b""))),
+        );
+        assert_eq!(world.run(), End::Through);
+        assert_eq!(world.simulation.forwarded().pop().unwrap().route, route);
+    }
+}
+
+#[test]
+fn the_url_is_the_chosen_backends_and_the_original_stays() {
+    let world = inbound(
+        "<set-backend-service base-url=\"https://prices.example:8443/cheap/v3\"/><rewrite-uri template=\"/b\"/>\
+         <set-header name=\"x-result\"><value>@(context.Request.Url + \" \" + context.Request.OriginalUrl + \" \" + context.Api.ServiceUrl)</value></set-header>",
+        request("GET", "/a?x=1"),
+    );
+    assert_eq!(
+        world.simulation.request_header("x-result").as_deref(),
+        Some(
+            "https://prices.example:8443/cheap/v3/b?x=1 https://api.example.com/a?x=1 https://orders.example/v1"
+        )
+    );
+}
