@@ -117,6 +117,35 @@ pub fn compile(
     effective: &Effective,
     bindings: &Bindings,
 ) -> Result<Compiled, Box<DocumentErrors>> {
+    let (compiler, steps) = lowered(effective, bindings);
+    compiler.finish(effective, steps)
+}
+
+/// What documents ask for, whether they can run with these bindings or not.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The uses of secrets, each once, in the order of the text; those that could not be
+    /// told because of an error are missing.
+    pub requests: Vec<SecretRequest>,
+    /// Why it does not compile, as [`compile`] says it.
+    pub errors: Option<Box<DocumentErrors>>,
+}
+
+/// Says what statements ask for, to whoever has yet to decide about it.
+pub fn survey(effective: &Effective, bindings: &Bindings) -> Survey {
+    let (mut compiler, steps) = lowered(effective, bindings);
+    if compiler.identifies {
+        compiler.requests.push(SecretRequest::identify());
+    }
+    let requests = compiler.requests.clone();
+    compiler.identifies = false;
+    Survey {
+        requests,
+        errors: compiler.finish(effective, steps).err(),
+    }
+}
+
+fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a>, [Vec<Step>; 4]) {
     let surroundings = surroundings(bindings);
     let mut compiler = Compiler {
         effective,
@@ -136,7 +165,7 @@ pub fn compile(
     for (phase, steps) in Phase::ALL.into_iter().zip(&mut steps) {
         *steps = compiler.section(effective, phase);
     }
-    compiler.finish(effective, steps)
+    (compiler, steps)
 }
 
 /// Whether the host can send the request: no statement has to run after it, and none
