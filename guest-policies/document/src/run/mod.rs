@@ -372,7 +372,7 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::SetQueryParameter => self.set_query_parameter(element),
             E::SetStatus => self.set_status(element),
             E::SetVariable => self.set_variable_statement(element),
-            E::Trace => self.trace(element),
+            E::Trace => self.trace_statement(element),
             E::ValidateJwt => self.validate_jwt(element),
             E::Wait => self.wait(element),
             _ => Err(self.broken(
