@@ -13,15 +13,19 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use keyward::SourceDirectory;
-use keyward::names::{SecretName, SourceName};
+use keyward::egress::{EgressError, Outgoing, empty};
+use keyward::names::{Alias, PolicyName, RouteName, SecretName, SourceName};
 use keyward::sources::openbao::{OpenBao, OpenBaoAuth};
 use keyward::sources::{
     CheckStep, Fetched, RemoteKeys, RemotePublicKey, RemoteSealed, SignatureForm, Source,
     SourceError,
 };
 use keyward::vault::{
-    Cache, JwsAlgorithm, Kind, MacAlgorithm, Origin, PublicKey, Reference, Secret, VaultError,
+    Ask, Cache, Claims, JwsAlgorithm, Kind, MacAlgorithm, Notes, Origin, PolicyIdentity, PublicKey,
+    Reference, Secret, Use, VaultError, digest_component, new_exchange_id, uses,
 };
 use keyward_tests::{OpenBaoServer, TestGateway, TransitAuthority};
 use rcgen::KeyPair;
@@ -55,6 +59,8 @@ struct Demanding {
     authority: TransitAuthority,
     /// The certificates that were shown, as DER, one for each request.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// What stood in `authorization`, of those that had it.
+    bearers: Arc<Mutex<Vec<String>>>,
     /// How many connections began, got in, and ended.
     began: Arc<AtomicUsize>,
     came_in: Arc<AtomicUsize>,
@@ -88,17 +94,19 @@ impl Demanding {
             url: format!("https://localhost:{port}"),
             authority,
             seen: Arc::default(),
+            bearers: Arc::default(),
             began: Arc::default(),
             came_in: Arc::default(),
             ended: Arc::default(),
         };
         let (seen, ended) = (Arc::clone(&server.seen), Arc::clone(&server.ended));
+        let bearers = Arc::clone(&server.bearers);
         let (began, came_in) = (Arc::clone(&server.began), Arc::clone(&server.came_in));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 began.fetch_add(1, Ordering::SeqCst);
                 let (tls, seen, came_in) = (tls.clone(), Arc::clone(&seen), Arc::clone(&came_in));
-                let ended = Arc::clone(&ended);
+                let (ended, bearers) = (Arc::clone(&ended), Arc::clone(&bearers));
                 tokio::spawn(async move {
                     // Who shows nothing does not get in.
                     let Ok(stream) = tls.accept(stream).await else {
@@ -107,8 +115,11 @@ impl Demanding {
                     came_in.fetch_add(1, Ordering::SeqCst);
                     let chain = stream.get_ref().1.peer_certificates().unwrap();
                     let leaf = chain[0].to_vec();
-                    let service = service_fn(move |_: Request<Incoming>| {
+                    let service = service_fn(move |request: Request<Incoming>| {
                         seen.lock().unwrap().push(leaf.clone());
+                        let bearer = request.headers().get("authorization");
+                        let bearer = bearer.map(|value| value.to_str().unwrap().to_owned());
+                        bearers.lock().unwrap().extend(bearer);
                         let answer = Response::new(Full::new(Bytes::from_static(b"[]")));
                         std::future::ready(Ok::<_, std::convert::Infallible>(answer))
                     });
@@ -718,4 +729,94 @@ async fn what_is_no_chain_of_its_own_is_not_taken_in() {
     let refused = vault.rotate(&far(), secret(&(chain + &key)), &actor);
     assert!(matches!(refused, Err(VaultError::Import(_))));
     assert_eq!(vault.info(&far()).unwrap().kind, Kind::Certificate);
+}
+
+const SHOW_AND_SIGN: &str = r#"
+[[grant]]
+id = "show"
+policy = "both"
+secret = "far"
+alias = "client-certificate"
+use = "present"
+to = [{ route = "orders", paths = ["/v1/orders"] }]
+
+[[grant]]
+id = "vouch"
+policy = "both"
+secret = "far"
+alias = "token-key"
+use = "jws-sign"
+algorithm = "ES256"
+issuer = "https://gateway.example"
+audience = "https://orders.example"
+key-id = "x5t#S256"
+to = [{ route = "orders", paths = ["/v1/orders"] }]
+"#;
+
+#[tokio::test]
+async fn one_certificate_is_shown_and_vouches_for_a_token_that_names_it() {
+    let server = server!();
+    server.make_transit_key("orders", "ecdsa-p256").await;
+    let backend = Demanding::start(&TLS13).await;
+    let (chain, leaf) = certificate(&server, &backend, 1).await;
+    // What is newest there is not what the certificate is of.
+    server.make_transit_key("orders", "ecdsa-p256").await;
+    let (_, sources) = of_root(&server);
+    let gateway = gateway(&backend, &chain, sources, false);
+    gateway.set_grants(SHOW_AND_SIGN);
+    let vault = gateway.vault();
+    let ask = |alias: &str, use_| Ask {
+        alias: Alias::parse(alias).unwrap(),
+        use_,
+    };
+    let policy = PolicyIdentity {
+        name: PolicyName::parse("both").unwrap(),
+        component: digest_component(b"both"),
+        asks: vec![
+            ask("client-certificate", Use::Present),
+            ask("token-key", Use::JwsSign),
+        ],
+    };
+    let send = async || {
+        let mut ledger = vault.begin(new_exchange_id());
+        let mut notes = Notes::default();
+        let show = vault.permit::<uses::Present>(&policy, "client-certificate", &mut ledger);
+        notes.push(show.unwrap().note());
+        let vouch = vault.permit::<uses::JwsSign>(&policy, "token-key", &mut ledger);
+        notes.push(vouch.unwrap().note_with(Claims::default()).unwrap());
+        let request = Request::get("/v1/orders").body(()).unwrap();
+        let outgoing = Outgoing {
+            route: RouteName::parse("orders").unwrap(),
+            head: request.into_parts().0,
+            body: empty(),
+            notes,
+            upgrade: None,
+        };
+        let answer = gateway.keyward.egress().send(outgoing, &mut ledger).await;
+        answer.map(|answer| answer.status())
+    };
+    let mut said = send().await;
+    for _ in 0..8 {
+        if said == Err(EgressError::SecretUnavailable) {
+            said = send().await;
+        }
+    }
+    assert_eq!(said, Ok(StatusCode::OK));
+    assert_eq!(backend.seen(), std::slice::from_ref(&leaf));
+    let bearers = backend.bearers.lock().unwrap().clone();
+    let token = bearers[0].strip_prefix("Bearer ").unwrap();
+    let jwk = server.transit_key("orders", 1).await.jwk("ES256");
+    let jwk: Jwk = serde_json::from_value(jwk).unwrap();
+    let mut rules = Validation::new(Algorithm::ES256);
+    rules.set_audience(&["https://orders.example"]);
+    let half = DecodingKey::from_jwk(&jwk).unwrap();
+    let read = decode::<Value>(token, &half, &rules).unwrap();
+    // RFC 7515, section 4.1.8, with another implementation of SHA-256.
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(&leaf);
+    let thumbprint = data_encoding::BASE64URL_NOPAD.encode(digest.as_ref());
+    assert_eq!(read.header.x5t_s256, Some(thumbprint));
+    let jwk = server.transit_key("orders", 2).await.jwk("ES256");
+    let jwk: Jwk = serde_json::from_value(jwk).unwrap();
+    let half = DecodingKey::from_jwk(&jwk).unwrap();
+    assert!(decode::<Value>(token, &half, &rules).is_err(), "control");
 }
