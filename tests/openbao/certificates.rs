@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -18,14 +17,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use keyward::SourceDirectory;
 use keyward::egress::{EgressError, Outgoing, empty};
 use keyward::names::{Alias, PolicyName, RouteName, SecretName, SourceName};
-use keyward::sources::openbao::{OpenBao, OpenBaoAuth};
-use keyward::sources::{
-    CheckStep, Fetched, RemoteKeys, RemotePublicKey, RemoteSealed, SignatureForm, Source,
-    SourceError,
-};
+use keyward::sources::openbao::OpenBaoAuth;
+use keyward::sources::{Source, SourceError};
 use keyward::vault::{
-    Ask, Cache, Claims, JwsAlgorithm, Kind, MacAlgorithm, Notes, Origin, PolicyIdentity, PublicKey,
-    Reference, Secret, Use, VaultError, digest_component, new_exchange_id, uses,
+    Ask, Cache, Claims, Kind, Notes, Origin, PolicyIdentity, Reference, Secret, Use, VaultError,
+    digest_component, new_exchange_id, uses,
 };
 use keyward_tests::{OpenBaoServer, TestGateway, TransitAuthority};
 use rcgen::KeyPair;
@@ -39,8 +35,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use zeroize::Zeroizing;
 
+use crate::lying::{Handle, Lies, Lying};
 use crate::server;
 
 const SHOW: &str = r#"
@@ -386,148 +382,6 @@ async fn without_the_server_or_the_permission_nothing_is_shown_and_nothing_sent(
     assert_eq!(status(&gone).await, unavailable);
     assert_eq!(watched.outcomes().len(), 1);
     assert_eq!(backend.seen().len(), seen);
-}
-
-/// What a server does that is not to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lies {
-    No,
-    /// It signs another text.
-    Text,
-    /// It signs with another version of the key.
-    Version,
-    /// It cuts the signature.
-    Short,
-    Nonsense,
-    /// It never answers.
-    Never,
-}
-
-struct Lying {
-    inner: OpenBao,
-    lies: Mutex<Lies>,
-    asked: Arc<AtomicUsize>,
-    /// How many answers were given up.
-    dropped: Arc<AtomicUsize>,
-}
-
-struct Pending(Arc<AtomicUsize>);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-struct Handle(Arc<Lying>);
-
-impl Source for Handle {
-    fn name(&self) -> &SourceName {
-        self.0.inner.name()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.0.inner.kind()
-    }
-
-    fn fetch<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Fetched, SourceError>> {
-        self.0.inner.fetch(key)
-    }
-
-    fn check<'a>(&'a self, key: Option<&'a str>) -> BoxFuture<'a, Vec<CheckStep>> {
-        self.0.inner.check(key)
-    }
-
-    fn check_key(&self, key: &str) -> Result<(), SourceError> {
-        self.0.inner.check_key(key)
-    }
-
-    fn remote_keys(&self) -> Option<&dyn RemoteKeys> {
-        Some(self)
-    }
-}
-
-impl RemoteKeys for Handle {
-    fn hmac<'a>(
-        &'a self,
-        key: &'a str,
-        algorithm: MacAlgorithm,
-        message: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
-        self.0.inner.hmac(key, algorithm, message)
-    }
-
-    fn verify_hmac<'a>(
-        &'a self,
-        key: &'a str,
-        algorithm: MacAlgorithm,
-        message: &'a [u8],
-        code: &'a [u8],
-    ) -> BoxFuture<'a, Result<bool, SourceError>> {
-        self.0.inner.verify_hmac(key, algorithm, message, code)
-    }
-
-    fn public_key<'a>(
-        &'a self,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<RemotePublicKey, SourceError>> {
-        self.0.inner.public_key(key)
-    }
-
-    fn version_of<'a>(
-        &'a self,
-        key: &'a str,
-        public: &'a PublicKey,
-    ) -> BoxFuture<'a, Result<u64, SourceError>> {
-        self.0.inner.version_of(key, public)
-    }
-
-    fn sign<'a>(
-        &'a self,
-        key: &'a str,
-        version: u64,
-        terms: (JwsAlgorithm, SignatureForm),
-        message: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
-        let inner = &self.0.inner;
-        let lies = *self.0.lies.lock().unwrap();
-        self.0.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            match lies {
-                Lies::No => inner.sign(key, version, terms, message).await,
-                Lies::Text => inner.sign(key, version, terms, b"another text").await,
-                Lies::Version => inner.sign(key, 3 - version, terms, message).await,
-                Lies::Short => {
-                    let mut signature = inner.sign(key, version, terms, message).await?;
-                    signature.pop();
-                    Ok(signature)
-                }
-                Lies::Nonsense => Ok(vec![7; 70]),
-                Lies::Never => {
-                    let _pending = Pending(Arc::clone(&self.0.dropped));
-                    std::future::pending().await
-                }
-            }
-        })
-    }
-
-    fn seal<'a>(
-        &'a self,
-        key: &'a str,
-        text: &'a [u8],
-        associated: &'a [u8],
-    ) -> BoxFuture<'a, Result<RemoteSealed, SourceError>> {
-        self.0.inner.seal(key, text, associated)
-    }
-
-    fn open<'a>(
-        &'a self,
-        key: &'a str,
-        sealed: &'a RemoteSealed,
-        associated: &'a [u8],
-    ) -> BoxFuture<'a, Result<Option<Zeroizing<Vec<u8>>>, SourceError>> {
-        self.0.inner.open(key, sealed, associated)
-    }
 }
 
 fn lying(server: &OpenBaoServer) -> (Arc<Lying>, Arc<Watched>, Arc<dyn SourceDirectory>) {
