@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use keyward::SourceDirectory;
-use keyward::names::{SecretName, SourceName};
-use keyward::sources::openbao::{OpenBao, OpenBaoAuth};
-use keyward::sources::{
-    CheckStep, Fetched, RemoteKeys, RemotePublicKey, RemoteSealed, SignatureForm, Source,
-    SourceError,
-};
+use keyward::egress::{EgressError, Outgoing, empty};
+use keyward::names::{Alias, PolicyName, RouteName, SecretName, SourceName};
+use keyward::sources::openbao::OpenBaoAuth;
+use keyward::sources::{Source, SourceError};
 use keyward::vault::{
-    Cache, JwsAlgorithm, Kind, MacAlgorithm, Origin, PublicKey, Reference, Secret, VaultError,
+    Ask, Cache, Claims, Kind, Notes, Origin, PolicyIdentity, Reference, Secret, Use, VaultError,
+    digest_component, new_exchange_id, uses,
 };
 use keyward_tests::{OpenBaoServer, TestGateway, TransitAuthority};
 use rcgen::KeyPair;
@@ -35,8 +35,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use zeroize::Zeroizing;
 
+use crate::lying::{Handle, Lies, Lying};
 use crate::server;
 
 const SHOW: &str = r#"
@@ -55,6 +55,8 @@ struct Demanding {
     authority: TransitAuthority,
     /// The certificates that were shown, as DER, one for each request.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// What stood in `authorization`, of those that had it.
+    bearers: Arc<Mutex<Vec<String>>>,
     /// How many connections began, got in, and ended.
     began: Arc<AtomicUsize>,
     came_in: Arc<AtomicUsize>,
@@ -88,17 +90,19 @@ impl Demanding {
             url: format!("https://localhost:{port}"),
             authority,
             seen: Arc::default(),
+            bearers: Arc::default(),
             began: Arc::default(),
             came_in: Arc::default(),
             ended: Arc::default(),
         };
         let (seen, ended) = (Arc::clone(&server.seen), Arc::clone(&server.ended));
+        let bearers = Arc::clone(&server.bearers);
         let (began, came_in) = (Arc::clone(&server.began), Arc::clone(&server.came_in));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 began.fetch_add(1, Ordering::SeqCst);
                 let (tls, seen, came_in) = (tls.clone(), Arc::clone(&seen), Arc::clone(&came_in));
-                let ended = Arc::clone(&ended);
+                let (ended, bearers) = (Arc::clone(&ended), Arc::clone(&bearers));
                 tokio::spawn(async move {
                     // Who shows nothing does not get in.
                     let Ok(stream) = tls.accept(stream).await else {
@@ -107,8 +111,11 @@ impl Demanding {
                     came_in.fetch_add(1, Ordering::SeqCst);
                     let chain = stream.get_ref().1.peer_certificates().unwrap();
                     let leaf = chain[0].to_vec();
-                    let service = service_fn(move |_: Request<Incoming>| {
+                    let service = service_fn(move |request: Request<Incoming>| {
                         seen.lock().unwrap().push(leaf.clone());
+                        let bearer = request.headers().get("authorization");
+                        let bearer = bearer.map(|value| value.to_str().unwrap().to_owned());
+                        bearers.lock().unwrap().extend(bearer);
                         let answer = Response::new(Full::new(Bytes::from_static(b"[]")));
                         std::future::ready(Ok::<_, std::convert::Infallible>(answer))
                     });
@@ -377,148 +384,6 @@ async fn without_the_server_or_the_permission_nothing_is_shown_and_nothing_sent(
     assert_eq!(backend.seen().len(), seen);
 }
 
-/// What a server does that is not to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lies {
-    No,
-    /// It signs another text.
-    Text,
-    /// It signs with another version of the key.
-    Version,
-    /// It cuts the signature.
-    Short,
-    Nonsense,
-    /// It never answers.
-    Never,
-}
-
-struct Lying {
-    inner: OpenBao,
-    lies: Mutex<Lies>,
-    asked: Arc<AtomicUsize>,
-    /// How many answers were given up.
-    dropped: Arc<AtomicUsize>,
-}
-
-struct Pending(Arc<AtomicUsize>);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-struct Handle(Arc<Lying>);
-
-impl Source for Handle {
-    fn name(&self) -> &SourceName {
-        self.0.inner.name()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.0.inner.kind()
-    }
-
-    fn fetch<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Fetched, SourceError>> {
-        self.0.inner.fetch(key)
-    }
-
-    fn check<'a>(&'a self, key: Option<&'a str>) -> BoxFuture<'a, Vec<CheckStep>> {
-        self.0.inner.check(key)
-    }
-
-    fn check_key(&self, key: &str) -> Result<(), SourceError> {
-        self.0.inner.check_key(key)
-    }
-
-    fn remote_keys(&self) -> Option<&dyn RemoteKeys> {
-        Some(self)
-    }
-}
-
-impl RemoteKeys for Handle {
-    fn hmac<'a>(
-        &'a self,
-        key: &'a str,
-        algorithm: MacAlgorithm,
-        message: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
-        self.0.inner.hmac(key, algorithm, message)
-    }
-
-    fn verify_hmac<'a>(
-        &'a self,
-        key: &'a str,
-        algorithm: MacAlgorithm,
-        message: &'a [u8],
-        code: &'a [u8],
-    ) -> BoxFuture<'a, Result<bool, SourceError>> {
-        self.0.inner.verify_hmac(key, algorithm, message, code)
-    }
-
-    fn public_key<'a>(
-        &'a self,
-        key: &'a str,
-    ) -> BoxFuture<'a, Result<RemotePublicKey, SourceError>> {
-        self.0.inner.public_key(key)
-    }
-
-    fn version_of<'a>(
-        &'a self,
-        key: &'a str,
-        public: &'a PublicKey,
-    ) -> BoxFuture<'a, Result<u64, SourceError>> {
-        self.0.inner.version_of(key, public)
-    }
-
-    fn sign<'a>(
-        &'a self,
-        key: &'a str,
-        version: u64,
-        terms: (JwsAlgorithm, SignatureForm),
-        message: &'a [u8],
-    ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
-        let inner = &self.0.inner;
-        let lies = *self.0.lies.lock().unwrap();
-        self.0.asked.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move {
-            match lies {
-                Lies::No => inner.sign(key, version, terms, message).await,
-                Lies::Text => inner.sign(key, version, terms, b"another text").await,
-                Lies::Version => inner.sign(key, 3 - version, terms, message).await,
-                Lies::Short => {
-                    let mut signature = inner.sign(key, version, terms, message).await?;
-                    signature.pop();
-                    Ok(signature)
-                }
-                Lies::Nonsense => Ok(vec![7; 70]),
-                Lies::Never => {
-                    let _pending = Pending(Arc::clone(&self.0.dropped));
-                    std::future::pending().await
-                }
-            }
-        })
-    }
-
-    fn seal<'a>(
-        &'a self,
-        key: &'a str,
-        text: &'a [u8],
-        associated: &'a [u8],
-    ) -> BoxFuture<'a, Result<RemoteSealed, SourceError>> {
-        self.0.inner.seal(key, text, associated)
-    }
-
-    fn open<'a>(
-        &'a self,
-        key: &'a str,
-        sealed: &'a RemoteSealed,
-        associated: &'a [u8],
-    ) -> BoxFuture<'a, Result<Option<Zeroizing<Vec<u8>>>, SourceError>> {
-        self.0.inner.open(key, sealed, associated)
-    }
-}
-
 fn lying(server: &OpenBaoServer) -> (Arc<Lying>, Arc<Watched>, Arc<dyn SourceDirectory>) {
     let lying = Arc::new(Lying {
         inner: server.source_of_root(),
@@ -718,4 +583,94 @@ async fn what_is_no_chain_of_its_own_is_not_taken_in() {
     let refused = vault.rotate(&far(), secret(&(chain + &key)), &actor);
     assert!(matches!(refused, Err(VaultError::Import(_))));
     assert_eq!(vault.info(&far()).unwrap().kind, Kind::Certificate);
+}
+
+const SHOW_AND_SIGN: &str = r#"
+[[grant]]
+id = "show"
+policy = "both"
+secret = "far"
+alias = "client-certificate"
+use = "present"
+to = [{ route = "orders", paths = ["/v1/orders"] }]
+
+[[grant]]
+id = "vouch"
+policy = "both"
+secret = "far"
+alias = "token-key"
+use = "jws-sign"
+algorithm = "ES256"
+issuer = "https://gateway.example"
+audience = "https://orders.example"
+key-id = "x5t#S256"
+to = [{ route = "orders", paths = ["/v1/orders"] }]
+"#;
+
+#[tokio::test]
+async fn one_certificate_is_shown_and_vouches_for_a_token_that_names_it() {
+    let server = server!();
+    server.make_transit_key("orders", "ecdsa-p256").await;
+    let backend = Demanding::start(&TLS13).await;
+    let (chain, leaf) = certificate(&server, &backend, 1).await;
+    // What is newest there is not what the certificate is of.
+    server.make_transit_key("orders", "ecdsa-p256").await;
+    let (_, sources) = of_root(&server);
+    let gateway = gateway(&backend, &chain, sources, false);
+    gateway.set_grants(SHOW_AND_SIGN);
+    let vault = gateway.vault();
+    let ask = |alias: &str, use_| Ask {
+        alias: Alias::parse(alias).unwrap(),
+        use_,
+    };
+    let policy = PolicyIdentity {
+        name: PolicyName::parse("both").unwrap(),
+        component: digest_component(b"both"),
+        asks: vec![
+            ask("client-certificate", Use::Present),
+            ask("token-key", Use::JwsSign),
+        ],
+    };
+    let send = async || {
+        let mut ledger = vault.begin(new_exchange_id());
+        let mut notes = Notes::default();
+        let show = vault.permit::<uses::Present>(&policy, "client-certificate", &mut ledger);
+        notes.push(show.unwrap().note());
+        let vouch = vault.permit::<uses::JwsSign>(&policy, "token-key", &mut ledger);
+        notes.push(vouch.unwrap().note_with(Claims::default()).unwrap());
+        let request = Request::get("/v1/orders").body(()).unwrap();
+        let outgoing = Outgoing {
+            route: RouteName::parse("orders").unwrap(),
+            head: request.into_parts().0,
+            body: empty(),
+            notes,
+            upgrade: None,
+        };
+        let answer = gateway.keyward.egress().send(outgoing, &mut ledger).await;
+        answer.map(|answer| answer.status())
+    };
+    let mut said = send().await;
+    for _ in 0..8 {
+        if said == Err(EgressError::SecretUnavailable) {
+            said = send().await;
+        }
+    }
+    assert_eq!(said, Ok(StatusCode::OK));
+    assert_eq!(backend.seen(), std::slice::from_ref(&leaf));
+    let bearers = backend.bearers.lock().unwrap().clone();
+    let token = bearers[0].strip_prefix("Bearer ").unwrap();
+    let jwk = server.transit_key("orders", 1).await.jwk("ES256");
+    let jwk: Jwk = serde_json::from_value(jwk).unwrap();
+    let mut rules = Validation::new(Algorithm::ES256);
+    rules.set_audience(&["https://orders.example"]);
+    let half = DecodingKey::from_jwk(&jwk).unwrap();
+    let read = decode::<Value>(token, &half, &rules).unwrap();
+    // RFC 7515, section 4.1.8, with another implementation of SHA-256.
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(&leaf);
+    let thumbprint = data_encoding::BASE64URL_NOPAD.encode(digest.as_ref());
+    assert_eq!(read.header.x5t_s256, Some(thumbprint));
+    let jwk = server.transit_key("orders", 2).await.jwk("ES256");
+    let jwk: Jwk = serde_json::from_value(jwk).unwrap();
+    let half = DecodingKey::from_jwk(&jwk).unwrap();
+    assert!(decode::<Value>(token, &half, &rules).is_err(), "control");
 }

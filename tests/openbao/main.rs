@@ -8,6 +8,7 @@ mod gateway;
 mod hostile;
 mod keys_that_stay;
 mod logins;
+mod lying;
 mod outages;
 mod served;
 mod signed_requests;

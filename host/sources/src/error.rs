@@ -366,7 +366,7 @@ impl SourceError {
             }
             Self::OtherKey => {
                 "Put the certificate of a version that is there: `keyward secret rotate NAME \
-                 --from-file CHAIN.pem`; or let the reference name the key that it is of."
+                 --from-file chain.pem`; or let the reference name the key that it is of."
             }
             Self::Forged => {
                 "Nothing was sent with it. See whether the key was replaced just now; else \

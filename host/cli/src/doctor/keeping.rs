@@ -88,7 +88,7 @@ fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp, soon: D
         let fix = match &secret.origin {
             Some(origin) if origin.cache == Cache::Remote => format!(
                 "have a certificate of the key {} made, and then: keyward secret rotate {} \
-                 --from-file CHAIN.pem",
+                 --from-file chain.pem",
                 origin.reference, secret.name
             ),
             // Its values, and until when they are good, are its source's to say.

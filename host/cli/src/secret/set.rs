@@ -44,7 +44,7 @@ KEY` says whether it can be fetched.
 
 With --cache remote the key never leaves its source (a key of OpenBao's transit), which
 is asked for each use. Of a certificate, --chain is what is shown of it: it is kept here,
-and the next one comes with `keyward secret rotate NAME --from-file CHAIN.pem`.
+and the next one comes with `keyward secret rotate NAME --from-file chain.pem`.
 
 A new secret can be used by nobody until a grant says so: see `keyward grants`.
 

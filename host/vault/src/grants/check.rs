@@ -184,7 +184,7 @@ impl fmt::Display for Finding {
             ),
             FindingFault::NoCertificateHere(name) => write!(
                 f,
-                "the key of \"{name}\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate {name} --from-file CHAIN.pem"
+                "the key of \"{name}\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate {name} --from-file chain.pem"
             ),
             FindingFault::SecretTooShort(name) => write!(
                 f,

@@ -256,7 +256,7 @@ fn a_key_that_stays_in_its_source_is_named_by_its_certificate_once_that_is_here(
     };
     let said = found(&(text.clone() + &others));
     assert_eq!(said.len(), 3, "{said:?}");
-    let what_to_do = "put the chain here: keyward secret rotate far --from-file CHAIN.pem";
+    let what_to_do = "put the chain here: keyward secret rotate far --from-file chain.pem";
     assert!(said.iter().all(|said| said.ends_with(what_to_do)));
     let control = text.replace("x5t#S256", "jwk-thumbprint");
     assert_eq!(found(&control), [""; 0]);

@@ -193,7 +193,7 @@ fn a_key_that_can_not_do_what_a_grant_says_is_found() {
     assert_eq!(
         of(&present, from(Kind::Certificate, crate::Cache::Remote)),
         [
-            "grants.toml:1: grant \"a\": the key of \"k\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate k --from-file CHAIN.pem"
+            "grants.toml:1: grant \"a\": the key of \"k\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate k --from-file chain.pem"
         ]
     );
     let memory = crate::Cache::Memory;
