@@ -2,6 +2,7 @@
 //! written as C# writes them (`NewlineToBr`), and dates are formatted as .NET does.
 //!
 //! A template is read once, when a document is loaded; what it can't mean is refused then.
+//! What is read is kept with the settings, which is why it is all `Sync`.
 //! Not there: `include`, `tablerow`, and dates in Ruby's format.
 
 mod filters;
@@ -9,7 +10,7 @@ mod parse;
 mod render;
 mod world;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::evaluate::json::{self, Body, Scalar, Token};
 use crate::evaluate::{Budget, Exception, Outcome, Value, json_text, numbers};
@@ -39,11 +40,11 @@ pub(crate) enum Item {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(Rc<str>),
-    List(Rc<[Item]>),
-    Map(Rc<[(Rc<str>, Item)]>),
+    Text(Arc<str>),
+    List(Arc<[Item]>),
+    Map(Arc<[(Arc<str>, Item)]>),
     /// An entry of a map.
-    Entry(Rc<(Rc<str>, Item)>),
+    Entry(Arc<(Arc<str>, Item)>),
     /// A part of the exchange, whose members are asked for when they are needed.
     Live(Live),
 }
@@ -77,8 +78,8 @@ impl Item {
             Value::Int(value) => Self::Int(i64::from(*value)),
             Value::Long(value) => Self::Int(*value),
             Value::Double(value) => Self::Float(*value),
-            Value::Text(text) | Value::Uri(text) => Self::Text(Rc::clone(text)),
-            Value::Strings(all) => all.iter().map(|text| Self::Text(Rc::clone(text))).collect(),
+            Value::Text(text) | Value::Uri(text) => Self::text(text),
+            Value::Strings(all) => all.iter().map(|text| Self::text(text)).collect(),
             Value::Json(token) => Self::json(budget, token)?,
             other => Self::Text(other.shown(budget)?.into()),
         })
@@ -97,7 +98,8 @@ impl Item {
             Body::Object(all) => {
                 let mut entries = Vec::with_capacity(all.len());
                 for property in all {
-                    let name = json::name_of(property).unwrap_or_else(|| "".into());
+                    let name =
+                        json::name_of(property).map_or_else(|| "".into(), |name| Arc::from(&*name));
                     entries.push((name, Self::json(budget, &json::of_property(property))?));
                 }
                 Self::Map(entries.into())
