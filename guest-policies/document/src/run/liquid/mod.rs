@@ -2,7 +2,6 @@
 //! written as C# writes them (`NewlineToBr`), and dates are formatted as .NET does.
 //!
 //! A template is read once, when a document is loaded; what it can't mean is refused then.
-//! What is read is kept with the settings, which is why it is all `Sync`.
 //! Not there: `include`, `tablerow`, and dates in Ruby's format.
 
 mod filters;
@@ -98,8 +97,8 @@ impl Item {
             Body::Object(all) => {
                 let mut entries = Vec::with_capacity(all.len());
                 for property in all {
-                    let name =
-                        json::name_of(property).map_or_else(|| "".into(), |name| Arc::from(&*name));
+                    let name = json::name_of(property);
+                    let name = Arc::from(name.as_deref().unwrap_or_default());
                     entries.push((name, Self::json(budget, &json::of_property(property))?));
                 }
                 Self::Map(entries.into())
