@@ -126,7 +126,7 @@ fn facts_of_the_gateway_are_what_it_says() {
 }
 
 #[test]
-fn traces_tell_the_steps_and_what_expressions_trace_and_no_values() {
+fn traces_tell_the_steps_what_expressions_trace_and_what_variables_are_set_to() {
     let mut bindings = bindings();
     bindings.traces = true;
     let text = "<policies><inbound><choose><when condition=\"@{ context.Trace(&quot;looked&quot;); return context.Tracing; }\"><set-variable name=\"a\" value=\"private\"/></when></choose></inbound></policies>";
@@ -144,7 +144,9 @@ fn traces_tell_the_steps_and_what_expressions_trace_and_no_values() {
         [
             "runs inbound/choose[1]",
             "looked",
-            "runs inbound/choose[1]/when[1]/set-variable[1]"
+            "inbound/choose[1]/when[1] is true",
+            "runs inbound/choose[1]/when[1]/set-variable[1]",
+            "sets a = private"
         ]
     );
 }

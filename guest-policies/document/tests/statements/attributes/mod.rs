@@ -3,6 +3,7 @@
 
 mod calls;
 mod core;
+mod limits;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ type Case = (&'static str, &'static str, fn());
 const FILES: &[(&[&str], &[Case])] = &[
     (calls::POLICIES, calls::CASES),
     (core::POLICIES, core::CASES),
+    (limits::POLICIES, limits::CASES),
 ];
 
 /// All attributes of an element, and of those in it that are no policies.
