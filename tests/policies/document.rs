@@ -99,8 +99,6 @@ async fn a_document_runs_and_its_secret_reaches_the_backend_alone() {
 /// enough for what compiles.
 #[tokio::test]
 async fn the_deepest_document_runs() {
-    #[allow(non_snake_case)]
-    let (CHOOSE, JSON, SUM) = (c("C", 28), c("J", 95), c("S", 90));
     let (backend, key) = (Backend::start().await, Canary::new());
     // Each `+` stands in the next one.
     let ones = |count: usize| " + 1".repeat(count);
