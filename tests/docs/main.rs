@@ -31,3 +31,9 @@ fn folder() -> PathBuf {
 fn a_policy_is_written_tested_and_served_as_the_guide_says() {
     play::check(&folder().join("guide.md"));
 }
+
+#[test]
+fn a_document_is_brought_over_from_api_management_as_the_page_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    play::check(&root.join("host/document/AZURE-API-MANAGEMENT.md"));
+}

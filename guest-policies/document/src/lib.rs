@@ -31,17 +31,20 @@ pub struct Settings {
 
 impl Settings {
     /// Settings with that program.
-    pub fn new(program: Program) -> Self {
-        Self {
-            program: Compiled(program),
-        }
+    ///
+    /// # Errors
+    /// A text of it is not what it has to be: a template, an address.
+    pub fn new(program: Program) -> Result<Self, String> {
+        Ok(Self {
+            program: Compiled(run::Loaded::new(program)?),
+        })
     }
 }
 
 /// A program that was decoded and checked.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct Compiled(Program);
+struct Compiled(run::Loaded);
 
 impl TryFrom<String> for Compiled {
     type Error = String;
@@ -50,9 +53,8 @@ impl TryFrom<String> for Compiled {
         let bytes = data_encoding::BASE64
             .decode(text.as_bytes())
             .map_err(|_| "it is no Base64".to_owned())?;
-        Program::decode(&bytes)
-            .map(Self)
-            .map_err(|invalid| invalid.to_string())
+        let program = Program::decode(&bytes).map_err(|invalid| invalid.to_string())?;
+        run::Loaded::new(program).map(Self)
     }
 }
 

@@ -84,6 +84,17 @@ impl Response<'_> {
         host::response_header(&self.handle, name, 0)
     }
 
+    /// All values of a header, in their order.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
+        (0..).map_while(move |index| host::response_header(&self.handle, name, index))
+    }
+
+    /// The names of all headers, in lower case, each once.
+    #[must_use]
+    pub fn header_names(&self) -> Vec<String> {
+        host::response_header_names(&self.handle)
+    }
+
     /// The whole body, if it is no longer than `limit` bytes.
     ///
     /// # Errors

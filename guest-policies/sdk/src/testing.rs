@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) now: u64,
     pub(crate) random: u8,
     pub(crate) routes: BTreeMap<String, (u16, Vec<u8>)>,
+    pub(crate) route_headers: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    pub(crate) route_failures: BTreeMap<String, Failure>,
     pub(crate) calls: Vec<Call>,
     pub(crate) is_tls: bool,
     /// What the backend answers to each `forward`, in order, the last one again and
@@ -313,6 +315,23 @@ impl Simulation {
         })
     }
 
+    /// A header of the answer of that route to calls of the policy's own.
+    #[must_use]
+    pub fn route_header(self, name: &str, header: &str, value: &str) -> Self {
+        self.with(|state| {
+            let headers = state.route_headers.entry(name.to_owned()).or_default();
+            headers.push((header.to_ascii_lowercase(), value.into()));
+        })
+    }
+
+    /// Calls of the policy's own to that route, which is open to it, fail so.
+    #[must_use]
+    pub fn route_fails(self, name: &str, failure: Failure) -> Self {
+        self.route(name, 200, b"").with(|state| {
+            state.route_failures.insert(name.to_owned(), failure);
+        })
+    }
+
     /// The client asked over TLS.
     #[must_use]
     pub fn tls(self) -> Self {
@@ -333,6 +352,21 @@ impl Simulation {
     pub fn cached(self, key: &str, value: &[u8]) -> Self {
         let value = (value.to_vec(), u64::MAX);
         self.with(|state| drop(state.cache.insert(key.to_owned(), value)))
+    }
+
+    /// Another exchange of the same client with the same request, on the same node:
+    /// counters, the cache and the time are as they were, and nothing of this exchange is
+    /// left. Only what has not been changed of its request is.
+    #[must_use]
+    pub fn again(self) -> Self {
+        self.with(|state| {
+            state.response = Content::default();
+            state.status = None;
+            state.is_sent = false;
+            state.variables.clear();
+            state.attached.clear();
+            state.log.clear();
+        })
     }
 
     /// The exchange, for one call of a decision. The next call reads the bodies

@@ -16,36 +16,45 @@
 //! </policies>
 //! ```
 //!
-//! [`Document::parse`] reads one. Nothing is skipped in silence: each element,
-//! attribute and text that has no meaning here is an error with its place in
-//! the file and what would be valid, and all of them are found in one go.
-//! [`Document::splice`] puts the outer scope's steps where `<base/>` stands.
+//! [`read::read`] reads one. Nothing is skipped in silence: each element, attribute and
+//! text that has no meaning here is an error with its place in the file and what would
+//! be valid, and all of them are found in one go. [`model::effective`] puts the broader
+//! scope's statements where `<base/>` stands, [`compile::compile`] makes a program of
+//! what is then in force.
 //!
 //! ```
-//! use keyward_document::{Document, Phase, Step};
+//! use keyward_document::compile::{Bindings, Step, compile};
+//! use keyward_document::model::{Document, NoFragments, effective};
+//! use keyward_document::read::{Options, read};
+//! use keyward_document::{DocumentErrors, Phase};
 //!
-//! let global = Document::parse("global.xml", "<policies><inbound><wasm-policy name='log'/></inbound></policies>")?;
-//! let billing = Document::parse(
+//! let open = |file: &str, text: &str| -> Result<Document, DocumentErrors> {
+//!     let reading = read(file, text, &Options::default());
+//!     reading.document.ok_or(reading.diagnostics)
+//! };
+//! let global = open("global.xml", "<policies><inbound><wasm-policy name='log'/></inbound></policies>")?;
+//! let billing = open(
 //!     "billing.xml",
 //!     "<policies><inbound><base/><wasm-policy name='attach-api-key'/></inbound></policies>",
 //! )?;
-//! let effective = billing.splice(Some(&global));
-//! let names: Vec<_> = effective.calls(Phase::Inbound).into_iter().map(|call| call.policy).collect();
-//! assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["log", "attach-api-key"]);
+//! let effective = effective(&[&global, &billing], &NoFragments).map_err(|errors| *errors)?;
+//! let compiled = compile(&effective, &Bindings::default()).map_err(|errors| *errors)?;
+//! let names = compiled.steps(Phase::Inbound).iter().map(|step| match step {
+//!     Step::Policy { name, .. } => name.as_str(),
+//!     Step::Segment => "a segment of the document",
+//! });
+//! assert_eq!(names.collect::<Vec<_>>(), ["log", "attach-api-key"]);
 //!
-//! let errors = Document::parse("typo.xml", "<policies><inbund/></policies>").unwrap_err();
-//! assert_eq!(
-//!     errors.to_string(),
-//!     "typo.xml:1:11: unknown element \"inbund\" in <policies>; did you mean \"inbound\"?"
-//! );
-//! # Ok::<(), keyward_document::DocumentErrors>(())
+//! let errors = open("typo.xml", "<policies><inbund/></policies>").unwrap_err();
+//! assert!(errors.iter().any(|error| error.to_string().starts_with("typo.xml:1:11: ")));
+//! # Ok::<(), DocumentErrors>(())
 //! ```
 //!
 //! Values and texts may hold named values, `{{name}}`; see [`named_values`].
 //!
 //! This crate reads no files. The text of a document is not secret and may be
-//! shown in error messages: secrets are attached by granted policies and have no
-//! place in it.
+//! shown in error messages: a secret stands in it by a name, and is attached where a
+//! grant says so.
 
 #![forbid(unsafe_code)]
 
@@ -57,188 +66,44 @@ mod expression;
 mod header;
 pub mod model;
 pub mod named_values;
+mod open;
 mod output;
-mod parse;
 pub mod policies;
 mod position;
 mod problem;
 pub mod read;
 mod report;
-mod set_header;
-mod set_variable;
-mod splice;
 mod suggest;
 mod tree;
 
 use std::fmt;
-use std::sync::Arc;
-
-use keyward_names::PolicyName;
-
-use crate::named_values::{NamedValues, Unresolved};
 
 pub use decode::Decoded;
 pub use error::{DocumentError, DocumentErrors, Found, Problem};
-pub use header::{ExistsAction, HeaderName, SetHeader};
 pub use keyward_document_program::Member;
 pub use output::sarif;
 pub use position::Position;
 pub use problem::{CODES, Severity};
-pub use splice::{Call, Dropped, Effective};
 
 /// How large a document may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The text in bytes. 256 KiB by default.
+    /// The text in bytes.
     pub max_bytes: usize,
-    /// Elements within each other. 32 by default.
+    /// Elements within each other.
     pub max_depth: usize,
-    /// Elements altogether. 4096 by default.
+    /// Elements altogether.
     pub max_elements: usize,
 }
 
 impl Limits {
-    /// For documents that are read in full ([`read::read`]): 512 KiB, 64 elements within
-    /// each other, 16,384 elements.
+    /// 512 KiB, 64 elements within each other, 16,384 elements.
     pub const POLICIES: Self = Self {
         max_bytes: 512 * 1024,
         max_depth: 64,
         max_elements: 16_384,
     };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_bytes: 256 * 1024,
-            max_depth: 32,
-            max_elements: 4096,
-        }
-    }
-}
-
-/// A policy document, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    file: Arc<str>,
-    sections: [Option<Section>; 4],
-    complete: bool,
-}
-
-impl Document {
-    /// Reads a document within the default [`Limits`]. `file` is only for
-    /// messages. Named values are not looked up; see
-    /// [`is_complete`](Self::is_complete). Errors: everything that is wrong with
-    /// the text.
-    pub fn parse(file: &str, text: &str) -> Result<Self, DocumentErrors> {
-        Self::parse_within(&Limits::default(), file, text)
-    }
-
-    /// Reads a document within limits of the caller's.
-    pub fn parse_within(limits: &Limits, file: &str, text: &str) -> Result<Self, DocumentErrors> {
-        parse::parse(file, text, limits, &Unresolved)
-    }
-
-    /// Reads a document within the default [`Limits`] and puts the named values
-    /// in. What a value brings is checked as if it had been written there.
-    pub fn parse_with(
-        file: &str,
-        text: &str,
-        values: &dyn NamedValues,
-    ) -> Result<Self, DocumentErrors> {
-        parse::parse(file, text, &Limits::default(), values)
-    }
-
-    /// Whether every named value was known. Steps with one that was not are left
-    /// out, and such a document can be checked but must not be run.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// A section; `None` if the document has none of that name.
-    pub fn section(&self, phase: Phase) -> Option<&Section> {
-        self.sections.get(phase.index()).and_then(Option::as_ref)
-    }
-
-    /// The file's name as it was given to [`parse`](Self::parse).
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-}
-
-/// A section of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    position: Position,
-    steps: Vec<Step>,
-}
-
-impl Section {
-    /// Its steps, in the order of the text.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// Where its start tag stands.
-    pub fn position(&self) -> &Position {
-        &self.position
-    }
-}
-
-/// One element of a section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// `<base/>`: the outer scope's steps. At most one in a section.
-    Base(Position),
-    /// `<wasm-policy name="…"/>`: run that policy.
-    Policy {
-        /// Its name in the gateway's configuration.
-        name: PolicyName,
-        /// Where the step stands.
-        position: Position,
-    },
-    /// `<set-header>`.
-    SetHeader(SetHeader),
-    /// `<set-variable>`: checked, and nothing that runs by itself.
-    SetVariable(SetVariable),
-}
-
-/// A variable that stands for a secret. It never holds the secret's value, and no
-/// policy finds it among the variables of an exchange: it is the document's word for
-/// the secret, and a use of it needs a grant like any other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetVariable {
-    pub(crate) name: String,
-    pub(crate) secret: String,
-    pub(crate) position: Position,
-}
-
-impl Step {
-    /// Where the step stands.
-    pub fn position(&self) -> &Position {
-        match self {
-            Self::Base(position) | Self::Policy { position, .. } => position,
-            Self::SetHeader(step) => step.position(),
-            Self::SetVariable(step) => step.position(),
-        }
-    }
-
-    /// The step if it is a `<set-header>`.
-    pub fn as_set_header(&self) -> Option<&SetHeader> {
-        match self {
-            Self::SetHeader(step) => Some(step),
-            Self::Base(_) | Self::Policy { .. } | Self::SetVariable(_) => None,
-        }
-    }
-
-    /// The step if it is a `<set-variable>`.
-    pub fn as_set_variable(&self) -> Option<&SetVariable> {
-        match self {
-            Self::SetVariable(step) => Some(step),
-            Self::Base(_) | Self::Policy { .. } | Self::SetHeader(_) => None,
-        }
-    }
 }
 
 /// A stage of an exchange, and the section of a document that is about it.
@@ -265,16 +130,6 @@ impl Phase {
             Self::Backend => "backend",
             Self::Outbound => "outbound",
             Self::OnError => "on-error",
-        }
-    }
-
-    /// The phase's element, for messages.
-    fn place(self) -> &'static str {
-        match self {
-            Self::Inbound => "<inbound>",
-            Self::Backend => "<backend>",
-            Self::Outbound => "<outbound>",
-            Self::OnError => "<on-error>",
         }
     }
 

@@ -26,9 +26,6 @@ pub enum Problem {
         /// The limit.
         max: usize,
     },
-    /// A policy expression, `@(…)` or `@{…}`.
-    #[error("policy expressions are not supported yet")]
-    Expression,
     /// A policy expression in which a bracket, a string or a comment stays open.
     #[error("this policy expression does not end")]
     OpenExpression,
@@ -38,9 +35,6 @@ pub enum Problem {
     /// A Key Vault reference that is not granted to the document.
     #[error("this secret can't be had here: {0}")]
     Request(String),
-    /// A variable that is not a secret.
-    #[error("variables that hold anything but a secret are not supported yet")]
-    Variable,
     /// A named value, `{{name}}`, that is no text.
     #[error(transparent)]
     NamedValue(#[from] ValueError),
@@ -55,12 +49,6 @@ pub enum Problem {
     /// A policy of Azure API Management that this engine does not have.
     #[error("the policy {name} is not supported")]
     UnsupportedPolicy {
-        /// The policy's name.
-        name: Found,
-    },
-    /// A policy that is read and checked, and that the gateway can't run.
-    #[error("the policy {name} is known, but does not run yet")]
-    NotRunning {
         /// The policy's name.
         name: Found,
     },
@@ -241,7 +229,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 56] = [
+pub const CODES: [(&str, &str); 53] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -250,7 +238,6 @@ pub const CODES: [(&str, &str); 56] = [
     ("KD006", "an expression and other text in one value"),
     ("KD007", "an XML comment in a value that is an expression"),
     ("KD008", "an expression where only a fixed value may stand"),
-    ("KD009", "expressions do not run yet"),
     ("KD010", "an unknown element"),
     ("KD011", "a policy that is not supported"),
     ("KD012", "a policy in a section that does not have it"),
@@ -260,7 +247,6 @@ pub const CODES: [(&str, &str); 56] = [
     ("KD016", "an element stands too often"),
     ("KD017", "elements in the wrong order"),
     ("KD018", "text where only elements may stand"),
-    ("KD019", "a policy that does not run yet"),
     ("KD020", "an unknown attribute"),
     ("KD021", "an attribute is missing"),
     ("KD022", "attributes that do not go together"),
@@ -274,7 +260,6 @@ pub const CODES: [(&str, &str); 56] = [
     ("KD032", "a secret in an expression"),
     ("KD033", "a Key Vault reference where a text is needed"),
     ("KD034", "a Key Vault reference that is not granted"),
-    ("KD035", "a variable that holds no secret"),
     ("KD036", "a named value whose text is an expression"),
     ("KD040", "an unknown policy fragment"),
     ("KD041", "a fragment where it may not be included"),
@@ -324,7 +309,6 @@ impl Problem {
             Self::Mixed => "KD006",
             Self::CommentInExpression => "KD007",
             Self::NoExpression(_) => "KD008",
-            Self::Expression => "KD009",
             Self::UnknownElement { .. } => "KD010",
             Self::UnsupportedPolicy { .. } => "KD011",
             Self::WrongSection { .. } => "KD012",
@@ -334,7 +318,6 @@ impl Problem {
             Self::Second(_) | Self::OnceOnly(_) => "KD016",
             Self::Order { .. } => "KD017",
             Self::UnexpectedText { .. } => "KD018",
-            Self::NotRunning { .. } => "KD019",
             Self::UnknownAttribute { .. } => "KD020",
             Self::MissingAttribute { .. } => "KD021",
             Self::Together { .. } => "KD022",
@@ -348,7 +331,6 @@ impl Problem {
             Self::SecretInExpression(_) => "KD032",
             Self::Reference => "KD033",
             Self::Request(_) => "KD034",
-            Self::Variable => "KD035",
             Self::ValueIsExpression => "KD036",
             Self::UnknownFragment(_) => "KD040",
             Self::FragmentSection { .. } => "KD041",

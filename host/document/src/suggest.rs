@@ -14,11 +14,6 @@ pub(crate) fn closest<'a>(found: &str, valid: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// Whether Azure API Management has a policy of that name, or a part of one.
-pub(crate) fn is_apim_policy(name: &str) -> bool {
-    matches!(name, "when" | "otherwise" | "set-url") || crate::policies::policy(name).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,21 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-use keyward_document::{Document, Effective, Phase, Step};
+use keyward_document::Phase;
+use keyward_document::model::{Document, Effective, NoFragments, effective};
+use keyward_document::read::{Options, read};
 
 fn document(file: &str, sections: &str) -> Document {
-    Document::parse(file, &format!("<policies>{sections}</policies>")).unwrap()
+    let text = format!("<policies>{sections}</policies>");
+    read(file, &text, &Options::default()).document.unwrap()
 }
 
-fn policies(name: &str) -> String {
+fn policy(name: &str) -> String {
     format!("<wasm-policy name='{name}'/>")
 }
 
+fn in_force(scopes: &[&Document]) -> Effective {
+    effective(scopes, &NoFragments).unwrap()
+}
+
 fn names(effective: &Effective, phase: Phase) -> Vec<String> {
-    effective
-        .calls(phase)
-        .iter()
-        .map(|call| call.policy.to_string())
+    let nodes = effective.phase(phase).iter();
+    let name = |value: &keyward_document::model::Value| value.as_text().map(str::to_owned);
+    nodes
+        .map(|node| node.attribute("name").and_then(name).unwrap())
         .collect()
 }
 
@@ -24,7 +31,7 @@ fn names(effective: &Effective, phase: Phase) -> Vec<String> {
 fn base_is_replaced_where_it_stands() {
     let outer = document(
         "global.xml",
-        &format!("<inbound>{}{}</inbound>", policies("o1"), policies("o2")),
+        &format!("<inbound>{}{}</inbound>", policy("o1"), policy("o2")),
     );
     for (inner, expected) in [
         (
@@ -39,7 +46,7 @@ fn base_is_replaced_where_it_stands() {
         ("<inbound/>", vec![]),
         ("", vec![]),
     ] {
-        let effective = document("inner.xml", inner).splice(Some(&outer));
+        let effective = in_force(&[&outer, &document("inner.xml", inner)]);
         assert_eq!(names(&effective, Phase::Inbound), expected, "{inner}");
     }
 }
@@ -50,71 +57,22 @@ fn base_of_the_outermost_scope_stands_for_nothing() {
         "global.xml",
         "<inbound><base/><wasm-policy name='o'/></inbound>",
     );
-    assert_eq!(names(&outer.splice(None), Phase::Inbound), ["o"]);
+    assert_eq!(names(&in_force(&[&outer]), Phase::Inbound), ["o"]);
     let inner = document("inner.xml", "<inbound><base/></inbound>");
-    let effective = inner.splice(Some(&outer));
+    let effective = in_force(&[&outer, &inner]);
     assert_eq!(names(&effective, Phase::Inbound), ["o"]);
-    assert!(
-        !effective
-            .phase(Phase::Inbound)
-            .iter()
-            .any(|step| matches!(step, Step::Base(_)))
-    );
-    assert_eq!(
-        effective.phase(Phase::Inbound)[0].position().file(),
-        "global.xml"
-    );
+    let first = &effective.phase(Phase::Inbound)[0];
+    assert_eq!(&*first.origin.file, "global.xml");
 }
 
 #[test]
-fn three_scopes_splice_one_onto_the_other() {
-    let section = |name: &str| format!("<outbound><base/>{}</outbound>", policies(name));
+fn three_scopes_stand_one_in_the_other() {
+    let section = |name: &str| format!("<outbound><base/>{}</outbound>", policy(name));
     let [global, product, api] =
         ["global", "product", "api"].map(|name| document(name, &section(name)));
-    let effective = api.splice_onto(&product.splice(Some(&global)));
+    let effective = in_force(&[&global, &product, &api]);
     assert_eq!(
         names(&effective, Phase::Outbound),
         ["global", "product", "api"]
     );
-}
-
-#[test]
-fn an_absent_section_drops_the_outer_one_and_says_so() {
-    let outer = document(
-        "global.xml",
-        &format!(
-            "<inbound>{}</inbound><outbound/>",
-            policies("require-client-key")
-        ),
-    );
-    let effective = document("inner.xml", "<backend/>").splice(Some(&outer));
-    assert!(names(&effective, Phase::Inbound).is_empty());
-    let [dropped] = effective.dropped() else {
-        panic!("{:?}", effective.dropped())
-    };
-    assert_eq!((dropped.phase, dropped.steps), (Phase::Inbound, 1));
-    assert_eq!(dropped.first.to_string(), "global.xml:1:20");
-}
-
-#[test]
-fn set_headers_merge_across_scopes_but_not_across_policies() {
-    let header = |name: &str| format!("<set-header name='{name}'><value>1</value></set-header>");
-    let outer = document("global.xml", &format!("<inbound>{}</inbound>", header("a")));
-    let inner = format!(
-        "<inbound><base/>{}{}{}</inbound>",
-        header("b"),
-        policies("p"),
-        header("c")
-    );
-    let effective = document("inner.xml", &inner).splice(Some(&outer));
-    assert_eq!(
-        names(&effective, Phase::Inbound),
-        ["set-headers", "p", "set-headers"]
-    );
-    let calls = effective.calls(Phase::Inbound);
-    assert_eq!(
-        calls[0].settings.as_ref().unwrap().to_string(),
-        r#"{"headers":[{"action":"override","name":"a","values":["1"]},{"action":"override","name":"b","values":["1"]}]}"#
-    );
-    assert_eq!(calls[1].settings, None);
 }

@@ -7,51 +7,47 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use keyward_document::{Document, Phase, Step};
+use keyward_document::Phase;
+use keyward_document::model::Document;
+use keyward_document::read::{Options, read};
 
-fn show(file: &str, text: &str) -> String {
-    let document = match Document::parse(file, text) {
-        Ok(document) => document,
-        Err(errors) => return errors.render(false),
-    };
+/// What is shown of a document, and whether it is a good one.
+fn show(file: &str, text: &str) -> (String, bool) {
+    let reading = read(file, text, &Options::default());
+    let said = reading.diagnostics.render(false);
+    match reading.document {
+        Some(document) => (said + &tree(&document), true),
+        None => (said, false),
+    }
+}
+
+/// What a document says, with each place.
+fn tree(document: &Document) -> String {
     let mut out = String::new();
     for phase in Phase::ALL {
         let Some(section) = document.section(phase) else {
             writeln!(out, "{phase}: absent").unwrap();
             continue;
         };
-        writeln!(out, "{phase} at {}", section.position()).unwrap();
-        for step in section.steps() {
-            let what = match step {
-                Step::Base(_) => "base".to_owned(),
-                Step::Policy { name, .. } => format!("policy {name}"),
-                Step::SetVariable(step) => format!("variable {}", step.name()),
-                Step::SetHeader(step) => {
-                    format!(
-                        "{} header {} {:?}",
-                        step.action().as_str(),
-                        step.name(),
-                        step.values()
-                    )
-                }
-            };
-            writeln!(
-                out,
-                "  {what} at {} {:?}",
-                step.position(),
-                step.position().span()
-            )
-            .unwrap();
+        let at = document.position(section.tag.clone());
+        writeln!(out, "{phase} at {at}").unwrap();
+        for node in section.statements.iter().flat_map(|node| node.walk()) {
+            let values = node.attributes.iter();
+            let mut what: Vec<String> = values
+                .map(|field| format!("{}={:?}", field.name, field.value.written.as_str()))
+                .collect();
+            what.extend(
+                node.text
+                    .iter()
+                    .map(|text| format!("{:?}", text.written.as_str())),
+            );
+            let at = document.position(node.tag.clone());
+            let (path, what) = (&node.path, what.join(" "));
+            writeln!(out, "  {path} {what} at {at} {:?}", at.span()).unwrap();
         }
     }
-    for phase in Phase::ALL {
-        for call in document.splice(None).calls(phase) {
-            let settings = call
-                .settings
-                .map(|settings| settings.to_string())
-                .unwrap_or_default();
-            writeln!(out, "{phase} runs {} {settings}", call.policy).unwrap();
-        }
+    for node in document.fragment().unwrap_or_default() {
+        writeln!(out, "  {} of a fragment", node.path).unwrap();
     }
     out
 }
@@ -68,10 +64,10 @@ fn each_document_reads_as_expected() {
         }
         cases += 1;
         let name = path.file_name().unwrap().to_str().unwrap();
-        let shown = show(name, &std::fs::read_to_string(&path).unwrap());
+        let (shown, good) = show(name, &std::fs::read_to_string(&path).unwrap());
         assert_eq!(
-            name.starts_with("bad-"),
-            shown.starts_with("error"),
+            name.starts_with("good-"),
+            good,
             "{name} is not what its name says: {shown}"
         );
         let expected_file = path.with_extension("expected");

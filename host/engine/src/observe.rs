@@ -557,6 +557,7 @@ watched!(egress::HostResponse, "egress.response" {
     fn status as "status" (; response: Resource<PolicyResponse>) -> u16;
     fn header as "header" (; response: Resource<PolicyResponse>, name: String, index: u32)
         -> Option<Vec<u8>>;
+    fn header_names as "header-names" (; response: Resource<PolicyResponse>) -> Vec<String>;
     fn drop as "drop" (; response: Resource<PolicyResponse>) -> ();
     async fn read_body as "read-body" (; response: Resource<PolicyResponse>, max: u32)
         -> Sent<Option<Vec<u8>>>;

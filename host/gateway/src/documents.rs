@@ -84,10 +84,7 @@ pub enum DocumentFault {
 
 /// A section of a broader scope that is out of force because a document has no section
 /// of that name at all. Legal, and more often an oversight than not.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{file} has no <{phase}> section, which puts {steps} of the outer scope out of force, from {first} on; write <{phase}><base /></{phase}> to inherit what it says, or <{phase} /> to say that you mean it"
-)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
     /// The document.
     pub file: String,
@@ -133,7 +130,6 @@ pub struct OfPipeline {
 pub struct CompiledDocuments {
     by_path: Vec<(PathPrefix, OfPipeline)>,
     warnings: Vec<DocumentErrors>,
-    dropped: Vec<Dropped>,
 }
 
 /// Reads one document. The second is what it is warned about; may be empty.
@@ -397,7 +393,6 @@ impl CompiledDocuments {
             };
             let (compiled, in_force) = documents.compile(config, pipeline, steps, told)?;
             all.warnings.extend(in_force.warnings);
-            all.dropped.extend(in_force.dropped);
             if compiled.compiled.needs_guest()
                 && let Some((first, _)) = all.by_path.iter().find(|(_, known)| {
                     known.compiled.needs_guest()
@@ -445,9 +440,7 @@ impl CompiledDocuments {
     /// What the documents are warned about, as it is shown.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let all = self.warnings.iter().flat_map(DocumentErrors::iter);
-        let dropped = self.dropped.iter().map(ToString::to_string);
         all.filter(|one| one.severity() == Severity::Warning)
             .map(ToString::to_string)
-            .chain(dropped)
     }
 }

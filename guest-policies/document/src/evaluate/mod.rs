@@ -14,14 +14,14 @@ mod calls;
 mod casts;
 mod context;
 pub(crate) mod dates;
-mod dates_text;
+pub(crate) mod dates_text;
 pub(crate) mod json;
-mod json_text;
-mod numbers;
+pub(crate) mod json_text;
+pub(crate) mod numbers;
 mod operators;
 mod selects;
 mod texts;
-mod tokens;
+pub(crate) mod tokens;
 mod value;
 pub(crate) mod web;
 

@@ -1,6 +1,6 @@
 //! Bodies: set, and searched.
 
-use keyward_document_program::statements::Element;
+use keyward_document_program::statements::{Element, Operand};
 use keyward_document_program::{AttributeName as A, ElementName as E};
 use keyward_policy::{Failure, Side};
 
@@ -40,8 +40,9 @@ impl<'p> Runner<'p, '_> {
         match self.text(element, A::Template)?.as_deref() {
             None | Some("none") => {}
             Some(_) => {
-                let message = "there are no templates";
-                return Err(self.broken(element, 500, "NotSupported", message, message));
+                if let Some(Operand::Text(id)) = holder.text {
+                    return self.rendered(element, id).map(String::into_bytes);
+                }
             }
         }
         let Some(operand) = holder.text else {

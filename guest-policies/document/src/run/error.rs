@@ -81,6 +81,25 @@ pub(crate) struct Failed {
 }
 
 impl Stop {
+    /// What the log says.
+    pub(crate) fn line(&self) -> String {
+        let failed = &self.0;
+        let error = &failed.error;
+        let mut line = format!("{} failed: {}", error.source, error.reason);
+        line.push_str(" at ");
+        line.push_str(&error.section);
+        if let Some(path) = &error.path {
+            line.push('/');
+            line.push_str(path);
+        }
+        if !failed.detail.is_empty() {
+            line.push_str(" (");
+            line.push_str(&failed.detail);
+            line.push(')');
+        }
+        line
+    }
+
     /// With a header for the answer.
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.answer.headers.push((name.to_owned(), value.into()));

@@ -57,6 +57,7 @@ impl<'p> Runner<'p, '_> {
                 E::When => self.bool(branch, A::Condition)?.unwrap_or(false),
                 _ => true,
             };
+            self.trace_condition(branch, takes);
             if takes {
                 return self.children(branch);
             }
@@ -81,6 +82,7 @@ impl<'p> Runner<'p, '_> {
                 return Ok(Flow::Respond);
             }
             let again = self.bool(element, A::Condition)?.unwrap_or(false);
+            self.trace_condition(element, again);
             if !again || i64::from(retries) >= count {
                 return Ok(Flow::On);
             }

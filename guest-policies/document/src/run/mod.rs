@@ -8,9 +8,17 @@
 mod address;
 mod backend;
 mod body;
+mod calls;
+mod checks;
 mod context;
+mod destination;
 mod error;
 mod flow;
+mod identity;
+mod later;
+mod limits;
+mod liquid;
+mod literals;
 mod message;
 mod operands;
 mod state;
@@ -22,9 +30,10 @@ use keyward_policy::{ErrorSource, Exchange, Failure, Level, Side, Verdict};
 
 use self::context::{Bodies, Subject};
 use self::error::{Answer, LastError, Stop};
+use self::literals::Literals;
 pub(crate) use self::operands::Given;
 use self::state::State;
-use crate::evaluate::Budget;
+use crate::evaluate::{Budget, Value};
 
 /// What becomes of the section after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +47,7 @@ pub(crate) enum Flow {
 /// Runs one segment.
 pub(crate) struct Runner<'p, 'e> {
     pub(crate) program: &'p Program,
+    pub(crate) literals: &'p Literals,
     pub(crate) exchange: Exchange<'e>,
     pub(crate) phase: Phase,
     pub(crate) state: State,
@@ -46,9 +56,24 @@ pub(crate) struct Runner<'p, 'e> {
     pub(crate) subject: Subject,
 }
 
+/// A program that can run: what of its texts is read once was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    program: Program,
+    literals: Literals,
+}
+
+impl Loaded {
+    /// Reads the program's texts. Errors: which one is not what it has to be, and why.
+    pub(crate) fn new(program: Program) -> Result<Self, String> {
+        let literals = Literals::new(&program.statements)?;
+        Ok(Self { program, literals })
+    }
+}
+
 /// Runs the next segment of inbound, backend or outbound.
-pub(crate) fn phase(program: &Program, exchange: Exchange<'_>, phase: Phase) -> Verdict {
-    let Some(mut runner) = Runner::new(program, exchange, phase) else {
+pub(crate) fn phase(loaded: &Loaded, exchange: Exchange<'_>, phase: Phase) -> Verdict {
+    let Some(mut runner) = Runner::new(loaded, exchange, phase) else {
         return Verdict::Fail;
     };
     let ran = runner.segment().and_then(|flow| {
@@ -68,8 +93,8 @@ pub(crate) fn phase(program: &Program, exchange: Exchange<'_>, phase: Phase) -> 
 }
 
 /// Runs the next segment of on-error, against the answer that the failure asks for.
-pub(crate) fn on_error(program: &Program, exchange: Exchange<'_>, source: ErrorSource) -> Verdict {
-    let Some(mut runner) = Runner::new(program, exchange, Phase::OnError) else {
+pub(crate) fn on_error(loaded: &Loaded, exchange: Exchange<'_>, source: ErrorSource) -> Verdict {
+    let Some(mut runner) = Runner::new(loaded, exchange, Phase::OnError) else {
         return Verdict::Fail;
     };
     match runner.answer_failure(source) {
@@ -83,10 +108,11 @@ pub(crate) fn on_error(program: &Program, exchange: Exchange<'_>, source: ErrorS
 }
 
 impl<'p, 'e> Runner<'p, 'e> {
-    fn new(program: &'p Program, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
+    fn new(loaded: &'p Loaded, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
         match State::of(exchange) {
             Ok(state) => Some(Self {
-                program,
+                program: &loaded.program,
+                literals: &loaded.literals,
                 exchange,
                 phase,
                 state,
@@ -104,7 +130,20 @@ impl<'p, 'e> Runner<'p, 'e> {
     fn segment(&mut self) -> Result<Flow, Stop> {
         let number = self.state.next_segment(self.phase);
         let statements = &self.program.statements;
-        let flow = self.block(statements.segment(self.phase, number))?;
+        let is_first = self.phase == Phase::Inbound && number == 0;
+        let mut flow = if is_first {
+            self.preflight()?
+        } else {
+            Flow::On
+        };
+        if flow == Flow::On {
+            flow = self.block(statements.segment(self.phase, number))?;
+        }
+        let is_last =
+            self.phase == Phase::Outbound && number + 1 >= statements.segments(self.phase);
+        if flow == Flow::Respond || is_last {
+            self.finish();
+        }
         if flow == Flow::On && self.is_last_before_host(number) {
             self.attach().map_err(|(secret, failure)| {
                 self.host_failed("forward-request", "SecretRefused", &secret, failure)
@@ -140,21 +179,8 @@ impl<'p, 'e> Runner<'p, 'e> {
 
     /// Remembers what failed.
     fn note(&mut self, stop: Stop) -> Verdict {
+        self.exchange.log(Level::Warn, &stop.line());
         let failed = stop.0;
-        let error = &failed.error;
-        let mut line = format!("{} failed: {}", error.source, error.reason);
-        line.push_str(" at ");
-        line.push_str(&error.section);
-        if let Some(path) = &error.path {
-            line.push('/');
-            line.push_str(path);
-        }
-        if !failed.detail.is_empty() {
-            line.push_str(" (");
-            line.push_str(&failed.detail);
-            line.push(')');
-        }
-        self.exchange.log(Level::Warn, &line);
         self.state.failed = Some((failed.error, failed.answer));
         Verdict::Fail
     }
@@ -224,6 +250,7 @@ impl<'p, 'e> Runner<'p, 'e> {
                 if flow == Flow::On && !last {
                     return Ok(Verdict::Proceed);
                 }
+                self.finish();
                 if !self.state.has_default_body {
                     return Ok(Verdict::Respond);
                 }
@@ -268,25 +295,76 @@ impl<'p, 'e> Runner<'p, 'e> {
         self.block(program.statements.children(element))
     }
 
+    /// Whether each step is told.
+    pub(crate) fn traces(&self) -> bool {
+        self.program.statements.surroundings().traces
+    }
+
+    /// Tells a step to whoever traces: `runs PLACE`, `sets NAME = VALUE`, `PLACE is true`.
+    pub(crate) fn trace(&self, step: &str) {
+        self.exchange.log(Level::Info, step);
+    }
+
+    /// Where an element stands: `inbound/choose[1]/when[2]`.
+    pub(crate) fn place(&self, element: &Element) -> String {
+        let path = self.program.statements.text(element.place.path);
+        format!("{}/{path}", error::section(self.phase))
+    }
+
+    /// Tells what becomes of a condition.
+    pub(crate) fn trace_condition(&self, element: &Element, holds: bool) {
+        if self.traces() {
+            self.trace(&format!("{} is {holds}", self.place(element)));
+        }
+    }
+
+    /// Tells what a variable is set to, cut.
+    pub(crate) fn trace_variable(&self, name: &str, value: &Value) {
+        const MOST: usize = 120;
+        if !self.traces() {
+            return;
+        }
+        let shown = match value {
+            Value::Null => "null".to_owned(),
+            Value::Response(_) => format!("({})", value.type_of().name()),
+            _ => value
+                .shown(&mut Budget::default())
+                .unwrap_or_else(|_| format!("({})", value.type_of().name())),
+        };
+        let short: String = shown.chars().take(MOST).collect();
+        let rest = if short.len() < shown.len() { "…" } else { "" };
+        self.trace(&format!("sets {name} = {short}{rest}"));
+    }
+
     /// Runs a statement.
     pub(crate) fn statement(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         use ElementName as E;
-        if self.program.statements.surroundings().traces {
-            let path = self.program.statements.text(element.place.path);
-            let section = error::section(self.phase);
-            self.exchange
-                .log(Level::Info, &format!("runs {section}/{path}"));
+        if self.traces() {
+            self.trace(&format!("runs {}", self.place(element)));
         }
         match element.name {
+            E::AuthenticationBasic
+            | E::AuthenticationCertificate
+            | E::AuthenticationManagedIdentity => self.authenticate(element),
+            E::CacheLookupValue => self.cache_lookup_value(element),
+            E::CacheRemoveValue => self.cache_remove_value(element),
+            E::CacheStoreValue => self.cache_store_value(element),
+            E::CheckHeader => self.check_header(element),
             E::Choose => self.choose(element),
+            E::Cors => self.cors(element),
             E::FindAndReplace => self.find_and_replace(element),
             E::ForwardRequest => self.forward_request(element),
             E::IncludeFragment => self.children(element),
+            E::IpFilter => self.ip_filter(element),
             E::LimitConcurrency => self.limit_concurrency(element),
             E::MockResponse => self.mock_response(element),
+            E::RateLimit => self.rate_limit(element),
+            E::RateLimitByKey => self.rate_limit_by_key(element),
             E::Retry => self.retry(element),
             E::ReturnResponse => self.return_response(element),
             E::RewriteUri => self.rewrite_uri(element),
+            E::SendOneWayRequest => self.send_one_way_request(element),
+            E::SendRequest => self.send_request(element),
             E::SetBackendService => self.set_backend_service(element),
             E::SetBody => self.set_body(element),
             E::SetHeader => self.set_header(element),
@@ -294,6 +372,8 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::SetQueryParameter => self.set_query_parameter(element),
             E::SetStatus => self.set_status(element),
             E::SetVariable => self.set_variable_statement(element),
+            E::Trace => self.trace_statement(element),
+            E::ValidateJwt => self.validate_jwt(element),
             E::Wait => self.wait(element),
             _ => Err(self.broken(
                 element,

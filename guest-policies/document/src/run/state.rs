@@ -8,6 +8,7 @@ use keyward_policy::{Exchange, Failure, Side};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Answer, LastError};
+use super::later::Later;
 use super::stored::Stored;
 use crate::evaluate::{Exception, Outcome, Value};
 
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) reason: Option<Rc<str>>,
     /// The answer to a failure says what failed, as long as nothing else was written.
     pub(crate) has_default_body: bool,
+    /// What is left for the answer.
+    pub(crate) later: Later,
     /// What failed.
     pub(crate) failed: Option<(LastError, Answer)>,
 }

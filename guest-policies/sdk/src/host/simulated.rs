@@ -68,6 +68,7 @@ pub(crate) struct Request(RefCell<Call>);
 /// What a route answers.
 pub(crate) struct Response {
     status: u16,
+    headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     read: Cell<usize>,
 }
@@ -408,6 +409,11 @@ pub(crate) fn increment(
     let mut state = exchange.state.borrow_mut();
     let now = state.now;
     let ends_at = now.saturating_add(u64::from(window_seconds).saturating_mul(1000));
+    if by == 0 {
+        // As the host does: reading makes none.
+        let there = state.counters.get(name).filter(|(_, ends)| *ends > now);
+        return Ok(there.map_or(0, |(value, _)| *value));
+    }
     let counter = state.counters.entry(name.to_owned());
     let (value, ends) = counter.or_insert((0, ends_at));
     if *ends <= now {
@@ -894,10 +900,16 @@ pub(crate) fn send(exchange: &Simulation, request: Request) -> Result<Response, 
     let call = request.0.into_inner();
     let mut state = exchange.state.borrow_mut();
     let answer = state.routes.get(&call.route).cloned();
+    let headers = state.route_headers.get(&call.route).cloned();
+    let failure = state.route_failures.get(&call.route).copied();
     state.calls.push(call);
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     let (status, body) = answer.ok_or(Failure::Denied)?;
     Ok(Response {
         status,
+        headers: headers.unwrap_or_default(),
         body,
         read: Cell::new(0),
     })
@@ -907,8 +919,23 @@ pub(crate) fn response_status(response: &Response) -> u16 {
     response.status
 }
 
-pub(crate) fn response_header(_: &Response, _: &str, _: u32) -> Option<Vec<u8>> {
-    None
+pub(crate) fn response_header(response: &Response, name: &str, index: u32) -> Option<Vec<u8>> {
+    let mut values = response
+        .headers
+        .iter()
+        .filter(|(there, _)| there.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.clone());
+    values.nth(usize::try_from(index).ok()?)
+}
+
+pub(crate) fn response_header_names(response: &Response) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in &response.headers {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 pub(crate) fn read_response_body(

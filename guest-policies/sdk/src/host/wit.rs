@@ -647,6 +647,10 @@ pub(crate) fn response_header(response: &Response, name: &str, index: u32) -> Op
     response.header(name, index)
 }
 
+pub(crate) fn response_header_names(response: &Response) -> Vec<String> {
+    response.header_names()
+}
+
 pub(crate) fn read_response_body(
     response: &Response,
     max: u32,

@@ -8,7 +8,7 @@ use super::{Reader, hints};
 use crate::decode::Written;
 use crate::error::{Found, Problem};
 use crate::model::Field;
-use crate::parse::did_you_mean;
+use crate::open::did_you_mean;
 use crate::policies::{self, Group, Kind};
 use crate::tree::Attribute;
 

@@ -8,7 +8,7 @@ use super::{Place, Reader, hints};
 use crate::decode::Written;
 use crate::error::{Found, Problem};
 use crate::model::{Literal, Node, Payload, Value};
-use crate::parse::did_you_mean;
+use crate::open::did_you_mean;
 use crate::policies::{self, Child, Content, Kind, Policy, Status};
 use crate::tree::{Element, Node as Xml, is_space};
 

@@ -16,7 +16,7 @@ use crate::Phase;
 use crate::error::{DocumentErrors, Found, Problem};
 use crate::model::{Body, Document, Node, Origin, Section};
 use crate::named_values::{NamedValues, Unresolved};
-use crate::parse::{did_you_mean, open_text};
+use crate::open::{did_you_mean, open_text};
 use crate::policies::{Scope, Sections};
 use crate::position::Source;
 use crate::report::Reporter;
@@ -259,7 +259,7 @@ impl Reader<'_, '_, '_> {
                 // A text in pieces is one mistake.
                 Xml::Text(text) if !is_space(&text.text) && !told => {
                     told = true;
-                    let at = crate::parse::visible(&text);
+                    let at = crate::open::visible(&text);
                     let problem = Problem::UnexpectedText {
                         parent: format!("<{name}>").into(),
                     };

@@ -319,10 +319,21 @@ impl Reader<'_, '_, '_> {
             self.report(Problem::ValueIsExpression, visible.clone(), help);
             return None;
         }
+        let mut at_signs = out.match_indices('@');
+        let is_reference = |at: usize| out.get(at..).is_some_and(KeyVaultReference::is_meant_by);
+        if from > 0 && at_signs.any(|(at, _)| is_reference(at)) {
+            let help = "a reference to a secret is written out, or is the named value itself";
+            self.report(Problem::Reference, visible.clone(), help);
+            return None;
+        }
         match kinds::literal(rules.kind, &out) {
             Ok(literal) => Some(Payload::Literal(literal)),
             Err(rule) => {
                 let mut help = format!("write {}", rules.kind.expected());
+                for place in places(text).filter(|_| from > 0) {
+                    let name = Found::new(place.name);
+                    help.push_str(&format!("; text here comes from the named value {name}"));
+                }
                 if out.contains("{{") {
                     help.push_str("; a named value is written {{name}}");
                 }

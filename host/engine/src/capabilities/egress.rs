@@ -192,6 +192,15 @@ impl HostResponse for CallState {
         ))
     }
 
+    fn header_names(
+        &mut self,
+        response: Resource<PolicyResponse>,
+    ) -> wasmtime::Result<Vec<String>> {
+        self.enter()?;
+        let headers = &self.table.get(&response)?.headers;
+        Ok(headers.keys().map(|name| name.as_str().to_owned()).collect())
+    }
+
     async fn read_body(
         &mut self,
         response: Resource<PolicyResponse>,

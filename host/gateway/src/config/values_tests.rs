@@ -8,7 +8,7 @@ use keyward::engine::ManifestAsk;
 use keyward::names::{ComponentDigest, SecretName, ValueName};
 use keyward::vault::Grants;
 
-use super::{Config, ConfigErrors, Finding, Known, Steps, Values};
+use super::{Config, ConfigErrors, DocumentSteps, Finding, Known, Steps, Values};
 use keyward::document::named_values::{NamedValues as _, Requested};
 use keyward::names::KeyVaultReference;
 
@@ -146,7 +146,7 @@ fn named_values_are_put_in_once_they_are_known() {
         config.pipelines[1].steps,
         Steps::Documents(DocumentSteps {
             files: vec!["/etc/keyward/billing.example.com.xml".into()],
-            runs_as: "document".parse().unwrap(),
+            runs_as: keyward::names::PolicyName::parse("document").unwrap(),
             facts: Vec::new(),
         })
     );

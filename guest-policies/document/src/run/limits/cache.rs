@@ -1,0 +1,97 @@
+//! `cache-lookup-value`, `cache-store-value`, `cache-remove-value`: the host's cache, with
+//! each value as what it is. Of a secret, the cache holds that it is one.
+
+use std::rc::Rc;
+
+use keyward_document_program::AttributeName as A;
+use keyward_document_program::statements::Element;
+use keyward_policy::{Failure, Level};
+
+use crate::evaluate::Value;
+use crate::run::error::Stop;
+use crate::run::stored::Stored;
+use crate::run::{Flow, Given, Runner};
+
+/// The longest time that the host keeps a value.
+const MOST_SECONDS: i64 = 31_536_000;
+
+impl Runner<'_, '_> {
+    pub(crate) fn cache_lookup_value(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let key = self.cache_key(element)?;
+        let name = self.required(element, A::VariableName)?;
+        let found: Option<Stored> = match self.exchange.cached(&key) {
+            // What an older version wrote is no hit.
+            Some(bytes) => postcard::from_bytes(&bytes).ok(),
+            None => None,
+        };
+        match found {
+            Some(Stored::Secret) => self.state.set_secret_variable(&name),
+            Some(stored) => {
+                let value = stored
+                    .value()
+                    .map_err(|exception| self.throws(element, exception))?;
+                self.set_variable(element, &name, value)?;
+            }
+            None => {
+                let default = self.program.statements.field(element, A::DefaultValue);
+                match default
+                    .map(|value| self.given(element, value))
+                    .transpose()?
+                {
+                    Some(Given::Value(value)) => self.set_variable(element, &name, value)?,
+                    Some(Given::Secret(_)) => self.state.set_secret_variable(&name),
+                    None => {}
+                }
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    pub(crate) fn cache_store_value(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let key = self.cache_key(element)?;
+        let given = match self.program.statements.field(element, A::Value) {
+            Some(operand) => self.given(element, operand)?,
+            None => Given::Value(Value::Null),
+        };
+        let stored = match given {
+            Given::Secret(_) => Some(Stored::Secret),
+            Given::Value(value) => Stored::of(&value),
+        };
+        let Some(stored) = stored else {
+            let wanted = "a value of its own, and not a part of the request or the response";
+            return Err(self.unfit(element, "value", wanted));
+        };
+        let seconds = self.int(element, A::Duration)?.unwrap_or_default();
+        let Some(seconds) = u32::try_from(seconds.min(MOST_SECONDS)).ok() else {
+            return Err(self.unfit(element, "duration", "a number of seconds"));
+        };
+        if seconds == 0 {
+            // Nothing is kept for no time.
+            return self.cache_remove_value(element);
+        }
+        let bytes = postcard::to_allocvec(&stored).map_err(|_| Failure::Limit);
+        let kept = bytes.and_then(|bytes| self.exchange.cache(&key, bytes, seconds));
+        if let Err(failure) = kept {
+            // It is never sure that a value is there later.
+            let line = format!("cache-store-value keeps nothing: {failure}");
+            self.exchange.log(Level::Warn, &line);
+        }
+        Ok(Flow::On)
+    }
+
+    pub(crate) fn cache_remove_value(&mut self, element: &Element) -> Result<Flow, Stop> {
+        let key = self.cache_key(element)?;
+        self.exchange
+            .forget(&key)
+            .map_err(|failure| self.refused(element, "the cache", failure))?;
+        Ok(Flow::On)
+    }
+
+    fn cache_key(&mut self, element: &Element) -> Result<Rc<str>, Stop> {
+        let key = self.required(element, A::Key)?;
+        match (1..=1024).contains(&key.len()) {
+            true => Ok(key),
+            false => Err(self.unfit(element, "key", "1 to 1024 bytes long")),
+        }
+    }
+}
