@@ -7,7 +7,7 @@ mod limits;
 
 use std::collections::BTreeSet;
 
-use keyward_document::policies::{Content, Element, policy};
+use keyward_document::policies::{Content, Element, Status, all, policy};
 
 /// An element, an attribute of it, and what shows that it does what it is for.
 type Case = (&'static str, &'static str, fn());
@@ -29,6 +29,22 @@ fn attributes(element: &'static Element, found: &mut BTreeSet<(&'static str, &'s
             attributes(child.element(), found);
         }
     }
+}
+
+#[test]
+fn every_policy_that_there_is_has_its_cases_here() {
+    let there_is = all()
+        .filter(|policy| policy.status == Status::PartOne)
+        .map(|policy| policy.element.name)
+        // The one is gone when a document is compiled, the other is no statement.
+        .filter(|name| !["base", "wasm-policy"].contains(name));
+    let there_is: BTreeSet<_> = there_is.collect();
+    let here: BTreeSet<_> = FILES
+        .iter()
+        .flat_map(|(names, _)| *names)
+        .copied()
+        .collect();
+    assert_eq!(there_is, here);
 }
 
 #[test]
