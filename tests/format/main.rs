@@ -173,6 +173,12 @@ fn secret(text: &str) -> Secret {
     Secret::read_from(text.as_bytes(), 1 << 20).unwrap()
 }
 
+/// A certificate without its key.
+fn chain() -> String {
+    let made = rcgen::generate_simple_self_signed(vec!["partner.example".to_owned()]);
+    made.unwrap().cert.pem()
+}
+
 fn actor() -> Actor {
     Actor {
         name: "uid 1000".to_owned(),
@@ -273,6 +279,18 @@ fn everything() -> Made {
             vault.receive(&name(text), received, &actor()).unwrap();
         }
     }
+    // A certificate whose key stays elsewhere, and the one after it.
+    let partner = Origin {
+        reference: "bao:partner".parse().unwrap(),
+        cache: Cache::Remote,
+    };
+    let (one, next) = (chain(), chain());
+    vault
+        .add_remote_certificate(&name("partner"), partner, &secret(&one), &actor())
+        .unwrap();
+    vault
+        .rotate(&name("partner"), secret(&next), &actor())
+        .unwrap();
     vault
         .mark_unavailable(&name("far"), Unavailability::Stale, &actor())
         .unwrap();
@@ -420,6 +438,18 @@ fn assert_everything(answer: &Value, vault: &Vault) {
             _ => {}
         }
     }
+    // Of a key that stays in its source, the certificates alone.
+    let partner = find(answer, "secrets", "partner");
+    assert_eq!(
+        (&partner["current"], &partner["last"]),
+        (&2.into(), &2.into())
+    );
+    let shown = vault.public_parts(&name("partner")).into_iter();
+    let leaf = shown
+        .filter(|(part, _)| part == "sha256")
+        .map(|(_, hex)| hex);
+    let leaf = serde_json::json!({ "leaf": leaf.collect::<String>() });
+    assert_eq!(partner["versions"][1]["fields"], leaf);
     // Nothing of a value that is kept in memory is in the file; the control is the
     // same value, sealed.
     let held = find(answer, "secrets", "held");
@@ -508,7 +538,7 @@ fn a_vault_is_read_after_each_change_of_its_keys() {
     fs::write(&path, backup).unwrap();
     let answer = read_one(&["--key-file", &text(&backup_key)], &path);
     let secrets = answer["secrets"].as_array().unwrap();
-    assert_eq!(secrets.len(), samples().len() + SOURCED.len());
+    assert_eq!(secrets.len(), samples().len() + SOURCED.len() + 1);
     assert_eq!(
         answer["slots"],
         serde_json::json!([{"id": 5, "type": "key-file"}])

@@ -262,12 +262,20 @@ def client_keys(value):
     return {"hash key": hash_key, **fields}
 
 
+def leaf_of(chain):
+    check(chain and all(isinstance(part, bytes) for part in chain), "a certificate")
+    return chain[0]
+
+
 def certificate(value):
     chain, form, key = shaped(whole(value), list, int, bytes)
-    check(chain and form in (1, 2, 3), "a certificate")
-    for part in chain:
-        check(isinstance(part, bytes), "a certificate")
-    return {"leaf": chain[0], "key": key}
+    check(form in (1, 2, 3), "a certificate")
+    return {"leaf": leaf_of(chain), "key": key}
+
+
+def certificate_alone(value):
+    (chain,) = shaped(whole(value), list)
+    return {"leaf": leaf_of(chain)}
 
 
 def storage_account(value):
@@ -335,11 +343,12 @@ def origin_of(origin, kind, current):
     check(reference(source, key), "a reference")
     check(cache in CACHES and why in REASONS, "a cache or a reason")
     check(CACHES[cache] != "remote" or KINDS[kind][0] in REMOTE, "a key that can't be remote")
-    check(CACHES[cache] == "sealed" or current == 0, "a value that must not be here")
+    alone = CACHES[cache] == "remote" and KINDS[kind][0] == "certificate"
+    check(CACHES[cache] == "sealed" or alone or current == 0, "a value that must not be here")
     check(re.match(r"[!-~]{0,256}\Z", version), "a source's version")
     check(len(received) in (0, 64) and (received == b"") == (version == ""), "what was received")
-    check(version == "" or current, "a source's version of nothing")
-    check((confirmed == 0) == (current == 0), "when a version was confirmed")
+    check(version == "" or (current and not alone), "a source's version of nothing")
+    check((confirmed == 0) == (current == 0 or alone), "when a version was confirmed")
     return {"reference": f"{source}:{key}", "cache": CACHES[cache], "unavailable": REASONS[why],
             "source-version": version, "confirmed": confirmed}
 
@@ -376,6 +385,8 @@ def secret(contents, digest):
                          "next": following}
     if origin:
         shown["origin"] = origin_of(origin, kind[0], current)
+        if (word, shown["origin"]["cache"]) == ("certificate", "remote"):
+            fields = certificate_alone
     else:
         check(current, "a secret of the vault's own without a version")
     for number, added, not_before, not_after, value in versions:

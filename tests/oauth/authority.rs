@@ -62,6 +62,13 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A certificate for a name and a key that others have, as PEM.
+    pub(crate) fn certify_key(&self, name: &str, key: &impl rcgen::PublicKeyData) -> String {
+        keyward_tests::certify(name, key, &self.0).pem()
+    }
+}
+
 impl Certified {
     /// What accepts connections with it.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

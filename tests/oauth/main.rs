@@ -12,6 +12,7 @@ mod provider;
 mod real;
 mod rotation;
 mod send;
+mod transit;
 
 use http::StatusCode;
 use keyward::vault::Kind;

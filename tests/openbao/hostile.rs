@@ -15,9 +15,9 @@ use keyward::egress::source::SourceProfile;
 use keyward::egress::{Dialer, Roots};
 use keyward::names::SourceName;
 use keyward::sources::openbao::{OpenBao, OpenBaoAuth, OpenBaoSettings};
-use keyward::sources::{RemoteKeys, RemoteSealed, SourceError};
-use keyward::vault::{JwsAlgorithm, MacAlgorithm};
-use rcgen::{CertificateParams, KeyPair};
+use keyward::sources::{RemoteKeys, RemoteSealed, SignatureForm, SourceError};
+use keyward::vault::{JwsAlgorithm, MacAlgorithm, PublicKey};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -152,15 +152,15 @@ fn is_silent(error: &SourceError) -> bool {
 #[tokio::test]
 async fn nothing_that_is_no_signature_of_the_version_that_was_asked_for_is_one() {
     let fake = Fake::start().await;
-    let sign = async || {
-        let signed = fake.source.sign("k", 3, JwsAlgorithm::Es256, b"text");
-        signed.await
+    let sign = async |form| {
+        let terms = (JwsAlgorithm::Es256, form);
+        fake.source.sign("k", 3, terms, b"text").await
     };
     fake.says(200, data("signature", "vault:v3:QUJD"));
-    assert_eq!(sign().await, Ok(b"ABC".to_vec()), "control");
-    let mut answers = nonsense();
-    let long = format!("vault:v3:{}", "QUJD".repeat(400));
-    for signature in [
+    let (jws, asn1) = (SignatureForm::Jws, SignatureForm::Asn1);
+    assert_eq!(sign(jws).await, Ok(b"ABC".to_vec()), "control");
+    assert_eq!(sign(asn1).await, Ok(b"ABC".to_vec()), "control");
+    let of_both = [
         "",
         "vault:v3:",
         "vault:v2:QUJD",
@@ -169,23 +169,57 @@ async fn nothing_that_is_no_signature_of_the_version_that_was_asked_for_is_one()
         "vault:v18446744073709551617:QUJD",
         "vault:v3:QUJ",
         "vault:v3:QUJD==",
-        "vault:v3:QU/D+A",
         "vault:v3:QUJD:QUJD",
         "vault:v3: QUJD",
         "QUJD",
         WORDS,
-        &long,
-    ] {
-        answers.push(data("signature", signature));
+    ];
+    let long = format!("vault:v3:{}", "QUJD".repeat(400));
+    // Each has an alphabet of its own.
+    for (form, other) in [(jws, "vault:v3:QU/D+A"), (asn1, "vault:v3:QU_D-A==")] {
+        let mut answers = nonsense();
+        for signature in of_both.into_iter().chain([other, &*long]) {
+            answers.push(data("signature", signature));
+        }
+        for answer in answers {
+            fake.says(200, &*answer);
+            let shown = &answer[..answer.len().min(60)];
+            fake.asked("sign");
+            let error = sign(form).await.expect_err(shown);
+            assert!(is_silent(&error), "{error:?}");
+            assert_eq!(fake.asked("sign"), 1, "nobody asks again: {shown}");
+        }
     }
-    for answer in answers {
-        fake.says(200, &*answer);
-        let shown = &answer[..answer.len().min(60)];
-        fake.asked("sign");
-        let error = sign().await.expect_err(shown);
-        assert!(is_silent(&error), "{error:?}");
-        assert_eq!(fake.asked("sign"), 1, "nobody asks again: {shown}");
+}
+
+#[tokio::test]
+async fn the_version_of_a_certificate_is_the_one_with_its_key_and_no_other() {
+    let fake = Fake::start().await;
+    let halves: Vec<_> = (0..3).map(|_| KeyPair::generate().unwrap()).collect();
+    let public = |pair: &KeyPair| PublicKey::from_spki(&pair.subject_public_key_info()).unwrap();
+    let shown = |pair: &KeyPair| json!({ "public_key": pair.public_key_pem() });
+    let keys = json!({ "1": shown(&halves[0]), "2": shown(&halves[1]) });
+    let keys = json!({ "data": { "latest_version": 2, "keys": keys } });
+    fake.says(200, keys.to_string());
+    for (half, version) in halves.iter().zip([1, 2]) {
+        let found = fake.source.version_of("k", &public(half)).await;
+        assert_eq!(found, Ok(version));
     }
+    assert_eq!(fake.asked("keys"), 1, "it is remembered");
+    let missing = fake.source.version_of("k", &public(&halves[2])).await;
+    assert_eq!(missing, Err(SourceError::OtherKey));
+    assert_eq!(
+        fake.asked("keys"),
+        1,
+        "it is asked whether there is a newer one"
+    );
+    let keys = json!({ "2": shown(&halves[1]), "3": shown(&halves[2]) });
+    let keys = json!({ "data": { "latest_version": 3, "keys": keys } });
+    fake.says(200, keys.to_string());
+    let found = fake.source.version_of("k", &public(&halves[2])).await;
+    assert_eq!(found, Ok(3));
+    let gone = fake.source.version_of("k", &public(&halves[0])).await;
+    assert_eq!(gone, Err(SourceError::OtherKey));
 }
 
 #[tokio::test]
@@ -290,7 +324,8 @@ async fn a_refusal_is_told_from_data_that_were_not_sealed_and_is_not_asked_about
     ] {
         fake.says(status, errors(words));
         fake.asked("sign");
-        let error = fake.source.sign("k", 1, JwsAlgorithm::Ps256, b"text").await;
+        let terms = (JwsAlgorithm::Ps256, SignatureForm::Asn1);
+        let error = fake.source.sign("k", 1, terms, b"text").await;
         let error = error.unwrap_err();
         assert!(is_silent(&error), "{error:?}");
         assert_eq!(fake.asked("sign"), 1, "{status}");

@@ -1,10 +1,14 @@
 //! A real answer over TLS that is rubbish: a vault that says that all is well, and
-//! nothing that can be read.
+//! nothing that can be read; and signatures that are none.
 
 use std::time::Duration;
 
 use http::StatusCode;
+use keyward::names::SecretName;
+use keyward::sources::SourceError;
 use keyward::sources::refresh::Freshness;
+use keyward::vault::{Cache, Kind, Origin, Reference};
+use keyward_gateway::control::Node as _;
 use keyward_tests::Served;
 use keyward_tests::key_vault::Azure;
 
@@ -80,4 +84,53 @@ async fn a_vault_that_answers_rubbish_is_not_believed_and_its_last_value_is_used
     ]
     .map(lies);
     futures_util::future::join_all(lies).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_its_source_signs_wrongly_with_is_named_until_a_use_of_it_succeeds() {
+    let azure = Azure::start();
+    azure.change(|state| state.set("stripe-key", VALUE));
+    let authority = azure.authority_pem().as_bytes();
+    let served = Served::start(&sources(&azure), authority, "shop:stripe-key").await;
+    let reference: Reference = "shop:partner".parse().unwrap();
+    let origin = Origin {
+        reference: reference.clone(),
+        cache: Cache::Remote,
+    };
+    let partner = SecretName::parse("partner").unwrap();
+    let vault = served.gateway.vault();
+    let added = vault.add_sourced(&partner, Kind::Certificate, origin, &world::actor());
+    added.unwrap();
+    let used = |outcome: Result<(), &SourceError>| {
+        served.gateway.refresher().used(&reference, outcome);
+    };
+    let said = async || world::doctor(served.folder(), "key in a source").await;
+    assert_eq!(said().await, "", "control");
+    for (error, found, fix) in [
+        (
+            SourceError::Forged,
+            "not that of the key",
+            "somebody stands between",
+        ),
+        (
+            SourceError::OtherKey,
+            "of no version of the key",
+            "keyward secret rotate",
+        ),
+        (SourceError::Sealed, "is sealed", "bao operator unseal"),
+    ] {
+        used(Err(&error));
+        let said = said().await;
+        for part in ["partner could not be used", "shop:partner", found, fix] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let listed = world::keyward(served.folder(), &["secret", "list"]).await;
+        let row = listed.lines().find(|line| line.starts_with("partner"));
+        assert!(row.unwrap().contains(error.word()), "{listed}");
+        let shown = world::keyward(served.folder(), &["secret", "show", "partner"]).await;
+        assert!(shown.contains(found), "{shown}");
+    }
+    used(Ok(()));
+    assert_eq!(said().await, "");
+    served.stop().await;
 }

@@ -19,11 +19,10 @@ const GRANT: &str = r#"
 id = "key"
 policy = "document"
 secret = "billing-key"
-alias = "key.x-api-key"
+alias = "billing-key.x-api-key"
 use = "attach"
 header = "x-api-key"
-routes = ["billing"]
-paths = ["/**"]
+to = [{ route = "billing", methods = ["GET", "POST"], paths = ["/orders"] }]
 "#;
 
 /// Sends a request through a gateway with that document; gives the answer's status and
@@ -96,22 +95,20 @@ async fn a_document_runs_and_its_secret_reaches_the_backend_alone() {
     assert_eq!(received.body, b"HELLO".as_slice());
 }
 
-/// As deep as documents and expressions may be: the sandbox's stack is enough for what
-/// compiles.
+/// As deep as documents, expressions and JSON may be, all at once: the sandbox's stack is
+/// enough for what compiles.
 #[tokio::test]
 async fn the_deepest_document_runs() {
     let (backend, key) = (Backend::start().await, Canary::new());
-    // Conditions of some depth at each level, and one as deep as they may be at the end.
-    let sum = |depth: usize| {
-        let open = "(1 + ".repeat(depth);
-        format!("{open}0{}", ")".repeat(depth))
-    };
+    // Each `+` stands in the next one.
+    let ones = |count: usize| " + 1".repeat(count);
+    let json = format!("{}{}", "[".repeat(JSON), "]".repeat(JSON));
     let mut statements = format!(
-        "<set-header name=\"x-sum\"><value>@(JObject.Parse(context.Request.Headers.GetValueOrDefault(\"x-no\", \"{{}}\")).Count + {})</value></set-header>",
-        sum(DEEPEST_SUM)
+        "<set-header name=\"x-sum\"><value>@((JArray.Parse(\"{json}\").ToString(Formatting.None).Length{}).ToString())</value></set-header>",
+        ones(SUM)
     );
-    for _ in 0..DEEPEST_CHOOSE {
-        let condition = format!("@({} == 10)", sum(10));
+    for _ in 0..CHOOSE {
+        let condition = format!("@(context.Variables.Count{} == 10)", ones(10));
         statements =
             format!("<choose><when condition=\"{condition}\">{statements}</when></choose>");
     }
@@ -120,10 +117,10 @@ async fn the_deepest_document_runs() {
     );
     let (status, body) = answered(&document, &backend, &key).await;
     assert_eq!(status, StatusCode::OK, "{body}");
-    let received = &backend.received()[0];
-    let sum = received.headers.get("x-sum").unwrap();
-    assert_eq!(sum, DEEPEST_SUM.to_string().as_str());
+    let sum = backend.received()[0].headers.get("x-sum").cloned().unwrap();
+    assert_eq!(sum, (2 * JSON + SUM).to_string().as_str());
 }
 
-const DEEPEST_SUM: usize = 90;
-const DEEPEST_CHOOSE: usize = 14;
+const CHOOSE: usize = 28;
+const JSON: usize = 120;
+const SUM: usize = 90;

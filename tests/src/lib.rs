@@ -20,6 +20,7 @@ mod postgres;
 mod served;
 pub mod sinks;
 mod storage;
+mod transit;
 
 pub use azurite::Azurite;
 pub use backend::{Backend, Received};
@@ -32,3 +33,4 @@ pub use openbao::OpenBaoServer;
 pub use postgres::PostgresServer;
 pub use served::{Served, is_in_a_file};
 pub use storage::DiskControl;
+pub use transit::{TransitAuthority, TransitKey, certify};

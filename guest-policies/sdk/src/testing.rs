@@ -354,6 +354,21 @@ impl Simulation {
         self.with(|state| drop(state.cache.insert(key.to_owned(), value)))
     }
 
+    /// Another exchange of the same client with the same request, on the same node:
+    /// counters, the cache and the time are as they were, and nothing of this exchange is
+    /// left. Only what has not been changed of its request is.
+    #[must_use]
+    pub fn again(self) -> Self {
+        self.with(|state| {
+            state.response = Content::default();
+            state.status = None;
+            state.is_sent = false;
+            state.variables.clear();
+            state.attached.clear();
+            state.log.clear();
+        })
+    }
+
     /// The exchange, for one call of a decision. The next call reads the bodies
     /// from their beginning again.
     #[must_use]

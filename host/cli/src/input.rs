@@ -58,6 +58,17 @@ impl Value {
         Self::take(output, "Value", kind.max_bytes(), from_file)
     }
 
+    /// A certificate's chain without its key, which is no secret.
+    pub(crate) fn of_chain(file: &Path) -> Result<Self, Failure> {
+        let opened = File::open(file);
+        let opened =
+            opened.map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
+        Ok(Self {
+            source: Source::File(opened),
+            max: Kind::Certificate.max_bytes(),
+        })
+    }
+
     /// A client's key.
     pub(crate) fn of_client_key(output: Output, from_file: Option<&Path>) -> Result<Self, Failure> {
         Self::take(output, "Key", MAX_SHORT, from_file)

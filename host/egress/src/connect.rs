@@ -164,9 +164,17 @@ impl Opener {
         let connect = tls.connect(name, stream);
         let patience = self.route.timeouts().tls;
         if self.shows {
-            let (stream, was_shown) = Box::pin(identity::watched(timeout(patience, connect))).await;
-            let stream = stream.map_err(|_| Stage::TlsTimeout)?;
-            let stream = stream.map_err(|_| Stage::Tls)?;
+            let (stream, was_shown) = match identity::right_elsewhere() {
+                Some(right) => {
+                    Box::pin(identity::remote::shake_hands(right, connect, patience)).await?
+                }
+                None => {
+                    let shaken = identity::watched(timeout(patience, connect));
+                    let (stream, was_shown) = Box::pin(shaken).await;
+                    let stream = stream.map_err(|_| Stage::TlsTimeout)?;
+                    (stream.map_err(|_| Stage::Tls)?, was_shown)
+                }
+            };
             let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
             // A session that is resumed was not signed for.
             if resumed && !identity::may_show() {

@@ -85,6 +85,10 @@ pub enum Stage {
     /// backend asked for none, or for one of another sort.
     #[error("the backend did not take the certificate that was to be shown")]
     NotShown,
+    /// No TLS session: the key of the certificate that was to be shown stays in its
+    /// source, which made no signature.
+    #[error("the source of the certificate's key made no signature")]
+    NotSigned,
     /// No address accepted a connection in time.
     #[error("no connection in time")]
     ConnectTimeout,
@@ -94,6 +98,15 @@ pub enum Stage {
     /// The connection closed before the request was taken.
     #[error("the connection closed before it took the request")]
     Closed,
+}
+
+impl From<Stage> for EgressError {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::NotSigned => Self::SecretUnavailable,
+            other => Self::Unreachable(other),
+        }
+    }
 }
 
 /// Why routes can't be opened.

@@ -6,13 +6,17 @@
 //! connection, or resumes a session, on which another certificate was shown, another
 //! version of it, or none. What is left of an old version's connections drains: none
 //! is taken for a request that shows the new one.
+//!
+//! Where the key stays in its source, [`remote`] has a handshake signed there.
+
+pub(crate) mod remote;
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use keyward_vault::{IdentityId, KeyAlgorithm, TlsIdentity, TlsScheme};
+use keyward_vault::{IdentityId, KeyAlgorithm, NotSignedHere, TlsIdentity, TlsScheme};
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
     Tls12ClientSessionValue, Tls13ClientSessionValue,
@@ -21,12 +25,14 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{ClientConfig, NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::connect::Opener;
 use crate::dialer::Dialer;
 use crate::pool::Pool;
 use crate::route::Route;
+use remote::Signing;
 
 /// How many versions of one certificate have connections on a route at once, and how
 /// many certificates in all. Those that were not used for longest make room.
@@ -44,6 +50,8 @@ pub(crate) struct Identities {
     /// The route's own, without a certificate; none where there is no TLS.
     plain: Option<Arc<ClientConfig>>,
     shown: Mutex<Vec<Shown>>,
+    /// For handshakes that are signed elsewhere.
+    pub(crate) room: Arc<Semaphore>,
 }
 
 struct Shown {
@@ -60,6 +68,7 @@ impl Identities {
             dialer: opener.dialer.clone(),
             plain: opener.tls.as_ref().map(|tls| Arc::clone(tls.config())),
             shown: Mutex::default(),
+            room: Arc::new(Semaphore::new(remote::ROOM_OF_ROUTE)),
         })
     }
 
@@ -151,22 +160,38 @@ fn config(plain: &ClientConfig, identity: &TlsIdentity) -> ClientConfig {
 /// Says whether a certificate may be shown now.
 pub(crate) type MayShow = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// By what right a certificate is shown.
+#[derive(Clone)]
+pub(crate) struct Right {
+    pub(crate) may: MayShow,
+    /// What signs, where its key stays in its source.
+    pub(crate) signing: Option<Arc<Signing>>,
+}
+
 tokio::task_local! {
     /// Whether the handshake that this task makes was signed with a certificate's key.
     static SIGNED: Cell<bool>;
     /// By what right connections are opened here on which a certificate is shown.
-    static MAY_SHOW: MayShow;
+    static RIGHT: Right;
 }
 
 /// Opens connections on which a certificate is shown, by that right: it is asked each
 /// time that the key is to sign. Without one, it does not.
-pub(crate) async fn showing<T>(may: MayShow, connecting: impl Future<Output = T>) -> T {
-    MAY_SHOW.scope(may, connecting).await
+pub(crate) async fn showing<T>(right: Right, connecting: impl Future<Output = T>) -> T {
+    RIGHT.scope(right, connecting).await
+}
+
+/// By what right whoever opens this connection shows a certificate whose key stays in its
+/// source; `None` if it is here, or there is no right.
+pub(crate) fn right_elsewhere() -> Option<(Right, Arc<Signing>)> {
+    let right = RIGHT.try_with(Clone::clone).ok()?;
+    let signing = Arc::clone(right.signing.as_ref()?);
+    Some((right, signing))
 }
 
 /// Whether the certificate may be shown by whoever opens this connection, now.
 pub(crate) fn may_show() -> bool {
-    MAY_SHOW.try_with(|may| may()).unwrap_or(false)
+    RIGHT.try_with(|right| (right.may)()).unwrap_or(false)
 }
 
 /// Makes a handshake. Also whether it was signed with a certificate's key.
@@ -249,7 +274,12 @@ impl Signer for HandshakeSigner {
         if !may_show() {
             return Err(rustls::Error::General("not granted any more".to_owned()));
         }
-        let signed = self.identity.sign(self.scheme, message);
+        let signed = match self.identity.is_remote() {
+            false => self.identity.sign(self.scheme, message),
+            true => remote::signed(self.scheme, message)
+                .filter(|_| may_show())
+                .ok_or(NotSignedHere),
+        };
         let signature = signed.map_err(|error| rustls::Error::General(error.to_string()))?;
         // Nobody watches where no certificate needs to be shown.
         let _ = SIGNED.try_with(|signed| signed.set(true));

@@ -38,7 +38,7 @@ use crate::patient::Patient;
 use crate::pool::Pool;
 use crate::request_body::RequestBody;
 use crate::route::Route;
-use attach::{CHECK_HOLDS, attach, settle, shown};
+use attach::{CHECK_HOLDS, Shown, attach, settle, shown};
 use destination::Destination;
 use flights::Flights;
 use receive::{drain, guarded, switched};
@@ -137,8 +137,8 @@ impl Egress {
         })
     }
 
-    /// The same egress, where requests that are signed by keys which stay in their
-    /// sources are signed through this. Without it, such requests are refused as
+    /// The same egress, where what is signed by keys which stay in their
+    /// sources is signed through this. Without it, such requests are refused as
     /// [`EgressError::SecretUnavailable`].
     #[must_use]
     pub fn signing_through(mut self, signer: Arc<dyn RemoteSigner>) -> Self {
@@ -198,7 +198,8 @@ impl Egress {
     /// the answer is passed on.
     ///
     /// Where a key signs that stays in its source, that is asked once the record is
-    /// durable ([`RemoteSigner`]), and has what is left of the 0.9 s.
+    /// durable ([`RemoteSigner`]), and has what is left of the 0.9 s; for a token's
+    /// request, and for a connection on which its certificate is shown, 0.9 s before.
     ///
     /// Where `upgrade` names a protocol, the request goes out over an HTTP/1.1
     /// connection of its own. If the backend switches, the answer's status is 101
@@ -298,17 +299,12 @@ impl Egress {
             Some(shown) => &shown.pool,
             None => destination.pool(credentialed),
         };
-        let connecting = connect(pool, upgrade.is_some(), ledger);
         let connection = match &shown {
             Some(shown) => {
-                let opened = Box::pin(showing(Arc::clone(&shown.may), connecting)).await;
-                opened.map_err(|error| match (shown.may)() {
-                    true => error,
-                    // Withdrawn while the connection was being opened.
-                    false => EgressError::Denied,
-                })?
+                let opened = connect_showing(shown, upgrade.is_some(), ledger, &self.signer);
+                Box::pin(opened).await?
             }
-            None => connecting.await?,
+            None => connect(pool, upgrade.is_some(), ledger).await?,
         };
 
         let checked_at = Instant::now();
@@ -360,7 +356,10 @@ impl Egress {
         let answer = in_time(answer, progress, route.timeouts());
         let (answer, lease) = match &shown {
             // It may open another connection.
-            Some(shown) => Box::pin(showing(Arc::clone(&shown.may), answer)).await?,
+            Some(shown) => {
+                let right = Box::pin(shown.right(ledger, self.signer.as_ref())).await?;
+                Box::pin(showing(right, answer)).await?
+            }
             None => answer.await?,
         };
         let (head, incoming) = answer.into_parts();
@@ -370,6 +369,26 @@ impl Egress {
         }
         Ok((Response::from_parts(head, incoming), lease, guard))
     }
+}
+
+/// A connection on which a certificate is shown, as [`connect`] has one.
+async fn connect_showing(
+    shown: &Shown,
+    upgrade: bool,
+    ledger: &mut Ledger,
+    signer: &Option<Arc<dyn RemoteSigner>>,
+) -> Result<Connection, EgressError> {
+    if !upgrade && let Some(connection) = shown.pool.waiting() {
+        return Ok(connection);
+    }
+    settle(ledger).await?;
+    let right = shown.right(ledger, signer.as_ref()).await?;
+    let opened = showing(right, open(&shown.pool, upgrade)).await;
+    opened.map_err(|error| match (shown.may)() {
+        true => error,
+        // Withdrawn while the connection was being opened.
+        false => EgressError::Denied,
+    })
 }
 
 /// A connection that is waiting, or a new one. That one is opened may depend on what
@@ -384,10 +403,14 @@ async fn connect(
         return Ok(connection);
     }
     settle(ledger).await?;
+    open(pool, upgrade).await
+}
+
+async fn open(pool: &Arc<Pool>, upgrade: bool) -> Result<Connection, EgressError> {
     let opened = match upgrade {
         // Seldom, and large: not a part of every request's future.
         false => Box::pin(pool.open()).await,
         true => Box::pin(pool.open_for_upgrade()).await,
     };
-    opened.map_err(EgressError::Unreachable)
+    opened.map_err(EgressError::from)
 }

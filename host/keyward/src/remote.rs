@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use keyward_egress::RemoteSigner;
 use keyward_names::SourceName;
 use keyward_sources::refresh::Refresher;
-use keyward_sources::{RemoteKeys, RemoteSealed, Source, SourceError};
-use keyward_vault::{PublicKey, RemoteAnswer, RemoteCall, RemoteTask, TokenToSign};
+use keyward_sources::{RemoteKeys, RemoteSealed, SignatureForm, Source, SourceError};
+use keyward_vault::{
+    HandshakeToSign, PublicKey, Reference, RemoteAnswer, RemoteCall, RemoteTask, TokenToSign,
+};
 
 /// A source that was given up after this time was silent, and not its caller hasty.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
@@ -29,9 +31,9 @@ pub trait SourceDirectory: Send + Sync + 'static {
         None
     }
 
-    /// Takes what came of a use. By default nobody keeps it.
-    fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
-        let _ = (name, outcome);
+    /// Takes what came of a use of that key. By default nobody keeps it.
+    fn used(&self, reference: &Reference, outcome: Result<(), &SourceError>) {
+        let _ = (reference, outcome);
     }
 }
 
@@ -50,12 +52,12 @@ impl SourceDirectory for Refresher {
         Refresher::pause(self, name)
     }
 
-    fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
-        Refresher::used(self, name, outcome);
+    fn used(&self, reference: &Reference, outcome: Result<(), &SourceError>) {
+        Refresher::used(self, reference, outcome);
     }
 }
 
-/// Has requests and tokens signed by the sources of a directory.
+/// Has requests, tokens and handshakes signed by the sources of a directory.
 pub(crate) struct Signers(pub(crate) Arc<dyn SourceDirectory>);
 
 impl RemoteSigner for Signers {
@@ -109,10 +111,14 @@ async fn asked(
     })?;
     let watched = Watched {
         sources,
-        name,
+        reference: &call.reference,
         since: Some(Instant::now()),
     };
-    let done = done(keys, call).await;
+    let done = match done(keys, call).await {
+        // Named here; the vault doesn't take it either.
+        Ok(answer) if call.is_forged(&answer) => Err(SourceError::Forged),
+        other => other,
+    };
     watched.ended(done.as_ref().map(|_| ()));
     done
 }
@@ -121,14 +127,14 @@ async fn asked(
 /// waits for it waits for less than a second, and a client may go sooner.
 struct Watched<'a> {
     sources: &'a dyn SourceDirectory,
-    name: &'a SourceName,
+    reference: &'a Reference,
     since: Option<Instant>,
 }
 
 impl Watched<'_> {
     fn ended(mut self, outcome: Result<(), &SourceError>) {
         self.since = None;
-        self.sources.used(self.name, outcome);
+        self.sources.used(self.reference, outcome);
     }
 }
 
@@ -138,7 +144,8 @@ impl Drop for Watched<'_> {
             .since
             .is_some_and(|since| since.elapsed() >= SILENT_AFTER)
         {
-            self.sources.used(self.name, Err(&SourceError::TimedOut));
+            self.sources
+                .used(self.reference, Err(&SourceError::TimedOut));
         }
     }
 }
@@ -158,6 +165,7 @@ async fn done(keys: &dyn RemoteKeys, call: &RemoteCall) -> Result<RemoteAnswer, 
             RemoteAnswer::Checked(checked.await?)
         }
         RemoteTask::SignToken(token) => sign(keys, key, token).await?,
+        RemoteTask::SignHandshake(handshake) => shake_hands(keys, key, handshake).await?,
         RemoteTask::Seal { text, associated } => {
             let RemoteSealed { version, sealed } = keys.seal(key, text, associated).await?;
             RemoteAnswer::Sealed { version, sealed }
@@ -186,16 +194,36 @@ async fn sign(
     key: &str,
     token: &TokenToSign,
 ) -> Result<RemoteAnswer, SourceError> {
-    let public = keys.public_key(key).await?;
     let what = "the key is not of the sort that the grant's algorithm needs";
     let other = SourceError::Malformed { what };
-    let half = PublicKey::from_spki(&public.spki).map_err(|_| other.clone())?;
+    let (version, half) = match token.key() {
+        Some(half) => (keys.version_of(key, half).await?, half.clone()),
+        None => {
+            let public = keys.public_key(key).await?;
+            let half = PublicKey::from_spki(&public.spki).map_err(|_| other.clone())?;
+            (public.version, half)
+        }
+    };
     let text = token.text(&half).ok_or(other)?;
-    let signature = keys
-        .sign(key, public.version, token.algorithm(), text.as_bytes())
-        .await?;
+    let terms = (token.algorithm(), SignatureForm::Jws);
+    let signature = keys.sign(key, version, terms, text.as_bytes()).await?;
     Ok(RemoteAnswer::Signed {
         key: half,
+        signature,
+    })
+}
+
+async fn shake_hands(
+    keys: &dyn RemoteKeys,
+    key: &str,
+    handshake: &HandshakeToSign,
+) -> Result<RemoteAnswer, SourceError> {
+    let half = handshake.key();
+    let version = keys.version_of(key, half).await?;
+    let terms = (handshake.scheme().as_jws(), SignatureForm::Asn1);
+    let signature = keys.sign(key, version, terms, handshake.message()).await?;
+    Ok(RemoteAnswer::Signed {
+        key: half.clone(),
         signature,
     })
 }

@@ -86,6 +86,13 @@ pub enum SourceError {
         /// Which part of it.
         what: &'static str,
     },
+    /// The certificate that is here is of another key than the source has, or of a
+    /// version that it has no more.
+    #[error("the certificate is of no version of the key that the source has")]
+    OtherKey,
+    /// What it gave as a signature is none of that key, of what was to be signed.
+    #[error("the source gave a signature that is not that of the key")]
+    Forged,
     /// A file can't be read.
     #[error("the file can't be read: {0}")]
     File(io::ErrorKind),
@@ -286,6 +293,8 @@ impl SourceError {
             Self::TooLarge { .. } => "too-large",
             Self::Empty => "empty",
             Self::Malformed { .. } => "malformed",
+            Self::OtherKey => "other-key",
+            Self::Forged => "forged",
             Self::File(_) => "file",
             Self::Unsafe { .. } => "unsafe",
             Self::NotConfigured => "not-configured",
@@ -355,6 +364,14 @@ impl SourceError {
                 "See whether the address is that of a source of this kind, and its version one \
                  that is supported."
             }
+            Self::OtherKey => {
+                "Put the certificate of a version that is there: `keyward secret rotate NAME \
+                 --from-file CHAIN.pem`; or let the reference name the key that it is of."
+            }
+            Self::Forged => {
+                "Nothing was sent with it. See whether the key was replaced just now; else \
+                 somebody stands between, or the server is not what it says it is."
+            }
             Self::File(io::ErrorKind::NotFound) => {
                 "See whether the folder is mounted and the file is there."
             }
@@ -405,7 +422,7 @@ impl Unreachable {
         match stage {
             Stage::Resolve | Stage::ResolveTimeout => Self::Resolve,
             Stage::Network => Self::Address,
-            Stage::Tls | Stage::NotShown => Self::Certificate,
+            Stage::Tls | Stage::NotShown | Stage::NotSigned => Self::Certificate,
             Stage::TlsTimeout => Self::Tls,
             Stage::Busy | Stage::Connect | Stage::ConnectTimeout | Stage::Closed => Self::Connect,
         }

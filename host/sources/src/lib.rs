@@ -30,5 +30,5 @@ pub use error::{ChallengeError, IdentityError, SourceError, Unreachable};
 pub use keyward_vault::SourceVersion;
 pub use source::{
     Announcer, Changes, CheckStep, ContentType, Fetched, KeyWrapper, RemoteKeys, RemotePublicKey,
-    RemoteSealed, Source, StepOutcome, WrappedKey,
+    RemoteSealed, SignatureForm, Source, StepOutcome, WrappedKey,
 };

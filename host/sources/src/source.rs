@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use keyward_names::SourceName;
-use keyward_vault::{JwsAlgorithm, MacAlgorithm, Secret, SourceVersion, Validity};
+use keyward_vault::{JwsAlgorithm, MacAlgorithm, PublicKey, Secret, SourceVersion, Validity};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -247,6 +247,15 @@ pub struct RemotePublicKey {
     pub spki: Vec<u8>,
 }
 
+/// How the two numbers of a signature with ECDSA are written. Others have one form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureForm {
+    /// Each of fixed length (RFC 7518, section 3.4).
+    Jws,
+    /// In DER (RFC 3279, section 2.2.3), as TLS has them.
+    Asn1,
+}
+
 /// What a source sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteSealed {
@@ -288,14 +297,23 @@ pub trait RemoteKeys: Send + Sync {
         key: &'a str,
     ) -> BoxFuture<'a, Result<RemotePublicKey, SourceError>>;
 
-    /// The signature of a message under that version of `key`, as JWS has it (RFC 7518,
-    /// section 3): of at most 1024 bytes. Nothing here says that it is right: it is for
-    /// the caller to verify.
+    /// Which version of `key` has this public half.
+    ///
+    /// Errors: also [`SourceError::OtherKey`] if none has, of those that the source has
+    /// now.
+    fn version_of<'a>(
+        &'a self,
+        key: &'a str,
+        public: &'a PublicKey,
+    ) -> BoxFuture<'a, Result<u64, SourceError>>;
+
+    /// The signature of a message under that version of `key`, in that form: of at most
+    /// 1024 bytes. Nothing here says that it is right: it is for the caller to verify.
     fn sign<'a>(
         &'a self,
         key: &'a str,
         version: u64,
-        algorithm: JwsAlgorithm,
+        terms: (JwsAlgorithm, SignatureForm),
         message: &'a [u8],
     ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>>;
 

@@ -175,9 +175,8 @@ impl CertificateKey {
             .subject_public_key_info()
             .subject_public_key
             .raw_bytes();
-        let certificate_thumbprint = BASE64URL_NOPAD.encode(digest(&SHA256, leaf).as_ref());
         Some(Self {
-            certificate_thumbprint: certificate_thumbprint.into(),
+            certificate_thumbprint: certificate_thumbprint(leaf).into(),
             chain: chain.into(),
             ..Self::of_key(form, key, public)?
         })
@@ -196,25 +195,9 @@ impl CertificateKey {
         })
     }
 
-    /// What the leaf says of itself to everyone: whose it is, who vouches for it, its
-    /// sort of key, its time (RFC 3339), and its SHA-256 in hexadecimal.
+    /// What the leaf says of itself to everyone.
     pub(crate) fn public(&self) -> Vec<(String, String)> {
-        let leaf = self.chain.first();
-        let read = leaf.and_then(|leaf| ClientCertificate::from_der(leaf).ok());
-        let Some(said) = read else {
-            return Vec::new();
-        };
-        let parts = [
-            ("subject", said.subject),
-            ("issuer", said.issuer),
-            ("serial", said.serial),
-            ("key", self.algorithm.to_string()),
-            ("not-before", time_text(said.not_before)),
-            ("not-after", time_text(said.not_after)),
-            ("sha256", said.sha256),
-        ];
-        let parts = parts.into_iter();
-        parts.map(|(name, text)| (name.to_owned(), text)).collect()
+        public_of(&self.chain, self.algorithm)
     }
 
     /// The certificates as DER, the leaf first.
@@ -264,6 +247,32 @@ impl CertificateKey {
             Signing::Ed25519 => ed25519(self.form, &key).map(Pair::Ed25519),
         }
     }
+}
+
+/// What a chain's leaf says of itself to everyone: whose it is, who vouches for it, its
+/// sort of key, its time (RFC 3339), and its SHA-256 in hexadecimal.
+pub(crate) fn public_of(chain: &[Box<[u8]>], key: KeyAlgorithm) -> Vec<(String, String)> {
+    let leaf = chain.first();
+    let read = leaf.and_then(|leaf| ClientCertificate::from_der(leaf).ok());
+    let Some(said) = read else {
+        return Vec::new();
+    };
+    let parts = [
+        ("subject", said.subject),
+        ("issuer", said.issuer),
+        ("serial", said.serial),
+        ("key", key.to_string()),
+        ("not-before", time_text(said.not_before)),
+        ("not-after", time_text(said.not_after)),
+        ("sha256", said.sha256),
+    ];
+    let parts = parts.into_iter();
+    parts.map(|(name, text)| (name.to_owned(), text)).collect()
+}
+
+/// The SHA-256 of a certificate (`x5t#S256`, RFC 7515, section 4.1.8), in base64url.
+pub(crate) fn certificate_thumbprint(der: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(digest(&SHA256, der).as_ref())
 }
 
 /// RFC 7638, section 3, with the members of RFC 7518, section 6, and RFC 8037,

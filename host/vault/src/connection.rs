@@ -42,6 +42,10 @@ impl LiveSecret {
             Some(Material::Connection(other)) => other.0.clone(),
             Some(Material::Database(login)) => login.public(),
             Some(Material::Certificate(certificate)) => certificate.public(),
+            Some(Material::Remote(key)) => match &key.certificate {
+                Some(certificate) => certificate.public(),
+                None => Vec::new(),
+            },
             _ => Vec::new(),
         }
     }

@@ -137,6 +137,18 @@ impl<'a> StoredSecret<'a> {
             .find(|version| version.number == number)
     }
 
+    /// Whether its key stays in its source. What versions are here are of its
+    /// certificate.
+    pub(crate) fn has_key_elsewhere(&self) -> bool {
+        let origin = self.origin.as_ref();
+        origin.is_some_and(|origin| origin.cache == Cache::Remote)
+    }
+
+    /// Whether its versions are certificates without their key.
+    pub(crate) fn has_chains(&self) -> bool {
+        self.kind == Kind::Certificate && self.has_key_elsewhere()
+    }
+
     fn is_consistent(&self) -> bool {
         let ascending = self.versions.is_sorted_by(|a, b| a.number < b.number);
         let last = self.versions.last();
@@ -151,6 +163,10 @@ impl<'a> StoredSecret<'a> {
         let origin = match &self.origin {
             // What has no source has a value here.
             None => self.current.is_some(),
+            Some(origin) if self.has_key_elsewhere() => {
+                let has_certificate = self.current.is_some();
+                (self.has_chains() || !has_certificate) && origin.is_consistent(false)
+            }
             Some(origin) => origin.is_consistent(self.current.is_some()),
         };
         let rotation = self.rotation;

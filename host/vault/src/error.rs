@@ -223,6 +223,9 @@ pub enum VaultError {
         /// The kind.
         kind: &'static str,
     },
+    /// A certificate without its key was given for a secret whose key is here.
+    #[error("{0} is a chain without its key: only of a key that stays in its source is that kept")]
+    ChainAlone(SecretName),
     /// No version of the secret is in the vault file.
     #[error(
         "no value of {0} is sealed in the vault: its source gave none yet, or it is kept in memory"

@@ -42,6 +42,17 @@ pub(crate) struct Imported {
     pub(crate) not_after: Option<u64>,
 }
 
+impl Imported {
+    /// A certificate's chain, whose key stays elsewhere.
+    pub(crate) fn chain(value: &Secret) -> Result<Self, ImportError> {
+        let (value, end) = certificate::chain(value)?;
+        Ok(Self {
+            value,
+            not_after: Some(end),
+        })
+    }
+}
+
 impl Kind {
     /// Judges a value and makes what the vault keeps of it.
     pub(crate) fn import(&self, value: Secret) -> Result<Imported, ImportError> {

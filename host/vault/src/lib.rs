@@ -108,6 +108,7 @@ mod protocol;
 mod reach;
 mod recovery;
 mod remote;
+mod remote_certificate;
 mod remote_signature;
 mod rotation;
 mod sas;
@@ -198,10 +199,12 @@ pub use slots::{
 };
 pub use store::VaultFiles;
 pub use template::{HoleType, JsonTemplate, MAX_HOLE_BYTES, Slot, Template};
-pub use tls::{IdentityId, NotSignedHere, TlsIdentity, TlsScheme};
+pub use tls::{
+    HandshakeToSign, IdentityId, NotSignedHere, RemoteHandshakes, TlsIdentity, TlsScheme,
+};
 pub use token::{
-    AccessToken, MAX_SUBJECT_TOKEN_BYTES, NotASubjectToken, SubjectToken, TokenCall, TokenFailure,
-    TokenFetch, TokenKey, TokenWanted,
+    AccessToken, ClientAssertion, MAX_SUBJECT_TOKEN_BYTES, NotASubjectToken, SubjectToken,
+    TokenCall, TokenFailure, TokenFetch, TokenKey, TokenWanted,
 };
 pub use uses::{Class, KIND_USES, KindUse, Use, UseType, Which};
 pub use values::{NamedValue, Reference, ReferenceError, ValueInfo};

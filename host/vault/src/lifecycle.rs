@@ -485,10 +485,12 @@ impl<'a> StoredSecret<'a> {
         Ok(())
     }
 
-    /// Errors: its values come from a source.
+    /// Errors: its values come from a source. The certificate of a key that stays in one
+    /// does not.
     pub(crate) fn is_own(&self) -> Result<(), VaultError> {
         match &self.origin {
             None => Ok(()),
+            Some(_) if self.has_chains() => Ok(()),
             Some(origin) => Err(VaultError::HasOrigin {
                 name: self.name.clone(),
                 reference: origin.reference.clone(),

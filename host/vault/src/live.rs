@@ -143,9 +143,7 @@ impl Live {
         let component = grant
             .component
             .unwrap_or(ComponentDigest::from_bytes([0; 32]));
-        bound
-            .in_force(&component, grant.use_(), &self.parts.clock)
-            .ok()
+        bound.in_force(&component, &self.parts.clock).ok()
     }
 
     /// Every grant in force, with its secret.
@@ -177,7 +175,7 @@ impl Live {
             if bound.grant.use_() != use_ {
                 continue;
             }
-            let in_force = bound.in_force(&policy.component, use_, &self.parts.clock);
+            let in_force = bound.in_force(&policy.component, &self.parts.clock);
             match in_force {
                 // Whether there is a value for now is told to who asks only.
                 Ok(_) | Err(Outcome::Unavailable) if !asked => {
@@ -204,7 +202,7 @@ impl Live {
             .iter()
             .find(|bound| bound.grant.id == grant.id && bound.grant.use_() == use_)
             .ok_or(Outcome::Revoked)?;
-        let bound_now = bound.in_force(component, use_, &self.parts.clock)?;
+        let bound_now = bound.in_force(component, &self.parts.clock)?;
         if bound_now.info.id != secret.info.id {
             return Err(Outcome::Revoked);
         }
@@ -232,7 +230,6 @@ impl Bound {
     fn in_force(
         &self,
         component: &ComponentDigest,
-        use_: Use,
         clock: &Clock,
     ) -> Result<&Arc<LiveSecret>, Outcome> {
         if !self.grant.is_for(component) {
@@ -244,9 +241,11 @@ impl Bound {
             return Err(Outcome::Expired);
         }
         let secret = self.secret.as_ref().ok_or(Outcome::NoSecret)?;
-        let fits = self.grant.terms.fits(&secret.info.kind);
-        if !fits || (secret.is_remote() && !use_.is_done_elsewhere(&secret.info.kind)) {
+        if !self.grant.terms.fits(&secret.info.kind) {
             return Err(Outcome::KindDoesNotFit);
+        }
+        if secret.lacks_certificate() && self.grant.terms.need_certificate() {
+            return Err(Outcome::Unavailable);
         }
         if secret.info.state == SecretState::Disabled {
             return Err(Outcome::Disabled);

@@ -22,6 +22,7 @@ use crate::contents::{Item, StoredOrigin, StoredRotation, StoredSecret};
 use crate::error::VaultError;
 use crate::fingerprint::Fingerprint;
 use crate::identity::{Actor, SecretInfo, SecretState, Validity};
+use crate::import::Imported;
 use crate::kind::{Kind, UnknownWord, display_as_str};
 use crate::lifecycle::Bounds;
 use crate::live::{Live, LiveSecret, timestamp};
@@ -53,8 +54,9 @@ pub enum Cache {
     /// In memory only, encrypted there: nothing of a value is ever in the vault
     /// file. After a restart the secret can't be used until its source answers.
     Memory,
-    /// Nowhere: the key never leaves its source, which is asked for each use. Of
-    /// kind `hmac-key` only: to make and check codes, and to sign requests.
+    /// Nowhere: the key never leaves its source, which is asked for each use. Of kinds
+    /// `hmac-key`, `data-key` and `certificate` only; of the last, the chain is kept in
+    /// the vault file, where it was given.
     Remote,
 }
 
@@ -199,24 +201,61 @@ impl Vault {
         actor: &Actor,
     ) -> Result<SecretInfo, VaultError> {
         check_remote(kind, &origin)?;
+        self.add_with_origin(name, kind, origin, None, actor)
+    }
+
+    /// Adds a certificate whose key stays in its source: `chain` is PEM, the leaf first,
+    /// without a private key. Its next one comes by [`rotate`](Self::rotate), as the chain
+    /// does of one that was added without.
+    ///
+    /// Blocks until it is on disk and in the audit trail. Errors: the name is taken, the
+    /// origin is not [`Cache::Remote`], it is no such chain, or a file can't be written.
+    pub fn add_remote_certificate(
+        &self,
+        name: &SecretName,
+        origin: Origin,
+        chain: &Secret,
+        actor: &Actor,
+    ) -> Result<SecretInfo, VaultError> {
+        if origin.cache != Cache::Remote {
+            return Err(VaultError::ChainAlone(name.clone()));
+        }
+        let chain = Imported::chain(chain)?;
+        self.add_with_origin(name, Kind::Certificate, origin, Some(&chain), actor)
+    }
+
+    fn add_with_origin(
+        &self,
+        name: &SecretName,
+        kind: Kind,
+        origin: Origin,
+        chain: Option<&Imported>,
+        actor: &Actor,
+    ) -> Result<SecretInfo, VaultError> {
+        let end = chain.and_then(|chain| chain.not_after);
+        let bounds = Bounds::new(Validity::default(), end)?;
+        let chain = chain.map(|chain| chain.value.expose());
         self.change(|draft| {
             if draft.parts.secrets.contains_key(name) {
                 return Err(VaultError::NameTaken(name.clone()));
             }
             let id = new_id();
             let source = origin.reference.source().clone();
-            let stored = StoredSecret {
+            let mut stored = StoredSecret {
                 name: name.clone(),
                 kind,
                 state: SecretState::Enabled,
                 created: seconds_now(),
                 current: None,
                 previous: None,
-                last: u64::from(origin.cache == Cache::Remote),
+                last: u64::from(origin.cache == Cache::Remote && chain.is_none()),
                 rotation: StoredRotation::default(),
                 versions: Vec::new(),
                 origin: Some(StoredOrigin::new(origin)),
             };
+            if let Some(chain) = &chain {
+                stored.push(&bounds, chain, seconds_by(&draft.parts.clock));
+            }
             let info = draft.put_secret(id, stored)?;
             let act = actor.did(Act::SecretAdded);
             Ok((act.secret(id, name, info.version).source(&source), info))
@@ -481,7 +520,7 @@ impl Vault {
             let mut stored = stored_in(&plaintext)?;
             check_remote(stored.kind, &origin)?;
             let source = origin.reference.source().clone();
-            if origin.cache != Cache::Sealed {
+            if origin.cache != Cache::Sealed || stored.has_chains() {
                 stored.versions.clear();
                 (stored.current, stored.previous) = (None, None);
                 stored.rotation.previous_until = None;
@@ -516,10 +555,11 @@ impl Vault {
             let id = draft.secret(name)?.info.id;
             let plaintext = draft.open(id)?;
             let mut stored = stored_in(&plaintext)?;
+            let has_chains = stored.has_chains();
             let Some(origin) = stored.origin.take() else {
                 return Err(VaultError::NoOrigin(name.clone()));
             };
-            if stored.current.is_none() {
+            if stored.current.is_none() || has_chains {
                 return Err(VaultError::NothingSealed(name.clone()));
             }
             let source = origin.reference.source();

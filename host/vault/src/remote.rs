@@ -4,8 +4,10 @@
 //! A permit becomes a [`RemoteUse`]. Once the use is in the audit trail, that
 //! becomes a [`RemoteCall`], which says what to ask of which source; nobody can ask
 //! before. What the source answers is believed as far as it can be checked: a code has
-//! its algorithm's length, a token's signature is verified with the key's public half,
-//! and what was sealed opens for whom it was sealed only.
+//! its algorithm's length, the signature of a token or a handshake is verified with the
+//! key's public half, and what was sealed opens for whom it was sealed only.
+
+use std::sync::Arc;
 
 use keyward_names::ExchangeId;
 use zeroize::Zeroizing;
@@ -17,6 +19,8 @@ use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::Material;
 use crate::mac::{Mac, OperationError, check_length};
 use crate::permit::Permit;
+use crate::remote_certificate::RemoteCertificate;
+use crate::tls::HandshakeToSign;
 use crate::uses::{self, UseType};
 use crate::values::Reference;
 
@@ -24,11 +28,22 @@ use crate::values::Reference;
 pub(crate) struct RemoteKey {
     pub(crate) reference: Reference,
     kind: Kind,
+    /// The certificate that is here of it, if there is one: then the key is that one's
+    /// and no other version of it there.
+    pub(crate) certificate: Option<Arc<RemoteCertificate>>,
 }
 
 impl RemoteKey {
-    pub(crate) const fn new(reference: Reference, kind: Kind) -> Self {
-        Self { reference, kind }
+    pub(crate) const fn new(
+        reference: Reference,
+        kind: Kind,
+        certificate: Option<Arc<RemoteCertificate>>,
+    ) -> Self {
+        Self {
+            reference,
+            kind,
+            certificate,
+        }
     }
 
     /// The hash of its codes, if it is a MAC key.
@@ -90,6 +105,8 @@ pub enum RemoteTask {
     },
     /// Tell the key's public half, and sign with the key what the token is with it.
     SignToken(Box<TokenToSign>),
+    /// Sign a client's part of a handshake of TLS.
+    SignHandshake(Box<HandshakeToSign>),
     /// Seal a text with the key's newest version.
     Seal {
         /// The text.
@@ -115,11 +132,11 @@ pub enum RemoteAnswer {
     Code(Vec<u8>),
     /// It said whether the code is the message's.
     Checked(bool),
-    /// It signed the token's text.
+    /// It signed the token's text, or the handshake.
     Signed {
         /// The key's public half, in the version that signed.
         key: PublicKey,
-        /// The signature, as JWS has it.
+        /// The signature, as JWS has it, or as TLS has it.
         signature: Vec<u8>,
     },
     /// It sealed the text.
@@ -181,6 +198,21 @@ impl RemoteCall {
     pub(crate) fn is_about(&self, message: &[u8], code: &[u8]) -> bool {
         matches!(&self.task, RemoteTask::CheckCode { message: its, code: its_code, .. }
             if its[..] == *message && its_code[..] == *code)
+    }
+
+    /// Whether what the source answered is a signature, and one that can't be right: of
+    /// another key, or of something else. Nothing is recorded: whoever takes the answer
+    /// does that.
+    pub fn is_forged(&self, answer: &RemoteAnswer) -> bool {
+        match (&self.task, answer) {
+            (RemoteTask::SignToken(token), RemoteAnswer::Signed { key, signature }) => {
+                !token.is_signed(key, signature)
+            }
+            (RemoteTask::SignHandshake(handshake), RemoteAnswer::Signed { signature, .. }) => {
+                !handshake.is_signed(signature)
+            }
+            _ => false,
+        }
     }
 
     /// Takes on record that the source didn't do it, for whatever reason. Queues the

@@ -75,10 +75,19 @@ impl RemoteSignature {
     }
 }
 
+impl Checked {
+    /// Whether something of the request is to be signed by the source of its key. A
+    /// certificate has been shown by now, and a token was had.
+    fn is_signed_elsewhere(&self) -> bool {
+        let is_done = matches!(self.grant.terms, Terms::Present | Terms::Token(_));
+        self.secret.is_remote() && !is_done
+    }
+}
+
 impl CheckedNotes {
     /// Whether the source of a key has to be asked before the request can be written.
     pub fn are_signed_elsewhere(&self) -> bool {
-        self.notes.iter().any(|note| note.secret.is_remote())
+        self.notes.iter().any(Checked::is_signed_elsewhere)
     }
 
     /// What is to be asked of the sources of keys, for a request that is final but for
@@ -109,6 +118,9 @@ impl CheckedNotes {
             let Some(Material::Remote(key)) = note.secret.material() else {
                 continue;
             };
+            if !note.is_signed_elsewhere() {
+                continue;
+            }
             let unavailable = || AttachError::Unavailable;
             let (what, task) = match (&note.grant.terms, note.chosen()) {
                 (Terms::SignRequest(terms), _) => {
@@ -131,7 +143,8 @@ impl CheckedNotes {
                     )
                 }
                 (Terms::JwsSign(terms), Chosen::Claims(claims)) if key.signs_tokens() => {
-                    let token = TokenToSign::new(terms, claims, now).ok_or_else(unavailable)?;
+                    let token =
+                        TokenToSign::new(terms, claims, key, now).ok_or_else(unavailable)?;
                     (ToSign::Token { of }, RemoteTask::SignToken(Box::new(token)))
                 }
                 _ => return Err(AttachError::Unavailable),

@@ -18,6 +18,7 @@ use crate::format::Damaged;
 use crate::identity::{
     Actor, Rotation, RotationChange, Schedule, SecretInfo, SecretState, Validity, VersionState,
 };
+use crate::import::Imported;
 use crate::kind::Kind;
 use crate::lifecycle::Bounds;
 use crate::live::{LiveSecret, Material, Version, timestamp};
@@ -81,7 +82,11 @@ impl Vault {
         if every.is_some() {
             has_schedule(name, kind)?;
         }
-        let imported = kind.import(value)?;
+        let is_chain = kind == Kind::Certificate && self.live().secret(name)?.is_remote();
+        let imported = match is_chain {
+            true => Imported::chain(&value)?,
+            false => kind.import(value)?,
+        };
         let bounds = Bounds::new(validity, imported.not_after)?;
         let value = imported.value.expose();
         self.edit(
@@ -91,7 +96,7 @@ impl Vault {
             actor,
             |stored, value, now| {
                 // Removed and added anew in between, as something else.
-                if stored.kind != kind {
+                if stored.kind != kind || is_chain != stored.has_chains() {
                     return Err(VaultError::NoSuchSecret(name.clone()));
                 }
                 stored.is_own()?;

@@ -1,5 +1,8 @@
 //! A certificate that the host shows in TLS. What leaves the vault is a handle: the
-//! chain, which is public, and a way to have a handshake signed. The key stays.
+//! chain, which is public, and a way to have a handshake signed. The key stays, here or
+//! in its source.
+
+mod remote;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +15,14 @@ use aws_lc_rs::signature::{
 use uuid::Uuid;
 
 use crate::certificate::{CertificateKey, KeyAlgorithm, Signing};
+use crate::jws::JwsAlgorithm;
 use crate::live::{LiveSecret, Material, Version};
+use crate::remote::RemoteKey;
+use crate::remote_certificate::RemoteCertificate;
+
+#[cfg(test)]
+pub(crate) use remote::verifying;
+pub use remote::{HandshakeToSign, RemoteHandshakes};
 
 /// How a handshake is signed: the code points of RFC 8446, section 4.2.3, that are
 /// neither broken nor about other keys.
@@ -45,6 +55,22 @@ impl TlsScheme {
             Self::RsaPssSha384 => 0x0805,
             Self::RsaPssSha512 => 0x0806,
             Self::Ed25519 => 0x0807,
+        }
+    }
+
+    /// As tokens have it: the same hash and padding, of the same sort of key.
+    pub const fn as_jws(&self) -> JwsAlgorithm {
+        match self {
+            Self::RsaPkcs1Sha256 => JwsAlgorithm::Rs256,
+            Self::RsaPkcs1Sha384 => JwsAlgorithm::Rs384,
+            Self::RsaPkcs1Sha512 => JwsAlgorithm::Rs512,
+            Self::EcdsaP256Sha256 => JwsAlgorithm::Es256,
+            Self::EcdsaP384Sha384 => JwsAlgorithm::Es384,
+            Self::EcdsaP521Sha512 => JwsAlgorithm::Es512,
+            Self::RsaPssSha256 => JwsAlgorithm::Ps256,
+            Self::RsaPssSha384 => JwsAlgorithm::Ps384,
+            Self::RsaPssSha512 => JwsAlgorithm::Ps512,
+            Self::Ed25519 => JwsAlgorithm::EdDsa,
         }
     }
 
@@ -110,13 +136,12 @@ impl TlsIdentity {
     /// The secret's version in use, as an identity. `None`: it is no certificate.
     pub(crate) fn of(secret: &LiveSecret) -> Option<Self> {
         let version = secret.current.as_ref()?;
-        match &version.material {
-            Material::Certificate(_) => Some(Self {
-                id: IdentityId::of(secret),
-                version: Arc::clone(version),
-            }),
-            _ => None,
-        }
+        let identity = Self {
+            id: IdentityId::of(secret),
+            version: Arc::clone(version),
+        };
+        let has_chain = identity.key().is_some() || identity.remote().is_some();
+        has_chain.then_some(identity)
     }
 
     fn key(&self) -> Option<&CertificateKey> {
@@ -126,6 +151,20 @@ impl TlsIdentity {
         }
     }
 
+    /// Its key and its certificate, if the key stays in its source.
+    fn remote(&self) -> Option<(&RemoteKey, &Arc<RemoteCertificate>)> {
+        match &self.version.material {
+            Material::Remote(key) => Some((key, key.certificate.as_ref()?)),
+            _ => None,
+        }
+    }
+
+    /// Whether its key stays in its source, so that [`RemoteHandshakes`] are what it
+    /// signs.
+    pub fn is_remote(&self) -> bool {
+        self.remote().is_some()
+    }
+
     /// Which certificate it is.
     pub fn id(&self) -> IdentityId {
         self.id
@@ -133,13 +172,20 @@ impl TlsIdentity {
 
     /// The certificates as DER, the leaf first. Never empty.
     pub fn chain(&self) -> &[Box<[u8]>] {
-        self.key().map_or(&[], |key| key.chain())
+        match (self.key(), self.remote()) {
+            (Some(key), _) => key.chain(),
+            (_, Some((_, certificate))) => certificate.chain(),
+            _ => &[],
+        }
     }
 
     /// What sort of key it has.
     pub fn algorithm(&self) -> KeyAlgorithm {
-        self.key()
-            .map_or(KeyAlgorithm::Ed25519, CertificateKey::algorithm)
+        match (self.key(), self.remote()) {
+            (Some(key), _) => key.algorithm(),
+            (_, Some((_, certificate))) => certificate.algorithm(),
+            _ => KeyAlgorithm::Ed25519,
+        }
     }
 
     /// How its key can sign, the best first.
@@ -164,11 +210,15 @@ impl TlsIdentity {
         }
     }
 
-    /// Signs a client's part of a handshake: what CertificateVerify is over, in TLS 1.3
+    fn signs(&self, scheme: TlsScheme, handshake: &[u8]) -> bool {
+        is_handshake(handshake) && self.schemes().contains(&scheme)
+    }
+
+    /// Signs a client's part of a handshake with a key that is here: what CertificateVerify is over, in TLS 1.3
     /// (RFC 8446, section 4.4.3) or TLS 1.2 (RFC 5246, section 7.4.8). Nothing else is
     /// signed, so that no handshake's signature is one of a token.
     pub fn sign(&self, scheme: TlsScheme, handshake: &[u8]) -> Result<Vec<u8>, NotSignedHere> {
-        if !is_handshake(handshake) || !self.schemes().contains(&scheme) {
+        if !self.signs(scheme, handshake) {
             return Err(NotSignedHere);
         }
         let key = self.key().ok_or(NotSignedHere)?;

@@ -37,7 +37,7 @@ use crate::secret::Secret;
 
 pub(crate) use answer::read_answer;
 pub(crate) use cache::Tokens;
-pub use fetch::{TokenCall, TokenFetch, TokenWanted};
+pub use fetch::{ClientAssertion, TokenCall, TokenFetch, TokenWanted};
 pub(crate) use form::OauthClient;
 
 /// The longest token of a client's, in bytes.

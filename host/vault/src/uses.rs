@@ -164,12 +164,6 @@ impl Use {
         cells.any(|cell| cell.use_ == *self && cell.is_about(kind))
     }
 
-    /// Whether a source can do this with a key of this kind that stays there.
-    pub fn is_done_elsewhere(&self, kind: &Kind) -> bool {
-        let mut cells = KIND_USES.iter();
-        cells.any(|cell| cell.use_ == *self && cell.elsewhere && cell.is_about(kind))
-    }
-
     /// The words of all uses, separated by commas.
     pub fn words() -> &'static str {
         static WORDS: LazyLock<String> =

@@ -3,6 +3,7 @@
 //! Built with the stable compiler: its coverage pass is there, only the switch
 //! for it is not stable, so the passes are named by hand.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
@@ -73,7 +74,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                     "-timeout=30",
                     "-rss_limit_mb=4096",
                 ])
-                .arg(&corpus),
+                .arg(&corpus)
+                .args(seeds(name)?),
         )
         .with_context(|| {
             format!(
@@ -85,7 +87,36 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn targets(folder: &std::path::Path) -> Result<Vec<String>> {
+/// A folder of texts to begin with, where there are some: what tests have of them.
+fn seeds(target: &str) -> Result<Option<PathBuf>> {
+    let tests = workspace::root().join("host/document");
+    let lines = |file: &str| std::fs::read_to_string(tests.join(file));
+    let texts: Vec<String> = match target {
+        "document" => return Ok(Some(tests.join("testdata"))),
+        "expressions" => lines("oracle/cases.txt")?
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        "statements" => {
+            // WHAT | SECTION | SNIPPET WITH $ | GOOD | …
+            let file = lines("tests/attributes.txt")?;
+            let rows = file
+                .lines()
+                .map(|line| line.split(" | ").collect::<Vec<_>>());
+            rows.filter_map(|row| Some(row.get(2)?.replace('$', row.get(3)?)))
+                .collect()
+        }
+        _ => return Ok(None),
+    };
+    let folder = workspace::target().join("fuzz/seeds").join(target);
+    std::fs::create_dir_all(&folder)?;
+    for (number, text) in texts.iter().enumerate() {
+        std::fs::write(folder.join(number.to_string()), text)?;
+    }
+    Ok(Some(folder))
+}
+
+fn targets(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder.join("fuzz_targets"))? {
         let path = entry?.path();

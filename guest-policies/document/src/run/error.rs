@@ -229,15 +229,14 @@ impl Runner<'_, '_> {
 
     /// An expression of the statement threw.
     pub(crate) fn thrown(&self, element: &Element, thrown: &Thrown) -> Stop {
-        let words = match thrown.exception {
-            Exception::Secret => {
-                "Expression evaluation failed. InvalidOperationException: the variable holds a \
-                 secret, which no expression can read."
-                    .to_owned()
+        let mut detail = thrown.to_string();
+        let mut words = format!("Expression evaluation failed. {}", thrown.exception.name());
+        if thrown.exception == Exception::Secret {
+            for text in [&mut detail, &mut words] {
+                text.push_str(": the variable holds a secret, which no expression can read");
             }
-            exception => format!("Expression evaluation failed. {}", exception.name()),
-        };
-        self.broken(element, 500, EXPRESSION, &words, &thrown.to_string())
+        }
+        self.broken(element, 500, EXPRESSION, &words, &detail)
     }
 
     /// A value of the statement is not what it has to be; `what` is its name.

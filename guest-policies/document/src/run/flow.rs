@@ -17,8 +17,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Milliseconds before retry `number`, counted from 1. `chance` is between 0 and 1.
-    fn before(&self, number: u32, chance: f64) -> u64 {
+    /// Milliseconds before retry `number`, counted from 1. `chance` gives what lies
+    /// between 0 and 1.
+    fn before(&self, number: u32, chance: impl FnOnce() -> f64) -> u64 {
         if self.is_first_fast && number == 1 {
             return 0;
         }
@@ -32,7 +33,7 @@ impl Waiting {
         };
         let doubled = 2_f64.powi(i32::try_from(number).unwrap_or(i32::MAX)) - 1.0;
         #[expect(clippy::cast_precision_loss, reason = "an hour is far below 2^52 ms")]
-        let added = doubled * (0.8 + 0.4 * chance) * delta as f64;
+        let added = doubled * (0.8 + 0.4 * chance()) * delta as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -56,6 +57,7 @@ impl<'p> Runner<'p, '_> {
                 E::When => self.bool(branch, A::Condition)?.unwrap_or(false),
                 _ => true,
             };
+            self.trace_condition(branch, takes);
             if takes {
                 return self.children(branch);
             }
@@ -80,11 +82,12 @@ impl<'p> Runner<'p, '_> {
                 return Ok(Flow::Respond);
             }
             let again = self.bool(element, A::Condition)?.unwrap_or(false);
+            self.trace_condition(element, again);
             if !again || i64::from(retries) >= count {
                 return Ok(Flow::On);
             }
             retries = retries.saturating_add(1);
-            self.pause(element, waiting.before(retries, self.chance()))?;
+            self.pause(element, waiting.before(retries, || self.chance()))?;
         }
     }
 

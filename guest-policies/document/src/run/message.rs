@@ -90,7 +90,12 @@ impl<'p> Runner<'p, '_> {
         };
         match value {
             Given::Value(value) => self.set_variable(element, &name, value)?,
-            Given::Secret(_) => self.state.set_secret_variable(&name),
+            Given::Secret(alias) => {
+                if self.traces() {
+                    self.trace(&format!("sets {name} = (the secret {alias})"));
+                }
+                self.state.set_secret_variable(&name);
+            }
         }
         Ok(Flow::On)
     }

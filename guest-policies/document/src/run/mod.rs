@@ -33,7 +33,7 @@ use self::error::{Answer, LastError, Stop};
 use self::literals::Literals;
 pub(crate) use self::operands::Given;
 use self::state::State;
-use crate::evaluate::Budget;
+use crate::evaluate::{Budget, Value};
 
 /// What becomes of the section after a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,14 +295,52 @@ impl<'p, 'e> Runner<'p, 'e> {
         self.block(program.statements.children(element))
     }
 
+    /// Whether each step is told.
+    pub(crate) fn traces(&self) -> bool {
+        self.program.statements.surroundings().traces
+    }
+
+    /// Tells a step to whoever traces: `runs PLACE`, `sets NAME = VALUE`, `PLACE is true`.
+    pub(crate) fn trace(&self, step: &str) {
+        self.exchange.log(Level::Info, step);
+    }
+
+    /// Where an element stands: `inbound/choose[1]/when[2]`.
+    pub(crate) fn place(&self, element: &Element) -> String {
+        let path = self.program.statements.text(element.place.path);
+        format!("{}/{path}", error::section(self.phase))
+    }
+
+    /// Tells what becomes of a condition.
+    pub(crate) fn trace_condition(&self, element: &Element, holds: bool) {
+        if self.traces() {
+            self.trace(&format!("{} is {holds}", self.place(element)));
+        }
+    }
+
+    /// Tells what a variable is set to, cut.
+    pub(crate) fn trace_variable(&self, name: &str, value: &Value) {
+        const MOST: usize = 120;
+        if !self.traces() {
+            return;
+        }
+        let shown = match value {
+            Value::Null => "null".to_owned(),
+            Value::Response(_) => format!("({})", value.type_of().name()),
+            _ => value
+                .shown(&mut Budget::default())
+                .unwrap_or_else(|_| format!("({})", value.type_of().name())),
+        };
+        let short: String = shown.chars().take(MOST).collect();
+        let rest = if short.len() < shown.len() { "…" } else { "" };
+        self.trace(&format!("sets {name} = {short}{rest}"));
+    }
+
     /// Runs a statement.
     pub(crate) fn statement(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         use ElementName as E;
-        if self.program.statements.surroundings().traces {
-            let path = self.program.statements.text(element.place.path);
-            let section = error::section(self.phase);
-            self.exchange
-                .log(Level::Info, &format!("runs {section}/{path}"));
+        if self.traces() {
+            self.trace(&format!("runs {}", self.place(element)));
         }
         match element.name {
             E::AuthenticationBasic
@@ -334,7 +372,7 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::SetQueryParameter => self.set_query_parameter(element),
             E::SetStatus => self.set_status(element),
             E::SetVariable => self.set_variable_statement(element),
-            E::Trace => self.trace(element),
+            E::Trace => self.trace_statement(element),
             E::ValidateJwt => self.validate_jwt(element),
             E::Wait => self.wait(element),
             _ => Err(self.broken(

@@ -186,6 +186,7 @@ impl<'p, 'e> Runner<'p, 'e> {
         value: Value,
     ) -> Result<(), Stop> {
         let of = value.type_of().name();
+        self.trace_variable(name, &value);
         if self.state.set_variable(name, value) {
             return Ok(());
         }

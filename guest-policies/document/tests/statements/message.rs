@@ -187,3 +187,22 @@ fn a_part_of_the_request_is_no_variables_value() {
     assert_eq!(status, 500);
     assert!(line.contains("set-variable failed"), "{line}");
 }
+
+#[test]
+fn an_expression_that_comes_upon_a_secret_throws() {
+    for read in [
+        "context.Variables[context.Request.Method]",
+        "context.Variables.GetValueOrDefault<string>(context.Request.Method, \"none\")",
+    ] {
+        let (status, line, world) = failure(
+            &format!(
+                "<set-variable name=\"GET\" value=\"{{{{key}}}}\"/><set-variable name=\"x\" value=\"@({read})\"/>"
+            ),
+            request("GET", "/"),
+        );
+        assert_eq!(status, 500);
+        assert!(line.contains("InvalidOperationException"), "{line}");
+        assert!(line.contains("holds a secret"), "{line}");
+        assert_eq!(world.simulation.attached(), Vec::<String>::new());
+    }
+}

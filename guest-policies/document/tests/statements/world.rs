@@ -96,6 +96,18 @@ fn compiled(scopes: &[(Option<Scope>, &str)], bindings: &Bindings) -> Compiled {
     compile(&effective, bindings).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }
 
+/// The settings of a document with these sections, as the gateway writes them.
+pub(crate) fn program(sections: &str) -> String {
+    let text = format!("<policies>{sections}</policies>");
+    settings_of(&compiled(&[(None, &text)], &bindings()))
+}
+
+fn settings_of(compiled: &Compiled) -> String {
+    let program = compiled.program.encode().unwrap();
+    let program = data_encoding::BASE64.encode(&program);
+    format!("{{\"program\": \"{program}\"}}")
+}
+
 /// Whether documents with these sections are refused.
 pub(crate) fn refused(sections: &str) -> bool {
     let text = format!("<policies>{sections}</policies>");
@@ -135,11 +147,8 @@ impl World {
         simulation: Simulation,
     ) -> Self {
         let compiled = compiled(scopes, bindings);
-        let program = compiled.program.encode().unwrap();
-        let program = data_encoding::BASE64.encode(&program);
-        let settings = format!("{{\"program\": \"{program}\"}}");
         Self {
-            settings: keyward_policy::testing::settings(&settings).unwrap(),
+            settings: keyward_policy::testing::settings(&settings_of(&compiled)).unwrap(),
             simulation,
             forwards: compiled.forwards,
             calls: [

@@ -409,6 +409,11 @@ pub(crate) fn increment(
     let mut state = exchange.state.borrow_mut();
     let now = state.now;
     let ends_at = now.saturating_add(u64::from(window_seconds).saturating_mul(1000));
+    if by == 0 {
+        // As the host does: reading makes none.
+        let there = state.counters.get(name).filter(|(_, ends)| *ends > now);
+        return Ok(there.map_or(0, |(value, _)| *value));
+    }
     let counter = state.counters.entry(name.to_owned());
     let (value, ends) = counter.or_insert((0, ends_at));
     if *ends <= now {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use keyward::vault::{MemoryProtection, SecretInfo, SecretState};
+use keyward::vault::{Cache, MemoryProtection, SecretInfo, SecretState};
 use keyward_gateway::config::Config;
 use keyward_gateway::control::{GrantList, Request, SlotEntry, VaultEntry};
 use keyward_gateway::expiry;
@@ -86,6 +86,11 @@ fn validity(checks: &mut Checks, secrets: &[SecretInfo], now: Timestamp, soon: D
             continue;
         };
         let fix = match &secret.origin {
+            Some(origin) if origin.cache == Cache::Remote => format!(
+                "have a certificate of the key {} made, and then: keyward secret rotate {} \
+                 --from-file CHAIN.pem",
+                origin.reference, secret.name
+            ),
             // Its values, and until when they are good, are its source's to say.
             Some(origin) => format!(
                 "set a new value in {}, and then: keyward secret refresh {}",

@@ -136,6 +136,11 @@ fn of_secret(checks: &mut Checks, entry: &SecretEntry) {
             ),
             advice,
         ),
+        "failing" => checks.bad(
+            "key in a source",
+            format!("{name} could not be used at the last try; {origin}: {why}"),
+            advice,
+        ),
         "disabled" => checks.bad(
             "source value",
             format!("uses of {name} are refused: it is disabled in its source, {origin}"),

@@ -1,15 +1,12 @@
 //! `keyward document effective`: scopes and fragments put together.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use clap::Args;
 use keyward::document::Phase;
 use keyward::document::model::{Document, Effective, Node, effective};
 use keyward::document::policies::Scope;
 use serde_json::{Value, json};
 
-use super::{reading, scope, sound};
+use super::around::{Given, Read};
 use crate::Common;
 use crate::exit::{Exit, Failure, Outcome};
 
@@ -23,34 +20,17 @@ Examples:
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// Documents, the broadest scope first, each with its scope before it or without.
-    #[arg(required = true, value_name = "[SCOPE=]FILE")]
-    documents: Vec<String>,
-    /// A fragment, and the id under which documents include it.
-    #[arg(long = "fragment", value_name = "ID=FILE")]
-    fragments: Vec<String>,
+    #[command(flatten)]
+    given: Given,
 }
 
 impl Show {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        let (documents, fragments) = reading(common, |values| {
-            let mut documents = Vec::new();
-            for named in &self.documents {
-                let (of, file) = match named.split_once('=') {
-                    Some((name, file)) => (Some(scope(name).map_err(Failure::usage)?), file),
-                    None => (None, named.as_str()),
-                };
-                documents.push(sound(&PathBuf::from(file), of, values)?);
-            }
-            let mut fragments = BTreeMap::new();
-            for named in &self.fragments {
-                let Some((id, file)) = named.split_once('=') else {
-                    return Err(Failure::usage(format!("{named}: a fragment is ID=FILE")));
-                };
-                fragments.insert(id.to_owned(), sound(&PathBuf::from(file), None, values)?);
-            }
-            Ok((documents, fragments))
-        })?;
+        let Read {
+            documents,
+            fragments,
+            ..
+        } = self.given.read(common)?;
         let scopes: Vec<&Document> = documents.iter().collect();
         let found = effective(&scopes, &fragments)
             .map_err(|errors| Failure::new(errors.render(false).trim_end()))?;

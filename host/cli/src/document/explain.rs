@@ -1,23 +1,27 @@
 //! `keyward document explain`: what a document does, in words.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use keyward::document::Phase;
+use keyward::document::compile::SecretRequest;
 use keyward::document::model::{Document, Node, Payload, Value};
 use keyward::document::named_values::places;
+use keyward::document::{DocumentErrors, Phase, Problem};
+use keyward::vault::Class;
 use serde_json::json;
 
-use super::{reading, sound};
+use super::around::{Around, Given, Named};
+use super::grants::{class_of, place_of, placement_in_words, request_in_json};
 use crate::Common;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::words::class_in_words;
 
 pub(super) const HELP: &str = "\
-What runs in each section, in order, and where the document uses named values and
-secrets: each secret with the class of that use.
+What runs in each section, in order; each secret that it asks for, by what the
+destination would learn; each named value; and what keeps the document from running.
 
 Examples:
   keyward document explain billing.xml
+  keyward document explain billing.xml --fragment auth=auth-fragment.xml
+  keyward document explain billing.xml --secret billing-key    without a gateway
   keyward document explain - -o json < billing.xml";
 
 /// The longest text that is shown of a value, in characters.
@@ -27,19 +31,71 @@ const LONGEST: usize = 60;
 pub(crate) struct Explain {
     /// A document; - is standard input.
     #[arg(value_name = "FILE")]
-    document: PathBuf,
+    document: String,
+    /// A fragment, and the id under which the document includes it; several are allowed.
+    #[arg(long = "fragment", value_name = "ID=FILE")]
+    fragments: Vec<String>,
+    #[command(flatten)]
+    values: Named,
 }
 
-/// A place where something is used.
+/// A place where a named value is used.
 struct Use {
     name: String,
     at: String,
     how: String,
 }
 
+/// What the compiler says of a document.
+#[derive(Default)]
+struct Compiled {
+    requests: Vec<SecretRequest>,
+    errors: Option<Box<DocumentErrors>>,
+}
+
+impl Compiled {
+    fn of(around: &Around) -> Self {
+        let survey = around.survey();
+        Self {
+            requests: survey.requests,
+            errors: survey.errors,
+        }
+    }
+
+    /// What keeps the document from running, one after the other. A named value that
+    /// nobody could be asked about is told among the named values.
+    fn problems(&self) -> Vec<String> {
+        let errors = self.errors.iter().flat_map(|errors| errors.iter());
+        let errors = errors.filter(|error| !matches!(error.problem(), Problem::Unbound));
+        errors
+            .map(|error| {
+                let help = error.help().map(|help| format!(": {help}"));
+                let help = help.unwrap_or_default();
+                format!("{}  {}{help}", error.position(), error.problem())
+            })
+            .collect()
+    }
+}
+
 impl Explain {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        let document = reading(common, |values| sound(&self.document, None, values))?;
+        let given = Given {
+            documents: vec![self.document],
+            fragments: self.fragments,
+            values: self.values,
+        };
+        let read = given.read(common)?;
+        let Some(document) = read.documents.last().cloned() else {
+            return Err(Failure::usage("no document"));
+        };
+        let compiled = match read.together(None) {
+            Ok(around) => Compiled::of(&around),
+            // A fragment that is not there: what the document itself says is told.
+            Err(errors) => Compiled {
+                errors: Some(errors),
+                ..Compiled::default()
+            },
+        };
         let mut steps: Vec<(Option<Phase>, usize, String)> = Vec::new();
         let mut uses = Vec::new();
         for (phase, statement) in document.statements() {
@@ -49,9 +105,10 @@ impl Explain {
             };
             describe(statement, phase, message, 0, &mut steps);
             for node in statement.walk() {
-                find(node, &document, &mut uses);
+                find(node, &document, &compiled, &mut uses);
             }
         }
+        let problems = compiled.problems();
         let text = || {
             let mut out = String::new();
             let mut current = None;
@@ -63,12 +120,20 @@ impl Explain {
                 }
                 out.push_str(&format!("{}{words}\n", "  ".repeat(depth + 1)));
             }
-            out.push_str("\nsecrets and named values\n");
+            out.push_str("\nsecrets\n");
+            out.push_str(&by_class(&compiled.requests));
+            out.push_str("\nnamed values\n");
             if uses.is_empty() {
                 out.push_str("  none\n");
             }
             for one in &uses {
                 out.push_str(&format!("  {}  {}  {}\n", one.name, one.at, one.how));
+            }
+            if !problems.is_empty() {
+                out.push_str("\nwhat keeps it from running\n");
+                for problem in &problems {
+                    out.push_str(&format!("  {problem}\n"));
+                }
             }
             out
         };
@@ -79,15 +144,53 @@ impl Explain {
             let used = uses
                 .iter()
                 .map(|one| json!({ "name": one.name, "at": one.at, "how": one.how }));
+            let errors = compiled.errors.as_deref();
             json!({
                 "file": document.file(),
                 "steps": steps.collect::<Vec<_>>(),
-                "uses": used.collect::<Vec<_>>(),
+                "secrets": compiled.requests.iter().map(request_in_json).collect::<Vec<_>>(),
+                "named-values": used.collect::<Vec<_>>(),
+                "errors": errors.map(DocumentErrors::to_json).unwrap_or_default(),
             })
         };
         common.output().data(text, json);
         Ok(Exit::Success)
     }
+}
+
+/// The uses of secrets, those first of which the destination learns most.
+fn by_class(requests: &[SecretRequest]) -> String {
+    let mut out = String::new();
+    for class in [Class::C, Class::B, Class::A] {
+        let mut of_it = requests
+            .iter()
+            .filter(|request| class_of(request) == Some(class))
+            .peekable();
+        if of_it.peek().is_some() {
+            out.push_str(&format!("  class {class}: {}\n", class_in_words(class)));
+        }
+        for request in of_it {
+            let secret = request
+                .secret
+                .as_deref()
+                .unwrap_or("(which one, a grant says)");
+            let to = match request.routes.as_slice() {
+                [] => String::new(),
+                routes => format!(", to {}", routes.join(", ")),
+            };
+            out.push_str(&format!(
+                "    {secret}  {}  {} of {}, {}{to}\n",
+                place_of(request),
+                request.use_,
+                request.alias,
+                placement_in_words(&request.placement),
+            ));
+        }
+    }
+    if out.is_empty() {
+        out.push_str("  none\n");
+    }
+    out
 }
 
 /// A value on one line: an expression shortened, a secret as its name.
@@ -111,6 +214,19 @@ pub(super) fn value(value: &Value) -> String {
     }
     let short: String = one_line.chars().take(LONGEST - 1).collect();
     format!("{short}…")
+}
+
+/// A statement in words, without those within.
+#[cfg(feature = "testkit")]
+pub(super) fn in_words((phase, node): (Phase, &Node)) -> String {
+    let message = match phase {
+        Phase::Outbound | Phase::OnError => "response",
+        Phase::Inbound | Phase::Backend => "request",
+    };
+    let mut steps = Vec::new();
+    describe(node, Some(phase), message, 0, &mut steps);
+    let first = steps.into_iter().next();
+    first.map(|(_, _, words)| words).unwrap_or_default()
 }
 
 fn describe(
@@ -201,30 +317,37 @@ fn generic(node: &Node) -> String {
     words
 }
 
-/// The named values and secrets of a node.
-fn find(node: &Node, document: &Document, uses: &mut Vec<Use>) {
+/// The named values of a node, and the secrets that the compiler does not tell: in a
+/// variable, in a fragment on its own.
+fn find(node: &Node, document: &Document, compiled: &Compiled, uses: &mut Vec<Use>) {
     for value in node.values() {
         let at = document.position(value.at.clone()).to_string();
         let place = &node.path;
         match &value.payload {
             Payload::Secret(secret) => {
-                let class = if node.name() == "key" {
-                    "class A: a key that checks tokens and never leaves"
-                } else {
-                    "class C: attached, where a grant allows it"
-                };
+                let mut requests = compiled.requests.iter();
+                if requests.any(|request| place_of(request) == at) {
+                    continue;
+                }
                 uses.push(Use {
-                    name: secret.secret.clone(),
+                    name: secret
+                        .name
+                        .as_ref()
+                        .map_or_else(|| secret.secret.clone(), |name| format!("{{{{{name}}}}}")),
                     at,
-                    how: format!("secret in {place}; {class}"),
+                    how: format!("the secret {} in {place}", secret.secret),
                 });
             }
             Payload::Expression(_) | Payload::Literal(_) | Payload::Later => {
                 for named in places(value.written.as_str()) {
+                    let known = match &value.payload {
+                        Payload::Later => ", of which nothing says whether it is secret",
+                        _ => "",
+                    };
                     uses.push(Use {
                         name: format!("{{{{{}}}}}", named.name),
                         at: at.clone(),
-                        how: format!("named value in {place}"),
+                        how: format!("named value in {place}{known}"),
                     });
                 }
             }

@@ -1,9 +1,15 @@
 //! `keyward document`: policy documents of Azure API Management, read and
 //! looked over.
 
+mod around;
 mod check;
 mod effective;
 mod explain;
+mod grants;
+#[cfg(feature = "testkit")]
+mod run;
+#[cfg(feature = "testkit")]
+mod steps;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -32,6 +38,17 @@ pub(crate) enum Document {
     /// Say in words what a document does, and which secrets and values it uses.
     #[command(after_help = explain::HELP)]
     Explain(explain::Explain),
+    /// Print the grants that documents ask for, for the grants file.
+    #[command(after_help = grants::HELP)]
+    Grants(grants::Show),
+    /// Send a request through documents, and show all that they do.
+    #[cfg(feature = "testkit")]
+    #[command(after_help = run::RUN)]
+    Run(Box<run::Run>),
+    /// Send a request through documents, and show each statement as it runs.
+    #[cfg(feature = "testkit")]
+    #[command(after_help = run::TRACE)]
+    Trace(Box<run::Run>),
 }
 
 impl Document {
@@ -40,6 +57,11 @@ impl Document {
             Self::Check(check) => check.run(common),
             Self::Effective(show) => show.run(common),
             Self::Explain(explain) => explain.run(common),
+            Self::Grants(show) => show.run(common),
+            #[cfg(feature = "testkit")]
+            Self::Run(run) => run.run(common, false),
+            #[cfg(feature = "testkit")]
+            Self::Trace(run) => run.run(common, true),
         }
     }
 }
@@ -131,19 +153,5 @@ fn scope(name: &str) -> Result<Scope, String> {
     Scope::parse(name).ok_or_else(|| {
         let names = Scope::ALL.map(Scope::as_str).join(", ");
         format!("scopes are {names}")
-    })
-}
-
-/// The document of a file in which nothing is wrong.
-fn sound(
-    file: &Path,
-    scope: Option<Scope>,
-    values: &dyn NamedValues,
-) -> Result<keyward::document::model::Document, Failure> {
-    let (name, text) = text_of(file)?;
-    let reading = read_one(&name, &text, scope, values);
-    reading.document.ok_or_else(|| {
-        Failure::new(reading.diagnostics.render(false).trim_end())
-            .help(format!("keyward document check {name}"))
     })
 }

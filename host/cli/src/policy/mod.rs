@@ -6,7 +6,7 @@ mod inspect;
 mod lint;
 mod new;
 #[cfg(feature = "testkit")]
-mod run;
+pub(crate) mod run;
 mod schema;
 
 use std::path::PathBuf;

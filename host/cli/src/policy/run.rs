@@ -3,7 +3,7 @@
 //! It is a suite of one case, made from the command line: the real engine, grants and
 //! egress, secrets that are canaries, and a backend that is not there.
 
-mod made;
+pub(crate) mod made;
 
 use std::io::Read as _;
 use std::net::IpAddr;
@@ -53,9 +53,24 @@ pub(crate) struct Run {
     #[arg(value_name = "FILE|NAME")]
     policy: PathBuf,
 
+    #[command(flatten)]
+    sent: Sent,
+
+    /// The policy's settings, as JSON; otherwise those of the configuration, or none.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+
+    /// Show every call into the host.
+    #[arg(long)]
+    trace: bool,
+}
+
+/// A request, who sends it, and what the others answer.
+#[derive(Args)]
+pub(crate) struct Sent {
     /// The request's method and path.
     #[arg(long, value_name = "METHOD PATH", default_value = "GET /")]
-    request: String,
+    pub(crate) request: String,
 
     /// A header of the request; several are allowed.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -77,22 +92,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "STATUS BODY", default_value = "200")]
     answer: String,
 
-    /// The policy's settings, as JSON; otherwise those of the configuration, or none.
-    #[arg(long, value_name = "FILE")]
-    settings: Option<PathBuf>,
-
     /// Grants; otherwise those of the configuration, or none.
     #[arg(long, value_name = "FILE")]
-    grants: Option<PathBuf>,
+    pub(crate) grants: Option<PathBuf>,
 
     /// The keys that an issuer of the configuration publishes, as a JSON Web Key Set;
     /// several are allowed.
     #[arg(long, value_name = "ISSUER=FILE", value_parser = issuer_keys)]
-    jwks: Vec<(IssuerName, PathBuf)>,
-
-    /// Show every call into the host.
-    #[arg(long)]
-    trace: bool,
+    pub(crate) jwks: Vec<(IssuerName, PathBuf)>,
 }
 
 /// `ISSUER=FILE`.
@@ -110,7 +117,7 @@ impl Run {
             (named, _) => Some(place::load(named)?),
         };
         let (described, component) = resolve(&self.policy, config.as_ref())?;
-        let (grants, text) = self.grants(config.as_ref())?;
+        let (grants, text) = self.sent.grants(config.as_ref())?;
         let settings = self.settings(&described.name, config.as_ref())?;
         let parts = Parts {
             described: &described,
@@ -119,16 +126,17 @@ impl Run {
             grants_text: &text,
             settings,
             config: config.as_ref(),
+            issuers: config.as_ref().map_or(&[], |config| &config.issuers),
         };
-        for issuer in parts.issuers() {
-            if !self.jwks.iter().any(|(name, _)| *name == issuer.name) {
+        for issuer in parts.issuers {
+            if !self.sent.jwks.iter().any(|(name, _)| *name == issuer.name) {
                 let name = &issuer.name;
                 output.warn(format!(
                     "no keys of issuer {name}: its tokens can't be checked; --jwks {name}=FILE"
                 ));
             }
         }
-        let suite = self.suite(&parts)?;
+        let suite = made::suite(self.sent.tables(&parts)?, "policy run")?;
         let report = keyward_testkit::run(&[suite], &Options::default(), &mut ());
         let suite = report.suites.first();
         if let Some(error) = suite.and_then(|suite| suite.error.as_deref()) {
@@ -179,25 +187,6 @@ impl Run {
         })
     }
 
-    fn grants(&self, config: Option<&Config>) -> Result<(Grants, String), Failure> {
-        let file = self.grants.as_deref();
-        let file = file.or_else(|| config.and_then(|config| config.grants.as_deref()));
-        let Some(file) = file else {
-            return Ok((Grants::none(), String::new()));
-        };
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::io(
-                error,
-                format!("can't read the grants in {}", file.display()),
-            )
-        })?;
-        let grants = match (&self.grants, config) {
-            (None, Some(config)) => grants::read(config)?,
-            _ => Grants::parse(&file.display().to_string(), &text).map_err(Failure::new)?,
-        };
-        Ok((grants, text))
-    }
-
     fn settings(
         &self,
         policy: &PolicyName,
@@ -224,6 +213,27 @@ impl Run {
         let settings = serde_json::from_str(&text)
             .map_err(|error| Failure::new(format!("{} is no JSON: {error}", file.display())))?;
         Ok(Some(settings))
+    }
+}
+
+impl Sent {
+    pub(crate) fn grants(&self, config: Option<&Config>) -> Result<(Grants, String), Failure> {
+        let file = self.grants.as_deref();
+        let file = file.or_else(|| config.and_then(|config| config.grants.as_deref()));
+        let Some(file) = file else {
+            return Ok((Grants::none(), String::new()));
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::io(
+                error,
+                format!("can't read the grants in {}", file.display()),
+            )
+        })?;
+        let grants = match (&self.grants, config) {
+            (None, Some(config)) => grants::read(config)?,
+            _ => Grants::parse(&file.display().to_string(), &text).map_err(Failure::new)?,
+        };
+        Ok((grants, text))
     }
 
     fn body(&self) -> Result<Option<String>, Failure> {

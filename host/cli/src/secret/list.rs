@@ -174,9 +174,11 @@ fn origin(entry: &SecretEntry) -> String {
         }
         return out;
     };
-    let never = "never since the gateway started";
-    let last = fetch.last_success.as_deref().unwrap_or(never);
-    out.push_str(&format!("fetched  {last}\n"));
+    if fetch.state != "failing" {
+        let never = "never since the gateway started";
+        let last = fetch.last_success.as_deref().unwrap_or(never);
+        out.push_str(&format!("fetched  {last}\n"));
+    }
     if let Some(next) = &fetch.next_try {
         out.push_str(&format!("next     {next}\n"));
     }

@@ -42,6 +42,10 @@ what that calls the secret. The gateway fetches it now and again as the source's
 `refresh` says; a changed value becomes the next version. `keyward source check SOURCE
 KEY` says whether it can be fetched.
 
+With --cache remote the key never leaves its source (a key of OpenBao's transit), which
+is asked for each use. Of a certificate, --chain is what is shown of it: it is kept here,
+and the next one comes with `keyward secret rotate NAME --from-file CHAIN.pem`.
+
 A new secret can be used by nobody until a grant says so: see `keyward grants`.
 
 Examples:
@@ -52,7 +56,8 @@ Examples:
   keyward secret set partner --kind api-key --not-after 2027-06-30
   keyward secret set clients --kind client-keys --from-file clients.txt
   keyward secret set stripe --kind api-key --from azure:stripe-key
-  keyward secret set stripe --kind api-key --from mounted:stripe/key --cache sealed";
+  keyward secret set stripe --kind api-key --from mounted:stripe/key --cache sealed
+  keyward secret set mtls --kind certificate --from bao:mtls --cache remote --chain c.pem";
 
 const ROTATE: &str = "\
 Stores a new value of the same kind. Requests under way use one value or the other,
@@ -102,6 +107,11 @@ pub(crate) struct Set {
     /// Where its values are kept; as the source says unless given.
     #[arg(long, value_enum, requires = "from")]
     cache: Option<CacheWord>,
+
+    /// The certificate of a key that stays in its source: PEM, the leaf first, without a
+    /// private key.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    chain: Option<PathBuf>,
 
     #[command(flatten)]
     reason: Reason,
@@ -281,9 +291,10 @@ impl Set {
             .map(|from| reference::resolve(from, &config))
             .transpose()?;
         let from = from.map(|from| origin(&from, self.cache));
-        let values = match &from {
-            Some(_) => Vec::new(),
-            None => self.source.values(common, &kind)?,
+        let values = match (&from, &self.chain) {
+            (Some(_), Some(file)) => vec![Value::of_chain(file)?],
+            (Some(_), None) => Vec::new(),
+            (None, _) => self.source.values(common, &kind)?,
         };
         let request = Request::SecretSet {
             name: self.name,
@@ -291,6 +302,7 @@ impl Set {
             validity: self.source.validity(),
             generate: self.source.generate,
             from,
+            chain: self.chain.is_some(),
         };
         let entry: SecretEntry = access.ask_with(request, self.reason.get(), values)?;
         if entry.origin.is_some() {
@@ -313,7 +325,11 @@ impl Rotate {
             failure.help("secrets there are: keyward secret list; a new one: keyward secret set")
         })?;
         let kind = Kind::try_from(&known.kind).map_err(Failure::new)?;
-        let values = self.source.values(common, &kind)?;
+        let is_chain = kind == Kind::Certificate && known.cache.as_deref() == Some("remote");
+        let values = match &self.source.from_file {
+            Some(file) if is_chain => vec![Value::of_chain(file)?],
+            _ => self.source.values(common, &kind)?,
+        };
         let request = Request::SecretRotate {
             name: self.name,
             validity: self.source.validity(),

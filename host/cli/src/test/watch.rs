@@ -63,7 +63,9 @@ impl Watched {
                 continue;
             };
             let components = suite.policies.iter().map(|policy| &policy.component.value);
-            let documents = suite.document.iter().chain(&suite.global_document);
+            let fragments = suite.fragments.iter().map(|(_, file)| file);
+            let documents = suite.documents.iter().chain(&suite.global_document);
+            let documents = documents.chain(fragments);
             let named = components.chain(documents.map(|document| &document.value));
             files.extend(named.map(|file| absolute(file)));
         }

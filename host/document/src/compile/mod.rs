@@ -117,6 +117,35 @@ pub fn compile(
     effective: &Effective,
     bindings: &Bindings,
 ) -> Result<Compiled, Box<DocumentErrors>> {
+    let (compiler, steps) = lowered(effective, bindings);
+    compiler.finish(effective, steps)
+}
+
+/// What documents ask for, whether they can run with these bindings or not.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The uses of secrets, each once, in the order of the text; those that could not be
+    /// told because of an error are missing.
+    pub requests: Vec<SecretRequest>,
+    /// Why it does not compile, as [`compile`] says it.
+    pub errors: Option<Box<DocumentErrors>>,
+}
+
+/// Says what statements ask for, to whoever has yet to decide about it.
+pub fn survey(effective: &Effective, bindings: &Bindings) -> Survey {
+    let (mut compiler, steps) = lowered(effective, bindings);
+    if compiler.identifies {
+        compiler.requests.push(SecretRequest::identify());
+    }
+    let requests = compiler.requests.clone();
+    compiler.identifies = false;
+    Survey {
+        requests,
+        errors: compiler.finish(effective, steps).err(),
+    }
+}
+
+fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a>, [Vec<Step>; 4]) {
     let surroundings = surroundings(bindings);
     let mut compiler = Compiler {
         effective,
@@ -136,7 +165,7 @@ pub fn compile(
     for (phase, steps) in Phase::ALL.into_iter().zip(&mut steps) {
         *steps = compiler.section(effective, phase);
     }
-    compiler.finish(effective, steps)
+    (compiler, steps)
 }
 
 /// Whether the host can send the request: no statement has to run after it, and none
@@ -270,6 +299,14 @@ impl Compiler<'_> {
             on_error.push(Step::Segment);
             self.statements.segment(statements::Phase::OnError, &[]);
         }
+        // What some statements say of the answer is written when nothing else changes it.
+        if let [_, _, outbound, _] = &mut steps
+            && leaves_for_the_answer(effective)
+            && outbound.last() != Some(&Step::Segment)
+        {
+            outbound.push(Step::Segment);
+            self.statements.segment(statements::Phase::Outbound, &[]);
+        }
         // What is attached is attached by the guest: before it forwards, or, where the
         // host does, at the end of what runs before the backend.
         let surroundings = self.statements.surroundings();
@@ -299,6 +336,15 @@ impl Compiler<'_> {
             Err(_) => Err(Box::new(too_large(effective))),
         }
     }
+}
+
+/// Whether a statement on the way in has headers for the answer, or counts when it is known.
+fn leaves_for_the_answer(effective: &Effective) -> bool {
+    let inbound = effective.phase(Phase::Inbound);
+    inbound
+        .iter()
+        .flat_map(Node::walk)
+        .any(|node| matches!(node.name(), "cors" | "rate-limit" | "rate-limit-by-key"))
 }
 
 /// The faults of the broadest document that has any.

@@ -30,6 +30,9 @@ pub struct SecretRequest {
     pub placement: Placement,
     /// The routes to which it goes; none where it goes nowhere.
     pub routes: Vec<String>,
+    /// The fixed paths to which calls of the document's own take it, each with its route.
+    /// What goes with the client's request goes to the paths that it takes.
+    pub paths: Vec<(String, String)>,
     /// Where the document asks for it first; none if no single place does.
     pub position: Option<Position>,
 }
@@ -67,6 +70,7 @@ impl SecretRequest {
             use_: "identify",
             placement: Placement::Identify,
             routes: Vec::new(),
+            paths: Vec::new(),
             position: None,
         }
     }
@@ -323,8 +327,14 @@ impl Compiler<'_> {
         } else {
             self.routes(around)
         };
+        let paths: Vec<_> = self.fixed_path(around).into_iter().collect();
         match self.requests.iter_mut().find(|known| known.alias == alias) {
             Some(known) if known.placement == placement && known.use_ == use_ => {
+                for path in paths {
+                    if !known.paths.contains(&path) {
+                        known.paths.push(path);
+                    }
+                }
                 for route in routes {
                     if !known.routes.contains(&route) {
                         known.routes.push(route);
@@ -349,6 +359,7 @@ impl Compiler<'_> {
                     use_,
                     placement,
                     routes,
+                    paths,
                     position,
                 });
             }
@@ -374,6 +385,19 @@ impl Compiler<'_> {
             // An expression says where: it may be any of those that are open.
             None => all(),
         }
+    }
+
+    /// Route and path of a call whose URL is fixed.
+    fn fixed_path(&self, around: &Around<'_>) -> Option<(String, String)> {
+        let url = around.call?.children_named("set-url").next()?;
+        let url = url.text.as_ref()?.as_text()?;
+        let path = super::rules::Url::parse(url)?.path;
+        let path = if path.is_empty() {
+            "/".to_owned()
+        } else {
+            path
+        };
+        Some((self.route_to(url)?.to_owned(), path))
     }
 
     /// Looks at what an expression reads: a variable that holds a secret is no text. As

@@ -58,6 +58,7 @@ pub(super) static AUTHENTICATION_MANAGED_IDENTITY: Policy = policy(
     .notes(&["with output-token-variable-name, Authorization is not set"])
     .differs(&[
         "the token is attached to the request where a grant allows it, and no expression can read it: output-token-variable-name is not supported",
+        "client-id and ignore-error change nothing: the grant says with what the token is got, and without one the request is not sent",
     ]),
 );
 
@@ -172,6 +173,11 @@ pub(super) static VALIDATE_JWT: Policy = policy(
         "a <key> is a secret named value; public keys and keys that stand in the document are not supported",
         "<decryption-keys> are not supported",
         "require-signed-tokens can only be true",
+        "what the operator expects of the issuer or of the key counts as well: clock-skew and require-expiration-time make it stricter and not laxer",
+        "<issuers> and <audiences> are the only ones, also beside those of an <openid-config>",
+        "the id of a <key> changes nothing: one key after the other is tried",
+        "a header or a query parameter with several values holds no token: nobody knows which one the backend reads",
+        "a token that can't be checked now is an error of the gateway (500) and no refusal",
     ]),
 );
 
@@ -189,7 +195,8 @@ pub(super) static CHECK_HEADER: Policy = policy(
         ],
         Content::Children(&[child(&CHECKED_VALUE, 0, MANY)]),
     )
-    .notes(&["without a <value> the header only has to be there"]),
+    .notes(&["without a <value> the header only has to be there"])
+    .differs(&["of a header with several values each has to be allowed"]),
 );
 
 const ADDRESS: Element = element("address", &[], text(Kind::Address));
@@ -208,7 +215,8 @@ pub(super) static IP_FILTER: Policy = policy(
         "ip-filter",
         &[required("action", Kind::Word(&["allow", "forbid"])).expression()],
         Content::Children(&[child(&ADDRESS, 0, MANY), child(&ADDRESS_RANGE, 0, MANY)]),
-    ),
+    )
+    .differs(&["an IPv4 address that is written as an IPv6 one is the IPv4 address"]),
 );
 
 const ORIGIN: Element = element("origin", &[], text(Kind::Origin));
@@ -262,6 +270,12 @@ pub(super) static CORS: Policy = {
         .notes(&[
             "without <allowed-methods> GET and POST are allowed",
             "nothing else runs for a preflight request",
+        ])
+        .differs(&[
+            "a preflight request is answered before the section runs, by the <cors> that stand directly in it, and where the API has an operation for OPTIONS as well",
+            "all origins (*) never get credentials: every page could act for its visitor",
+            "a preflight request for a method or a header that is not allowed gets an empty 200, as one of an origin that is not",
+            "the headers are written at the end, over those of the backend, and onto answers to failures too",
         ]),
     );
     policy.once = Once::Section;

@@ -92,7 +92,15 @@ pub(super) static SEND_REQUEST: Policy = policy(
         "an answer of 400 or above is no error",
         "with ignore-error=\"true\" the variable is null after a failure: a condition has to ask for null first",
     ])
-    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
+    .differs(&[
+        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "a route that is not open, and a secret that no grant lets go there, are an error whatever ignore-error says",
+        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "a header has one line in such a request: several values are joined",
+        "the query is sent as parameters: one without = gets one",
+        "an answer's body has 1 MiB at most, and less if the variables have no room for it",
+        "a redirect is an answer, and is not followed",
+    ]),
 );
 
 pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
@@ -109,6 +117,12 @@ pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
         ],
         Content::Children(CALL),
     )
-    .notes(&["nobody waits for the answer"])
-    .differs(&["the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made"]),
+    .notes(&["nothing is known of the answer afterwards"])
+    .differs(&[
+        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "the answer's head is waited for; that there is none is told to the log and changes nothing",
+        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "a header has one line in such a request: several values are joined",
+        "the query is sent as parameters: one without = gets one",
+    ]),
 );

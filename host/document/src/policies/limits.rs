@@ -56,7 +56,12 @@ pub(super) static RATE_LIMIT: Policy = {
             "counts for each subscription; without one it does not apply",
             "a window that slides, 300 seconds at most",
         ])
-        .differs(&["a subscription is a subject of a secret of kind client-keys, which a grant lets the document ask for"]),
+        .differs(&[
+            "a subscription is a subject of a secret of kind client-keys, which a grant lets the document ask for",
+            "calls are counted on each node",
+            "of the window before the present one counts what still lies within the period, as if it had come evenly; a call that is turned away does not count",
+            "an <api> and an <operation> are the ones that the gateway's configuration names",
+        ]),
     );
     policy.scopes = Scopes::NARROW;
     policy.once = Once::Document;
@@ -87,6 +92,12 @@ pub(super) static RATE_LIMIT_BY_KEY: Policy = policy(
     .notes(&[
         "one counter for a key, whatever the scope",
         "the condition is looked at on the way of the answer",
+    ])
+    .differs(&[
+        "calls are counted on each node, in counters of the document's policy and of the period",
+        "of the window before the present one counts what still lies within the period, as if it had come evenly; a call that is turned away does not count",
+        "a counter-key has 112 bytes at most; a longer one is an error, and is not shortened: two callers could share a counter",
+        "a condition or an increment-count that throws on the way of the answer counts one call",
     ]),
 );
 
@@ -95,6 +106,9 @@ const CACHING: Attribute = optional(
     Kind::Word(&["internal", "external", "prefer-external"]),
 )
 .or("prefer-external");
+
+const CACHE: &str = "the cache is the node's and the document's policy's own: caching-type changes nothing, and a restart empties it";
+const CACHE_KEY: &str = "a key has 1,024 bytes at most";
 
 pub(super) static CACHE_LOOKUP_VALUE: Policy = policy(
     Sections::ALL,
@@ -108,7 +122,8 @@ pub(super) static CACHE_LOOKUP_VALUE: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["without a hit and a default, the variable is not set"]),
+    .notes(&["without a hit and a default, the variable is not set"])
+    .differs(&[CACHE, CACHE_KEY]),
 );
 
 pub(super) static CACHE_STORE_VALUE: Policy = policy(
@@ -123,7 +138,12 @@ pub(super) static CACHE_STORE_VALUE: Policy = policy(
         ],
         Content::Nothing,
     )
-    .notes(&["it is not sure that a value can be read at once"]),
+    .notes(&["it is not sure that a value can be read at once"])
+    .differs(&[
+        CACHE,
+        CACHE_KEY,
+        "a value that the cache has no room for is told to the log; a duration of 0 forgets what is there",
+    ]),
 );
 
 pub(super) static CACHE_REMOVE_VALUE: Policy = policy(
@@ -132,7 +152,8 @@ pub(super) static CACHE_REMOVE_VALUE: Policy = policy(
         "cache-remove-value",
         &[required("key", Kind::Filled).expression(), CACHING],
         Content::Nothing,
-    ),
+    )
+    .differs(&[CACHE, CACHE_KEY]),
 );
 
 const MESSAGE: Element = element("message", &[], text(Kind::Text));
@@ -154,5 +175,6 @@ pub(super) static TRACE: Policy = policy(
             optional("severity", Kind::Word(&["verbose", "information", "error"])).or("verbose"),
         ],
         Content::Ordered(&[child(&MESSAGE, 1, 1), child(&METADATA, 0, MANY)]),
-    ),
+    )
+    .differs(&["it is a line of the gateway's log: verbose is its level debug, and a line end in it is a space"]),
 );

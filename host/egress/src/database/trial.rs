@@ -97,7 +97,7 @@ fn stage_advice(stage: Stage) -> &'static str {
         Stage::Connect | Stage::ConnectTimeout | Stage::Closed => {
             "start the database, or correct host and port in the route's url; see whether a firewall is between"
         }
-        Stage::Tls | Stage::TlsTimeout | Stage::NotShown => {
+        Stage::Tls | Stage::TlsTimeout | Stage::NotShown | Stage::NotSigned => {
             "let the route's `ca-file` name who vouches for the server's certificate, and the certificate the route's host"
         }
     }

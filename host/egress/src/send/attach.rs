@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use keyward_vault::{AttachError, Denied, IdentityId, Ledger, Notes, Target, Vault, Written};
+use keyward_vault::{
+    AttachError, Denied, IdentityId, Ledger, Notes, Showing, Target, Vault, Written,
+};
+use tokio::sync::Semaphore;
 
 use super::destination::Destination;
 use super::elsewhere::{self, RemoteSigner};
 use crate::error::EgressError;
-use crate::identity::MayShow;
+use crate::identity::remote::Signing;
+use crate::identity::{MayShow, Right};
 use crate::pool::Pool;
 
 /// How old the check of a note may be when the request is written: a withdrawn
@@ -53,11 +57,15 @@ pub(super) fn shown(
     let (identity, showing) = identity.ok_or(EgressError::Denied)?;
     let pool = destination.identities.pool(&identity);
     let pool = pool.ok_or(EgressError::Denied)?;
-    let vault = Arc::clone(vault);
+    let (vault, showing) = (Arc::clone(vault), Arc::new(showing));
+    let asked = Arc::clone(&showing);
     Ok(Some(Shown {
         pool,
         identity: identity.id(),
-        may: Arc::new(move || showing.is_allowed(&vault)),
+        may: Arc::new(move || asked.is_allowed(&vault)),
+        elsewhere: identity
+            .is_remote()
+            .then(|| (showing, Arc::clone(&destination.identities.room))),
     }))
 }
 
@@ -66,8 +74,42 @@ pub(super) struct Shown {
     pub(super) pool: Arc<Pool>,
     /// Whose it is.
     pub(super) identity: IdentityId,
-    /// By what right.
+    /// Whether it may be, still.
     pub(super) may: MayShow,
+    /// Where its key stays in its source: what is asked to sign, and how often at once.
+    elsewhere: Option<(Arc<Showing>, Arc<Semaphore>)>,
+}
+
+impl Shown {
+    /// By what right it is shown from here on. Waits for the record where a source is to
+    /// be asked to sign.
+    pub(super) async fn right(
+        &self,
+        ledger: &mut Ledger,
+        signer: Option<&Arc<dyn RemoteSigner>>,
+    ) -> Result<Right, EgressError> {
+        let signing = match &self.elsewhere {
+            None => None,
+            Some((showing, room)) => {
+                let durable = ledger.barrier().await;
+                let durable = durable.map_err(|_| EgressError::AuditUnavailable)?;
+                let showing = Arc::clone(showing);
+                let to_sign = move |scheme, handshake: &[u8]| {
+                    let handshakes = showing.handshakes(&durable).ok()??;
+                    handshakes.to_sign(scheme, handshake).ok()
+                };
+                Some(Arc::new(Signing {
+                    to_sign: Box::new(to_sign),
+                    signer: signer.cloned(),
+                    room: Arc::clone(room),
+                }))
+            }
+        };
+        Ok(Right {
+            may: Arc::clone(&self.may),
+            signing,
+        })
+    }
 }
 
 /// Checks the notes against the final head, waits until the uses are durable, has signed

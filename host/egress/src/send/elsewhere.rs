@@ -1,5 +1,5 @@
-//! Signatures, of requests and tokens, of keys that stay in their sources: asked for between the barrier and the
-//! write, for as long as the check holds.
+//! Signatures, of requests and tokens, of keys that stay in their sources: asked for
+//! between the barrier and the write, for as long as the check holds.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use keyward_vault::{CheckedNotes, Durable, RemoteAnswer, RemoteCall};
 use super::attach::refused;
 use crate::error::EgressError;
 
-/// Has the sources of keys sign requests.
+/// Has the sources of keys sign requests, tokens and handshakes.
 pub trait RemoteSigner: Send + Sync + 'static {
     /// What the source answers: `None`, whatever went wrong. Never asked before the use
     /// is in the audit trail, and never twice.

@@ -67,7 +67,7 @@ pub(crate) async fn exchange(
                     .unwrap_or(Err(Stage::Closed))
             }
         }
-        .map_err(EgressError::Unreachable)?;
+        .map_err(EgressError::from)?;
     }
 }
 

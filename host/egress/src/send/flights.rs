@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use keyward_vault::{AccessToken, TokenFailure, TokenKey};
 use tokio::sync::watch;
 
+use crate::error::EgressError;
+
 /// How long an endpoint that has failed is not asked for the same again.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 /// The most fetches that are under way, and the most failures that are remembered.
 const MAX_FLIGHTS: usize = 4096;
 
 /// What came of a fetch; `None` before that.
-pub(super) type Landing = Option<Result<Arc<AccessToken>, TokenFailure>>;
+pub(super) type Landing = Option<Result<Arc<AccessToken>, EgressError>>;
 /// Where it is told. It fails if whoever was to fetch is gone.
 pub(super) type Landed = watch::Receiver<Landing>;
 
@@ -25,13 +27,13 @@ pub(super) struct Flights(Mutex<State>);
 #[derive(Default)]
 struct State {
     under_way: HashMap<TokenKey, Landed>,
-    failed: HashMap<TokenKey, (Instant, TokenFailure)>,
+    failed: HashMap<TokenKey, (Instant, EgressError)>,
 }
 
 /// How one joins a fetch.
 pub(super) enum Joined {
     /// It failed a moment ago.
-    Failed(TokenFailure),
+    Failed(EgressError),
     /// Someone else does it.
     UnderWay(Landed),
     /// It is one's own to do.
@@ -58,7 +60,7 @@ impl Flights {
             return Joined::UnderWay(landed.clone());
         }
         if state.under_way.len() >= MAX_FLIGHTS {
-            return Joined::Failed(TokenFailure::Unavailable);
+            return Joined::Failed(EgressError::Token(TokenFailure::Unavailable));
         }
         let (sender, landed) = watch::channel(None);
         state.under_way.insert(key.clone(), landed);
@@ -83,7 +85,7 @@ impl Flight {
     }
 
     /// Tells what came of it.
-    pub(super) fn land(self, result: Result<Arc<AccessToken>, TokenFailure>) {
+    pub(super) fn land(self, result: Result<Arc<AccessToken>, EgressError>) {
         if let Err(failure) = result {
             let mut state = self.flights.lock();
             let failed = &mut state.failed;

@@ -38,7 +38,7 @@ pub(super) async fn obtain(
     while let Some(wanted) = notes.take_tokens(&egress.vault, ledger, &target, leads_to) {
         let index = wanted.index();
         let mut landed = match egress.flights.join(wanted.key()) {
-            Joined::Failed(failure) => return Err(EgressError::Token(failure)),
+            Joined::Failed(failure) => return Err(failure),
             Joined::UnderWay(landed) => landed,
             Joined::First(flight) => {
                 let landed = flight.landed();
@@ -53,14 +53,16 @@ pub(super) async fn obtain(
                 let durable = durable.map_err(|_| EgressError::AuditUnavailable)?;
                 let call = call.release(&durable);
                 let call = call.map_err(|_| EgressError::AuditUnavailable)?;
-                let vault = Arc::clone(&egress.vault);
-                tokio::spawn(async move { flight.land(fetch(&vault, &endpoint, call).await) });
+                let (vault, signer) = (Arc::clone(&egress.vault), egress.signer.clone());
+                tokio::spawn(async move {
+                    flight.land(fetch((&vault, signer), &endpoint, call).await);
+                });
                 landed
             }
         };
         match land(&mut landed).await {
             Some(Ok(token)) => notes.give(index, token),
-            Some(Err(failure)) => return Err(EgressError::Token(failure)),
+            Some(Err(failure)) => return Err(failure),
             // Whoever was to fetch it is gone.
             None => {
                 joins += 1;

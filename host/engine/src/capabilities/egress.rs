@@ -198,7 +198,10 @@ impl HostResponse for CallState {
     ) -> wasmtime::Result<Vec<String>> {
         self.enter()?;
         let headers = &self.table.get(&response)?.headers;
-        Ok(headers.keys().map(|name| name.as_str().to_owned()).collect())
+        Ok(headers
+            .keys()
+            .map(|name| name.as_str().to_owned())
+            .collect())
     }
 
     async fn read_body(

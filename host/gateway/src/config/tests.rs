@@ -231,7 +231,9 @@ fn a_finding_shows_its_line_with_a_caret() {
     assert!(shown.contains("listen-backlog = 7"), "{shown}");
     assert!(shown.contains("^^^^^^^^^^^^^^"), "{shown}");
     assert!(
-        shown.contains("valid keys: listen, document, fragments, service-name, region, trusted-proxies"),
+        shown.contains(
+            "valid keys: listen, document, fragments, service-name, region, trusted-proxies"
+        ),
         "{shown}"
     );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keyward::names::{SecretName, SourceName};
 use keyward::sources::refresh::{
-    BreakerState, FetchError, Refreshed, SecretReport, SourceReport, Taken,
+    BreakerState, FetchError, Refreshed, SecretReport, SourceReport, Taken, UseReport,
 };
 use keyward::sources::{CheckStep, StepOutcome};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FetchEntry {
-    /// `waiting`, `fresh`, `stale`, `unavailable` or `disabled`.
+    /// `waiting`, `fresh`, `stale`, `unavailable` or `disabled`; of a key that stays in
+    /// its source `failing`, while it can't be used there.
     pub state: String,
     /// When its source answered last (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,7 +22,7 @@ pub struct FetchEntry {
     /// When it is asked next (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try: Option<String>,
-    /// Why the last fetch failed, if it did.
+    /// Why the last fetch or use failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<FetchFault>,
     /// How many failed in a row.
@@ -62,6 +63,20 @@ impl From<&SecretReport> for FetchEntry {
             last_error: report.last_error.as_ref().map(FetchFault::from),
             failures: report.failures,
             stale_in: report.stale_in.map(|time| time.as_secs()),
+        }
+    }
+}
+
+impl From<&UseReport> for FetchEntry {
+    fn from(report: &UseReport) -> Self {
+        let error = FetchError::from(report.last_error.clone());
+        Self {
+            state: "failing".to_owned(),
+            last_success: None,
+            next_try: None,
+            last_error: Some(FetchFault::from(&error)),
+            failures: report.failures,
+            stale_in: None,
         }
     }
 }

@@ -96,6 +96,9 @@ pub enum Request {
         /// Where its values come from, if not from here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<OriginText>,
+        /// Whether it brings the certificate of a key that stays in its source.
+        #[serde(default, skip_serializing_if = "is_false")]
+        chain: bool,
     },
     /// Those of these names, or of this source, or all. The sources are asked now.
     #[serde(rename = "secret.refresh")]
@@ -368,7 +371,12 @@ impl Request {
     /// How many values it brings.
     pub fn values(&self) -> usize {
         match self {
-            Self::SecretSet { generate, from, .. } => usize::from(!generate && from.is_none()),
+            Self::SecretSet {
+                generate,
+                from,
+                chain,
+                ..
+            } => usize::from(*chain || (!generate && from.is_none())),
             Self::SecretRotate { generate, .. } => usize::from(!generate),
             Self::ClientAdd { .. } | Self::ClientRotate { .. } => 1,
             Self::VaultSlotAdd { key } | Self::VaultBackup { key } => {

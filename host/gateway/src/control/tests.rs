@@ -151,6 +151,7 @@ async fn set(
         validity: ValidityText::default(),
         generate: false,
         from: None,
+        chain: false,
     };
     let value = bytes(value);
     with_client(running, move |client| client.ask(request, None, &value)).await

@@ -9,14 +9,13 @@ mod sealing;
 mod signing;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use http::Method;
-use keyward_vault::{JwsAlgorithm, MacAlgorithm};
+use keyward_vault::{JwsAlgorithm, MacAlgorithm, PublicKey};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -25,7 +24,9 @@ use super::OpenBao;
 use super::key::encoded;
 use super::messages::{Envelope, Text};
 use crate::error::SourceError;
-use crate::source::{KeyWrapper, RemoteKeys, RemotePublicKey, RemoteSealed, WrappedKey};
+use crate::source::{
+    KeyWrapper, RemoteKeys, RemotePublicKey, RemoteSealed, SignatureForm, WrappedKey,
+};
 
 /// How many versions of a key, the newest first, a code is checked under.
 const CHECKED: u64 = 8;
@@ -116,8 +117,8 @@ pub(super) struct Lately<T>(Mutex<HashMap<String, (T, Instant)>>);
 
 /// Which versions keys have.
 pub(super) type Versions = Lately<KeyInfo>;
-/// Their public halves.
-pub(super) type PublicKeys = Lately<RemotePublicKey>;
+/// Their public halves, the newest first. Never empty.
+pub(super) type PublicKeys = Lately<Arc<[RemotePublicKey]>>;
 
 impl<T> Default for Lately<T> {
     fn default() -> Self {
@@ -318,14 +319,22 @@ impl RemoteKeys for OpenBao {
         Box::pin(self.newest_public_key(key))
     }
 
+    fn version_of<'a>(
+        &'a self,
+        key: &'a str,
+        public: &'a PublicKey,
+    ) -> BoxFuture<'a, Result<u64, SourceError>> {
+        Box::pin(self.version_with(key, public))
+    }
+
     fn sign<'a>(
         &'a self,
         key: &'a str,
         version: u64,
-        algorithm: JwsAlgorithm,
+        terms: (JwsAlgorithm, SignatureForm),
         message: &'a [u8],
     ) -> BoxFuture<'a, Result<Vec<u8>, SourceError>> {
-        Box::pin(self.make_signature(key, version, algorithm, message))
+        Box::pin(self.make_signature(key, version, terms, message))
     }
 
     fn seal<'a>(

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::breaker::{Breaker, BreakerState};
 use super::entry::{Entry, Wait};
 use super::receiver::{Confirmed, FetchError, ReceiveError, Receiver, Taken, Withheld};
-use super::report::{SecretReport, SourceReport};
+use super::report::{SecretReport, SourceReport, UseReport};
 use super::{Scheduled, Selection, Tracked};
 use crate::SourceVersion;
 use crate::error::{ChallengeError, SourceError};
@@ -30,6 +30,9 @@ const QUIET: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(3600);
 /// When a secret could not be withheld, for want of a disk, it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Of how many keys that stay in a source it is remembered that they failed.
+const MAX_USES: usize = 1024;
 
 pub(crate) struct Lane {
     receiver: Arc<dyn Receiver>,
@@ -47,6 +50,8 @@ struct State {
     entries: BTreeMap<SecretName, Entry>,
     chance: fastrand::Rng,
     outcomes: BTreeMap<&'static str, u64>,
+    /// The keys that stay in it whose last use failed.
+    uses: BTreeMap<Box<str>, UseReport>,
     task: Option<AbortHandle>,
 }
 
@@ -82,6 +87,7 @@ impl Lane {
                 entries: BTreeMap::new(),
                 chance: fastrand::Rng::with_seed(seed),
                 outcomes: BTreeMap::new(),
+                uses: BTreeMap::new(),
                 task: None,
             }),
             wake: Notify::new(),
@@ -124,14 +130,26 @@ impl Lane {
     }
 
     /// Takes what came of a use of a key that stays in its source.
-    pub(crate) fn used(&self, outcome: Result<(), &SourceError>) {
+    pub(crate) fn used(&self, key: &str, outcome: Result<(), &SourceError>) {
         let mut state = self.state();
         let State {
             scheduled,
             breaker,
             chance,
+            uses,
             ..
         } = &mut *state;
+        let has_room = uses.len() < MAX_USES;
+        match outcome {
+            Ok(()) => drop(uses.remove(key)),
+            Err(error) => match uses.get_mut(key) {
+                Some(report) => report.fails(error),
+                None if has_room => {
+                    uses.insert(key.into(), UseReport::of(error));
+                }
+                None => {}
+            },
+        }
         match outcome {
             Err(error) if error.is_of_source() => {
                 let now = Instant::now();
@@ -150,6 +168,11 @@ impl Lane {
         }
     }
 
+    /// How the uses of a key failed of late.
+    pub(crate) fn last_use(&self, key: &str) -> Option<UseReport> {
+        self.state().uses.get(key).cloned()
+    }
+
     /// Its source and schedule, unless it stands in for one that is missing.
     pub(crate) fn scheduled(&self) -> Option<Scheduled> {
         let scheduled = self.state().scheduled.clone();
@@ -165,6 +188,7 @@ impl Lane {
         if !same {
             state.generation = state.generation.wrapping_add(1);
             state.breaker = Breaker::default();
+            state.uses.clear();
             for entry in state.entries.values_mut() {
                 entry.due = now;
             }

@@ -55,7 +55,7 @@ pub use breaker::BreakerState;
 pub use into_vault::{HasVault, IntoVault, tracked_in};
 pub use once::refresh_once;
 pub use receiver::{Confirmed, FetchError, ReceiveError, Receiver, Taken, Withheld};
-pub use report::{Freshness, SecretReport, SourceReport};
+pub use report::{Freshness, SecretReport, SourceReport, UseReport};
 pub use schedule::Schedule;
 
 /// A source and when it is asked.
@@ -316,11 +316,18 @@ impl Refresher {
 
     /// Takes what came of a use of a key that stays in its source. A source that fails
     /// several times in a row is left alone, as where values are fetched.
-    pub fn used(&self, name: &SourceName, outcome: Result<(), &SourceError>) {
-        let lane = self.lanes().get(name).cloned();
+    pub fn used(&self, reference: &Reference, outcome: Result<(), &SourceError>) {
+        let lane = self.lanes().get(reference.source()).cloned();
         if let Some(lane) = lane {
-            lane.used(outcome);
+            lane.used(reference.key(), outcome);
         }
+    }
+
+    /// How the uses of a key that stays in its source failed of late; `None` if the last
+    /// one didn't.
+    pub fn last_use(&self, reference: &Reference) -> Option<UseReport> {
+        let lane = self.lanes().get(reference.source()).cloned();
+        lane.and_then(|lane| lane.last_use(reference.key()))
     }
 
     fn run(&self, lane: &Arc<Lane>) {

@@ -11,6 +11,7 @@ use super::breaker::BreakerState;
 use super::receiver::FetchError;
 use super::schedule::Schedule;
 use crate::SourceVersion;
+use crate::error::SourceError;
 
 /// How a secret that comes from a source is doing.
 #[derive(Clone, Debug)]
@@ -36,6 +37,35 @@ pub struct SecretReport {
     pub failures: u32,
     /// For how much longer the value is served without a good answer.
     pub stale_in: Option<Duration>,
+}
+
+/// How the uses of a key that stays in its source failed of late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseReport {
+    /// Why the last one failed.
+    pub last_error: SourceError,
+    /// When that was.
+    pub failed_at: Timestamp,
+    /// How many failed in a row.
+    pub failures: u32,
+}
+
+impl UseReport {
+    pub(crate) fn of(error: &SourceError) -> Self {
+        Self {
+            last_error: error.clone(),
+            failed_at: Timestamp::now(),
+            failures: 1,
+        }
+    }
+
+    pub(crate) fn fails(&mut self, error: &SourceError) {
+        let failures = self.failures.saturating_add(1);
+        *self = Self {
+            failures,
+            ..Self::of(error)
+        };
+    }
 }
 
 /// How fresh a value is.

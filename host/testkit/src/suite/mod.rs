@@ -11,6 +11,7 @@ mod mock;
 mod node;
 mod parse;
 mod parse_case;
+mod parse_documents;
 mod parse_expected;
 mod parse_grants;
 mod parse_issuers;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keyward::Issuer;
+use keyward::document::Member;
 use keyward::engine::{Limits, Phase};
 use keyward::names::KeyVaultReference;
 use keyward::names::{IssuerName, PolicyName, RouteName, SecretName, Subject, ValueName};
@@ -72,10 +74,19 @@ pub struct Suite {
     pub text: String,
     /// The policies, and where they run.
     pub policies: Vec<PolicyUnderTest>,
-    /// The document that says which policies run, in place of their phases.
-    pub document: Option<At<PathBuf>>,
+    /// The documents that say what runs, in place of the policies' phases, the broadest
+    /// scope first.
+    pub documents: Vec<At<PathBuf>>,
     /// The document of the outer scope, where `document` says `<base/>`.
     pub global_document: Option<At<PathBuf>>,
+    /// The fragments that documents include, by their ids.
+    pub fragments: Vec<(String, At<PathBuf>)>,
+    /// The policy that runs the documents' own statements.
+    pub runs_as: PolicyName,
+    /// What documents are told of the API, the operation and the product.
+    pub facts: Vec<(Member, String)>,
+    /// Whether each statement that runs is told to the log.
+    pub trace_document: bool,
     /// The secrets.
     pub secrets: Vec<SecretSection>,
     /// The sets of client keys.

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::errors::{SuiteErrors, nearest};
 use super::node::{Entry, entries};
 use super::parse_case;
+use super::parse_documents::documents;
 use super::parse_grants::{check_grants, grant_regions, grants};
 use super::parse_issuers::issuers;
 use super::parse_mock;
@@ -118,9 +119,9 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         tokens: tokens(&table, &known),
         ..known
     };
-    let document = path(&table, "document", file);
+    let of_documents = documents(&table, file);
     let global_document = path(&table, "global-document", file);
-    let mut policies = policies(&table, file, document.is_some(), &known);
+    let mut policies = policies(&table, file, !of_documents.files.is_empty(), &known);
     for policy in &mut policies {
         policy.issuers = issuers.iter().map(|issuer| issuer.name.clone()).collect();
     }
@@ -157,8 +158,12 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         name: suite_name(file),
         text: text.to_owned(),
         policies,
-        document,
+        documents: of_documents.files,
         global_document,
+        fragments: of_documents.fragments,
+        runs_as: of_documents.runs_as?,
+        facts: of_documents.facts,
+        trace_document: of_documents.trace,
         secrets,
         clients: known.clients,
         values: known.values,

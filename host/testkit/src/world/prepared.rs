@@ -1,17 +1,17 @@
 //! What the cases of a suite share, made once: the engine with the loaded policies, the
 //! vault as each case finds it, the pretended backends' certificates.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyward::document::DocumentErrors;
 use keyward::document::compile::{Bindings, Step, compile};
-use keyward::document::model::{NoFragments, effective};
+use keyward::document::model::{Document, effective};
 use keyward::document::named_values::{Lookup, NamedValues, Requested};
 use keyward::document::policies::Scope;
 use keyward::document::read::{Options, read};
-use keyward::egress::{Roots, Route, Timeouts};
+use keyward::egress::{Roots, Route, Scheme, Timeouts};
 use keyward::engine::{EngineConfig, ManifestAsk, Observer, Phase, Policy, PolicySource, Sandbox};
 use keyward::names::{KeyVaultReference, PolicyName, RouteName};
 use keyward::vault::disk::Disk;
@@ -19,7 +19,7 @@ use keyward::vault::{
     Actor, Durability, KeySource, Kind, NamedValue, NewKey, Opening, Secret, Validity, Vault,
     VaultFiles,
 };
-use keyward::{Forwards, GLOBAL_DOCUMENT, Keyward, Pipeline, Runs};
+use keyward::{Forwards, GLOBAL_DOCUMENT, Issuer, KeysAt, Keyward, Pipeline, Runs};
 
 use super::canary::{Canary, canaries};
 use super::disk::MemoryDisk;
@@ -28,7 +28,7 @@ use super::senses::{Clock, Senses};
 use super::trail::MemoryTrail;
 use crate::backend::{Backends, Certificates};
 use crate::leak::{Canaries, Search};
-use crate::suite::{Backend, Case, PolicyUnderTest, Suite, ValueText};
+use crate::suite::{At, Backend, Case, PolicyUnderTest, Suite, ValueText};
 
 /// Why no case of a suite, or not this one, can run, in words for its author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,9 +75,6 @@ struct Nobody;
 
 /// For each phase, which policies run, by their places, and the document that they run.
 type OfPhases = [Vec<(usize, Option<Arc<Runs>>)>; 4];
-
-/// The policy that runs the suite's document.
-const RUNS_DOCUMENTS: &str = "document";
 
 impl Observer for Nobody {}
 
@@ -139,9 +136,9 @@ impl<'a> Prepared<'a> {
             network: Network::of(suite),
             routes,
         };
-        prepared.steps = match &suite.document {
-            Some(document) => prepared.of_document(&document.value)?,
-            None => prepared.of_phases()?,
+        prepared.steps = match suite.documents.as_slice() {
+            [] => prepared.of_phases()?,
+            documents => prepared.of_documents(documents)?,
         };
         prepared.phases(&[])?;
         Ok(prepared)
@@ -182,7 +179,7 @@ impl<'a> Prepared<'a> {
     /// What the suite's document is told of where it runs.
     fn bindings(&self) -> Bindings {
         let runs = self.suite.policies.iter();
-        let mut runs = runs.filter(|policy| policy.name.as_str() == RUNS_DOCUMENTS);
+        let mut runs = runs.filter(|policy| policy.name == self.suite.runs_as);
         let open = runs.next().map(|policy| policy.routes.as_slice());
         let own = self.suite.routes.first().map(|route| &route.name);
         let is_open =
@@ -191,22 +188,34 @@ impl<'a> Prepared<'a> {
         Bindings {
             route: own.cloned(),
             routes: routes
-                .map(|route| {
-                    let url = format!("https://{}{}", route.authority(), route.base_path());
-                    (route.name().clone(), url)
-                })
+                .map(|route| (route.name().clone(), url_of(route)))
                 .collect(),
-            ..Bindings::default()
+            issuers: self
+                .suite
+                .issuers
+                .iter()
+                .filter_map(|issuer| Some((issuer.name.clone(), self.metadata(issuer)?)))
+                .collect(),
+            facts: self.suite.facts.clone(),
+            traces: self.suite.trace_document,
         }
     }
 
-    /// The policies that a document calls, as the gateway has them.
-    fn of_document(&mut self, file: &Path) -> Result<OfPhases, NotPrepared> {
+    /// Where an issuer's metadata, or its keys, are.
+    fn metadata(&self, issuer: &Issuer) -> Option<String> {
+        let mut routes = self.routes.iter();
+        let route = routes.find(|route| *route.name() == issuer.route)?;
+        let (KeysAt::Discovery(path) | KeysAt::Path(path)) = &issuer.keys;
+        Some(format!("{}{path}", url_of(route)))
+    }
+
+    /// What documents have run, as the gateway has it.
+    fn of_documents(&mut self, files: &[At<PathBuf>]) -> Result<OfPhases, NotPrepared> {
         use keyward::document::Phase as Section;
         let values = Values(self.suite);
-        let parsed = |name: &str, text: &str, scope: Scope| {
+        let parsed = |name: &str, text: &str, scope: Option<Scope>| {
             let options = Options {
-                scope: Some(scope),
+                scope,
                 values: &values,
                 ..Options::default()
             };
@@ -216,18 +225,28 @@ impl<'a> Prepared<'a> {
                 .document
                 .ok_or_else(|| NotPrepared(errors.render(false)))
         };
-        let open = |file: &Path, scope: Scope| {
+        let open = |file: &Path, scope: Option<Scope>| {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| failed(&format!("can't read {}", file.display()))(&error))?;
             parsed(&file.display().to_string(), &text, scope)
         };
-        let document = open(file, Scope::Api)?;
-        let global = match &self.suite.global_document {
-            Some(file) => open(&file.value, Scope::Global)?,
-            None => parsed("global scope", GLOBAL_DOCUMENT, Scope::Global)?,
-        };
+        let mut documents = vec![match &self.suite.global_document {
+            Some(file) => open(&file.value, Some(Scope::Global))?,
+            None => parsed("global scope", GLOBAL_DOCUMENT, Some(Scope::Global))?,
+        }];
+        let scopes = scopes(files.len());
+        for (file, scope) in files.iter().zip(scopes) {
+            documents.push(open(&file.value, Some(*scope))?);
+        }
+        let mut fragments = BTreeMap::new();
+        for (id, file) in &self.suite.fragments {
+            fragments.insert(id.clone(), open(&file.value, None)?);
+        }
+        let scopes: Vec<&Document> = documents.iter().collect();
+        let shown = files.last().map(|file| file.value.display().to_string());
+        let shown = shown.unwrap_or_default();
         let invalid = |errors: Box<DocumentErrors>| NotPrepared(errors.render(false));
-        let effective = effective(&[&global, &document], &NoFragments).map_err(invalid)?;
+        let effective = effective(&scopes, &fragments).map_err(invalid)?;
         let compiled = compile(&effective, &self.bindings()).map_err(invalid)?;
         let runs = Runs::of(&compiled).map_err(|error| NotPrepared(error.to_string()))?;
         let runs = Arc::new(runs);
@@ -243,9 +262,9 @@ impl<'a> Prepared<'a> {
             for step in compiled.steps(section) {
                 let (name, runs, what) = match step {
                     Step::Segment => (
-                        RUNS_DOCUMENTS,
+                        self.suite.runs_as.as_str(),
                         Some(Arc::clone(&runs)),
-                        file.display().to_string(),
+                        shown.clone(),
                     ),
                     Step::Policy { name, position } => (name.as_str(), None, position.to_string()),
                 };
@@ -404,6 +423,29 @@ impl<'a> Prepared<'a> {
             clock,
             trail,
         })
+    }
+}
+
+fn url_of(route: &Route) -> String {
+    let scheme = match route.scheme() {
+        Scheme::Http => "http",
+        Scheme::Https | Scheme::Postgres => "https",
+    };
+    format!("{scheme}://{}{}", route.authority(), route.base_path())
+}
+
+/// The scopes of so many documents, as the gateway takes them.
+fn scopes(documents: usize) -> &'static [Scope] {
+    match documents {
+        0 | 1 => &[Scope::Api],
+        2 => &[Scope::Api, Scope::Operation],
+        3 => &[Scope::Product, Scope::Api, Scope::Operation],
+        _ => &[
+            Scope::Workspace,
+            Scope::Product,
+            Scope::Api,
+            Scope::Operation,
+        ],
     }
 }
 

@@ -8,13 +8,13 @@ use http::Method;
 use http::uri::PathAndQuery;
 use keyward_names::{ExchangeId, RouteName};
 
-use super::{Checked, CheckedNotes, Denied, Note, Notes, Target};
+use super::{AttachError, Checked, CheckedNotes, Denied, Note, Notes, Target};
 use crate::audit::{Outcome, UseEntry};
 use crate::chosen::Chosen;
 use crate::grants::{Grant, Terms};
-use crate::ledger::Ledger;
+use crate::ledger::{Durable, Ledger, Position};
 use crate::live::LiveSecret;
-use crate::tls::{IdentityId, TlsIdentity};
+use crate::tls::{IdentityId, RemoteHandshakes, TlsIdentity};
 use crate::vault::Vault;
 
 /// By what right a certificate is shown on a connection that is being opened. That may
@@ -27,11 +27,26 @@ pub struct Showing {
     address: Arc<str>,
     authority: Box<str>,
     path_and_query: PathAndQuery,
+    /// Where the key is not here: what is on record of it.
+    remote: Option<(RemoteHandshakes, Position)>,
 }
 
 crate::secret::assert_not_implemented!(Showing: std::fmt::Debug, Clone, serde::Serialize);
 
 impl Showing {
+    /// What is signed with a key that stays in its source, given the proof that it is in
+    /// the audit trail; `None` where the key is here.
+    ///
+    /// Errors: the proof is of another exchange, or older than this.
+    pub fn handshakes(&self, durable: &Durable) -> Result<Option<&RemoteHandshakes>, AttachError> {
+        match &self.remote {
+            Some((_, position)) if !durable.covers(self.exchange, *position) => {
+                Err(AttachError::NotDurable)
+            }
+            remote => Ok(remote.as_ref().map(|(handshakes, _)| handshakes)),
+        }
+    }
+
     /// Whether the grants in force now allow it for the request that it is for, and the
     /// version is still one that may be used.
     pub fn is_allowed(&self, vault: &Vault) -> bool {
@@ -76,7 +91,7 @@ impl Notes {
         target: &Target<'_>,
     ) -> Result<Option<(TlsIdentity, Showing)>, Denied> {
         let mut shown: Option<TlsIdentity> = None;
-        let mut notes = Vec::new();
+        let (mut notes, mut remote) = (Vec::new(), None);
         for note in &mut self.0 {
             if !matches!(note.grant.terms, Terms::Present) {
                 continue;
@@ -95,13 +110,19 @@ impl Notes {
                 (Ok(_), Some(identity)) if is_other(identity) => Outcome::OtherChoice,
                 (Ok(_), Some(_)) => Outcome::Allowed,
             };
-            let position = ledger.record(UseEntry {
+            let entry = UseEntry {
                 grants: live.digest,
                 used: note.used(target.route, outcome),
-            });
+            };
+            let position = ledger.record(entry.clone());
             if outcome != Outcome::Allowed {
                 return Err(Denied::from(outcome));
             }
+            let afterwards = ledger.afterwards();
+            remote = identity
+                .as_ref()
+                .and_then(|identity| RemoteHandshakes::new(identity, &entry, &afterwards))
+                .map(|handshakes| (handshakes, position));
             note.shown = Some(position);
             notes.push(note.again());
             shown = identity;
@@ -114,6 +135,7 @@ impl Notes {
             address: target.address.into(),
             authority: target.authority.into(),
             path_and_query: target.path_and_query.clone(),
+            remote,
         };
         Ok(shown.map(|identity| (identity, showing)))
     }

@@ -8,7 +8,7 @@ use keyward_names::{GrantId, PolicyName, RouteName, SecretName};
 use super::report::did_you_mean;
 use super::{ClientAuth, Grant, Grants, Place, Placement, ResponseMode, Terms};
 use crate::jws::JwsAlgorithm;
-use crate::{Cache, KeyAlgorithm, KeyId, Kind, SecretInfo, SecretState, Slot, Use};
+use crate::{Cache, KeyAlgorithm, Kind, SecretInfo, SecretState, Slot, Use};
 
 /// Something that a grant names and that isn't there, or doesn't fit.
 ///
@@ -64,16 +64,8 @@ pub enum FindingFault {
         /// How the client is to prove it.
         auth: ClientAuth,
     },
-    /// The secret's key stays in its source, which doesn't do this with it.
-    NotDoneElsewhere {
-        /// The secret.
-        secret: SecretName,
-        /// What it is.
-        kind: Kind,
-        /// What the grant has it do.
-        use_: Use,
-    },
-    /// The grant names the key by a certificate, and the key stays in its source.
+    /// The secret's key stays in its source, its certificate was not given, and the grant
+    /// has it shown, has it name the key, or has the key prove who a client is.
     NoCertificateHere(SecretName),
     /// The secret is too short to be searched for in answers, and the grant has them
     /// passed on.
@@ -190,27 +182,9 @@ impl fmt::Display for Finding {
                     .collect::<Vec<_>>()
                     .join(" or ")
             ),
-            FindingFault::NotDoneElsewhere { secret, kind, use_ } => {
-                let done = Use::ALL
-                    .into_iter()
-                    .filter(|use_| use_.is_done_elsewhere(kind));
-                let words: Vec<_> = done.map(|use_| use_.as_str()).collect();
-                write!(
-                    f,
-                    "the secret \"{secret}\" stays in its source, where a key of kind {} can't be used for {use_}, so every use is refused; ",
-                    kind.as_str(),
-                )?;
-                match words.is_empty() {
-                    true => write!(
-                        f,
-                        "have it kept here: keyward secret origin {secret} --from SOURCE:KEY --cache memory"
-                    ),
-                    false => write!(f, "there it does {}", words.join(", ")),
-                }
-            }
             FindingFault::NoCertificateHere(name) => write!(
                 f,
-                "the secret \"{name}\" stays in its source, so there is no certificate to name its key by, and every use is refused; write key-id = \"jwk-thumbprint\", or \"text:…\""
+                "the key of \"{name}\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate {name} --from-file CHAIN.pem"
             ),
             FindingFault::SecretTooShort(name) => write!(
                 f,
@@ -397,23 +371,6 @@ fn check_key(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFaul
     }
 }
 
-/// What a source doesn't do with a key that stays there.
-fn check_elsewhere(grant: &Grant, info: &SecretInfo, find: &mut impl FnMut(FindingFault)) {
-    let use_ = grant.use_();
-    if !use_.is_done_elsewhere(&info.kind) {
-        find(FindingFault::NotDoneElsewhere {
-            secret: info.name.clone(),
-            kind: info.kind,
-            use_,
-        });
-    }
-    if let Terms::JwsSign(terms) = &grant.terms
-        && terms.key_id == KeyId::CertificateThumbprint
-    {
-        find(FindingFault::NoCertificateHere(info.name.clone()));
-    }
-}
-
 fn check_secret(
     grant: &Grant,
     now: Timestamp,
@@ -442,8 +399,9 @@ fn check_secret(
         .origin
         .as_ref()
         .is_some_and(|origin| origin.cache == Cache::Remote);
-    if stays && grant.terms.fits(&info.kind) {
-        check_elsewhere(grant, info, &mut find);
+    // What is here of such a key is its certificate.
+    if stays && info.versions.is_empty() && grant.terms.need_certificate() {
+        find(FindingFault::NoCertificateHere(name.clone()));
     }
     if let Terms::Attach(placement) = &grant.terms {
         check_placement(placement, info, &mut find);

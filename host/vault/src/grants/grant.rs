@@ -10,6 +10,7 @@ use super::terms::{
     JwsTerms, OauthTerms, Place, Placement, Presign, QueryTerms, Sealing, SharedAccess,
     SharedAccessScope, SharedKey, SigV4, TokenEndpoint,
 };
+use crate::jws::KeyId;
 use crate::kind::Kind;
 use crate::{Outcome, Use};
 
@@ -239,6 +240,15 @@ impl Terms {
             _ => true,
         };
         is_right_scheme && self.use_().fits(kind)
+    }
+
+    /// Whether, of a key that stays in its source, the certificate has to be here.
+    pub(crate) fn need_certificate(&self) -> bool {
+        match self {
+            Self::Present | Self::Token(_) => true,
+            Self::JwsSign(terms) => terms.key_id == KeyId::CertificateThumbprint,
+            _ => false,
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! A certificate chain and its private key, from PEM (RFC 7468) or PFX.
 
 use data_encoding::BASE64;
-use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::{Certificate, TbsCertificate};
 
 use super::fields::{Field, stored};
 use super::pfx;
 use crate::certificate::{KeyForm, algorithm_of};
+use crate::jws::PublicKey;
 use crate::plaintext::Plaintext;
 use crate::secret::{ImportError, Secret};
 use crate::vault::seconds_now;
@@ -58,6 +59,56 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
         }
     }
     let (form, key) = key.ok_or(malformed("it has no private key (PEM)"))?;
+    let (leaf, end) = judge(&chain)?;
+    let public = &leaf.subject_public_key_info().subject_public_key;
+    if algorithm_of(form, &key, public.raw_bytes()).is_none() {
+        return Err(malformed(
+            "its private key is not the leaf's, or neither RSA of 2048 bits or more, ECDSA \
+             (P-256, P-384, P-521) nor Ed25519",
+        ));
+    }
+    let chain: Vec<_> = chain.iter().map(|der| Field::Bytes(der)).collect();
+    let fields = [
+        Field::List(&chain),
+        Field::Number(form as u64),
+        Field::Bytes(&key),
+    ];
+    Ok((stored(&fields), end))
+}
+
+/// A chain, the leaf first, whose leaf's key stays elsewhere: PEM without a private key,
+/// so that none is taken in by mistake. Stored as `[[certificate, …]]`, all as DER. Also
+/// returns when the leaf ends, in seconds since 1970.
+pub(super) fn chain(value: &Secret) -> Result<(Secret, u64), ImportError> {
+    let exposed = value.expose();
+    let mut chain = Vec::new();
+    for block in Blocks(&exposed[..]) {
+        match block? {
+            (b"CERTIFICATE", body) => chain.push(decode(body)?),
+            _ => {
+                return Err(malformed(
+                    "its key stays in its source: the chain alone is kept here, as PEM, without \
+                     a private key",
+                ));
+            }
+        }
+    }
+    let (_, end) = judge(&chain)?;
+    if chain
+        .first()
+        .is_none_or(|leaf| PublicKey::of_certificate(leaf).is_none())
+    {
+        return Err(malformed(
+            "the leaf's key is neither RSA of 2048 bits or more, ECDSA (P-256, P-384, P-521) nor \
+             Ed25519",
+        ));
+    }
+    let chain: Vec<_> = chain.iter().map(|der| Field::Bytes(der)).collect();
+    Ok((stored(&[Field::List(&chain)]), end))
+}
+
+/// The leaf, and when it ends, of certificates that are a chain and still good.
+fn judge(chain: &[Plaintext]) -> Result<(TbsCertificate, u64), ImportError> {
     if chain.is_empty() || chain.len() > MAX_CERTIFICATES {
         return Err(malformed("it has 1 to 10 certificates (PEM)"));
     }
@@ -76,24 +127,11 @@ pub(super) fn certificate(value: &Secret) -> Result<(Secret, u64), ImportError> 
     }
     let leaf = certificates.first().map(Certificate::tbs_certificate);
     let leaf = leaf.ok_or(malformed("it has no certificate"))?;
-    let public = &leaf.subject_public_key_info().subject_public_key;
-    if algorithm_of(form, &key, public.raw_bytes()).is_none() {
-        return Err(malformed(
-            "its private key is not the leaf's, or neither RSA of 2048 bits or more, ECDSA \
-             (P-256, P-384, P-521) nor Ed25519",
-        ));
-    }
     let end = leaf.validity().not_after.to_unix_duration().as_secs();
     if end <= seconds_now() {
         return Err(malformed("the leaf has expired"));
     }
-    let chain: Vec<_> = chain.iter().map(|der| Field::Bytes(der)).collect();
-    let fields = [
-        Field::List(&chain),
-        Field::Number(form as u64),
-        Field::Bytes(&key),
-    ];
-    Ok((stored(&fields), end))
+    Ok((leaf.clone(), end))
 }
 
 /// The blocks of a PEM file: label and body. Text around them is passed over.

@@ -4,27 +4,31 @@
 //! first, and signs with that version of the key. Its signature is verified here: a
 //! source can refuse to sign, and can't have anything else sent in a signature's place.
 
+use std::sync::Arc;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
     RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
     UnparsedPublicKey, VerificationAlgorithm,
 };
-use x509_cert::der::Decode as _;
+use x509_cert::Certificate;
 use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{Decode as _, Encode as _};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
 use super::{
-    Claims, JwsAlgorithm, KeyId, KeyNames, Token, claims_of, head_of, identifier, signing_text,
-    with_signature,
+    Assertion, Claims, JwsAlgorithm, KeyId, KeyNames, Token, claims_of, head_of, identifier,
+    signing_text, with_signature,
 };
 use crate::certificate::{KeyAlgorithm, jwk_thumbprint};
 use crate::grants::{JwsTerms, Terms};
 use crate::ledger::Ledger;
 use crate::mac::OperationError;
 use crate::permit::Permit;
-use crate::remote::{RemoteAnswer, RemoteCall, RemoteTask, RemoteUse};
+use crate::remote::{RemoteAnswer, RemoteCall, RemoteKey, RemoteTask, RemoteUse};
+use crate::remote_certificate::RemoteCertificate;
 use crate::uses;
 use crate::vault::Vault;
 
@@ -36,11 +40,12 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const EDWARDS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// The public half of a key that stays in its source.
+#[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     algorithm: KeyAlgorithm,
     /// The contents of its subjectPublicKey.
-    key: Box<[u8]>,
-    thumbprint: Box<str>,
+    key: Arc<[u8]>,
+    thumbprint: Arc<str>,
 }
 
 /// It is no public key that tokens are signed with.
@@ -54,6 +59,17 @@ impl PublicKey {
     /// Errors: it is something else, or a key of another sort.
     pub fn from_spki(der: &[u8]) -> Result<Self, NotAPublicKey> {
         Self::read(der).ok_or(NotAPublicKey)
+    }
+
+    /// That of a certificate in DER. `None`: it has none of these, or is none.
+    pub(crate) fn of_certificate(der: &[u8]) -> Option<Self> {
+        let certificate = Certificate::from_der(der).ok()?;
+        let info = certificate.tbs_certificate().subject_public_key_info();
+        Self::read(&info.to_der().ok()?)
+    }
+
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
     }
 
     fn read(der: &[u8]) -> Option<Self> {
@@ -90,6 +106,16 @@ impl PublicKey {
             JwsAlgorithm::Es512 => &ECDSA_P521_SHA512_FIXED,
             JwsAlgorithm::EdDsa => &ED25519,
         };
+        self.is_signed(verifying, message, signature)
+    }
+
+    /// Whether the signature is this key's, of that message.
+    pub(crate) fn is_signed(
+        &self,
+        verifying: &'static dyn VerificationAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
         let key = UnparsedPublicKey::new(verifying, &self.key);
         key.verify(message, signature).is_ok()
     }
@@ -100,24 +126,45 @@ pub struct TokenToSign {
     algorithm: JwsAlgorithm,
     key_id: KeyId,
     claims: Zeroizing<String>,
+    /// The certificate that is here of the key.
+    certificate: Option<Arc<RemoteCertificate>>,
 }
 
 crate::secret::assert_not_implemented!(TokenToSign: std::fmt::Debug, Clone, serde::Serialize);
 
 impl TokenToSign {
     /// Of what the terms and the claims say together. `None`: the terms don't allow
-    /// them, or name the key by a certificate, which a key that stays in its source
-    /// hasn't here.
-    pub(crate) fn new(terms: &JwsTerms, claims: &Claims, now: i64) -> Option<Self> {
-        if terms.key_id == KeyId::CertificateThumbprint {
+    /// them, or name the key by a certificate that isn't here.
+    pub(crate) fn new(
+        terms: &JwsTerms,
+        claims: &Claims,
+        key: &RemoteKey,
+        now: i64,
+    ) -> Option<Self> {
+        Self::of(&terms.assertion(claims)?, key, now)
+    }
+
+    /// Of an assertion. `None`: it names the key by a certificate that isn't here, or its
+    /// times are out of bounds.
+    pub(crate) fn of(assertion: &Assertion<'_>, key: &RemoteKey, now: i64) -> Option<Self> {
+        let certificate = key.certificate.clone();
+        if *assertion.key_id == KeyId::CertificateThumbprint && certificate.is_none() {
             return None;
         }
-        let assertion = terms.assertion(claims)?;
         Some(Self {
-            algorithm: terms.algorithm,
-            key_id: terms.key_id.clone(),
-            claims: Zeroizing::new(claims_of(&assertion, now, &identifier())?),
+            algorithm: assertion.algorithm,
+            key_id: assertion.key_id.clone(),
+            claims: Zeroizing::new(claims_of(assertion, now, &identifier())?),
+            certificate,
         })
+    }
+
+    /// The key that has to sign it, where its certificate is here. `None`: the newest
+    /// version that the source has.
+    pub fn key(&self) -> Option<&PublicKey> {
+        self.certificate
+            .as_ref()
+            .map(|certificate| certificate.key())
     }
 
     /// With which algorithm it is to be signed.
@@ -126,17 +173,25 @@ impl TokenToSign {
     }
 
     /// What is to be signed (RFC 7515, section 5.1, step 8), if with that key.
-    /// `None`: the key is not of the algorithm's sort.
+    /// `None`: the key is not of the algorithm's sort, or another one than the
+    /// certificate's.
     pub fn text(&self, key: &PublicKey) -> Option<Zeroizing<String>> {
-        if key.algorithm != self.algorithm.key() {
+        if key.algorithm != self.algorithm.key() || self.key().is_some_and(|its| its != key) {
             return None;
         }
+        let certificate = self.certificate.as_ref();
         let names = KeyNames {
             jwk_thumbprint: &key.thumbprint,
-            certificate_thumbprint: "",
+            certificate_thumbprint: certificate.map_or("", |certificate| certificate.thumbprint()),
         };
         let head = head_of(self.algorithm, &self.key_id, names);
         Some(signing_text(head.as_bytes(), self.claims.as_bytes()))
+    }
+
+    /// Whether it would be a token with this signature of that key's.
+    pub(crate) fn is_signed(&self, key: &PublicKey, signature: &[u8]) -> bool {
+        let text = self.text(key);
+        text.is_some_and(|text| key.verifies(self.algorithm, text.as_bytes(), signature))
     }
 
     fn signed(&self, key: &PublicKey, signature: &[u8]) -> Option<Token> {
@@ -166,14 +221,16 @@ impl Permit<uses::JwsSign> {
     /// Has a token with these claims signed by the key's source, for the policy itself.
     ///
     /// Errors: as [`sign`](Self::sign) has them, or the key is here
-    /// ([`is_remote`](Self::is_remote)), or the grant names it by a certificate.
+    /// ([`is_remote`](Self::is_remote)), or the grant names it by a certificate
+    /// that isn't.
     pub fn ask(
         self,
         vault: &Vault,
         claims: &Claims,
         ledger: &Ledger,
     ) -> Result<RemoteUse, OperationError> {
-        if !self.remote_key()?.signs_tokens() {
+        let key = self.remote_key()?;
+        if !key.signs_tokens() {
             return Err(OperationError::Unavailable);
         }
         let Terms::JwsSign(terms) = self.terms() else {
@@ -183,7 +240,7 @@ impl Permit<uses::JwsSign> {
             return Err(OperationError::NotGranted);
         }
         let now = vault.live().parts.clock.now().as_second();
-        let token = TokenToSign::new(terms, claims, now).ok_or(OperationError::Unavailable)?;
+        let token = TokenToSign::new(terms, claims, key, now).ok_or(OperationError::Unavailable)?;
         self.asked(RemoteTask::SignToken(Box::new(token)), ledger)
     }
 }

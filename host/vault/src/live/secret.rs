@@ -28,6 +28,7 @@ use crate::lifecycle::Bounds;
 use crate::mac::MacKey;
 use crate::origin::{Cache, Unavailability};
 use crate::remote::RemoteKey;
+use crate::remote_certificate::RemoteCertificate;
 use crate::secret::Secret;
 use crate::sigv4::AwsKey;
 use crate::storage::StorageAccount;
@@ -122,15 +123,29 @@ impl Version {
         })
     }
 
-    /// A key that its source keeps. Its versions there are for the source to know.
-    fn remote(kind: Kind, number: u64, reference: &Reference) -> Result<Self, Damaged> {
+    /// A key that its source keeps. Its versions there are for the source to know; those
+    /// that are stored here are of its certificate.
+    fn remote(
+        stored: &StoredSecret<'_>,
+        certificate: Option<&StoredVersion<'_>>,
+        reference: &Reference,
+    ) -> Result<Self, Damaged> {
+        let kind = stored.kind;
         if !kind.may_stay_elsewhere() {
             return Err(Damaged);
         }
+        let read = |version: &StoredVersion<'_>| {
+            let read = RemoteCertificate::prepare(version.value);
+            read.map(Arc::new).ok_or(Damaged)
+        };
+        let chain = certificate.map(read).transpose()?;
         Ok(Self {
-            number,
-            validity: Validity::default(),
-            material: Material::Remote(RemoteKey::new(reference.clone(), kind)),
+            number: certificate.map_or(stored.last, |version| version.number),
+            validity: match certificate {
+                Some(version) => version.validity()?,
+                None => Validity::default(),
+            },
+            material: Material::Remote(RemoteKey::new(reference.clone(), kind, chain)),
         })
     }
 
@@ -189,6 +204,10 @@ impl Version {
     fn key(&self) -> Option<KeyAlgorithm> {
         match &self.material {
             Material::Certificate(certificate) => Some(certificate.algorithm()),
+            Material::Remote(key) => {
+                let certificate = key.certificate.as_ref();
+                certificate.map(|certificate| certificate.algorithm())
+            }
             _ => None,
         }
     }
@@ -258,7 +277,7 @@ impl LiveSecret {
         };
         match origin {
             Some(origin) if origin.cache == Cache::Remote => {
-                let version = Version::remote(stored.kind, stored.last, &origin.reference)?;
+                let version = Version::remote(stored, in_use, &origin.reference)?;
                 secret.info.version = version.number;
                 secret.current = Some(Arc::new(version));
             }
@@ -422,6 +441,11 @@ impl LiveSecret {
         matches!(self.material(), Some(Material::Remote(_)))
     }
 
+    /// Whether its key stays in its source and no certificate of it is here.
+    pub(crate) fn lacks_certificate(&self) -> bool {
+        matches!(self.material(), Some(Material::Remote(key)) if key.certificate.is_none())
+    }
+
     /// Whether its versions are in memory only.
     pub(crate) fn is_held_in_memory(&self) -> bool {
         let origin = self.info.origin.as_ref();
@@ -455,7 +479,7 @@ impl LiveSecret {
 
 impl<'a> StoredSecret<'a> {
     fn prepared(&self, number: Option<u64>) -> Result<Option<Arc<Version>>, Damaged> {
-        let Some(number) = number else {
+        let Some(number) = number.filter(|_| !self.has_key_elsewhere()) else {
             return Ok(None);
         };
         let version = self.version(number).ok_or(Damaged)?;

@@ -16,12 +16,14 @@ use crate::certificate::KeyAlgorithm;
 use crate::chosen::Chosen;
 use crate::grants::{ClientAuth, Grant, OauthTerms, TokenFlow};
 use crate::guard::{Extent, Matcher};
-use crate::jws::{self, Assertion, JwsAlgorithm, KeyId, signature_of};
+use crate::jws::{self, Assertion, JwsAlgorithm, KeyId, TokenToSign, signature_of};
 use crate::ledger::{Afterwards, Durable, Ledger, Position};
 use crate::live::{Live, LiveSecret, Material};
+use crate::mac::OperationError;
 use crate::permit::Denied;
+use crate::remote::{RemoteAnswer, RemoteCall, RemoteTask};
 use crate::secret::Secret;
-use crate::tls::TlsIdentity;
+use crate::tls::{RemoteHandshakes, TlsIdentity};
 use crate::vault::Vault;
 
 /// A token that a note needs and that isn't at hand.
@@ -215,7 +217,58 @@ impl TokenCall {
     }
 }
 
+/// A client's assertion that a key signed which stays in its source.
+pub struct ClientAssertion(jws::Token);
+
+crate::secret::assert_not_implemented!(ClientAssertion: std::fmt::Debug, Clone, serde::Serialize);
+
 impl TokenFetch {
+    /// What the source of the client's key is to sign before the request can be written,
+    /// where the client proves by an assertion who it is (RFC 7523, 2.2) and its key is
+    /// not here. `uri` is the endpoint's own, for which it is made. Each try has one of
+    /// its own.
+    ///
+    /// Errors: [`Denied`]: the grant is gone by now, or the secret can't be used so.
+    pub fn to_sign(
+        &self,
+        vault: &Vault,
+        address: &str,
+        authority: &str,
+        uri: &str,
+    ) -> Result<Option<RemoteCall>, Denied> {
+        let wanted = &self.wanted;
+        let live = vault.live();
+        wanted.decide(vault, &live, address, authority)?;
+        let terms = terms_of(&wanted.grant).ok_or(Denied::Denied)?;
+        let (Some(Material::Remote(key)), ClientAuth::PrivateKeyJwt) =
+            (wanted.secret.material(), terms.auth)
+        else {
+            return Ok(None);
+        };
+        let certificate = key.certificate.as_ref().ok_or(Denied::Unavailable)?;
+        let assertion = assertion_of(terms, certificate.algorithm(), uri).ok_or(Denied::Denied)?;
+        let now = live.parts.clock.now().as_second();
+        let token = TokenToSign::of(&assertion, key, now).ok_or(Denied::Denied)?;
+        Ok(Some(RemoteCall {
+            reference: key.reference.clone(),
+            task: RemoteTask::SignToken(Box::new(token)),
+            entry: self.entry.clone(),
+            afterwards: self.afterwards.clone(),
+        }))
+    }
+
+    /// Takes what the source answered.
+    ///
+    /// Errors: [`OperationError::Failed`], which is recorded: it signed nothing, or its
+    /// signature is not what was asked for.
+    pub fn signed(
+        &self,
+        call: RemoteCall,
+        answer: RemoteAnswer,
+    ) -> Result<ClientAssertion, OperationError> {
+        call.signed(answer).map(ClientAssertion)
+    }
+
     /// The path of the token endpoint, below its route's own.
     pub fn path(&self) -> &str {
         terms_of(&self.wanted.grant).map_or("/", |terms| &terms.endpoint.path)
@@ -225,7 +278,7 @@ impl TokenFetch {
     /// the address and authority that are said here; the values in it are marked
     /// sensitive and wiped when they are dropped. The grants in force are asked again,
     /// since a fetch may be tried more than once. `uri` is the endpoint's own, for which
-    /// an assertion is made.
+    /// an assertion is made; `signed` is that which a source signed, where there is one.
     ///
     /// Errors: [`Denied`]: the grant is gone by now, or the secret can't be used so.
     pub fn write(
@@ -234,13 +287,14 @@ impl TokenFetch {
         address: &str,
         authority: &str,
         uri: &str,
+        signed: Option<ClientAssertion>,
     ) -> Result<(HeaderMap, Bytes), Denied> {
         let wanted = &self.wanted;
         let live = vault.live();
         wanted.decide(vault, &live, address, authority)?;
         let terms = terms_of(&wanted.grant).ok_or(Denied::Denied)?;
         let now = live.parts.clock.now().as_second();
-        let form = self.form(terms, uri, now).ok_or(Denied::Denied)?;
+        let form = self.form(terms, uri, now, signed).ok_or(Denied::Denied)?;
         let route = wanted.route().ok_or(Denied::Denied)?;
         if terms.auth.sends_secret()
             && let Some(version) = &wanted.secret.current
@@ -265,6 +319,12 @@ impl TokenFetch {
             ClientAuth::TlsClientAuth => TlsIdentity::of(&self.wanted.secret),
             _ => None,
         }
+    }
+
+    /// What is signed in that with a key that stays in its source; `None` where there is
+    /// no such key.
+    pub fn handshakes(&self) -> Option<RemoteHandshakes> {
+        RemoteHandshakes::new(&self.identity()?, &self.entry, &self.afterwards)
     }
 
     /// Whether it may still be fetched there, by the grants in force now: what is asked
@@ -292,7 +352,13 @@ impl TokenFetch {
         of_client || (!assertions.is_empty() && Matcher::new(all).passes(text).is_err())
     }
 
-    fn form(&self, terms: &OauthTerms, uri: &str, now: i64) -> Option<Filled> {
+    fn form(
+        &self,
+        terms: &OauthTerms,
+        uri: &str,
+        now: i64,
+        signed: Option<ClientAssertion>,
+    ) -> Option<Filled> {
         let mut headers = HeaderMap::new();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, form_type);
@@ -315,7 +381,7 @@ impl TokenFetch {
             .iter()
             .map(|(name, value)| Form::room_of(name, value))
             .sum::<usize>();
-        let proof = Proof::of(terms, self.wanted.secret.material()?, uri, now)?;
+        let proof = Proof::of(terms, self.wanted.secret.material()?, uri, now, signed)?;
         let mut form = Form::with_room(room + proof.room());
         for (name, value) in fields {
             form.add(name, value.as_bytes())?;
@@ -416,24 +482,24 @@ enum Proof<'a> {
 
 impl<'a> Proof<'a> {
     /// `None` if the secret is of a kind that can't do it.
-    fn of(terms: &OauthTerms, material: &'a Material, uri: &str, now: i64) -> Option<Self> {
+    fn of(
+        terms: &OauthTerms,
+        material: &'a Material,
+        uri: &str,
+        now: i64,
+        signed: Option<ClientAssertion>,
+    ) -> Option<Self> {
         Some(match (terms.auth, material) {
             (ClientAuth::SecretBasic, Material::OauthClient(client)) => Self::Basic(client),
             (ClientAuth::SecretPost, Material::OauthClient(client)) => Self::Post(client),
             (ClientAuth::PrivateKeyJwt, Material::Certificate(key)) => {
-                let id = terms.client_id.as_deref()?;
-                let assertion = Assertion {
-                    algorithm: algorithm(key.algorithm()),
-                    key_id: &KeyId::CertificateThumbprint,
-                    issuer: id,
-                    subject: Some(id),
-                    audience: uri,
-                    lifetime_seconds: ASSERTION_SECONDS,
-                    own: &[],
-                };
+                let assertion = assertion_of(terms, key.algorithm(), uri)?;
                 Self::Assertion(jws::sign_assertion(key, &assertion, now)?)
             }
-            (ClientAuth::TlsClientAuth, Material::Certificate(_)) => Self::Tls,
+            (ClientAuth::PrivateKeyJwt, Material::Remote(_)) => Self::Assertion(signed?.0),
+            (ClientAuth::TlsClientAuth, Material::Certificate(_) | Material::Remote(_)) => {
+                Self::Tls
+            }
             _ => return None,
         })
     }
@@ -449,6 +515,24 @@ impl<'a> Proof<'a> {
             }
         }
     }
+}
+
+/// What a client says of itself to its endpoint, signed by a key of that sort.
+fn assertion_of<'a>(
+    terms: &'a OauthTerms,
+    key: KeyAlgorithm,
+    uri: &'a str,
+) -> Option<Assertion<'a>> {
+    let id = terms.client_id.as_deref()?;
+    Some(Assertion {
+        algorithm: algorithm(key),
+        key_id: &KeyId::CertificateThumbprint,
+        issuer: id,
+        subject: Some(id),
+        audience: uri,
+        lifetime_seconds: ASSERTION_SECONDS,
+        own: &[],
+    })
 }
 
 /// How an assertion is signed by a key of that sort.

@@ -18,8 +18,6 @@ pub struct KindUse {
     pub use_: Use,
     /// Which secrets of the kind.
     pub of: Which,
-    /// Whether also those whose key stays in its source: what that can't do is refused.
-    pub elsewhere: bool,
 }
 
 /// Which secrets of a kind a cell is about.
@@ -49,7 +47,6 @@ const fn all(kind: &'static str, use_: Use) -> KindUse {
         kind,
         use_,
         of: Which::All,
-        elsewhere: false,
     }
 }
 
@@ -60,28 +57,20 @@ const fn with(algorithm: MacAlgorithm, kind: &'static str, use_: Use) -> KindUse
     }
 }
 
-/// The same where the key stays in its source.
-const fn also_elsewhere(cell: KindUse) -> KindUse {
-    KindUse {
-        elsewhere: true,
-        ..cell
-    }
-}
-
 /// Every cell that is allowed. What has no line here is refused.
 pub const KIND_USES: &[KindUse] = &[
     all("client-keys", Use::Identify),
     all("api-key", Use::Attach),
     all("basic", Use::Attach),
-    also_elsewhere(all("hmac-key", Use::MacSign)),
-    also_elsewhere(all("hmac-key", Use::MacVerify)),
-    also_elsewhere(all("hmac-key", Use::VerifyJwt)),
+    all("hmac-key", Use::MacSign),
+    all("hmac-key", Use::MacVerify),
+    all("hmac-key", Use::VerifyJwt),
     // HMAC-SHA-256 is the one HMAC that RFC 9421 registers.
-    also_elsewhere(with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest)),
+    with(MacAlgorithm::Sha256, "hmac-key", Use::SignRequest),
     all("oauth-client", Use::Token),
     all("certificate", Use::Token),
     all("certificate", Use::Present),
-    also_elsewhere(all("certificate", Use::JwsSign)),
+    all("certificate", Use::JwsSign),
     all("storage-account", Use::SignRequest),
     all("storage-account", Use::Sas),
     all("storage-account", Use::Describe),
@@ -92,17 +81,18 @@ pub const KIND_USES: &[KindUse] = &[
     all("aws-key", Use::Presign),
     all("database", Use::Query),
     all("database", Use::Describe),
-    also_elsewhere(all("data-key", Use::Seal)),
-    also_elsewhere(all("data-key", Use::Open)),
+    all("data-key", Use::Seal),
+    all("data-key", Use::Open),
 ];
 
 impl Kind {
-    /// Whether a key of this kind can stay in its source: whether there is anything
-    /// that it could be used for there.
-    pub fn may_stay_elsewhere(&self) -> bool {
-        KIND_USES
-            .iter()
-            .any(|cell| cell.elsewhere && cell.is_about(self))
+    /// Whether a key of this kind can stay in its source, and be used there for all that
+    /// it can be used for here.
+    pub const fn may_stay_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::HmacKey { .. } | Self::DataKey { .. } | Self::Certificate
+        )
     }
 }
 

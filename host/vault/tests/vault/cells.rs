@@ -102,7 +102,7 @@ fn control_a_cell_that_the_table_lacks_would_be_seen() {
 }
 
 #[test]
-fn of_keys_that_stay_in_their_source_only_what_the_table_says_of_those_is_allowed() {
+fn keys_that_stay_in_their_source_are_used_as_the_table_says_once_their_certificate_is_here() {
     let test = TestVault::create();
     let vault = test.open();
     let mut secrets = Vec::new();
@@ -113,8 +113,7 @@ fn of_keys_that_stay_in_their_source_only_what_the_table_says_of_those_is_allowe
             cache: Cache::Remote,
         };
         let added = vault.add_sourced(&name(&text), kind, origin, &actor());
-        let mut cells = KIND_USES.iter();
-        let may = cells.any(|cell| cell.elsewhere && cell.is_about(&kind));
+        let may = kind.may_stay_elsewhere();
         assert_eq!(added.is_ok(), may, "{kind:?}");
         if may {
             secrets.push((text, kind));
@@ -122,26 +121,43 @@ fn of_keys_that_stay_in_their_source_only_what_the_table_says_of_those_is_allowe
     }
     let aliases: Vec<_> = secrets.iter().map(|(text, _)| text.as_str()).collect();
     let policy = policy(&aliases);
-    let mut seen = Vec::new();
-    for use_ in Use::ALL {
-        let one = |(text, kind): &(String, Kind)| {
-            grant_for(*kind, &format!("g-{text}"), text, text, use_)
-        };
-        let text: String = secrets.iter().map(one).collect();
-        vault.set_grants(grants(&text), &actor()).unwrap();
-        for (alias, kind) in &secrets {
-            let mut cells = KIND_USES.iter();
-            let is_cell =
-                |cell: &KindUse| cell.elsewhere && cell.use_ == use_ && cell.is_about(kind);
-            let expected = cells.any(is_cell);
-            let found = permit_of(&vault, &policy, alias, use_);
-            assert_eq!(found.is_ok(), expected, "{kind:?} {use_}");
-            if expected && !seen.contains(&use_) {
-                seen.push(use_);
+    for has_certificate in [false, true] {
+        let mut seen = Vec::new();
+        for use_ in Use::ALL {
+            let one = |(text, kind): &(String, Kind)| {
+                grant_for(*kind, &format!("g-{text}"), text, text, use_)
+            };
+            let text: String = secrets.iter().map(one).collect();
+            vault.set_grants(grants(&text), &actor()).unwrap();
+            for (alias, kind) in &secrets {
+                let needs = *kind == Kind::Certificate && use_ != Use::JwsSign;
+                let is_there = has_certificate || !needs;
+                let expected = use_.fits(kind) && is_there;
+                let found = permit_of(&vault, &policy, alias, use_);
+                assert_eq!(found.is_ok(), expected, "{kind:?} {use_}");
+                if use_.fits(kind) && !is_there {
+                    assert!(found.unwrap_err().contains("unavailable"));
+                }
+                if expected && !seen.contains(&use_) {
+                    seen.push(use_);
+                }
             }
         }
+        let words: Vec<_> = seen.iter().map(Use::as_str).collect();
+        let done = match has_certificate {
+            false => "sign-request mac-sign mac-verify jws-sign seal open verify-jwt",
+            true => "sign-request mac-sign mac-verify token present jws-sign seal open verify-jwt",
+        };
+        let sorted = |text: &str| {
+            let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+            words.sort();
+            words
+        };
+        assert_eq!(sorted(&words.join(" ")), sorted(done));
+        let certificates = secrets.iter();
+        for (text, _) in certificates.filter(|(_, kind)| *kind == Kind::Certificate) {
+            let chain = secret(&chain());
+            vault.rotate(&name(text), chain, &actor()).unwrap();
+        }
     }
-    let words: Vec<_> = seen.iter().map(Use::as_str).collect();
-    let done = "sign-request mac-sign mac-verify jws-sign seal open verify-jwt";
-    assert_eq!(words.join(" "), done);
 }

@@ -19,6 +19,7 @@ mod pinned;
 mod public;
 mod reach;
 mod remote;
+mod remote_certificates;
 mod remote_keys;
 mod remote_signature;
 mod retired;

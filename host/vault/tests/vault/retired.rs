@@ -113,7 +113,7 @@ fn a_token_is_not_fetched_with_a_client_that_was_retired_meanwhile() {
             vault.retire(&name("it"), 1, &actor()).unwrap();
         }
         let uri = "https://identity.example/token";
-        let written = fetch.write(&vault, "", "identity.example", uri);
+        let written = fetch.write(&vault, "", "identity.example", uri, None);
         assert_eq!(written.is_err(), later);
     }
 }

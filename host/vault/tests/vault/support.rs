@@ -62,6 +62,12 @@ pub(crate) fn sample(kind: Kind) -> String {
     }
 }
 
+/// A self-signed certificate without its key.
+pub(crate) fn chain() -> String {
+    let made = rcgen::generate_simple_self_signed(vec!["gateway.example".to_owned()]).unwrap();
+    made.cert.pem()
+}
+
 /// A self-signed certificate and its key.
 pub(crate) fn certificate() -> String {
     let made = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();

@@ -8,7 +8,7 @@ use crate::run::error::Stop;
 use crate::run::{Flow, Runner};
 
 impl Runner<'_, '_> {
-    pub(crate) fn trace(&mut self, element: &Element) -> Result<Flow, Stop> {
+    pub(crate) fn trace_statement(&mut self, element: &Element) -> Result<Flow, Stop> {
         let level = match self.text(element, A::Severity)?.as_deref() {
             Some("error") => Level::Error,
             Some("information") => Level::Info,

@@ -1,6 +1,6 @@
 //! Filters, by the names that Liquid and C# have for them.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::render::{equal, int, order};
 use super::{Item, UNFIT};
@@ -305,7 +305,7 @@ fn list(value: &Item) -> Vec<Item> {
         Item::Nil => Vec::new(),
         Item::Map(all) => all
             .iter()
-            .map(|entry| Item::Entry(Rc::new(entry.clone())))
+            .map(|entry| Item::Entry(Arc::new(entry.clone())))
             .collect(),
         other => vec![other.clone()],
     }
@@ -317,7 +317,7 @@ fn member(item: &Item, name: &str) -> Item {
             .iter()
             .find(|(there, _)| &**there == name)
             .map_or(Item::Nil, |(_, value)| value.clone()),
-        Item::Entry(entry) if name.eq_ignore_ascii_case("key") => Item::Text(Rc::clone(&entry.0)),
+        Item::Entry(entry) if name.eq_ignore_ascii_case("key") => Item::Text(Arc::clone(&entry.0)),
         Item::Entry(entry) if name.eq_ignore_ascii_case("value") => entry.1.clone(),
         _ => Item::Nil,
     }

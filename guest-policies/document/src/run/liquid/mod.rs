@@ -9,7 +9,7 @@ mod parse;
 mod render;
 mod world;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::evaluate::json::{self, Body, Scalar, Token};
 use crate::evaluate::{Budget, Exception, Outcome, Value, json_text, numbers};
@@ -39,11 +39,11 @@ pub(crate) enum Item {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(Rc<str>),
-    List(Rc<[Item]>),
-    Map(Rc<[(Rc<str>, Item)]>),
+    Text(Arc<str>),
+    List(Arc<[Item]>),
+    Map(Arc<[(Arc<str>, Item)]>),
     /// An entry of a map.
-    Entry(Rc<(Rc<str>, Item)>),
+    Entry(Arc<(Arc<str>, Item)>),
     /// A part of the exchange, whose members are asked for when they are needed.
     Live(Live),
 }
@@ -77,8 +77,8 @@ impl Item {
             Value::Int(value) => Self::Int(i64::from(*value)),
             Value::Long(value) => Self::Int(*value),
             Value::Double(value) => Self::Float(*value),
-            Value::Text(text) | Value::Uri(text) => Self::Text(Rc::clone(text)),
-            Value::Strings(all) => all.iter().map(|text| Self::Text(Rc::clone(text))).collect(),
+            Value::Text(text) | Value::Uri(text) => Self::text(text),
+            Value::Strings(all) => all.iter().map(|text| Self::text(text)).collect(),
             Value::Json(token) => Self::json(budget, token)?,
             other => Self::Text(other.shown(budget)?.into()),
         })
@@ -97,7 +97,8 @@ impl Item {
             Body::Object(all) => {
                 let mut entries = Vec::with_capacity(all.len());
                 for property in all {
-                    let name = json::name_of(property).unwrap_or_else(|| "".into());
+                    let name = json::name_of(property);
+                    let name = Arc::from(name.as_deref().unwrap_or_default());
                     entries.push((name, Self::json(budget, &json::of_property(property))?));
                 }
                 Self::Map(entries.into())

@@ -1,6 +1,6 @@
 //! Reads templates.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Item;
 use super::filters::{self, Filter};
@@ -11,10 +11,10 @@ const MAX_DEPTH: usize = 32;
 /// A part of a template.
 #[derive(Debug)]
 pub(super) enum Node {
-    Text(Rc<str>),
+    Text(Arc<str>),
     Output(Piped),
-    Assign(Rc<str>, Piped),
-    Capture(Rc<str>, Vec<Node>),
+    Assign(Arc<str>, Piped),
+    Capture(Arc<str>, Vec<Node>),
     /// The first whose condition holds.
     If(Vec<(Condition, Vec<Node>)>),
     Case(Expr, Vec<(Vec<Expr>, Vec<Node>)>, Vec<Node>),
@@ -22,14 +22,14 @@ pub(super) enum Node {
     Break,
     Continue,
     /// Counts up or down; up shows the number before it.
-    Count(Rc<str>, bool),
+    Count(Arc<str>, bool),
     /// One after the other, by this name.
-    Cycle(Rc<str>, Vec<Expr>),
+    Cycle(Arc<str>, Vec<Expr>),
 }
 
 #[derive(Debug)]
 pub(super) struct For {
-    pub(super) variable: Rc<str>,
+    pub(super) variable: Arc<str>,
     pub(super) of: Expr,
     pub(super) limit: Option<Expr>,
     pub(super) offset: Option<Expr>,
@@ -43,13 +43,13 @@ pub(super) enum Expr {
     Literal(Item),
     /// `empty` or `blank`.
     Empty,
-    Path(Rc<str>, Vec<Step>),
+    Path(Arc<str>, Vec<Step>),
     Range(Box<(Expr, Expr)>),
 }
 
 #[derive(Debug)]
 pub(super) enum Step {
-    Name(Rc<str>),
+    Name(Arc<str>),
     Index(Expr),
 }
 
@@ -238,7 +238,7 @@ impl<'t> Reader<'t> {
             "decrement" => Node::Count(cursor.name()?, false),
             "cycle" => {
                 let mut values = vec![cursor.expr()?];
-                let mut name: Rc<str> = rest.into();
+                let mut name: Arc<str> = rest.into();
                 if cursor.take(":") {
                     name = rest.split(':').next().unwrap_or_default().into();
                     values = vec![cursor.expr()?];
@@ -396,7 +396,7 @@ impl<'t> Cursor<'t> {
         is_it
     }
 
-    fn name(&mut self) -> Parsed<Rc<str>> {
+    fn name(&mut self) -> Parsed<Arc<str>> {
         match self.word() {
             "" => Err(format!("a name was expected before `{}`", self.0)),
             word => Ok(word.trim_end_matches('-').into()),

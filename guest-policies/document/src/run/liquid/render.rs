@@ -1,7 +1,7 @@
 //! Writes templates.
 
 use std::cmp::Ordering;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::parse::{Comparison, Condition, Expr, For, Node, Piped, Step};
 use super::{Item, Live, UNFIT, filters};
@@ -16,7 +16,7 @@ pub(crate) trait World {
     fn member(&self, of: Live, name: &str, budget: &mut Budget) -> Outcome<Item>;
 
     /// All entries of a part that has some.
-    fn entries(&self, of: Live, budget: &mut Budget) -> Outcome<Vec<(Rc<str>, Item)>>;
+    fn entries(&self, of: Live, budget: &mut Budget) -> Outcome<Vec<(Arc<str>, Item)>>;
 }
 
 /// Writes nodes.
@@ -45,9 +45,9 @@ struct Rendering<'w> {
     world: &'w dyn World,
     budget: &'w mut Budget,
     /// Variables; the first scope is the template's, the others are of loops.
-    scopes: Vec<Vec<(Rc<str>, Item)>>,
+    scopes: Vec<Vec<(Arc<str>, Item)>>,
     /// Of `increment`, `decrement` and `cycle`.
-    counts: Vec<(Rc<str>, i64)>,
+    counts: Vec<(Arc<str>, i64)>,
     /// The message's body, once it was read.
     body: Option<Item>,
 }
@@ -121,22 +121,22 @@ impl Rendering<'_> {
         Ok(Next::On)
     }
 
-    fn count(&mut self, name: &Rc<str>) -> &mut i64 {
+    fn count(&mut self, name: &Arc<str>) -> &mut i64 {
         let at = self.counts.iter().position(|(there, _)| there == name);
         let at = at.unwrap_or_else(|| {
-            self.counts.push((Rc::clone(name), 0));
+            self.counts.push((Arc::clone(name), 0));
             self.counts.len() - 1
         });
         &mut self.counts[at].1
     }
 
-    fn assign(&mut self, name: &Rc<str>, value: Item) {
+    fn assign(&mut self, name: &Arc<str>, value: Item) {
         let Some(scope) = self.scopes.first_mut() else {
             return;
         };
         match scope.iter_mut().find(|(there, _)| there == name) {
             Some((_, there)) => *there = value,
-            None => scope.push((Rc::clone(name), value)),
+            None => scope.push((Arc::clone(name), value)),
         }
     }
 
@@ -164,7 +164,7 @@ impl Rendering<'_> {
         for (at, item) in items.into_iter().enumerate() {
             self.budget.step()?;
             self.scopes.push(vec![
-                (Rc::clone(&repeat.variable), item),
+                (Arc::clone(&repeat.variable), item),
                 ("forloop".into(), forloop(at, length)),
             ]);
             let next = self.run(&repeat.body, out);
@@ -178,8 +178,8 @@ impl Rendering<'_> {
 
     /// What a loop goes through.
     fn items(&mut self, of: &Item) -> Outcome<Vec<Item>> {
-        let entries = |all: &[(Rc<str>, Item)]| -> Vec<Item> {
-            let entry = |entry: &(Rc<str>, Item)| Item::Entry(Rc::new(entry.clone()));
+        let entries = |all: &[(Arc<str>, Item)]| -> Vec<Item> {
+            let entry = |entry: &(Arc<str>, Item)| Item::Entry(Arc::new(entry.clone()));
             all.iter().map(entry).collect()
         };
         let items = match of {
@@ -273,7 +273,7 @@ impl Rendering<'_> {
                 };
                 Ok(at.and_then(|at| all.get(at)).cloned().unwrap_or(Item::Nil))
             }
-            (Item::Entry(entry), Item::Int(0)) => Ok(Item::Text(Rc::clone(&entry.0))),
+            (Item::Entry(entry), Item::Int(0)) => Ok(Item::Text(Arc::clone(&entry.0))),
             (Item::Entry(entry), Item::Int(1)) => Ok(entry.1.clone()),
             _ => Ok(Item::Nil),
         }
@@ -292,7 +292,7 @@ impl Rendering<'_> {
                 }
             }
             Item::Entry(entry) => match name {
-                "Key" | "key" => Item::Text(Rc::clone(&entry.0)),
+                "Key" | "key" => Item::Text(Arc::clone(&entry.0)),
                 "Value" | "value" => entry.1.clone(),
                 _ => Item::Nil,
             },
@@ -384,7 +384,7 @@ fn forloop(at: usize, length: usize) -> Item {
     Item::Map(
         entries
             .into_iter()
-            .map(|(name, value)| (Rc::from(name), value))
+            .map(|(name, value)| (Arc::from(name), value))
             .collect(),
     )
 }

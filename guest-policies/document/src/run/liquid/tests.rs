@@ -26,7 +26,7 @@ impl World for Orders {
         })
     }
 
-    fn entries(&self, of: Live, _: &mut Budget) -> Outcome<Vec<(Rc<str>, Item)>> {
+    fn entries(&self, of: Live, _: &mut Budget) -> Outcome<Vec<(Arc<str>, Item)>> {
         Ok(match of {
             Live::RequestHeaders => vec![
                 ("Accept".into(), Item::text("text/plain")),

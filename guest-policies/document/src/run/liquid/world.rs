@@ -1,6 +1,6 @@
 //! The exchange, as templates see it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::Element;
 use keyward_document_program::{Member, Type};
@@ -50,7 +50,7 @@ fn is_type(media: &str, what: &str) -> bool {
     suffix.eq_ignore_ascii_case(what)
 }
 
-fn pairs(of: Vec<(String, String)>) -> Vec<(Rc<str>, Item)> {
+fn pairs(of: Vec<(String, String)>) -> Vec<(Arc<str>, Item)> {
     of.into_iter()
         .map(|(name, value)| (name.into(), Item::text(&value)))
         .collect()
@@ -175,7 +175,7 @@ impl World for Exchange<'_, '_> {
         })
     }
 
-    fn entries(&self, of: Live, budget: &mut Budget) -> Outcome<Vec<(Rc<str>, Item)>> {
+    fn entries(&self, of: Live, budget: &mut Budget) -> Outcome<Vec<(Arc<str>, Item)>> {
         let entries = match of {
             Live::RequestHeaders | Live::ResponseHeaders => {
                 let side = match of {
@@ -185,7 +185,7 @@ impl World for Exchange<'_, '_> {
                 let names = self.scope.exchange.message(side).header_names();
                 names
                     .into_iter()
-                    .map(|name| (Rc::from(&*name), self.header(side, &name)))
+                    .map(|name| (Arc::from(&*name), self.header(side, &name)))
                     .collect()
             }
             Live::Parameters => pairs(self.scope.matched()),

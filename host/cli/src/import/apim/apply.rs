@@ -67,6 +67,7 @@ impl Steps {
                             reference: reference.clone(),
                             cache: None,
                         }),
+                        chain: false,
                     };
                     steps
                         .requests

@@ -3,27 +3,31 @@
 
 use std::path::Path;
 
-use keyward::Issuer;
 use keyward::names::RouteName;
 use keyward::vault::{Grant, Grants, Kind, Terms, Use};
+use keyward::{Issuer, KeysAt};
 use keyward_gateway::config::Config;
 use keyward_testkit::Suite;
 use serde_json::json;
 use toml::value::Datetime;
 use toml::{Table, Value};
 
-use super::{Described, Run};
+use super::{Described, Sent};
 use crate::exit::Failure;
 use crate::words::url;
 
-/// The path of an issuer's keys, wherever they are in truth.
-const KEYS: &str = "/keys";
 /// What a token endpoint gives out.
 const TOKEN: &str = "an-access-token-that-nobody-takes";
 
-impl Run {
+/// The suite that tables are.
+pub(crate) fn suite(tables: Table, name: &str) -> Result<Suite, Failure> {
+    let text = toml::to_string(&tables).map_err(Failure::new)?;
+    Suite::parse(Path::new(name), &text).map_err(Failure::new)
+}
+
+impl Sent {
     /// The request as a suite of one case.
-    pub(super) fn suite(&self, parts: &Parts<'_>) -> Result<Suite, Failure> {
+    pub(crate) fn tables(&self, parts: &Parts<'_>) -> Result<Table, Failure> {
         let mut suite = Table::new();
         let mut policy = Table::new();
         let name = parts.described.name.as_str();
@@ -65,15 +69,14 @@ impl Run {
         backends.push(self.backend()?);
         suite.insert("backend".into(), Value::Array(backends));
         let mut case = Table::new();
-        case.insert("name".into(), "policy run".into());
+        case.insert("name".into(), "run".into());
         // A token of today's is neither over nor too early.
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
         let now: Datetime = now.to_string().parse().map_err(Failure::new)?;
         case.insert("at".into(), Value::Datetime(now));
         case.insert("request".into(), self.request(parts)?);
         suite.insert("case".into(), Value::Array(vec![Value::Table(case)]));
-        let text = toml::to_string(&suite).map_err(Failure::new)?;
-        Suite::parse(Path::new("policy run"), &text).map_err(Failure::new)
+        Ok(suite)
     }
 
     /// A canary for each secret that a grant of the policy names.
@@ -105,7 +108,7 @@ impl Run {
     fn published(&self, parts: &Parts<'_>) -> Result<Vec<Value>, Failure> {
         let mut backends = Vec::new();
         for (name, file) in &self.jwks {
-            let mut known = parts.issuers().iter();
+            let mut known = parts.issuers.iter();
             let Some(issuer) = known.find(|issuer| issuer.name == *name) else {
                 return Err(Failure::usage(format!(
                     "--jwks {name}: the configuration has no such issuer"
@@ -113,27 +116,15 @@ impl Run {
             };
             let keys = std::fs::read_to_string(file)
                 .map_err(|error| Failure::io(error, format!("can't read {}", file.display())))?;
-            backends.push(answering(issuer.route.as_str(), KEYS, keys));
+            backends.push(answering(issuer.route.as_str(), keys_at(issuer), keys));
         }
         Ok(backends)
     }
 
     fn backend(&self) -> Result<Value, Failure> {
-        let (status, body) = match self.answer.split_once(' ') {
-            Some((status, body)) => (status, Some(body)),
-            None => (self.answer.as_str(), None),
-        };
-        let status: i64 = status
-            .parse()
-            .map_err(|_| Failure::usage(format!("--answer {}: no status", self.answer)))?;
-        let mut respond = Table::from_iter([("status".to_owned(), Value::from(status))]);
-        if let Some(body) = body {
-            respond.insert("body".into(), body.into());
-        }
-        Ok(Value::Table(Table::from_iter([(
-            "respond".to_owned(),
-            Value::Table(respond),
-        )])))
+        let respond = respond(&self.answer)?;
+        let all = [("respond".to_owned(), Value::Table(respond))];
+        Ok(Value::Table(Table::from_iter(all)))
     }
 
     fn request(&self, parts: &Parts<'_>) -> Result<Value, Failure> {
@@ -190,24 +181,26 @@ impl Run {
 }
 
 /// What a run is made of.
-pub(super) struct Parts<'a> {
-    pub(super) described: &'a Described,
-    pub(super) component: &'a Path,
-    pub(super) grants: &'a Grants,
-    pub(super) grants_text: &'a str,
-    pub(super) settings: Option<serde_json::Value>,
-    pub(super) config: Option<&'a Config>,
+pub(crate) struct Parts<'a> {
+    pub(crate) described: &'a Described,
+    pub(crate) component: &'a Path,
+    pub(crate) grants: &'a Grants,
+    pub(crate) grants_text: &'a str,
+    pub(crate) settings: Option<serde_json::Value>,
+    pub(crate) config: Option<&'a Config>,
+    /// Whose tokens the policy may have checked.
+    pub(crate) issuers: &'a [Issuer],
 }
 
 impl Parts<'_> {
     /// Those that grants name, with the configuration's URLs where it has them; one
     /// for the exchange in any case. The pipeline's is the first.
-    pub(super) fn routes(&self) -> Vec<(String, String)> {
+    pub(crate) fn routes(&self) -> Vec<(String, String)> {
         let grants = self.grants.of_policy(&self.described.name);
         let granted = grants.iter().flat_map(|grant| &grant.to);
         let mut names: Vec<RouteName> = granted.map(|to| to.route.clone()).collect();
         names.extend(self.endpoints().map(|(route, _)| route));
-        names.extend(self.issuers().iter().map(|issuer| issuer.route.clone()));
+        names.extend(self.issuers.iter().map(|issuer| issuer.route.clone()));
         if let Some(config) = self.config {
             names.extend(config.route_names.iter().cloned());
         }
@@ -242,11 +235,6 @@ impl Parts<'_> {
         endpoints.collect::<Vec<_>>().into_iter()
     }
 
-    /// Whose tokens the policy may have checked.
-    pub(super) fn issuers(&self) -> &[Issuer] {
-        self.config.map_or(&[], |config| &config.issuers)
-    }
-
     fn issuer_sections(&self) -> Table {
         let texts = |texts: Vec<&str>| Value::Array(texts.into_iter().map(Value::from).collect());
         let section = |issuer: &Issuer| {
@@ -255,7 +243,7 @@ impl Parts<'_> {
                 section.insert("issuer".into(), name.as_str().into());
             }
             section.insert("route".into(), issuer.route.as_str().into());
-            section.insert("jwks".into(), KEYS.into());
+            section.insert("jwks".into(), keys_at(issuer).into());
             let algorithms = issuer.algorithms.iter().map(|one| one.as_str()).collect();
             section.insert("algorithms".into(), texts(algorithms));
             let audiences = issuer.rules.audiences.iter().map(String::as_str).collect();
@@ -264,7 +252,7 @@ impl Parts<'_> {
             section.insert("clock-skew-seconds".into(), skew.into());
             (issuer.name.to_string(), Value::Table(section))
         };
-        self.issuers().iter().map(section).collect()
+        self.issuers.iter().map(section).collect()
     }
 
     /// Token endpoints that give out a token.
@@ -275,6 +263,34 @@ impl Parts<'_> {
             endpoints.map(|(route, path)| answering(route.as_str(), &path, token.to_string()));
         endpoints.collect()
     }
+}
+
+/// Where an issuer's keys are answered: where it says, be they its metadata in truth.
+fn keys_at(issuer: &Issuer) -> &str {
+    let (KeysAt::Path(path) | KeysAt::Discovery(path)) = &issuer.keys;
+    path.as_str()
+}
+
+/// What a backend answers that is written as a status, and a body after a space.
+pub(crate) fn respond(written: &str) -> Result<Table, Failure> {
+    let (status, body) = match written.split_once(' ') {
+        Some((status, body)) => (status, Some(body)),
+        None => (written, None),
+    };
+    let status: i64 = status
+        .parse()
+        .map_err(|_| Failure::usage(format!("{written}: no status")))?;
+    let mut respond = Table::from_iter([("status".to_owned(), Value::from(status))]);
+    if let Some(body) = body {
+        respond.insert("body".into(), body.into());
+        let json = body.trim_start().starts_with(['{', '[']);
+        if json {
+            let headers = [("content-type".to_owned(), Value::from("application/json"))];
+            let headers = Value::Table(Table::from_iter(headers));
+            respond.insert("headers".into(), headers);
+        }
+    }
+    Ok(respond)
 }
 
 /// A backend of a route that answers one path with this JSON.

@@ -33,6 +33,7 @@ pub(super) fn execute(
             validity,
             generate,
             from: None,
+            chain: false,
         } => {
             let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
             let value = match generate {
@@ -41,12 +42,19 @@ pub(super) fn execute(
             };
             vault.add_valid(&name, kind, value, validity.read()?, actor)?
         }
+        Request::SecretSet { from: None, .. } => {
+            return Err(Fault::refused(
+                "a chain without its key is kept of a key that stays in a source: say which with \
+                 --from",
+            ));
+        }
         Request::SecretSet {
             name,
             kind,
             validity,
             generate,
             from: Some(from),
+            chain,
         } => {
             if generate || !validity.is_unbounded() {
                 return Err(Fault::refused(
@@ -54,7 +62,14 @@ pub(super) fn execute(
                 ));
             }
             let kind = Kind::try_from(&kind).map_err(Fault::refused)?;
-            vault.add_sourced(&name, kind, origin(node, &from)?, actor)?
+            let origin = origin(node, &from)?;
+            match chain {
+                false => vault.add_sourced(&name, kind, origin, actor)?,
+                true if kind != Kind::Certificate => {
+                    return Err(Fault::refused("a chain is of a secret of kind certificate"));
+                }
+                true => vault.add_remote_certificate(&name, origin, &values.next()?, actor)?,
+            }
         }
         Request::SecretOrigin {
             name,
@@ -131,10 +146,21 @@ fn entry(node: &dyn Node, info: &SecretInfo) -> SecretEntry {
         .filter(|_| info.origin.is_some())
         .and_then(|refresher| refresher.secret(&info.name));
     SecretEntry {
-        fetch: report.as_ref().map(FetchEntry::from),
+        fetch: report
+            .as_ref()
+            .map(FetchEntry::from)
+            .or_else(|| failing(node, info)),
         confirmed: confirmed(node.vault(), info),
         ..SecretEntry::from(info)
     }
+}
+
+/// Why a key that stays in its source can't be used there.
+fn failing(node: &dyn Node, info: &SecretInfo) -> Option<FetchEntry> {
+    let origin = info.origin.as_ref();
+    let origin = origin.filter(|origin| origin.cache == Cache::Remote)?;
+    let report = node.refresher()?.last_use(&origin.reference)?;
+    Some(FetchEntry::from(&report))
 }
 
 /// What the vault file knows of the last good answer, where no gateway does.
@@ -205,7 +231,10 @@ fn list(
         .map(|report| (&report.secret, FetchEntry::from(report)))
         .collect();
     let entries = listed.iter().map(|info| SecretEntry {
-        fetch: reports.get(&info.name).cloned(),
+        fetch: reports
+            .get(&info.name)
+            .cloned()
+            .or_else(|| failing(node, info)),
         confirmed: confirmed(vault, info),
         ..SecretEntry::from(info)
     });

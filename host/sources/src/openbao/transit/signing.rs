@@ -1,10 +1,13 @@
-//! Signatures as JWS has them (RFC 7515), and the public halves of the keys.
+//! Signatures as JWS has them (RFC 7515) or as TLS has them, and the public halves of the
+//! keys.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use http::Method;
-use keyward_vault::JwsAlgorithm;
+use keyward_vault::{JwsAlgorithm, PublicKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -12,7 +15,7 @@ use super::super::OpenBao;
 use super::super::messages::Envelope;
 use super::versioned;
 use crate::error::SourceError;
-use crate::source::RemotePublicKey;
+use crate::source::{RemotePublicKey, SignatureForm};
 
 /// What stands before an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4).
 const ED25519_PREFIX: [u8; 12] = [
@@ -20,6 +23,9 @@ const ED25519_PREFIX: [u8; 12] = [
 ];
 /// The longest signature that there is, that of RSA with 8192 bits, in bytes.
 const MAX_SIGNATURE: usize = 1024;
+/// How many versions of a key, the newest first, are looked through for the one that a
+/// certificate is of.
+const MAX_VERSIONS: usize = 64;
 
 #[derive(Deserialize)]
 struct KeyVersions {
@@ -39,7 +45,8 @@ enum KeyVersion {
 struct ToSign<'a> {
     input: &'a str,
     key_version: u64,
-    /// Numbers of fixed length (RFC 7518, section 3.4), and base64url.
+    /// `jws`: numbers of fixed length (RFC 7518, section 3.4), and base64url; or `asn1`:
+    /// numbers in DER, and base64.
     marshaling_algorithm: &'static str,
     hash_algorithm: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,35 +67,69 @@ impl OpenBao {
         &self,
         key: &str,
     ) -> Result<RemotePublicKey, SourceError> {
-        if let Some(known) = self.public_keys.known(key) {
-            return Ok(known);
+        let known = match self.public_keys.known(key) {
+            Some(known) => known,
+            None => self.ask_for_public_keys(key).await?,
+        };
+        let what = "the key has no public half";
+        known
+            .first()
+            .cloned()
+            .ok_or(SourceError::Malformed { what })
+    }
+
+    pub(super) async fn version_with(
+        &self,
+        key: &str,
+        public: &PublicKey,
+    ) -> Result<u64, SourceError> {
+        let version = |known: &[RemotePublicKey]| {
+            let is_it = |one: &&RemotePublicKey| {
+                PublicKey::from_spki(&one.spki).is_ok_and(|half| half == *public)
+            };
+            known.iter().find(is_it).map(|found| found.version)
+        };
+        let known = self.public_keys.known(key);
+        if let Some(version) = known.as_deref().and_then(version) {
+            return Ok(version);
         }
+        // It may be newer than what is known.
+        version(&self.ask_for_public_keys(key).await?).ok_or(SourceError::OtherKey)
+    }
+
+    async fn ask_for_public_keys(&self, key: &str) -> Result<Arc<[RemotePublicKey]>, SourceError> {
         let path = self.transit_path("keys", key, None)?;
         let answer = self.ask(Method::GET, &path, &Zeroizing::default()).await?;
         let answer: Envelope<KeyVersions> = answer.accepted()?.read()?;
         let info = answer.data.ok_or(SourceError::Malformed { what: "data" })?;
-        let version = info.latest_version;
-        let public = match info.keys.get(&version.to_string()) {
-            Some(KeyVersion::Pair { public_key }) => spki(public_key),
-            _ => None,
+        let newest = info.latest_version;
+        let half = |(version, key): (String, KeyVersion)| match key {
+            KeyVersion::Pair { public_key } => Some(RemotePublicKey {
+                version: version.parse().ok().filter(|version| *version <= newest)?,
+                spki: spki(&public_key)?,
+            }),
+            KeyVersion::Other(_) => None,
         };
-        let what = "the key has no public half";
-        let public = RemotePublicKey {
-            version,
-            spki: public.ok_or(SourceError::Malformed { what })?,
-        };
-        self.public_keys.learn(key, public.clone());
-        Ok(public)
+        let mut halves: Vec<_> = info.keys.into_iter().filter_map(half).collect();
+        halves.sort_by_key(|half| Reverse(half.version));
+        halves.truncate(MAX_VERSIONS);
+        if halves.first().is_none_or(|half| half.version != newest) {
+            let what = "the key has no public half";
+            return Err(SourceError::Malformed { what });
+        }
+        let halves: Arc<[RemotePublicKey]> = halves.into();
+        self.public_keys.learn(key, Arc::clone(&halves));
+        Ok(halves)
     }
 
     pub(super) async fn make_signature(
         &self,
         key: &str,
         version: u64,
-        algorithm: JwsAlgorithm,
+        terms: (JwsAlgorithm, SignatureForm),
         message: &[u8],
     ) -> Result<Vec<u8>, SourceError> {
-        let made = self.ask_to_sign(key, version, algorithm, message).await;
+        let made = self.ask_to_sign(key, version, terms, message).await;
         if made.is_err() {
             // It may be that the server has another version by now.
             self.public_keys.forget(key);
@@ -100,7 +141,7 @@ impl OpenBao {
         &self,
         key: &str,
         version: u64,
-        algorithm: JwsAlgorithm,
+        (algorithm, form): (JwsAlgorithm, SignatureForm),
         message: &[u8],
     ) -> Result<Vec<u8>, SourceError> {
         let path = self.transit_path("sign", key, None)?;
@@ -109,7 +150,10 @@ impl OpenBao {
         let asked = ToSign {
             input: &input,
             key_version: version,
-            marshaling_algorithm: "jws",
+            marshaling_algorithm: match form {
+                SignatureForm::Jws => "jws",
+                SignatureForm::Asn1 => "asn1",
+            },
             hash_algorithm: hash,
             signature_algorithm: padding,
             salt_length: padding.filter(|padding| *padding == "pss").map(|_| "hash"),
@@ -120,7 +164,11 @@ impl OpenBao {
         if by != version {
             return Err(malformed);
         }
-        let signature = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
+        let alphabet = match form {
+            SignatureForm::Jws => BASE64URL_NOPAD,
+            SignatureForm::Asn1 => BASE64,
+        };
+        let signature = alphabet.decode(text.as_bytes()).ok();
         signature
             .filter(|signature| (1..=MAX_SIGNATURE).contains(&signature.len()))
             .ok_or(malformed)

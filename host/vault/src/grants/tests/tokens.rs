@@ -183,17 +183,22 @@ fn a_key_that_can_not_do_what_a_grant_says_is_found() {
     let attach = "[[grant]]\nid = \"a\"\npolicy = \"p\"\nsecret = \"k\"\nuse = \"attach\"\n\
                   form = { key = \"{secret}\" }\n\
                   to = [{ route = \"billing\", methods = [\"POST\"], paths = [\"/a\"] }]\n";
-    let from = |cache| SecretInfo {
+    let from = |kind, cache| SecretInfo {
         origin: Some(remote(cache)),
-        ..secret("k", Kind::ApiKey, Uuid::nil())
+        ..secret("k", kind, Uuid::nil())
     };
+    let present = attach
+        .replace("attach\"", "present\"")
+        .replace("form = { key = \"{secret}\" }\n", "");
     assert_eq!(
-        of(attach, from(crate::Cache::Remote)),
+        of(&present, from(Kind::Certificate, crate::Cache::Remote)),
         [
-            "grants.toml:1: grant \"a\": the secret \"k\" stays in its source, where a key of kind api-key can't be used for attach, so every use is refused; have it kept here: keyward secret origin k --from SOURCE:KEY --cache memory"
+            "grants.toml:1: grant \"a\": the key of \"k\" stays in its source and its certificate is not here, so every use is refused; put the chain here: keyward secret rotate k --from-file CHAIN.pem"
         ]
     );
-    assert_eq!(of(attach, from(crate::Cache::Memory)), [""; 0]);
+    let memory = crate::Cache::Memory;
+    assert_eq!(of(&present, from(Kind::Certificate, memory)), [""; 0]);
+    assert_eq!(of(attach, from(Kind::ApiKey, memory)), [""; 0]);
 
     let query = "[[grant]]\nid = \"q\"\npolicy = \"p\"\nsecret = \"k\"\nuse = \"query\"\n\
                  to = [{ route = \"billing\" }]\n\
