@@ -8,7 +8,7 @@ use http::StatusCode;
 use keyward::egress::{Connect, DialFuture, Resolver, Route, Stream, Tcp};
 use keyward::names::RouteName;
 use keyward::vault::{Durability, Vault, VaultFiles};
-use keyward::{Keyward, KeywardLayer, Pipeline};
+use keyward::{Forwards, Keyward, KeywardLayer, Pipeline};
 use keyward_tests::Backend;
 use tower::{Layer, ServiceExt};
 
@@ -79,4 +79,31 @@ async fn a_resolver_can_not_lead_a_route_out_of_its_networks() {
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(dialled.is_empty());
     assert!(backend.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_layer_refuses_a_pipeline_whose_policies_forward_by_themselves() {
+    let backend = Backend::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let files = VaultFiles::in_directory(folder.path());
+    Vault::create(&files).unwrap();
+    let route = RouteName::parse("billing").unwrap();
+    let keyward = Keyward::builder(Vault::open(&files, Durability::Strict).unwrap())
+        .route(Route::new(route.clone(), &backend.url()).unwrap())
+        .build()
+        .unwrap();
+    let egress = keyward.backend(&route).unwrap().answering();
+    let status = async |forwards| {
+        let pipeline = Pipeline::to(route.clone()).forwarded(forwards);
+        let service = KeywardLayer::new(keyward.clone(), pipeline)
+            .client_address(|_| Some(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+            .layer(egress.clone());
+        service.oneshot(get("/")).await.unwrap().status()
+    };
+    let refused = status(Forwards::ByPolicies).await;
+    assert_eq!(refused, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(backend.received().is_empty());
+    // Control: the same pipeline, where the host forwards.
+    assert_eq!(status(Forwards::ByHost).await, StatusCode::OK);
+    assert_eq!(backend.received().len(), 1);
 }

@@ -74,6 +74,7 @@ fn component(module: &[u8]) -> Vec<u8> {
 #[test]
 fn code_by_chance_runs_or_is_stopped() {
     let lab = Lab::new();
+    lab.world.hurry();
     let honest = lab.load(&body("").build()).unwrap();
     let (mut loaded, mut refused) = (0, 0);
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
@@ -119,6 +120,7 @@ fn damaged_components_are_refused_or_run() {
     };
     let component = attacker.build();
     let lab = Lab::new();
+    lab.world.hurry();
     assert!(lab.strike(&component).verdict.is_ok());
     let (mut loaded, mut refused) = (0, 0);
     lab.ticking(std::time::Duration::from_micros(50), || {

@@ -18,9 +18,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use keyward::engine::{
-    Body, Engine, EngineConfig, Exchange, LoadError, LogLine, Outside, OutsideFuture,
-    OutsideRequest, OutsideResponse, Phase, Policy, PolicyBody, PolicySource, PolicyStop, Profile,
-    Sandbox, SendFailure, Verdict,
+    Body, Engine, EngineConfig, Exchange, ForwardFailure, LoadError, LogLine, Outside,
+    OutsideForward, OutsideFuture, OutsideRequest, OutsideResponse, Phase, Policy, PolicyBody,
+    PolicySource, PolicyStop, Profile, Sandbox, SendFailure, Verdict,
 };
 use keyward::names::{PolicyName, RouteName, SecretName};
 use keyward::vault::{
@@ -65,6 +65,18 @@ struct Things {
     random: Mutex<VecDeque<u8>>,
     on_random: Mutex<Option<Hook>>,
     tick_on_random: AtomicBool,
+    hurries: AtomicBool,
+    /// What was forwarded; none: the backend takes it and says nothing, ever.
+    forwarded: Mutex<Option<Vec<Forwarded>>>,
+}
+
+/// A request of an exchange that a guest had sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Forwarded {
+    pub(crate) route: String,
+    pub(crate) body: Bytes,
+    /// Whether something is attached to it.
+    pub(crate) notes: bool,
 }
 
 impl World {
@@ -75,6 +87,25 @@ impl World {
             .fetch_add(milliseconds, Ordering::SeqCst);
         let mut sleepers = self.0.sleepers.lock().unwrap();
         sleepers.drain(..).for_each(Waker::wake);
+    }
+
+    /// The backend answers what is forwarded from now on.
+    pub(crate) fn answer(&self) {
+        *self.0.forwarded.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// What was forwarded since it answers.
+    pub(crate) fn forwarded(&self) -> Vec<Forwarded> {
+        self.0.forwarded.lock().unwrap().clone().unwrap_or_default()
+    }
+
+    /// Lets time pass whenever somebody waits for that: for guests that sleep by chance.
+    pub(crate) fn hurry(&self) {
+        self.0.hurries.store(true, Ordering::SeqCst);
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.0.hurries.load(Ordering::SeqCst) && !self.0.sleepers.lock().unwrap().is_empty()
     }
 
     /// Sets the machine's clock. Timers don't notice.
@@ -106,6 +137,36 @@ impl Outside for World {
     ) -> OutsideFuture<'a, Result<OutsideResponse, SendFailure>> {
         // A backend that takes the request and says nothing, ever.
         Box::pin(std::future::pending())
+    }
+
+    fn forward<'a>(
+        &'a self,
+        request: OutsideForward,
+        _: &'a mut Ledger,
+        _: &'a mut http::Extensions,
+    ) -> OutsideFuture<'a, Result<OutsideResponse, ForwardFailure>> {
+        Box::pin(async move {
+            if self.0.forwarded.lock().unwrap().is_none() {
+                std::future::pending::<()>().await;
+            }
+            let body = request.body.collect().await.map(|body| body.to_bytes());
+            let forwarded = Forwarded {
+                route: request.route.to_string(),
+                body: body.unwrap_or_default(),
+                notes: !request.notes.is_empty(),
+            };
+            if let Some(all) = self.0.forwarded.lock().unwrap().as_mut() {
+                all.push(forwarded);
+            }
+            Ok(OutsideResponse {
+                status: http::StatusCode::OK,
+                headers: http::HeaderMap::new(),
+                body: Body::new(
+                    http_body_util::Empty::new()
+                        .map_err(|never: std::convert::Infallible| match never {}),
+                ),
+            })
+        })
     }
 
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
@@ -319,7 +380,7 @@ impl Lab {
         self.call_phase(policy, Phase::Inbound, exchange)
     }
 
-    fn call_phase(
+    pub(crate) fn call_phase(
         &self,
         policy: &Policy,
         phase: Phase,
@@ -356,6 +417,9 @@ impl Lab {
                     verdict,
                     turns,
                 };
+            }
+            if self.world.is_waited_for() {
+                self.world.pass(1);
             }
         }
     }

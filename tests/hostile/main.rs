@@ -42,6 +42,9 @@
 //! | A3, A4 handles of every use | uses::a_handle_that_is_gone_or_of_another_type_ends_the_guest | in it |
 //! | E8 handles and uses, of every type | uses::handles_of_all_types_are_so_many_together_and_uses_so_many | in it |
 //! | A22 names that are not there | uses::a_name_that_there_is_not_answers_like_one_that_is_not_granted | in it |
+//! | requests that it forwards | shared::what_was_attached_goes_with_one_forward_and_no_other, shared::a_route_that_is_closed_or_does_not_exist_gets_nothing, shared::no_guest_forwards_in_another_phase_or_where_the_host_does, shared::a_body_goes_again_only_if_it_was_kept_and_no_larger_one_is_kept, shared::forwards_are_so_many_in_a_call | in it |
+//! | E6 waiting for a backend, and sleeping | shared::a_backend_that_says_nothing_is_waited_for_as_long_as_it_was_said_and_on_its_own_time, shared::a_guest_sleeps_for_as_long_as_its_time_and_no_longer | in it |
+//! | values and places that outlive a call | shared::a_cache_holds_so_much_and_is_its_policys_alone, shared::what_depends_on_a_use_is_in_no_cache_before_the_use_is_on_record, shared::a_place_is_given_back_however_a_call_ends | in it |
 //! | calls by chance | uses::calls_by_chance_end_and_leave_the_host_as_it_was | in it |
 //! | code by chance | chance::code_by_chance_runs_or_is_stopped, chance::damaged_components_are_refused_or_run | in it |
 //!
@@ -72,12 +75,13 @@ mod memory;
 mod names;
 mod nesting;
 mod residue;
+mod shared;
 mod time;
 mod uses;
 mod waiting;
 
 /// The text of each module that the table names.
-const MODULES: [(&str, &str); 16] = [
+const MODULES: [(&str, &str); 17] = [
     ("bombs", include_str!("bombs.rs")),
     ("calls", include_str!("calls.rs")),
     ("chance", include_str!("chance.rs")),
@@ -91,6 +95,7 @@ const MODULES: [(&str, &str); 16] = [
     ("names", include_str!("names.rs")),
     ("nesting", include_str!("nesting.rs")),
     ("residue", include_str!("residue.rs")),
+    ("shared", include_str!("shared.rs")),
     ("time", include_str!("time.rs")),
     ("uses", include_str!("uses.rs")),
     ("waiting", include_str!("waiting.rs")),

@@ -35,6 +35,7 @@ pub(crate) fn load(lab: &Lab) -> Policy {
 }
 
 fn run(lab: &Lab, policy: &Policy, script: &[u8]) -> Ended {
+    lab.world.hurry();
     let body = Full::new(Bytes::copy_from_slice(script));
     let body = PolicyBody::new(Body::new(body.map_err(|never| match never {})));
     lab.run_on(policy, lab.exchange_with(body))

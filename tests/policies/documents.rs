@@ -287,9 +287,8 @@ impl Folder {
     fn compiled(&self) -> (Config, CompiledDocuments) {
         let values = Values::of(&self.vault());
         let config = self.config().resolve(&values).unwrap();
-        let told = config.in_documents(Some(&values));
-        let documents = CompiledDocuments::of(&config, &told).unwrap();
-        drop(told);
+        let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values)));
+        let documents = documents.unwrap();
         (config, documents)
     }
 

@@ -11,6 +11,14 @@ pub(super) const IMPORTS: &str = r#"
   (export "exchange-failure" (type $failure (eq $failure')))
   (type $verdict' (enum "proceed" "respond" "fail"))
   (export "verdict" (type $verdict (eq $verdict')))
+  (type $options' (record (field "route" (option string))
+    (field "timeout-milliseconds" (option u32)) (field "keep-body" bool)))
+  (export "forward-options" (type $options (eq $options')))
+  (type $unforwarded' (enum "wrong-phase" "denied" "invalid" "limit" "body-gone" "timed-out"
+    "unavailable" "upstream"))
+  (export "forward-failure" (type $unforwarded (eq $unforwarded')))
+  (export "[method]exchange.forward" (func (param "self" (borrow $e)) (param "options" $options)
+    (result (result (error $unforwarded)))))
   (export "[method]exchange.status" (func (param "self" (borrow $e)) (result (option u16))))
   (export "[method]exchange.set-status" (func (param "self" (borrow $e)) (param "status" u16)
     (result (result (error $failure)))))
@@ -208,7 +216,27 @@ pub(super) const IMPORTS: &str = r#"
   (export "increment" (func (param "name" string) (param "by" u32) (param "window-seconds" u32)
     (result (result u64 (error $failure)))))
 ))
-(import "keyward:policy/clock@0.1.0" (instance $clock (export "now" (func (result u64)))))
+(alias export $counters "counter-failure" (type $cf))
+(import "keyward:policy/cache@0.1.0" (instance $cache
+  (type $failure' (enum "invalid" "limit" "unavailable"))
+  (export "cache-failure" (type $failure (eq $failure')))
+  (export "get" (func (param "key" string) (result (option (list u8)))))
+  (export "set" (func (param "key" string) (param "value" (list u8)) (param "seconds" u32)
+    (result (result (error $failure)))))
+  (export "remove" (func (param "key" string) (result (result (error $failure)))))
+))
+(import "keyward:policy/concurrency@0.1.0" (instance $concurrency
+  (alias outer $C $cf (type $failure'))
+  (export "counter-failure" (type $failure (eq $failure')))
+  (export "place" (type $place (sub resource)))
+  (export "enter" (func (param "key" string) (param "most" u32)
+    (result (result (option (own $place)) (error $failure)))))
+))
+(alias export $concurrency "place" (type $pl))
+(import "keyward:policy/clock@0.1.0" (instance $clock
+  (export "now" (func (result u64)))
+  (export "sleep" (func (param "milliseconds" u32) (result bool)))
+))
 (import "keyward:policy/random@0.1.0" (instance $random
   (export "bytes" (func (param "length" u32) (result (list u8))))
 ))
@@ -324,7 +352,13 @@ open-sealed secrets [method]opener.open-sealed 6 out
 attach-jws secrets [method]jws-signer.attach 11 out
 attach-jws-to secrets [method]jws-signer.attach-to-request 11 out
 sign-jws secrets [method]jws-signer.sign 10 out
-query secrets [method]database.query 6 out";
+query secrets [method]database.query 6 out
+forward exchange [method]exchange.forward 8 out
+cache-get cache get 3 out
+cache-set cache set 6 out
+cache-remove cache remove 3 out
+enter concurrency enter 4 out
+sleep clock sleep 1 i32";
 
 /// The handles that a guest can drop: their name in `main`, and the type.
 pub(crate) const DROPS: &[(&str, &str)] = &[
@@ -346,4 +380,5 @@ pub(crate) const DROPS: &[(&str, &str)] = &[
     ("drop-tls-identity", "$ti"),
     ("drop-jws-signer", "$js"),
     ("drop-database", "$db"),
+    ("drop-place", "$pl"),
 ];
