@@ -251,6 +251,22 @@ fn a_secret_is_asked_for_with_its_place_and_its_routes() {
 }
 
 #[test]
+fn who_calls_is_asked_for_where_the_document_looks_at_it() {
+    for (inside, asks) in [
+        ("<rate-limit calls='5' renewal-period='60'/>", true),
+        ("<set-variable name='s' value='@(context.Subscription?.Id)'/>", true),
+        ("<set-variable name='s' value='@(context.RequestId)'/>", false),
+    ] {
+        let compiled = compiled(&format!("<policies><inbound>{inside}</inbound></policies>"));
+        let mut requests = compiled.requests.iter();
+        let identify = requests.any(|request| request.placement == Placement::Identify);
+        assert_eq!(identify, asks, "{inside}");
+        let surroundings = compiled.program.statements.surroundings();
+        assert_eq!(surroundings.subscription.is_some(), asks, "{inside}");
+    }
+}
+
+#[test]
 fn what_can_not_be_had_is_refused_with_its_place() {
     for (inside, expected) in [
         (

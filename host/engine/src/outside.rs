@@ -202,6 +202,11 @@ pub trait Outside: Send + Sync + 'static {
     /// Returns after that many milliseconds.
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()>;
 
+    /// The same, where a policy asked for it: nothing else is being waited for.
+    fn pause(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
+        self.sleep(milliseconds)
+    }
+
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> u64;
 

@@ -52,6 +52,12 @@ pub trait Senses: Send + Sync + 'static {
     /// Takes the report about a policy that was stopped.
     fn stopped(&self, report: &StopReport);
 
+    /// Lets so much time pass because a policy asked to wait. By default tokio's clock
+    /// does.
+    fn pause(&self, duration: Duration) -> OutsideFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
     /// What a database answers, in place of one. By default there is none.
     fn query(&self, call: &QueryCall) -> Result<QueryRows, QueryFailure> {
         let _ = call;
@@ -230,6 +236,13 @@ impl Outside for World {
 
     fn sleep(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(milliseconds)))
+    }
+
+    fn pause(&self, milliseconds: u64) -> OutsideFuture<'static, ()> {
+        match &self.senses {
+            Some(senses) => senses.pause(Duration::from_millis(milliseconds)),
+            None => self.sleep(milliseconds),
+        }
     }
 
     fn now(&self) -> u64 {

@@ -339,6 +339,9 @@ impl<'p, 'e> Runner<'p, 'e> {
     /// Runs a statement.
     pub(crate) fn statement(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         use ElementName as E;
+        self.budget
+            .step()
+            .map_err(|exception| self.throws(element, exception))?;
         if self.traces() {
             self.trace(&format!("runs {}", self.place(element)));
         }

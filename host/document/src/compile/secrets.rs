@@ -432,6 +432,10 @@ impl Compiler<'_> {
                 other => Some(other),
             };
         }
+        self.identifies |= (from..built.nodes()).any(|at| {
+            let node = u32::try_from(at).ok().and_then(|at| built.node(NodeId(at)));
+            matches!(node, Some(Step::Call(Member::ContextSubscription, _)))
+        });
         let read = (from..built.nodes())
             .filter_map(|at| reads(built, NodeId(u32::try_from(at).ok()?)))
             .find(|name| self.variables.contains_key(*name));

@@ -12,7 +12,7 @@ impl Host for CallState {
     async fn sleep(&mut self, milliseconds: u32) -> wasmtime::Result<bool> {
         self.enter()?;
         let (asked, patience) = (u64::from(milliseconds), self.patience());
-        self.exchange.outside.sleep(asked.min(patience)).await;
+        self.exchange.outside.pause(asked.min(patience)).await;
         Ok(asked <= patience)
     }
 }

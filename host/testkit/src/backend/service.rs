@@ -24,14 +24,8 @@ use crate::suite::{Answer, Fault};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// How much time passes at once while someone waits for a backend.
-const STEP: Duration = Duration::from_millis(100);
 /// How long anybody waits at most. Egress's patience is shorter.
 const FOREVER: Duration = Duration::from_secs(3600);
-/// How often others get a turn after time has passed, so that who has waited long
-/// enough gives up before the answer comes.
-const TURNS: usize = 32;
-
 /// Serves one connection until it ends.
 pub(super) async fn serve(
     backends: Arc<Backends>,
@@ -110,14 +104,14 @@ impl Backends {
         let answer = found
             .map(|(found, _)| found.answer.clone())
             .unwrap_or_default();
-        self.wait(answer.delay).await;
+        self.clock.wait(answer.delay).await;
         match answer.fault {
             // A connection that is there already is no longer refused; it ends.
             Some(Fault::Reset | Fault::Refused) => {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
             Some(Fault::Timeout) => {
-                self.wait(FOREVER).await;
+                self.clock.wait(FOREVER).await;
                 return Err(io::ErrorKind::TimedOut.into());
             }
             Some(Fault::Cut) | None => {}
@@ -134,20 +128,6 @@ impl Backends {
             }
         }
         Ok(response)
-    }
-
-    /// Lets time pass, as long as somebody waits for the answer.
-    async fn wait(&self, duration: Duration) {
-        let mut left = duration;
-        while !left.is_zero() {
-            let step = left.min(STEP);
-            left -= step;
-            self.clock.pass(step);
-            tokio::time::advance(step).await;
-            for _ in 0..TURNS {
-                tokio::task::yield_now().await;
-            }
-        }
     }
 
     /// The route that a request is for: of those that lead to one place, the one with

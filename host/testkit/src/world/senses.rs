@@ -10,6 +10,12 @@ use keyward::vault::{QueryCall, QueryRows};
 
 use crate::suite::QueryAnswer;
 
+/// How much time passes at once while someone waits.
+const STEP: Duration = Duration::from_millis(100);
+/// How often others get a turn after time has passed, so that who has waited long
+/// enough gives up before the answer comes.
+const TURNS: usize = 32;
+
 /// The time of a case, which passes only when it is told to.
 #[derive(Clone)]
 pub(crate) struct Clock(Arc<AtomicI64>);
@@ -31,6 +37,21 @@ impl Clock {
     pub(crate) fn pass(&self, duration: Duration) {
         let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2);
         self.0.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Lets time pass for everybody, as long as somebody waits for this: the case's, and
+    /// tokio's, which stands still otherwise.
+    pub(crate) async fn wait(&self, duration: Duration) {
+        let mut left = duration;
+        while !left.is_zero() {
+            let step = left.min(STEP);
+            left -= step;
+            self.pass(step);
+            tokio::time::advance(step).await;
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 
@@ -85,6 +106,11 @@ impl keyward::Senses for Senses {
 
     fn stopped(&self, report: &StopReport) {
         self.said().stops.push(report.clone());
+    }
+
+    fn pause(&self, duration: Duration) -> keyward::engine::OutsideFuture<'static, ()> {
+        let clock = self.clock.clone();
+        Box::pin(async move { clock.wait(duration).await })
     }
 
     fn query(&self, call: &QueryCall) -> Result<QueryRows, QueryFailure> {
