@@ -58,6 +58,8 @@ transcripts! {
     config_is_checked_shown_and_reloaded;
     doctor_names_what_is_wrong_and_what_mends_it;
     documents_are_checked_put_together_and_explained;
+    documents_ask_for_grants;
+    documents_run_and_are_traced;
     grants_are_revoked_in_a_running_gateway;
     grants_check_shows_grants_in_words;
     grants_diff_tells_what_widens;

@@ -45,7 +45,7 @@ Ends with 1 if the policy is stopped, with 4 if a secret is where it must not be
 
 Examples:
   keyward document run billing.xml --request 'GET /v1/charges' -H 'x-tenant: acme'
-  keyward document run billing.xml --mock 'https://rates.example/v1/today=200 {\"eur\": 1.1}'
+  keyward document run billing.xml --mock 'https://rates.example/v1/today=200 ok'
   keyward document run global=global.xml api=billing.xml --answer '503 try again'
   keyward document run billing.xml --secret billing-key --guest target/policies/document.wasm";
 
@@ -92,11 +92,13 @@ pub(crate) struct Run {
     guest: Option<PathBuf>,
 }
 
-/// What the client got.
+/// What came to light.
 #[derive(Default)]
 struct Got {
     headers: Vec<(String, String)>,
     body: String,
+    /// What the policy that runs documents told its log.
+    log: Vec<String>,
 }
 
 impl Listener for Got {
@@ -108,11 +110,15 @@ impl Listener for Got {
             let bytes = observed.redactor.redact(bytes);
             String::from_utf8_lossy(&bytes).into_owned()
         };
+        // When it was is no part of what the documents do.
         let headers = step.response.headers.iter();
+        let headers = headers.filter(|(name, _)| name.as_str() != "date");
         self.headers = headers
             .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
             .collect();
         self.body = text(&step.response.body);
+        let lines = step.logs.iter();
+        self.log = lines.map(|line| text(line.message.as_bytes())).collect();
     }
 }
 
@@ -147,11 +153,12 @@ impl Run {
             ..Style::default()
         };
         let refused = refused(&around, &survey.requests, step);
-        let ran = steps::of(&around, &around.policy, step);
+        let ran = steps::of(&around, &got.log);
+        let outside = steps::outside(&around.policy, step);
         output.data(
             || {
                 let mut text = match traces {
-                    true => steps::text(&ran, step),
+                    true => steps::text(&ran, &outside, step),
                     false => trace::story(step, false, style),
                 };
                 for (name, value) in &got.headers {
@@ -178,6 +185,7 @@ impl Run {
                     true => json!({
                         "policy": around.policy.as_str(),
                         "steps": steps::to_json(&ran),
+                        "secrets-and-calls": outside,
                         "client": client,
                         "leaks": case.leaks,
                     }),

@@ -1,5 +1,4 @@
-//! A run as steps: each statement, and what the guest did in it, made of what it told its
-//! log and asked of the host.
+//! A run as steps: each statement with what came of it, as the guest told its log.
 
 use std::fmt::Write as _;
 
@@ -24,77 +23,57 @@ pub(super) struct Ran {
     notes: Vec<String>,
 }
 
-/// The steps of an exchange.
-pub(super) fn of(around: &Around, policy: &PolicyName, step: &StepReport) -> Vec<Ran> {
+/// The steps of an exchange, by what the policy told its log.
+pub(super) fn of(around: &Around, lines: &[String]) -> Vec<Ran> {
     let mut steps: Vec<Ran> = Vec::new();
-    for event in &step.timeline.events {
-        match event {
-            Event::Policy(call) if call.policy == policy.as_str() => {
-                for host_call in &call.calls {
-                    told(around, host_call, &mut steps);
-                }
-                if let Some(stopped) = &call.stopped {
-                    note(&mut steps, format!("stopped: {}", stopped.message));
-                }
-                if call.verdict.as_deref() == Some("fail") {
-                    note(&mut steps, format!("{} fails", call.phase));
-                }
-                if call.verdict.as_deref() == Some("respond") {
-                    note(&mut steps, format!("{} ends with an answer", call.phase));
-                }
-            }
-            Event::Policy(call) => steps.push(Ran {
-                path: call.phase.clone(),
-                does: format!("the policy {}", call.policy),
-                notes: call.verdict.iter().cloned().collect(),
-            }),
-            Event::Backend(call) => note(&mut steps, backend(call)),
-        }
-    }
-    steps
-}
-
-fn note(steps: &mut Vec<Ran>, words: String) {
-    if steps.is_empty() {
-        steps.push(Ran::default());
-    }
-    if let Some(last) = steps.last_mut() {
-        last.notes.push(words);
-    }
-}
-
-/// What the guest told its log begins a step, or belongs to the one that runs; so do uses
-/// of secrets.
-fn told(around: &Around, call: &HostCall, steps: &mut Vec<Ran>) {
-    if call.function.ends_with(".log") {
-        let line = call.arguments.iter().find_map(|argument| {
-            let (name, value) = argument.split_once(": ")?;
-            (name == "message").then(|| value.trim_matches('"'))
-        });
-        let line = line.unwrap_or_default();
+    for line in lines {
         match line.strip_prefix("runs ") {
             Some(path) => steps.push(Ran {
                 path: path.to_owned(),
                 does: around.statement(path).map(in_words).unwrap_or_default(),
                 notes: Vec::new(),
             }),
-            None => note(steps, line.to_owned()),
+            None => {
+                if let Some(last) = steps.last_mut() {
+                    last.notes.push(line.clone());
+                }
+            }
         }
-        return;
     }
-    match &call.decision {
-        Some(Decision::Granted {
+    steps
+}
+
+/// What policies had done outside: the uses of secrets and the calls, in order.
+pub(super) fn outside(policy: &PolicyName, step: &StepReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for event in &step.timeline.events {
+        match event {
+            Event::Policy(call) => {
+                if call.policy != policy.as_str() {
+                    let verdict = call.verdict.as_deref().unwrap_or("stopped");
+                    lines.push(format!("{} {}: {verdict}", call.phase, call.policy));
+                }
+                if let Some(stopped) = &call.stopped {
+                    lines.push(format!("{} stopped: {}", call.phase, stopped.message));
+                }
+                lines.extend(call.calls.iter().filter_map(decided));
+            }
+            Event::Backend(call) => lines.push(backend(call)),
+        }
+    }
+    lines
+}
+
+fn decided(call: &HostCall) -> Option<String> {
+    Some(match call.decision.as_ref()? {
+        Decision::Granted {
             grant,
             secret,
             operation,
             class,
-        }) => note(
-            steps,
-            format!("{operation} of {secret}, class {class}, granted by {grant}"),
-        ),
-        Some(Decision::Refused(refusal)) => note(steps, format!("refused: {}", refusal.why)),
-        None => {}
-    }
+        } => format!("{operation} of {secret}, class {class}, granted by {grant}"),
+        Decision::Refused(refusal) => format!("refused: {}", refusal.why),
+    })
 }
 
 fn backend(call: &BackendTried) -> String {
@@ -110,13 +89,20 @@ fn backend(call: &BackendTried) -> String {
     words
 }
 
-pub(super) fn text(steps: &[Ran], step: &StepReport) -> String {
+pub(super) fn text(steps: &[Ran], outside: &[String], step: &StepReport) -> String {
     let mut out = format!("{}\n", one_line(&step.request));
     for ran in steps {
         let _ = writeln!(out, "{}  {}", ran.path, one_line(&ran.does));
         for note in &ran.notes {
             let _ = writeln!(out, "    {}", one_line(note));
         }
+    }
+    out.push_str("secrets and calls\n");
+    if outside.is_empty() {
+        out.push_str("    none\n");
+    }
+    for line in outside {
+        let _ = writeln!(out, "    {}", one_line(line));
     }
     let _ = match step.status {
         Some(status) => writeln!(out, "the client got {status}"),
