@@ -97,6 +97,23 @@ fn a_statement_that_fails_in_a_retry_ends_it() {
     assert_eq!(world.simulation.status(), Some(504));
 }
 
+/// Retries within retries: each alone is within its bounds, all together are too many.
+#[test]
+fn statements_cost_steps_and_end_when_these_are_used_up() {
+    let nested = (0..4).fold(set("x-a"), |inside, _| {
+        format!("<retry condition=\"true\" count=\"50\">{inside}</retry>")
+    });
+    let (status, line, _) = failure(&nested, request("GET", "/"));
+    assert_eq!(status, 500);
+    assert!(line.contains("ExpressionValueEvaluationFailure"), "{line}");
+    let alone = format!(
+        "<retry condition=\"true\" count=\"50\">{}</retry>",
+        set("x-a")
+    );
+    let world = inbound(&alone, request("GET", "/"));
+    assert!(world.simulation.request_header("x-a").is_some());
+}
+
 #[test]
 fn above_the_limit_of_concurrency_the_answer_is_429_at_once() {
     let limited = |inside: &str| {
