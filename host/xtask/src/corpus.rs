@@ -2,7 +2,8 @@
 //! what comes of each against what is expected of it.
 //!
 //! The documents are not ours and stay where they are: what is expected of one
-//! is kept under the SHA-256 of its bytes.
+//! is kept under the SHA-256 of its bytes, and so is a suite, `suites/SHA256.test.toml`
+//! beside the expectations, that says what it does when it runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,12 @@ use sha2::{Digest, Sha256};
 
 /// Where the expectations are unless something else is said.
 const EXPECTATIONS: &str = "host/document/corpus/apim-snippets.toml";
+
+/// The component that runs documents.
+const GUEST: &str = "target/policies/document.wasm";
+
+/// Where the suites of documents are put, with the documents' places.
+const SUITES: &str = "target/corpus";
 
 /// What an expectations file opens with.
 const HEADER: &str = "\
@@ -40,6 +47,9 @@ pub(crate) struct Options {
     /// Show the diagnostics with the lines that they are about.
     #[arg(long)]
     show: bool,
+    /// Read them only: run no suite.
+    #[arg(long)]
+    no_run: bool,
 }
 
 /// What is expected of the documents, each under the SHA-256 of its bytes.
@@ -92,6 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut found = Expectations::default();
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
+    let mut suites = Vec::new();
     for path in &files {
         let bytes = std::fs::read(path)?;
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
@@ -134,6 +145,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             continue;
         }
         *counts.entry(now.kind).or_default() += 1;
+        if now.kind == Kind::Works {
+            suites.extend(suite(&options.expect, &hash, path)?);
+        }
         found.documents.insert(hash, now);
     }
     if options.update {
@@ -143,12 +157,21 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let text = toml::to_string(&found)?;
         std::fs::write(&options.expect, format!("{HEADER}{text}"))?;
     }
+    let ran = suites.len();
+    if !options.no_run && ran > 0 && !run_suites(&suites)? {
+        wrong.push("a document does something else than its suite says; see above".to_owned());
+    }
     for line in &wrong {
         println!("wrong: {line}");
     }
     let count = |kind| counts.get(&kind).copied().unwrap_or_default();
     println!("{:>4} documents", files.len());
     println!("{:>4} read", count(Kind::Works));
+    if !options.no_run {
+        println!("{ran:>4} of those run, as a suite says what they do");
+        let not_run = count(Kind::Works).saturating_sub(ran);
+        println!("{not_run:>4} of those not run: nobody wrote down what they do");
+    }
     println!("{:>4} refused on purpose", count(Kind::Refused));
     println!("{:>4} not supported", count(Kind::NotSupported));
     println!("{:>4} wrong", wrong.len());
@@ -157,6 +180,50 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The suite of a document, if there is one: its name, and its text with the document and
+/// the guest.
+fn suite(expect: &Path, hash: &str, document: &Path) -> Result<Option<(String, String)>> {
+    let folder = expect.parent().unwrap_or(Path::new("")).join("suites");
+    let name = format!("{hash}.test.toml");
+    let Ok(text) = std::fs::read_to_string(folder.join(&name)) else {
+        return Ok(None);
+    };
+    let table: toml::Table = text.parse().with_context(|| name.clone())?;
+    let routes = table.get("routes").and_then(toml::Value::as_table);
+    let routes: Vec<&String> = routes.into_iter().flat_map(toml::Table::keys).collect();
+    let text_of = |path: &Path| -> Result<toml::Value> {
+        let path = std::path::absolute(path)?;
+        Ok(path.to_str().context("a path is no text")?.into())
+    };
+    let (document, guest) = (text_of(document)?, text_of(Path::new(GUEST))?);
+    // Before its own tables, which may not come before a key of the top.
+    let head = format!(
+        "document = {document}\n[[policies]]\nname = \"document\"\ncomponent = {guest}\nroutes = {routes:?}\n"
+    );
+    Ok(Some((name, format!("{head}{text}"))))
+}
+
+/// Runs suites with the command, as anybody would; whether all of them hold.
+fn run_suites(suites: &[(String, String)]) -> Result<bool> {
+    let folder = Path::new(SUITES);
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in suites {
+        std::fs::write(folder.join(name), text)?;
+    }
+    let keyward = std::env::current_exe()?.with_file_name("keyward");
+    let status = std::process::Command::new(&keyward)
+        .args(["test", SUITES])
+        .status()
+        .with_context(|| {
+            let file = keyward.display();
+            format!("{file} can't be run: build it with `cargo build`, and `cargo xtask guests`")
+        })?;
+    Ok(status.success())
 }
 
 fn errors(diagnostics: &DocumentErrors) -> Vec<String> {

@@ -500,9 +500,9 @@ mod tests {
         <set-header name="X-Key"><value>{{one}}</value></set-header>
         <set-query-parameter name="code"><value>{{two}}</value></set-query-parameter>
         <authentication-basic username="me&quot;]" password="{{login}}"/>
-        <authentication-managed-identity resource="https://a.example/&quot;"/>
+        <authentication-managed-identity resource="https://a.example/"/>
         <authentication-certificate certificate-id="client"/>
-        <send-request response-variable-name="r"><set-url>https://b.example/v1/x?y=z</set-url>
+        <send-request response-variable-name="r"><set-url>https://b.example/v1/x?y=z</set-url><set-method>GET</set-method>
           <set-header name="x-three"><value>{{three}}</value></set-header></send-request>
     </inbound><backend><forward-request/></backend>"#;
 
