@@ -139,6 +139,74 @@ fn a_document_of_other_policies_alone_needs_no_guest() {
 }
 
 #[test]
+fn a_key_is_required_where_the_document_needs_to_know_who_calls_unless_the_gateway_says_otherwise()
+{
+    const LIMITS: &str = "<rate-limit calls='2' renewal-period='60'/>";
+    const READS: &str =
+        "<set-header name='a'><value>@(context.Subscription.Id)</value></set-header>";
+    const NEITHER: &str = "<set-header name='a'><value>b</value></set-header>";
+    for (inside, told, identifies, required) in [
+        (LIMITS, None, true, true),
+        (READS, None, true, true),
+        (NEITHER, None, false, false),
+        (LIMITS, Some(false), true, false),
+        (NEITHER, Some(false), false, false),
+        (NEITHER, Some(true), true, true),
+        (LIMITS, Some(true), true, true),
+    ] {
+        let text = format!("<policies><inbound>{inside}</inbound></policies>");
+        let effective = effective(&[&document(&text)], &BTreeMap::new()).unwrap();
+        let bindings = Bindings {
+            subscription_required: told,
+            ..bindings()
+        };
+        let compiled = compile(&effective, &bindings).unwrap();
+        let surroundings = compiled.program.statements.surroundings();
+        assert_eq!(
+            surroundings.subscription.is_some(),
+            identifies,
+            "{text} {told:?}"
+        );
+        assert_eq!(
+            surroundings.subscription_required, required,
+            "{text} {told:?}"
+        );
+        let asks = compiled.requests.iter();
+        let asks = asks.filter(|ask| ask.placement == Placement::Identify);
+        assert_eq!(asks.count(), usize::from(identifies), "{text} {told:?}");
+    }
+}
+
+#[test]
+fn where_a_key_is_required_a_segment_runs_before_other_policies_and_without_statements() {
+    let of = |inside: &str, told| {
+        let text = format!("<policies>{inside}</policies>");
+        let effective = effective(&[&document(&text)], &BTreeMap::new()).unwrap();
+        let bindings = Bindings {
+            subscription_required: told,
+            ..bindings()
+        };
+        compile(&effective, &bindings).unwrap()
+    };
+    let nothing = of("<backend><forward-request/></backend>", Some(true));
+    assert_eq!(nothing.steps(Phase::Inbound), [Step::Segment]);
+    assert_eq!(nothing.steps(Phase::OnError), [Step::Segment]);
+    let control = of("<backend><forward-request/></backend>", None);
+    assert!(!control.needs_guest());
+
+    let after = of(
+        "<inbound><wasm-policy name='log'/><rate-limit calls='2' renewal-period='60'/></inbound>",
+        None,
+    );
+    let [Step::Segment, Step::Policy { .. }, Step::Segment] = after.steps(Phase::Inbound) else {
+        panic!("{:?}", after.steps);
+    };
+    let statements = &after.program.statements;
+    let of_segment = |number| statements.segment(ProgramPhase::Inbound, number).len();
+    assert_eq!((of_segment(0), of_segment(1)), (0, 1));
+}
+
+#[test]
 fn the_host_forwards_only_what_the_document_need_not_look_at() {
     for (backend, forwards) in [
         ("<forward-request/>", Forwards::Host),
@@ -254,8 +322,14 @@ fn a_secret_is_asked_for_with_its_place_and_its_routes() {
 fn who_calls_is_asked_for_where_the_document_looks_at_it() {
     for (inside, asks) in [
         ("<rate-limit calls='5' renewal-period='60'/>", true),
-        ("<set-variable name='s' value='@(context.Subscription?.Id)'/>", true),
-        ("<set-variable name='s' value='@(context.RequestId)'/>", false),
+        (
+            "<set-variable name='s' value='@(context.Subscription?.Id)'/>",
+            true,
+        ),
+        (
+            "<set-variable name='s' value='@(context.RequestId)'/>",
+            false,
+        ),
     ] {
         let compiled = compiled(&format!("<policies><inbound>{inside}</inbound></policies>"));
         let mut requests = compiled.requests.iter();

@@ -42,6 +42,10 @@ pub struct Bindings {
     /// Texts of `context`: [`Member::ApiId`], [`Member::OperationUrlTemplate`] and so
     /// on.
     pub facts: Vec<(Member, String)>,
+    /// Whether callers need a subscription's key: `true` asks everybody for one, `false`
+    /// nobody, though who has one is known. `None`: the document decides; it does where
+    /// it needs to know who calls (`rate-limit`, `context.Subscription`).
+    pub subscription_required: Option<bool>,
     /// Whether each step is told to the policy's log.
     pub traces: bool,
 }
@@ -157,7 +161,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
         expressions: expression::Builder::new(),
         requests: Vec::new(),
         faults: Vec::new(),
-        identifies: false,
+        identifies: bindings.subscription_required == Some(true),
     };
     compiler.backends = compiler.backends(effective);
     compiler.conflicting_variables(effective);
@@ -290,6 +294,16 @@ impl Compiler<'_> {
         effective: &Effective,
         mut steps: [Vec<Step>; 4],
     ) -> Result<Compiled, Box<DocumentErrors>> {
+        let required = self.bindings.subscription_required;
+        let required = self.identifies && required.unwrap_or(true);
+        // Who has no key is refused before anything else runs.
+        if let [inbound, ..] = &mut steps
+            && required
+            && inbound.first() != Some(&Step::Segment)
+        {
+            inbound.insert(0, Step::Segment);
+            self.statements.segment_before(statements::Phase::Inbound);
+        }
         let needs_guest = steps.iter().flatten().any(|step| *step == Step::Segment);
         // The guest's own on-error phase answers where its statements failed.
         if let [_, _, _, on_error] = &mut steps
@@ -313,6 +327,7 @@ impl Compiler<'_> {
         surroundings.traces = self.bindings.traces;
         surroundings.host_forwards = self.forwards == Forwards::Host;
         surroundings.subscription = self.identifies.then(|| SUBSCRIPTION.to_owned());
+        surroundings.subscription_required = required;
         if self.identifies {
             self.requests.push(SecretRequest::identify());
         }
