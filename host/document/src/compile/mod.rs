@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use keyward_document_program::expression;
 use keyward_document_program::statements::{self, Issuer, Route, Surroundings};
-use keyward_document_program::{Member, Program};
+use keyward_document_program::{Member, Program, address};
 use keyward_names::{IssuerName, PolicyName, RouteName};
 
 use crate::error::{DocumentErrors, Problem};
@@ -154,6 +154,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
     let mut compiler = Compiler {
         effective,
         bindings,
+        routes: surroundings.routes.clone(),
         forwards: forwards(effective),
         variables: secrets::variables(effective),
         backends: Vec::new(),
@@ -207,20 +208,12 @@ fn surroundings(bindings: &Bindings) -> Surroundings {
             .as_ref()
             .map(|route| route.as_str().to_owned())
             .unwrap_or_default(),
-        routes: bindings
-            .routes
-            .iter()
-            .filter_map(|(name, url)| {
-                let url = rules::Url::parse(url)?;
-                Some(Route {
-                    name: name.as_str().to_owned(),
-                    scheme: url.scheme,
-                    host: url.host,
-                    port: url.port,
-                    path: url.path.trim_end_matches('/').to_owned(),
-                })
-            })
-            .collect(),
+        routes: address::routes(
+            bindings
+                .routes
+                .iter()
+                .map(|(name, url)| (name.as_str(), url.as_str())),
+        ),
         issuers: bindings
             .issuers
             .iter()
@@ -237,6 +230,8 @@ fn surroundings(bindings: &Bindings) -> Surroundings {
 struct Compiler<'a> {
     effective: &'a Effective,
     bindings: &'a Bindings,
+    /// Those of the bindings.
+    routes: Vec<Route>,
     forwards: Forwards,
     variables: secrets::Variables,
     /// Routes that the document sends its requests to besides the pipeline's.
@@ -380,10 +375,7 @@ fn too_large(effective: &Effective) -> DocumentErrors {
     let last = effective.sources().last();
     let (file, text) = last.map_or((&none.0, &none.1), |(file, text)| (file, text));
     let mut reporter = Reporter::new(Source::new(file, text));
-    let problem = Problem::Limit {
-        what: "elements in all documents in force together",
-        max: statements::MAX_ELEMENTS,
-    };
+    let problem = Problem::elements_in_force();
     let help = "the texts and expressions of a program have limits, too: divide the API, or let fragments do less";
     reporter.report(problem, 0..0, Some(help.to_owned()));
     reporter.finish_all()
