@@ -53,7 +53,7 @@ pub(super) static RATE_LIMIT: Policy = {
             Content::Children(&[child(&API, 0, MANY)]),
         )
         .notes(&[
-            "counts for each subscription; without one it does not apply",
+            "counts for each subscription; it does not apply to callers without one, where none is required",
             "a window that slides, 300 seconds at most",
         ])
         .differs(&[
