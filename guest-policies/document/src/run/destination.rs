@@ -27,7 +27,7 @@ pub(crate) enum NoDestination {
 impl std::fmt::Display for NoDestination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotAUrl(wrong) => write!(f, "{wrong}; it has to be https://host/path"),
+            Self::NotAUrl(wrong) => write!(f, "the address is {wrong}"),
             Self::NoRoute(place) => write!(
                 f,
                 "no route leads to {place}: the operator has to add a [[route]] for it and open it to this policy"
