@@ -163,8 +163,12 @@ impl Scope<'_, '_> {
 
     /// The query parameters that the operation's template takes.
     pub(crate) fn template_query(&self) -> Vec<String> {
-        let template = self.fact(Member::OperationUrlTemplate).unwrap_or_default();
-        address::template_query(template)
+        address::template_query(self.template())
+    }
+
+    /// The operation's template; empty without an operation.
+    pub(crate) fn template(&self) -> &str {
+        self.fact(Member::OperationUrlTemplate).unwrap_or_default()
     }
 
     /// The parameters of the operation's template.

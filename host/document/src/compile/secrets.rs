@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use keyward_document_program::address::Address;
 use keyward_document_program::expression::{Expressions, Node as Step, NodeId};
 use keyward_document_program::statements::Operand;
 use keyward_document_program::{ExpressionId, Member, Type};
@@ -290,6 +291,13 @@ impl Compiler<'_> {
             ("authentication-basic", _, "password") => {
                 let user = around.policy.attribute("username");
                 let user = user.and_then(Value::as_text).map(str::to_owned);
+                if user.is_none() {
+                    // The guest writes neither of the two, and the grant can't know the other.
+                    let what = "a secret password of a user who is not written out";
+                    let help = "write username=\"…\" itself, or keep user and password as one secret of kind basic, whose user the grant then attaches";
+                    self.not_had(node, value.at.clone(), what, help);
+                    return None;
+                }
                 Some(("attach", Placement::Basic { user }, "basic".to_owned()))
             }
             (_, "key", _) => Some(("verify-jwt", Placement::Verify, "verify-jwt".to_owned())),
@@ -391,12 +399,7 @@ impl Compiler<'_> {
     fn fixed_path(&self, around: &Around<'_>) -> Option<(String, String)> {
         let url = around.call?.children_named("set-url").next()?;
         let url = url.text.as_ref()?.as_text()?;
-        let path = super::rules::Url::parse(url)?.path;
-        let path = if path.is_empty() {
-            "/".to_owned()
-        } else {
-            path
-        };
+        let path = Address::parse(url).ok()?.path;
         Some((self.route_to(url)?.to_owned(), path))
     }
 
