@@ -319,8 +319,8 @@ impl Context for Scope<'_, '_> {
         let original = &self.state.original;
         match of {
             UrlOf::Original => Some(address::url(
-                &original.scheme,
-                &original.authority,
+                &self.exchange.scheme(),
+                &self.exchange.authority(),
                 &original.path,
                 original.query.as_deref(),
             )),
@@ -334,8 +334,8 @@ impl Context for Scope<'_, '_> {
                         Some(address::at(route, path, query.as_deref()))
                     }
                     None => Some(address::url(
-                        &original.scheme,
-                        &original.authority,
+                        &self.exchange.scheme(),
+                        &self.exchange.authority(),
                         &path,
                         query.as_deref(),
                     )),
@@ -357,6 +357,21 @@ impl Context for Scope<'_, '_> {
                     Some(address::at(route, route.path.clone(), None))
                 }
             },
+        }
+    }
+
+    fn has_url(&self, of: UrlOf) -> bool {
+        match (of, &self.state.backend) {
+            (UrlOf::Original, _) | (UrlOf::Request, None) => true,
+            _ => self.url(of).is_some(),
+        }
+    }
+
+    fn url_path(&self, of: UrlOf) -> Option<String> {
+        match (of, &self.state.backend) {
+            (UrlOf::Original, _) => Some(self.state.original.path.clone()),
+            (UrlOf::Request, None) => Some(self.exchange.path()),
+            _ => self.url(of).map(|url| url.path),
         }
     }
 

@@ -165,9 +165,10 @@ impl<'p> Runner<'p, '_> {
         let message = self.exchange.message(side);
         let name = &*change.name;
         let place = Place::Header(name.to_ascii_lowercase());
-        let is_there =
-            message.has_header(name) || side == Side::Request && self.state.attaches(&place);
-        if change.action == Action::Skip && is_there {
+        // The host is asked only where it matters.
+        if change.action == Action::Skip
+            && (message.has_header(name) || side == Side::Request && self.state.attaches(&place))
+        {
             return Ok(());
         }
         let refused = |runner: &Self, failure| runner.refused(element, "the header", failure);
