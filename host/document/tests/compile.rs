@@ -334,6 +334,14 @@ fn what_can_not_be_had_is_refused_with_its_place() {
             "<inbound><authentication-managed-identity resource='https://a.example' output-token-variable-name='t'/></inbound>",
             "KD060",
         ),
+        (
+            "<inbound><set-backend-service base-url='http://a.example'/></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><send-request response-variable-name='r'><set-url>https://prices.example/v1/</set-url><set-method>GET</set-method><authentication-managed-identity resource='https://a.example'/></send-request></inbound>",
+            "KD060",
+        ),
     ] {
         let document = document(&format!("<policies>{inside}</policies>"));
         let effective = effective(&[&document], &BTreeMap::new()).unwrap();

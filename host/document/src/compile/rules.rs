@@ -48,6 +48,13 @@ impl Url {
         })
     }
 
+    /// Whether it is a name of another machine, without TLS: no route leads to such a one.
+    fn is_in_the_open(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        let is_address = bare.parse::<std::net::IpAddr>().is_ok();
+        self.scheme == "http" && !is_address && bare != "localhost"
+    }
+
     /// Whether an address lies at or below this one.
     fn leads_to(&self, other: &Self) -> bool {
         let base = self.path.trim_end_matches('/');
@@ -157,6 +164,13 @@ impl Compiler<'_> {
     ) {
         match (node.name(), attribute) {
             ("set-url", "") | ("set-backend-service", "base-url")
+                if Url::parse(text).is_some_and(|url| url.is_in_the_open()) =>
+            {
+                let help = "write https://: what goes to another machine without TLS, everyone on the way can read, and no route leads there";
+                let what = "an http:// address of another machine";
+                self.not_had(node, value.at.clone(), what, help);
+            }
+            ("set-url", "") | ("set-backend-service", "base-url")
                 if self.route_to(text).is_none() =>
             {
                 let help = "add a route to it to keyward.toml ([[route]] with name and url), and open it to the document's policy (routes = [\"NAME\"])";
@@ -234,6 +248,15 @@ mod tests {
                 .zip(found.as_ref())
                 .is_some_and(|(a, b)| a.leads_to(b));
             assert_eq!(holds, below, "{text}");
+        }
+        for (text, open) in [
+            ("http://api.example/", true),
+            ("https://api.example/", false),
+            ("http://localhost:8080/", false),
+            ("http://[::1]/", false),
+        ] {
+            let found = url(text).map(|url| url.is_in_the_open());
+            assert_eq!(found, Some(open), "{text}");
         }
         for text in ["https://", "ftp://a", "https://u:p@a/", "https://a:x/", "a"] {
             assert_eq!(url(text), None, "{text}");

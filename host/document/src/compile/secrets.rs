@@ -8,6 +8,7 @@ use keyward_document_program::expression::{Expressions, Node as Step, NodeId};
 use keyward_document_program::statements::Operand;
 use keyward_document_program::{ExpressionId, Member, Type};
 
+use super::rules::Url;
 use super::{Compiler, SUBSCRIPTION};
 use crate::error::{Found, Problem};
 use crate::model::{Effective, Node, Payload, SecretReference, Value};
@@ -321,6 +322,12 @@ impl Compiler<'_> {
             self.fault(node, at, problem, "give the secret a shorter name");
             return None;
         }
+        if ends_in_a_slash(around) {
+            let what = "a secret for an address whose path ends in \"/\"";
+            let help = "leave the last \"/\" out: no grant names such a path, since servers read it in more than one way";
+            self.not_had(node, at, what, help);
+            return None;
+        }
         let id = self.statements.secret(&alias);
         let routes = if use_ == "verify-jwt" {
             Vec::new()
@@ -486,6 +493,16 @@ fn reads(expressions: &Expressions, id: NodeId) -> Option<&str> {
         },
         _ => None,
     }
+}
+
+/// Whether the call around a secret has a fixed address with a path that no grant names.
+fn ends_in_a_slash(around: &Around<'_>) -> bool {
+    let url = around
+        .call
+        .and_then(|call| call.children_named("set-url").next());
+    let url = url.and_then(|url| url.text.as_ref()?.as_text());
+    let path = url.and_then(Url::parse).map(|url| url.path);
+    path.is_some_and(|path| path.len() > 1 && path.ends_with('/'))
 }
 
 /// A name as aliases may be: in lower case, with `-` for what they can't have.
