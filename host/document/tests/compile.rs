@@ -254,8 +254,15 @@ fn a_secret_is_asked_for_with_its_place_and_its_routes() {
 fn who_calls_is_asked_for_where_the_document_looks_at_it() {
     for (inside, asks) in [
         ("<rate-limit calls='5' renewal-period='60'/>", true),
-        ("<set-variable name='s' value='@(context.Subscription?.Id)'/>", true),
-        ("<set-variable name='s' value='@(context.RequestId)'/>", false),
+        (
+            "<set-variable name='s' value='@(context.Subscription?.Id)'/>",
+            true,
+        ),
+        ("<set-variable name='s' value='@(context.User?.Id)'/>", true),
+        (
+            "<set-variable name='s' value='@(context.RequestId)'/>",
+            false,
+        ),
     ] {
         let compiled = compiled(&format!("<policies><inbound>{inside}</inbound></policies>"));
         let mut requests = compiled.requests.iter();

@@ -441,7 +441,13 @@ impl Compiler<'_> {
         }
         self.identifies |= (from..built.nodes()).any(|at| {
             let node = u32::try_from(at).ok().and_then(|at| built.node(NodeId(at)));
-            matches!(node, Some(Step::Call(Member::ContextSubscription, _)))
+            matches!(
+                node,
+                Some(Step::Call(
+                    Member::ContextSubscription | Member::ContextUser,
+                    _
+                ))
+            )
         });
         let read = (from..built.nodes())
             .filter_map(|at| reads(built, NodeId(u32::try_from(at).ok()?)))
