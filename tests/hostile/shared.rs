@@ -327,3 +327,29 @@ fn a_place_is_given_back_however_a_call_ends() {
     // The client went away.
     assert_eq!(lab.run(&ends).told(), Some(1));
 }
+
+#[test]
+fn a_place_is_free_for_others_once_the_uses_before_are_on_record() {
+    let (lab, disk) = Lab::with_disk();
+    let signs = "(call $open-mac (i32.const 20) (i32.const 3) (i32.const 560))
+         (call $sign (i32.load (i32.const 564)) (i32.const 0) (i32.const 3) (i32.const 576))";
+    let signs = [ENTER, signs].concat();
+    let signs = lab.load(&in_phase(Phase::Inbound, &signs)).unwrap();
+    let takes = lab.load(&in_phase(Phase::Inbound, ENTER)).unwrap();
+    disk.hang();
+    // Control: with nothing used, it is free when the call ends.
+    assert_eq!(lab.run(&takes).told(), Some(1));
+    assert_eq!(lab.run(&takes).told(), Some(1));
+    let mut ended = lab.run(&signs);
+    assert_eq!(ended.told(), Some(1));
+    assert_eq!(lab.run(&takes).told(), Some(0));
+    disk.work();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let settled = runtime.block_on(ended.exchange.settle());
+    assert!(settled.is_ok());
+    // Control: the exchange goes on, and others have the place.
+    assert_eq!(lab.run(&takes).told(), Some(1));
+    drop(ended);
+}

@@ -406,6 +406,25 @@ async fn what_runs_a_document_runs_that_alone() {
     drop(folder.open().unwrap());
 }
 
+#[test]
+fn a_configuration_says_whether_callers_need_a_key() {
+    const PLAIN: &str = "<policies><inbound /><backend><forward-request /></backend>\
+                         <outbound /><on-error /></policies>";
+    for (more, required) in [
+        ("subscription-required = true", true),
+        ("subscription-required = false", false),
+        ("", false),
+    ] {
+        let folder = Folder::with("http://127.0.0.1:9", PLAIN, more);
+        let (config, documents) = folder.compiled();
+        let path = &config.pipelines[0].path;
+        let compiled = &documents.of_pipeline(path).unwrap().compiled;
+        let surroundings = compiled.program.statements.surroundings();
+        assert_eq!(surroundings.subscription_required, required, "{more}");
+        assert_eq!(compiled.needs_guest(), required, "{more}");
+    }
+}
+
 #[tokio::test]
 async fn a_document_of_other_policies_alone_needs_no_guest() {
     let backend = Backend::start().await;

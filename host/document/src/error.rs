@@ -115,6 +115,12 @@ impl DocumentErrors {
         self.errors.len().saturating_add(self.dropped)
     }
 
+    /// The first that is an error and no warning.
+    pub fn first_error(&self) -> Option<&DocumentError> {
+        let mut errors = self.errors.iter();
+        errors.find(|error| error.severity() == Severity::Error)
+    }
+
     /// Whether there is an error among them, and not only warnings.
     pub fn has_errors(&self) -> bool {
         self.dropped > 0

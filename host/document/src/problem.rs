@@ -298,6 +298,14 @@ pub const CODES: [(&str, &str); 53] = [
 ];
 
 impl Problem {
+    /// More elements are in force together than a program may have.
+    pub(crate) fn elements_in_force() -> Self {
+        Self::Limit {
+            what: "elements in all documents in force together",
+            max: keyward_document_program::statements::MAX_ELEMENTS,
+        }
+    }
+
     /// Its code, one of [`CODES`].
     pub fn code(&self) -> &'static str {
         match self {

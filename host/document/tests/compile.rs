@@ -139,6 +139,74 @@ fn a_document_of_other_policies_alone_needs_no_guest() {
 }
 
 #[test]
+fn a_key_is_required_where_the_document_needs_to_know_who_calls_unless_the_gateway_says_otherwise()
+{
+    const LIMITS: &str = "<rate-limit calls='2' renewal-period='60'/>";
+    const READS: &str =
+        "<set-header name='a'><value>@(context.Subscription.Id)</value></set-header>";
+    const NEITHER: &str = "<set-header name='a'><value>b</value></set-header>";
+    for (inside, told, identifies, required) in [
+        (LIMITS, None, true, true),
+        (READS, None, true, true),
+        (NEITHER, None, false, false),
+        (LIMITS, Some(false), true, false),
+        (NEITHER, Some(false), false, false),
+        (NEITHER, Some(true), true, true),
+        (LIMITS, Some(true), true, true),
+    ] {
+        let text = format!("<policies><inbound>{inside}</inbound></policies>");
+        let effective = effective(&[&document(&text)], &BTreeMap::new()).unwrap();
+        let bindings = Bindings {
+            subscription_required: told,
+            ..bindings()
+        };
+        let compiled = compile(&effective, &bindings).unwrap();
+        let surroundings = compiled.program.statements.surroundings();
+        assert_eq!(
+            surroundings.subscription.is_some(),
+            identifies,
+            "{text} {told:?}"
+        );
+        assert_eq!(
+            surroundings.subscription_required, required,
+            "{text} {told:?}"
+        );
+        let asks = compiled.requests.iter();
+        let asks = asks.filter(|ask| ask.placement == Placement::Identify);
+        assert_eq!(asks.count(), usize::from(identifies), "{text} {told:?}");
+    }
+}
+
+#[test]
+fn where_a_key_is_required_a_segment_runs_before_other_policies_and_without_statements() {
+    let of = |inside: &str, told| {
+        let text = format!("<policies>{inside}</policies>");
+        let effective = effective(&[&document(&text)], &BTreeMap::new()).unwrap();
+        let bindings = Bindings {
+            subscription_required: told,
+            ..bindings()
+        };
+        compile(&effective, &bindings).unwrap()
+    };
+    let nothing = of("<backend><forward-request/></backend>", Some(true));
+    assert_eq!(nothing.steps(Phase::Inbound), [Step::Segment]);
+    assert_eq!(nothing.steps(Phase::OnError), [Step::Segment]);
+    let control = of("<backend><forward-request/></backend>", None);
+    assert!(!control.needs_guest());
+
+    let after = of(
+        "<inbound><wasm-policy name='log'/><rate-limit calls='2' renewal-period='60'/></inbound>",
+        None,
+    );
+    let [Step::Segment, Step::Policy { .. }, Step::Segment] = after.steps(Phase::Inbound) else {
+        panic!("{:?}", after.steps);
+    };
+    let statements = &after.program.statements;
+    let of_segment = |number| statements.segment(ProgramPhase::Inbound, number).len();
+    assert_eq!((of_segment(0), of_segment(1)), (0, 1));
+}
+
+#[test]
 fn the_host_forwards_only_what_the_document_need_not_look_at() {
     for (backend, forwards) in [
         ("<forward-request/>", Forwards::Host),
@@ -349,6 +417,10 @@ fn what_can_not_be_had_is_refused_with_its_place() {
             "<inbound><send-request response-variable-name='r'><set-url>https://prices.example/v1/</set-url><set-method>GET</set-method><authentication-managed-identity resource='https://a.example'/></send-request></inbound>",
             "KD060",
         ),
+        (
+            "<inbound><authentication-basic username='@(context.Api.Id)' password='{{key}}'/></inbound>",
+            "KD060",
+        ),
     ] {
         let document = document(&format!("<policies>{inside}</policies>"));
         let effective = effective(&[&document], &BTreeMap::new()).unwrap();
@@ -368,6 +440,92 @@ fn what_can_not_be_had_is_refused_with_its_place() {
         "{text}"
     );
     assert!(!text.contains("secret-path"), "{text}");
+}
+
+fn faults(inside: &str) -> Vec<&'static str> {
+    let document = document(&format!("<policies>{inside}</policies>"));
+    let effective = effective(&[&document], &BTreeMap::new()).unwrap();
+    match compile(&effective, &bindings()) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| error.code()).collect(),
+    }
+}
+
+#[test]
+fn an_address_that_could_be_read_in_two_ways_is_refused() {
+    let base = |url: &str| format!("<inbound><set-backend-service base-url='{url}'/></inbound>");
+    for (url, expected) in [
+        ("https://orders.example/v1/../v2", vec!["KD060"]),
+        ("https://orders.example/v1/%2e%2E/v1", vec!["KD060"]),
+        ("https://orders.example/v1/..%2fv2", vec!["KD060"]),
+        ("https://orders.example/v1?a=1", vec!["KD060"]),
+        ("https://orders.example/v1#a", vec!["KD060"]),
+        ("https://who:what@orders.example/v1", vec!["KD061"]),
+        ("https://orders.example/v1", vec![]),
+        ("https://prices.example/a/b/", vec![]),
+    ] {
+        assert_eq!(faults(&base(url)), expected, "{url}");
+    }
+    let call = |url: &str| {
+        format!(
+            "<inbound><send-one-way-request><set-url>{url}</set-url><set-method>GET</set-method></send-one-way-request></inbound>"
+        )
+    };
+    for (url, expected) in [
+        ("https://orders.example/v1/..", vec!["KD061"]),
+        ("https://orders.example/..", vec!["KD060"]),
+        ("https://orders.example/v1/a/../b?c=1", vec![]),
+    ] {
+        assert_eq!(faults(&call(url)), expected, "{url}");
+    }
+    let text = refused(&base("https://who:hidden@orders.example/v1"));
+    assert!(!text.contains("hidden"), "{text}");
+}
+
+#[test]
+fn a_range_in_which_no_address_lies_is_refused() {
+    for (from, to, expected) in [
+        ("192.0.2.9", "192.0.2.1", vec!["KD060"]),
+        ("192.0.2.1", "2001:db8::1", vec!["KD060"]),
+        ("192.0.2.1", "192.0.2.1", vec![]),
+        ("::ffff:192.0.2.1", "192.0.2.9", vec![]),
+        ("2001:db8::", "2001:db8::ffff", vec![]),
+    ] {
+        let text = format!(
+            "<inbound><ip-filter action='allow'><address-range from='{from}' to='{to}'/></ip-filter></inbound>"
+        );
+        assert_eq!(faults(&text), expected, "{from} {to}");
+    }
+}
+
+#[test]
+fn a_status_that_no_answer_can_have_is_refused_when_it_is_read() {
+    let with = |status: &str| {
+        [
+            format!("<mock-response status-code='{status}'/>"),
+            format!(
+                "<check-header name='a' failed-check-httpcode='{status}' failed-check-error-message='b' ignore-case='true'/>"
+            ),
+            format!(
+                "<validate-jwt header-name='a' failed-validation-httpcode='{status}'><issuer-signing-keys><key>{{{{key}}}}</key></issuer-signing-keys></validate-jwt>"
+            ),
+            format!("<set-status code='{status}'/>"),
+        ]
+    };
+    let reads = |statement: &str| {
+        let text = format!("<policies><inbound>{statement}</inbound></policies>");
+        let options = Options {
+            values: &Values,
+            ..Options::default()
+        };
+        read("api.xml", &text, &options).document.is_some()
+    };
+    for statement in with("199").iter().chain(&with("600")) {
+        assert!(!reads(statement), "{statement}");
+    }
+    for statement in with("200").iter().chain(&with("599")) {
+        assert!(reads(statement), "control: {statement}");
+    }
 }
 
 #[test]

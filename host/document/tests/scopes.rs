@@ -1,6 +1,9 @@
-//! `<base/>` from scope to scope.
+//! `<base/>` from scope to scope, and fragments where they are included.
 
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use keyward_document::Phase;
 use keyward_document::model::{Document, Effective, NoFragments, effective};
@@ -74,5 +77,34 @@ fn three_scopes_stand_one_in_the_other() {
     assert_eq!(
         names(&effective, Phase::Outbound),
         ["global", "product", "api"]
+    );
+}
+
+fn includes(times: usize) -> Document {
+    let include = "<include-fragment fragment-id='big'/>";
+    document(
+        "api.xml",
+        &format!("<inbound>{}</inbound>", include.repeat(times)),
+    )
+}
+
+#[test]
+fn a_large_fragment_included_again_and_again_is_an_error_before_it_is_copied() {
+    let text = format!("<fragment>{}</fragment>", policy("x").repeat(15_000));
+    let big = read("big.xml", &text, &Options::default())
+        .document
+        .unwrap();
+    let fragments = BTreeMap::from([("big".to_owned(), big)]);
+    let began = Instant::now();
+    let errors = effective(&[&includes(10_000)], &fragments).unwrap_err();
+    let shown = errors.to_string();
+    assert!(
+        shown.contains("elements in all documents in force together"),
+        "{shown}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(20), "it took long");
+    assert!(
+        effective(&[&includes(2)], &fragments).is_ok(),
+        "control: twice there is room for it"
     );
 }

@@ -10,6 +10,7 @@ use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
 use crate::outside::Outside;
+use crate::places::Place;
 use crate::report::StopReport;
 use crate::tls::ClientTls;
 
@@ -153,6 +154,9 @@ pub struct Exchange {
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u64,
     pub(crate) reports: Vec<StopReport>,
+    /// Places that were given back while uses were not yet on record: others see them
+    /// free once they are.
+    pub(crate) places: Vec<Place>,
     /// A policy made the response itself.
     pub(crate) responded: bool,
     /// None: the host sends the request, once the backend phase is over.
@@ -190,6 +194,7 @@ impl Exchange {
             logs: Vec::new(),
             logs_dropped: 0,
             reports: Vec::new(),
+            places: Vec::new(),
             responded: false,
             forwarding: None,
         }
@@ -239,7 +244,8 @@ impl Exchange {
     }
 
     /// Waits until everything that was used is in the audit trail, then lets go
-    /// of what waited for that: the policies' log lines. Call it before anything
+    /// of what waited for that: the policies' log lines, and the places that they gave
+    /// back. Call it before anything
     /// of this exchange leaves the host.
     ///
     /// Cancel-safe. Errors: the trail can't be written; the lines are dropped.
@@ -258,11 +264,13 @@ impl Exchange {
         }
     }
 
-    /// Writes the log lines and reports that nothing holds back any more.
+    /// Writes the log lines and reports that nothing holds back any more, and gives
+    /// places back.
     pub fn flush_logs(&mut self) {
         if !self.ledger.is_settled() {
             return;
         }
+        self.places.clear();
         for line in self.logs.drain(..) {
             self.outside.log(&line);
         }

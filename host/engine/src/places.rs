@@ -1,8 +1,9 @@
 //! How many calls of a policy do the same at the same time, on this node.
 //!
-//! A place is given back by dropping it. It lies in the call's handle table, so the
-//! end of the call drops it whatever that end is: a verdict, a trap, a client that
-//! went away. There are no more places than calls under way have handles.
+//! A place is given back by dropping it. It lies in the call's state, and after that in
+//! the exchange until the audit trail holds what was used, so it is given back whatever
+//! the call's end is: a verdict, a trap, a client that went away. Exchanges under way
+//! have no more places than their calls had handles.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

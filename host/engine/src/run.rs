@@ -126,6 +126,8 @@ impl Engine {
         if let Some(observer) = &self.shared.observer {
             observer.ended(&state.exchange, verdict, Used::from(&state.spent));
         }
+        let places = state.places.drain(..).map(|(_, place)| place);
+        state.exchange.places.extend(places);
         state.exchange.flush_logs();
         (state.exchange, verdict)
     }
@@ -139,6 +141,7 @@ impl Engine {
             shared: Arc::clone(&self.shared),
             phase,
             table,
+            places: Vec::new(),
             spent: Spent::default(),
             request_cursor: Default::default(),
             response_cursor: Default::default(),

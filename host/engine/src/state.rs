@@ -84,8 +84,8 @@ alias_handles!(
     JwsSignerHandle,
 );
 
-/// A place among those that do the same at the same time.
-pub struct PlaceHandle(#[expect(dead_code, reason = "dropping it gives it back")] pub(crate) Place);
+/// A place among those that do the same at the same time, by its number in this call.
+pub struct PlaceHandle(pub(crate) u32);
 
 /// A handle for checking tokens.
 pub struct JwtVerifierHandle(pub(crate) TokenKeys);
@@ -121,6 +121,8 @@ pub(crate) struct CallState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) phase: Phase,
     pub(crate) table: ResourceTable,
+    /// The places that it has taken and not given back.
+    pub(crate) places: Vec<(u32, Place)>,
     pub(crate) spent: Spent,
     pub(crate) request_cursor: Cursor,
     pub(crate) response_cursor: Cursor,

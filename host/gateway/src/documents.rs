@@ -342,6 +342,7 @@ pub fn bindings(config: &Config, route: &RouteName, steps: &DocumentSteps) -> Bi
             .filter_map(|issuer| Some((issuer.name.clone(), metadata_of(config, issuer)?)))
             .collect(),
         facts: facts.cloned().collect(),
+        subscription_required: steps.subscription_required,
         ..Bindings::default()
     }
 }

@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod address;
 pub mod container;
 pub mod expression;
 pub mod kinds;

@@ -162,6 +162,10 @@ pub struct Surroundings {
     /// The alias under which the keys of clients are known, where the document needs to
     /// know who calls.
     pub subscription: Option<String>,
+    /// Whether nobody gets past the inbound section without such a key, as in API
+    /// Management, which asks for it before the first statement. The compiler then sees
+    /// to it that a segment is the first that runs.
+    pub subscription_required: bool,
     /// Whether each step is told to the log.
     pub traces: bool,
 }
@@ -425,6 +429,12 @@ impl Builder {
     pub fn segment(&mut self, phase: Phase, statements: &[ElementId]) {
         let statements = self.row(statements);
         self.built.segments.push(Segment { phase, statements });
+    }
+
+    /// Adds an empty segment before those of its phase.
+    pub fn segment_before(&mut self, phase: Phase) {
+        let statements = self.row(&[]);
+        self.built.segments.insert(0, Segment { phase, statements });
     }
 
     /// What the program knows of the gateway.

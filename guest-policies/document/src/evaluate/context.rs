@@ -90,6 +90,17 @@ pub trait Context {
     /// A URL's parts; `None` is `null`.
     fn url(&self, of: UrlOf) -> Option<Url>;
 
+    /// Whether there is such a URL. Asked of each one that an expression names, whatever
+    /// it wants of it: worth an answer that does not make its parts.
+    fn has_url(&self, of: UrlOf) -> bool {
+        self.url(of).is_some()
+    }
+
+    /// The path of one, which is nearly always all that is wanted.
+    fn url_path(&self, of: UrlOf) -> Option<String> {
+        self.url(of).map(|url| url.path)
+    }
+
     /// A body; `None` if there is none. Unless it is preserved, it is not there
     /// afterwards. Errors: [`InvalidOperation`](super::Exception::InvalidOperation)
     /// if it was read before.

@@ -1,5 +1,6 @@
 //! Addresses: URLs taken apart, queries, templates of operations.
 
+use keyward_document_program::address::leads_elsewhere;
 use keyward_document_program::statements::{Route, Surroundings};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -239,21 +240,75 @@ fn matched_segment(wanted: &str, segment: &str, found: &mut Vec<(String, String)
     }
 }
 
-/// A template with what its parameters stand for; one that is not among them stays as it
-/// is written.
-pub(crate) fn filled(template: &str, parameters: &[(String, String)]) -> String {
+/// What a template becomes of that cannot be filled in: see [`filled_path`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dots;
+
+/// The path of a template with what its parameters stand for; one that is not among them
+/// stays as it is written.
+///
+/// Clients say what that is, so that nothing of it changes the template around it: all but
+/// unreserved characters (RFC 3986, 2.3) is percent-encoded, and what is already stays so.
+/// A parameter is one segment; one that took several with its star (`{*name}` in `operation`)
+/// keeps the `/` between them.
+///
+/// Errors: a segment with a parameter in it is `.` or `..`, or could be read as such.
+pub(crate) fn filled_path(
+    template: &str,
+    parameters: &[(String, String)],
+    operation: &str,
+) -> Result<String, Dots> {
+    let operation = operation.split('?').next().unwrap_or_default();
+    let operation = operation.to_ascii_lowercase();
+    let mut path = String::with_capacity(template.len());
+    for (number, segment) in template.split('/').enumerate() {
+        if number > 0 {
+            path.push('/');
+        }
+        let mut is_filled = false;
+        let text = filled(segment, parameters, |text, name, value| {
+            is_filled = true;
+            let takes_rest = operation.contains(&format!("{{*{}}}", name.to_ascii_lowercase()));
+            for (number, part) in value.split('/').enumerate() {
+                if number > 0 {
+                    text.push_str(if takes_rest { "/" } else { "%2F" });
+                }
+                push_encoded(text, part);
+            }
+        });
+        if is_filled && text.split('/').any(leads_elsewhere) {
+            return Err(Dots);
+        }
+        path.push_str(&text);
+    }
+    Ok(path)
+}
+
+/// The query of a template, filled like [its path](filled_path); dots are nothing in it.
+pub(crate) fn filled_query(template: &str, parameters: &[(String, String)]) -> String {
+    filled(template, parameters, |text, _, value| {
+        push_encoded(text, value);
+    })
+}
+
+fn filled(
+    template: &str,
+    parameters: &[(String, String)],
+    mut put: impl FnMut(&mut String, &str, &str),
+) -> String {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let value = after.split_once('}').and_then(|(name, tail)| {
+            let bare = name.strip_prefix('*').unwrap_or(name);
             let mut there = parameters.iter();
-            let (_, value) = there.find(|(there, _)| there.eq_ignore_ascii_case(name))?;
-            Some((value, tail))
+            let (name, value) = there.find(|(there, _)| there.eq_ignore_ascii_case(bare))?;
+            Some((name, value, tail))
         });
         match value {
-            Some((value, tail)) => {
-                text.push_str(value);
+            Some((name, value, tail)) => {
+                put(&mut text, name, value);
                 rest = tail;
             }
             None => {
@@ -264,4 +319,20 @@ pub(crate) fn filled(template: &str, parameters: &[(String, String)]) -> String 
     }
     text.push_str(rest);
     text
+}
+
+/// Adds a part of an address, as it was written: its percent-encoding stays, and all else
+/// but unreserved characters gets one.
+fn push_encoded(text: &mut String, written: &str) {
+    let mut rest = written;
+    while let Some((before, after)) = rest.split_once('%') {
+        text.extend(utf8_percent_encode(before, PARAMETER));
+        let is_encoded = matches!(
+            after.as_bytes(),
+            [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()
+        );
+        text.push_str(if is_encoded { "%" } else { "%25" });
+        rest = after;
+    }
+    text.extend(utf8_percent_encode(rest, PARAMETER));
 }

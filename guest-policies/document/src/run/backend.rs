@@ -1,13 +1,16 @@
 //! The request to the backend: where it goes, with which secrets, and when.
 
 use keyward_document_program::AttributeName as A;
+use keyward_document_program::address::Address;
 use keyward_document_program::statements::Element;
 use keyward_policy::{Exchange, Failure, Forward, ForwardFailure, Level, Side};
 
 use super::error::Stop;
 use super::state::{Backend, BodyState, How};
 use super::{Flow, Runner, address};
-use crate::evaluate::web;
+
+/// The reason where no route leads to an address.
+const NOT_FOUND: &str = "BackendNotFound";
 
 impl Runner<'_, '_> {
     pub(super) fn set_backend_service(&mut self, element: &Element) -> Result<Flow, Stop> {
@@ -25,10 +28,16 @@ impl Runner<'_, '_> {
             }
             None => {
                 let url = self.required(element, A::BaseUrl)?;
-                let Some((route, prefix)) = self.route_of(&url) else {
+                // What a path is put behind ends in none of its own.
+                let address = Address::base(&url).map_err(|wrong| {
+                    let message = format!("base-url is {wrong}");
+                    self.broken(element, 500, NOT_FOUND, &message, &message)
+                })?;
+                let Some((route, prefix)) = address.route(&statements.surroundings().routes) else {
                     return Err(self.no_route(element, "base-url"));
                 };
-                (route, prefix, false)
+                let prefix = prefix.trim_end_matches('/').to_owned();
+                (route.name.clone(), prefix, false)
             }
         };
         if let Some(there) = &self.state.backend
@@ -51,27 +60,7 @@ impl Runner<'_, '_> {
 
     fn no_route(&self, element: &Element, what: &str) -> Stop {
         let message = format!("no route of the gateway that the document may call has this {what}");
-        self.broken(element, 500, "BackendNotFound", &message, &message)
-    }
-
-    /// The route that leads to a URL, and what of the URL's path is not the route's; of
-    /// several the one with the longest path.
-    pub(crate) fn route_of(&self, url: &str) -> Option<(String, String)> {
-        let parts = web::uri(url).ok()?;
-        if !parts.query.is_empty() || !parts.fragment.is_empty() {
-            return None;
-        }
-        let path = parts.path.trim_end_matches('/');
-        let surroundings = self.program.statements.surroundings();
-        let fitting = surroundings.routes.iter().filter_map(|route| {
-            let is_there = route.scheme == parts.scheme
-                && route.host == parts.host
-                && i32::from(route.port) == parts.port;
-            let rest = path.strip_prefix(&*route.path)?;
-            (is_there && (rest.is_empty() || rest.starts_with('/'))).then_some((route, rest))
-        });
-        let (route, rest) = fitting.max_by_key(|(route, _)| route.path.len())?;
-        Some((route.name.clone(), rest.to_owned()))
+        self.broken(element, 500, NOT_FOUND, &message, &message)
     }
 
     pub(super) fn forward_request(&mut self, element: &Element) -> Result<Flow, Stop> {

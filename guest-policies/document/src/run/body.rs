@@ -101,7 +101,7 @@ impl<'p> Runner<'p, '_> {
         from: &[u8],
         to: &[u8],
     ) -> Result<Option<Vec<u8>>, Exception> {
-        self.budget.work(body.len().saturating_mul(8))?;
+        self.budget.work(body.len())?;
         let mut replaced = Vec::new();
         let mut rest = body;
         let mut found = false;

@@ -10,7 +10,7 @@ use keyward_policy::{Exchange, Failure, Level, Request, Response, Side};
 use super::destination::{NoDestination, destination, parameters};
 use super::error::Stop;
 use super::identity::Identity;
-use super::message::{Action, Change, Values};
+use super::message::{Action, Beside, Change, Values};
 use super::state::{Attachment, BodyState, How, Place};
 use super::{Flow, Runner, address};
 use crate::evaluate::{self, Value};
@@ -81,13 +81,17 @@ impl Draft {
         }
     }
 
-    fn change(&mut self, change: &Change<'_>) {
+    /// Errors: a text would stand beside a secret.
+    fn change(&mut self, change: &Change<'_>) -> Result<(), Beside> {
         let name = change.name.to_ascii_lowercase();
         let place = Place::Header(name.clone());
         let is_attached = self.attachments.iter().any(|there| there.place == place);
         let there = self.header(&name).map(Rc::from);
         if change.action == Action::Skip && (there.is_some() || is_attached) {
-            return;
+            return Ok(());
+        }
+        if change.adds_texts() && is_attached {
+            return Err(Beside);
         }
         match &change.values {
             Values::Secret(alias) => self.attach(Attachment {
@@ -96,12 +100,16 @@ impl Draft {
                 alias: (*alias).to_owned(),
             }),
             Values::Texts(texts) if change.action == Action::Append => {
+                if texts.is_empty() {
+                    return Ok(());
+                }
                 let mut all: Vec<Rc<str>> = there.into_iter().collect();
                 all.extend(texts.iter().cloned());
                 self.set(&name, &all);
             }
             Values::Texts(texts) => self.set(&name, texts),
         }
+        Ok(())
     }
 
     /// The request as the host has it.
@@ -188,6 +196,11 @@ impl<'p> Runner<'p, '_> {
 
     fn not_sent(&self, element: &Element, draft: &Draft, failure: Failure) -> Stop {
         let route = &draft.route;
+        // Nothing of these is the other side's: the request can't be sent, or not now.
+        let reason = match failure {
+            Failure::Limit | Failure::Invalid => "OperationFailed",
+            _ => "BackendConnectionFailure",
+        };
         let message = match failure {
             Failure::Denied => format!(
                 "the route `{route}` is not open to the document, or a secret may not go there: \
@@ -196,7 +209,7 @@ impl<'p> Runner<'p, '_> {
             ),
             other => format!("the request to the route `{route}`: {other}"),
         };
-        self.broken(element, 500, "BackendConnectionFailure", &message, &message)
+        self.broken(element, 500, reason, &message, &message)
     }
 
     fn draft(&mut self, element: &'p Element) -> Result<Draft, Stop> {
@@ -229,7 +242,8 @@ impl<'p> Runner<'p, '_> {
         };
         for set_header in statements.children_named(element, E::SetHeader) {
             let change = self.change(set_header)?;
-            draft.change(&change);
+            let changed = draft.change(&change);
+            changed.map_err(|Beside| self.beside(set_header))?;
         }
         draft.body = match child(E::SetBody) {
             Some(set_body) => self.new_body(set_body)?,
@@ -262,7 +276,7 @@ impl<'p> Runner<'p, '_> {
         let routes = &self.program.statements.surroundings().routes;
         let found = destination(routes, &url).map_err(|none| {
             let reason = match none {
-                NoDestination::NotAUrl => super::error::EXPRESSION,
+                NoDestination::NotAUrl(_) => super::error::EXPRESSION,
                 NoDestination::NoRoute(_) => "BackendNotFound",
             };
             let message = none.to_string();
@@ -362,25 +376,33 @@ mod tests {
             (Action::Skip, Some("1")),
         ] {
             let mut draft = draft();
-            draft.change(&change("X-A", action, texts(&["2", "3"])));
+            let changed = draft.change(&change("X-A", action, texts(&["2", "3"])));
+            assert!(changed.is_ok(), "{action:?}");
             assert_eq!(draft.header("x-a"), expected, "{action:?}");
         }
         let mut draft = draft();
-        draft.change(&change("X-A", Action::Delete, texts(&[])));
+        assert!(
+            draft
+                .change(&change("X-A", Action::Delete, texts(&[])))
+                .is_ok()
+        );
         assert_eq!(draft.header("x-a"), None);
     }
 
     #[test]
     fn a_secret_takes_the_place_of_a_text_and_a_text_that_of_a_secret() {
         let mut draft = draft();
-        draft.change(&change("x-a", Action::Override, Values::Secret("key")));
-        assert_eq!((draft.header("x-a"), draft.attachments.len()), (None, 1));
-        draft.change(&change("x-a", Action::Skip, texts(&["2"])));
-        assert_eq!((draft.header("x-a"), draft.attachments.len()), (None, 1));
-        draft.change(&change("x-a", Action::Override, texts(&["2"])));
-        assert_eq!(
-            (draft.header("x-a"), draft.attachments.len()),
-            (Some("2"), 0)
-        );
+        let mut does = |action, values| {
+            let changed = draft.change(&change("x-a", action, values));
+            let header = draft.header("x-a").map(str::to_owned);
+            (changed, header, draft.attachments.len())
+        };
+        let secret = does(Action::Override, Values::Secret("key"));
+        assert_eq!(secret, (Ok(()), None, 1));
+        assert_eq!(does(Action::Skip, texts(&["2"])), (Ok(()), None, 1));
+        // Neither of them would be the header.
+        assert_eq!(does(Action::Append, texts(&["2"])), (Err(Beside), None, 1));
+        let text = does(Action::Override, texts(&["2"]));
+        assert_eq!(text, (Ok(()), Some("2".to_owned()), 0));
     }
 }

@@ -163,8 +163,12 @@ impl Scope<'_, '_> {
 
     /// The query parameters that the operation's template takes.
     pub(crate) fn template_query(&self) -> Vec<String> {
-        let template = self.fact(Member::OperationUrlTemplate).unwrap_or_default();
-        address::template_query(template)
+        address::template_query(self.template())
+    }
+
+    /// The operation's template; empty without an operation.
+    pub(crate) fn template(&self) -> &str {
+        self.fact(Member::OperationUrlTemplate).unwrap_or_default()
     }
 
     /// The parameters of the operation's template.
@@ -320,8 +324,8 @@ impl Context for Scope<'_, '_> {
         let original = &self.state.original;
         match of {
             UrlOf::Original => Some(address::url(
-                &original.scheme,
-                &original.authority,
+                &self.exchange.scheme(),
+                &self.exchange.authority(),
                 &original.path,
                 original.query.as_deref(),
             )),
@@ -335,8 +339,8 @@ impl Context for Scope<'_, '_> {
                         Some(address::at(route, path, query.as_deref()))
                     }
                     None => Some(address::url(
-                        &original.scheme,
-                        &original.authority,
+                        &self.exchange.scheme(),
+                        &self.exchange.authority(),
                         &path,
                         query.as_deref(),
                     )),
@@ -358,6 +362,21 @@ impl Context for Scope<'_, '_> {
                     Some(address::at(route, route.path.clone(), None))
                 }
             },
+        }
+    }
+
+    fn has_url(&self, of: UrlOf) -> bool {
+        match (of, &self.state.backend) {
+            (UrlOf::Original, _) | (UrlOf::Request, None) => true,
+            _ => self.url(of).is_some(),
+        }
+    }
+
+    fn url_path(&self, of: UrlOf) -> Option<String> {
+        match (of, &self.state.backend) {
+            (UrlOf::Original, _) => Some(self.state.original.path.clone()),
+            (UrlOf::Request, None) => Some(self.exchange.path()),
+            _ => self.url(of).map(|url| url.path),
         }
     }
 

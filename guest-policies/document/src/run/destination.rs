@@ -1,10 +1,9 @@
 //! Where a document's own request goes: a URL becomes a route that an operator named, and
 //! a path on it.
 
+use keyward_document_program::address::{Address, Wrong};
 use keyward_document_program::statements::Route;
 use percent_encoding::percent_decode_str;
-
-use crate::evaluate::web;
 
 /// A URL on a route.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,8 +18,8 @@ pub(crate) struct Destination<'r> {
 /// Why a URL leads nowhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoDestination {
-    /// It is no URL of the web.
-    NotAUrl,
+    /// It is no URL of the web, or not one alone.
+    NotAUrl(Wrong),
     /// No route leads there: scheme, host and port.
     NoRoute(String),
 }
@@ -28,7 +27,7 @@ pub(crate) enum NoDestination {
 impl std::fmt::Display for NoDestination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotAUrl => f.write_str("the URL has to be https://host/path"),
+            Self::NotAUrl(wrong) => write!(f, "the address is {wrong}"),
             Self::NoRoute(place) => write!(
                 f,
                 "no route leads to {place}: the operator has to add a [[route]] for it and open it to this policy"
@@ -42,74 +41,16 @@ pub(crate) fn destination<'r>(
     routes: &'r [Route],
     url: &str,
 ) -> Result<Destination<'r>, NoDestination> {
-    let parts = web::uri(url).map_err(|_| NoDestination::NotAUrl)?;
-    let path = without_dots(&parts.path).ok_or(NoDestination::NotAUrl)?;
-    let found = routes
-        .iter()
-        .filter(|route| {
-            route.scheme == parts.scheme
-                && route.host == parts.host
-                && i32::from(route.port) == parts.port
-        })
-        .filter_map(|route| Some((route, below(&path, &route.path)?)))
-        .max_by_key(|(route, _)| route.path.len());
-    let Some((route, rest)) = found else {
-        let own = matches!((&*parts.scheme, parts.port), ("https", 443) | ("http", 80));
-        let port = match own {
-            true => String::new(),
-            false => format!(":{}", parts.port),
-        };
-        return Err(NoDestination::NoRoute(format!(
-            "{}://{}{port}",
-            parts.scheme, parts.host
-        )));
+    let address = Address::parse(url).map_err(NoDestination::NotAUrl)?;
+    let Some((route, rest)) = address.route(routes) else {
+        return Err(NoDestination::NoRoute(address.origin()));
     };
+    let path = if rest.is_empty() { "/" } else { rest }.to_owned();
     Ok(Destination {
         route,
-        path: if rest.is_empty() { "/" } else { rest }.to_owned(),
-        query: parts.query.trim_start_matches('?').to_owned(),
+        path,
+        query: address.query.unwrap_or_default(),
     })
-}
-
-/// What of a path lies below a prefix: whole segments.
-fn below<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
-    let rest = path.strip_prefix(prefix)?;
-    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-}
-
-/// A path as it is meant: `.` and `..` are gone, also where they are percent-encoded.
-/// `None`: it leads above its beginning, or would be read in more than one way.
-fn without_dots(path: &str) -> Option<String> {
-    let mut segments: Vec<&str> = Vec::new();
-    let mut ends_in_folder = false;
-    for segment in path.strip_prefix('/')?.split('/') {
-        let meant = percent_decode_str(segment).decode_utf8_lossy();
-        ends_in_folder = false;
-        match &*meant {
-            "." => ends_in_folder = true,
-            ".." => {
-                segments.pop()?;
-                ends_in_folder = true;
-            }
-            // A backend may take these for borders of segments.
-            other if other.contains(['\\', '/']) && has_dots(other) => return None,
-            _ => segments.push(segment),
-        }
-    }
-    let mut path = String::new();
-    for segment in segments {
-        path.push('/');
-        path.push_str(segment);
-    }
-    if ends_in_folder || path.is_empty() {
-        path.push('/');
-    }
-    Some(path)
-}
-
-fn has_dots(text: &str) -> bool {
-    text.split(['\\', '/'])
-        .any(|part| matches!(part, "." | ".."))
 }
 
 /// The parameters of a query, decoded, in their order.
@@ -208,21 +149,17 @@ mod tests {
         assert!(message.contains("http://api.example.com:"), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
         assert!(refused("https://only.example.com/").contains("[[route]]"));
-        assert!(refused("ftp://x").contains("ftp://x"));
-        assert_eq!(
-            destination(&routes(), "/orders").unwrap_err(),
-            NoDestination::NotAUrl
-        );
+        for url in ["ftp://x", "/orders"] {
+            let wrong = NoDestination::NotAUrl(Wrong::NotAUrl);
+            assert_eq!(destination(&routes(), url).unwrap_err(), wrong, "{url}");
+        }
     }
 
     #[test]
-    fn who_is_named_before_the_host_is_not_the_host() {
+    fn who_is_named_before_the_host_makes_it_no_address() {
         let routes = routes();
         let found = destination(&routes, "https://api.example.com@evil.example/");
-        assert_eq!(
-            found.unwrap_err(),
-            NoDestination::NoRoute("https://evil.example".to_owned())
-        );
+        assert_eq!(found.unwrap_err(), NoDestination::NotAUrl(Wrong::NotAUrl));
     }
 
     #[test]

@@ -192,7 +192,8 @@ impl<'p> Runner<'p, '_> {
 
     pub(super) fn mock_response(&mut self, element: &Element) -> Result<Flow, Stop> {
         let status = self.int(element, A::StatusCode)?.unwrap_or(200);
-        let Ok(status) = u16::try_from(status) else {
+        let status = u16::try_from(status).ok();
+        let Some(status) = status.filter(|status| (200..=599).contains(status)) else {
             return Err(self.unfit(element, "status-code", "200 to 599"));
         };
         let content_type = self.text(element, A::ContentType)?;

@@ -7,7 +7,7 @@ use keyward_document_program::{AttributeName as A, ElementName as E};
 
 use super::error::Stop;
 use super::state::{Attachment, How, Place};
-use super::{Flow, Given, Runner};
+use super::{Flow, Given, Runner, context};
 
 /// How a request says who sends it.
 pub(crate) enum Identity {
@@ -18,6 +18,25 @@ pub(crate) enum Identity {
 }
 
 impl Runner<'_, '_> {
+    /// Turns away who has no subscription, where one is required. Browsers send no key
+    /// with a preflight request, which was answered before.
+    pub(crate) fn subscribed(&self) -> Result<(), Stop> {
+        const SOURCE: &str = "authorization";
+        let surroundings = self.program.statements.surroundings();
+        if !surroundings.subscription_required {
+            return Ok(());
+        }
+        let who = context::identify(self.exchange, surroundings, &self.subject);
+        match who {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => {
+                let message = "Access denied due to missing subscription key. Send the key of a subscription to this API with the request.";
+                Err(self.turned_away(SOURCE, 401, "SubscriptionKeyNotFound", message))
+            }
+            Err(failure) => Err(self.host_failed(SOURCE, "OperationFailed", "who calls", failure)),
+        }
+    }
+
     /// For the request to the backend.
     pub(crate) fn authenticate(&mut self, element: &Element) -> Result<Flow, Stop> {
         const AUTHORIZATION: &str = "authorization";

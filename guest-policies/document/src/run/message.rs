@@ -53,7 +53,17 @@ pub(crate) struct Change<'p> {
     pub(crate) values: Values<'p>,
 }
 
+/// A text was to stand beside a secret that is attached: one of the two would be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beside;
+
 impl Change<'_> {
+    /// Whether it leaves what is there and adds to it.
+    pub(crate) fn adds_texts(&self) -> bool {
+        let has_texts = matches!(&self.values, Values::Texts(texts) if !texts.is_empty());
+        self.action == Action::Append && has_texts
+    }
+
     /// The lines of a header of these values.
     pub(crate) fn lines(name: &str, values: &[Rc<str>]) -> Vec<String> {
         let has_lines = LINES.iter().any(|line| name.eq_ignore_ascii_case(line));
@@ -155,12 +165,16 @@ impl<'p> Runner<'p, '_> {
         let message = self.exchange.message(side);
         let name = &*change.name;
         let place = Place::Header(name.to_ascii_lowercase());
-        let is_there =
-            message.has_header(name) || side == Side::Request && self.state.attaches(&place);
-        if change.action == Action::Skip && is_there {
+        // The host is asked only where it matters.
+        if change.action == Action::Skip
+            && (message.has_header(name) || side == Side::Request && self.state.attaches(&place))
+        {
             return Ok(());
         }
         let refused = |runner: &Self, failure| runner.refused(element, "the header", failure);
+        if change.adds_texts() && side == Side::Request && self.state.attaches(&place) {
+            return Err(self.beside(element));
+        }
         let texts = match &change.values {
             Values::Texts(texts) => texts,
             Values::Secret(alias) if side == Side::Request => {
@@ -203,6 +217,12 @@ impl<'p> Runner<'p, '_> {
         put().map_err(|failure| refused(self, failure))
     }
 
+    /// [`Beside`] stops the statement.
+    pub(crate) fn beside(&self, element: &Element) -> Stop {
+        let wanted = "override, skip or delete: a secret goes there, which has no values beside it";
+        self.unfit(element, "exists-action", wanted)
+    }
+
     pub(super) fn set_query_parameter(&mut self, element: &Element) -> Result<Flow, Stop> {
         let change = self.change(element)?;
         let mut query = self.exchange.query_text().unwrap_or_default();
@@ -212,6 +232,9 @@ impl<'p> Runner<'p, '_> {
             return Ok(Flow::On);
         }
         let is_secret = matches!(change.values, Values::Secret(_));
+        if change.adds_texts() && self.state.attaches(&place) {
+            return Err(self.beside(element));
+        }
         if change.action != Action::Append || is_secret {
             query = address::without_parameter(&query, &change.name);
             self.state.detach(&place);
@@ -308,15 +331,22 @@ impl<'p> Runner<'p, '_> {
             self.program.statements.field(element, A::Template),
             Some(Operand::Text(_))
         );
-        let address = if is_literal {
-            address::filled(&template, &self.scope().matched())
-        } else {
-            template.to_string()
-        };
-        let address = address.split('#').next().unwrap_or_default();
+        // What ends the path is the template's: nothing that a client says does.
+        let address = template.split('#').next().unwrap_or_default();
         let (path, query) = address.split_once('?').unwrap_or((address, ""));
-        let path = if path.is_empty() { "/" } else { path };
-        let mut query = query.to_owned();
+        let (path, mut query) = if is_literal {
+            let scope = self.scope();
+            let parameters = scope.matched();
+            let path = address::filled_path(path, &parameters, scope.template());
+            let path = path.map_err(|address::Dots| {
+                let message = "a parameter of the path would be `.` or `..`";
+                self.failed(element, 400, "OperationFailed", message)
+            })?;
+            (path, address::filled_query(query, &parameters))
+        } else {
+            (path.to_owned(), query.to_owned())
+        };
+        let path = if path.is_empty() { "/" } else { &*path };
         if copies {
             let there = self.exchange.query_text().unwrap_or_default();
             let taken = self.scope().template_query();

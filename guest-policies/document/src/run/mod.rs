@@ -137,6 +137,9 @@ impl<'p, 'e> Runner<'p, 'e> {
             Flow::On
         };
         if flow == Flow::On {
+            if is_first {
+                self.subscribed()?;
+            }
             flow = self.block(statements.segment(self.phase, number))?;
         }
         let is_last =
@@ -222,6 +225,25 @@ impl<'p, 'e> Runner<'p, 'e> {
         }))
     }
 
+    /// The caller is turned away, by no single statement; the message is the answer's.
+    fn turned_away(&self, source: &str, status: u16, reason: &str, message: &str) -> Stop {
+        Stop(Box::new(error::Failed {
+            error: LastError {
+                source: source.to_owned(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                section: error::section(self.phase).to_owned(),
+                ..LastError::default()
+            },
+            answer: Answer {
+                status,
+                message: Some(message.to_owned()),
+                headers: Vec::new(),
+            },
+            detail: String::new(),
+        }))
+    }
+
     /// Runs the on-error section against the answer to what failed.
     fn answer_failure(&mut self, source: ErrorSource) -> Result<Verdict, Failure> {
         let (_, answer) = self
@@ -264,11 +286,15 @@ impl<'p, 'e> Runner<'p, 'e> {
                 self.note(stop);
                 self.bodies = Bodies::default();
                 self.exchange.respond(500)?;
+                // What failed was a call all the same.
+                self.finish();
                 Answer::silent(500)
             }
         };
         let response = self.exchange.response();
-        response.set_header("content-type", "application/json")?;
+        if !response.has_header("content-type") {
+            response.set_header("content-type", "application/json")?;
+        }
         self.exchange
             .message(Side::Response)
             .write_body(answer.body().as_bytes())?;

@@ -41,13 +41,10 @@ pub(crate) struct State {
     pub(crate) failed: Option<(LastError, Answer)>,
 }
 
-/// The request as the document found it.
+/// The request as the document found it; what nobody can change of it, the host knows.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Original {
     pub(crate) method: String,
-    pub(crate) scheme: String,
-    /// With a port, if the client wrote one.
-    pub(crate) authority: String,
     pub(crate) path: String,
     /// Without `?`.
     pub(crate) query: Option<String>,
@@ -168,8 +165,6 @@ impl State {
                 began: exchange.now(),
                 original: Original {
                     method: exchange.method(),
-                    scheme: exchange.scheme(),
-                    authority: exchange.authority(),
                     path: exchange.path(),
                     query: exchange.query_text(),
                 },

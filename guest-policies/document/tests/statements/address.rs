@@ -2,6 +2,7 @@
 
 use super::world::{End, World, backend, bindings, failure, inbound, request, result};
 use keyward_document::policies::Scope;
+use keyward_document_program::Member;
 
 fn rewritten(statement: &str, target: &str) -> String {
     let world = inbound(statement, request("GET", target));
@@ -30,6 +31,67 @@ fn a_rewritten_address_has_the_templates_parameters_and_the_unmatched_ones() {
         rewritten("<rewrite-uri template=\"/\"/>", "/a?x=1"),
         "/?x=1"
     );
+}
+
+/// Where a request goes whose operation has the template `/get/{id}?a={b}`, or
+/// `/all/{*rest}`; the failure's status otherwise.
+fn templated(operation: &str, rewrite: &str, target: &str) -> Result<String, u16> {
+    let mut bindings = bindings();
+    bindings.facts = vec![(Member::OperationUrlTemplate, operation.to_owned())];
+    let text = format!(
+        "<policies><inbound><rewrite-uri template=\"{rewrite}\" copy-unmatched-params=\"false\"/></inbound></policies>"
+    );
+    let world = World::of(&[(None, &text)], &bindings, request("GET", target));
+    match world.run() {
+        End::Through => {
+            let query = world.simulation.exchange().query_text();
+            let query = query.map_or_else(String::new, |query| format!("?{query}"));
+            Ok(format!("{}{query}", world.simulation.path()))
+        }
+        _ => Err(world.simulation.status().unwrap()),
+    }
+}
+
+#[test]
+fn what_a_client_says_changes_nothing_of_the_template_around_it() {
+    let of_query =
+        |value: &str| templated("/get?a={b}", "/v/{b}/end?c={b}", &format!("/get?a={value}"));
+    for (value, segment) in [
+        ("7", "7"),
+        ("admin?x=", "admin%3Fx%3D"),
+        ("x/y/z", "x%2Fy%2Fz"),
+        ("x%2fy", "x%2fy"),
+        ("%23x", "%23x"),
+        ("a;b", "a%3Bb"),
+        ("a+b", "a%20b"),
+        ("100%", "100%25"),
+    ] {
+        let expected = format!("/v/{segment}/end?c={segment}");
+        assert_eq!(of_query(value), Ok(expected), "{value}");
+    }
+    for value in [
+        "..",
+        ".",
+        "%2e%2E",
+        "x/../y",
+        "x%2f..%2Fy",
+        "..%5cx",
+        "..;x",
+    ] {
+        assert_eq!(of_query(value), Err(400), "{value}");
+    }
+}
+
+#[test]
+fn a_segment_stays_one_and_a_wildcard_keeps_its_segments() {
+    let of_path = |target: &str| templated("/get/{id}", "/v/{id}", target);
+    assert_eq!(of_path("/get/a%2Fb;c"), Ok("/v/a%2Fb%3Bc".to_owned()));
+    assert_eq!(of_path("/get/a%2F..%2Fb"), Err(400));
+    let of_rest = |target: &str| templated("/all/{*rest}", "/v/{rest}/end", target);
+    assert_eq!(of_rest("/all/a/b;c"), Ok("/v/a/b%3Bc/end".to_owned()));
+    assert_eq!(of_rest("/all/a%2Fb"), Ok("/v/a%2Fb/end".to_owned()));
+    assert_eq!(of_rest("/all/a/%2e%2e/b"), Err(400));
+    assert_eq!(of_rest("/all/a/%2E/b"), Err(400));
 }
 
 #[test]
@@ -98,6 +160,9 @@ fn an_address_that_no_route_leads_to_is_an_error_that_does_not_show_it() {
         "https://else.example/hidden",
         "https://prices.example:8443/cheapest",
         "https://prices.example/?a=1",
+        "https://prices.example/a#b",
+        "https://prices.example:8443/cheap/../other",
+        "https://prices.example:8443/cheap/%2e%2e/other",
         "http://prices.example/",
         "no address",
     ] {

@@ -2,7 +2,7 @@
 
 use keyward_policy::ForwardFailure;
 
-use super::world::{End, World, backend, request};
+use super::world::{End, World, backend, failure, request};
 
 #[test]
 fn nothing_is_forwarded_where_no_forward_request_runs() {
@@ -182,5 +182,28 @@ fn where_the_host_forwards_secrets_are_attached_before_it_does() {
         let world = World::new(sections, request("GET", "/").grant("key.x-key"));
         assert_eq!(world.run(), End::Through, "{sections}");
         assert_eq!(world.simulation.attached(), ["key.x-key"], "{sections}");
+    }
+}
+
+#[test]
+fn nothing_is_appended_to_what_a_secret_takes_the_place_of() {
+    let simulation = || request("GET", "/").grant("key.x-key").grant("key.query.k");
+    let append = "exists-action=\"append\"><value>2</value>";
+    let header = "<set-header name=\"X-Key\"><value>{{key}}</value></set-header>";
+    let query = "<set-query-parameter name=\"k\"><value>{{key}}</value></set-query-parameter>";
+    for text in [
+        format!("{header}<set-header name=\"x-KEY\" {append}</set-header>"),
+        format!("{query}<set-query-parameter name=\"K\" {append}</set-query-parameter>"),
+    ] {
+        let (status, line, _) = failure(&text, simulation());
+        assert_eq!(status, 500, "{text}");
+        assert!(line.contains("exists-action has to be"), "{line}");
+    }
+    for text in [
+        format!("{header}<set-header name=\"x-else\" {append}</set-header>"),
+        format!("{query}<set-query-parameter name=\"else\" {append}</set-query-parameter>"),
+    ] {
+        let world = World::new(&format!("<inbound>{text}</inbound>"), simulation());
+        assert_eq!(world.run(), End::Through, "control: {text}");
     }
 }

@@ -174,3 +174,14 @@ fn there_is_no_body_where_the_request_has_none() {
         Some("True")
     );
 }
+
+#[test]
+fn a_body_of_a_mebibyte_is_searched() {
+    let mut body = vec![b'x'; 1 << 20];
+    body.extend_from_slice(b"old");
+    let world = inbound(
+        "<find-and-replace from=\"old\" to=\"new\"/>",
+        request("POST", "/").body(&body),
+    );
+    assert!(world.simulation.request_body().ends_with("xnew"));
+}

@@ -77,6 +77,20 @@ fn a_failure_of_another_is_told_without_what_it_was_about() {
 }
 
 #[test]
+fn what_can_not_be_sent_is_no_failure_of_the_backend() {
+    for (failure, expected) in [
+        (Failure::Limit, "OperationFailed"),
+        (Failure::Invalid, "OperationFailed"),
+        (Failure::Unavailable, "BackendConnectionFailure"),
+    ] {
+        let simulation = request("GET", "/").route_fails("prices", failure);
+        let (status, line, _) = failed(&call("", PRICES), simulation);
+        assert_eq!(status, 500);
+        assert!(line.contains(expected), "{failure}: {line}");
+    }
+}
+
+#[test]
 fn secrets_and_identities_go_onto_that_request_and_not_onto_the_clients() {
     for (children, alias) in [
         (

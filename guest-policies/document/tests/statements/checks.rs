@@ -226,3 +226,16 @@ fn an_answer_to_no_page_says_that_it_depends_on_the_origin() {
         None
     );
 }
+
+#[test]
+fn a_range_without_addresses_stops_the_request() {
+    for (from, to) in [("192.0.2.9", "192.0.2.1"), ("192.0.2.1", "2001:db8::1")] {
+        let text = format!(
+            "<ip-filter action=\"forbid\"><address-range from=\"@(&quot;{from}&quot;)\" to=\"{to}\"/></ip-filter>"
+        );
+        let (status, line, _) =
+            super::world::failure(&text, request("GET", "/").client("192.0.2.5"));
+        assert_eq!(status, 500, "{text}");
+        assert!(line.contains("address-range has to be"), "{line}");
+    }
+}

@@ -58,6 +58,22 @@ fn on_error_makes_another_answer() {
 }
 
 #[test]
+fn what_on_error_says_of_the_default_bodys_type_stays() {
+    let world = World::new(
+        &format!(
+            "<inbound>{THROWS}</inbound><on-error><set-header name=\"Content-Type\"><value>application/problem+json</value></set-header></on-error>"
+        ),
+        request("GET", "/"),
+    );
+    assert_eq!(world.run(), End::Failed);
+    assert_eq!(
+        world.simulation.response_header("content-type").as_deref(),
+        Some("application/problem+json")
+    );
+    assert!(world.simulation.response_body().contains("500"));
+}
+
+#[test]
 fn a_status_alone_is_in_the_answer_too() {
     let world = World::new(
         &format!("<inbound>{THROWS}</inbound><on-error><set-status code=\"503\"/></on-error>"),

@@ -1,9 +1,10 @@
 //! Rates, and the cache of values.
 
+use keyward_document::compile::Bindings;
 use keyward_document::policies::Scope;
 
 use super::own::{self, failed, passed, read, run};
-use super::world::{End, request};
+use super::world::{End, World, bindings, request};
 
 #[test]
 fn a_rate_limit_without_a_caller_does_not_apply() {
@@ -22,6 +23,55 @@ fn a_rate_limit_without_a_caller_does_not_apply() {
     );
     // Who calls is not known without a grant: nobody gets through uncounted.
     assert_eq!(failed(text, request("GET", "/").key_of("ann")).0, 500);
+}
+
+#[test]
+fn who_has_no_key_is_turned_away_before_the_first_statement_where_one_is_required() {
+    let text = "<policies><inbound><set-variable name=\"ran\" value=\"x\"/><rate-limit calls=\"1\" renewal-period=\"10\"/></inbound>\
+        <on-error><set-header name=\"x-why\"><value>@(string.Join(\"|\", context.LastError.Source, context.LastError.Reason, context.LastError.Section))</value></set-header></on-error></policies>";
+    let world = |required, simulation| {
+        let bindings = Bindings {
+            subscription_required: Some(required),
+            ..bindings()
+        };
+        World::of(&[(Some(Scope::Api), text)], &bindings, simulation)
+    };
+    let simulation = || request("GET", "/").grant("subscription");
+
+    let nobody = world(true, simulation());
+    assert_eq!(nobody.run(), End::Failed);
+    assert_eq!(nobody.simulation.status(), Some(401));
+    assert_eq!(
+        nobody.simulation.response_header("x-why").as_deref(),
+        Some("authorization|SubscriptionKeyNotFound|inbound")
+    );
+    let body = nobody.simulation.response_body();
+    assert!(
+        body.contains("Access denied due to missing subscription key."),
+        "{body}"
+    );
+
+    assert_eq!(world(true, simulation().key_of("ann")).run(), End::Through);
+    assert_eq!(world(false, simulation()).run(), End::Through);
+    // Without a grant nobody is known, and nobody gets through.
+    let ungranted = world(true, request("GET", "/").key_of("ann"));
+    assert_eq!(ungranted.run(), End::Failed);
+    assert_eq!(ungranted.simulation.status(), Some(500));
+}
+
+#[test]
+fn a_call_counts_also_where_on_error_fails() {
+    let throws = "<set-variable name=\"a\" value=\"@(((string)null).Length.ToString())\"/>";
+    let sections = format!(
+        "<inbound><rate-limit-by-key calls=\"1\" renewal-period=\"10\" counter-key=\"a\" increment-condition=\"@(true)\"/>{throws}</inbound><on-error>{throws}</on-error>"
+    );
+    let first = own::world(Scope::Api, &sections, request("GET", "/"));
+    assert_eq!(first.run(), End::Failed);
+    assert_eq!(first.simulation.status(), Some(500));
+    let second = own::world(Scope::Api, &sections, first.simulation.again());
+    assert_eq!(second.run(), End::Failed);
+    let warnings = second.warnings().join("\n");
+    assert!(warnings.contains("RateLimitExceeded"), "{warnings}");
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub(crate) fn bindings() -> Bindings {
                 "/orders/{id}/v{version}?sort={order}".to_owned(),
             ),
         ],
+        // Tests that ask everybody for a key say so.
+        subscription_required: Some(false),
         ..Bindings::default()
     }
 }

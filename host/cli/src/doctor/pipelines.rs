@@ -1,13 +1,14 @@
 //! The checks of policies, documents and what pipelines make of them.
 
 use keyward::document;
+use keyward::document::Severity;
 use keyward::document::compile::Step;
 use keyward::document::model::{Effective, Node};
 use keyward::engine::{Phase, PolicySource};
 use keyward::names::PolicyName;
 use keyward::vault::Vault;
 use keyward::{Keyward, Runs};
-use keyward_gateway::config::{Config, PolicySection, Steps, Values};
+use keyward_gateway::config::{Config, InDocuments, PolicySection, Steps, Values};
 use keyward_gateway::documents::{
     CompiledDocuments, DocumentFault, Documents, Dropped, fragment_files,
 };
@@ -22,7 +23,11 @@ pub(super) fn loading(checks: &mut Checks, config: &Config, values: &Values, vau
     let documents = match CompiledDocuments::of(config, &config.in_documents(Some(values))) {
         Ok(documents) => documents,
         Err(fault) => {
-            checks.bad("documents", fault.to_string(), "correct the document");
+            // What is wrong with a document by itself was told with the documents.
+            if in_force(config, &config.in_documents(None)).is_ok() {
+                let (detail, fix) = words(&fault);
+                checks.bad("documents run", detail, fix);
+            }
             return;
         }
     };
@@ -193,6 +198,40 @@ pub(super) fn policies(checks: &mut Checks, config: &Config) {
     }
 }
 
+/// What is wrong with a document, on one line, and what to do.
+fn words(fault: &DocumentFault) -> (String, &'static str) {
+    match fault {
+        DocumentFault::Invalid(errors) => {
+            let first = errors.first_error().map(ToString::to_string);
+            let count = errors
+                .iter()
+                .filter(|error| error.severity() == Severity::Error);
+            let count = counted(count.count(), "error");
+            let first = first.unwrap_or_default();
+            (
+                format!("{count}; the first: {first}"),
+                "correct the document",
+            )
+        }
+        DocumentFault::Unreadable { file, source, .. } => (
+            format!("{}: {source}", file.display()),
+            "correct its path in the configuration",
+        ),
+        other => (one_line(&other.to_string()), "see `keyward document check`"),
+    }
+}
+
+/// Whether each pipeline's documents can be put together.
+fn in_force(config: &Config, told: &InDocuments<'_>) -> Result<(), DocumentFault> {
+    let documents = Documents::read(config, told)?;
+    for pipeline in &config.pipelines {
+        if let Steps::Documents(steps) = &pipeline.steps {
+            documents.effective(steps, told)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the documents can be read, and what they come to. What named values bring is
 /// checked where they are.
 pub(super) fn documents(checks: &mut Checks, config: &Config) {
@@ -213,22 +252,7 @@ pub(super) fn documents(checks: &mut Checks, config: &Config) {
         return;
     }
     let mut bad = |fault: &DocumentFault| {
-        let (detail, fix) = match fault {
-            DocumentFault::Invalid(errors) => {
-                let first = errors.iter().next().map(ToString::to_string);
-                let first = first.unwrap_or_default();
-                let count = counted(errors.count(), "error");
-                (
-                    format!("{count}; the first: {first}"),
-                    "correct the document",
-                )
-            }
-            DocumentFault::Unreadable { file, source, .. } => (
-                format!("{}: {source}", file.display()),
-                "correct its path in the configuration",
-            ),
-            other => (other.to_string(), "see `keyward document check`"),
-        };
+        let (detail, fix) = words(fault);
         checks.bad("document", detail, fix);
     };
     let mut dropped = Vec::new();

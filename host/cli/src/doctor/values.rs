@@ -48,7 +48,7 @@ pub(super) fn check(checks: &mut Checks, config: &Config, access: &Access) -> Op
         let told = config.in_documents(Some(&values));
         if let Err(fault) = read_document(file, None, &told) {
             let first = match &fault {
-                DocumentFault::Invalid(errors) => errors.iter().next().map(ToString::to_string),
+                DocumentFault::Invalid(errors) => errors.first_error().map(ToString::to_string),
                 other => Some(other.to_string()),
             };
             checks.bad(

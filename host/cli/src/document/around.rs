@@ -190,6 +190,7 @@ impl Read {
             known: self.known,
             effective: found,
             pipeline,
+            subscription_required: steps.as_ref().and_then(|steps| steps.subscription_required),
             facts: steps.map(|steps| steps.facts).unwrap_or_default(),
             bindings: Bindings::default(),
             lacking: Vec::new(),
@@ -217,6 +218,8 @@ pub(super) struct Around {
     pub(super) pipeline: Option<Pipeline>,
     /// What the documents are told of the API and so on.
     pub(super) facts: Vec<(Member, String)>,
+    /// Whether callers need a key, where the configuration says so.
+    pub(super) subscription_required: Option<bool>,
     pub(super) bindings: Bindings,
     pub(super) lacking: Vec<Lacking>,
     /// Named values of which nothing says what they are.
@@ -394,6 +397,7 @@ impl Around {
                     files: Vec::new(),
                     runs_as: self.policy.clone(),
                     facts: self.facts.clone(),
+                    subscription_required: self.subscription_required,
                 };
                 self.bindings = bindings(config, &route, &steps);
             }

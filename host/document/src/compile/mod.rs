@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use keyward_document_program::expression;
 use keyward_document_program::statements::{self, Issuer, Route, Surroundings};
-use keyward_document_program::{Member, Program};
+use keyward_document_program::{Member, Program, address};
 use keyward_names::{IssuerName, PolicyName, RouteName};
 
 use crate::error::{DocumentErrors, Problem};
@@ -42,6 +42,10 @@ pub struct Bindings {
     /// Texts of `context`: [`Member::ApiId`], [`Member::OperationUrlTemplate`] and so
     /// on.
     pub facts: Vec<(Member, String)>,
+    /// Whether callers need a subscription's key: `true` asks everybody for one, `false`
+    /// nobody, though who has one is known. `None`: the document decides; it does where
+    /// it needs to know who calls (`rate-limit`, `context.Subscription`, `context.User`).
+    pub subscription_required: Option<bool>,
     /// Whether each step is told to the policy's log.
     pub traces: bool,
 }
@@ -150,6 +154,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
     let mut compiler = Compiler {
         effective,
         bindings,
+        routes: surroundings.routes.clone(),
         forwards: forwards(effective),
         variables: secrets::variables(effective),
         backends: Vec::new(),
@@ -157,7 +162,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
         expressions: expression::Builder::new(),
         requests: Vec::new(),
         faults: Vec::new(),
-        identifies: false,
+        identifies: bindings.subscription_required == Some(true),
     };
     compiler.backends = compiler.backends(effective);
     compiler.conflicting_variables(effective);
@@ -203,20 +208,12 @@ fn surroundings(bindings: &Bindings) -> Surroundings {
             .as_ref()
             .map(|route| route.as_str().to_owned())
             .unwrap_or_default(),
-        routes: bindings
-            .routes
-            .iter()
-            .filter_map(|(name, url)| {
-                let url = rules::Url::parse(url)?;
-                Some(Route {
-                    name: name.as_str().to_owned(),
-                    scheme: url.scheme,
-                    host: url.host,
-                    port: url.port,
-                    path: url.path.trim_end_matches('/').to_owned(),
-                })
-            })
-            .collect(),
+        routes: address::routes(
+            bindings
+                .routes
+                .iter()
+                .map(|(name, url)| (name.as_str(), url.as_str())),
+        ),
         issuers: bindings
             .issuers
             .iter()
@@ -233,6 +230,8 @@ fn surroundings(bindings: &Bindings) -> Surroundings {
 struct Compiler<'a> {
     effective: &'a Effective,
     bindings: &'a Bindings,
+    /// Those of the bindings.
+    routes: Vec<Route>,
     forwards: Forwards,
     variables: secrets::Variables,
     /// Routes that the document sends its requests to besides the pipeline's.
@@ -290,6 +289,16 @@ impl Compiler<'_> {
         effective: &Effective,
         mut steps: [Vec<Step>; 4],
     ) -> Result<Compiled, Box<DocumentErrors>> {
+        let required = self.bindings.subscription_required;
+        let required = self.identifies && required.unwrap_or(true);
+        // Who has no key is refused before anything else runs.
+        if let [inbound, ..] = &mut steps
+            && required
+            && inbound.first() != Some(&Step::Segment)
+        {
+            inbound.insert(0, Step::Segment);
+            self.statements.segment_before(statements::Phase::Inbound);
+        }
         let needs_guest = steps.iter().flatten().any(|step| *step == Step::Segment);
         // The guest's own on-error phase answers where its statements failed.
         if let [_, _, _, on_error] = &mut steps
@@ -313,6 +322,7 @@ impl Compiler<'_> {
         surroundings.traces = self.bindings.traces;
         surroundings.host_forwards = self.forwards == Forwards::Host;
         surroundings.subscription = self.identifies.then(|| SUBSCRIPTION.to_owned());
+        surroundings.subscription_required = required;
         if self.identifies {
             self.requests.push(SecretRequest::identify());
         }
@@ -365,10 +375,7 @@ fn too_large(effective: &Effective) -> DocumentErrors {
     let last = effective.sources().last();
     let (file, text) = last.map_or((&none.0, &none.1), |(file, text)| (file, text));
     let mut reporter = Reporter::new(Source::new(file, text));
-    let problem = Problem::Limit {
-        what: "elements in all documents in force together",
-        max: statements::MAX_ELEMENTS,
-    };
+    let problem = Problem::elements_in_force();
     let help = "the texts and expressions of a program have limits, too: divide the API, or let fragments do less";
     reporter.report(problem, 0..0, Some(help.to_owned()));
     reporter.finish_all()

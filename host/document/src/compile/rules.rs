@@ -1,70 +1,12 @@
 //! What the guest can't do as a document asks for it: said when it is compiled.
 
+use std::net::IpAddr;
+
+use keyward_document_program::address::{Address, Wrong};
+
 use super::Compiler;
 use crate::error::{Found, Problem};
 use crate::model::{Literal, Node, Payload, Value};
-
-/// The parts of an absolute URL that routes are chosen by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
-    pub(super) scheme: String,
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// From the first `/` on, without query.
-    pub(super) path: String,
-}
-
-impl Url {
-    /// An `http` or `https` URL without user information.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (scheme, rest) = text.trim().split_once("://")?;
-        let scheme = scheme.to_ascii_lowercase();
-        let default = match scheme.as_str() {
-            "https" => 443,
-            "http" => 80,
-            _ => return None,
-        };
-        let rest = rest.split(['?', '#']).next()?;
-        let (authority, path) = match rest.find('/') {
-            Some(slash) => rest.split_at(slash),
-            None => (rest, ""),
-        };
-        if authority.contains('@') {
-            return None;
-        }
-        let (host, port) = match authority.rsplit_once(':') {
-            // A colon within brackets is of an IPv6 address.
-            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-            _ => (authority, default),
-        };
-        if host.is_empty() {
-            return None;
-        }
-        Some(Self {
-            scheme,
-            host: host.to_ascii_lowercase(),
-            port,
-            path: path.to_owned(),
-        })
-    }
-
-    /// Whether it is a name of another machine, without TLS: no route leads to such a one.
-    fn is_in_the_open(&self) -> bool {
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        let is_address = bare.parse::<std::net::IpAddr>().is_ok();
-        self.scheme == "http" && !is_address && bare != "localhost"
-    }
-
-    /// Whether an address lies at or below this one.
-    fn leads_to(&self, other: &Self) -> bool {
-        let base = self.path.trim_end_matches('/');
-        (&self.scheme, &self.host, self.port) == (&other.scheme, &other.host, other.port)
-            && other
-                .path
-                .strip_prefix(base)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
 
 impl Compiler<'_> {
     /// What holds for an element as a whole.
@@ -107,8 +49,28 @@ impl Compiler<'_> {
                     self.not_had(node, value.at.clone(), "a token in a variable", help);
                 }
             }
+            "ip-filter" => {
+                for range in node.children_named("address-range") {
+                    self.address_range(range);
+                }
+            }
             "rate-limit" => self.identifies = true,
             _ => {}
+        }
+    }
+
+    /// A range in which no address lies would let nobody in, or block nobody.
+    fn address_range(&mut self, range: &Node) {
+        let end = |name| -> Option<IpAddr> {
+            let address: IpAddr = range.attribute(name)?.as_text()?.parse().ok()?;
+            Some(address.to_canonical())
+        };
+        let (Some(from), Some(to)) = (end("from"), end("to")) else {
+            return;
+        };
+        if from.is_ipv4() != to.is_ipv4() || from > to {
+            let help = "write the lower address in from and the higher one in to, both of IPv4 or both of IPv6";
+            self.not_had(range, range.tag.clone(), "a range without addresses", help);
         }
     }
 
@@ -162,10 +124,19 @@ impl Compiler<'_> {
         value: &Value,
         text: &str,
     ) {
+        let read = match (node.name(), attribute) {
+            ("set-url", "") => Address::parse(text).map(|_| ()),
+            ("set-backend-service", "base-url") => Address::base(text).map(|_| ()),
+            _ => Ok(()),
+        };
+        if let Err(wrong @ (Wrong::Dots | Wrong::Query | Wrong::Fragment)) = read {
+            let help =
+                "write https://host/path without it: what it would lead to depends on who reads it";
+            self.not_had(node, value.at.clone(), &wrong.to_string(), help);
+            return;
+        }
         match (node.name(), attribute) {
-            ("set-url", "") | ("set-backend-service", "base-url")
-                if Url::parse(text).is_some_and(|url| url.is_in_the_open()) =>
-            {
+            ("set-url", "") | ("set-backend-service", "base-url") if is_in_the_open(text) => {
                 let help = "write https://: what goes to another machine without TLS, everyone on the way can read, and no route leads there";
                 let what = "an http:// address of another machine";
                 self.not_had(node, value.at.clone(), what, help);
@@ -203,67 +174,27 @@ impl Compiler<'_> {
 
     /// The name of the route that leads to an address; the longest path wins.
     pub(super) fn route_to(&self, text: &str) -> Option<&str> {
-        let url = Url::parse(text)?;
-        let leads = self.bindings.routes.iter().filter_map(|(name, to)| {
-            let to = Url::parse(to)?;
-            to.leads_to(&url).then_some((to.path.len(), name))
-        });
-        leads
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, name)| name.as_str())
+        let address = Address::parse(text).ok()?;
+        let (route, _) = address.route(&self.routes)?;
+        Some(&route.name)
     }
 }
 
-/// Scheme and host of an address: its path and query may say more than a message
-/// should.
+/// Whether it is the name of another machine, without TLS: no route leads to such a one.
+fn is_in_the_open(text: &str) -> bool {
+    Address::parse(text).is_ok_and(|address| {
+        let bare = address.host.trim_matches(['[', ']']);
+        address.scheme == "http" && bare != "localhost" && bare.parse::<IpAddr>().is_err()
+    })
+}
+
+/// Scheme and host of an address: who it names before the host, its path and its query may
+/// say more than a message should.
 fn origin(text: &str) -> String {
-    let end = text.find("://").and_then(|at| {
-        text.get(at + 3..)?
-            .find(['/', '?', '#'])
-            .map(|slash| at + 3 + slash)
-    });
-    text.get(..end.unwrap_or(text.len()))
-        .unwrap_or(text)
-        .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_lies_below_another_by_whole_segments() {
-        let url = |text| Url::parse(text);
-        let base = url("https://API.example:443/v1/");
-        for (text, below) in [
-            ("https://api.example/v1", true),
-            ("https://api.example/v1/orders?x=1", true),
-            ("https://api.example/v10", false),
-            ("http://api.example/v1", false),
-            ("https://api.example:8443/v1", false),
-        ] {
-            let found = url(text);
-            let holds = base
-                .as_ref()
-                .zip(found.as_ref())
-                .is_some_and(|(a, b)| a.leads_to(b));
-            assert_eq!(holds, below, "{text}");
-        }
-        for (text, open) in [
-            ("http://api.example/", true),
-            ("https://api.example/", false),
-            ("http://localhost:8080/", false),
-            ("http://[::1]/", false),
-        ] {
-            let found = url(text).map(|url| url.is_in_the_open());
-            assert_eq!(found, Some(open), "{text}");
-        }
-        for text in ["https://", "ftp://a", "https://u:p@a/", "https://a:x/", "a"] {
-            assert_eq!(url(text), None, "{text}");
-        }
-        assert_eq!(
-            url("http://[::1]:8080/x").map(|url| (url.host, url.port)),
-            Some(("[::1]".to_owned(), 8080))
-        );
-    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}")
 }

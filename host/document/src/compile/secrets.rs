@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use keyward_document_program::address::Address;
 use keyward_document_program::expression::{Expressions, Node as Step, NodeId};
 use keyward_document_program::statements::Operand;
 use keyward_document_program::{ExpressionId, Member, Type};
 
-use super::rules::Url;
 use super::{Compiler, SUBSCRIPTION};
 use crate::error::{Found, Problem};
 use crate::model::{Effective, Node, Payload, SecretReference, Value};
@@ -291,6 +291,13 @@ impl Compiler<'_> {
             ("authentication-basic", _, "password") => {
                 let user = around.policy.attribute("username");
                 let user = user.and_then(Value::as_text).map(str::to_owned);
+                if user.is_none() {
+                    // The guest writes neither of the two, and the grant can't know the other.
+                    let what = "a secret password of a user who is not written out";
+                    let help = "write username=\"…\" itself, or keep user and password as one secret of kind basic, whose user the grant then attaches";
+                    self.not_had(node, value.at.clone(), what, help);
+                    return None;
+                }
                 Some(("attach", Placement::Basic { user }, "basic".to_owned()))
             }
             (_, "key", _) => Some(("verify-jwt", Placement::Verify, "verify-jwt".to_owned())),
@@ -398,12 +405,7 @@ impl Compiler<'_> {
     fn fixed_path(&self, around: &Around<'_>) -> Option<(String, String)> {
         let url = around.call?.children_named("set-url").next()?;
         let url = url.text.as_ref()?.as_text()?;
-        let path = super::rules::Url::parse(url)?.path;
-        let path = if path.is_empty() {
-            "/".to_owned()
-        } else {
-            path
-        };
+        let path = Address::parse(url).ok()?.path;
         Some((self.route_to(url)?.to_owned(), path))
     }
 
@@ -507,8 +509,8 @@ fn ends_in_a_slash(around: &Around<'_>) -> bool {
         .call
         .and_then(|call| call.children_named("set-url").next());
     let url = url.and_then(|url| url.text.as_ref()?.as_text());
-    let path = url.and_then(Url::parse).map(|url| url.path);
-    path.is_some_and(|path| path.len() > 1 && path.ends_with('/'))
+    let address = url.and_then(|url| Address::parse(url).ok());
+    address.is_some_and(|address| address.path.len() > 1 && address.path.ends_with('/'))
 }
 
 /// A name as aliases may be: in lower case, with `-` for what they can't have.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use keyward_document_program::statements::MAX_ELEMENTS;
+
 use super::{Body, Document, Literal, Node, Origin, Payload};
 use crate::Phase;
 use crate::error::{DocumentErrors, Found, Problem};
@@ -77,7 +79,8 @@ impl Effective {
 /// A section without `<base/>` inherits nothing, and an absent one neither.
 ///
 /// Errors: a fragment that is not known, or that may not stand in the section where it is
-/// included. They are about the broadest document in which something is wrong.
+/// included, or with which there would be more elements than a program may have
+/// ([`MAX_ELEMENTS`]): that is said before the fragment is copied. They are about the broadest document in which something is wrong.
 pub fn effective(
     scopes: &[&Document],
     fragments: &dyn Fragments,
@@ -100,7 +103,21 @@ fn onto(
         sources: std::mem::take(&mut outer.sources),
     };
     result.from(document);
-    let mut included = Vec::new();
+    let elements = Phase::ALL.into_iter().map(|phase| {
+        let own = document.section(phase).map(|section| &*section.statements);
+        let own = own.unwrap_or_default();
+        let inherits = own.iter().any(|node| node.name() == "base");
+        let outer = if inherits { outer.phase(phase) } else { &[] };
+        count(own) + count(outer)
+    });
+    let mut including = Including {
+        elements: elements.sum(),
+        document,
+        fragments,
+        reporter: &mut reporter,
+        included: Vec::new(),
+        is_full: false,
+    };
     for (phase, out) in Phase::ALL.into_iter().zip(&mut result.phases) {
         let Some(section) = document.section(phase) else {
             continue;
@@ -116,18 +133,11 @@ fn onto(
                 continue;
             }
             let mut node = node.clone();
-            include(
-                &mut node,
-                phase,
-                document,
-                fragments,
-                &mut reporter,
-                &mut included,
-            );
+            including.fill(&mut node, phase);
             out.push(node);
         }
     }
-    for id in included {
+    for id in including.included {
         if let Some(fragment) = fragments.fragment(&id) {
             result.from(fragment);
         }
@@ -138,67 +148,94 @@ fn onto(
     }
 }
 
-/// Fills the `<include-fragment>`s in a statement. Recursion is bounded by the depth of
-/// the documents; a fragment holds no include.
-fn include(
-    node: &mut Node,
-    phase: Phase,
-    document: &Document,
-    fragments: &dyn Fragments,
-    reporter: &mut Reporter<'_>,
-    included: &mut Vec<String>,
-) {
-    if node.name() != "include-fragment" {
-        for child in &mut node.children {
-            include(child, phase, document, fragments, reporter, included);
+/// How many elements there are, those within others among them.
+fn count(nodes: &[Node]) -> usize {
+    nodes.iter().flat_map(Node::walk).count()
+}
+
+/// What fills the `<include-fragment>`s of a document.
+struct Including<'a, 'r, 's> {
+    document: &'a Document,
+    fragments: &'a dyn Fragments,
+    reporter: &'r mut Reporter<'s>,
+    /// The ids of those that were, each once.
+    included: Vec<String>,
+    /// Elements in force together so far: a small file could ask for a large fragment many
+    /// times.
+    elements: usize,
+    /// There is no room for another fragment, which was told.
+    is_full: bool,
+}
+
+impl Including<'_, '_, '_> {
+    /// Fills those in a statement. Recursion is bounded by the depth of the documents; a
+    /// fragment holds no include.
+    fn fill(&mut self, node: &mut Node, phase: Phase) {
+        if self.is_full {
+            return;
         }
-        return;
-    }
-    let Some((at, id)) = node
-        .attribute("fragment-id")
-        .and_then(|value| match &value.payload {
-            Payload::Literal(Literal::Text(id)) => Some((value.at.clone(), id.clone())),
-            _ => None,
-        })
-    else {
-        return;
-    };
-    let Some(Document {
-        body: Body::Fragment(nodes),
-        origin,
-        ..
-    }) = fragments.fragment(&id)
-    else {
-        let help = "import the fragment first, or correct the id";
-        reporter.report(
-            Problem::UnknownFragment(Found::new(&id)),
-            at,
-            Some(help.to_owned()),
-        );
-        return;
-    };
-    included.push(id.clone());
-    let origin = Arc::new(Origin {
-        file: Arc::clone(&origin.file),
-        id: document.origin.id.clone(),
-        scope: document.origin.scope,
-        fragment: Some(id.clone()),
-    });
-    for fragment in nodes {
-        misplaced(fragment, true, phase, &mut |policy| {
-            let problem = Problem::FragmentSection {
-                id: Found::new(&id),
-                policy: policy.element.name,
-                section: phase.as_str(),
-            };
-            let help = format!(
-                "<{}> may stand in {}",
-                policy.element.name,
-                crate::read::sections(policy.sections)
+        if node.name() != "include-fragment" {
+            for child in &mut node.children {
+                self.fill(child, phase);
+            }
+            return;
+        }
+        let Some((at, id)) = node
+            .attribute("fragment-id")
+            .and_then(|value| match &value.payload {
+                Payload::Literal(Literal::Text(id)) => Some((value.at.clone(), id.clone())),
+                _ => None,
+            })
+        else {
+            return;
+        };
+        let Some(Document {
+            body: Body::Fragment(nodes),
+            origin,
+            ..
+        }) = self.fragments.fragment(&id)
+        else {
+            let help = "import the fragment first, or correct the id";
+            self.reporter.report(
+                Problem::UnknownFragment(Found::new(&id)),
+                at,
+                Some(help.to_owned()),
             );
-            reporter.report(problem, at.clone(), Some(help));
+            return;
+        };
+        self.elements = self.elements.saturating_add(count(nodes));
+        if self.elements > MAX_ELEMENTS {
+            self.is_full = true;
+            let help = "each include counts with all of the fragment's elements: include it less often, or divide the API";
+            self.reporter
+                .report(Problem::elements_in_force(), at, Some(help.to_owned()));
+            return;
+        }
+        if !self.included.contains(&id) {
+            self.included.push(id.clone());
+        }
+        let origin = Arc::new(Origin {
+            file: Arc::clone(&origin.file),
+            id: self.document.origin.id.clone(),
+            scope: self.document.origin.scope,
+            fragment: Some(id.clone()),
         });
-        node.children.push(placed(fragment, &origin, &node.path));
+        for fragment in nodes {
+            misplaced(fragment, true, phase, &mut |policy| {
+                let problem = Problem::FragmentSection {
+                    id: Found::new(&id),
+                    policy: policy.element.name,
+                    section: phase.as_str(),
+                };
+                let help = format!(
+                    "<{}> may stand in {}",
+                    policy.element.name,
+                    crate::read::sections(policy.sections)
+                );
+                self.reporter.report(problem, at.clone(), Some(help));
+            });
+            node.children.push(placed(fragment, &origin, &node.path));
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) static AUTHENTICATION_BASIC: Policy = policy(
         Content::Nothing,
     )
     .notes(&["sets Authorization, over the caller's own"])
-    .differs(&["a secret password is attached where a grant allows it; user and password that are both secret are one secret of kind basic"]),
+    .differs(&["a secret password is attached where a grant allows it, and its username is a fixed text; user and password that are both secret are one secret of kind basic"]),
 );
 
 pub(super) static AUTHENTICATION_CERTIFICATE: Policy = policy(
@@ -134,7 +134,7 @@ pub(super) static VALIDATE_JWT: Policy = policy(
             optional("header-name", Kind::Header),
             optional("query-parameter-name", Kind::Filled),
             optional("token-value", Kind::Filled).expression(),
-            optional("failed-validation-httpcode", Kind::Int(100, 599))
+            optional("failed-validation-httpcode", Kind::Int(200, 599))
                 .or("401")
                 .expression(),
             optional("failed-validation-error-message", Kind::Text).expression(),
@@ -189,7 +189,7 @@ pub(super) static CHECK_HEADER: Policy = policy(
         "check-header",
         &[
             required("name", Kind::Header).expression(),
-            required("failed-check-httpcode", Kind::Int(100, 599)).expression(),
+            required("failed-check-httpcode", Kind::Int(200, 599)).expression(),
             required("failed-check-error-message", Kind::Text).expression(),
             required("ignore-case", Kind::Bool).expression(),
         ],
@@ -216,7 +216,10 @@ pub(super) static IP_FILTER: Policy = policy(
         &[required("action", Kind::Word(&["allow", "forbid"])).expression()],
         Content::Children(&[child(&ADDRESS, 0, MANY), child(&ADDRESS_RANGE, 0, MANY)]),
     )
-    .differs(&["an IPv4 address that is written as an IPv6 one is the IPv4 address"]),
+    .differs(&[
+        "an IPv4 address that is written as an IPv6 one is the IPv4 address",
+        "a range from a higher address to a lower one, or from one family to the other, is an error",
+    ]),
 );
 
 const ORIGIN: Element = element("origin", &[], text(Kind::Origin));

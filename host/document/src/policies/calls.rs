@@ -70,7 +70,7 @@ pub(super) static SET_BACKEND_SERVICE: Policy = policy(
     .groups(&[Group::One(&["base-url", "backend-id"])])
     .notes(&["a base-url does not win over a backend-id of a broader scope"])
     .differs(&[
-        "a base-url lies at a route of the gateway's configuration that is open to the document",
+        "a base-url lies at a route of the gateway's configuration that is open to the document; it has no query, no fragment, and no . or .. in its path",
         "a backend-id is the name of such a route",
         "where an expression says the address, it is held against the routes when it is made, and an error if none leads there",
     ]),

@@ -122,7 +122,7 @@ pub(super) static MOCK_RESPONSE: Policy = policy(
     element(
         "mock-response",
         &[
-            optional("status-code", Kind::Int(100, 599)).or("200"),
+            optional("status-code", Kind::Int(200, 599)).or("200"),
             optional("content-type", Kind::Filled),
             optional("index", Kind::Int(0, 1000)),
         ],

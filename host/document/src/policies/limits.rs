@@ -53,7 +53,7 @@ pub(super) static RATE_LIMIT: Policy = {
             Content::Children(&[child(&API, 0, MANY)]),
         )
         .notes(&[
-            "counts for each subscription; without one it does not apply",
+            "counts for each subscription; it does not apply to callers without one, where none is required",
             "a window that slides, 300 seconds at most",
         ])
         .differs(&[
@@ -98,6 +98,7 @@ pub(super) static RATE_LIMIT_BY_KEY: Policy = policy(
         "of the window before the present one counts what still lies within the period, as if it had come evenly; a call that is turned away does not count",
         "a counter-key has 112 bytes at most; a longer one is an error, and is not shortened: two callers could share a counter",
         "a condition or an increment-count that throws on the way of the answer counts one call",
+        "with increment-condition or increment-after-response a call counts once its answer is known: those that run at the same time do not see each other, and one whose client goes away before that does not count",
     ]),
 );
 

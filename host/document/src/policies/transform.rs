@@ -48,6 +48,7 @@ pub(super) static SET_HEADER: Policy = policy(
     .differs(&[
         "a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client",
         "a header that the gateway writes itself is an error: Host, Connection, Content-Length, Transfer-Encoding, Forwarded, Via, Proxy-… and the like",
+        "append where a secret goes is an error: it has no values beside it",
         "a value that is null is none, and without any the header is removed",
         "a line end in a value is an error",
     ]),
@@ -63,6 +64,7 @@ pub(super) static SET_QUERY_PARAMETER: Policy = policy(
     .notes(&["names are found without regard to case"])
     .differs(&[
         "a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client",
+        "append where a secret goes is an error: it has no values beside it",
         "a value that is null is none, and without any the parameter is removed",
     ]),
 );
@@ -103,7 +105,7 @@ pub(super) static SET_STATUS: Policy = policy(
     element(
         "set-status",
         &[
-            required("code", Kind::Int(100, 599)).expression(),
+            required("code", Kind::Int(200, 599)).expression(),
             optional("reason", Kind::HeaderValue).expression(),
         ],
         Content::Nothing,
@@ -131,6 +133,7 @@ pub(super) static REWRITE_URI: Policy = policy(
     .differs(&[
         "a parameter that the template sets is not copied either",
         "what an expression gives is an address, in which {name} is not filled in",
+        "what stands for {name} changes nothing around it: all but letters, digits, - . _ ~ is percent-encoded, and a segment that would be . or .. is an error (400)",
     ]),
 );
 

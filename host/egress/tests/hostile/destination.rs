@@ -1,5 +1,7 @@
 //! Where a request may end up: B1, B2, B5 to B9.
 
+use std::time::Duration;
+
 use http::Request;
 use keyward_egress::{EgressError, Network, Roots, Route, Stage};
 use tokio::io::AsyncWriteExt as _;
@@ -262,11 +264,9 @@ async fn a_platforms_own_address_takes_a_word_of_the_operator() {
     ] {
         let backend = Collaborator::start().await;
         let connector = Diverted::new(backend.address);
-        let send = async |route: Route| {
+        let send = async |route: Route, patience| {
             let resolver = Answers::new([&[PUBLIC][..]]);
             let egress = diverted(&world, [route], resolver, connector.clone());
-            // The collaborator speaks no TLS: what counts is whether it was dialled.
-            let patience = std::time::Duration::from_millis(50);
             let sent = world.send_attached(&egress, get("/charges"));
             tokio::time::timeout(patience, sent).await.ok()
         };
@@ -276,7 +276,7 @@ async fn a_platforms_own_address_takes_a_word_of_the_operator() {
         assert!(route.is_out_of_reach(), "{url}");
         let wide = [Network::Public, Network::Private, Network::Loopback];
         for route in [route.clone(), route.clone().with_networks(wide)] {
-            let sent = send(route).await.unwrap();
+            let sent = send(route, Duration::from_secs(30)).await.unwrap();
             let refused = EgressError::Unreachable(Stage::Network);
             assert_eq!(sent.err(), Some(refused), "{url}");
         }
@@ -284,7 +284,16 @@ async fn a_platforms_own_address_takes_a_word_of_the_operator() {
         // Control: with the word, it is dialled.
         let route = route.with_networks([exact.parse().unwrap()]);
         assert!(!route.is_out_of_reach(), "{url}");
-        let _ = send(route).await;
+        let dialled = async {
+            while connector.asked().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // The collaborator speaks no TLS: what counts is whether it was dialled.
+        tokio::select! {
+            _ = send(route, Duration::from_secs(30)) => {}
+            () = dialled => {}
+        }
         assert_eq!(connector.asked().len(), 1, "{url}");
     }
 }

@@ -103,6 +103,7 @@ impl<'a> Parser<'a> {
         let files = self.paths(section, "document");
         let named = section.text("runs-as");
         let mut told = Vec::new();
+        let mut subscription_required = None;
         if let Some(api) = section.section("api", "[pipeline.api]") {
             let keys = [
                 ("id", Member::ApiId),
@@ -112,6 +113,7 @@ impl<'a> Parser<'a> {
                 ("revision", Member::ApiRevision),
             ];
             told.extend(facts(&api, &keys));
+            subscription_required = api.flag("subscription-required");
             api.finish();
         }
         if let Some(operation) = section.section("operation", "[pipeline.operation]") {
@@ -149,6 +151,7 @@ impl<'a> Parser<'a> {
             files,
             runs_as: runs_as?,
             facts: told,
+            subscription_required,
         })
     }
 

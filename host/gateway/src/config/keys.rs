@@ -272,6 +272,7 @@ pub const KEYS: &[Key] = &[
     key("[pipeline.api]", "path", Shape::Text, None, "`context.Api.Path`."),
     key("[pipeline.api]", "version", Shape::Text, None, "`context.Api.Version`."),
     key("[pipeline.api]", "revision", Shape::Text, None, "`context.Api.Revision`."),
+    key("[pipeline.api]", "subscription-required", Shape::Flag, None, "Whether callers of its documents need a subscription's key, a client key of the vault: `true` asks everybody for one before the first statement runs, `false` nobody. Unless set, documents ask where they need to know who calls: with `rate-limit` and `context.Subscription`."),
     key("[pipeline.operation]", "id", Shape::Text, None, "What documents are told of the operation: `context.Operation.Id`."),
     key("[pipeline.operation]", "name", Shape::Text, None, "`context.Operation.Name`."),
     key("[pipeline.operation]", "method", Shape::Text, None, "`context.Operation.Method`."),

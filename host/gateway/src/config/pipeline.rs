@@ -53,6 +53,9 @@ pub struct DocumentSteps {
     pub runs_as: PolicyName,
     /// What they are told of the API, the operation and the product.
     pub facts: Vec<(Member, String)>,
+    /// Whether callers need a subscription's key; `None`: where the documents need to know
+    /// who calls.
+    pub subscription_required: Option<bool>,
 }
 
 impl DocumentSteps {

@@ -148,6 +148,7 @@ fn named_values_are_put_in_once_they_are_known() {
             files: vec!["/etc/keyward/billing.example.com.xml".into()],
             runs_as: keyward::names::PolicyName::parse("document").unwrap(),
             facts: Vec::new(),
+            subscription_required: None,
         })
     );
     // Resolving again, with other values, starts from the file.

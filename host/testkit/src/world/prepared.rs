@@ -197,6 +197,7 @@ impl<'a> Prepared<'a> {
                 .filter_map(|issuer| Some((issuer.name.clone(), self.metadata(issuer)?)))
                 .collect(),
             facts: self.suite.facts.clone(),
+            subscription_required: None,
             traces: self.suite.trace_document,
         }
     }

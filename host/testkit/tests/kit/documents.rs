@@ -10,6 +10,7 @@ const GLOBAL: &str = "<policies>
   <inbound>
     <set-header name=\"x-outer\" exists-action=\"override\"><value>from {{team}}</value></set-header>
   </inbound>
+  <backend><forward-request /></backend>
 </policies>
 ";
 
@@ -19,6 +20,7 @@ const OWN: &str = "<policies>
     <wasm-policy name=\"attach-api-key\" />
     <set-header name=\"x-own\" exists-action=\"override\"><value>here</value></set-header>
   </inbound>
+  <backend><base /></backend>
   <outbound>
     <set-header name=\"x-answer\" exists-action=\"override\"><value>there</value></set-header>
   </outbound>
@@ -31,7 +33,7 @@ global-document = "global.xml"
 [[policies]]
 component = "BUILT/attach-api-key.wasm"
 [[policies]]
-component = "BUILT/set-headers.wasm"
+component = "BUILT/document.wasm"
 [named-values]
 team = "billing"
 [secrets.stripe]

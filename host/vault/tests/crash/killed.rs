@@ -84,11 +84,13 @@ impl Reports {
 }
 
 /// Every part that contents can have.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 13] = [
     "secret mac",
     "secret api",
     "secret spare",
     "secret keys",
+    "secret fed",
+    "secret held",
     "clients keys",
     "value Greeting",
     "value Key",

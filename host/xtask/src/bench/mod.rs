@@ -41,6 +41,9 @@ enum Part {
     Vault,
     /// What uses cost beside the libraries' bare calls: tokens, signatures, templates
     Uses,
+    /// A policy document beside the same in Rust, what it takes to read, compile and
+    /// load one, and what a thousand of them hold
+    Document,
     /// Tests of policies: a thousand cases of one policy, the command's start included
     Testkit,
 }
@@ -59,6 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         (Part::Guard, "keyward-vault", "guard"),
         (Part::Vault, "keyward-vault", "vault"),
         (Part::Uses, "keyward-vault", "uses"),
+        (Part::Document, "keyward-engine", "document"),
     ] {
         if only.is_none_or(|only| only == part) {
             steps::doing(format_args!("benchmark {name}"));

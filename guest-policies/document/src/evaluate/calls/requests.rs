@@ -84,12 +84,15 @@ fn request(
             if member == M::UrlQuery {
                 return Ok(Some(Value::Lists(ListsOf::Query(*of))));
             }
+            if member == M::UrlPath {
+                let path = context.url_path(*of).ok_or(Exception::NullReference)?;
+                return Ok(Some(Value::text(&path)));
+            }
             let url = context.url(*of).ok_or(Exception::NullReference)?;
             match member {
                 M::UrlScheme => Value::text(&url.scheme),
                 M::UrlHost => Value::text(&url.host),
                 M::UrlPort => Value::Int(i32::from(url.port)),
-                M::UrlPath => Value::text(&url.path),
                 _ => Value::text(&url.query),
             }
         }
@@ -186,9 +189,10 @@ fn default(of: Type) -> Value {
 }
 
 fn url(evaluator: &Evaluator<'_>, of: UrlOf) -> Value {
-    match evaluator.context.url(of) {
-        Some(_) => Value::Url(of),
-        None => Value::Null,
+    if evaluator.context.has_url(of) {
+        Value::Url(of)
+    } else {
+        Value::Null
     }
 }
 

@@ -43,6 +43,11 @@ impl Runner<'_, '_> {
                 E::AddressRange => {
                     let from = self.address(child, statements.field(child, A::From))?;
                     let to = self.address(child, statements.field(child, A::To))?;
+                    if from.is_ipv4() != to.is_ipv4() || from > to {
+                        let wanted =
+                            "from one address to another of its family, the lower one first";
+                        return Err(self.unfit(child, "address-range", wanted));
+                    }
                     is_between(caller, from, to)
                 }
                 _ => self.address(child, child.text)? == caller,

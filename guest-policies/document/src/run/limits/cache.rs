@@ -1,5 +1,5 @@
 //! `cache-lookup-value`, `cache-store-value`, `cache-remove-value`: the host's cache, with
-//! each value as what it is. Of a secret, the cache holds that it is one.
+//! each value as what it is. No secret gets there: a document that asks for it is refused.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use keyward_policy::{Failure, Level};
 use crate::evaluate::Value;
 use crate::run::error::Stop;
 use crate::run::stored::Stored;
-use crate::run::{Flow, Given, Runner};
+use crate::run::{Flow, Runner};
 
 /// The longest time that the host keeps a value.
 const MOST_SECONDS: i64 = 31_536_000;
@@ -25,7 +25,6 @@ impl Runner<'_, '_> {
             None => None,
         };
         match found {
-            Some(Stored::Secret) => self.state.set_secret_variable(&name),
             Some(stored) => {
                 let value = stored
                     .value()
@@ -34,13 +33,9 @@ impl Runner<'_, '_> {
             }
             None => {
                 let default = self.program.statements.field(element, A::DefaultValue);
-                match default
-                    .map(|value| self.given(element, value))
-                    .transpose()?
-                {
-                    Some(Given::Value(value)) => self.set_variable(element, &name, value)?,
-                    Some(Given::Secret(_)) => self.state.set_secret_variable(&name),
-                    None => {}
+                if let Some(default) = default {
+                    let value = self.value(element, default)?;
+                    self.set_variable(element, &name, value)?;
                 }
             }
         }
@@ -49,15 +44,11 @@ impl Runner<'_, '_> {
 
     pub(crate) fn cache_store_value(&mut self, element: &Element) -> Result<Flow, Stop> {
         let key = self.cache_key(element)?;
-        let given = match self.program.statements.field(element, A::Value) {
-            Some(operand) => self.given(element, operand)?,
-            None => Given::Value(Value::Null),
+        let value = match self.program.statements.field(element, A::Value) {
+            Some(operand) => self.value(element, operand)?,
+            None => Value::Null,
         };
-        let stored = match given {
-            Given::Secret(_) => Some(Stored::Secret),
-            Given::Value(value) => Stored::of(&value),
-        };
-        let Some(stored) = stored else {
+        let Some(stored) = Stored::of(&value) else {
             let wanted = "a value of its own, and not a part of the request or the response";
             return Err(self.unfit(element, "value", wanted));
         };

@@ -253,7 +253,7 @@ pub(super) const CASES: &[Case] = &[
             500
         );
         assert_eq!(
-            failure("<set-status code=\"100\"/>", request("GET", "/")).0,
+            failure("<set-status code=\"@(100)\"/>", request("GET", "/")).0,
             500
         );
     }),
