@@ -13,6 +13,7 @@ mod components;
 mod coverage;
 mod denied;
 mod denied_uses;
+mod live;
 mod normal;
 mod policies;
 mod prompt;

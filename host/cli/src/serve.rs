@@ -176,7 +176,8 @@ async fn serve(config: Config, key: KeySource) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn open_failure(error: OpenError) -> Failure {
+/// What keeps a gateway from being opened, with the next step.
+pub(crate) fn open_failure(error: OpenError) -> Failure {
     match error {
         OpenError::Vault(error) => vault_failure(error),
         OpenError::Unreadable { source, .. }

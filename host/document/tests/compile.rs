@@ -207,6 +207,46 @@ fn where_a_key_is_required_a_segment_runs_before_other_policies_and_without_stat
 }
 
 #[test]
+fn what_a_document_may_need_is_counted_with_its_retries() {
+    let of = |inside: &str| {
+        let text = format!("<policies>{inside}</policies>");
+        compiled(&text).needs
+    };
+    let call = |attributes: &str| {
+        format!(
+            "<send-request mode='copy' response-variable-name='r' {attributes}><set-url>https://prices.example/a</set-url></send-request>"
+        )
+    };
+    let needs = of("<inbound><set-method>PUT</set-method></inbound>");
+    assert_eq!(
+        (needs.calls, needs.secret_uses, needs.waiting.as_secs()),
+        (0, 0, 0)
+    );
+    // Four runs of two tries each, with a wait of 2 s between the outer ones.
+    let inner = format!(
+        "<retry condition='@(true)' count='1'>{}</retry>",
+        call("timeout='5'")
+    );
+    let outer = format!("<retry condition='@(true)' count='3' interval='2'>{inner}</retry>");
+    let needs = of(&format!("<inbound>{outer}</inbound>"));
+    assert_eq!((needs.calls, needs.waiting.as_secs()), (8, 8 * 5 + 3 * 2));
+    // Phases do not add up; what an expression says is as much as it can be.
+    let both = format!(
+        "<inbound>{}</inbound><outbound>{}</outbound>",
+        call("timeout='@(5)'"),
+        call("timeout='9'"),
+    );
+    let needs = of(&both);
+    assert_eq!((needs.calls, needs.waiting.as_secs()), (1, 3600));
+    // A secret goes with every try.
+    let needs = of(
+        "<inbound><set-header name='x'><value>{{key}}</value></set-header></inbound>
+         <backend><retry condition='@(true)' count='49'><forward-request/></retry></backend>",
+    );
+    assert_eq!((needs.forwards, needs.secret_uses), (50, 50));
+}
+
+#[test]
 fn the_host_forwards_only_what_the_document_need_not_look_at() {
     for (backend, forwards) in [
         ("<forward-request/>", Forwards::Host),

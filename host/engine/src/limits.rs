@@ -170,7 +170,8 @@ impl Limits {
         }
     }
 
-    fn get(&self, limit: &str) -> Option<u64> {
+    /// A limit by its name in [`BOUNDS`]; none where its profile says it.
+    pub fn get(&self, limit: &str) -> Option<u64> {
         let wide = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
         Some(match limit {
             "memory-bytes" => wide(self.memory_bytes?),

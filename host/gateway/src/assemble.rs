@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward::document::compile::Step;
 use keyward::engine::{
-    EngineConfig, LoadError, ManifestAsk, Phase, Policy, PolicySource, Sandbox, inspect,
+    EngineConfig, Limits, LoadError, ManifestAsk, Phase, Policy, PolicySource, Sandbox, inspect,
 };
 use keyward::names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward::vault::{Actor, Grants, Vault, VaultError, digest_component};
@@ -379,8 +379,23 @@ impl Loader<'_> {
             });
         }
         let component = self.component(&section.component)?;
-        let Runs { settings, asks } = &documents.runs;
-        self.loaded(section, &component, settings, Some(asks))
+        let runs = &documents.runs;
+        let Runs { settings, asks, .. } = runs;
+        let mut section = section.clone();
+        let limits = runs.within(section.sandbox.limits.as_ref(), &section.set_limits);
+        for (limit, wanted) in runs.wants() {
+            if let Some(set) = limits.get(limit).filter(|set| *set < wanted) {
+                tracing::warn!(
+                    policy = name.as_str(),
+                    limit,
+                    set,
+                    wanted,
+                    "the documents may need more than [policy.limits] lets them have"
+                );
+            }
+        }
+        section.sandbox.limits = Some(limits).filter(|limits| *limits != Limits::default());
+        self.loaded(&section, &component, settings, Some(asks))
     }
 
     /// The settings of a policy, its secret named values as aliases.

@@ -127,7 +127,7 @@ pub(super) fn saved_key(config: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-pub(super) fn read_failure(error: ReadError) -> Failure {
+pub(crate) fn read_failure(error: ReadError) -> Failure {
     let denied = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())
         .is_some_and(|source| source.kind() == std::io::ErrorKind::PermissionDenied);

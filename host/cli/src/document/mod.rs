@@ -7,6 +7,8 @@ mod effective;
 mod explain;
 mod grants;
 #[cfg(feature = "testkit")]
+mod live;
+#[cfg(feature = "testkit")]
 mod run;
 #[cfg(feature = "testkit")]
 mod steps;
@@ -44,7 +46,7 @@ pub(crate) enum Document {
     /// Send a request through documents, and show all that they do.
     #[cfg(feature = "testkit")]
     #[command(after_help = run::RUN)]
-    Run(Box<run::Run>),
+    Run(Box<run::Sends>),
     /// Send a request through documents, and show each statement as it runs.
     #[cfg(feature = "testkit")]
     #[command(after_help = run::TRACE)]
@@ -59,7 +61,7 @@ impl Document {
             Self::Explain(explain) => explain.run(common),
             Self::Grants(show) => show.run(common),
             #[cfg(feature = "testkit")]
-            Self::Run(run) => run.run(common, false),
+            Self::Run(run) => run.run(common),
             #[cfg(feature = "testkit")]
             Self::Trace(run) => run.run(common, true),
         }

@@ -2,7 +2,8 @@
 //! did, or each step as it ran.
 //!
 //! It is a suite of one case, as `keyward policy run` makes one: the real guest, engine,
-//! grants and egress, secrets that are canaries, and backends that are not there.
+//! grants and egress, secrets that are canaries, and backends that are not there. With
+//! `--live` it is none: see [`live`](super::live).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::around::{Around, Given, Lacking};
+use super::live::Live;
 use super::{grants, steps};
 use crate::Common;
 use crate::exit::{Exit, Failure, Outcome};
@@ -41,13 +43,21 @@ around; without either, what the documents ask for counts as granted.
 Shown are each phase with its verdict, each use of a secret with its grant, each call that
 left, and what the client got. `keyward document trace` shows each statement.
 
-Ends with 1 if the policy is stopped, with 4 if a secret is where it must not be.
+With --live the request is a real one: the pipeline of keyward.toml that has these
+documents runs in here as `keyward serve` would run it, with the vault's secrets, its
+grants, sources and routes, and real backends get what the documents send. It is in the
+audit trail like every exchange, with who ran it. No gateway may run meanwhile: it has the
+vault, and takes the request itself.
+
+Ends with 1 if the policy is stopped or, with --live, the exchange fails; with 4 if a
+secret is where it must not be.
 
 Examples:
   keyward document run billing.xml --request 'GET /v1/charges' -H 'x-tenant: acme'
   keyward document run billing.xml --mock 'https://rates.example/v1/today=200 ok'
   keyward document run global=global.xml api=billing.xml --answer '503 try again'
-  keyward document run billing.xml --secret billing-key --guest target/policies/document.wasm";
+  keyward document run billing.xml --secret billing-key --guest target/policies/document.wasm
+  keyward document run billing.xml --live --request 'GET /billing/v1/charges'";
 
 pub(super) const TRACE: &str = "\
 Runs documents as `keyward document run` does, and shows each statement as it ran: section
@@ -90,6 +100,24 @@ pub(crate) struct Run {
     /// target/policies/document.wasm.
     #[arg(long, value_name = "FILE")]
     guest: Option<PathBuf>,
+}
+
+/// The same, sent or only played.
+#[derive(Args)]
+pub(crate) struct Sends {
+    #[command(flatten)]
+    run: Run,
+    #[command(flatten)]
+    live: Live,
+}
+
+impl Sends {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        match self.live.live {
+            true => self.live.run(common, &self.run.given, &self.run.sent),
+            false => self.run.run(common, false),
+        }
+    }
 }
 
 /// What came to light.

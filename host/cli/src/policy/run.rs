@@ -82,7 +82,7 @@ pub(crate) struct Sent {
 
     /// The client's address.
     #[arg(long, value_name = "ADDRESS")]
-    client: Option<IpAddr>,
+    pub(crate) client: Option<IpAddr>,
 
     /// Present the client key of this subject, at the place that a grant names.
     #[arg(long, value_name = "SUBJECT")]
@@ -217,6 +217,26 @@ impl Run {
 }
 
 impl Sent {
+    /// The request's method and target.
+    pub(crate) fn target(&self) -> (&str, &str) {
+        match self.request.split_once(' ') {
+            Some((method, path)) => (method, path.trim()),
+            None if self.request.starts_with('/') => ("GET", self.request.as_str()),
+            None => (self.request.as_str(), "/"),
+        }
+    }
+
+    /// The name and value of each header.
+    pub(crate) fn header_fields(&self) -> Result<Vec<(&str, &str)>, Failure> {
+        let fields = self.headers.iter().map(|header| {
+            let field = header.split_once(':');
+            let (name, value) =
+                field.ok_or_else(|| Failure::usage(format!("-H {header}: no `NAME: VALUE`")))?;
+            Ok((name.trim(), value.trim()))
+        });
+        fields.collect()
+    }
+
     pub(crate) fn grants(&self, config: Option<&Config>) -> Result<(Grants, String), Failure> {
         let file = self.grants.as_deref();
         let file = file.or_else(|| config.and_then(|config| config.grants.as_deref()));
@@ -236,7 +256,7 @@ impl Sent {
         Ok((grants, text))
     }
 
-    fn body(&self) -> Result<Option<String>, Failure> {
+    pub(crate) fn body(&self) -> Result<Option<String>, Failure> {
         let Some(data) = &self.data else {
             return Ok(None);
         };

@@ -70,10 +70,13 @@ impl Compiler<'_> {
             return None;
         }
         self.rules(node);
+        self.found.element(node);
+        let before = self.found.enter(node);
         let mut children = Vec::with_capacity(node.children.len());
         for child in &node.children {
             children.extend(self.element_in(child, node, phase));
         }
+        self.found.leave(before);
         self.add(node, None, phase, &children)
     }
 

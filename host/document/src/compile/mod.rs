@@ -8,6 +8,7 @@
 //! would not do as API Management does and a document must not lose in silence.
 
 mod lower;
+mod needs;
 mod rules;
 mod secrets;
 
@@ -24,6 +25,7 @@ use crate::position::Source;
 use crate::report::Reporter;
 use crate::{Phase, Position};
 
+pub use needs::Needs;
 pub use secrets::{Placement, SecretRequest};
 
 /// The alias under which a document asks who calls.
@@ -61,6 +63,8 @@ pub struct Compiled {
     pub requests: Vec<SecretRequest>,
     /// Who sends the request to the backend.
     pub forwards: Forwards,
+    /// What it may need in one call of a phase.
+    pub needs: Needs,
 }
 
 /// One call of a phase.
@@ -162,6 +166,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
         expressions: expression::Builder::new(),
         requests: Vec::new(),
         faults: Vec::new(),
+        found: needs::Found::default(),
         identifies: bindings.subscription_required == Some(true),
     };
     compiler.backends = compiler.backends(effective);
@@ -169,6 +174,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
     let mut steps: [Vec<Step>; 4] = Default::default();
     for (phase, steps) in Phase::ALL.into_iter().zip(&mut steps) {
         *steps = compiler.section(effective, phase);
+        compiler.found.phase();
     }
     (compiler, steps)
 }
@@ -240,6 +246,7 @@ struct Compiler<'a> {
     expressions: expression::Builder,
     requests: Vec<SecretRequest>,
     faults: Vec<Fault>,
+    found: needs::Found,
     /// Whether the document needs to know who calls.
     identifies: bool,
 }
@@ -329,6 +336,7 @@ impl Compiler<'_> {
         if let Some(errors) = errors(effective, std::mem::take(&mut self.faults)) {
             return Err(Box::new(errors));
         }
+        let needs = self.needs();
         let finished = self.expressions.finish().and_then(|expressions| {
             let statements = self.statements.finish(expressions.len())?;
             Ok(Program {
@@ -338,6 +346,7 @@ impl Compiler<'_> {
         });
         match finished {
             Ok(program) => Ok(Compiled {
+                needs,
                 program,
                 steps,
                 requests: self.requests,

@@ -336,6 +336,8 @@ impl Compiler<'_> {
             return None;
         }
         let id = self.statements.secret(&alias);
+        let with_the_request = around.call.is_none() && use_ != "verify-jwt";
+        self.found.secret(with_the_request);
         let routes = if use_ == "verify-jwt" {
             Vec::new()
         } else {

@@ -53,6 +53,7 @@ pub(super) static FORWARD_REQUEST: Policy = policy(
         "follow-redirects can only be false: a redirect goes to the client, since what is attached for one address must not follow to another",
         "timeout 0 is as long as the route lets an answer take, which bounds it in any case",
         "http-version, continue-timeout and buffer-response change nothing: the gateway and the backend agree on a version, nobody waits for a 100, and an answer is passed on as it comes",
+        "where it is the last of <backend>, with no timeout and no fail-on-error-status-code, the gateway sends the request when the document's call is over; otherwise a call of the document's policy, with its sandbox, lasts until the answer's headers, and concurrent-calls bounds how many requests wait so",
         "with fail-on-error-status-code the client gets the backend's status and not its body, unless <on-error> makes another answer",
     ]),
 );
@@ -95,7 +96,7 @@ pub(super) static SEND_REQUEST: Policy = policy(
     .differs(&[
         "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
         "a route that is not open, and a secret that no grant lets go there, are an error whatever ignore-error says",
-        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "timeout ends no single call: the route's own does, and the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it",
         "a header has one line in such a request: several values are joined",
         "the query is sent as parameters: one without = gets one",
         "an answer's body has 1 MiB at most, and less if the variables have no room for it",
@@ -121,7 +122,7 @@ pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
     .differs(&[
         "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
         "the answer's head is waited for; that there is none is told to the log and changes nothing",
-        "timeout changes nothing: the route's own bounds how long an answer takes",
+        "timeout ends no single call: the route's own does, and the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it",
         "a header has one line in such a request: several values are joined",
         "the query is sent as parameters: one without = gets one",
     ]),

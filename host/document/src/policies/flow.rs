@@ -55,7 +55,7 @@ pub(super) static RETRY: Policy = policy(
         "a request's body is sent again only where <forward-request buffer-request-body=\"true\"> kept it",
         "a statement that fails ends it, and <on-error> runs",
     ])
-    .differs(&["a wait that is longer than the call's own time (the policy's limit wall-milliseconds) is an error"]),
+    .differs(&["a wait that is longer than what is left of the call's own time is an error: that time (wall-milliseconds) is the sum of the document's timeouts and waits, 10 minutes at most, unless the policy's limits set it"]),
 );
 
 pub(super) static WAIT: Policy = policy(

@@ -36,8 +36,9 @@ impl<'a> Parser<'a> {
         Some(engine)
     }
 
-    /// The sandbox of a policy: `profile`, `concurrent-calls` and `[policy.limits]`.
-    pub(super) fn sandbox(&self, section: &Reader<'a, '_>) -> Sandbox {
+    /// The sandbox of a policy: `profile`, `concurrent-calls` and `[policy.limits]`; and
+    /// which limits the file sets.
+    pub(super) fn sandbox(&self, section: &Reader<'a, '_>) -> (Sandbox, Vec<&'static str>) {
         let profile = section.text("profile").and_then(|text| {
             let parsed = text.value.parse();
             if parsed.is_err() {
@@ -50,22 +51,25 @@ impl<'a> Parser<'a> {
             parsed.ok()
         });
         let calls = section.whole("concurrent-calls", 1, 10_000);
+        let mut set = Vec::new();
         let limits = section.section("limits", "[policy.limits]").map(|section| {
             let mut limits = Limits::default();
             for (limit, least, most) in BOUNDS {
                 if let Some(value) = section.whole(limit, least, most) {
                     limits.set(limit, value.value);
+                    set.push(limit);
                 }
             }
             section.finish();
             limits
         });
-        Sandbox {
+        let sandbox = Sandbox {
             profile,
             // What every policy gets needs no saying.
             limits: limits.filter(|limits| *limits != Limits::default()),
             concurrent_calls: calls.map(|calls| u32::try_from(calls.value).unwrap_or(u32::MAX)),
-        }
+        };
+        (sandbox, set)
     }
 }
 

@@ -191,6 +191,9 @@ pub struct PolicySection {
     pub issuers: Vec<IssuerName>,
     /// What each of its calls gets: `profile`, `concurrent-calls`, `[policy.limits]`.
     pub sandbox: Sandbox,
+    /// Which of `[policy.limits]` the file sets, by their names. What a document needs
+    /// raises the others.
+    pub set_limits: Vec<&'static str>,
 }
 
 impl Config {

@@ -425,7 +425,7 @@ impl<'a> Parser<'a> {
                 self.known(text, issuers, "issuer", |text| IssuerName::parse(text).ok())
             })
             .collect();
-        let sandbox = self.sandbox(&section);
+        let (sandbox, set_limits) = self.sandbox(&section);
         section.finish();
         Some(PolicySection {
             name: name?,
@@ -436,6 +436,7 @@ impl<'a> Parser<'a> {
             routes,
             issuers,
             sandbox,
+            set_limits,
         })
     }
 

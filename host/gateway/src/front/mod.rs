@@ -1,6 +1,7 @@
 //! Between a client's connection and the story of an exchange: which requests are
 //! plain enough to begin one, who asks, and what bounds the wait.
 
+mod one;
 mod oversee;
 mod screen;
 mod sender;

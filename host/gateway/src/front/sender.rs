@@ -32,6 +32,12 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// One that no proxy speaks for, without TLS.
+    pub(super) fn plain(address: IpAddr) -> Self {
+        let scheme = "http";
+        Self { address, scheme }
+    }
+
     /// What a request's headers tell, as they came: who is trusted may write a header
     /// that the client behind it names in `Connection`.
     pub(super) fn of(headers: &HeaderMap, peer: &Peer, front: &Front) -> Self {

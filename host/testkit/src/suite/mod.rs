@@ -85,6 +85,9 @@ pub struct Suite {
     pub runs_as: PolicyName,
     /// What documents are told of the API, the operation and the product.
     pub facts: Vec<(Member, String)>,
+    /// Whether callers of its documents need a key; `None`: where the documents need to
+    /// know who calls.
+    pub subscription_required: Option<bool>,
     /// Whether each statement that runs is told to the log.
     pub trace_document: bool,
     /// The secrets.
@@ -130,6 +133,9 @@ pub struct PolicyUnderTest {
     pub issuers: Vec<IssuerName>,
     /// What each call of it may use up; `None`: the engine's defaults.
     pub limits: Option<Limits>,
+    /// Which limits the suite sets, by their names. What a document needs raises the
+    /// others.
+    pub set_limits: Vec<&'static str>,
 }
 
 /// A secret of a suite.

@@ -163,6 +163,7 @@ pub(crate) fn parse(file: &Path, text: &str, wrongs: &Wrongs) -> Option<Suite> {
         fragments: of_documents.fragments,
         runs_as: of_documents.runs_as?,
         facts: of_documents.facts,
+        subscription_required: of_documents.subscription_required,
         trace_document: of_documents.trace,
         secrets,
         clients: known.clients,

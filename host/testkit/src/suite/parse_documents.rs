@@ -21,6 +21,7 @@ pub(crate) struct Documents {
     pub(crate) fragments: Vec<(String, At<PathBuf>)>,
     pub(crate) runs_as: Option<PolicyName>,
     pub(crate) facts: Vec<(Member, String)>,
+    pub(crate) subscription_required: Option<bool>,
     pub(crate) trace: bool,
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn documents(table: &Table<'_>, file: &Path) -> Documents {
         fragments,
         runs_as: runs_as.or_else(|| PolicyName::parse(DOCUMENT).ok()),
         facts: facts(table),
+        subscription_required: table.flag("subscription-required"),
         trace: table.flag("trace-document").unwrap_or(false),
     }
 }

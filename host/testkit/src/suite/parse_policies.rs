@@ -66,12 +66,14 @@ pub(crate) fn policies(
             return Vec::new();
         }
     };
+    let (limits, set_limits) = limits(table);
     vec![PolicyUnderTest {
         settings: settings(table, &name, known),
         phases: phases(table),
         routes: callable(table, "calls", known),
         issuers: Vec::new(),
-        limits: limits(table),
+        limits,
+        set_limits,
         name,
         component,
     }]
@@ -102,12 +104,14 @@ fn listed(section: Table<'_>, file: &Path, known: &Known<'_>) -> Option<PolicyUn
     let settings = name
         .as_ref()
         .and_then(|name| settings(&section, name, known));
+    let (limits, set_limits) = limits(&section);
     let policy = PolicyUnderTest {
         settings,
         phases: phases(&section),
         routes: callable(&section, "routes", known),
         issuers: Vec::new(),
-        limits: limits(&section),
+        limits,
+        set_limits,
         name: name?,
         component: component?,
     };
@@ -227,14 +231,19 @@ fn callable(table: &Table<'_>, key: &'static str, known: &Known<'_>) -> Vec<Rout
         .collect()
 }
 
-fn limits(table: &Table<'_>) -> Option<Limits> {
-    let section = table.table("limits", "limits")?;
+/// The limits that a policy gets, if any are set, and which.
+fn limits(table: &Table<'_>) -> (Option<Limits>, Vec<&'static str>) {
+    let mut set = Vec::new();
+    let Some(section) = table.table("limits", "limits") else {
+        return (None, set);
+    };
     let mut limits = Limits::default();
     for (name, least, most) in BOUNDS {
         if let Some(value) = section.whole(name, least, most) {
             limits.set(name, value.value);
+            set.push(name);
         }
     }
     section.finish();
-    Some(limits)
+    (Some(limits), set)
 }

@@ -12,7 +12,7 @@ use keyward::document::named_values::{Lookup, NamedValues, Requested};
 use keyward::document::policies::Scope;
 use keyward::document::read::{Options, read};
 use keyward::egress::{Roots, Route, Scheme, Timeouts};
-use keyward::engine::{EngineConfig, ManifestAsk, Observer, Phase, Policy, PolicySource, Sandbox};
+use keyward::engine::{EngineConfig, Observer, Phase, Policy, PolicySource, Sandbox};
 use keyward::names::{KeyVaultReference, PolicyName, RouteName};
 use keyward::vault::disk::Disk;
 use keyward::vault::{
@@ -197,7 +197,7 @@ impl<'a> Prepared<'a> {
                 .filter_map(|issuer| Some((issuer.name.clone(), self.metadata(issuer)?)))
                 .collect(),
             facts: self.suite.facts.clone(),
-            subscription_required: None,
+            subscription_required: self.suite.subscription_required,
             traces: self.suite.trace_document,
         }
     }
@@ -286,7 +286,7 @@ impl<'a> Prepared<'a> {
         &self,
         place: usize,
         settings: Option<&serde_json::Value>,
-        document: Option<&[ManifestAsk]>,
+        runs: Option<&Runs>,
     ) -> Result<Policy, NotPrepared> {
         let Some(component) = self.components.get(place) else {
             return Err(NotPrepared("no such policy".to_owned()));
@@ -300,7 +300,10 @@ impl<'a> Prepared<'a> {
         let given = settings
             .filter(|settings| settings.as_object().is_none_or(|object| !object.is_empty()));
         let sandbox = Sandbox {
-            limits: under_test.limits.clone(),
+            limits: match runs {
+                Some(runs) => Some(runs.within(under_test.limits.as_ref(), &under_test.set_limits)),
+                None => under_test.limits.clone(),
+            },
             ..Sandbox::default()
         };
         let policy = self
@@ -314,7 +317,7 @@ impl<'a> Prepared<'a> {
                     settings: given,
                     routes: &under_test.routes,
                     issuers: &under_test.issuers,
-                    document,
+                    document: runs.map(|runs| runs.asks.as_slice()),
                 },
             )
             .map_err(|error| NotPrepared(error.to_string()))?;
@@ -339,8 +342,7 @@ impl<'a> Prepared<'a> {
                     .map(|(_, settings)| settings)
                     .or(own.as_ref().map(|runs| &runs.settings))
                     .or(component.under_test.settings.as_ref());
-                let asks = own.as_ref().map(|runs| runs.asks.as_slice());
-                policies.push(self.load(*place, settings, asks)?);
+                policies.push(self.load(*place, settings, own.as_deref())?);
             }
         }
         for (phase, policies) in Phase::ALL.into_iter().zip(&phases) {

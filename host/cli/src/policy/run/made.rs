@@ -129,23 +129,16 @@ impl Sent {
 
     fn request(&self, parts: &Parts<'_>) -> Result<Value, Failure> {
         let mut request = Table::new();
-        let (method, path) = match self.request.split_once(' ') {
-            Some((method, path)) => (method, path.trim()),
-            None if self.request.starts_with('/') => ("GET", self.request.as_str()),
-            None => (self.request.as_str(), "/"),
-        };
+        let (method, path) = self.target();
         request.insert("method".into(), method.into());
         request.insert("path".into(), path.into());
         let mut headers = Table::new();
-        for header in &self.headers {
-            let Some((name, value)) = header.split_once(':') else {
-                return Err(Failure::usage(format!("-H {header}: no `NAME: VALUE`")));
-            };
+        for (name, value) in self.header_fields()? {
             let values = headers
-                .entry(name.trim().to_ascii_lowercase())
+                .entry(name.to_ascii_lowercase())
                 .or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(values) = values {
-                values.push(value.trim().into());
+                values.push(value.into());
             }
         }
         // One value as most people write it.

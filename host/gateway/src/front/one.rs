@@ -1,0 +1,61 @@
+//! One request that comes over no connection: of somebody who runs the gateway's parts
+//! and no listener.
+
+use std::net::IpAddr;
+
+use http::{Request, Version};
+use keyward::egress::Body;
+use keyward::names::ExchangeId;
+use keyward::{Client, Failure, Forwarded, Report, authority_of, is_grpc};
+
+use super::screen::fits;
+use super::sender::Sender;
+use crate::forward::find;
+use crate::pipeline::Pipeline;
+use crate::serve::Gateway;
+
+impl Gateway {
+    /// Takes one request through the pipeline of its path, as if the client at this
+    /// address had sent it in plain: policies, grants, backends and audit trail are those
+    /// of any exchange. The id is the one that the trail has. It is neither logged nor
+    /// counted.
+    ///
+    /// Before it, [`Gateway::refresher`] has to be started for secrets that come from
+    /// sources. Must run inside a tokio runtime with I/O and time. Cancel-safe, as
+    /// [`keyward::forward`].
+    pub async fn exchange(
+        &self,
+        client: IpAddr,
+        id: ExchangeId,
+        mut request: Request<Body>,
+    ) -> Forwarded {
+        let snapshot = self.snapshot();
+        *request.version_mut() = Version::HTTP_11;
+        let front = &snapshot.front;
+        let placed = find(&snapshot.pipelines, &request).and_then(|(pipeline, _)| {
+            let most = pipeline.max_body_bytes.or(front.limits.max_body_bytes);
+            fits(&request, most)?;
+            may(pipeline, &request)?;
+            let authority = authority_of(&request)?.to_owned();
+            Ok((pipeline, Client::new(client, authority)))
+        });
+        match placed {
+            Ok((pipeline, client)) => {
+                Sender::plain(client.address).tell(&mut request, front.forwarded);
+                keyward::forward(&snapshot.keyward, &pipeline.runs, client, id, request).await
+            }
+            Err(failure) => Forwarded {
+                response: failure.reply_to(is_grpc(request.headers()), id),
+                failure: Some(failure),
+                report: Report::default(),
+            },
+        }
+    }
+}
+
+fn may(pipeline: &Pipeline, request: &Request<Body>) -> Result<(), Failure> {
+    match pipeline.methods.contains(request.method()) {
+        true => Ok(()),
+        false => Err(Failure::MethodNotAllowed),
+    }
+}
