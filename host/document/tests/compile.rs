@@ -366,6 +366,7 @@ fn who_calls_is_asked_for_where_the_document_looks_at_it() {
             "<set-variable name='s' value='@(context.Subscription?.Id)'/>",
             true,
         ),
+        ("<set-variable name='s' value='@(context.User?.Id)'/>", true),
         (
             "<set-variable name='s' value='@(context.RequestId)'/>",
             false,
@@ -446,6 +447,14 @@ fn what_can_not_be_had_is_refused_with_its_place() {
         ),
         (
             "<inbound><authentication-managed-identity resource='https://a.example' output-token-variable-name='t'/></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><set-backend-service base-url='http://a.example'/></inbound>",
+            "KD060",
+        ),
+        (
+            "<inbound><send-request response-variable-name='r'><set-url>https://prices.example/v1/</set-url><set-method>GET</set-method><authentication-managed-identity resource='https://a.example'/></send-request></inbound>",
             "KD060",
         ),
         (

@@ -2,15 +2,19 @@
 //! what comes of each against what is expected of it.
 //!
 //! The documents are not ours and stay where they are: what is expected of one
-//! is kept under the SHA-256 of its bytes, and so is a suite, `suites/SHA256.test.toml`
-//! beside the expectations, that says what it does when it runs.
+//! is kept under the SHA-256 of its bytes, and so are suites, `suites/SHA256*.test.toml`
+//! beside the expectations, that say what it does when it runs. Of a fragment,
+//! `suites/SHA256.xml` is a document of ours that includes it as `published`, and
+//! `suites/SHA256.outer.xml` is one of ours around it, for its `<base/>`. What a
+//! document tells its reader to replace in it is in `suites/SHA256.replace.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use keyward_document::model::Document;
+use keyward_document::compile::{Bindings, survey};
+use keyward_document::model::{Document, NoFragments, effective};
 use keyward_document::read::{Options as Reading, read};
 use keyward_document::{DocumentErrors, Severity};
 use serde::{Deserialize, Serialize};
@@ -22,8 +26,15 @@ const EXPECTATIONS: &str = "host/document/corpus/apim-snippets.toml";
 /// The component that runs documents.
 const GUEST: &str = "target/policies/document.wasm";
 
+/// A part of a policy that is refused when a document is compiled. What else is said then is
+/// about routes, issuers and named values, which the gateway that runs it has.
+const NOT_HAD: &str = "KD060";
+
 /// Where the suites of documents are put, with the documents' places.
 const SUITES: &str = "target/corpus";
+
+/// Where documents are put in which something had to be replaced.
+const REPLACED: &str = "target/corpus-replaced";
 
 /// What an expectations file opens with.
 const HEADER: &str = "\
@@ -76,7 +87,7 @@ struct Expected {
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
-    /// It is read and modelled, and its expressions compile.
+    /// It is read and modelled, and compiles for a gateway that has what it names.
     #[default]
     Works,
     /// It is invalid as it was published, or does what is refused here; the error says so.
@@ -103,6 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
     let mut suites = Vec::new();
+    let mut ran = 0;
     for path in &files {
         let bytes = std::fs::read(path)?;
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
@@ -126,6 +138,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             errors: errors(&reading.diagnostics),
             ..Expected::default()
         };
+        if let Some(document) = reading.document.as_ref().filter(|_| now.errors.is_empty()) {
+            let refused = refused(document);
+            if let Some(refused) = refused.as_ref().filter(|_| options.show) {
+                println!("{}", refused.render(false));
+            }
+            now.errors = refused.as_deref().map(errors).unwrap_or_default();
+            now.errors.retain(|error| error.starts_with(NOT_HAD));
+        }
         now.kind = kind(&now.errors);
         if let Some(expected) = known.documents.get(&hash) {
             if expected.errors != now.errors && !options.update {
@@ -146,7 +166,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         *counts.entry(now.kind).or_default() += 1;
         if now.kind == Kind::Works {
-            suites.extend(suite(&options.expect, &hash, path)?);
+            let own = suites_of(&options.expect, &hash, path)?;
+            ran += usize::from(!own.is_empty());
+            suites.extend(own);
         }
         found.documents.insert(hash, now);
     }
@@ -157,7 +179,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let text = toml::to_string(&found)?;
         std::fs::write(&options.expect, format!("{HEADER}{text}"))?;
     }
-    let ran = suites.len();
     if !options.no_run && ran > 0 && !run_suites(&suites)? {
         wrong.push("a document does something else than its suite says; see above".to_owned());
     }
@@ -166,11 +187,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let count = |kind| counts.get(&kind).copied().unwrap_or_default();
     println!("{:>4} documents", files.len());
-    println!("{:>4} read", count(Kind::Works));
-    if !options.no_run {
-        println!("{ran:>4} of those run, as a suite says what they do");
-        let not_run = count(Kind::Works).saturating_sub(ran);
-        println!("{not_run:>4} of those not run: nobody wrote down what they do");
+    let compile = count(Kind::Works);
+    if options.no_run {
+        println!("{compile:>4} compile");
+    } else {
+        println!("{ran:>4} work: they compile, and run as their suites say");
+        let not_run = compile.saturating_sub(ran);
+        println!("{not_run:>4} compile and are not run: nobody wrote down what they do");
     }
     println!("{:>4} refused on purpose", count(Kind::Refused));
     println!("{:>4} not supported", count(Kind::NotSupported));
@@ -182,27 +205,72 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// The suite of a document, if there is one: its name, and its text with the document and
-/// the guest.
-fn suite(expect: &Path, hash: &str, document: &Path) -> Result<Option<(String, String)>> {
+/// The suites of a document: each one's name, and its text with the document and the guest.
+fn suites_of(expect: &Path, hash: &str, document: &Path) -> Result<Vec<(String, String)>> {
     let folder = expect.parent().unwrap_or(Path::new("")).join("suites");
-    let name = format!("{hash}.test.toml");
-    let Ok(text) = std::fs::read_to_string(folder.join(&name)) else {
-        return Ok(None);
-    };
-    let table: toml::Table = text.parse().with_context(|| name.clone())?;
-    let routes = table.get("routes").and_then(toml::Value::as_table);
-    let routes: Vec<&String> = routes.into_iter().flat_map(toml::Table::keys).collect();
+    let mut names = Vec::new();
+    if folder.is_dir() {
+        for entry in std::fs::read_dir(&folder)? {
+            let name = entry?.file_name().into_string();
+            names.extend(
+                name.ok()
+                    .filter(|name| name.starts_with(hash) && name.ends_with(".test.toml")),
+            );
+        }
+    }
+    names.sort();
     let text_of = |path: &Path| -> Result<toml::Value> {
         let path = std::path::absolute(path)?;
         Ok(path.to_str().context("a path is no text")?.into())
     };
-    let (document, guest) = (text_of(document)?, text_of(Path::new(GUEST))?);
-    // Before its own tables, which may not come before a key of the top.
-    let head = format!(
-        "document = {document}\n[[policies]]\nname = \"document\"\ncomponent = {guest}\nroutes = {routes:?}\n"
-    );
-    Ok(Some((name, format!("{head}{text}"))))
+    let document = match std::fs::read_to_string(folder.join(format!("{hash}.replace.toml"))) {
+        Ok(replacements) => {
+            let replacements: BTreeMap<String, String> = toml::from_str(&replacements)?;
+            let mut text = std::fs::read_to_string(document)?;
+            for (placeholder, by) in &replacements {
+                text = text.replace(placeholder, by);
+            }
+            std::fs::create_dir_all(REPLACED)?;
+            let file = Path::new(REPLACED).join(format!("{hash}.xml"));
+            std::fs::write(&file, text)?;
+            text_of(&file)?
+        }
+        Err(_) => text_of(document)?,
+    };
+    let guest = text_of(Path::new(GUEST))?;
+    let including = folder.join(format!("{hash}.xml"));
+    let mut documents = if including.exists() {
+        let including = text_of(&including)?;
+        format!("document = {including}\nfragments = {{ published = {document} }}\n")
+    } else {
+        format!("document = {document}\n")
+    };
+    let outer = folder.join(format!("{hash}.outer.xml"));
+    if outer.exists() {
+        documents = format!("{documents}global-document = {}\n", text_of(&outer)?);
+    }
+    let mut suites = Vec::new();
+    for name in names {
+        let text = std::fs::read_to_string(folder.join(&name))?;
+        let table: toml::Table = text.parse().with_context(|| name.clone())?;
+        let routes = table.get("routes").and_then(toml::Value::as_table);
+        let routes: Vec<&String> = routes.into_iter().flat_map(toml::Table::keys).collect();
+        // Before its own tables, which may not come before a key of the top.
+        let head = format!(
+            "{documents}[[policies]]\nname = \"document\"\ncomponent = {guest}\nroutes = {routes:?}\n"
+        );
+        suites.push((name, format!("{head}{text}")));
+    }
+    Ok(suites)
+}
+
+/// Why a document can't be compiled, whatever a gateway's configuration says.
+fn refused(document: &Document) -> Option<Box<DocumentErrors>> {
+    let effective = match effective(&[document], &NoFragments) {
+        Ok(effective) => effective,
+        Err(errors) => return Some(errors),
+    };
+    survey(&effective, &Bindings::default()).errors
 }
 
 /// Runs suites with the command, as anybody would; whether all of them hold.

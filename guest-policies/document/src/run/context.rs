@@ -217,6 +217,11 @@ impl Context for Scope<'_, '_> {
             | Member::LastErrorPath
             | Member::LastErrorPolicyId => self.last_error(member),
             Member::SubscriptionId => self.subscription(),
+            // Whose key it is: there is nobody else to be told of.
+            Member::UserId => {
+                let told = self.fact(member).map(str::to_owned);
+                told.or_else(|| self.subscription())
+            }
             Member::OperationMethod => Some(
                 self.fact(member)
                     .unwrap_or(&self.state.original.method)
@@ -242,7 +247,7 @@ impl Context for Scope<'_, '_> {
                 M::UserFirstName,
                 M::UserLastName,
                 M::UserNote,
-            ]),
+            ]) || self.subscription().is_some(),
             Type::IProduct => self.has_fact(&[M::ProductId, M::ProductName]),
             Type::ISubscription => {
                 self.has_fact(&[M::SubscriptionName]) || self.subscription().is_some()

@@ -100,6 +100,20 @@ fn who_calls_is_who_the_clients_key_says() {
 }
 
 #[test]
+fn the_user_is_whose_key_it_is() {
+    let set = "<set-header name=\"x-a\"><value>@(context.User?.Id ?? \"nobody\")</value></set-header>";
+    for (key, expected) in [(Some("ann"), "ann"), (None, "nobody")] {
+        let mut simulation = request("GET", "/").grant("subscription");
+        if let Some(key) = key {
+            simulation = simulation.key_of(key);
+        }
+        let world = inbound(set, simulation);
+        let told = world.simulation.request_header("x-a");
+        assert_eq!(told.as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn facts_of_the_gateway_are_what_it_says() {
     let mut bindings = bindings();
     let facts = BTreeMap::from([

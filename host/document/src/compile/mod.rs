@@ -46,7 +46,7 @@ pub struct Bindings {
     pub facts: Vec<(Member, String)>,
     /// Whether callers need a subscription's key: `true` asks everybody for one, `false`
     /// nobody, though who has one is known. `None`: the document decides; it does where
-    /// it needs to know who calls (`rate-limit`, `context.Subscription`).
+    /// it needs to know who calls (`rate-limit`, `context.Subscription`, `context.User`).
     pub subscription_required: Option<bool>,
     /// Whether each step is told to the policy's log.
     pub traces: bool,

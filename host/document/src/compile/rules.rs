@@ -136,6 +136,11 @@ impl Compiler<'_> {
             return;
         }
         match (node.name(), attribute) {
+            ("set-url", "") | ("set-backend-service", "base-url") if is_in_the_open(text) => {
+                let help = "write https://: what goes to another machine without TLS, everyone on the way can read, and no route leads there";
+                let what = "an http:// address of another machine";
+                self.not_had(node, value.at.clone(), what, help);
+            }
             ("set-url", "") | ("set-backend-service", "base-url")
                 if self.route_to(text).is_none() =>
             {
@@ -173,6 +178,14 @@ impl Compiler<'_> {
         let (route, _) = address.route(&self.routes)?;
         Some(&route.name)
     }
+}
+
+/// Whether it is the name of another machine, without TLS: no route leads to such a one.
+fn is_in_the_open(text: &str) -> bool {
+    Address::parse(text).is_ok_and(|address| {
+        let bare = address.host.trim_matches(['[', ']']);
+        address.scheme == "http" && bare != "localhost" && bare.parse::<IpAddr>().is_err()
+    })
 }
 
 /// Scheme and host of an address: who it names before the host, its path and its query may

@@ -329,6 +329,12 @@ impl Compiler<'_> {
             self.fault(node, at, problem, "give the secret a shorter name");
             return None;
         }
+        if ends_in_a_slash(around) {
+            let what = "a secret for an address whose path ends in \"/\"";
+            let help = "leave the last \"/\" out: no grant names such a path, since servers read it in more than one way";
+            self.not_had(node, at, what, help);
+            return None;
+        }
         let id = self.statements.secret(&alias);
         let with_the_request = around.call.is_none() && use_ != "verify-jwt";
         self.found.secret(with_the_request);
@@ -439,7 +445,13 @@ impl Compiler<'_> {
         }
         self.identifies |= (from..built.nodes()).any(|at| {
             let node = u32::try_from(at).ok().and_then(|at| built.node(NodeId(at)));
-            matches!(node, Some(Step::Call(Member::ContextSubscription, _)))
+            matches!(
+                node,
+                Some(Step::Call(
+                    Member::ContextSubscription | Member::ContextUser,
+                    _
+                ))
+            )
         });
         let read = (from..built.nodes())
             .filter_map(|at| reads(built, NodeId(u32::try_from(at).ok()?)))
@@ -491,6 +503,16 @@ fn reads(expressions: &Expressions, id: NodeId) -> Option<&str> {
         },
         _ => None,
     }
+}
+
+/// Whether the call around a secret has a fixed address with a path that no grant names.
+fn ends_in_a_slash(around: &Around<'_>) -> bool {
+    let url = around
+        .call
+        .and_then(|call| call.children_named("set-url").next());
+    let url = url.and_then(|url| url.text.as_ref()?.as_text());
+    let address = url.and_then(|url| Address::parse(url).ok());
+    address.is_some_and(|address| address.path.len() > 1 && address.path.ends_with('/'))
 }
 
 /// A name as aliases may be: in lower case, with `-` for what they can't have.

@@ -47,6 +47,7 @@ pub(super) static SET_HEADER: Policy = policy(
     ])
     .differs(&[
         "a secret named value stands alone: one <value>, exists-action override or skip, and a fixed name; it is attached where a grant allows it, and never in an answer to the client",
+        "a header that the gateway writes itself is an error: Host, Connection, Content-Length, Transfer-Encoding, Forwarded, Via, Proxy-… and the like",
         "append where a secret goes is an error: it has no values beside it",
         "a value that is null is none, and without any the header is removed",
         "a line end in a value is an error",

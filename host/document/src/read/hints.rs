@@ -4,6 +4,7 @@
 use super::Reader;
 use crate::Phase;
 use crate::error::{Found, Problem};
+use crate::header::host_writes;
 use crate::model::{Literal, Node, Payload};
 
 pub(super) const MIXED: &str = "an expression has to be the whole value: write @(\"text\" + …), or @($\"text {…}\"); where no expression was meant, write &#64; for \"@\"";
@@ -133,15 +134,12 @@ impl Reader<'_, '_, '_> {
             .attribute("name")
             .and_then(|name| Some((name.as_text()?, name)));
         if let Some((text, value)) = name.filter(|_| node.name() == "set-header") {
-            const FIXED: [&str; 4] = [
-                "connection",
-                "content-length",
-                "keep-alive",
-                "transfer-encoding",
-            ];
-            if FIXED.contains(&text.to_ascii_lowercase().as_str()) {
-                let problem = Problem::HostHeader(Found::new(text));
-                self.report(problem, value.at.clone(), "leave it out");
+            if let Some(help) = host_writes(text) {
+                self.report(
+                    Problem::HostHeader(Found::new(text)),
+                    value.at.clone(),
+                    help,
+                );
             }
         }
         let action = match node.attribute("exists-action").map(|value| &value.payload) {

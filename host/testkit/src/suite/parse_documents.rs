@@ -73,7 +73,7 @@ fn one(table: &Table<'_>, node: &Node, file: &Path) -> Option<At<PathBuf>> {
     })
 }
 
-/// As the gateway's `[pipeline.api]` and so on.
+/// As the gateway's `[gateway]`, `[pipeline.api]` and so on.
 fn facts(table: &Table<'_>) -> Vec<(Member, String)> {
     let mut told = Vec::new();
     let mut add = |section: Option<Table<'_>>, keys: &[(&'static str, Member)]| {
@@ -89,6 +89,13 @@ fn facts(table: &Table<'_>) -> Vec<(Member, String)> {
         }
         section.finish();
     };
+    add(
+        table.table("gateway", "[gateway]"),
+        &[
+            ("region", Member::DeploymentRegion),
+            ("service-name", Member::DeploymentServiceName),
+        ],
+    );
     add(
         table.table("api", "[api]"),
         &[
