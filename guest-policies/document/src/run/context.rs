@@ -241,13 +241,15 @@ impl Context for Scope<'_, '_> {
                     || self.bodies.has(Side::Request)
                     || self.exchange.message(Side::Request).has_body()
             }
-            Type::IUser => self.has_fact(&[
-                M::UserId,
-                M::UserEmail,
-                M::UserFirstName,
-                M::UserLastName,
-                M::UserNote,
-            ]) || self.subscription().is_some(),
+            Type::IUser => {
+                self.has_fact(&[
+                    M::UserId,
+                    M::UserEmail,
+                    M::UserFirstName,
+                    M::UserLastName,
+                    M::UserNote,
+                ]) || self.subscription().is_some()
+            }
             Type::IProduct => self.has_fact(&[M::ProductId, M::ProductName]),
             Type::ISubscription => {
                 self.has_fact(&[M::SubscriptionName]) || self.subscription().is_some()

@@ -101,7 +101,8 @@ fn who_calls_is_who_the_clients_key_says() {
 
 #[test]
 fn the_user_is_whose_key_it_is() {
-    let set = "<set-header name=\"x-a\"><value>@(context.User?.Id ?? \"nobody\")</value></set-header>";
+    let set =
+        "<set-header name=\"x-a\"><value>@(context.User?.Id ?? \"nobody\")</value></set-header>";
     for (key, expected) in [(Some("ann"), "ann"), (None, "nobody")] {
         let mut simulation = request("GET", "/").grant("subscription");
         if let Some(key) = key {
