@@ -315,7 +315,7 @@ pub(super) fn documents(checks: &mut Checks, config: &Config) {
     }
 }
 
-/// The policies that documents call, and from which file.
+/// The policies that documents call, and where.
 fn called(effective: &Effective) -> Vec<(String, String)> {
     let nodes = document::Phase::ALL
         .into_iter()
@@ -324,7 +324,7 @@ fn called(effective: &Effective) -> Vec<(String, String)> {
         .filter(|node| node.name() == "wasm-policy");
     let name = |node: &Node| {
         let name = node.attribute("name")?.as_text()?.to_owned();
-        Some((name, node.origin.file.to_string()))
+        Some((name, effective.position(node).to_string()))
     };
     nodes.filter_map(name).collect()
 }

@@ -531,7 +531,7 @@ mod tests {
     #[test]
     fn what_no_grant_can_say_is_told_and_kept_out_of_the_file() {
         let around = around(
-            "<inbound><set-header name='Host'><value>{{one}}</value></set-header></inbound><backend><forward-request/></backend>",
+            "<inbound><set-header name='X-Forwarded-For'><value>{{one}}</value></set-header></inbound><backend><forward-request/></backend>",
         );
         let (toml, _) = printed(&around);
         assert!(toml.contains("can't be granted"), "{toml}");

@@ -276,8 +276,8 @@ impl Compiler<'_> {
 }
 
 impl Effective {
-    /// Where an element's start tag stands.
-    pub(crate) fn position(&self, node: &Node) -> Position {
+    /// Where a statement's start tag stands, in the document that it is from.
+    pub fn position(&self, node: &Node) -> Position {
         let found = self.sources().find(|(file, _)| **file == node.origin.file);
         let (file, text) = found.map_or(("", ""), |(file, text)| (&**file, &**text));
         crate::position::Source::new(file, text).position(node.tag.clone())

@@ -133,14 +133,11 @@ impl Reader<'_, '_, '_> {
         let name = node
             .attribute("name")
             .and_then(|name| Some((name.as_text()?, name)));
-        if let Some((text, value)) = name.filter(|_| node.name() == "set-header") {
-            if let Some(help) = host_writes(text) {
-                self.report(
-                    Problem::HostHeader(Found::new(text)),
-                    value.at.clone(),
-                    help,
-                );
-            }
+        if let Some((text, value)) = name.filter(|_| node.name() == "set-header")
+            && let Some(help) = host_writes(text)
+        {
+            let problem = Problem::HostHeader(Found::new(text));
+            self.report(problem, value.at.clone(), help);
         }
         let action = match node.attribute("exists-action").map(|value| &value.payload) {
             None => "override",
