@@ -4,7 +4,7 @@
 use std::env;
 
 /// Enough for the deepest program, as `tests/policies/document.rs` shows.
-const STACK_BYTES: u32 = 80 * 1024;
+const STACK_BYTES: u32 = 96 * 1024;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
