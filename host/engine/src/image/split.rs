@@ -138,7 +138,10 @@ impl<'a> Outline<'a> {
     fn memory(&self) -> Option<(usize, Memory<'a>)> {
         let mut with_data = self.modules.iter().enumerate().filter(|(_, module)| {
             let mut payloads = Parser::new(0).parse_all(module);
-            payloads.any(|payload| matches!(payload, Ok(Payload::DataSection(_))))
+            // A snapshot has a section in each, mostly an empty one.
+            payloads.any(
+                |payload| matches!(payload, Ok(Payload::DataSection(data)) if data.count() > 0),
+            )
         });
         let (place, module) = with_data.next()?;
         if with_data.next().is_some() {
