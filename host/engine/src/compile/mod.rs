@@ -203,7 +203,10 @@ fn make(job: &[u8], alone: bool) -> Result<Vec<u8>, Refused> {
         engine.precompile_component(component).map_err(Refused::unfit)
     };
     match head.task {
-        Task::Code => compiled(code.compiling(alone), rest),
+        Task::Code => {
+            let direct = image::direct(rest);
+            compiled(code.compiling(alone), direct.as_deref().unwrap_or(rest))
+        }
         Task::Instrument => {
             let instrumented = image::instrumented(rest).map_err(Refused::unfit)?;
             compiled(code.configuring(alone), &instrumented)

@@ -8,6 +8,7 @@
 //! which holds the code, and what is these settings' own.
 
 mod dense;
+mod direct;
 mod segments;
 mod split;
 mod state;
@@ -27,6 +28,7 @@ use crate::compile::Refused;
 use crate::limits::Limits;
 use crate::profile::Profile;
 
+pub(crate) use self::direct::direct;
 pub(crate) use self::split::IMPORT;
 pub(crate) use self::state::{Readings, State};
 
