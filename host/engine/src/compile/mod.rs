@@ -200,7 +200,9 @@ fn make(job: &[u8], alone: bool) -> Result<Vec<u8>, Refused> {
     };
     let compiled = |config: Config, component: &[u8]| {
         let engine = Engine::new(&config).map_err(Refused::unfit)?;
-        engine.precompile_component(component).map_err(Refused::unfit)
+        engine
+            .precompile_component(component)
+            .map_err(Refused::unfit)
     };
     match head.task {
         Task::Code => {

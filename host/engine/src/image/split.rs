@@ -293,3 +293,83 @@ fn memory_of_pages(minimum: u64) -> EntityType {
         page_size_log2: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+    use super::*;
+
+    fn component(fields: &str) -> Vec<u8> {
+        let text = format!(
+            r#"(component (core module $M (memory (export "m") 1) {fields})
+            (core instance (instantiate $M)) (core module $N (func)))"#
+        );
+        wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn own_segments(split: &Split) -> Vec<(u32, Vec<u8>)> {
+        let payloads = Parser::new(0).parse_all(&split.own);
+        let mut found = Vec::new();
+        for payload in payloads {
+            if let Payload::DataSection(section) = payload.unwrap() {
+                let read = super::super::segments::read(&section).unwrap();
+                found.extend(read.iter().map(|(at, bytes)| (*at, bytes.to_vec())));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_differs_is_each_ones_own_and_the_rest_is_common() {
+        let before = component(r#"(data (i32.const 8) "what it begins with")"#);
+        let one = component(
+            r#"(data (i32.const 8) "What it begins with") (data (i32.const 9000) "one")"#,
+        );
+        let other = component(r#"(data (i32.const 8) "\00hat it begins with")"#);
+        let one = split(&before, &one).unwrap();
+        let other = split(&before, &other).unwrap();
+        assert_eq!(one.common, other.common);
+        let expected = vec![(8, b"W".to_vec()), (9000, b"one".to_vec())];
+        assert_eq!(own_segments(&one), expected);
+        // What has become zeros is written, too.
+        assert_eq!(own_segments(&other), [(8, vec![0])]);
+        for part in [&one.common, &one.own] {
+            wasmparser::Validator::new().validate_all(part).unwrap();
+        }
+        // Differences across a short gap are one.
+        let near = component(r#"(data (i32.const 8) "What it begins With")"#);
+        let near = split(&before, &near).unwrap();
+        assert_eq!(own_segments(&near), [(8, b"What it begins W".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_not_data_alone_makes_another_common_part() {
+        let before = component("(global (mut i32) (i32.const 0)) (data (i32.const 8) \"x\")");
+        let zero = split(&before, &before).unwrap();
+        let after = component("(global (mut i32) (i32.const 1)) (data (i32.const 8) \"x\")");
+        let one = split(&before, &after).unwrap();
+        assert_ne!(zero.common, one.common);
+        assert_eq!(own_segments(&zero), []);
+    }
+
+    #[test]
+    fn a_component_of_another_structure_stays_whole() {
+        let whole = component(r#"(data (i32.const 8) "x")"#);
+        assert!(split(&whole, &whole).is_some(), "the control");
+        for other in [
+            r#"(data $d "x") (func (data.drop $d)) (data (i32.const 8) "x")"#,
+            r#"(data (i32.const 8) "xy") (data (i32.const 9) "x")"#,
+            "",
+        ] {
+            let other = component(other);
+            assert!(split(&other, &other).is_none());
+        }
+        let twice = wat::parse_str(
+            r#"(component (core module $M (memory (export "m") 1) (data (i32.const 8) "x"))
+            (core instance (instantiate $M)) (core instance (instantiate $M)))"#,
+        );
+        let twice = twice.unwrap();
+        assert!(split(&twice, &twice).is_none());
+        assert!(split(b"nothing", b"nothing").is_none());
+    }
+}

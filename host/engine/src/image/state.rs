@@ -137,7 +137,10 @@ impl ComponentInstanceState for Replayed<'_> {
         let (Reading::Memory { bytes, held }, begins) = self.reading(func) else {
             panic!("{func} is no memory");
         };
-        let held = self.memories.get(begins..).and_then(|rest| rest.get(..held));
+        let held = self
+            .memories
+            .get(begins..)
+            .and_then(|rest| rest.get(..held));
         let mut memory = held.expect("what is held lies beside it").to_vec();
         memory.resize(bytes, 0);
         contents(&memory);
