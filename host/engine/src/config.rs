@@ -8,7 +8,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::cache::CodeCache;
+use crate::code::cache::CodeCache;
 use crate::compile::{Compiler, InProcess};
 use crate::limits::Limits;
 use crate::observe::Observer;
@@ -194,7 +194,9 @@ fn pool(profile: Profile, calls: u32) -> PoolingAllocationConfig {
     pool.total_component_instances(calls);
     // As much for each call as a component may have: one policy's calls, which are
     // counted, must not use up what others' need.
-    pool.total_core_instances(calls.saturating_mul(profile.core_modules()));
+    // One beside the component's own brings the data that its settings made.
+    let core_instances = profile.core_modules().saturating_add(1);
+    pool.total_core_instances(calls.saturating_mul(core_instances));
     pool.total_memories(calls.saturating_mul(profile.memories()));
     pool.total_tables(calls.saturating_mul(profile.tables()));
     pool.total_stacks(calls);
@@ -205,7 +207,7 @@ fn pool(profile: Profile, calls: u32) -> PoolingAllocationConfig {
     };
     pool.max_component_instance_size(instance_bytes);
     pool.max_core_instance_size(instance_bytes);
-    pool.max_core_instances_per_component(profile.core_modules());
+    pool.max_core_instances_per_component(core_instances);
     pool.max_memories_per_component(profile.memories());
     pool.max_tables_per_component(profile.tables());
     pool.max_memories_per_module(profile.memories());

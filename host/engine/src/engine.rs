@@ -10,7 +10,7 @@ use keyward_vault::Vault;
 use wasmtime::component::Linker;
 
 use crate::bindings::Imports;
-use crate::cache;
+use crate::code::{Codes, cache};
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
@@ -51,6 +51,7 @@ pub(crate) struct Tier {
     pub(crate) linker: Linker<CallState>,
     /// What compiled code must have been made for.
     pub(crate) fingerprint: Vec<u8>,
+    pub(crate) codes: Codes,
 }
 
 /// How many calls of the policies with one name may be under way, and are.
@@ -156,6 +157,7 @@ impl Engine {
             fingerprint: cache::fingerprint(&wasmtime),
             wasmtime,
             linker,
+            codes: Codes::default(),
         };
         Ok(Arc::clone(place.get_or_init(|| Arc::new(tier))))
     }

@@ -27,12 +27,11 @@
 
 mod bindings;
 mod body;
-mod cache;
 mod capabilities;
+mod code;
 mod compile;
 mod config;
 mod counters;
-mod dense;
 mod engine;
 mod error;
 mod exchange;
@@ -61,7 +60,7 @@ mod trusted;
 mod value_cache;
 
 pub use body::{Body, BodyFailure, PolicyBody};
-pub use cache::{CodeCache, CodeKey};
+pub use code::cache::{CodeCache, CodeKey};
 pub use compile::{CompileFault, Compiler, InProcess, compile};
 pub use config::EngineConfig;
 pub use engine::Engine;

@@ -8,17 +8,15 @@ use keyward_vault::{PolicyIdentity, digest_component};
 use wasmtime::component::Component;
 
 use crate::bindings::{backend, inbound, on_error, outbound};
-use crate::cache;
-use crate::compile::{self, CompileFault, Refused};
+use crate::code::{Linked, Making};
 use crate::engine::{Admission, Engine, Tier};
-use crate::error::{LoadError, PolicyStop};
+use crate::error::LoadError;
 use crate::exchange::Phase;
 use crate::inspect::{ALLOWED_IMPORTS, Inspection, MOST_BYTES, inspect};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, ManifestAsk};
 use crate::profile::{Profile, Sandbox};
 use crate::state::CallState;
-use crate::trusted;
 
 /// What to load, as an operator configured it.
 pub struct PolicySource<'a> {
@@ -62,6 +60,8 @@ pub(crate) struct PolicyInner {
     pub(crate) memory_bytes: usize,
     pub(crate) table_elements: usize,
     pub(crate) admission: Arc<Admission>,
+    /// What others that run the same code find it by.
+    pub(crate) _code: Arc<Component>,
 }
 
 impl Policy {
@@ -179,19 +179,17 @@ impl Engine {
             policy: policy.clone(),
             source,
         })?;
-        let job = compile::job(
-            self.config.code(profile),
-            &limits,
-            configure,
-            source.component,
-        );
-        let code = self.compiled(policy, &tier, &job)?;
-
+        let making = Making {
+            policy,
+            component: source.component,
+            configure: configure.as_deref(),
+            limits: &limits,
+        };
+        let Linked { pre, code } = self.linked(&tier, &making)?;
         let unfit = |error: wasmtime::Error| LoadError::Unfit {
             policy: policy.clone(),
             detail: format!("{error:#}"),
         };
-        let pre = tier.linker.instantiate_pre(&code).map_err(unfit)?;
         let has = |phase| inspection.phases.contains(&phase);
         let most = sandbox
             .concurrent_calls
@@ -228,62 +226,11 @@ impl Engine {
             limits,
             admission: self.admission(policy, most),
             tier,
+            _code: code,
         };
         Ok(Policy {
             inner: Arc::new(inner),
         })
-    }
-
-    /// The compiled component: what is kept, if that is the vault's, else what the
-    /// compiler makes.
-    fn compiled(
-        &self,
-        policy: &PolicyName,
-        tier: &Tier,
-        job: &[u8],
-    ) -> Result<Component, LoadError> {
-        let vault = &self.shared.vault;
-        let kept = self.config.cache.as_deref().map(|cache| {
-            let code = self.config.code(tier.profile);
-            (cache, cache::key(&tier.fingerprint, code, job))
-        });
-        if let Some((cache, key)) = &kept
-            && let Some(entry) = cache.get(key)
-            && let Some(code) = cache::open(vault, key, &entry)
-            && let Ok(component) = trusted::load(&tier.wasmtime, code)
-        {
-            return Ok(component);
-        }
-        let fault = |source: CompileFault| LoadError::Compile {
-            policy: policy.clone(),
-            source,
-        };
-        let answer = self.config.compiler.compile(job).map_err(fault)?;
-        let code = match compile::code_of(&answer).map_err(fault)? {
-            Ok(code) => code,
-            Err(refused) => return Err(refusal(policy, refused)),
-        };
-        let component = trusted::load(&tier.wasmtime, code).map_err(|error| {
-            // Compiled code that can't be loaded says why: its pool has no room for it.
-            match wasmtime::Engine::detect_precompiled(code) {
-                Some(_) => LoadError::Unfit {
-                    policy: policy.clone(),
-                    detail: match tier.profile {
-                        Profile::Large => format!("{error:#}"),
-                        smaller => format!(
-                            "the profile {smaller} has no room for it, `profile = \"large\"` may have: {error:#}"
-                        ),
-                    },
-                },
-                None => fault(CompileFault::Garbled),
-            }
-        })?;
-        if let Some((cache, key)) = &kept
-            && let Some(entry) = cache::seal(vault, key, code)
-        {
-            cache.put(key, &entry);
-        }
-        Ok(component)
     }
 }
 
@@ -300,22 +247,6 @@ pub fn digest_of_document(
     );
     let both = [&component.as_bytes()[..], &settings.as_bytes()[..]].concat();
     digest_component(&both)
-}
-
-fn refusal(policy: &PolicyName, refused: Refused) -> LoadError {
-    let policy = policy.clone();
-    match refused {
-        Refused::Unfit(detail) => LoadError::Unfit { policy, detail },
-        Refused::Settings(reason) => LoadError::Settings { policy, reason },
-        Refused::Deadline(milliseconds) => LoadError::Configure {
-            policy,
-            stop: PolicyStop::Deadline(milliseconds),
-        },
-        Refused::Trap | Refused::Garbled => LoadError::Configure {
-            policy,
-            stop: PolicyStop::Trap,
-        },
-    }
 }
 
 fn check(policy: &PolicyName, component: &[u8]) -> Result<Inspection, LoadError> {

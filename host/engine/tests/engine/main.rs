@@ -5,5 +5,6 @@
 mod kept_code;
 mod profiles;
 mod reports;
+mod settings;
 mod support;
 mod unloading;

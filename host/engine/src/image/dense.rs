@@ -9,10 +9,9 @@ use std::convert::Infallible;
 
 use wasm_encoder::reencode::{self, Reencode, ReencodeComponent, component_utils};
 use wasm_encoder::{Component, ConstExpr, DataSection};
-use wasmparser::{Data, DataKind, DataSectionReader, Operator, Parser, Payload, TypeRef};
+use wasmparser::{DataSectionReader, Parser};
 
-/// Zeros that are cheaper to copy than to skip.
-const SHORT_GAP: usize = 512;
+use super::segments::{joined, may_join, read};
 
 /// The component with its data segments joined. None if it can't be read, which a
 /// valid component always can.
@@ -38,7 +37,7 @@ impl Reencode for Joiner {
         section: DataSectionReader<'_>,
     ) -> Result<(), reencode::Error> {
         let segments = if self.joins { read(&section) } else { None };
-        match segments.map(joined) {
+        match segments.as_deref().map(joined) {
             Some(segments) => {
                 for (offset, bytes) in segments {
                     data.active(0, &ConstExpr::i32_const(offset.cast_signed()), bytes);
@@ -62,89 +61,13 @@ impl ReencodeComponent for Joiner {
     }
 }
 
-/// Code that names segments by their number needs them as they are, and a memory
-/// that someone else made may hold something where the gaps are.
-fn may_join(parser: Parser, module: &[u8]) -> bool {
-    for payload in parser.parse_all(module) {
-        match payload {
-            Err(_) | Ok(Payload::DataCountSection { .. }) => return false,
-            Ok(Payload::ImportSection(imports)) => {
-                let memory = imports.into_imports().any(|import| {
-                    import.is_ok_and(|import| matches!(import.ty, TypeRef::Memory(_)))
-                });
-                if memory {
-                    return false;
-                }
-            }
-            Ok(_) => {}
-        }
-    }
-    true
-}
-
-/// The segments by their offset; none if one of them is not at a constant place in
-/// the only memory, or two overlap.
-fn read<'a>(section: &DataSectionReader<'a>) -> Option<Vec<(u32, &'a [u8])>> {
-    let mut segments = Vec::new();
-    for datum in section.clone() {
-        let datum = datum.ok()?;
-        // Without a count section no code can name a segment, and one that waits to
-        // be named is superfluous. A snapshot turns the original ones into such.
-        if !matches!(datum.kind, DataKind::Passive) {
-            segments.push((constant_offset(&datum)?, datum.data));
-        }
-    }
-    segments.sort_by_key(|(offset, _)| *offset);
-    let disjoint = segments.windows(2).all(|pair| match pair {
-        [(first, bytes), (second, _)] => end(*first, bytes) <= Some(*second),
-        _ => true,
-    });
-    let bounded = segments
-        .iter()
-        .all(|(offset, bytes)| end(*offset, bytes).is_some());
-    (disjoint && bounded).then_some(segments)
-}
-
-fn constant_offset(datum: &Data<'_>) -> Option<u32> {
-    let DataKind::Active {
-        memory_index: 0,
-        offset_expr,
-    } = &datum.kind
-    else {
-        return None;
-    };
-    let mut operators = offset_expr.get_operators_reader();
-    let Ok(Operator::I32Const { value }) = operators.read() else {
-        return None;
-    };
-    matches!(operators.read(), Ok(Operator::End)).then(|| value.cast_unsigned())
-}
-
-fn end(offset: u32, bytes: &[u8]) -> Option<u32> {
-    offset.checked_add(u32::try_from(bytes.len()).ok()?)
-}
-
-fn joined(segments: Vec<(u32, &[u8])>) -> Vec<(u32, Vec<u8>)> {
-    let mut joined: Vec<(u32, Vec<u8>)> = Vec::new();
-    for (offset, bytes) in segments {
-        if let Some((start, collected)) = joined.last_mut() {
-            let gap = end(*start, collected).and_then(|end| offset.checked_sub(end));
-            let gap = gap.and_then(|gap| usize::try_from(gap).ok());
-            if let Some(gap) = gap.filter(|gap| *gap <= SHORT_GAP) {
-                collected.resize(collected.len() + gap, 0);
-                collected.extend_from_slice(bytes);
-                continue;
-            }
-        }
-        joined.push((offset, bytes.to_vec()));
-    }
-    joined
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+    use wasmparser::Payload;
+
     use super::*;
+    use crate::image::segments::constant_offset;
 
     /// The offsets and bytes of all data segments of a component.
     fn segments(component: &[u8]) -> Vec<(u32, Vec<u8>)> {

@@ -13,11 +13,12 @@ use crate::config::CodeConfig;
 
 /// What goes into the key besides wasmtime's own version, its settings and the
 /// processor: this changes with how images are made.
-const VERSION: &[u8] = b"keyward compiled code 1";
+const VERSION: &[u8] = b"keyward compiled code 2";
 const TAG_BYTES: usize = 32;
 
-/// Which code it is: a digest of the component, its settings, its limits while it
-/// is configured, its profile and the engine. Written as 64 hexadecimal digits.
+/// What it is: compiled code, by a digest of the component, its profile and the engine;
+/// or the data that settings made, by a digest of these, the component, its profile and
+/// its limits while it is configured. Written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CodeKey([u8; 32]);
 
@@ -66,14 +67,19 @@ pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> Vec<u8> {
     collected.0
 }
 
-pub(crate) fn key(fingerprint: &[u8], code: CodeConfig, job: &[u8]) -> CodeKey {
+/// The key of what is made for `purpose` from `from`.
+pub(crate) fn key(fingerprint: &[u8], code: CodeConfig, purpose: &[u8], from: &[u8]) -> CodeKey {
     let length = u64::try_from(fingerprint.len()).unwrap_or(u64::MAX);
-    let parts: [&[u8]; 5] = [
+    let parts = [
         VERSION,
         code.profile.as_str().as_bytes(),
+        &[u8::from(code.reports)],
+        purpose,
+        // No purpose has a zero in it.
+        b"\0",
         &length.to_be_bytes(),
         fingerprint,
-        job,
+        from,
     ];
     CodeKey(*digest_component(&parts.concat()).as_bytes())
 }

@@ -2,18 +2,20 @@
 //! can be done in another process with limits of its own.
 //!
 //! A job holds all that its result depends on. Its answer is a byte that says
-//! which, and the compiled code or why there is none.
+//! which, and what was made or why there is nothing. No job carries machine code: whoever
+//! is asked can be asked anything.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
+use wasmtime::{Config, Engine};
 
 use crate::config::CodeConfig;
-use crate::image::{self, Configured};
-use crate::limits::Limits;
+use crate::image::{self, Image, Readings, State};
 
-const CODE: u8 = 0;
+const DONE: u8 = 0;
 const REFUSED: u8 = 1;
 
 /// Carries out jobs. What it answers becomes machine code that the host runs: it
@@ -63,22 +65,31 @@ pub enum CompileFault {
 
 /// Does a job and returns its answer, on the calling thread alone. For a process
 /// that does nothing else; see [`Compiler`].
-///
-/// It runs the component's `configure`, in a sandbox, with every import refused.
 pub fn compile(job: &[u8]) -> Vec<u8> {
     answer(job, true)
 }
 
+/// What to do with a component.
 #[derive(Serialize, Deserialize)]
-struct Head {
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Task<'a> {
+    /// Compile it as it is.
+    Code,
+    /// Compile it to run its `configure`.
+    Instrument,
+    /// Write into it what `configure` left. The memories lie before the component.
+    Image {
+        readings: Cow<'a, Readings>,
+        memories: usize,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
     version: String,
     profile: String,
     reports: bool,
-    /// The settings as JSON; none if the component takes none.
-    configure: Option<String>,
-    cpu_milliseconds: u32,
-    memory_bytes: usize,
-    table_elements: usize,
+    task: Task<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,39 +107,55 @@ pub(crate) enum Refused {
     Garbled,
 }
 
-/// The job of compiling a component, with its settings read if there are any.
-pub(crate) fn job(
-    code: CodeConfig,
-    limits: &Limits,
-    configure: Option<String>,
-    component: &[u8],
-) -> Vec<u8> {
+impl Refused {
+    /// What a library says that can't take a component.
+    pub(crate) fn unfit(error: wasmtime::Error) -> Self {
+        Refused::Unfit(format!("{error:#}"))
+    }
+}
+
+/// The job of compiling a component, as it is or to be configured.
+pub(crate) fn job(code: CodeConfig, task: Task<'_>, component: &[u8]) -> Vec<u8> {
+    written(code, task, &[], component)
+}
+
+/// The job of writing into a component what `configure` left.
+pub(crate) fn image_job(code: CodeConfig, state: &State, component: &[u8]) -> Vec<u8> {
+    let task = Task::Image {
+        readings: Cow::Borrowed(&state.readings),
+        memories: state.memories.len(),
+    };
+    written(code, task, &state.memories, component)
+}
+
+fn written(code: CodeConfig, task: Task<'_>, memories: &[u8], component: &[u8]) -> Vec<u8> {
     let head = Head {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         profile: code.profile.as_str().to_owned(),
         reports: code.reports,
-        configure,
-        cpu_milliseconds: limits.cpu_milliseconds,
-        memory_bytes: limits.memory_in(code.profile),
-        table_elements: limits.elements_in(code.profile),
+        task,
     };
     let head = serde_json::to_vec(&head).unwrap_or_default();
     let length = u32::try_from(head.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes(), head.as_slice(), component].concat()
+    [&length.to_be_bytes(), head.as_slice(), memories, component].concat()
 }
 
-fn read(job: &[u8]) -> Option<(Head, &[u8])> {
-    let (length, rest) = job.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (head, component) = rest.split_at_checked(length)?;
-    let head: Head = serde_json::from_slice(head).ok()?;
-    (head.version == env!("CARGO_PKG_VERSION")).then_some((head, component))
+fn read(job: &[u8]) -> Option<(Head<'_>, &[u8])> {
+    let (head, rest) = after_length(job)?;
+    let head: Head<'_> = serde_json::from_slice(head).ok()?;
+    (head.version == env!("CARGO_PKG_VERSION")).then_some((head, rest))
+}
+
+/// What has its length before it, and what follows.
+fn after_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// The code in a compiler's answer, or why there is none.
 pub(crate) fn code_of(answer: &[u8]) -> Result<Result<&[u8], Refused>, CompileFault> {
     match answer.split_first() {
-        Some((&CODE, code)) => Ok(Ok(code)),
+        Some((&DONE, code)) => Ok(Ok(code)),
         Some((&REFUSED, why)) => match serde_json::from_slice(why) {
             Ok(Refused::Garbled) | Err(_) => Err(CompileFault::Garbled),
             Ok(refused) => Ok(Err(refused)),
@@ -137,13 +164,26 @@ pub(crate) fn code_of(answer: &[u8]) -> Result<Result<&[u8], Refused>, CompileFa
     }
 }
 
+/// The image in a compiler's answer, or why there is none.
+pub(crate) fn image_in(answer: &[u8]) -> Result<Result<Image, Refused>, CompileFault> {
+    let image = match code_of(answer)? {
+        Ok(image) => image,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let (own, common) = after_length(image).ok_or(CompileFault::Garbled)?;
+    Ok(Ok(Image {
+        common: common.to_vec(),
+        own: (!own.is_empty()).then(|| own.to_vec()),
+    }))
+}
+
 fn answer(job: &[u8], alone: bool) -> Vec<u8> {
     // The library that takes the snapshot was written for components that their
     // owner trusts. What it does not expect must not end the host.
     let made = catch_unwind(AssertUnwindSafe(|| make(job, alone)))
         .unwrap_or_else(|_| Err(Refused::Unfit("no image can be made of it".to_owned())));
     let (which, rest) = match made {
-        Ok(code) => (CODE, code),
+        Ok(done) => (DONE, done),
         Err(refused) => (REFUSED, serde_json::to_vec(&refused).unwrap_or_default()),
     };
     let mut answer = Vec::with_capacity(1 + rest.len());
@@ -153,32 +193,34 @@ fn answer(job: &[u8], alone: bool) -> Vec<u8> {
 }
 
 fn make(job: &[u8], alone: bool) -> Result<Vec<u8>, Refused> {
-    let (head, component) = read(job).ok_or(Refused::Garbled)?;
+    let (head, rest) = read(job).ok_or(Refused::Garbled)?;
     let code = CodeConfig {
         profile: head.profile.parse().map_err(|_| Refused::Garbled)?,
         reports: head.reports,
     };
-    let unfit = |error: wasmtime::Error| Refused::Unfit(format!("{error:#}"));
-    let image = match &head.configure {
-        Some(settings) => {
-            let engine = wasmtime::Engine::new(&code.configuring(alone)).map_err(unfit)?;
-            Some(image::configured(
-                &engine,
-                component,
-                &Configured {
-                    settings,
-                    cpu_milliseconds: head.cpu_milliseconds,
-                    memory_bytes: head.memory_bytes,
-                    table_elements: head.table_elements,
-                },
-            )?)
-        }
-        None => None,
+    let compiled = |config: Config, component: &[u8]| {
+        let engine = Engine::new(&config).map_err(Refused::unfit)?;
+        engine
+            .precompile_component(component)
+            .map_err(Refused::unfit)
     };
-    let engine = wasmtime::Engine::new(&code.compiling(alone)).map_err(unfit)?;
-    engine
-        .precompile_component(image.as_deref().unwrap_or(component))
-        .map_err(unfit)
+    match head.task {
+        Task::Code => {
+            let direct = image::direct(rest);
+            compiled(code.compiling(alone), direct.as_deref().unwrap_or(rest))
+        }
+        Task::Instrument => {
+            let instrumented = image::instrumented(rest).map_err(Refused::unfit)?;
+            compiled(code.configuring(alone), &instrumented)
+        }
+        Task::Image { readings, memories } => {
+            let (memories, component) = rest.split_at_checked(memories).ok_or(Refused::Garbled)?;
+            let image = image::image_of(component, &readings, memories).map_err(Refused::unfit)?;
+            let own = image.own.unwrap_or_default();
+            let length = u32::try_from(own.len()).map_err(|_| Refused::Garbled)?;
+            Ok([&length.to_be_bytes(), own.as_slice(), &image.common].concat())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +239,7 @@ mod tests {
     #[test]
     fn an_answer_holds_code_or_says_why_not() {
         let component = wat::parse_str("(component)").unwrap();
-        let job = job(lean(), &Limits::default(), None, &component);
+        let job = job(lean(), Task::Code, &component);
         let code = compile(&job);
         assert!(code_of(&code).unwrap().is_ok());
         assert_eq!(InProcess.compile(&job).unwrap(), code);
@@ -206,7 +248,7 @@ mod tests {
     }
 
     fn job_of(component: &[u8]) -> Vec<u8> {
-        job(lean(), &Limits::default(), None, component)
+        job(lean(), Task::Code, component)
     }
 
     #[test]
