@@ -21,6 +21,7 @@ pub mod container;
 pub mod expression;
 pub mod header;
 pub mod kinds;
+pub mod liquid;
 pub mod members;
 pub mod names;
 pub mod statements;

@@ -98,15 +98,16 @@ fn compiled(scopes: &[(Option<Scope>, &str)], bindings: &Bindings) -> Compiled {
     compile(&effective, bindings).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }
 
-/// The settings of a document with these sections, as the gateway writes them.
-pub(crate) fn program(sections: &str) -> String {
+/// The program of a document with these sections.
+pub(crate) fn program(sections: &str) -> Vec<u8> {
     let text = format!("<policies>{sections}</policies>");
-    settings_of(&compiled(&[(None, &text)], &bindings()))
+    let compiled = compiled(&[(None, &text)], &bindings());
+    compiled.program.encode().unwrap()
 }
 
-fn settings_of(compiled: &Compiled) -> String {
-    let program = compiled.program.encode().unwrap();
-    let program = data_encoding::BASE64.encode(&program);
+/// The settings of a program, as the gateway writes them.
+pub(crate) fn settings_of(program: &[u8]) -> String {
+    let program = data_encoding::BASE64.encode(program);
     format!("{{\"program\": \"{program}\"}}")
 }
 
@@ -149,8 +150,9 @@ impl World {
         simulation: Simulation,
     ) -> Self {
         let compiled = compiled(scopes, bindings);
+        let program = compiled.program.encode().unwrap();
         Self {
-            settings: keyward_policy::testing::settings(&settings_of(&compiled)).unwrap(),
+            settings: keyward_policy::testing::settings(&settings_of(&program)).unwrap(),
             simulation,
             forwards: compiled.forwards,
             calls: [
