@@ -306,7 +306,7 @@ fn a_secret_is_asked_for_with_its_place_and_its_routes() {
             )
         })
         .collect();
-    let user = Some("me".to_owned());
+    let user = "me".to_owned();
     let resource = "https://prices.example/".to_owned();
     assert_eq!(
         requests,
