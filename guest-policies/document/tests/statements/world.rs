@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use document::Settings;
-use keyward_document::compile::{Bindings, Compiled, Forwards, compile};
+use keyward_document::compile::{Bindings, Compiled, compile};
 use keyward_document::model::{Document, effective};
 use keyward_document::named_values::{Lookup, NamedValues};
 use keyward_document::policies::Scope;
@@ -43,7 +43,7 @@ pub(crate) enum End {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) simulation: Simulation,
-    forwards: Forwards,
+    host_forwards: bool,
     calls: [usize; 4],
 }
 
@@ -154,7 +154,7 @@ impl World {
         Self {
             settings: keyward_policy::testing::settings(&settings_of(&program)).unwrap(),
             simulation,
-            forwards: compiled.forwards,
+            host_forwards: compiled.host_forwards,
             calls: [
                 compiled.program.statements.segments(PHASES[0]),
                 compiled.program.statements.segments(PHASES[1]),
@@ -184,7 +184,7 @@ impl World {
                 Verdict::Fail => return self.on_error(ErrorSource::PolicyFailed),
             }
         }
-        if self.forwards == Forwards::Host || self.simulation.status().is_none() {
+        if self.host_forwards || self.simulation.status().is_none() {
             // What the host's own forwarding, or that nobody forwarded, leaves behind.
             self.simulation.exchange().respond(200).unwrap();
         }
