@@ -6,12 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::{Request, StatusCode};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use keyward::SourceDirectory;
@@ -23,19 +18,13 @@ use keyward::vault::{
     Ask, Cache, Claims, Kind, Notes, Origin, PolicyIdentity, Reference, Secret, Use, VaultError,
     digest_component, new_exchange_id, uses,
 };
-use keyward_tests::{OpenBaoServer, TestGateway, TransitAuthority};
+use keyward_tests::{OpenBaoServer, TestGateway};
 use rcgen::KeyPair;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use crate::demanding::Demanding;
 use crate::lying::{Handle, Lies, Lying};
 use crate::server;
 
@@ -48,95 +37,6 @@ alias = "client-certificate"
 use = "present"
 to = [{ route = "orders", paths = ["/v1/orders"] }]
 "#;
-
-/// A backend that lets nobody in without a certificate of that authority.
-struct Demanding {
-    url: String,
-    authority: TransitAuthority,
-    /// The certificates that were shown, as DER, one for each request.
-    seen: Arc<Mutex<Vec<Vec<u8>>>>,
-    /// What stood in `authorization`, of those that had it.
-    bearers: Arc<Mutex<Vec<String>>>,
-    /// How many connections began, got in, and ended.
-    began: Arc<AtomicUsize>,
-    came_in: Arc<AtomicUsize>,
-    ended: Arc<Notify>,
-}
-
-impl Demanding {
-    async fn start(version: &'static SupportedProtocolVersion) -> Self {
-        let authority = TransitAuthority::new();
-        let key = KeyPair::generate().unwrap();
-        let server = authority.certify("localhost", &key);
-        let mut roots = RootCertStore::empty();
-        let pem = authority.pem();
-        let lines = pem.lines().filter(|line| !line.starts_with("--"));
-        let der = data_encoding::BASE64.decode(lines.collect::<String>().as_bytes());
-        roots.add(der.unwrap().into()).unwrap();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(vec![server.der().clone()], private)
-            .unwrap();
-        let tls = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = Self {
-            url: format!("https://localhost:{port}"),
-            authority,
-            seen: Arc::default(),
-            bearers: Arc::default(),
-            began: Arc::default(),
-            came_in: Arc::default(),
-            ended: Arc::default(),
-        };
-        let (seen, ended) = (Arc::clone(&server.seen), Arc::clone(&server.ended));
-        let bearers = Arc::clone(&server.bearers);
-        let (began, came_in) = (Arc::clone(&server.began), Arc::clone(&server.came_in));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                began.fetch_add(1, Ordering::SeqCst);
-                let (tls, seen, came_in) = (tls.clone(), Arc::clone(&seen), Arc::clone(&came_in));
-                let (ended, bearers) = (Arc::clone(&ended), Arc::clone(&bearers));
-                tokio::spawn(async move {
-                    // Who shows nothing does not get in.
-                    let Ok(stream) = tls.accept(stream).await else {
-                        return ended.notify_one();
-                    };
-                    came_in.fetch_add(1, Ordering::SeqCst);
-                    let chain = stream.get_ref().1.peer_certificates().unwrap();
-                    let leaf = chain[0].to_vec();
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        seen.lock().unwrap().push(leaf.clone());
-                        let bearer = request.headers().get("authorization");
-                        let bearer = bearer.map(|value| value.to_str().unwrap().to_owned());
-                        bearers.lock().unwrap().extend(bearer);
-                        let answer = Response::new(Full::new(Bytes::from_static(b"[]")));
-                        std::future::ready(Ok::<_, std::convert::Infallible>(answer))
-                    });
-                    let connection = hyper::server::conn::http1::Builder::new();
-                    let served = connection.serve_connection(TokioIo::new(stream), service);
-                    let _ = served.await;
-                    ended.notify_one();
-                });
-            }
-        });
-        server
-    }
-
-    fn seen(&self) -> Vec<Vec<u8>> {
-        self.seen.lock().unwrap().clone()
-    }
-
-    fn came_in(&self) -> usize {
-        self.came_in.load(Ordering::SeqCst)
-    }
-}
 
 fn far() -> SecretName {
     SecretName::parse("far").unwrap()
@@ -396,6 +296,31 @@ fn lying(server: &OpenBaoServer) -> (Arc<Lying>, Arc<Watched>, Arc<dyn SourceDir
     (lying, watched, sources)
 }
 
+/// A key of the server's, a backend that is to be shown its certificate, and the gateway
+/// that shows it.
+struct Shown {
+    backend: Demanding,
+    chain: String,
+    leaf: Vec<u8>,
+    lying: Arc<Lying>,
+    gateway: TestGateway,
+}
+
+async fn shown(server: &OpenBaoServer, is_disk_controlled: bool) -> Shown {
+    server.make_transit_key("orders", "ecdsa-p256").await;
+    let backend = Demanding::start(&TLS13).await;
+    let (chain, leaf) = certificate(server, &backend, 1).await;
+    let (lying, _, sources) = lying(server);
+    let gateway = gateway(&backend, &chain, sources, is_disk_controlled);
+    Shown {
+        backend,
+        chain,
+        leaf,
+        lying,
+        gateway,
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_lies_is_named_and_its_signature_goes_nowhere() {
     let server = server!();
@@ -441,11 +366,12 @@ fn failed(gateway: TestGateway) -> usize {
 #[tokio::test]
 async fn nothing_is_signed_before_the_use_is_on_record() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, _) = certificate(&server, &backend, 1).await;
-    let (lying, _, sources) = lying(&server);
-    let gateway = gateway(&backend, &chain, sources, true);
+    let Shown {
+        backend,
+        lying,
+        gateway,
+        ..
+    } = shown(&server, true).await;
     gateway.disk().fail();
     let refused = status(&gateway).await;
     assert!(refused.is_server_error(), "{refused}");
@@ -460,11 +386,12 @@ async fn nothing_is_signed_before_the_use_is_on_record() {
 #[tokio::test]
 async fn a_request_that_goes_away_takes_its_handshake_with_it() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, _) = certificate(&server, &backend, 1).await;
-    let (lying, _, sources) = lying(&server);
-    let gateway = gateway(&backend, &chain, sources, false);
+    let Shown {
+        backend,
+        lying,
+        gateway,
+        ..
+    } = shown(&server, false).await;
     *lying.lies.lock().unwrap() = Lies::Never;
     {
         let mut request = std::pin::pin!(status(&gateway));
@@ -498,11 +425,7 @@ async fn a_request_that_goes_away_takes_its_handshake_with_it() {
 #[tokio::test]
 async fn more_handshakes_than_have_room_wait_and_block_nobody_else() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, _) = certificate(&server, &backend, 1).await;
-    let (lying, _, sources) = lying(&server);
-    let gateway = gateway(&backend, &chain, sources, false);
+    let Shown { lying, gateway, .. } = shown(&server, false).await;
     *lying.lies.lock().unwrap() = Lies::Never;
     // On one thread: were it blocked, nothing below would come to an end.
     let most = AtomicUsize::new(0);
@@ -530,11 +453,13 @@ async fn more_handshakes_than_have_room_wait_and_block_nobody_else() {
 #[tokio::test]
 async fn a_connection_that_is_open_is_not_used_once_its_certificate_is_disabled() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, _) = certificate(&server, &backend, 1).await;
-    let (lying, _, sources) = lying(&server);
-    let gateway = gateway(&backend, &chain, sources, false);
+    let Shown {
+        backend,
+        chain,
+        lying,
+        gateway,
+        ..
+    } = shown(&server, false).await;
     let (vault, actor) = (gateway.vault(), TestGateway::actor());
     assert_eq!(settled(&gateway).await, StatusCode::OK);
     assert_eq!(status(&gateway).await, StatusCode::OK);
@@ -573,11 +498,7 @@ async fn a_connection_that_is_open_is_not_used_once_its_certificate_is_disabled(
 #[tokio::test]
 async fn what_is_no_chain_of_its_own_is_not_taken_in() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, _) = certificate(&server, &backend, 1).await;
-    let (_, sources) = of_root(&server);
-    let gateway = gateway(&backend, &chain, sources, false);
+    let Shown { chain, gateway, .. } = shown(&server, false).await;
     let key = KeyPair::generate().unwrap().serialize_pem();
     let (vault, actor) = (gateway.vault(), TestGateway::actor());
     let refused = vault.rotate(&far(), secret(&(chain + &key)), &actor);
@@ -610,13 +531,14 @@ to = [{ route = "orders", paths = ["/v1/orders"] }]
 #[tokio::test]
 async fn one_certificate_is_shown_and_vouches_for_a_token_that_names_it() {
     let server = server!();
-    server.make_transit_key("orders", "ecdsa-p256").await;
-    let backend = Demanding::start(&TLS13).await;
-    let (chain, leaf) = certificate(&server, &backend, 1).await;
+    let Shown {
+        backend,
+        leaf,
+        gateway,
+        ..
+    } = shown(&server, false).await;
     // What is newest there is not what the certificate is of.
     server.make_transit_key("orders", "ecdsa-p256").await;
-    let (_, sources) = of_root(&server);
-    let gateway = gateway(&backend, &chain, sources, false);
     gateway.set_grants(SHOW_AND_SIGN);
     let vault = gateway.vault();
     let ask = |alias: &str, use_| Ask {

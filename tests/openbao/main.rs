@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod certificates;
+mod demanding;
 mod gateway;
 mod hostile;
 mod keys_that_stay;

@@ -1,47 +1,20 @@
 //! Policy documents in a whole gateway: read, compiled, run by the one guest, with
 //! other policies between, and with the secrets that they ask for.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use keyward::Keyward;
-use keyward::egress::full;
-use keyward::names::SecretName;
-use keyward::vault::{Drift, Durability, Kind, Lock, NamedValue, Secret, Vault};
-use keyward_gateway::assemble::{OpenError, assemble};
-use keyward_gateway::config::{Config, Values};
-use keyward_gateway::documents::{CompiledDocuments, DocumentFault};
-use keyward_gateway::forward;
-use keyward_gateway::grants::{GrantsFault, components, lock_path, read_grants};
-use keyward_gateway::pipeline::Pipelines;
-use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway, policy_file};
-use tempfile::TempDir;
+use keyward::vault::Drift;
+use keyward_gateway::assemble::OpenError;
+use keyward_gateway::documents::DocumentFault;
+use keyward_gateway::grants::GrantsFault;
+use keyward_tests::{ATTACH_GRANT, Backend};
 
-/// A folder with a gateway.
-struct Folder {
-    folder: TempDir,
-    key: Canary,
-}
+use crate::folder::{Folder, component};
 
-/// One that serves.
-struct Serves {
-    keyward: Keyward,
-    pipelines: Pipelines,
-}
-
-impl Folder {
-    /// One whose pipeline at `/` has that document. `more` stands at the end of the
-    /// configuration.
-    fn with(backend: &str, document: &str, more: &str) -> Self {
-        let folder = Self {
-            folder: tempfile::tempdir().unwrap(),
-            key: Canary::new(),
-        };
-        let component = |name: &str| policy_file(name).display().to_string();
-        let text = format!(
-            r#"
+/// A gateway whose pipeline at `/` has that document. `more` stands at the end of the
+/// configuration.
+fn folder(backend: &str, document: &str, more: &str) -> Folder {
+    let text = format!(
+        r#"
 [gateway]
 listen = "127.0.0.1:0"
 fragments = "fragments"
@@ -72,65 +45,13 @@ document = "document.xml"
 id = "orders"
 {more}
 "#,
-            component("attach-api-key"),
-            component("set-headers"),
-            component("document"),
-        );
-        folder.write("keyward.toml", &text);
-        folder.write("document.xml", document);
-        std::fs::create_dir(folder.folder.path().join("fragments")).unwrap();
-        folder.write("grants.toml", ATTACH_GRANT);
-        let config = folder.config();
-        Vault::create(&config.vault_files()).unwrap();
-        let vault = folder.vault();
-        let name = SecretName::parse("billing-key").unwrap();
-        let value = Secret::read_from(folder.key.text().as_bytes(), 4096).unwrap();
-        let actor = TestGateway::actor();
-        vault.add(&name, Kind::ApiKey, value, &actor).unwrap();
-        let value = keyward::names::ValueName::parse("key").unwrap();
-        let is = NamedValue::Secret(name);
-        vault.set_value(&value, is, [].into(), &actor).unwrap();
-        folder
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let file = self.folder.path().join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-
-    fn config(&self) -> Config {
-        Config::load(&self.folder.path().join("keyward.toml")).unwrap()
-    }
-
-    fn vault(&self) -> Vault {
-        Vault::open(&self.config().vault_files(), Durability::Strict).unwrap()
-    }
-
-    fn open(&self) -> Result<Serves, OpenError> {
-        let (keyward, pipelines) = assemble(&self.config(), self.vault(), &TestGateway::actor())?;
-        Ok(Serves { keyward, pipelines })
-    }
-
-    fn refused(&self) -> OpenError {
-        self.open().err().unwrap()
-    }
-}
-
-impl Serves {
-    async fn send(&self, request: http::request::Builder, body: &'static str) -> Response<String> {
-        let request = request.header("host", "gateway.example");
-        let request = request.body(full(Bytes::from(body))).unwrap();
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let answer = forward(&self.keyward, &self.pipelines, client, request).await;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Response::from_parts(head, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    async fn get(&self, path: &str) -> Response<String> {
-        self.send(Request::get(path), "").await
-    }
+        component("attach-api-key"),
+        component("set-headers"),
+        component("document"),
+    );
+    let folder = Folder::new(&text, document, ATTACH_GRANT);
+    std::fs::create_dir(folder.path().join("fragments")).unwrap();
+    folder
 }
 
 fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
@@ -156,7 +77,7 @@ async fn statements_and_expressions_run_in_every_phase() {
       </outbound>
       <on-error><base/></on-error>
     </policies>"#;
-    let folder = Folder::with(&backend.url(), document, "");
+    let folder = folder(&backend.url(), document, "");
     let serves = folder.open().unwrap();
     let answer = serves.get("/v1/charges").await;
     assert_eq!(answer.status(), StatusCode::OK, "{}", answer.body());
@@ -181,7 +102,7 @@ async fn the_document_forwards_where_it_says_so_and_nowhere_else() {
       </backend><outbound>
         <set-header name="x-seen" exists-action="override"><value>@(context.Response.StatusCode.ToString())</value></set-header>
       </outbound><on-error/></policies>"#;
-    let folder = Folder::with(&backend.url(), document, "");
+    let folder = folder(&backend.url(), document, "");
     let serves = folder.open().unwrap();
     let answer = serves.get("/v1/charges").await;
     assert_eq!(
@@ -205,7 +126,7 @@ async fn policies_of_ones_own_run_between_the_segments_of_a_document() {
         <set-header name="x-after" exists-action="override"><value>@(context.Request.Headers.GetValueOrDefault("x-between","no"))</value></set-header>
         <wasm-policy name="attach-api-key"/>
       </inbound><backend><base/></backend><outbound/><on-error/></policies>"#;
-    let folder = Folder::with(&backend.url(), document, "");
+    let folder = folder(&backend.url(), document, "");
     let serves = folder.open().unwrap();
     assert_eq!(serves.get("/v1/charges").await.status(), StatusCode::OK);
     let received = backend.received();
@@ -223,7 +144,7 @@ async fn scopes_and_fragments_are_put_together() {
         )
     };
     let document = r#"<policies><inbound><base/><include-fragment fragment-id="mark"/></inbound><backend><base/></backend><outbound><base/></outbound><on-error><base/></on-error></policies>"#;
-    let folder = Folder::with(&backend.url(), document, "");
+    let folder = folder(&backend.url(), document, "");
     folder.write(
         "fragments/mark.xml",
         &format!("<fragment>{}</fragment>", set("mark")),
@@ -239,7 +160,7 @@ async fn scopes_and_fragments_are_put_together() {
             &set("operation"),
         ),
     );
-    let text = std::fs::read_to_string(folder.folder.path().join("keyward.toml")).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("keyward.toml")).unwrap();
     let text = text
         .replace("fragments = ", "document = \"global.xml\"\nfragments = ")
         .replace(
@@ -255,7 +176,7 @@ async fn scopes_and_fragments_are_put_together() {
         "fragments/mark.xml",
     ] {
         assert!(
-            files.contains(&folder.folder.path().join(name)),
+            files.contains(&folder.path().join(name)),
             "{name}: {files:?}"
         );
     }
@@ -282,41 +203,22 @@ header = "x-api-key"
 to = [{ route = "billing", paths = ["/v1/charges"] }]
 "#;
 
-impl Folder {
-    /// The documents, compiled, and what the policies are with them.
-    fn compiled(&self) -> (Config, CompiledDocuments) {
-        let values = Values::of(&self.vault());
-        let config = self.config().resolve(&values).unwrap();
-        let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values)));
-        let documents = documents.unwrap();
-        (config, documents)
-    }
-
-    /// Grants what the document asks for.
-    fn grant(&self) {
-        let (_, documents) = self.compiled();
-        let runs = documents.runs(&keyward::names::PolicyName::parse("document").unwrap());
-        let alias = &runs.unwrap().asks[0].alias;
-        self.write(
-            "grants.toml",
-            &DOCUMENT_GRANT.replace("ALIAS", alias.as_str()),
-        );
-    }
-
-    fn pin(&self) {
-        let (config, documents) = self.compiled();
-        let grants = read_grants(&config).unwrap();
-        let components = components(&config, Some(&documents));
-        let lock = Lock::pin(&grants, &self.vault().list(), &components).unwrap();
-        std::fs::write(lock_path(&config).unwrap(), lock.to_toml()).unwrap();
-    }
+/// Grants what the document asks for.
+fn grant(folder: &Folder) {
+    let (_, documents) = folder.compiled();
+    let runs = documents.runs(&keyward::names::PolicyName::parse("document").unwrap());
+    let alias = &runs.unwrap().asks[0].alias;
+    folder.write(
+        "grants.toml",
+        &DOCUMENT_GRANT.replace("ALIAS", alias.as_str()),
+    );
 }
 
 #[tokio::test]
 async fn a_secret_in_a_document_is_attached_where_a_grant_says_so() {
     let backend = Backend::start().await;
-    let folder = Folder::with(&backend.url(), ATTACHES, "");
-    folder.grant();
+    let folder = folder(&backend.url(), ATTACHES, "");
+    grant(&folder);
     let serves = folder.open().unwrap();
     let answer = serves.get("/v1/charges").await;
     assert_eq!(answer.status(), StatusCode::OK, "{}", answer.body());
@@ -334,8 +236,8 @@ async fn a_secret_in_a_document_is_attached_where_a_grant_says_so() {
 
 #[tokio::test]
 async fn a_document_that_changed_is_not_the_one_that_was_pinned() {
-    let folder = Folder::with("http://127.0.0.1:1", ATTACHES, "");
-    folder.grant();
+    let folder = folder("http://127.0.0.1:1", ATTACHES, "");
+    grant(&folder);
     folder.pin();
     drop(folder.open().unwrap());
     folder.write(
@@ -366,7 +268,7 @@ async fn what_runs_a_document_runs_that_alone() {
         "<set-header name=\"a\"><value>1</value></set-header>",
     );
     let second = "[[pipeline]]\npath = \"/two\"\nroute = \"billing\"\ndocument = \"two.xml\"\n";
-    let folder = Folder::with("http://127.0.0.1:1", &one, second);
+    let folder = folder("http://127.0.0.1:1", &one, second);
     folder.write("two.xml", &one.replace(">1<", ">2<"));
     let refused = folder.refused();
     assert!(
@@ -378,7 +280,7 @@ async fn what_runs_a_document_runs_that_alone() {
     );
     assert!(refused.to_string().contains("`runs-as`"), "{refused}");
     // A policy that runs no documents, one with settings, and none.
-    let text = std::fs::read_to_string(folder.folder.path().join("keyward.toml")).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("keyward.toml")).unwrap();
     let text = text.replace(second, "");
     let as_policy = |name: &str| {
         text.replace(
@@ -415,7 +317,7 @@ fn a_configuration_says_whether_callers_need_a_key() {
         ("subscription-required = false", false),
         ("", false),
     ] {
-        let folder = Folder::with("http://127.0.0.1:9", PLAIN, more);
+        let folder = folder("http://127.0.0.1:9", PLAIN, more);
         let (config, documents) = folder.compiled();
         let path = &config.pipelines[0].path;
         let compiled = &documents.of_pipeline(path).unwrap().compiled;
@@ -429,8 +331,8 @@ fn a_configuration_says_whether_callers_need_a_key() {
 async fn a_document_of_other_policies_alone_needs_no_guest() {
     let backend = Backend::start().await;
     let document = r#"<policies><inbound><wasm-policy name="set-headers"/></inbound><backend><base/></backend><outbound/><on-error/></policies>"#;
-    let folder = Folder::with(&backend.url(), document, "");
-    let text = std::fs::read_to_string(folder.folder.path().join("keyward.toml")).unwrap();
+    let folder = folder(&backend.url(), document, "");
+    let text = std::fs::read_to_string(folder.path().join("keyward.toml")).unwrap();
     folder.write(
         "keyward.toml",
         &text.replace("name = \"document\"", "name = \"unused\""),

@@ -12,6 +12,7 @@ mod cors;
 mod document;
 mod documents;
 mod encrypt_field;
+mod folder;
 mod ip_filter;
 mod lookup_postgres;
 mod mtls_backend;

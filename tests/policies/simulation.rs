@@ -1,6 +1,8 @@
-//! What the SDK acts out for native tests of policies is what the host does.
+//! What the SDK acts out for native tests of policies, and what documents are held to
+//! when they are compiled, is what the host does.
 
 use keyward::vault::{HeaderRole, header_role};
+use keyward_document_program::header::host_writes;
 use keyward_policy::testing::Simulation;
 
 /// Names that the host may write itself, and names that it leaves alone.
@@ -39,7 +41,7 @@ const NAMES: [&str; 31] = [
 ];
 
 #[test]
-fn a_simulation_takes_the_headers_that_the_host_takes() {
+fn a_simulation_and_a_document_take_the_headers_that_the_host_takes() {
     let mut owned = 0;
     for name in NAMES {
         for written in [name.to_owned(), name.to_uppercase(), name.replace('-', "_")] {
@@ -52,6 +54,7 @@ fn a_simulation_takes_the_headers_that_the_host_takes() {
             let simulation = Simulation::request("GET", "/");
             let set = simulation.exchange().request().set_header(&written, "a");
             assert_eq!(set.is_err(), is_hosts, "{written}: {role:?}");
+            assert_eq!(host_writes(&written), is_hosts, "{written}: {role:?}");
             owned += usize::from(is_hosts);
         }
     }

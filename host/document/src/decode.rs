@@ -75,10 +75,13 @@ impl Decoded {
     /// character.
     pub fn slice(&self, span: Range<usize>) -> Option<Self> {
         let text = self.text.get(span.clone())?.to_owned();
-        let pieces = self
+        let first = self
             .pieces
+            .partition_point(|piece| piece.text.end <= span.start);
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let pieces = pieces
             .iter()
-            .filter(|piece| piece.text.start < span.end && span.start < piece.text.end)
+            .take_while(|piece| piece.text.start < span.end)
             .map(|piece| {
                 let inside = piece.text.start.max(span.start)..piece.text.end.min(span.end);
                 let file = self.in_file(inside.clone());
@@ -96,7 +99,8 @@ impl Decoded {
         self.pieces.get(index)
     }
 
-    fn push(&mut self, text: &str, file: Range<usize>) {
+    /// Adds a text that means what stands at `file`.
+    pub(crate) fn push(&mut self, text: &str, file: Range<usize>) {
         let start = self.text.len();
         self.text.push_str(text);
         let piece = Piece {
@@ -113,6 +117,15 @@ impl Decoded {
                 last.file.end = piece.file.end;
             }
             _ => self.pieces.push(piece),
+        }
+    }
+
+    /// Adds a part of another text; nothing if the span cuts a character.
+    pub(crate) fn append(&mut self, other: &Self, span: Range<usize>) {
+        let part = other.slice(span).unwrap_or_default();
+        for piece in &part.pieces {
+            let text = part.text.get(piece.text.clone()).unwrap_or_default();
+            self.push(text, piece.file.clone());
         }
     }
 
@@ -208,6 +221,23 @@ mod tests {
         assert_eq!(part.as_str(), "\"b");
         assert_eq!(source.get(part.in_file(0..2)), Some("&quot;b"));
         assert_eq!(source.get(part.in_file(1..2)), Some("b"));
+    }
+
+    #[test]
+    fn a_text_that_is_put_together_leads_back_to_each_part() {
+        let source = "a&lt;b{{name}}c";
+        let mut written = Decoded::default();
+        written.add(source, 0..source.len(), Written::Text);
+        let mut together = Decoded::default();
+        together.append(&written, 0..3);
+        together.push("value", 6..14);
+        together.append(&written, 11..12);
+        assert_eq!(together.as_str(), "a<bvaluec");
+        for (part, place) in [("<b", "&lt;b"), ("alu", "{{name}}"), ("ec", "{{name}}c")] {
+            let at = together.as_str().find(part).unwrap();
+            let place_found = together.in_file(at..at + part.len());
+            assert_eq!(source.get(place_found), Some(place));
+        }
     }
 
     #[test]

@@ -91,6 +91,9 @@ pub enum Problem {
     /// A header that the host writes itself.
     #[error("the header {0} is written by the gateway itself; a document can't change it")]
     HostHeader(Found),
+    /// A Liquid template that can't be read: what in it is not understood.
+    #[error("in the Liquid template: {0}")]
+    Template(String),
     /// Literal text next to an expression.
     #[error("an expression and other text in one value")]
     Mixed,
@@ -229,7 +232,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 53] = [
+pub const CODES: [(&str, &str); 54] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -255,6 +258,7 @@ pub const CODES: [(&str, &str); 53] = [
     ("KD025", "a name that is none"),
     ("KD026", "a header that the gateway writes itself"),
     ("KD027", "a token with its scheme"),
+    ("KD028", "a Liquid template that can't be read"),
     ("KD030", "an unknown named value"),
     ("KD031", "a secret named value where a text is needed"),
     ("KD032", "a secret in an expression"),
@@ -334,6 +338,7 @@ impl Problem {
             Self::Name(_) => "KD025",
             Self::HostHeader(_) => "KD026",
             Self::Bearer => "KD027",
+            Self::Template(_) => "KD028",
             Self::NamedValue(ValueError::Unknown { .. }) => "KD030",
             Self::NamedValue(ValueError::Secret { .. } | ValueError::Reference { .. }) => "KD031",
             Self::SecretInExpression(_) => "KD032",

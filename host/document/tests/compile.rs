@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use keyward_document::Phase;
-use keyward_document::compile::{Bindings, Compiled, Forwards, Placement, Step, compile};
+use keyward_document::compile::{Bindings, Compiled, Placement, Step, compile};
 use keyward_document::model::{Document, effective};
 use keyward_document::named_values::{Lookup, NamedValues};
 use keyward_document::policies::{Content, Element, Status, all};
@@ -85,7 +85,7 @@ fn statements_run_in_segments_between_other_policies() {
     assert_eq!(compiled.steps(Phase::Backend), []);
     // Where a statement fails, the document answers.
     assert_eq!(compiled.steps(Phase::OnError), [Step::Segment]);
-    assert_eq!(compiled.forwards, Forwards::Host);
+    assert!(compiled.host_forwards);
 
     let statements = &compiled.program.statements;
     assert_eq!(statements.segments(ProgramPhase::Inbound), 2);
@@ -135,7 +135,7 @@ fn a_document_of_other_policies_alone_needs_no_guest() {
     );
     assert!(!compiled.needs_guest());
     assert_eq!(compiled.steps(Phase::OnError), []);
-    assert_eq!(compiled.forwards, Forwards::Host);
+    assert!(compiled.host_forwards);
 }
 
 #[test]
@@ -248,34 +248,31 @@ fn what_a_document_may_need_is_counted_with_its_retries() {
 
 #[test]
 fn the_host_forwards_only_what_the_document_need_not_look_at() {
-    for (backend, forwards) in [
-        ("<forward-request/>", Forwards::Host),
-        ("<forward-request buffer-response='false'/>", Forwards::Host),
-        ("", Forwards::Document),
-        ("<forward-request timeout='5'/>", Forwards::Document),
-        (
-            "<forward-request fail-on-error-status-code='true'/>",
-            Forwards::Document,
-        ),
+    for (backend, host_forwards) in [
+        ("<forward-request/>", true),
+        ("<forward-request buffer-response='false'/>", true),
+        ("", false),
+        ("<forward-request timeout='5'/>", false),
+        ("<forward-request fail-on-error-status-code='true'/>", false),
         (
             "<forward-request/><set-header name='a'><value>b</value></set-header>",
-            Forwards::Document,
+            false,
         ),
         (
             "<set-header name='a'><value>b</value></set-header><forward-request/>",
-            Forwards::Host,
+            true,
         ),
         (
             "<retry count='2' condition='@(true)'><forward-request/></retry>",
-            Forwards::Document,
+            false,
         ),
         (
             "<set-backend-service backend-id='prices'/><forward-request/>",
-            Forwards::Document,
+            false,
         ),
     ] {
         let text = format!("<policies><backend>{backend}</backend></policies>");
-        assert_eq!(compiled(&text).forwards, forwards, "{backend}");
+        assert_eq!(compiled(&text).host_forwards, host_forwards, "{backend}");
     }
 }
 
@@ -306,7 +303,7 @@ fn a_secret_is_asked_for_with_its_place_and_its_routes() {
             )
         })
         .collect();
-    let user = Some("me".to_owned());
+    let user = "me".to_owned();
     let resource = "https://prices.example/".to_owned();
     assert_eq!(
         requests,

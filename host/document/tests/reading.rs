@@ -300,6 +300,75 @@ fn named_values_are_bound_where_they_stand() {
 }
 
 #[test]
+fn a_template_that_cannot_be_read_is_told_with_its_place() {
+    let body = |template: &str| {
+        policies(&format!(
+            "<set-body template='liquid'>{template}</set-body>"
+        ))
+    };
+    for (template, place, help) in [
+        ("{{ 'a' | upcas }}", "upcas", "did you mean \"upcase\"?"),
+        ("{{ 'a' | shout }}", "shout", "abs, append"),
+        ("{% include 'a' %}", "include", "not supported"),
+        ("{% endif %}", "endif", "closes nothing"),
+        ("{% if a %}<a>{{b}}</a>", "if a", "behind what this opens"),
+        ("<value>&lt;&amp;é{% if a &gt;= %}</value>", "", "if a == b"),
+        ("{% if '&quot;' == 1 &gt;&lt; %}", "&gt;", "if a == b"),
+        // A named value within a tag, and before what is wrong.
+        ("{{host}}é{% if {{code}} == 1 ] %}", "]", "if a == b"),
+        (
+            "{% if {{host}} %}{% endif %} {{ {{code}} 5 }}",
+            "5",
+            "if a == b",
+        ),
+        ("{% {{host}} %}", "{{host}}", "tags are assign"),
+    ] {
+        says(&body(template), &[("KD028", place, help)]);
+    }
+    let text = body("<value>{% if a &gt;= %}</value>");
+    let reading = with_values(&text);
+    let error = reading.diagnostics.iter().next().unwrap();
+    assert_eq!(
+        text.get(..error.position().span().start).unwrap().len(),
+        text.find(" %}").unwrap()
+    );
+    // Control: these can.
+    for template in [
+        "{{ 'a' | upcase }}{{body.host}}{{host}}",
+        "{% if a %}<a>{{b}}</a>{% endif %}",
+        "{% if body.a &gt; {{code}} %}{% endif %}",
+        "@(\"{% if a %}\")",
+    ] {
+        good(&body(template));
+    }
+    good(&policies("<set-body>{% if a %}</set-body>"));
+    good(&policies("<set-body template='none'>{% if a %}</set-body>"));
+}
+
+#[test]
+fn a_template_is_read_also_where_nobody_knows_the_named_values() {
+    let unknown = |template: &str| {
+        let text = policies(&format!(
+            "<set-body template='liquid'>{template}</set-body>"
+        ));
+        let reading = read("a.xml", &text, &Options::default());
+        let code = reading.diagnostics.iter().next().map(|error| error.code());
+        assert_eq!(reading.document.is_some(), code.is_none(), "{template}");
+        code
+    };
+    assert_eq!(unknown("{{name}}{{ 'a' | shout }}"), Some("KD028"));
+    assert_eq!(unknown("{{name}}{% if body.a %}"), Some("KD028"));
+    for template in [
+        "{{name}}",
+        "{% if body.a == {{name}} %}{{body.b}}{% endif %}",
+        "{% for i in ({{from}}..{{to}}) %}{% endfor %}",
+        "{% assign a = '{{name}}' %}",
+    ] {
+        assert_eq!(unknown(template), None, "{template}");
+    }
+}
+
+#[test]
 fn a_secret_is_a_reference_where_it_can_be_attached_and_an_error_elsewhere() {
     for snippet in [
         "<set-header name='a'><value>{{key}}</value></set-header>",

@@ -264,7 +264,7 @@ impl Loader<'_> {
             let (phases, forwards) = match (&pipeline.steps, documents) {
                 (_, Some(documents)) => (
                     self.documents(pipeline.path.as_str(), documents)?,
-                    documents.compiled.forwards.into(),
+                    Forwards::from(&documents.compiled),
                 ),
                 (
                     Steps::Lists {

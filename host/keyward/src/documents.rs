@@ -93,11 +93,11 @@ fn ask(request: &SecretRequest) -> Option<ManifestAsk> {
     })
 }
 
-impl From<keyward_document::compile::Forwards> for Forwards {
-    fn from(forwards: keyward_document::compile::Forwards) -> Self {
-        match forwards {
-            keyward_document::compile::Forwards::Host => Forwards::ByHost,
-            keyward_document::compile::Forwards::Document => Forwards::ByPolicies,
+impl From<&Compiled> for Forwards {
+    fn from(compiled: &Compiled) -> Self {
+        match compiled.host_forwards {
+            true => Forwards::ByHost,
+            false => Forwards::ByPolicies,
         }
     }
 }

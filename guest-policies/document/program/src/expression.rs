@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::Invalid;
 use crate::kinds::Type;
 use crate::members::Member;
+use crate::rows::{Row, ids, index, number};
 
 /// Nodes of all expressions of a program, at most.
 pub const MAX_NODES: usize = 1 << 18;
@@ -25,25 +26,13 @@ pub const MAX_LOCALS: u16 = 256;
 /// Bytes of all constant texts of a program, at most.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// An expression's place in [`Expressions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExpressionId(pub u32);
-
-/// A node's place in [`Expressions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeId(pub u32);
-
-/// A constant's place in [`Expressions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TextId(pub u32);
-
-/// Nodes that stand in a row, in the array of lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct List {
-    /// The first.
-    pub from: u32,
-    /// How many.
-    pub count: u32,
+ids! {
+    /// An expression's place in [`Expressions`].
+    ExpressionId
+    /// A node's place in [`Expressions`].
+    NodeId
+    /// A constant's place in [`Expressions`].
+    TextId
 }
 
 /// `+ - * / %` over two operands of one type.
@@ -100,9 +89,9 @@ pub enum Node {
     /// Sets a local variable; gives the value.
     Set(u16, NodeId),
     /// Calls a member; of an instance, the instance comes first.
-    Call(Member, List),
+    Call(Member, Row),
     /// Calls a member with a type between `<` and `>`.
-    CallFor(Member, Type, List),
+    CallFor(Member, Type, Row),
     /// Operands of one type of numbers. `None` where one is (`int?`).
     Arithmetic(Arithmetic, NodeId, NodeId),
     /// `-x` of a number.
@@ -116,15 +105,15 @@ pub enum Node {
     /// Two operands of one type.
     Compare(Order, NodeId, NodeId),
     /// `&&` of all.
-    All(List),
+    All(Row),
     /// `||` of all.
-    Any(List),
+    Any(Row),
     /// `condition ? then : otherwise`.
     If(NodeId, NodeId, NodeId),
     /// `??`.
     Coalesce(NodeId, NodeId),
     /// Texts of all, one after the other; `null` is empty.
-    Concat(List),
+    Concat(Row),
     /// A hole of `$"…"`: value, width (negative: to the left), format.
     Format(NodeId, i32, Option<TextId>),
     /// `x?.rest`: evaluates the first, keeps it in the local variable and evaluates
@@ -149,7 +138,7 @@ pub enum Node {
     /// `is`.
     Is(Type, NodeId),
     /// Statements: runs them in order until one returns.
-    Block(List),
+    Block(Row),
     /// `if` as a statement.
     When(NodeId, NodeId, Option<NodeId>),
     /// `return`.
@@ -203,12 +192,12 @@ impl Expressions {
 
     /// An expression, if there is one of that number.
     pub fn get(&self, id: ExpressionId) -> Option<&Expression> {
-        self.expressions.get(index(id.0))
+        self.expressions.get(id.index())
     }
 
     /// A node, if there is one of that number.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
-        self.nodes.get(index(id.0))
+        self.nodes.get(id.index())
     }
 
     /// How many nodes there are.
@@ -218,22 +207,19 @@ impl Expressions {
 
     /// Where a node stands in its expression's source, in bytes.
     pub fn span(&self, id: NodeId) -> core::ops::Range<usize> {
-        let (start, end) = self.spans.get(index(id.0)).copied().unwrap_or_default();
+        let (start, end) = self.spans.get(id.index()).copied().unwrap_or_default();
         index(start)..index(end)
     }
 
     /// The nodes of a list; empty if there is none there.
-    pub fn list(&self, list: List) -> &[NodeId] {
-        let from = index(list.from);
-        self.lists
-            .get(from..from.saturating_add(index(list.count)))
-            .unwrap_or_default()
+    pub fn list(&self, list: Row) -> &[NodeId] {
+        list.of(&self.lists).unwrap_or_default()
     }
 
     /// A constant text; empty if there is none of that number.
     pub fn text(&self, id: TextId) -> &str {
         self.texts
-            .get(index(id.0))
+            .get(id.index())
             .map(String::as_str)
             .unwrap_or_default()
     }
@@ -279,7 +265,7 @@ impl Expressions {
             checked.depths.push(depth);
         }
         for expression in self.expressions.iter().skip(checked.expressions) {
-            if index(expression.root.0) >= self.nodes.len() {
+            if expression.root.index() >= self.nodes.len() {
                 return Err(Invalid::Index);
             }
             if expression.locals > MAX_LOCALS {
@@ -293,19 +279,17 @@ impl Expressions {
     /// How deep a node is, whose operands' depths are known. Errors: it points at
     /// what is not there, or not before it.
     fn depth(&self, node: &Node, depths: &[u16]) -> Result<u16, Invalid> {
-        let one = |id: NodeId| depths.get(index(id.0)).copied().ok_or(Invalid::Index);
+        let one = |id: NodeId| depths.get(id.index()).copied().ok_or(Invalid::Index);
         let text = |id: TextId| {
-            if index(id.0) < self.texts.len() {
+            if id.index() < self.texts.len() {
                 Ok(0)
             } else {
                 Err(Invalid::Index)
             }
         };
-        let all = |list: List| -> Result<u16, Invalid> {
-            let from = index(list.from);
-            let to = from.checked_add(index(list.count)).ok_or(Invalid::Index)?;
+        let all = |list: Row| -> Result<u16, Invalid> {
             let mut deepest = 0;
-            for id in self.lists.get(from..to).ok_or(Invalid::Index)? {
+            for id in list.of(&self.lists)? {
                 deepest = deepest.max(one(*id)?);
             }
             Ok(deepest)
@@ -368,10 +352,6 @@ struct Checked {
     text_bytes: usize,
 }
 
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
 /// Writes expressions. What grows beyond the limits is noticed by
 /// [`finish`](Self::finish).
 #[derive(Debug, Default)]
@@ -389,7 +369,7 @@ impl Builder {
 
     /// Adds a node; its operands must have been added before.
     pub fn node(&mut self, node: Node, span: &core::ops::Range<usize>) -> NodeId {
-        let id = NodeId(number(self.built.nodes.len()));
+        let id = NodeId::new(self.built.nodes.len());
         self.built.nodes.push(node);
         self.built
             .spans
@@ -398,13 +378,8 @@ impl Builder {
     }
 
     /// Adds a list of nodes.
-    pub fn list(&mut self, nodes: &[NodeId]) -> List {
-        let from = number(self.built.lists.len());
-        self.built.lists.extend_from_slice(nodes);
-        List {
-            from,
-            count: number(nodes.len()),
-        }
+    pub fn list(&mut self, nodes: &[NodeId]) -> Row {
+        Row::add(&mut self.built.lists, nodes)
     }
 
     /// Adds a text, or finds it.
@@ -412,7 +387,7 @@ impl Builder {
         if let Some(id) = self.texts.get(text) {
             return *id;
         }
-        let id = TextId(number(self.built.texts.len()));
+        let id = TextId::new(self.built.texts.len());
         self.built.texts.push(text.into());
         self.texts.insert(text.into(), id);
         id
@@ -420,7 +395,7 @@ impl Builder {
 
     /// Adds an expression.
     pub fn expression(&mut self, expression: Expression) -> ExpressionId {
-        let id = ExpressionId(number(self.built.expressions.len()));
+        let id = ExpressionId::new(self.built.expressions.len());
         self.built.expressions.push(expression);
         id
     }
@@ -448,10 +423,6 @@ impl Expressions {
     pub fn encode(&self) -> Result<Vec<u8>, Invalid> {
         postcard::to_allocvec(self).map_err(|_| Invalid::Limit)
     }
-}
-
-fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -19,9 +19,12 @@ extern crate alloc;
 pub mod address;
 pub mod container;
 pub mod expression;
+pub mod header;
 pub mod kinds;
+pub mod liquid;
 pub mod members;
 pub mod names;
+mod rows;
 pub mod statements;
 
 use alloc::vec::Vec;
@@ -30,6 +33,7 @@ pub use expression::{ExpressionId, Expressions, Node, NodeId};
 pub use kinds::Type;
 pub use members::Member;
 pub use names::{AttributeName, ElementName};
+pub use rows::Row;
 pub use statements::Statements;
 
 /// A program: a compiled policy document.

@@ -3,12 +3,10 @@
 //! The tables of `host/document` have no element and no attribute that is missing
 //! here; a test there holds that.
 
-use serde::{Deserialize, Serialize};
-
 macro_rules! names {
     ($(#[$doc:meta])* $enum:ident: $($name:ident $text:literal)*) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         #[expect(missing_docs, reason = "each is the name that stands beside it")]
         pub enum $enum { $($name,)* }
 
@@ -28,6 +26,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(crate) use names;
 
 names! {
     /// An element of a policy document.

@@ -14,6 +14,7 @@ use crate::Invalid;
 use crate::expression::ExpressionId;
 use crate::members::Member;
 use crate::names::{AttributeName, ElementName};
+use crate::rows::{Row, ids};
 
 /// Elements of a program, at most.
 pub const MAX_ELEMENTS: usize = 1 << 15;
@@ -22,25 +23,13 @@ pub const MAX_DEPTH: u16 = 80;
 /// Bytes of all texts of the statements, at most.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// An element's place in [`Statements`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ElementId(pub u32);
-
-/// A text's place in [`Statements`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TextId(pub u32);
-
-/// A secret's place in [`Statements`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretId(pub u32);
-
-/// What stands in a row in one of the arrays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// The first.
-    pub from: u32,
-    /// How many.
-    pub count: u32,
+ids! {
+    /// An element's place in [`Statements`].
+    ElementId
+    /// A text's place in [`Statements`].
+    TextId
+    /// A secret's place in [`Statements`].
+    SecretId
 }
 
 /// The value of an attribute, or the text of an element.
@@ -221,7 +210,7 @@ impl Statements {
 
     /// An element, if there is one of that number.
     pub fn element(&self, id: ElementId) -> Option<&Element> {
-        self.elements.get(index(id.0))
+        self.elements.get(id.index())
     }
 
     /// The elements, children before their parents.
@@ -231,7 +220,7 @@ impl Statements {
 
     /// The attributes of an element.
     pub fn fields(&self, element: &Element) -> &[Field] {
-        rows(&self.fields, element.fields)
+        element.fields.of(&self.fields).unwrap_or_default()
     }
 
     /// The value of an attribute.
@@ -262,14 +251,14 @@ impl Statements {
     /// A text; empty if there is none of that number.
     pub fn text(&self, id: TextId) -> &str {
         self.texts
-            .get(index(id.0))
+            .get(id.index())
             .map(String::as_str)
             .unwrap_or_default()
     }
 
     /// The alias of a secret.
     pub fn secret(&self, id: SecretId) -> Option<&str> {
-        self.secrets.get(index(id.0)).map(String::as_str)
+        self.secrets.get(id.index()).map(String::as_str)
     }
 
     /// What the program knows of the gateway.
@@ -278,7 +267,7 @@ impl Statements {
     }
 
     fn row(&self, row: Row) -> &[ElementId] {
-        rows(&self.order, row)
+        row.of(&self.order).unwrap_or_default()
     }
 
     fn check(&self, expressions: usize) -> Result<(), Invalid> {
@@ -294,14 +283,14 @@ impl Statements {
         let mut depths: Vec<u16> = Vec::with_capacity(self.elements.len());
         for element in &self.elements {
             let mut depth = 0;
-            for child in whole(&self.order, element.children)? {
-                let below = depths.get(index(child.0)).ok_or(Invalid::Index)?;
+            for child in element.children.of(&self.order)? {
+                let below = depths.get(child.index()).ok_or(Invalid::Index)?;
                 depth = depth.max(below.saturating_add(1));
             }
             if depth > MAX_DEPTH {
                 return Err(Invalid::Limit);
             }
-            for field in whole(&self.fields, element.fields)? {
+            for field in element.fields.of(&self.fields)? {
                 self.operand(field.value, expressions)?;
             }
             if let Some(text) = element.text {
@@ -314,27 +303,27 @@ impl Statements {
             depths.push(depth);
         }
         for segment in &self.segments {
-            for id in whole(&self.order, segment.statements)? {
-                depths.get(index(id.0)).ok_or(Invalid::Index)?;
+            for id in segment.statements.of(&self.order)? {
+                depths.get(id.index()).ok_or(Invalid::Index)?;
             }
         }
         Ok(())
     }
 
     fn has_text(&self, id: TextId) -> Result<(), Invalid> {
-        self.texts.get(index(id.0)).ok_or(Invalid::Index)?;
+        self.texts.get(id.index()).ok_or(Invalid::Index)?;
         Ok(())
     }
 
     fn operand(&self, operand: Operand, expressions: usize) -> Result<(), Invalid> {
         let secret = |id: SecretId| {
-            let found = self.secrets.get(index(id.0)).ok_or(Invalid::Index);
+            let found = self.secrets.get(id.index()).ok_or(Invalid::Index);
             found.map(|_| ())
         };
         match operand {
             Operand::Bool(_) | Operand::Int(_) => Ok(()),
             Operand::Text(id) => self.has_text(id),
-            Operand::Expression(id) if index(id.0) < expressions => Ok(()),
+            Operand::Expression(id) if id.index() < expressions => Ok(()),
             Operand::Expression(_) => Err(Invalid::Index),
             Operand::Secret(id) => secret(id),
             Operand::SecretVariable(name, id) => {
@@ -343,24 +332,6 @@ impl Statements {
             }
         }
     }
-}
-
-fn rows<T>(array: &[T], row: Row) -> &[T] {
-    whole(array, row).unwrap_or_default()
-}
-
-fn whole<T>(array: &[T], row: Row) -> Result<&[T], Invalid> {
-    let from = index(row.from);
-    let to = from.checked_add(index(row.count)).ok_or(Invalid::Index)?;
-    array.get(from..to).ok_or(Invalid::Index)
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 /// Writes statements. What grows beyond the limits is noticed by
@@ -384,7 +355,7 @@ impl Builder {
         if let Some(id) = self.texts.get(text) {
             return *id;
         }
-        let id = TextId(number(self.built.texts.len()));
+        let id = TextId::new(self.built.texts.len());
         self.built.texts.push(text.into());
         self.texts.insert(text.into(), id);
         id
@@ -393,10 +364,10 @@ impl Builder {
     /// Adds the alias of a secret, or finds it.
     pub fn secret(&mut self, alias: &str) -> SecretId {
         let found = self.built.secrets.iter().position(|other| other == alias);
-        SecretId(number(found.unwrap_or_else(|| {
+        SecretId::new(found.unwrap_or_else(|| {
             self.built.secrets.push(alias.into());
             self.built.secrets.len() - 1
-        })))
+        }))
     }
 
     /// Adds an element; the elements in it must have been added before.
@@ -408,16 +379,12 @@ impl Builder {
         children: &[ElementId],
         place: Place,
     ) -> ElementId {
-        let fields_from = number(self.built.fields.len());
-        self.built.fields.extend_from_slice(fields);
+        let fields = Row::add(&mut self.built.fields, fields);
         let children = self.row(children);
-        let id = ElementId(number(self.built.elements.len()));
+        let id = ElementId::new(self.built.elements.len());
         self.built.elements.push(Element {
             name,
-            fields: Row {
-                from: fields_from,
-                count: number(fields.len()),
-            },
+            fields,
             text,
             children,
             place,
@@ -450,11 +417,6 @@ impl Builder {
     }
 
     fn row(&mut self, ids: &[ElementId]) -> Row {
-        let from = number(self.built.order.len());
-        self.built.order.extend_from_slice(ids);
-        Row {
-            from,
-            count: number(ids.len()),
-        }
+        Row::add(&mut self.built.order, ids)
     }
 }

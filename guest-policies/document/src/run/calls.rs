@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use keyward_document_program::statements::{Element, Phase};
-use keyward_document_program::{AttributeName as A, ElementName as E};
+use keyward_document_program::{AttributeName as A, ElementName as E, header};
 use keyward_policy::{Exchange, Failure, Level, Request, Response, Side};
 
 use super::destination::{NoDestination, destination, parameters};
@@ -17,22 +17,6 @@ use crate::evaluate::{self, Value};
 
 /// Bytes of an answer's body, at most.
 const MAX_BODY: usize = 1 << 20;
-
-/// Headers that the host writes itself: what the client said in them is not copied.
-const HOST_HEADERS: [&str; 12] = [
-    "connection",
-    "content-length",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
 
 /// A request before it is sent.
 struct Draft {
@@ -300,14 +284,13 @@ impl<'p> Runner<'p, '_> {
         (route, path, parameters(&query).collect())
     }
 
+    /// What the client said, but for what the host says itself.
     fn copied(&self) -> Vec<(String, String)> {
         let request = self.exchange.request();
-        let is_host_header =
-            |name: &str| name.starts_with("proxy-") || HOST_HEADERS.contains(&name);
         let mut headers = Vec::new();
         for name in request.header_names() {
             let name = name.to_ascii_lowercase();
-            if is_host_header(&name) {
+            if header::host_writes(&name) {
                 continue;
             }
             let values = request.header_values(&name);

@@ -141,6 +141,7 @@ fn a_copy_leaves_out_what_the_host_writes_itself() {
         request("POST", "/")
             .header("host", "shop.example")
             .header("connection", "close")
+            .header("content_length", "7")
             .header("x-a", "1")
             .header("x-a", "2")
             .header("x-b", "3"),

@@ -119,12 +119,24 @@ fn a_secret_is_nothing_that_a_template_reads() {
 
 #[test]
 fn a_template_that_means_nothing_is_a_settings_error() {
-    let text = super::world::program(
-        "<inbound><set-body template=\"liquid\">{{ body | shout }}</set-body></inbound>",
+    let section = |template: &str| {
+        format!("<inbound><set-body template=\"liquid\">{template}</set-body></inbound>")
+    };
+    let wrong = "{{ body | shout }}";
+    // The compiler refuses it, and the guest does so again.
+    assert!(super::world::refused(&section(wrong)));
+    let good = super::world::program(&section("{{ body | strip }}"));
+    let at = good.windows(5).position(|part| part == b"strip").unwrap();
+    let mut changed = good.clone();
+    changed[at..at + 5].copy_from_slice(b"shout");
+    let read = |program: &[u8]| {
+        let settings = super::world::settings_of(program);
+        keyward_policy::testing::settings::<Settings>(&settings).err()
+    };
+    assert_eq!(read(&good), None, "control");
+    let refused = read(&changed).unwrap();
+    assert!(
+        refused.contains("set-body[1]: there is no filter \"shout\""),
+        "{refused}"
     );
-    let refused = keyward_policy::testing::settings::<Settings>(&text)
-        .err()
-        .unwrap();
-    assert!(refused.contains("there is no filter `shout`"), "{refused}");
-    assert!(refused.contains("set-body[1]"), "{refused}");
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use document::Settings;
-use keyward_document::compile::{Bindings, Compiled, Forwards, compile};
+use keyward_document::compile::{Bindings, Compiled, compile};
 use keyward_document::model::{Document, effective};
 use keyward_document::named_values::{Lookup, NamedValues};
 use keyward_document::policies::Scope;
@@ -43,7 +43,7 @@ pub(crate) enum End {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) simulation: Simulation,
-    forwards: Forwards,
+    host_forwards: bool,
     calls: [usize; 4],
 }
 
@@ -98,15 +98,16 @@ fn compiled(scopes: &[(Option<Scope>, &str)], bindings: &Bindings) -> Compiled {
     compile(&effective, bindings).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }
 
-/// The settings of a document with these sections, as the gateway writes them.
-pub(crate) fn program(sections: &str) -> String {
+/// The program of a document with these sections.
+pub(crate) fn program(sections: &str) -> Vec<u8> {
     let text = format!("<policies>{sections}</policies>");
-    settings_of(&compiled(&[(None, &text)], &bindings()))
+    let compiled = compiled(&[(None, &text)], &bindings());
+    compiled.program.encode().unwrap()
 }
 
-fn settings_of(compiled: &Compiled) -> String {
-    let program = compiled.program.encode().unwrap();
-    let program = data_encoding::BASE64.encode(&program);
+/// The settings of a program, as the gateway writes them.
+pub(crate) fn settings_of(program: &[u8]) -> String {
+    let program = data_encoding::BASE64.encode(program);
     format!("{{\"program\": \"{program}\"}}")
 }
 
@@ -149,10 +150,11 @@ impl World {
         simulation: Simulation,
     ) -> Self {
         let compiled = compiled(scopes, bindings);
+        let program = compiled.program.encode().unwrap();
         Self {
-            settings: keyward_policy::testing::settings(&settings_of(&compiled)).unwrap(),
+            settings: keyward_policy::testing::settings(&settings_of(&program)).unwrap(),
             simulation,
-            forwards: compiled.forwards,
+            host_forwards: compiled.host_forwards,
             calls: [
                 compiled.program.statements.segments(PHASES[0]),
                 compiled.program.statements.segments(PHASES[1]),
@@ -182,7 +184,7 @@ impl World {
                 Verdict::Fail => return self.on_error(ErrorSource::PolicyFailed),
             }
         }
-        if self.forwards == Forwards::Host || self.simulation.status().is_none() {
+        if self.host_forwards || self.simulation.status().is_none() {
             // What the host's own forwarding, or that nobody forwarded, leaves behind.
             self.simulation.exchange().respond(200).unwrap();
         }

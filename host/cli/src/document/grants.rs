@@ -114,10 +114,9 @@ pub(super) fn placement_in_words(placement: &Placement) -> String {
     match placement {
         Placement::Header(name) => format!("in the header {name} of a request"),
         Placement::Query(name) => format!("in the query parameter {name} of a request"),
-        Placement::Basic { user: Some(user) } => {
+        Placement::Basic { user } => {
             format!("as the password of {user}, with Basic authentication")
         }
-        Placement::Basic { user: None } => "as a password, with Basic authentication".to_owned(),
         Placement::Certificate => "in TLS, as the client's certificate".to_owned(),
         Placement::Token { resource } => format!("for a token for {resource}"),
         Placement::Verify => "to check tokens of clients".to_owned(),
@@ -221,12 +220,9 @@ fn grant_as_asked(around: &Around, request: &SecretRequest) -> String {
         }
         Placement::Query(name) => line(format_args!("query = \"{name}\"")),
         Placement::Basic { user } => {
-            let whose = match user {
-                Some(user) => format!("  # user and password, the user {}", one_line(user)),
-                None => "  # user and password".to_owned(),
-            };
+            let user = one_line(user);
             line(format_args!(
-                "header = \"authorization\"\ntemplate = \"Basic {{secret}}\"{whose}"
+                "header = \"authorization\"\ntemplate = \"Basic {{secret}}\"  # user and password, the user {user}"
             ));
         }
         Placement::Token { resource } => line(format_args!(

@@ -16,7 +16,7 @@ impl Compiler<'_> {
     /// What runs in a phase; its statements are in the program then.
     pub(super) fn section(&mut self, effective: &Effective, phase: Phase) -> Vec<Step> {
         let mut nodes = effective.phase(phase);
-        if phase == Phase::Backend && self.forwards == super::Forwards::Host {
+        if phase == Phase::Backend && self.host_forwards {
             // The host sends the request after the last of the others.
             nodes = nodes.split_last().map_or(nodes, |(_, before)| before);
         }

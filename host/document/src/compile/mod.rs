@@ -61,8 +61,10 @@ pub struct Compiled {
     pub steps: [Vec<Step>; 4],
     /// The uses of secrets that it asks for, each once, in the order of the text.
     pub requests: Vec<SecretRequest>,
-    /// Who sends the request to the backend.
-    pub forwards: Forwards,
+    /// Whether the host sends the request, after the backend phase: all that the section
+    /// says is a `<forward-request/>` at its end. Else the document does, where a
+    /// `<forward-request>` runs; if none does, nobody.
+    pub host_forwards: bool,
     /// What it may need in one call of a phase.
     pub needs: Needs,
 }
@@ -79,16 +81,6 @@ pub enum Step {
         /// Where it is called.
         position: Position,
     },
-}
-
-/// Who sends the request to the backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwards {
-    /// The host, after the backend phase: all that the section says is a
-    /// `<forward-request/>` at its end.
-    Host,
-    /// The document itself, where a `<forward-request>` runs; if none does, nobody.
-    Document,
 }
 
 impl Compiled {
@@ -159,7 +151,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
         effective,
         bindings,
         routes: surroundings.routes.clone(),
-        forwards: forwards(effective),
+        host_forwards: host_forwards(effective),
         variables: secrets::variables(effective),
         backends: Vec::new(),
         statements: statements::Builder::new(surroundings),
@@ -181,7 +173,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
 
 /// Whether the host can send the request: no statement has to run after it, and none
 /// chooses where it goes.
-fn forwards(effective: &Effective) -> Forwards {
+fn host_forwards(effective: &Effective) -> bool {
     let plain = |node: &Node| {
         node.name() == "forward-request"
             && node.attributes.iter().all(|field| match field.name {
@@ -199,12 +191,9 @@ fn forwards(effective: &Effective) -> Forwards {
         .flat_map(|phase| effective.phase(phase))
         .flat_map(Node::walk)
         .any(|node| node.name() == "set-backend-service");
-    match backend.split_last() {
-        Some((last, before)) if plain(last) && !routed && !before.iter().any(forwards) => {
-            Forwards::Host
-        }
-        _ => Forwards::Document,
-    }
+    backend
+        .split_last()
+        .is_some_and(|(last, before)| plain(last) && !routed && !before.iter().any(forwards))
 }
 
 fn surroundings(bindings: &Bindings) -> Surroundings {
@@ -238,7 +227,7 @@ struct Compiler<'a> {
     bindings: &'a Bindings,
     /// Those of the bindings.
     routes: Vec<Route>,
-    forwards: Forwards,
+    host_forwards: bool,
     variables: secrets::Variables,
     /// Routes that the document sends its requests to besides the pipeline's.
     backends: Vec<String>,
@@ -327,7 +316,7 @@ impl Compiler<'_> {
         // host does, at the end of what runs before the backend.
         let surroundings = self.statements.surroundings();
         surroundings.traces = self.bindings.traces;
-        surroundings.host_forwards = self.forwards == Forwards::Host;
+        surroundings.host_forwards = self.host_forwards;
         surroundings.subscription = self.identifies.then(|| SUBSCRIPTION.to_owned());
         surroundings.subscription_required = required;
         if self.identifies {
@@ -350,7 +339,7 @@ impl Compiler<'_> {
                 program,
                 steps,
                 requests: self.requests,
-                forwards: self.forwards,
+                host_forwards: self.host_forwards,
             }),
             Err(_) => Err(Box::new(too_large(effective))),
         }

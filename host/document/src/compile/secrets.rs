@@ -47,8 +47,8 @@ pub enum Placement {
     Query(String),
     /// `Authorization: Basic`, with this user and the secret as the password.
     Basic {
-        /// The user; `None` if an expression says who.
-        user: Option<String>,
+        /// The user.
+        user: String,
     },
     /// TLS: the certificate is shown.
     Certificate,
@@ -290,14 +290,14 @@ impl Compiler<'_> {
             }
             ("authentication-basic", _, "password") => {
                 let user = around.policy.attribute("username");
-                let user = user.and_then(Value::as_text).map(str::to_owned);
-                if user.is_none() {
+                let Some(user) = user.and_then(Value::as_text) else {
                     // The guest writes neither of the two, and the grant can't know the other.
                     let what = "a secret password of a user who is not written out";
                     let help = "write username=\"…\" itself, or keep user and password as one secret of kind basic, whose user the grant then attaches";
                     self.not_had(node, value.at.clone(), what, help);
                     return None;
-                }
+                };
+                let user = user.to_owned();
                 Some(("attach", Placement::Basic { user }, "basic".to_owned()))
             }
             (_, "key", _) => Some(("verify-jwt", Placement::Verify, "verify-jwt".to_owned())),

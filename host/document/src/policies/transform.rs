@@ -86,7 +86,7 @@ pub(super) static SET_BODY: Policy = policy(
         "in a Liquid template, {{x}} is Liquid's unless a named value has that name",
     ])
     .differs(&[
-        "Liquid has no include and no tablerow, and its date has formats as .NET has them; a template that means nothing is an error when the document is loaded",
+        "Liquid has no include and no tablerow, and its date has formats as .NET has them; a template that means nothing is an error when the document is read",
         "in a template a body is JSON, or a text: one of XML is an error",
         "dates of a body stay as they were written; xsi-nil and parse-date change nothing",
     ]),

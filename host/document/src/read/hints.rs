@@ -1,11 +1,14 @@
 //! What to say about mistakes that people make, and the rules of single
 //! policies that no table holds.
 
+use keyward_document_program::liquid;
+
 use super::Reader;
 use crate::Phase;
 use crate::error::{Found, Problem};
 use crate::header::host_writes;
 use crate::model::{Literal, Node, Payload};
+use crate::open::did_you_mean;
 
 pub(super) const MIXED: &str = "an expression has to be the whole value: write @(\"text\" + …), or @($\"text {…}\"); where no expression was meant, write &#64; for \"@\"";
 pub(super) const SECRET_IN_EXPRESSION: &str = "write the secret as the whole of a <value>, of a password or of a variable, and let the gateway attach it";
@@ -107,6 +110,30 @@ pub(super) fn wrong_section(policy: &str) -> Option<&'static str> {
         "set-method" => "in <send-request> it may stand anywhere",
         _ => return None,
     })
+}
+
+/// What to do about a Liquid template; `found` is the part of it that is not understood.
+pub(super) fn template(problem: liquid::Problem, found: &str) -> String {
+    use liquid::Problem as P;
+    match (problem, found) {
+        (P::UnknownTag, "include" | "render" | "tablerow") => {
+            format!("{found} is not supported; write what it stands for into the template")
+        }
+        (P::UnknownTag, "elsif" | "else" | "when") => {
+            "write it between the tags of the block that it belongs to".to_owned()
+        }
+        (P::UnknownTag, end) if liquid::TAGS.contains(&end) => {
+            "it closes nothing: the block in which it stands is another, or none".to_owned()
+        }
+        (P::UnknownTag, name) => did_you_mean(name, &liquid::TAGS, "Liquid's tags are"),
+        (P::UnknownFilter, name) => {
+            let names: Vec<&str> = liquid::Filter::ALL.iter().map(|f| f.as_str()).collect();
+            did_you_mean(name, &names, "Liquid's filters are")
+        }
+        (P::Missing(_), _) => "write it behind what this opens".to_owned(),
+        (P::Depth, _) => "divide it: blocks and brackets go 32 deep".to_owned(),
+        _ => "a tag is written like {% if a == b %}, an output like {{ a | append: b }}".to_owned(),
+    }
 }
 
 impl Reader<'_, '_, '_> {

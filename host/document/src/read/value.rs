@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use keyward_document_program::expression::Builder;
+use keyward_document_program::liquid;
 use keyward_names::KeyVaultReference;
 
 use super::{Reader, hints, kinds};
@@ -274,17 +275,23 @@ impl Reader<'_, '_, '_> {
         visible: &Range<usize>,
         rules: &Rules,
     ) -> Option<Payload> {
-        let (mut out, mut from) = (String::new(), 0);
+        let (mut bound, mut from) = (Decoded::default(), 0);
         let (mut later, mut good) = (false, true);
         for place in places(text) {
             let span = decoded.in_file(start + place.span.start..start + place.span.end);
             match self.options.values.look_up(place.name) {
                 Lookup::Plain(value) => {
-                    out.push_str(text.get(from..place.span.start).unwrap_or_default());
-                    out.push_str(&value);
+                    bound.append(decoded, start + from..start + place.span.start);
+                    bound.push(&value, span);
                     from = place.span.end;
                 }
-                Lookup::Later => later = true,
+                Lookup::Later => {
+                    // In a template, whatever it will be: a text, or a value in a tag.
+                    bound.append(decoded, start + from..start + place.span.start);
+                    bound.push("x", span);
+                    from = place.span.end;
+                    later = true;
+                }
                 Lookup::Unknown(_) if rules.liquid => {}
                 Lookup::Unknown(meant) => {
                     self.unknown_name(place.name, meant, span);
@@ -306,14 +313,15 @@ impl Reader<'_, '_, '_> {
                 }
             }
         }
-        if !good {
+        bound.append(decoded, start + from..start + text.len());
+        if !good || rules.liquid && !self.template(&bound) {
             return None;
         }
         if later {
             self.complete = false;
             return Some(Payload::Later);
         }
-        out.push_str(text.get(from..).unwrap_or_default());
+        let out = bound.as_str();
         if from > 0 && starts_expression(out.trim_matches(SPACE).as_bytes()) {
             let help = "write the expression itself here; what it needs can be a named value";
             self.report(Problem::ValueIsExpression, visible.clone(), help);
@@ -326,7 +334,7 @@ impl Reader<'_, '_, '_> {
             self.report(Problem::Reference, visible.clone(), help);
             return None;
         }
-        match kinds::literal(rules.kind, &out) {
+        match kinds::literal(rules.kind, out) {
             Ok(literal) => Some(Payload::Literal(literal)),
             Err(rule) => {
                 let mut help = format!("write {}", rules.kind.expected());
@@ -342,6 +350,18 @@ impl Reader<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    /// Whether a Liquid template can be read.
+    fn template(&mut self, text: &Decoded) -> bool {
+        let Err(error) = liquid::template(text.as_str()) else {
+            return true;
+        };
+        let found = text.as_str().get(error.at.clone()).unwrap_or_default();
+        let problem = Problem::Template(error.in_words(text.as_str()).to_string());
+        let help = hints::template(error.problem, found);
+        self.report(problem, text.in_file(error.at), help);
+        false
     }
 
     /// `@Microsoft.KeyVault(…)`: a request for a secret.

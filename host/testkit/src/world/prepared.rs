@@ -251,7 +251,7 @@ impl<'a> Prepared<'a> {
         let compiled = compile(&effective, &self.bindings()).map_err(invalid)?;
         let runs = Runs::of(&compiled).map_err(|error| NotPrepared(error.to_string()))?;
         let runs = Arc::new(runs);
-        self.forwards = compiled.forwards.into();
+        self.forwards = Forwards::from(&compiled);
         let sections = [
             Section::Inbound,
             Section::Backend,

@@ -3,7 +3,8 @@
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 
-use super::{AttachError, Checked, CheckedNotes, default_port, without_port};
+use super::write::{default_port, without_port};
+use super::{AttachError, Checked, CheckedNotes};
 use crate::chosen::Chosen;
 use crate::grants::{Grant, Terms};
 use crate::guard::Derived;

@@ -1,13 +1,15 @@
-//! Filters, by the names that Liquid and C# have for them.
+//! What filters do.
 
 use std::sync::Arc;
+
+use keyward_document_program::liquid::Filter;
 
 use super::render::{equal, int, order};
 use super::{Item, UNFIT};
 use crate::evaluate::{Budget, Exception, Outcome, dates_text, web};
 
-/// What a value goes through.
-pub(super) type Filter = fn(&Item, &Arguments<'_>, &mut Budget) -> Outcome<Item>;
+/// A value that goes through a filter, and what becomes of it.
+pub(super) type Apply = fn(&Item, &Arguments<'_>, &mut Budget) -> Outcome<Item>;
 
 /// What stands behind a filter's name.
 pub(super) struct Arguments<'a>(pub(super) &'a [Item]);
@@ -27,272 +29,243 @@ impl Arguments<'_> {
     }
 }
 
-/// `NewlineToBr` is `newline_to_br`.
-pub(super) fn find(name: &str) -> Option<Filter> {
-    let mut snake = String::with_capacity(name.len() + 2);
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
+/// What a filter does.
+pub(super) fn of(filter: Filter) -> Apply {
+    match filter {
+        Filter::Abs => |value, _, _| number(value, i64::saturating_abs, f64::abs),
+        Filter::Append => |value, arguments, budget| {
+            let whole = value.shown(budget)? + &arguments.text(0, budget)?;
+            text(budget, &whole)
+        },
+        Filter::AtLeast => |value, arguments, _| two(value, arguments, i64::max, f64::max),
+        Filter::AtMost => |value, arguments, _| two(value, arguments, i64::min, f64::min),
+        Filter::Capitalize => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            let mut letters = shown.chars();
+            let first: String = letters
+                .next()
+                .into_iter()
+                .flat_map(char::to_uppercase)
+                .collect();
+            text(budget, &(first + letters.as_str()))
+        },
+        Filter::Ceil => |value, _, _| number(value, |whole| whole, f64::ceil).map(whole),
+        Filter::Compact => |value, _, _| {
+            Ok(list(value)
+                .into_iter()
+                .filter(|item| !matches!(item, Item::Nil))
+                .collect())
+        },
+        Filter::Concat => |value, arguments, budget| {
+            let mut all = list(value);
+            all.extend(arguments.get(0).map(list).unwrap_or_default());
+            budget.bytes(all.len() * 16)?;
+            Ok(all.into_iter().collect())
+        },
+        Filter::Date => date,
+        Filter::Default => |value, arguments, _| {
+            let is_empty = match value {
+                Item::Text(text) => text.is_empty(),
+                Item::List(all) => all.is_empty(),
+                other => !other.is_true(),
+            };
+            Ok(match is_empty {
+                true => arguments.get(0).cloned().unwrap_or(Item::Nil),
+                false => value.clone(),
+            })
+        },
+        Filter::DividedBy => {
+            |value, arguments, _| divide(value, arguments, i64::checked_div, |a, b| a / b)
         }
-        snake.push(c.to_ascii_lowercase());
+        Filter::Downcase => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &shown.to_lowercase())
+        },
+        Filter::Escape => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &web::html_encode(&shown))
+        },
+        Filter::EscapeOnce => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &web::html_encode(&web::html_decode(&shown)))
+        },
+        Filter::First => |value, _, _| Ok(list(value).into_iter().next().unwrap_or(Item::Nil)),
+        Filter::Floor => |value, _, _| number(value, |whole| whole, f64::floor).map(whole),
+        Filter::H => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &web::html_encode(&shown))
+        },
+        Filter::Join => |value, arguments, budget| {
+            let between = match arguments.get(0) {
+                Some(between) => between.shown(budget)?,
+                None => " ".to_owned(),
+            };
+            let mut joined = String::new();
+            for (at, item) in list(value).iter().enumerate() {
+                if at > 0 {
+                    budget.bytes(between.len())?;
+                    joined.push_str(&between);
+                }
+                item.show(budget, &mut joined)?;
+            }
+            text(budget, &joined)
+        },
+        Filter::Last => |value, _, _| Ok(list(value).pop().unwrap_or(Item::Nil)),
+        Filter::Lstrip => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, shown.trim_start())
+        },
+        Filter::Map => |value, arguments, budget| {
+            let name = arguments.text(0, budget)?;
+            Ok(list(value).iter().map(|item| member(item, &name)).collect())
+        },
+        Filter::Minus => {
+            |value, arguments, _| two(value, arguments, i64::saturating_sub, |a, b| a - b)
+        }
+        Filter::Modulo => {
+            |value, arguments, _| divide(value, arguments, i64::checked_rem, |a, b| a % b)
+        }
+        Filter::NewlineToBr => |value, _, budget| {
+            let shown = value.shown(budget)?.replace("\r\n", "\n");
+            text(budget, &shown.replace('\n', "<br />\n"))
+        },
+        Filter::Plus => {
+            |value, arguments, _| two(value, arguments, i64::saturating_add, |a, b| a + b)
+        }
+        Filter::Prepend => |value, arguments, budget| {
+            let whole = arguments.text(0, budget)? + &value.shown(budget)?;
+            text(budget, &whole)
+        },
+        Filter::Remove => {
+            |value, arguments, budget| exchanged(value, arguments, "", usize::MAX, budget)
+        }
+        Filter::RemoveFirst => {
+            |value, arguments, budget| exchanged(value, arguments, "", 1, budget)
+        }
+        Filter::Replace => |value, arguments, budget| {
+            let with = arguments.text(1, budget)?;
+            exchanged(value, arguments, &with, usize::MAX, budget)
+        },
+        Filter::ReplaceFirst => |value, arguments, budget| {
+            let with = arguments.text(1, budget)?;
+            exchanged(value, arguments, &with, 1, budget)
+        },
+        Filter::Reverse => |value, _, _| Ok(list(value).into_iter().rev().collect()),
+        Filter::Round => |value, arguments, _| {
+            let digits = arguments.int(0)?.unwrap_or(0).clamp(0, 15);
+            let digits = i32::try_from(digits).unwrap_or(0);
+            let scale = 10_f64.powi(digits);
+            let rounded = number(
+                value,
+                |whole| whole,
+                |part| (part * scale).round_ties_even() / scale,
+            )?;
+            Ok(if digits == 0 { whole(rounded) } else { rounded })
+        },
+        Filter::Rstrip => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, shown.trim_end())
+        },
+        Filter::Size => |value, _, _| {
+            Ok(match value {
+                Item::Text(text) => int(text.chars().count()),
+                Item::List(all) => int(all.len()),
+                Item::Map(all) => int(all.len()),
+                _ => Item::Int(0),
+            })
+        },
+        Filter::Slice => slice,
+        Filter::Sort => |value, arguments, budget| {
+            let name = arguments.text(0, budget)?;
+            let mut all = list(value);
+            budget.bytes(all.len() * 64)?;
+            all.sort_by(|left, right| {
+                match name.is_empty() {
+                    true => order(left, right),
+                    false => order(&member(left, &name), &member(right, &name)),
+                }
+                .unwrap_or(std::cmp::Ordering::Equal)
+            });
+            Ok(all.into_iter().collect())
+        },
+        Filter::Split => |value, arguments, budget| {
+            let (shown, at) = (value.shown(budget)?, arguments.text(0, budget)?);
+            budget.bytes(shown.len() * 4)?;
+            Ok(match at.is_empty() {
+                true => shown.chars().map(|c| Item::text(&c.to_string())).collect(),
+                false => shown
+                    .split(&*at)
+                    .filter(|part| !part.is_empty())
+                    .map(Item::text)
+                    .collect(),
+            })
+        },
+        Filter::Strip => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, shown.trim())
+        },
+        Filter::StripHtml => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            let mut out = String::with_capacity(shown.len());
+            let mut is_inside = false;
+            for c in shown.chars() {
+                match c {
+                    '<' => is_inside = true,
+                    '>' if is_inside => is_inside = false,
+                    c if !is_inside => out.push(c),
+                    _ => {}
+                }
+            }
+            text(budget, &out)
+        },
+        Filter::StripNewlines => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &shown.replace(['\r', '\n'], ""))
+        },
+        Filter::Times => {
+            |value, arguments, _| two(value, arguments, i64::saturating_mul, |a, b| a * b)
+        }
+        Filter::Truncate => |value, arguments, budget| {
+            let shown = value.shown(budget)?;
+            let most = usize::try_from(arguments.int(0)?.unwrap_or(50)).unwrap_or(0);
+            let end = match arguments.get(1) {
+                Some(end) => end.shown(budget)?,
+                None => "...".to_owned(),
+            };
+            if shown.chars().count() <= most {
+                return text(budget, &shown);
+            }
+            let kept = most.saturating_sub(end.chars().count());
+            text(
+                budget,
+                &(shown.chars().take(kept).collect::<String>() + &end),
+            )
+        },
+        Filter::TruncateWords => words,
+        Filter::Uniq => |value, _, budget| {
+            let mut unique: Vec<Item> = Vec::new();
+            for item in list(value) {
+                budget.work(unique.len() * 64)?;
+                if !unique.iter().any(|there| equal(there, &item)) {
+                    unique.push(item);
+                }
+            }
+            Ok(unique.into_iter().collect())
+        },
+        Filter::Upcase => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &shown.to_uppercase())
+        },
+        Filter::UrlDecode => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &web::url_decode(&shown))
+        },
+        Filter::UrlEncode => |value, _, budget| {
+            let shown = value.shown(budget)?;
+            text(budget, &web::url_encode(&shown))
+        },
     }
-    FILTERS
-        .iter()
-        .find(|(there, _)| *there == snake)
-        .map(|(_, filter)| *filter)
 }
-
-const FILTERS: &[(&str, Filter)] = &[
-    ("abs", |value, _, _| {
-        number(value, i64::saturating_abs, f64::abs)
-    }),
-    ("append", |value, arguments, budget| {
-        let whole = value.shown(budget)? + &arguments.text(0, budget)?;
-        text(budget, &whole)
-    }),
-    ("at_least", |value, arguments, _| {
-        two(value, arguments, i64::max, f64::max)
-    }),
-    ("at_most", |value, arguments, _| {
-        two(value, arguments, i64::min, f64::min)
-    }),
-    ("capitalize", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        let mut letters = shown.chars();
-        let first: String = letters
-            .next()
-            .into_iter()
-            .flat_map(char::to_uppercase)
-            .collect();
-        text(budget, &(first + letters.as_str()))
-    }),
-    ("ceil", |value, _, _| {
-        number(value, |whole| whole, f64::ceil).map(whole)
-    }),
-    ("compact", |value, _, _| {
-        Ok(list(value)
-            .into_iter()
-            .filter(|item| !matches!(item, Item::Nil))
-            .collect())
-    }),
-    ("concat", |value, arguments, budget| {
-        let mut all = list(value);
-        all.extend(arguments.get(0).map(list).unwrap_or_default());
-        budget.bytes(all.len() * 16)?;
-        Ok(all.into_iter().collect())
-    }),
-    ("date", date),
-    ("default", |value, arguments, _| {
-        let is_empty = match value {
-            Item::Text(text) => text.is_empty(),
-            Item::List(all) => all.is_empty(),
-            other => !other.is_true(),
-        };
-        Ok(match is_empty {
-            true => arguments.get(0).cloned().unwrap_or(Item::Nil),
-            false => value.clone(),
-        })
-    }),
-    ("divided_by", |value, arguments, _| {
-        divide(value, arguments, i64::checked_div, |a, b| a / b)
-    }),
-    ("downcase", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &shown.to_lowercase())
-    }),
-    ("escape", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &web::html_encode(&shown))
-    }),
-    ("escape_once", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &web::html_encode(&web::html_decode(&shown)))
-    }),
-    ("first", |value, _, _| {
-        Ok(list(value).into_iter().next().unwrap_or(Item::Nil))
-    }),
-    ("floor", |value, _, _| {
-        number(value, |whole| whole, f64::floor).map(whole)
-    }),
-    ("h", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &web::html_encode(&shown))
-    }),
-    ("join", |value, arguments, budget| {
-        let between = match arguments.get(0) {
-            Some(between) => between.shown(budget)?,
-            None => " ".to_owned(),
-        };
-        let mut joined = String::new();
-        for (at, item) in list(value).iter().enumerate() {
-            if at > 0 {
-                budget.bytes(between.len())?;
-                joined.push_str(&between);
-            }
-            item.show(budget, &mut joined)?;
-        }
-        text(budget, &joined)
-    }),
-    ("last", |value, _, _| {
-        Ok(list(value).pop().unwrap_or(Item::Nil))
-    }),
-    ("lstrip", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, shown.trim_start())
-    }),
-    ("map", |value, arguments, budget| {
-        let name = arguments.text(0, budget)?;
-        Ok(list(value).iter().map(|item| member(item, &name)).collect())
-    }),
-    ("minus", |value, arguments, _| {
-        two(value, arguments, i64::saturating_sub, |a, b| a - b)
-    }),
-    ("modulo", |value, arguments, _| {
-        divide(value, arguments, i64::checked_rem, |a, b| a % b)
-    }),
-    ("newline_to_br", |value, _, budget| {
-        let shown = value.shown(budget)?.replace("\r\n", "\n");
-        text(budget, &shown.replace('\n', "<br />\n"))
-    }),
-    ("plus", |value, arguments, _| {
-        two(value, arguments, i64::saturating_add, |a, b| a + b)
-    }),
-    ("prepend", |value, arguments, budget| {
-        let whole = arguments.text(0, budget)? + &value.shown(budget)?;
-        text(budget, &whole)
-    }),
-    ("remove", |value, arguments, budget| {
-        exchanged(value, arguments, "", usize::MAX, budget)
-    }),
-    ("remove_first", |value, arguments, budget| {
-        exchanged(value, arguments, "", 1, budget)
-    }),
-    ("replace", |value, arguments, budget| {
-        let with = arguments.text(1, budget)?;
-        exchanged(value, arguments, &with, usize::MAX, budget)
-    }),
-    ("replace_first", |value, arguments, budget| {
-        let with = arguments.text(1, budget)?;
-        exchanged(value, arguments, &with, 1, budget)
-    }),
-    ("reverse", |value, _, _| {
-        Ok(list(value).into_iter().rev().collect())
-    }),
-    ("round", |value, arguments, _| {
-        let digits = arguments.int(0)?.unwrap_or(0).clamp(0, 15);
-        let digits = i32::try_from(digits).unwrap_or(0);
-        let scale = 10_f64.powi(digits);
-        let rounded = number(
-            value,
-            |whole| whole,
-            |part| (part * scale).round_ties_even() / scale,
-        )?;
-        Ok(if digits == 0 { whole(rounded) } else { rounded })
-    }),
-    ("rstrip", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, shown.trim_end())
-    }),
-    ("size", |value, _, _| {
-        Ok(match value {
-            Item::Text(text) => int(text.chars().count()),
-            Item::List(all) => int(all.len()),
-            Item::Map(all) => int(all.len()),
-            _ => Item::Int(0),
-        })
-    }),
-    ("slice", slice),
-    ("sort", |value, arguments, budget| {
-        let name = arguments.text(0, budget)?;
-        let mut all = list(value);
-        budget.bytes(all.len() * 64)?;
-        all.sort_by(|left, right| {
-            match name.is_empty() {
-                true => order(left, right),
-                false => order(&member(left, &name), &member(right, &name)),
-            }
-            .unwrap_or(std::cmp::Ordering::Equal)
-        });
-        Ok(all.into_iter().collect())
-    }),
-    ("split", |value, arguments, budget| {
-        let (shown, at) = (value.shown(budget)?, arguments.text(0, budget)?);
-        budget.bytes(shown.len() * 4)?;
-        Ok(match at.is_empty() {
-            true => shown.chars().map(|c| Item::text(&c.to_string())).collect(),
-            false => shown
-                .split(&*at)
-                .filter(|part| !part.is_empty())
-                .map(Item::text)
-                .collect(),
-        })
-    }),
-    ("strip", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, shown.trim())
-    }),
-    ("strip_html", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        let mut out = String::with_capacity(shown.len());
-        let mut is_inside = false;
-        for c in shown.chars() {
-            match c {
-                '<' => is_inside = true,
-                '>' if is_inside => is_inside = false,
-                c if !is_inside => out.push(c),
-                _ => {}
-            }
-        }
-        text(budget, &out)
-    }),
-    ("strip_newlines", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &shown.replace(['\r', '\n'], ""))
-    }),
-    ("times", |value, arguments, _| {
-        two(value, arguments, i64::saturating_mul, |a, b| a * b)
-    }),
-    ("truncate", |value, arguments, budget| {
-        let shown = value.shown(budget)?;
-        let most = usize::try_from(arguments.int(0)?.unwrap_or(50)).unwrap_or(0);
-        let end = match arguments.get(1) {
-            Some(end) => end.shown(budget)?,
-            None => "...".to_owned(),
-        };
-        if shown.chars().count() <= most {
-            return text(budget, &shown);
-        }
-        let kept = most.saturating_sub(end.chars().count());
-        text(
-            budget,
-            &(shown.chars().take(kept).collect::<String>() + &end),
-        )
-    }),
-    ("truncatewords", words),
-    ("truncate_words", words),
-    ("uniq", |value, _, budget| {
-        let mut unique: Vec<Item> = Vec::new();
-        for item in list(value) {
-            budget.work(unique.len() * 64)?;
-            if !unique.iter().any(|there| equal(there, &item)) {
-                unique.push(item);
-            }
-        }
-        Ok(unique.into_iter().collect())
-    }),
-    ("upcase", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &shown.to_uppercase())
-    }),
-    ("url_decode", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &web::url_decode(&shown))
-    }),
-    ("url_encode", |value, _, budget| {
-        let shown = value.shown(budget)?;
-        text(budget, &web::url_encode(&shown))
-    }),
-];
 
 fn text(budget: &mut Budget, text: &str) -> Outcome<Item> {
     budget.bytes(text.len())?;

@@ -1,15 +1,15 @@
-//! Liquid templates of `set-body`, as API Management has them: names of filters may be
-//! written as C# writes them (`NewlineToBr`), and dates are formatted as .NET does.
+//! Liquid templates of `set-body` are written here, with dates as .NET formats them; dates in
+//! Ruby's format are not there.
 //!
-//! A template is read once, when a document is loaded; what it can't mean is refused then.
-//! Not there: `include`, `tablerow`, and dates in Ruby's format.
+//! A template is read once, when a document is loaded.
 
 mod filters;
-mod parse;
 mod render;
 mod world;
 
 use std::sync::Arc;
+
+use keyward_document_program::liquid;
 
 use crate::evaluate::json::{self, Body, Scalar, Token};
 use crate::evaluate::{Budget, Exception, Outcome, Value, json_text, numbers};
@@ -18,12 +18,13 @@ pub(crate) use render::World;
 
 /// A template that was read.
 #[derive(Debug)]
-pub(crate) struct Template(Vec<parse::Node>);
+pub(crate) struct Template(Vec<liquid::Node>);
 
 impl Template {
     /// Reads a template. Errors: what in it is not understood, for its author.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
-        parse::template(text).map(Self)
+        let read = liquid::template(text).map(Self);
+        read.map_err(|error| error.in_words(text).to_string())
     }
 
     /// Writes the template with what `world` knows. Errors: the budget is used up.

@@ -3,7 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::parse::{Comparison, Condition, Expr, For, Node, Piped, Step};
+use keyward_document_program::liquid::{
+    Comparison, Condition, Expr, For, Literal, Node, Piped, Step,
+};
+
 use super::{Item, Live, UNFIT, filters};
 use crate::evaluate::{Budget, Exception, Outcome};
 
@@ -205,7 +208,8 @@ impl Rendering<'_> {
             if matches!(value, Item::Live(_)) {
                 value = self.items(&value)?.into_iter().collect();
             }
-            value = filter(&value, &filters::Arguments(&values), self.budget)?;
+            let apply = filters::of(*filter);
+            value = apply(&value, &filters::Arguments(&values), self.budget)?;
         }
         Ok(value)
     }
@@ -213,7 +217,11 @@ impl Rendering<'_> {
     fn value(&mut self, expr: &Expr) -> Outcome<Item> {
         self.budget.step()?;
         Ok(match expr {
-            Expr::Literal(item) => item.clone(),
+            Expr::Literal(Literal::Nil) => Item::Nil,
+            Expr::Literal(Literal::Bool(value)) => Item::Bool(*value),
+            Expr::Literal(Literal::Int(value)) => Item::Int(*value),
+            Expr::Literal(Literal::Float(value)) => Item::Float(*value),
+            Expr::Literal(Literal::Text(text)) => Item::Text(Arc::clone(text)),
             Expr::Empty => Item::text(""),
             Expr::Range(ends) => {
                 let from = self.value(&ends.0)?.int().ok_or(UNFIT)?;
@@ -313,8 +321,14 @@ impl Rendering<'_> {
             Condition::Always => true,
             Condition::Is(expr) => self.value(expr)?.is_true(),
             Condition::Not(condition) => !self.holds(condition)?,
-            Condition::Two(true, both) => self.holds(&both.0)? && self.holds(&both.1)?,
-            Condition::Two(false, either) => self.holds(&either.0)? || self.holds(&either.1)?,
+            Condition::Several(parts, last) => {
+                for (part, and) in parts {
+                    if self.holds(part)? != *and {
+                        return Ok(!and);
+                    }
+                }
+                self.holds(last)?
+            }
             Condition::Compare(left, comparison, right) => {
                 if let (Expr::Empty, other) | (other, Expr::Empty) = (left, right) {
                     let is_empty = is_empty(&self.value(other)?);

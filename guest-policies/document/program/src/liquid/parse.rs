@@ -1,101 +1,39 @@
 //! Reads templates.
 
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
 
-use super::Item;
-use super::filters::{self, Filter};
+use super::{
+    Comparison, Condition, Expr, Filter, For, Literal, Node, Piped, Problem, Step, TemplateError,
+};
 
 /// Blocks within each other, at most.
 const MAX_DEPTH: usize = 32;
 
-/// A part of a template.
-#[derive(Debug)]
-pub(super) enum Node {
-    Text(Arc<str>),
-    Output(Piped),
-    Assign(Arc<str>, Piped),
-    Capture(Arc<str>, Vec<Node>),
-    /// The first whose condition holds.
-    If(Vec<(Condition, Vec<Node>)>),
-    Case(Expr, Vec<(Vec<Expr>, Vec<Node>)>, Vec<Node>),
-    For(Box<For>),
-    Break,
-    Continue,
-    /// Counts up or down; up shows the number before it.
-    Count(Arc<str>, bool),
-    /// One after the other, by this name.
-    Cycle(Arc<str>, Vec<Expr>),
-}
+/// What is not understood, and where in the text.
+struct Wrong<'t>(Problem, &'t str);
 
-#[derive(Debug)]
-pub(super) struct For {
-    pub(super) variable: Arc<str>,
-    pub(super) of: Expr,
-    pub(super) limit: Option<Expr>,
-    pub(super) offset: Option<Expr>,
-    pub(super) reversed: bool,
-    pub(super) body: Vec<Node>,
-    pub(super) empty: Vec<Node>,
-}
+type Parsed<'t, T> = Result<T, Wrong<'t>>;
 
-#[derive(Debug)]
-pub(super) enum Expr {
-    Literal(Item),
-    /// `empty` or `blank`.
-    Empty,
-    Path(Arc<str>, Vec<Step>),
-    Range(Box<(Expr, Expr)>),
-}
-
-#[derive(Debug)]
-pub(super) enum Step {
-    Name(Arc<str>),
-    Index(Expr),
-}
-
-/// A value and the filters that it goes through.
-#[derive(Debug)]
-pub(super) struct Piped {
-    pub(super) value: Expr,
-    pub(super) filters: Vec<(Filter, Vec<Expr>)>,
-}
-
-#[derive(Debug)]
-pub(super) enum Condition {
-    Always,
-    Is(Expr),
-    Not(Box<Condition>),
-    Compare(Expr, Comparison, Expr),
-    /// Both; else either.
-    Two(bool, Box<(Condition, Condition)>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal,
-    Unequal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    Contains,
-    StartsWith,
-    EndsWith,
-    HasKey,
-}
-
-type Parsed<T> = Result<T, String>;
-
-pub(super) fn template(text: &str) -> Parsed<Vec<Node>> {
+/// Reads a template. Any text is read without a panic, in time proportional to its length.
+///
+/// Errors: the first part of it that is not understood.
+pub fn template(text: &str) -> Result<Vec<Node>, TemplateError> {
     let mut reader = Reader {
         rest: text,
         trims: false,
     };
-    let (nodes, end) = reader.block(&[], 0)?;
-    match end {
-        None => Ok(nodes),
-        Some(end) => Err(format!("`{}` closes nothing", end.0)),
-    }
+    let read = reader.block(&[], text, 0);
+    read.map(|(nodes, _)| nodes).map_err(|Wrong(problem, at)| {
+        // A part of the text, so that its place tells where it begins.
+        let from = at.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        TemplateError {
+            problem,
+            at: from..from.saturating_add(at.len()),
+        }
+    })
 }
 
 /// What stands next.
@@ -111,21 +49,39 @@ struct Reader<'t> {
     trims: bool,
 }
 
-/// The name of the tag that ended a block, and what stands behind it.
-type End<'t> = Option<(&'t str, &'t str)>;
+/// The inside of a tag.
+#[derive(Clone, Copy)]
+struct Tag<'t> {
+    whole: &'t str,
+    name: &'t str,
+    /// What stands behind the name.
+    rest: &'t str,
+}
+
+impl<'t> Tag<'t> {
+    fn new(whole: &'t str) -> Self {
+        let end = whole.find(char::is_whitespace).unwrap_or(whole.len());
+        let (name, rest) = whole.split_at_checked(end).unwrap_or((whole, ""));
+        Self { whole, name, rest }
+    }
+}
+
+/// The tag that ended a block.
+type End<'t> = Option<Tag<'t>>;
 
 impl<'t> Reader<'t> {
-    fn piece(&mut self) -> Parsed<Option<Piece<'t>>> {
-        if std::mem::take(&mut self.trims) {
+    fn piece(&mut self) -> Parsed<'t, Option<Piece<'t>>> {
+        if core::mem::take(&mut self.trims) {
             self.rest = self.rest.trim_start();
         }
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let start = [self.rest.find("{{"), self.rest.find("{%")];
-        let start = start.into_iter().flatten().min();
-        let Some(start) = start else {
-            return Ok(Some(Piece::Text(std::mem::take(&mut self.rest))));
+        let bytes = self.rest.as_bytes();
+        let is_mark = |at: &usize| matches!(bytes.get(at + 1), Some(b'{' | b'%'));
+        let mut braces = self.rest.match_indices('{').map(|(at, _)| at);
+        let Some(start) = braces.find(is_mark) else {
+            return Ok(Some(Piece::Text(core::mem::take(&mut self.rest))));
         };
         let (text, marked) = self.rest.split_at_checked(start).unwrap_or(("", self.rest));
         if !text.is_empty() {
@@ -140,7 +96,8 @@ impl<'t> Reader<'t> {
         let inner = marked.get(2..).unwrap_or_default();
         let close = if is_output { "}}" } else { "%}" };
         let Some((inner, rest)) = inner.split_once(close) else {
-            return Err(format!("a `{close}` is missing"));
+            let mark = marked.get(..2).unwrap_or_default();
+            return Err(Wrong(Problem::Missing(close), mark));
         };
         self.rest = rest;
         let inner = inner.strip_prefix('-').unwrap_or(inner);
@@ -157,12 +114,15 @@ impl<'t> Reader<'t> {
         }))
     }
 
-    /// Up to one of these tags.
-    fn block(&mut self, ends: &[&str], depth: usize) -> Parsed<(Vec<Node>, End<'t>)> {
+    /// Up to one of these tags; `opened` is the one before it.
+    fn block(
+        &mut self,
+        ends: &[&'static str],
+        opened: &'t str,
+        depth: usize,
+    ) -> Parsed<'t, (Vec<Node>, End<'t>)> {
         if depth > MAX_DEPTH {
-            return Err(format!(
-                "there are more than {MAX_DEPTH} blocks within each other"
-            ));
+            return Err(Wrong(Problem::Depth, opened));
         }
         let mut nodes = Vec::new();
         while let Some(piece) = self.piece()? {
@@ -176,14 +136,11 @@ impl<'t> Reader<'t> {
                     cursor.end()?;
                 }
                 Piece::Tag(inner) => {
-                    let (name, rest) = match inner.find(|c: char| c.is_whitespace()) {
-                        Some(at) => inner.split_at_checked(at).unwrap_or((inner, "")),
-                        None => (inner, ""),
-                    };
-                    if ends.contains(&name) {
-                        return Ok((nodes, Some((name, rest))));
+                    let tag = Tag::new(inner);
+                    if ends.contains(&tag.name) {
+                        return Ok((nodes, Some(tag)));
                     }
-                    if let Some(node) = self.tag(name, rest, depth)? {
+                    if let Some(node) = self.tag(tag, depth)? {
                         nodes.push(node);
                     }
                 }
@@ -191,56 +148,57 @@ impl<'t> Reader<'t> {
         }
         match ends.last() {
             None => Ok((nodes, None)),
-            Some(end) => Err(format!("`{end}` is missing")),
+            Some(end) => Err(Wrong(Problem::Missing(end), opened)),
         }
     }
 
     /// As it stands, up to a tag.
-    fn verbatim(&mut self, end: &str) -> Parsed<&'t str> {
+    fn verbatim(&mut self, end: &'static str, opened: &'t str) -> Parsed<'t, &'t str> {
         let mut from = 0;
-        while let Some(at) = self.rest.get(from..).and_then(|rest| rest.find("{%")) {
-            let at = from + at;
-            let inner = self.rest.get(at + 2..).unwrap_or_default();
-            if let Some((inner, rest)) = inner.split_once("%}")
-                && inner.trim_matches(|c: char| c == '-' || c.is_whitespace()) == end
-            {
-                let text = self.rest.get(..at).unwrap_or_default();
+        for (close, _) in self.rest.match_indices("%}") {
+            let before = self.rest.get(from..close).unwrap_or_default();
+            from = close + 2;
+            let Some((text, inner)) = before.rsplit_once("{%") else {
+                continue;
+            };
+            if inner.trim_matches(|c: char| c == '-' || c.is_whitespace()) == end {
+                let length = close - before.len() + text.len();
+                let text = self.rest.get(..length).unwrap_or_default();
                 self.trims = inner.ends_with('-');
-                self.rest = rest;
+                self.rest = self.rest.get(from..).unwrap_or_default();
                 return Ok(text);
             }
-            from = at + 2;
         }
-        Err(format!("`{end}` is missing"))
+        Err(Wrong(Problem::Missing(end), opened))
     }
 
-    fn tag(&mut self, name: &str, rest: &'t str, depth: usize) -> Parsed<Option<Node>> {
-        let mut cursor = Cursor(rest);
-        Ok(Some(match name {
+    fn tag(&mut self, tag: Tag<'t>, depth: usize) -> Parsed<'t, Option<Node>> {
+        let mut cursor = Cursor(tag.rest);
+        Ok(Some(match tag.name {
             "assign" => {
                 let variable = cursor.name()?;
-                cursor.expect("=")?;
+                cursor.expect("=", "`=`")?;
                 let value = cursor.piped()?;
                 cursor.end()?;
                 Node::Assign(variable, value)
             }
             "capture" => {
                 let variable = cursor.name()?;
-                let (body, _) = self.block(&["endcapture"], depth + 1)?;
+                let (body, _) = self.block(&["endcapture"], tag.whole, depth + 1)?;
                 Node::Capture(variable, body)
             }
-            "if" | "unless" => self.branches(name, cursor, depth)?,
-            "case" => self.case(cursor, depth)?,
-            "for" => self.repeat(cursor, depth)?,
+            "if" | "unless" => self.branches(tag, depth)?,
+            "case" => self.case(tag, depth)?,
+            "for" => self.repeat(tag, depth)?,
             "break" => Node::Break,
             "continue" => Node::Continue,
             "increment" => Node::Count(cursor.name()?, true),
             "decrement" => Node::Count(cursor.name()?, false),
             "cycle" => {
                 let mut values = vec![cursor.expr()?];
-                let mut name: Arc<str> = rest.into();
+                let mut name: Arc<str> = tag.rest.into();
                 if cursor.take(":") {
-                    name = rest.split(':').next().unwrap_or_default().into();
+                    name = tag.rest.split(':').next().unwrap_or_default().into();
                     values = vec![cursor.expr()?];
                 }
                 while cursor.take(",") {
@@ -250,71 +208,76 @@ impl<'t> Reader<'t> {
                 Node::Cycle(name, values)
             }
             "comment" => {
-                self.verbatim("endcomment")?;
+                self.verbatim("endcomment", tag.whole)?;
                 return Ok(None);
             }
-            "raw" => Node::Text(self.verbatim("endraw")?.into()),
-            other => return Err(format!("there is no tag `{other}`")),
+            "raw" => Node::Text(self.verbatim("endraw", tag.whole)?.into()),
+            other => return Err(Wrong(Problem::UnknownTag, other)),
         }))
     }
 
-    fn branches(&mut self, name: &str, cursor: Cursor<'t>, depth: usize) -> Parsed<Node> {
-        let end = if name == "if" { "endif" } else { "endunless" };
-        let mut condition = cursor.condition()?;
-        if name == "unless" {
+    fn branches(&mut self, tag: Tag<'t>, depth: usize) -> Parsed<'t, Node> {
+        let is_if = tag.name == "if";
+        let end = if is_if { "endif" } else { "endunless" };
+        let mut condition = Cursor(tag.rest).condition()?;
+        if !is_if {
             condition = Condition::Not(Box::new(condition));
         }
         let mut branches = Vec::new();
         loop {
-            let (body, next) = self.block(&["elsif", "else", end], depth + 1)?;
+            let (body, next) = self.block(&["elsif", "else", end], tag.whole, depth + 1)?;
             branches.push((condition, body));
             condition = match next {
-                Some(("elsif", rest)) => Cursor(rest).condition()?,
-                Some(("else", _)) => Condition::Always,
+                Some(next) if next.name == "elsif" => Cursor(next.rest).condition()?,
+                Some(next) if next.name == "else" => Condition::Always,
                 _ => return Ok(Node::If(branches)),
             };
         }
     }
 
-    fn case(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Parsed<Node> {
+    fn case(&mut self, tag: Tag<'t>, depth: usize) -> Parsed<'t, Node> {
         const ENDS: &[&str] = &["when", "else", "endcase"];
+        let mut cursor = Cursor(tag.rest);
         let of = cursor.expr()?;
         cursor.end()?;
-        let (_, mut next) = self.block(ENDS, depth + 1)?;
+        let (_, mut next) = self.block(ENDS, tag.whole, depth + 1)?;
         let (mut branches, mut otherwise) = (Vec::new(), Vec::new());
         loop {
             match next {
-                Some(("when", rest)) => {
-                    let mut cursor = Cursor(rest);
+                Some(when) if when.name == "when" => {
+                    let mut cursor = Cursor(when.rest);
                     let mut values = vec![cursor.expr()?];
                     while cursor.take(",") || cursor.take_word("or") {
                         values.push(cursor.expr()?);
                     }
                     cursor.end()?;
-                    let (body, end) = self.block(ENDS, depth + 1)?;
+                    let (body, end) = self.block(ENDS, tag.whole, depth + 1)?;
                     branches.push((values, body));
                     next = end;
                 }
-                Some(("else", _)) => (otherwise, next) = self.block(ENDS, depth + 1)?,
+                Some(other) if other.name == "else" => {
+                    (otherwise, next) = self.block(ENDS, tag.whole, depth + 1)?;
+                }
                 _ => return Ok(Node::Case(of, branches, otherwise)),
             }
         }
     }
 
-    fn repeat(&mut self, mut cursor: Cursor<'t>, depth: usize) -> Parsed<Node> {
+    fn repeat(&mut self, tag: Tag<'t>, depth: usize) -> Parsed<'t, Node> {
+        let mut cursor = Cursor(tag.rest);
         let variable = cursor.name()?;
         if !cursor.take_word("in") {
-            return Err("`for` is written `for x in list`".to_owned());
+            return Err(cursor.expected("`in`"));
         }
         let of = cursor.expr()?;
         let (mut limit, mut offset, mut reversed) = (None, None, false);
         loop {
             cursor.take(",");
             if cursor.take_word("limit") {
-                cursor.expect(":")?;
+                cursor.expect(":", "`:`")?;
                 limit = Some(cursor.expr()?);
             } else if cursor.take_word("offset") {
-                cursor.expect(":")?;
+                cursor.expect(":", "`:`")?;
                 offset = Some(cursor.expr()?);
             } else if cursor.take_word("reversed") {
                 reversed = true;
@@ -323,9 +286,9 @@ impl<'t> Reader<'t> {
             }
         }
         cursor.end()?;
-        let (body, next) = self.block(&["else", "endfor"], depth + 1)?;
+        let (body, next) = self.block(&["else", "endfor"], tag.whole, depth + 1)?;
         let empty = match next {
-            Some(("else", _)) => self.block(&["endfor"], depth + 1)?.0,
+            Some(next) if next.name == "else" => self.block(&["endfor"], tag.whole, depth + 1)?.0,
             _ => Vec::new(),
         };
         Ok(Node::For(Box::new(For {
@@ -364,18 +327,33 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    fn expect(&mut self, what: &str) -> Parsed<()> {
-        match self.take(what) {
+    /// The word or the sign that comes next; at the end, nothing.
+    fn next(mut self) -> &'t str {
+        self.space();
+        let here = self.0;
+        let length = match self.word().len() {
+            0 => here.chars().next().map_or(0, char::len_utf8),
+            length => length,
+        };
+        here.get(..length).unwrap_or_default()
+    }
+
+    fn expected(self, what: &'static str) -> Wrong<'t> {
+        Wrong(Problem::Expected(what), self.next())
+    }
+
+    fn expect(&mut self, sign: &str, what: &'static str) -> Parsed<'t, ()> {
+        match self.take(sign) {
             true => Ok(()),
-            false => Err(format!("`{what}` was expected before `{}`", self.0)),
+            false => Err(self.expected(what)),
         }
     }
 
-    fn end(&mut self) -> Parsed<()> {
+    fn end(&mut self) -> Parsed<'t, ()> {
         self.space();
         match self.0.is_empty() {
             true => Ok(()),
-            false => Err(format!("`{}` is too much", self.0)),
+            false => Err(Wrong(Problem::Surplus, self.next())),
         }
     }
 
@@ -396,39 +374,39 @@ impl<'t> Cursor<'t> {
         is_it
     }
 
-    fn name(&mut self) -> Parsed<Arc<str>> {
+    fn name(&mut self) -> Parsed<'t, Arc<str>> {
         match self.word() {
-            "" => Err(format!("a name was expected before `{}`", self.0)),
+            "" => Err(self.expected("a name")),
             word => Ok(word.trim_end_matches('-').into()),
         }
     }
 
-    fn expr(&mut self) -> Parsed<Expr> {
+    fn expr(&mut self) -> Parsed<'t, Expr> {
         self.expr_within(0)
     }
 
-    fn expr_within(&mut self, depth: usize) -> Parsed<Expr> {
+    fn expr_within(&mut self, depth: usize) -> Parsed<'t, Expr> {
         if depth > MAX_DEPTH {
-            return Err("there is too much within each other".to_owned());
+            return Err(Wrong(Problem::Depth, self.next()));
         }
         self.space();
-        let wrong = |rest: &str| Err(format!("a value was expected before `{rest}`"));
         let Some(first) = self.0.chars().next() else {
-            return wrong("the end");
+            return Err(self.expected("a value"));
         };
         if let quote @ ('"' | '\'') = first {
             let inner = self.0.get(1..).unwrap_or_default();
             let Some((text, rest)) = inner.split_once(quote) else {
-                return Err(format!("a {quote} is missing"));
+                let close = if quote == '"' { "\"" } else { "'" };
+                return Err(Wrong(Problem::Missing(close), self.next()));
             };
             self.0 = rest;
-            return Ok(Expr::Literal(Item::text(text)));
+            return Ok(Expr::Literal(Literal::Text(text.into())));
         }
         if self.take("(") {
             let from = self.expr_within(depth + 1)?;
-            self.expect("..")?;
+            self.expect("..", "`..`")?;
             let to = self.expr_within(depth + 1)?;
-            self.expect(")")?;
+            self.expect(")", "`)`")?;
             return Ok(Expr::Range(Box::new((from, to))));
         }
         if first.is_ascii_digit() || first == '-' {
@@ -436,22 +414,22 @@ impl<'t> Cursor<'t> {
         }
         let word = self.word();
         Ok(match word {
-            "" => return wrong(self.0),
-            "nil" | "null" => Expr::Literal(Item::Nil),
-            "true" => Expr::Literal(Item::Bool(true)),
-            "false" => Expr::Literal(Item::Bool(false)),
+            "" => return Err(self.expected("a value")),
+            "nil" | "null" => Expr::Literal(Literal::Nil),
+            "true" => Expr::Literal(Literal::Bool(true)),
+            "false" => Expr::Literal(Literal::Bool(false)),
             "empty" | "blank" => Expr::Empty,
             root => Expr::Path(root.into(), self.steps(depth)?),
         })
     }
 
-    fn steps(&mut self, depth: usize) -> Parsed<Vec<Step>> {
+    fn steps(&mut self, depth: usize) -> Parsed<'t, Vec<Step>> {
         let mut steps = Vec::new();
         loop {
             if self.0.starts_with('[') {
                 self.take("[");
                 let index = self.expr_within(depth + 1)?;
-                self.expect("]")?;
+                self.expect("]", "`]`")?;
                 steps.push(Step::Index(index));
             } else if self.0.starts_with('.') && !self.0.starts_with("..") {
                 self.take(".");
@@ -462,7 +440,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    fn number(&mut self) -> Parsed<Expr> {
+    fn number(&mut self) -> Parsed<'t, Expr> {
         let mut end = 0;
         let mut is_whole = true;
         for (at, c) in self.0.char_indices() {
@@ -479,22 +457,22 @@ impl<'t> Cursor<'t> {
         }
         let (digits, rest) = self.0.split_at_checked(end).unwrap_or((self.0, ""));
         let literal = match is_whole {
-            true => digits.parse().ok().map(Item::Int),
-            false => digits.parse().ok().map(Item::Float),
+            true => digits.parse().ok().map(Literal::Int),
+            false => digits.parse().ok().map(Literal::Float),
         };
         self.0 = rest;
         literal
             .map(Expr::Literal)
-            .ok_or_else(|| format!("`{digits}` is no number"))
+            .ok_or(Wrong(Problem::Number, digits))
     }
 
-    fn piped(&mut self) -> Parsed<Piped> {
+    fn piped(&mut self) -> Parsed<'t, Piped> {
         let value = self.expr()?;
         let mut filters = Vec::new();
         while self.take("|") {
+            let here = self.next();
             let name = self.name()?;
-            let filter =
-                filters::find(&name).ok_or_else(|| format!("there is no filter `{name}`"))?;
+            let filter = Filter::find(&name).ok_or(Wrong(Problem::UnknownFilter, here))?;
             let mut arguments = Vec::new();
             if self.take(":") {
                 arguments.push(self.expr()?);
@@ -507,8 +485,7 @@ impl<'t> Cursor<'t> {
         Ok(Piped { value, filters })
     }
 
-    /// Read from the right, as Liquid does.
-    fn condition(mut self) -> Parsed<Condition> {
+    fn condition(mut self) -> Parsed<'t, Condition> {
         let mut parts = Vec::new();
         loop {
             let part = self.comparison()?;
@@ -518,13 +495,14 @@ impl<'t> Cursor<'t> {
                 continue;
             }
             self.end()?;
-            return Ok(parts.into_iter().rev().fold(part, |right, (left, both)| {
-                Condition::Two(both, Box::new((left, right)))
-            }));
+            return Ok(match parts.is_empty() {
+                true => part,
+                false => Condition::Several(parts, Box::new(part)),
+            });
         }
     }
 
-    fn comparison(&mut self) -> Parsed<Condition> {
+    fn comparison(&mut self) -> Parsed<'t, Condition> {
         const SIGNS: [(&str, Comparison); 7] = [
             ("==", Comparison::Equal),
             ("!=", Comparison::Unequal),
