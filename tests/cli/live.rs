@@ -189,3 +189,37 @@ async fn a_live_run_needs_a_yes_a_grant_and_the_vault_to_itself() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(backend.received().len(), 1);
 }
+
+/// Requests that the listener refuses before any policy sees them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_run_is_refused_what_a_listener_refuses() {
+    let backend = backend().await;
+    let gateway = Gateway::to(&backend.url());
+    let yes = ["--yes", "--request", "GET /v1/charges"];
+    let with = |header: &'static str| [&yes[..], &["--header", header]].concat();
+    let (code, said) = gateway.live(&with("x_user: ann"));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("the client got 400"), "{said}");
+    assert!(backend.received().is_empty());
+
+    // What names another path, and what belongs to a connection, does not go on.
+    for left_out in ["x-original-url: /admin", "keep-alive: 5"] {
+        let (code, said) = gateway.live(&with(left_out));
+        assert_eq!(code, 0, "{said}");
+    }
+    let (code, said) = gateway.live(&["--yes", "--request", "GET /v1/%63harges"]);
+    assert_eq!(code, 0, "{said}");
+    let received = backend.received();
+    assert_eq!(received.len(), 3);
+    for request in &received {
+        assert_eq!(request.target, "GET /v1/charges");
+        assert_eq!(request.header("x-original-url"), None);
+        assert_eq!(request.header("keep-alive"), None);
+    }
+
+    // Control: another header is taken and goes on.
+    let (code, said) = gateway.live(&with("x-user: ann"));
+    assert_eq!(code, 0, "{said}");
+    let received = backend.received();
+    assert_eq!(received.last().unwrap().header("x-user"), Some("ann"));
+}

@@ -2,6 +2,7 @@
 //! request wholly by one.
 #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+mod documents;
 mod load;
 mod world;
 

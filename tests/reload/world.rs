@@ -83,6 +83,50 @@ async fn backend(which: Which) -> Backend {
     .await
 }
 
+/// A gateway that serves until it is told to stop.
+pub(crate) struct Serves {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) serving: JoinHandle<()>,
+}
+
+/// Serves a configuration whose vault is there.
+pub(crate) async fn serve(config: Config) -> Serves {
+    let files = config.vault_files();
+    let open = move || Gateway::open(config, KeySource::KeyFile(files.key), &actor());
+    let gateway = tokio::task::spawn_blocking(open).await.unwrap();
+    let gateway = gateway.unwrap_or_else(|error| panic!("{error}"));
+    let bound = gateway.bind().await.unwrap();
+    let (address, gateway) = (bound.address(), Arc::clone(bound.gateway()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        bound
+            .serve(async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
+    Serves {
+        gateway,
+        address,
+        stop,
+        serving,
+    }
+}
+
+/// Has a gateway read its configuration again: its new number, or why there is none.
+pub(crate) async fn reload(gateway: &Arc<Gateway>) -> Result<u64, String> {
+    let gateway = Arc::clone(gateway);
+    let reload = move || {
+        let reloaded = gateway.reload(&actor());
+        reloaded
+            .map(|reloaded| reloaded.generation)
+            .map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(reload).await.unwrap()
+}
+
 impl World {
     pub(crate) async fn start(watch: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -94,28 +138,17 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"));
         let files = config.vault_files();
         Vault::create(&files).unwrap();
-        let gateway = tokio::task::spawn_blocking(move || {
-            Gateway::open(config, KeySource::KeyFile(files.key), &actor())
-        });
-        let gateway = gateway
-            .await
-            .unwrap()
-            .unwrap_or_else(|error| panic!("{error}"));
-        let bound = gateway.bind().await.unwrap();
-        let (address, gateway) = (bound.address(), Arc::clone(bound.gateway()));
+        let Serves {
+            gateway,
+            address,
+            stop,
+            serving,
+        } = serve(config).await;
         gateway
             .keyward()
             .vault()
             .add(&name(), Kind::ApiKey, key(0), &actor())
             .unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
-            bound
-                .serve(async {
-                    let _ = stopped.await;
-                })
-                .await;
-        });
         World {
             folder,
             gateway,
@@ -151,14 +184,7 @@ impl World {
     }
 
     pub(crate) async fn reload(&self) -> Result<u64, String> {
-        let gateway = Arc::clone(&self.gateway);
-        let reload = move || {
-            let reloaded = gateway.reload(&actor());
-            reloaded
-                .map(|reloaded| reloaded.generation)
-                .map_err(|error| error.to_string())
-        };
-        tokio::task::spawn_blocking(reload).await.unwrap()
+        reload(&self.gateway).await
     }
 
     pub(crate) async fn rotate(&mut self) {

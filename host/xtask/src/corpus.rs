@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use keyward_document::compile::{Bindings, survey};
 use keyward_document::model::{Document, NoFragments, effective};
+use keyward_document::named_values::{Lookup, NamedValues};
 use keyward_document::read::{Options as Reading, read};
 use keyward_document::{DocumentErrors, Severity};
 use serde::{Deserialize, Serialize};
@@ -78,9 +79,25 @@ struct Expected {
     /// Why it is not read, for whoever wonders.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     why: String,
+    /// The named values of which the document says that they are secrets. All others are
+    /// not known yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
     /// Errors as `CODE LINE:COLUMN`, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
+}
+
+/// Named values that are secrets.
+struct Secrets(Vec<String>);
+
+impl NamedValues for Secrets {
+    fn look_up(&self, name: &str) -> Lookup {
+        match self.0.iter().any(|secret| secret == name) {
+            true => Lookup::Secret(name.to_owned()),
+            false => Lookup::Later,
+        }
+    }
 }
 
 /// What becomes of a document.
@@ -127,7 +144,19 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             wrong.push(format!("{name}: not UTF-8"));
             continue;
         };
-        let reading = read(&name, &text, &Reading::default());
+        let secrets = known
+            .documents
+            .get(&hash)
+            .map(|known| known.secrets.clone());
+        let secrets = Secrets(secrets.unwrap_or_default());
+        let reading = read(
+            &name,
+            &text,
+            &Reading {
+                values: &secrets,
+                ..Reading::default()
+            },
+        );
         if options.show && !reading.diagnostics.is_empty() {
             println!("{}", reading.diagnostics.render(false));
         }
@@ -136,6 +165,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         }
         let mut now = Expected {
             errors: errors(&reading.diagnostics),
+            secrets: secrets.0,
             ..Expected::default()
         };
         if let Some(document) = reading.document.as_ref().filter(|_| now.errors.is_empty()) {

@@ -53,7 +53,7 @@ pub(crate) fn cast(to: Type, value: Value) -> Outcome {
 pub(crate) fn is_null(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Json(token) => matches!(json::scalar(token), Some(Scalar::Null)),
+        Value::Json(token) => matches!(json::scalar(token), Some(Scalar::Null | Scalar::Undefined)),
         _ => false,
     }
 }
@@ -70,7 +70,7 @@ pub(crate) fn from_token(budget: &mut Budget, to: Type, value: &Value) -> Outcom
     let Some(scalar) = json::scalar(&json::of_property(token)) else {
         return Err(Exception::Argument);
     };
-    if matches!(scalar, Scalar::Null) {
+    if matches!(scalar, Scalar::Null | Scalar::Undefined) {
         return if to.class() == Class::Value {
             Err(Exception::Argument)
         } else {
@@ -94,6 +94,9 @@ pub(crate) fn from_token(budget: &mut Budget, to: Type, value: &Value) -> Outcom
         (Type::String, Scalar::Bool(value)) => {
             Ok(Value::text(if *value { "True" } else { "False" }))
         }
+        (Type::Bool | Type::Int | Type::Long | Type::Char, Scalar::Large(_)) => {
+            Err(Exception::Overflow)
+        }
         (Type::String, _) => Ok(Value::text(&json_text::scalar_shown(budget, &scalar)?)),
         (
             Type::Bool | Type::Int | Type::Long | Type::Double | Type::Char,
@@ -106,7 +109,7 @@ pub(crate) fn from_token(budget: &mut Budget, to: Type, value: &Value) -> Outcom
         ) => Err(Exception::Argument),
         (
             Type::DateTime | Type::DateTimeOffset,
-            Scalar::Integer(_) | Scalar::Float(_) | Scalar::Bool(_),
+            Scalar::Integer(_) | Scalar::Large(_) | Scalar::Float(_) | Scalar::Bool(_),
         ) => Err(Exception::Argument),
         _ => convert(to, &json::value_of(&scalar)),
     }

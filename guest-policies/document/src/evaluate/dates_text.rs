@@ -1,7 +1,7 @@
 //! Dates as text, in the invariant culture.
 
-use super::dates::{DateTime, DateTimeOffset, Kind, TICKS_PER_SECOND};
-use super::{Exception, Outcome};
+use super::dates::{DateTime, DateTimeOffset, EPOCH, Kind, TICKS_PER_SECOND};
+use super::{Exception, Outcome, numbers};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -189,14 +189,32 @@ pub(crate) fn parse_offset(text: &str) -> Outcome<DateTimeOffset> {
 }
 
 /// A date as Newtonsoft finds it in JSON: `2024-01-02T03:04:05`, with or without
-/// parts of a second and a zone.
+/// parts of a second and a zone, or `/Date(1704164645000)/`.
 pub(crate) fn json_date(text: &str) -> Option<DateTime> {
+    if let Some(inside) = text.strip_prefix("/Date(") {
+        return milliseconds(inside.strip_suffix(")/")?);
+    }
     let bytes = text.as_bytes();
-    if !(19..=40).contains(&bytes.len()) || bytes.get(10) != Some(&b'T') {
+    let marks = [(10, b'T'), (13, b':'), (16, b':')];
+    if !marks.iter().all(|(at, mark)| bytes.get(*at) == Some(mark)) {
+        return None;
+    }
+    let behind = text.get(19..)?;
+    let zone = match behind.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            if fraction.len() - zone.len() > 7 {
+                return None;
+            }
+            zone
+        }
+        None => behind,
+    };
+    let utc = matches!(zone, "Z" | "z");
+    if !(utc || zone.is_empty() || zone.starts_with(['+', '-'])) {
         return None;
     }
     let read = read_iso(text)?;
-    let utc = text.ends_with('Z');
     let (ticks, kind) = match read.offset {
         Some(_) if utc => (read.ticks, Kind::Utc),
         Some(minutes) => (
@@ -206,6 +224,17 @@ pub(crate) fn json_date(text: &str) -> Option<DateTime> {
         None => (read.ticks, Kind::Unspecified),
     };
     DateTime::new(ticks, kind).ok()
+}
+
+/// Milliseconds since 1970, and perhaps a zone, which only makes it a local time.
+fn milliseconds(text: &str) -> Option<DateTime> {
+    let zone = text.get(1..)?.find(['+', '-']);
+    let (number, kind) = match zone {
+        Some(at) => (text.get(..at + 1)?, Kind::Local),
+        None => (text, Kind::Utc),
+    };
+    let ticks = numbers::parse_whole(number).ok()?.checked_mul(10_000)?;
+    DateTime::new(ticks.checked_add(EPOCH)?, kind).ok()
 }
 
 /// `TimeSpan.Parse`, of `[-][d.]hh:mm[:ss[.fffffff]]` and of days alone.

@@ -36,10 +36,14 @@ pub(crate) enum Body {
 pub enum Scalar {
     /// `null`
     Null,
+    /// `undefined`, and a value that was left out.
+    Undefined,
     /// A boolean.
     Bool(bool),
     /// A whole number.
     Integer(i64),
+    /// A whole number that no `long` holds, as its digits.
+    Large(Rc<str>),
     /// Any other number.
     Float(f64),
     /// A text.
@@ -220,11 +224,12 @@ pub(crate) fn kind(token: &Token) -> i32 {
         Body::Array(_) => 2,
         Body::Property(..) => 4,
         Body::Scalar(scalar) => match scalar {
-            Scalar::Integer(_) => 6,
+            Scalar::Integer(_) | Scalar::Large(_) => 6,
             Scalar::Float(_) => 7,
             Scalar::Text(_) => 8,
             Scalar::Bool(_) => 9,
             Scalar::Null => 10,
+            Scalar::Undefined => 11,
             Scalar::Date(_) | Scalar::Offset(_) => 12,
             Scalar::Bytes(_) => 14,
             Scalar::Guid(_) => 15,
@@ -250,14 +255,15 @@ pub(crate) fn of_property(token: &Token) -> Token {
     }
 }
 
-/// A simple value as a value of C#: what `JValue.Value` gives.
+/// A simple value as a value of C#: what `JValue.Value` gives. A number that no `long`
+/// holds is a text, having no type that an expression can name.
 pub(crate) fn value_of(scalar: &Scalar) -> Value {
     match scalar {
-        Scalar::Null => Value::Null,
+        Scalar::Null | Scalar::Undefined => Value::Null,
         Scalar::Bool(value) => Value::Bool(*value),
         Scalar::Integer(value) => Value::Long(*value),
         Scalar::Float(value) => Value::Double(*value),
-        Scalar::Text(text) => Value::Text(Rc::clone(text)),
+        Scalar::Text(text) | Scalar::Large(text) => Value::Text(Rc::clone(text)),
         Scalar::Date(date) => Value::DateTime(*date),
         Scalar::Offset(date) => Value::Offset(*date),
         Scalar::Guid(guid) => Value::Guid(*guid),
@@ -445,7 +451,10 @@ pub(crate) fn deep_equal(budget: &mut Budget, left: &Token, right: &Token) -> Ou
             #[expect(clippy::cast_precision_loss, reason = "as Newtonsoft does")]
             (Scalar::Integer(whole), Scalar::Float(real))
             | (Scalar::Float(real), Scalar::Integer(whole)) => *whole as f64 == *real,
-            (Scalar::Null, Scalar::Null) => true,
+            (Scalar::Null, Scalar::Null) | (Scalar::Undefined, Scalar::Undefined) => true,
+            (Scalar::Undefined, _) | (_, Scalar::Undefined) => false,
+            (Scalar::Large(left), Scalar::Large(right)) => left == right,
+            (Scalar::Large(_), _) | (_, Scalar::Large(_)) => false,
             (Scalar::Bytes(left), Scalar::Bytes(right)) => left == right,
             _ => super::operators::equals(&value_of(left), &value_of(right)),
         }),

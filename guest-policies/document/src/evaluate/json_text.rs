@@ -1,134 +1,9 @@
-//! JSON read and written, as Newtonsoft writes it.
-//!
-//! Read by serde_json, which takes JSON alone: what Newtonsoft lets pass beyond it
-//! (single quotes, comments, names without quotes) is an exception here. Numbers
-//! that do not fit a `long` become `double`s.
+//! JSON written, as Newtonsoft writes it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-
 use super::json::{self, Body, Scalar, Token};
-use super::{Budget, Exception, Outcome, dates_text, numbers, web};
-
-/// Reads JSON. Errors: it is none, or the budget is used up.
-pub(crate) fn parse(budget: &mut Budget, text: &str) -> Outcome<Token> {
-    budget.bytes(text.len())?;
-    let mut out_of_budget = None;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let seed = Seed {
-        budget,
-        failed: &mut out_of_budget,
-    };
-    let token = seed.deserialize(&mut deserializer);
-    if let Some(exception) = out_of_budget {
-        return Err(exception);
-    }
-    let token = token.map_err(|_| Exception::JsonReader)?;
-    deserializer.end().map_err(|_| Exception::JsonReader)?;
-    Ok(token)
-}
-
-struct Seed<'a> {
-    budget: &'a mut Budget,
-    failed: &'a mut Option<Exception>,
-}
-
-impl Seed<'_> {
-    fn again(&mut self) -> Seed<'_> {
-        Seed {
-            budget: self.budget,
-            failed: self.failed,
-        }
-    }
-
-    fn keep<T, E: serde::de::Error>(&mut self, outcome: Outcome<T>) -> Result<T, E> {
-        outcome.map_err(|exception| {
-            *self.failed = Some(exception);
-            E::custom("budget")
-        })
-    }
-
-    fn scalar<E: serde::de::Error>(mut self, scalar: Scalar) -> Result<Token, E> {
-        let paid = self.budget.bytes(64);
-        self.keep(paid)?;
-        Ok(json::scalar_token(scalar))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Token;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Token, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Token;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Token, E> {
-        self.scalar(Scalar::Null)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Token, E> {
-        self.scalar(Scalar::Bool(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Token, E> {
-        self.scalar(Scalar::Integer(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Token, E> {
-        #[expect(clippy::cast_precision_loss, reason = "a number that no long holds")]
-        let scalar = i64::try_from(value).map_or(Scalar::Float(value as f64), Scalar::Integer);
-        self.scalar(scalar)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Token, E> {
-        self.scalar(Scalar::Float(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Token, E> {
-        let scalar = match dates_text::json_date(text) {
-            Some(date) => Scalar::Date(date),
-            None => Scalar::Text(text.into()),
-        };
-        self.scalar(scalar)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut all: A) -> Result<Token, A::Error> {
-        let token = json::array();
-        while let Some(item) = all.next_element_seed(self.again())? {
-            let added = json::push(self.budget, &token, item);
-            self.keep(added)?;
-        }
-        Ok(token)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut all: A) -> Result<Token, A::Error> {
-        let mut properties: Vec<(String, Token)> = Vec::new();
-        let mut known: BTreeMap<String, usize> = BTreeMap::new();
-        while let Some(name) = all.next_key::<String>()? {
-            let value = all.next_value_seed(self.again())?;
-            // A name that comes again replaces what came first.
-            let place = known.get(&name).and_then(|at| properties.get_mut(*at));
-            if let Some(place) = place {
-                place.1 = value;
-            } else {
-                known.insert(name.clone(), properties.len());
-                properties.push((name, value));
-            }
-        }
-        let token = json::object_of(self.budget, properties);
-        self.keep(token)
-    }
-}
+use super::{Budget, Outcome, dates_text, numbers, web};
 
 /// A token as `ToString` shows it: a simple value bare, all else indented.
 pub(crate) fn shown(budget: &mut Budget, token: &Token) -> Outcome<String> {
@@ -205,9 +80,14 @@ impl Writer<'_> {
     fn scalar(&mut self, scalar: &Scalar) -> Outcome<()> {
         match scalar {
             Scalar::Null => self.out.push_str("null"),
+            Scalar::Undefined => self.out.push_str("undefined"),
             Scalar::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
             Scalar::Integer(value) => {
                 let _ = write!(self.out, "{value}");
+            }
+            Scalar::Large(digits) => {
+                self.budget.bytes(digits.len())?;
+                self.out.push_str(digits);
             }
             Scalar::Float(value) if !value.is_finite() => {
                 let shown = numbers::shown(*value);

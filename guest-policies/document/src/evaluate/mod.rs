@@ -16,6 +16,7 @@ mod context;
 pub(crate) mod dates;
 pub(crate) mod dates_text;
 pub(crate) mod json;
+pub(crate) mod json_read;
 pub(crate) mod json_text;
 pub(crate) mod numbers;
 mod operators;

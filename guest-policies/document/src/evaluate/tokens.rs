@@ -7,7 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use super::dates::{DateTime, EPOCH, Kind, TICKS_PER_SECOND};
 use super::json::{self, Body, Scalar, Token};
 use super::value::Jwt;
-use super::{Budget, Outcome, Value, json_text, web};
+use super::{Budget, Outcome, Value, json_read, json_text, web};
 
 /// A JSON Web Token, with or without `Bearer` before it; `null` if it is none.
 pub(crate) fn jwt(budget: &mut Budget, text: &str) -> Outcome {
@@ -33,7 +33,7 @@ pub(crate) fn jwt(budget: &mut Budget, text: &str) -> Outcome {
         let Some(decoded) = decoded else {
             return Ok(None);
         };
-        match json_text::parse(budget, &decoded) {
+        match json_read::parse_container(budget, &decoded) {
             Ok(token) if matches!(&*token.body.borrow(), Body::Object(_)) => Ok(Some(token)),
             Ok(_) | Err(super::Exception::JsonReader) => Ok(None),
             Err(exception) => Err(exception),
@@ -66,7 +66,7 @@ pub(crate) fn basic(text: &str) -> Value {
 /// A member of the header or the payload, as text.
 pub(crate) fn text(budget: &mut Budget, of: &Token, name: &str) -> Outcome {
     match json::find(of, name).map(|found| json::of_property(&found)) {
-        Some(token) if !matches!(json::scalar(&token), Some(Scalar::Null)) => {
+        Some(token) if !matches!(json::scalar(&token), Some(Scalar::Null | Scalar::Undefined)) => {
             Ok(Value::text(&shown(budget, &token)?))
         }
         _ => Ok(Value::Null),

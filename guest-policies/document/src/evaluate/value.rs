@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::context::{ListsOf, UrlOf};
 use super::dates::{self, DateTime, DateTimeOffset};
 use super::json::{self, Token};
-use super::{Budget, Outcome, dates_text, json_text, numbers};
+use super::{Budget, Outcome, dates_text, json_read, json_text, numbers};
 
 /// A value of an expression. A copy is cheap and, but for JSON, of something that
 /// never changes.
@@ -256,6 +256,6 @@ impl Value {
 
     /// A text as JSON. Errors: it is none, or the budget is used up.
     pub fn parsed(budget: &mut Budget, text: &str) -> Outcome<Self> {
-        json_text::parse(budget, text).map(Self::Json)
+        json_read::parse(budget, text).map(Self::Json)
     }
 }

@@ -100,6 +100,74 @@ fn pieces() -> impl Strategy<Value = String> {
     })
 }
 
+/// Pieces that JSON by chance is made of, as Newtonsoft takes it.
+const JSON_PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "'",
+    "\"a\"",
+    "'b'",
+    "a",
+    "$_1",
+    "1",
+    "-",
+    "0x1F",
+    "017",
+    "08",
+    "1.5",
+    "1e400",
+    "-0",
+    "99999999999999999999",
+    ".",
+    "e",
+    "true",
+    "null",
+    "undefined",
+    "NaN",
+    "-Infinity",
+    "new Date(1)",
+    "/*",
+    "*/",
+    "//",
+    "/",
+    "\n",
+    " ",
+    "\0",
+    "\u{a0}",
+    "\\",
+    "\\u",
+    "d83d",
+    "\\ude00",
+    "\\n",
+    "é",
+    "😀",
+    "2024-01-02T03:04:05Z",
+    "/Date(5)/",
+];
+
+/// Reads a text as JSON. What is read is written as JSON that says the same.
+fn any_json(text: &str) {
+    let mut budget = Budget::default();
+    let strict = serde_json::from_str::<serde_json::Value>(text).is_ok();
+    match document::evaluate::Value::parsed(&mut budget, text) {
+        Ok(value) => {
+            let written = value.written(&mut budget).unwrap();
+            let again = document::evaluate::Value::parsed(&mut budget, &written).unwrap();
+            assert_eq!(again.written(&mut budget).unwrap(), written, "{text}");
+        }
+        Err(exception) => {
+            assert!(!strict, "{text}: {exception:?}");
+            let expected = [Exception::JsonReader, Exception::NotSupported];
+            assert!(expected.contains(&exception), "{text}: {exception:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -119,6 +187,17 @@ proptest! {
         let cases: Vec<&str> = include_str!("../../../../host/document/oracle/cases.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         let case: &&str = which.get(cases.as_slice());
         programs::changed_program(&source(case), &changes);
+    }
+
+    #[test]
+    fn any_pieces_of_json_are_read_or_refused(pieces in prop::collection::vec(prop::sample::select(JSON_PIECES), 0..30)) {
+        any_json(&pieces.concat());
+        any_json(&format!("[{}]", pieces.join(",")));
+    }
+
+    #[test]
+    fn any_text_is_json_or_refused(text in "\\PC{0,40}", quoted in any::<bool>()) {
+        any_json(&if quoted { format!("'{text}'") } else { text });
     }
 
     #[test]
@@ -222,4 +301,11 @@ fn a_large_body_of_json_is_read_within_the_default_budget() {
     let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
     let deep = document::evaluate::Value::parsed(&mut budget, &deep).unwrap_err();
     assert_eq!(deep, Exception::JsonReader);
+    for repeated in ["[", "{a:", ",", "[,", "/**/", "'", "\\u", "-", "\0"] {
+        let text = repeated.repeat(200_000);
+        let mut budget = Budget::default();
+        document::evaluate::Value::parsed(&mut budget, &text).unwrap_err();
+        let mut budget = Budget::default();
+        document::evaluate::Value::parsed(&mut budget, &format!("[{text}")).unwrap_err();
+    }
 }

@@ -349,11 +349,19 @@ fn model(
     let reading = read_one(name, text, of, values);
     reading.document.ok_or_else(|| {
         Failure::new(reading.diagnostics.render(false).trim_end())
-            .help(format!("keyward document check {name}"))
+            .help("a document with errors is neither shown nor run")
     })
 }
 
 impl Around {
+    /// What to do about the first named value of which nothing says what it stands for.
+    pub(super) fn says_unknown(&self) -> Option<String> {
+        let name = self.unknown.first()?;
+        Some(format!(
+            "--secret {name} if it is secret, --value {name}=TEXT if not"
+        ))
+    }
+
     /// What the documents ask for, and what keeps them from running.
     pub(super) fn survey(&self) -> Survey {
         survey(&self.effective, &self.bindings)

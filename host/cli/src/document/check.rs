@@ -19,6 +19,9 @@ policies, attributes and named values, and the names, types and members in the C
 expressions. What is not supported is an error that says so. Ends with 4 if there is an
 error; a warning alone is no reason to.
 
+Named values are not looked up: whether one is known, and whether it is a secret where none
+can stand, `keyward document explain` says.
+
 Examples:
   keyward document check api.xml
   keyward document check policies/            each .xml file, at any depth

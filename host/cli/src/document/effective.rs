@@ -35,9 +35,13 @@ impl Show {
         let found = effective(&scopes, &fragments)
             .map_err(|errors| Failure::new(errors.render(false).trim_end()))?;
         let sources: Vec<&Document> = documents.iter().chain(fragments.values()).collect();
-        common
-            .output()
-            .data(|| as_text(&found, &sources), || as_json(&found, &sources));
+        let inherits = scopes
+            .first()
+            .is_some_and(|outermost| forwards_as(outermost));
+        common.output().data(
+            || as_text(&found, &sources, inherits),
+            || as_json(&found, &sources),
+        );
         Ok(Exit::Success)
     }
 }
@@ -51,7 +55,16 @@ fn from(node: &Node, sources: &[&Document]) -> String {
         .unwrap_or_default()
 }
 
-fn as_text(found: &Effective, sources: &[&Document]) -> String {
+/// Whether a document's requests go on as a broader one says.
+fn forwards_as(document: &Document) -> bool {
+    let mut statements = document.statements();
+    statements.any(|(phase, statement)| {
+        phase == Some(Phase::Backend) && statement.walk().any(|node| node.name() == "base")
+    })
+}
+
+/// `inherits`: a broader document than all of these has a word in `<backend>`.
+fn as_text(found: &Effective, sources: &[&Document], inherits: bool) -> String {
     let mut out = String::new();
     for phase in Phase::ALL {
         out.push_str(&format!("{phase}\n"));
@@ -64,6 +77,11 @@ fn as_text(found: &Effective, sources: &[&Document]) -> String {
     }
     if !found.forwards() {
         out.push_str("\nNothing is forwarded: <backend> has no <forward-request>.\n");
+        if inherits {
+            out.push_str(
+                "Its <base/> stands for that of a broader document: give that one first.\n",
+            );
+        }
     }
     out
 }

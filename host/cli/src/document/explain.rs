@@ -344,8 +344,12 @@ fn find(node: &Node, document: &Document, compiled: &Compiled, uses: &mut Vec<Us
                         Payload::Later => ", of which nothing says whether it is secret",
                         _ => "",
                     };
+                    let name = format!("{{{{{}}}}}", named.name);
+                    if uses.iter().any(|one| one.name == name && one.at == at) {
+                        continue;
+                    }
                     uses.push(Use {
-                        name: format!("{{{{{}}}}}", named.name),
+                        name,
                         at: at.clone(),
                         how: format!("named value in {place}{known}"),
                     });

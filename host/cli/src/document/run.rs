@@ -156,12 +156,8 @@ impl Run {
         let around = self.given.around(common, self.policy.as_ref())?;
         let survey = around.survey();
         if let Some(errors) = &survey.errors {
-            let help = match around.unknown.first() {
-                Some(name) => {
-                    format!("--secret {name} if it is secret, --value {name}=TEXT if not")
-                }
-                None => "keyward document explain FILE".to_owned(),
-            };
+            let help = around.says_unknown();
+            let help = help.unwrap_or_else(|| "keyward document explain FILE".to_owned());
             return Err(Failure::new(errors.render(output.colours()).trim_end()).help(help));
         }
         let mut got = Got::default();
@@ -169,7 +165,11 @@ impl Run {
         let report = keyward_testkit::run(&[suite], &Options::default(), &mut got);
         let suite = report.suites.first();
         if let Some(error) = suite.and_then(|suite| suite.error.as_deref()) {
-            return Err(Failure::new(error));
+            let failure = Failure::new(error.trim_end());
+            return Err(match around.says_unknown() {
+                Some(help) => failure.help(help),
+                None => failure,
+            });
         }
         let case = suite.and_then(|suite| suite.cases.first());
         let (Some(case), Some(step)) = (case, case.and_then(|case| case.steps.first())) else {

@@ -11,7 +11,7 @@ use crate::model::{Literal, Node, Payload};
 use crate::open::did_you_mean;
 
 pub(super) const MIXED: &str = "an expression has to be the whole value: write @(\"text\" + …), or @($\"text {…}\"); where no expression was meant, write &#64; for \"@\"";
-pub(super) const SECRET_IN_EXPRESSION: &str = "write the secret as the whole of a <value>, of a password or of a variable, and let the gateway attach it";
+pub(super) const SECRET_IN_EXPRESSION: &str = "write the secret as the whole of a <value>, of a password or of a variable, and let the gateway attach it; for a token of a client's secret, write <authentication-managed-identity>, and grant it a secret of kind oauth-client for the use \"token\"";
 pub(super) const WHERE_SECRETS_STAND: &str = "a <value> of <set-header> and <set-query-parameter>, username and password of <authentication-basic>, a <key> of <validate-jwt>, and the value of <set-variable>";
 
 pub(super) fn wrong_root(name: &str) -> String {

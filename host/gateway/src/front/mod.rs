@@ -58,6 +58,14 @@ pub(crate) fn tls_of<B>(request: &Request<B>) -> Option<Arc<ClientTls>> {
     request.extensions().get().cloned()
 }
 
+/// Errors: the pipeline does not take that method.
+fn may(pipeline: &Pipeline, method: &Method) -> Result<(), Failure> {
+    match pipeline.methods.contains(method) {
+        true => Ok(()),
+        false => Err(Failure::MethodNotAllowed),
+    }
+}
+
 /// Answers one request of a client.
 ///
 /// Cancel-safe, as [`forward`](crate::forward).
@@ -73,7 +81,7 @@ pub async fn answer(
     let asked = tunnel::Asked::of(&mut request);
     // Nor may a client have its proxy's word taken out as one of its connection's.
     let sender = sender::Sender::of(request.headers(), &peer, front);
-    let screened = screen::screen(&mut request, &peer, front.reading);
+    let screened = screen::screen(&mut request, peer.secured.as_ref(), front.reading);
     sender.tell(&mut request, front.forwarded);
     let address = sender.address;
     let found = find(pipelines, &request);
@@ -88,9 +96,7 @@ pub async fn answer(
     let placed = screened.and_then(|authority| {
         screen::fits(&request, most)?;
         let (pipeline, under) = found?;
-        if !pipeline.methods.contains(request.method()) {
-            return Err(Failure::MethodNotAllowed);
-        }
+        may(pipeline, request.method())?;
         if insists && upgrade.is_none() {
             return Err(Failure::UpgradeRefused);
         }

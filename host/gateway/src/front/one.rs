@@ -6,18 +6,18 @@ use std::net::IpAddr;
 use http::{Request, Version};
 use keyward::egress::Body;
 use keyward::names::ExchangeId;
-use keyward::{Client, Failure, Forwarded, Report, authority_of, is_grpc};
+use keyward::{Client, Forwarded, Report, is_grpc};
 
-use super::screen::fits;
+use super::may;
+use super::screen::{fits, screen};
 use super::sender::Sender;
 use crate::forward::find;
-use crate::pipeline::Pipeline;
 use crate::serve::Gateway;
 
 impl Gateway {
     /// Takes one request through the pipeline of its path, as if the client at this
-    /// address had sent it in plain: policies, grants, backends and audit trail are those
-    /// of any exchange. The id is the one that the trail has. It is neither logged nor
+    /// address had sent it in plain: what is refused before a policy sees it, policies,
+    /// grants, backends and audit trail are those of any exchange. The id is the one that the trail has. It is neither logged nor
     /// counted.
     ///
     /// Before it, [`Gateway::refresher`] has to be started for secrets that come from
@@ -32,16 +32,21 @@ impl Gateway {
         let snapshot = self.snapshot();
         *request.version_mut() = Version::HTTP_11;
         let front = &snapshot.front;
-        let placed = find(&snapshot.pipelines, &request).and_then(|(pipeline, _)| {
-            let most = pipeline.max_body_bytes.or(front.limits.max_body_bytes);
+        let screened = screen(&mut request, None, front.reading);
+        Sender::plain(client).tell(&mut request, front.forwarded);
+        let found = find(&snapshot.pipelines, &request);
+        let pipeline = found.ok().map(|(pipeline, _)| pipeline);
+        let most = pipeline
+            .and_then(|pipeline| pipeline.max_body_bytes)
+            .or(front.limits.max_body_bytes);
+        let placed = screened.and_then(|authority| {
             fits(&request, most)?;
-            may(pipeline, &request)?;
-            let authority = authority_of(&request)?.to_owned();
+            let (pipeline, _) = found?;
+            may(pipeline, request.method())?;
             Ok((pipeline, Client::new(client, authority)))
         });
         match placed {
             Ok((pipeline, client)) => {
-                Sender::plain(client.address).tell(&mut request, front.forwarded);
                 keyward::forward(&snapshot.keyward, &pipeline.runs, client, id, request).await
             }
             Err(failure) => Forwarded {
@@ -50,12 +55,5 @@ impl Gateway {
                 report: Report::default(),
             },
         }
-    }
-}
-
-fn may(pipeline: &Pipeline, request: &Request<Body>) -> Result<(), Failure> {
-    match pipeline.methods.contains(request.method()) {
-        true => Ok(()),
-        false => Err(Failure::MethodNotAllowed),
     }
 }

@@ -8,7 +8,7 @@ use keyward::egress::strip_connection;
 use keyward::vault::{HeaderRole, header_role};
 use keyward::{Failure, authority_of, decode_unreserved};
 
-use crate::listen::Peer;
+use crate::listen::Secured;
 
 /// What the gateway makes of requests that HTTP allows and that servers read
 /// differently.
@@ -54,7 +54,7 @@ pub enum Underscores {
 /// Errors: what the client is told.
 pub(super) fn screen<B>(
     request: &mut Request<B>,
-    peer: &Peer,
+    secured: Option<&Secured>,
     reading: Reading,
 ) -> Result<String, Failure> {
     if request.version() == Version::HTTP_10 && !reading.http10 {
@@ -76,7 +76,7 @@ pub(super) fn screen<B>(
         remove_overrides(request.headers_mut());
     }
     let authority = authority_of(request)?.to_owned();
-    if let Some(secured) = &peer.secured
+    if let Some(secured) = secured
         && !secured.covers(host_of(&authority))
     {
         return Err(Failure::Misdirected);

@@ -6,7 +6,7 @@ use keyward_document_program::{Member, Type};
 
 use super::super::json::{self, Body, Scalar, Token};
 use super::super::{
-    Evaluator, Exception, Outcome, Value, casts, json_text, selects, texts, tokens,
+    Evaluator, Exception, Outcome, Value, casts, json_read, json_text, selects, texts, tokens,
 };
 use super::Arguments;
 
@@ -68,7 +68,10 @@ fn json(
                 Some(token) => match json::scalar(&token) {
                     // Newtonsoft's `Value<T>` takes the default for null.
                     Some(Scalar::Null) => default(to),
-                    None => return Err(Exception::InvalidCast),
+                    Some(Scalar::Undefined) if to == Type::String => Value::Null,
+                    Some(Scalar::Undefined | Scalar::Large(_)) | None => {
+                        return Err(Exception::InvalidCast);
+                    }
                     Some(_) if to == Type::String => {
                         casts::from_token(budget, to, &Value::Json(token))?
                     }
@@ -91,9 +94,9 @@ fn json(
             let (token, path) = (arguments.token(0)?, arguments.text(1)?);
             or_null(selects::select(budget, &token, &path)?)
         }
-        M::TokenParse => Value::Json(json_text::parse(budget, &arguments.text(0)?)?),
+        M::TokenParse => Value::Json(json_read::parse(budget, &arguments.text(0)?)?),
         M::ObjectParse | M::ArrayParse => {
-            let token = json_text::parse(budget, &arguments.text(0)?)?;
+            let token = json_read::parse_container(budget, &arguments.text(0)?)?;
             let wanted = if member == M::ObjectParse {
                 Type::JObject
             } else {

@@ -3,7 +3,7 @@
 use keyward_document_program::{Member, Type};
 
 use super::super::context::{ListsOf, UrlOf};
-use super::super::{Evaluator, Exception, Outcome, Value, casts, json, json_text, texts, tokens};
+use super::super::{Evaluator, Exception, Outcome, Value, casts, json, json_read, texts, tokens};
 use super::Arguments;
 
 pub(super) fn call(
@@ -235,7 +235,11 @@ fn body(evaluator: &mut Evaluator<'_>, of: &Value, preserve: bool, to: Type) -> 
     if to == Type::String {
         return Ok(Value::text(text));
     }
-    let token = json_text::parse(evaluator.budget, text)?;
+    let token = if to == Type::JToken {
+        json_read::parse(evaluator.budget, text)?
+    } else {
+        json_read::parse_container(evaluator.budget, text)?
+    };
     if to != Type::JToken && json::type_of(&token) != to {
         return Err(Exception::InvalidCast);
     }

@@ -7,7 +7,7 @@ use keyward_document_program::{Member, Type};
 use keyward_policy::Side;
 
 use super::{Item, Live, World};
-use crate::evaluate::{Budget, Context as _, Exception, ListsOf, Outcome, UrlOf, Value, json_text};
+use crate::evaluate::{Budget, Context as _, Exception, ListsOf, Outcome, UrlOf, Value, json_read};
 use crate::run::Runner;
 use crate::run::context::Scope;
 use crate::run::error::Stop;
@@ -116,7 +116,7 @@ impl World for Exchange<'_, '_> {
         let text = String::from_utf8_lossy(&body);
         budget.bytes(text.len())?;
         if is_type(&media, "json") {
-            let token = json_text::parse(budget, &text)?;
+            let token = json_read::parse_container(budget, &text)?;
             return Item::json(budget, &token);
         }
         if is_type(&media, "xml") {

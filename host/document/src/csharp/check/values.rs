@@ -99,7 +99,9 @@ impl Checker<'_> {
                     span,
                     format!("the named value {name:?} is secret, and an expression would see it"),
                     "not supported yet: secrets in expressions; attach it with a policy instead, \
-                     as the whole value of a header or a password",
+                     as the whole value of a header or a password; for a token of a client's \
+                     secret, write <authentication-managed-identity>, and grant it a secret of \
+                     kind oauth-client for the use \"token\"",
                 );
                 Bound::Refused
             }
