@@ -20,13 +20,13 @@ use keyward_tests::{ATTACH_GRANT, Backend, Canary, TestGateway, policy_file};
 use tempfile::TempDir;
 
 /// A folder with a gateway.
-struct Folder {
-    folder: TempDir,
-    key: Canary,
+pub(crate) struct Folder {
+    pub(crate) folder: TempDir,
+    pub(crate) key: Canary,
 }
 
 /// One that serves.
-struct Serves {
+pub(crate) struct Serves {
     keyward: Keyward,
     pipelines: Pipelines,
 }
@@ -34,7 +34,7 @@ struct Serves {
 impl Folder {
     /// One whose pipeline at `/` has that document. `more` stands at the end of the
     /// configuration.
-    fn with(backend: &str, document: &str, more: &str) -> Self {
+    pub(crate) fn with(backend: &str, document: &str, more: &str) -> Self {
         let folder = Self {
             folder: tempfile::tempdir().unwrap(),
             key: Canary::new(),
@@ -93,7 +93,7 @@ id = "orders"
         folder
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let file = self.folder.path().join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
@@ -107,7 +107,7 @@ id = "orders"
         Vault::open(&self.config().vault_files(), Durability::Strict).unwrap()
     }
 
-    fn open(&self) -> Result<Serves, OpenError> {
+    pub(crate) fn open(&self) -> Result<Serves, OpenError> {
         let (keyward, pipelines) = assemble(&self.config(), self.vault(), &TestGateway::actor())?;
         Ok(Serves { keyward, pipelines })
     }
@@ -128,12 +128,12 @@ impl Serves {
         Response::from_parts(head, String::from_utf8_lossy(&body).into_owned())
     }
 
-    async fn get(&self, path: &str) -> Response<String> {
+    pub(crate) async fn get(&self, path: &str) -> Response<String> {
         self.send(Request::get(path), "").await
     }
 }
 
-fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
@@ -293,7 +293,7 @@ impl Folder {
     }
 
     /// Grants what the document asks for.
-    fn grant(&self) {
+    pub(crate) fn grant(&self) {
         let (_, documents) = self.compiled();
         let runs = documents.runs(&keyward::names::PolicyName::parse("document").unwrap());
         let alias = &runs.unwrap().asks[0].alias;
