@@ -223,3 +223,60 @@ async fn a_live_run_is_refused_what_a_listener_refuses() {
     let received = backend.received();
     assert_eq!(received.last().unwrap().header("x-user"), Some("ann"));
 }
+
+#[test]
+fn a_yes_to_a_run_that_sends_nothing_is_a_mistake_that_is_said() {
+    let gateway = Gateway::to("http://127.0.0.1:1");
+    let run = |more: &[&str]| {
+        let run = ["document", "run", "billing.xml", "--request", "GET /v1/a"];
+        let output = gateway.keyward(&[&run[..], more].concat(), "");
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    for yes in ["--yes", "-y"] {
+        let (code, said) = run(&[yes]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("add --live to send the request"), "{said}");
+    }
+    // Control: without it the request is played.
+    let (code, said) = run(&[]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_request_to_the_pipelines_own_route_is_refused_until_that_is_open() {
+    let gateway = Gateway::to("https://billing.example");
+    let call = "<inbound><base/><send-request response-variable-name=\"r\">\
+                <set-url>https://billing.example/rates</set-url><set-method>GET</set-method></send-request>";
+    let document = DOCUMENT.replace("<inbound><base/>", call);
+    fs::write(gateway.path().join("billing.xml"), document).unwrap();
+    fs::write(gateway.path().join("other.xml"), DOCUMENT).unwrap();
+    let keyward = |arguments: &[&str]| {
+        let output = gateway.keyward(arguments, "");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (sound, said) = keyward(&["doctor"]);
+    assert!(!sound, "{said}");
+    for shown in [
+        "is the pipeline's",
+        "billing.xml:1",
+        "routes = [\"billing\"]",
+    ] {
+        assert!(said.contains(shown), "no {shown:?}:\n{said}");
+    }
+    // What would be granted names what is to be opened.
+    let (_, said) = keyward(&["document", "grants", "billing.xml"]);
+    let open = "In the [[policy]] \"document\": routes = [\"billing\"]";
+    assert!(said.contains(open), "{said}");
+    // Control: it is open.
+    let file = gateway.path().join("keyward.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let name = "name = \"document\"\n";
+    let text = text.replace(name, &format!("{name}routes = [\"billing\"]\n"));
+    fs::write(file, text).unwrap();
+    let (_, said) = keyward(&["doctor"]);
+    assert!(!said.contains("is the pipeline's"), "{said}");
+    let (_, said) = keyward(&["document", "grants", "billing.xml"]);
+    assert!(!said.contains(open), "{said}");
+}

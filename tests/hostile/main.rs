@@ -17,7 +17,7 @@
 //! | E4 nesting of types and components | nesting::what_is_nested_too_deeply_is_refused | nesting::control_without_the_walk_before_it_the_reader_runs_out_of_stack |
 //! | E4 nesting of text and code | nesting::text_in_the_manifest_that_is_nested_too_deeply_is_refused, nesting::code_that_is_nested_deeply_is_compiled_or_refused | in it |
 //! | E5 long instructions | time::one_instruction_over_all_memory_is_bounded_by_the_size_of_memory | in it |
-//! | E6 waiting in the host | waiting::a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on, waiting::many_waits_in_a_row_have_one_time_together | waiting::control_a_body_that_comes_is_read |
+//! | E6 waiting in the host | waiting::a_guest_that_waits_in_the_host_has_so_much_time_and_others_go_on, waiting::many_waits_in_a_row_have_one_time_together, waiting::a_call_that_was_given_a_time_ends_with_it_and_the_guest_goes_on | waiting::control_a_body_that_comes_is_read |
 //! | E6 a disk that hangs, a client that goes away | waiting::a_disk_that_hangs_holds_no_guest_for_longer_than_its_time, waiting::a_call_that_is_given_up_leaves_its_sandbox_to_others | in it |
 //! | E7 arguments | calls::arguments_have_so_many_bytes, calls::arguments_that_lie_outside_of_memory_or_are_no_values_end_the_guest, calls::strings_in_other_encodings_are_read_with_the_same_care | in it |
 //! | E7 what the host holds for a guest | calls::requests_of_its_own_that_are_never_sent_have_one_size_together, calls::a_body_is_not_held_beyond_its_limit_however_often_it_is_asked_for | in it |
@@ -42,7 +42,7 @@
 //! | A3, A4 handles of every use | uses::a_handle_that_is_gone_or_of_another_type_ends_the_guest | in it |
 //! | E8 handles and uses, of every type | uses::handles_of_all_types_are_so_many_together_and_uses_so_many | in it |
 //! | A22 names that are not there | uses::a_name_that_there_is_not_answers_like_one_that_is_not_granted | in it |
-//! | requests that it forwards | shared::what_was_attached_goes_with_one_forward_and_no_other, shared::a_route_that_is_closed_or_does_not_exist_gets_nothing, shared::no_guest_forwards_in_another_phase_or_where_the_host_does, shared::a_body_goes_again_only_if_it_was_kept_and_no_larger_one_is_kept, shared::forwards_are_so_many_in_a_call | in it |
+//! | requests that it forwards | shared::what_was_attached_goes_with_one_forward_and_no_other, shared::a_route_that_is_closed_or_does_not_exist_gets_nothing, shared::no_guest_forwards_in_another_phase_or_where_the_host_does, shared::the_host_is_had_to_forward_only_where_the_guest_could, shared::a_plan_is_taken_back_by_whatever_comes_after_it, shared::a_body_goes_again_only_if_it_was_kept_and_no_larger_one_is_kept, shared::forwards_are_so_many_in_a_call | in it |
 //! | E6 waiting for a backend, and sleeping | shared::a_backend_that_says_nothing_is_waited_for_as_long_as_it_was_said_and_on_its_own_time, shared::a_guest_sleeps_for_as_long_as_its_time_and_no_longer | in it |
 //! | values and places that outlive a call | shared::a_cache_holds_so_much_and_is_its_policys_alone, shared::what_depends_on_a_use_is_in_no_cache_before_the_use_is_on_record, shared::a_place_is_given_back_however_a_call_ends | in it |
 //! | calls by chance | uses::calls_by_chance_end_and_leave_the_host_as_it_was | in it |

@@ -96,6 +96,7 @@ fn what_was_attached_goes_with_one_forward_and_no_other() {
 
 const WRONG_PHASE: i32 = 256;
 const DENIED: i32 = 257;
+const INVALID: i32 = 258;
 const LIMIT: i32 = 259;
 const BODY_GONE: i32 = 260;
 const TIMED_OUT: i32 = 261;
@@ -119,6 +120,92 @@ fn a_route_that_is_closed_or_does_not_exist_gets_nothing() {
     let forwarded = lab.world.forwarded();
     let routes: Vec<_> = forwarded.iter().map(|one| one.route.as_str()).collect();
     assert_eq!(routes, ["billing", "own"]);
+}
+
+/// Plans that the host sends to a route of the texts, or to the pipeline's, behind a prefix
+/// of the texts.
+fn plan(route: Option<&str>, prefix: Option<&str>) -> String {
+    let given = |text: Option<&str>| match text {
+        None => "(i32.const 0) (i32.const 0) (i32.const 0)".to_owned(),
+        Some(text) => {
+            let at = TEXTS.find(text).unwrap() - TEXTS.find("billing").unwrap();
+            let length = text.len();
+            format!("(i32.const 1) (i32.const {at}) (i32.const {length})")
+        }
+    };
+    format!(
+        "(call $plan-forward (local.get $x) {} {} (i32.const 1) (i32.const 7) (i32.const 512))",
+        given(route),
+        given(prefix)
+    )
+}
+
+/// Where the host sends the request after the backend phase.
+fn planned(ended: &Ended) -> Option<String> {
+    let forwarding = ended.exchange.forwarding.as_ref()?;
+    let planned = forwarding.planned.as_ref()?;
+    assert_eq!(planned.timeout_milliseconds, Some(7));
+    Some(planned.route.to_string())
+}
+
+#[test]
+fn the_host_is_had_to_forward_only_where_the_guest_could() {
+    let lab = Lab::new();
+    lab.world.answer();
+    let run = |attack: &str| backend(&lab, &[attack, TELL].concat(), PolicyBody::empty());
+    for route in ["closed", "mac", "closedbackend"] {
+        let ended = run(&plan(Some(route), None));
+        assert_eq!(ended.told(), Some(DENIED), "{route}");
+        assert_eq!(planned(&ended), None, "{route}");
+    }
+    // A prefix that is no path.
+    let ended = run(&plan(None, Some("backend")));
+    assert_eq!((ended.told(), planned(&ended)), (Some(INVALID), None));
+    // In another phase, and where the host forwards anyway.
+    let attack = [&plan(None, None), TELL].concat();
+    let inbound = lab.load(&in_phase(Phase::Inbound, &attack)).unwrap();
+    let ended = lab.run_on(&inbound, forwarding(lab.exchange()));
+    assert_eq!((ended.told(), planned(&ended)), (Some(WRONG_PHASE), None));
+    let policy = lab.load(&in_phase(Phase::Backend, &attack)).unwrap();
+    let ended = lab.run_phase(&policy, Phase::Backend, lab.exchange());
+    assert_eq!((ended.told(), planned(&ended)), (Some(DENIED), None));
+    // Control: a route that is open, and the pipeline's own.
+    for (route, to) in [(Some("billing"), "billing"), (None, "own")] {
+        let ended = run(&plan(route, None));
+        assert_eq!(ended.told(), Some(0), "{to}");
+        assert_eq!(planned(&ended).as_deref(), Some(to));
+    }
+    // All that time nothing was sent.
+    assert_eq!(lab.world.forwarded(), []);
+}
+
+#[test]
+fn a_plan_is_taken_back_by_whatever_comes_after_it() {
+    let lab = Lab::new();
+    lab.world.answer();
+    let (own, open) = (plan(None, None), plan(Some("billing"), None));
+    let closed = plan(Some("closed"), None);
+    for (attack, then) in [
+        ([&own, &open].map(String::as_str).concat(), Some("billing")),
+        ([&own, &closed].map(String::as_str).concat(), None),
+        ([&own, FORWARD].concat(), None),
+        // Control: nothing comes after it.
+        ([FORWARD, &own].concat(), Some("own")),
+    ] {
+        let ended = backend(&lab, &attack, PolicyBody::empty());
+        assert_eq!(planned(&ended).as_deref(), then, "{attack}");
+    }
+    // A body that went does not go again.
+    let attack = [FORWARD, &own, TELL].concat();
+    let ended = backend(&lab, &attack, request("a body"));
+    assert_eq!((ended.told(), planned(&ended)), (Some(BODY_GONE), None));
+    let many = format!(
+        "(loop $again {own}
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $again (i32.lt_u (local.get $i) (i32.const 70)))) {TELL}"
+    );
+    let ended = backend(&lab, &many, PolicyBody::empty());
+    assert_eq!((ended.told(), planned(&ended)), (Some(LIMIT), None));
 }
 
 #[test]

@@ -108,6 +108,38 @@ fn many_waits_in_a_row_have_one_time_together() {
 }
 
 #[test]
+fn a_call_that_was_given_a_time_ends_with_it_and_the_guest_goes_on() {
+    let asks = |milliseconds: u32| Attacker {
+        main: r#"(data (i32.const 0) "billingGET/")"#.to_owned(),
+        ..body(&format!(
+            "(call $request (i32.const 0) (i32.const 7) (i32.const 7) (i32.const 3)
+               (i32.const 10) (i32.const 1) (i32.const 16))
+             (call $send-within (i32.load (i32.const 20)) (i32.const {milliseconds}) (i32.const 32))
+             (call $tell (i32.add (i32.load8_u (i32.const 36))
+               (i32.mul (i32.const 256) (i32.load8_u (i32.const 32)))))"
+        ))
+    };
+    /// An error, and the fourth case of `call-failure`.
+    const TIMED_OUT: i32 = 256 + 3;
+    let lab = Lab::new();
+    // The call's own time is two seconds: no guest gives itself more.
+    for (given, ends) in [(10, 10), (1_999, 1_999), (600_000, 2_000)] {
+        let policy = lab.load(&asks(given).build()).unwrap();
+        let mut call = pin!(lab.call(&policy, lab.exchange()));
+        assert!(turn(call.as_mut()).is_pending());
+        lab.world.pass(ends - 1);
+        assert!(turn(call.as_mut()).is_pending(), "{given}");
+        lab.world.pass(1);
+        let Poll::Ready((exchange, verdict)) = turn(call.as_mut()) else {
+            panic!("{given}: it waits for longer than it may");
+        };
+        assert_eq!(verdict, Ok(Verdict::Proceed), "{given}");
+        let told = exchange.variable("guest", "told").unwrap();
+        assert_eq!(told.as_ref(), TIMED_OUT.to_le_bytes(), "{given}");
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_neither_prolongs_waits_nor_ends_them() {
     const HOUR: u64 = 3_600_000;
     let lab = Lab::new();

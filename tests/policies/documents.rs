@@ -12,7 +12,7 @@ use crate::folder::{Folder, component};
 
 /// A gateway whose pipeline at `/` has that document. `more` stands at the end of the
 /// configuration.
-fn folder(backend: &str, document: &str, more: &str) -> Folder {
+pub(crate) fn folder(backend: &str, document: &str, more: &str) -> Folder {
     let text = format!(
         r#"
 [gateway]
@@ -54,7 +54,7 @@ id = "orders"
     folder
 }
 
-fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
@@ -204,7 +204,7 @@ to = [{ route = "billing", paths = ["/v1/charges"] }]
 "#;
 
 /// Grants what the document asks for.
-fn grant(folder: &Folder) {
+pub(crate) fn grant(folder: &Folder) {
     let (_, documents) = folder.compiled();
     let runs = documents.runs(&keyward::names::PolicyName::parse("document").unwrap());
     let alias = &runs.unwrap().asks[0].alias;

@@ -11,6 +11,7 @@ mod basic_auth;
 mod cors;
 mod document;
 mod documents;
+mod documents_forward;
 mod encrypt_field;
 mod folder;
 mod ip_filter;

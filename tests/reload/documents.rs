@@ -169,7 +169,7 @@ fn grant(config: &Config, pinned: bool) {
     let is = NamedValue::Secret(secret);
     vault.set_value(&value, is, [].into(), &actor()).unwrap();
     let values = Values::of(&vault);
-    let config = config.clone().resolve(&values).unwrap();
+    let config = config.resolve(&values).unwrap();
     let documents = CompiledDocuments::of(&config, &config.in_documents(Some(&values))).unwrap();
     let runs = documents.runs(&PolicyName::parse("document").unwrap());
     let alias = runs.unwrap().asks[0].alias.clone();

@@ -61,6 +61,20 @@ impl<'a> Request<'a> {
         Ok(Response {
             handle: host::send(self.exchange, self.handle)?,
             exchange: core::marker::PhantomData,
+            is_timed: false,
+        })
+    }
+
+    /// The same, within so many milliseconds, or less where the route or what is left of
+    /// the call's own time allows less. The answer's body has to come in that time, too.
+    ///
+    /// # Errors
+    /// [`Failure::TimedOut`], and those of [`send`](Self::send).
+    pub fn send_within(self, milliseconds: u32) -> Result<Response<'a>, Failure> {
+        Ok(Response {
+            handle: host::send_within(self.exchange, self.handle, milliseconds)?,
+            exchange: core::marker::PhantomData,
+            is_timed: true,
         })
     }
 }
@@ -69,6 +83,8 @@ impl<'a> Request<'a> {
 pub struct Response<'a> {
     handle: host::Response,
     exchange: core::marker::PhantomData<&'a host::Exchange>,
+    /// Its body has to come within a time.
+    is_timed: bool,
 }
 
 impl Response<'_> {
@@ -98,11 +114,15 @@ impl Response<'_> {
     /// The whole body, if it is no longer than `limit` bytes.
     ///
     /// # Errors
-    /// [`Failure::Limit`] for a longer body; [`Failure::Unavailable`];
-    /// [`Failure::Upstream`].
+    /// [`Failure::Limit`] for a longer body; [`Failure::Unavailable`], or
+    /// [`Failure::TimedOut`] after [`Request::send_within`]; [`Failure::Upstream`].
     pub fn body(&self, limit: usize) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        while let Some(part) = host::read_response_body(&self.handle, 16 * 1024)? {
+        let read = || match host::read_response_body(&self.handle, 16 * 1024) {
+            Err(Failure::Unavailable) if self.is_timed => Err(Failure::TimedOut),
+            read => read,
+        };
+        while let Some(part) = read()? {
             if part.len() > limit - body.len() {
                 return Err(Failure::Limit);
             }

@@ -20,6 +20,8 @@ pub enum Failure {
     Limit,
     /// The budget of uses of secrets is spent.
     Exhausted,
+    /// The answer did not come in the time that the call had.
+    TimedOut,
     /// The host, or the other side, can't do it now.
     Unavailable,
     /// A backend answered with something that is not passed on.
@@ -38,6 +40,7 @@ impl Failure {
             Self::Invalid => "a malformed name or value, or one that the host writes itself",
             Self::Limit => "a limit is reached",
             Self::Exhausted => "the budget of uses of secrets is spent",
+            Self::TimedOut => "no answer in time",
             Self::Unavailable => "not available now",
             Self::Upstream => "the backend's answer is not passed on",
             Self::NotConfigured => "the policy has no settings",

@@ -19,6 +19,21 @@ pub struct Forward<'r> {
     pub keep_body: bool,
 }
 
+/// How the host is to send the exchange's request once the backend phase is over. By
+/// default: to the pipeline's own route, for as long as that lets it take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForwardPlan<'r> {
+    /// Where to: a route that an operator opened to this policy; none: the
+    /// pipeline's own.
+    pub route: Option<&'r str>,
+    /// What stands before the request's path there, behind the route's own prefix; the
+    /// exchange's path is not changed by it.
+    pub path_prefix: Option<&'r str>,
+    /// How long the head of the answer may take, in milliseconds; none: as long as the
+    /// route lets it take, which bounds it in any case.
+    pub timeout_milliseconds: Option<u32>,
+}
+
 /// Why a request was not sent to the backend, or brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardFailure {
@@ -80,5 +95,26 @@ impl Exchange<'_> {
     /// See [`ForwardFailure`]. There is no response then, not even an earlier one.
     pub fn forward(&self, options: Forward<'_>) -> Result<(), ForwardFailure> {
         host::forward(self.host, options)
+    }
+
+    /// Has the host send the request once the backend phase is over, in place of a
+    /// [`forward`](Self::forward): no call of a policy lasts while the backend answers. Only
+    /// where `forward` can be called. What is attached by the end of the phase goes with
+    /// it. The last plan counts, and a `forward` or a refused plan after it takes it back.
+    ///
+    /// # Errors
+    /// [`ForwardFailure::WrongPhase`], [`ForwardFailure::Denied`],
+    /// [`ForwardFailure::Invalid`] (the prefix), [`ForwardFailure::Limit`],
+    /// [`ForwardFailure::BodyGone`]. What fails later begins the on-error phase, where
+    /// [`failed_forward`](Self::failed_forward) says it.
+    pub fn plan_forward(&self, plan: ForwardPlan<'_>) -> Result<(), ForwardFailure> {
+        host::plan_forward(self.host, plan)
+    }
+
+    /// In the on-error phase: why the request brought no answer from the backend; none
+    /// where something else failed.
+    #[must_use]
+    pub fn failed_forward(&self) -> Option<ForwardFailure> {
+        host::failed_forward(self.host)
     }
 }

@@ -101,7 +101,7 @@ pub use exchange::{
     ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, Side, Verdict,
 };
 pub use failure::Failure;
-pub use forward::{Forward, ForwardFailure};
+pub use forward::{Forward, ForwardFailure, ForwardPlan};
 pub use header::{HeaderName, HeaderValue};
 pub use network::{Network, NetworkError};
 pub use problem::Problem;

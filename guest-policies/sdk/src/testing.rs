@@ -87,10 +87,19 @@ pub(crate) struct State {
     pub(crate) backend: Vec<Result<(u16, Vec<u8>), ForwardFailure>>,
     pub(crate) forwarded: Vec<Call>,
     pub(crate) is_body_gone: bool,
+    pub(crate) planned: Option<Planned>,
+    pub(crate) forward_failure: Option<ForwardFailure>,
     /// Each value, and when it ends.
     pub(crate) cache: BTreeMap<String, (Vec<u8>, u64)>,
     pub(crate) places: Rc<RefCell<BTreeMap<String, u32>>>,
     pub(crate) slept: u64,
+}
+
+/// How the host is to send the request.
+pub(crate) struct Planned {
+    pub(crate) route: Option<String>,
+    pub(crate) path_prefix: String,
+    pub(crate) timeout_milliseconds: Option<u32>,
 }
 
 /// One side's headers and body.
@@ -124,7 +133,8 @@ pub struct Call {
     pub holes: Vec<(String, String)>,
     /// The claims of the tokens that were.
     pub claims: Vec<Claims>,
-    /// Of a `forward`: how long the head of the answer may take, if that was said.
+    /// How long it may take, if that was said: of a `forward` the head of the answer, of a
+    /// call of the policy's own all of it.
     pub timeout_milliseconds: Option<u32>,
 }
 
@@ -338,7 +348,8 @@ impl Simulation {
         self.with(|state| state.is_tls = true)
     }
 
-    /// The pipeline's policies forward: what the backend answers to a `forward`. Said
+    /// The pipeline's policies forward: what the backend answers to a `forward`, or to what
+    /// was planned. Said
     /// several times, they are answered in this order, and the last one again and
     /// again.
     #[must_use]
@@ -463,6 +474,13 @@ impl Simulation {
     #[must_use]
     pub fn forwarded(&self) -> Vec<Call> {
         self.state.borrow().forwarded.clone()
+    }
+
+    /// Sends the request as a policy planned it, as the host does when the backend phase
+    /// is over; none if none planned that. The exchange then has a response, or the
+    /// on-error phase can ask why not.
+    pub fn send_planned(&self) -> Option<Result<(), ForwardFailure>> {
+        crate::host::send_planned(self)
     }
 
     /// How many milliseconds the policy waited by itself.

@@ -16,6 +16,11 @@ pub(crate) struct Confirm {
 }
 
 impl Confirm {
+    /// Whether `--yes` was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.yes
+    }
+
     /// Asks, unless `--yes` was given. `what` is a sentence that says what would
     /// be destroyed.
     ///

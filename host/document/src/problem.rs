@@ -190,6 +190,10 @@ pub enum Problem {
     /// An address that no route leads to.
     #[error("no route leads to {0}")]
     NoRoute(Found),
+    /// The pipeline's own route as the address of a request of the document's own, to which
+    /// it is not open.
+    #[error("the route {0} is the pipeline's, and not open to requests of the document's own")]
+    ClosedRoute(Found),
     /// An issuer that the gateway does not know.
     #[error("no issuer of the gateway has its metadata at {0}")]
     NoIssuer(Found),
@@ -232,7 +236,7 @@ pub enum Severity {
 
 /// The codes of problems and what they are about, in order. A code is never given
 /// to something else.
-pub const CODES: [(&str, &str); 54] = [
+pub const CODES: [(&str, &str); 55] = [
     ("KD001", "the text is not well-formed XML"),
     ("KD002", "a part of XML that documents can't use"),
     ("KD003", "a limit on documents is exceeded"),
@@ -278,6 +282,10 @@ pub const CODES: [(&str, &str); 54] = [
     ("KD064", "a policy of another kind within a statement"),
     ("KD065", "a name that no policy can have"),
     ("KD066", "a named value that is not known when it is needed"),
+    (
+        "KD067",
+        "a request of the document's own to the pipeline's route, which is not open to it",
+    ),
     ("KD101", "an expression is not valid C#"),
     ("KD102", "C# that expressions do not support"),
     (
@@ -351,6 +359,7 @@ impl Problem {
             Self::NotHad(_) => "KD060",
             Self::NoRoute(_) => "KD061",
             Self::NoIssuer(_) => "KD062",
+            Self::ClosedRoute(_) => "KD067",
             Self::SecretUse(_) => "KD063",
             Self::NestedPolicy => "KD064",
             Self::NoPolicyName(_) => "KD065",

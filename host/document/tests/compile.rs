@@ -248,31 +248,133 @@ fn what_a_document_may_need_is_counted_with_its_retries() {
 
 #[test]
 fn the_host_forwards_only_what_the_document_need_not_look_at() {
-    for (backend, host_forwards) in [
-        ("<forward-request/>", true),
-        ("<forward-request buffer-response='false'/>", true),
-        ("", false),
-        ("<forward-request timeout='5'/>", false),
-        ("<forward-request fail-on-error-status-code='true'/>", false),
+    // Who forwards, and whether the host does as the document plans it.
+    let host = (true, false);
+    let planned = (false, true);
+    let document = (false, false);
+    for (backend, expected) in [
+        ("<forward-request/>", host),
+        ("<forward-request buffer-response='false'/>", host),
+        ("", document),
+        ("<forward-request timeout='5'/>", planned),
+        ("<forward-request timeout-ms='@(5)'/>", planned),
+        (
+            "<forward-request fail-on-error-status-code='true'/>",
+            document,
+        ),
+        (
+            "<forward-request timeout='5' fail-on-error-status-code='true'/>",
+            document,
+        ),
         (
             "<forward-request/><set-header name='a'><value>b</value></set-header>",
-            false,
+            document,
+        ),
+        (
+            "<forward-request timeout='5'/><wasm-policy name='log'/>",
+            document,
         ),
         (
             "<set-header name='a'><value>b</value></set-header><forward-request/>",
-            true,
+            host,
         ),
         (
             "<retry count='2' condition='@(true)'><forward-request/></retry>",
-            false,
+            document,
         ),
         (
+            "<choose><when condition='@(true)'><forward-request/></when></choose>",
+            document,
+        ),
+        ("<forward-request/><forward-request timeout='5'/>", document),
+        (
             "<set-backend-service backend-id='prices'/><forward-request/>",
-            false,
+            planned,
         ),
     ] {
         let text = format!("<policies><backend>{backend}</backend></policies>");
-        assert_eq!(compiled(&text).host_forwards, host_forwards, "{backend}");
+        let compiled = compiled(&text);
+        let surroundings = compiled.program.statements.surroundings();
+        let found = (compiled.host_forwards, surroundings.plans_forward);
+        assert_eq!(found, expected, "{backend}");
+    }
+}
+
+/// What is refused of an inbound section where the pipeline's route is open, or not.
+fn codes(inbound: &str, calls_own_route: bool) -> Vec<&'static str> {
+    let text = format!("<policies><inbound>{inbound}</inbound></policies>");
+    let effective = effective(&[&document(&text)], &BTreeMap::new()).unwrap();
+    let bindings = Bindings {
+        calls_own_route,
+        ..bindings()
+    };
+    match compile(&effective, &bindings) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(|error| error.code()).collect(),
+    }
+}
+
+#[test]
+fn a_request_to_the_pipelines_own_route_needs_that_route_to_be_open() {
+    let call = |attributes: &str, url: &str| {
+        format!("<send-request response-variable-name='r' {attributes}>{url}</send-request>")
+    };
+    let own = "<set-url>https://orders.example/v1/7</set-url><set-method>GET</set-method>";
+    let other = "<set-url>https://prices.example/a</set-url><set-method>GET</set-method>";
+    let one_way = format!("<send-one-way-request>{own}</send-one-way-request>");
+    let nested = format!(
+        "<choose><when condition='@(true)'>{}</when></choose>",
+        call("", own)
+    );
+    for closed in [
+        call("", own),
+        call("mode='copy'", own),
+        call("mode='copy'", ""),
+        one_way,
+        nested,
+    ] {
+        assert_eq!(codes(&closed, false), ["KD067"], "{closed}");
+        assert_eq!(codes(&closed, true), [""; 0], "control: {closed}");
+    }
+    for open in [
+        call("", other),
+        // Where these lead is known when they run.
+        call(
+            "",
+            "<set-url>@(\"https://orders.example/v1\")</set-url><set-method>GET</set-method>",
+        ),
+        format!(
+            "<set-backend-service base-url='https://prices.example'/>{}",
+            call("mode='copy'", "")
+        ),
+        // To forward is no call.
+        "<set-backend-service base-url='https://orders.example/v1'/>".to_owned(),
+    ] {
+        assert_eq!(codes(&open, false), [""; 0], "{open}");
+    }
+    let message = refused(&format!("<inbound>{}</inbound>", call("", own)));
+    for part in [
+        "the route \"orders\"",
+        "routes = [\"orders\"]",
+        "[[policy]]",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn a_secret_for_a_call_to_anywhere_goes_only_to_routes_that_are_open() {
+    let text = "<policies><inbound><send-request response-variable-name='r'>\
+        <set-url>@(\"https://prices.example\")</set-url><set-method>GET</set-method>\
+        <set-header name='x'><value>{{key}}</value></set-header></send-request></inbound></policies>";
+    let effective = effective(&[&document(text)], &BTreeMap::new()).unwrap();
+    for (calls_own_route, routes) in [(false, vec!["prices"]), (true, vec!["orders", "prices"])] {
+        let bindings = Bindings {
+            calls_own_route,
+            ..bindings()
+        };
+        let compiled = compile(&effective, &bindings).unwrap();
+        assert_eq!(compiled.requests[0].routes, routes);
     }
 }
 
@@ -511,7 +613,7 @@ fn an_address_that_could_be_read_in_two_ways_is_refused() {
     for (url, expected) in [
         ("https://orders.example/v1/..", vec!["KD061"]),
         ("https://orders.example/..", vec!["KD060"]),
-        ("https://orders.example/v1/a/../b?c=1", vec![]),
+        ("https://prices.example/v1/a/../b?c=1", vec![]),
     ] {
         assert_eq!(faults(&call(url)), expected, "{url}");
     }

@@ -6,6 +6,7 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     imports: {
         "keyward:policy/egress.send": async | trappable,
+        "keyward:policy/egress.send-within": async | trappable,
         "keyward:policy/egress.[method]response.read-body": async | trappable,
         "keyward:policy/exchange.[method]exchange.read-body": async | trappable,
         "keyward:policy/exchange.[method]exchange.forward": async | trappable,

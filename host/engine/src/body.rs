@@ -110,6 +110,11 @@ impl PolicyBody {
         Some(std::mem::replace(self, left))
     }
 
+    /// Whether it was given away, and nothing has taken its place.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// Reads it to its end and holds it: [`Pulled::End`], or why not. Cancel-safe, like
     /// [`pull`](Self::pull).
     pub(crate) async fn hold(&mut self, most: usize) -> Pulled {

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use keyward_names::{ExchangeId, PolicyName, RouteName, VariableName};
 use keyward_vault::{AuditUnavailable, Durable, Ledger, Notes, Presented};
 
 use crate::body::PolicyBody;
-use crate::outside::Outside;
+use crate::outside::{ForwardFailure, Outside};
 use crate::places::Place;
 use crate::report::StopReport;
 use crate::tls::ClientTls;
@@ -111,6 +112,35 @@ pub struct Forwarding {
     pub kept: http::Extensions,
     /// A policy has tried, whatever came of it.
     pub tried: bool,
+    /// What a policy has planned that the host does when the backend phase is over. Where
+    /// it goes was held against what is open to that policy.
+    pub planned: Option<Planned>,
+}
+
+/// A request that the host sends as a policy planned it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Planned {
+    /// Where to: the exchange's own route, or one that is open to the policy.
+    pub route: RouteName,
+    /// What stands before the path; empty, or a path.
+    pub path_prefix: String,
+    /// How long the head of the answer may take; none: as long as the route lets it.
+    pub timeout_milliseconds: Option<u32>,
+}
+
+impl Planned {
+    /// The target of a request there; none if it would be none.
+    pub fn target(&self, uri: &Uri) -> Option<Uri> {
+        let mut parts = uri.clone().into_parts();
+        let target = parts
+            .path_and_query
+            .as_ref()
+            .map_or("/", |target| target.as_str());
+        let target = PathAndQuery::try_from(format!("{}{target}", self.path_prefix)).ok()?;
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).ok()
+    }
 }
 
 impl Forwarding {
@@ -121,6 +151,7 @@ impl Forwarding {
             upgrade,
             kept: http::Extensions::new(),
             tried: false,
+            planned: None,
         }
     }
 }
@@ -161,6 +192,8 @@ pub struct Exchange {
     pub(crate) responded: bool,
     /// None: the host sends the request, once the backend phase is over.
     pub forwarding: Option<Box<Forwarding>>,
+    /// Why the request brought no answer, for the on-error phase.
+    pub forward_failure: Option<ForwardFailure>,
 }
 
 impl Exchange {
@@ -197,6 +230,7 @@ impl Exchange {
             places: Vec::new(),
             responded: false,
             forwarding: None,
+            forward_failure: None,
         }
     }
 

@@ -67,7 +67,7 @@ pub use engine::Engine;
 #[cfg(feature = "guest-debug")]
 pub use engine::MemoryObserver;
 pub use error::{EngineError, LoadError, PolicyStop};
-pub use exchange::{Exchange, Forwarding, LogLevel, LogLine, Phase, ResponseHead};
+pub use exchange::{Exchange, Forwarding, LogLevel, LogLine, Phase, Planned, ResponseHead};
 pub use inspect::{Declares, Inspection, inspect};
 pub use limits::{BOUNDS, Bound, LimitFault, Limits};
 pub use load::{Policy, PolicySource, digest_of_document};

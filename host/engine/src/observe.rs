@@ -10,9 +10,9 @@ use wasmtime::component::Resource;
 
 use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
-use crate::bindings::keyward::policy::egress::EgressFailure;
+use crate::bindings::keyward::policy::egress::{CallFailure, EgressFailure};
 use crate::bindings::keyward::policy::exchange::{
-    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, Side,
+    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, ForwardPlan, Side,
 };
 use crate::bindings::keyward::policy::log::Level;
 use crate::bindings::keyward::policy::secrets::{
@@ -335,6 +335,12 @@ shown! {
     VariableFailure: |it, _state| failure(it);
     CacheFailure: |it, _state| failure(it);
     ForwardFailure: |it, _state| failure(it);
+    CallFailure: |it, _state| failure(it);
+    ForwardPlan: |it, state| GuestValue::Record(vec![
+        ("route", it.route.shown(state)),
+        ("path-prefix", it.path_prefix.shown(state)),
+        ("timeout-milliseconds", it.timeout_milliseconds.shown(state)),
+    ]);
     ForwardOptions: |it, state| GuestValue::Record(vec![
         ("route", it.route.shown(state)),
         ("timeout-milliseconds", it.timeout_milliseconds.shown(state)),
@@ -525,6 +531,10 @@ watched!(exchange::HostExchange, "exchange" {
     fn set_query_text as "set-query-text" (this: Resource<ExchangeHandle>,; query: Option<String>)
         -> Exchanged<()>;
     fn has_body as "has-body" (this: Resource<ExchangeHandle>,; of: Side) -> bool;
+    fn plan_forward as "plan-forward" (this: Resource<ExchangeHandle>,; plan: ForwardPlan)
+        -> Result<(), ForwardFailure>;
+    fn failed_forward as "failed-forward" (this: Resource<ExchangeHandle>,;)
+        -> Option<ForwardFailure>;
     fn drop as "drop" (this: Resource<ExchangeHandle>,;) -> ();
     async fn forward as "forward" (this: Resource<ExchangeHandle>,; options: ForwardOptions)
         -> Result<(), ForwardFailure>;
@@ -540,6 +550,8 @@ watched!(variables::Host, "variables" {
 
 watched!(egress::Host, "egress" {
     async fn send as "send" (; request: Resource<PolicyRequest>) -> Sent<Resource<PolicyResponse>>;
+    async fn send_within as "send-within" (; request: Resource<PolicyRequest>, milliseconds: u32)
+        -> Result<Resource<PolicyResponse>, CallFailure>;
 });
 
 watched!(egress::HostRequest, "egress.request" {

@@ -89,7 +89,7 @@ pub struct OutsideResponse {
 }
 
 /// Why a call to a backend came to nothing. The guest is told the same word and
-/// no more.
+/// no more; of a call that it gave no time, `unavailable` for one that had none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendFailure {
     /// The route is not open to the policy, or an attached secret may not go
@@ -99,7 +99,9 @@ pub enum SendFailure {
     Invalid,
     /// The body is larger than the operation takes.
     Limit,
-    /// No answer in time, no connection, or no durable audit record.
+    /// No answer in time.
+    TimedOut,
+    /// No connection, no secret, or no durable audit record.
     Unavailable,
     /// The answer was not passed on.
     Upstream,

@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 
 use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
-use crate::bindings::keyward::policy::egress::EgressFailure;
+use crate::bindings::keyward::policy::egress::{CallFailure, EgressFailure};
 use crate::bindings::keyward::policy::exchange::{
     ClientCertificate, ExchangeFailure, ForwardFailure,
 };
@@ -120,6 +120,7 @@ impl Given for Resource<PolicyResponse> {
             headers: http::HeaderMap::new(),
             body: PolicyBody::empty(),
             cursor: Cursor::default(),
+            until: None,
         };
         state.table.push(response).ok()
     }
@@ -146,6 +147,16 @@ impl Given for ClientCertificate {
             not_before: Given::given(field("not-before")?, state)?,
             not_after: Given::given(field("not-after")?, state)?,
         })
+    }
+}
+
+impl Given for ForwardFailure {
+    fn given(value: &GuestValue, _state: &mut CallState) -> Option<Self> {
+        let GuestValue::Failure(word) = value else {
+            return None;
+        };
+        let known = Self::ALL.iter().find(|(known, _)| *known == word);
+        known.map(|(_, failure)| *failure)
     }
 }
 
@@ -233,6 +244,10 @@ failed! {
     }
     EgressFailure {
         "denied" = Denied, "invalid" = Invalid, "limit" = Limit,
+        "unavailable" = Unavailable, "upstream" = Upstream
+    }
+    CallFailure {
+        "denied" = Denied, "invalid" = Invalid, "limit" = Limit, "timed-out" = TimedOut,
         "unavailable" = Unavailable, "upstream" = Upstream
     }
     SecretFailure {

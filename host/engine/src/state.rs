@@ -39,6 +39,8 @@ pub struct PolicyResponse {
     pub(crate) headers: HeaderMap,
     pub(crate) body: PolicyBody,
     pub(crate) cursor: Cursor,
+    /// Until when it may be read, by the clock that never jumps.
+    pub(crate) until: Option<u64>,
 }
 
 macro_rules! alias_handles {

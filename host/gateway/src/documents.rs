@@ -323,11 +323,9 @@ pub fn bindings(config: &Config, route: &RouteName, steps: &DocumentSteps) -> Bi
         .policies
         .iter()
         .find(|section| section.name == steps.runs_as);
-    let is_open = |name: &RouteName| {
-        name == route || section.is_some_and(|section| section.routes.contains(name))
-    };
+    let is_open = |name: &RouteName| section.is_some_and(|section| section.routes.contains(name));
     let routes = config.routes.iter();
-    let routes = routes.filter(|known| is_open(known.name()));
+    let routes = routes.filter(|known| known.name() == route || is_open(known.name()));
     let issuers = config
         .issuers
         .iter()
@@ -338,6 +336,7 @@ pub fn bindings(config: &Config, route: &RouteName, steps: &DocumentSteps) -> Bi
         routes: routes
             .filter_map(|route| Some((route.name().clone(), url_of(route)?)))
             .collect(),
+        calls_own_route: is_open(route),
         issuers: issuers
             .filter_map(|issuer| Some((issuer.name.clone(), metadata_of(config, issuer)?)))
             .collect(),

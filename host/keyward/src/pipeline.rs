@@ -38,7 +38,8 @@ pub enum Forwards {
     #[default]
     ByHost,
     /// Policies of the backend phase, with `exchange.forward`: as often as they say, and
-    /// to the pipeline's route or one that is open to them. Where none does, the
+    /// to the pipeline's route or one that is open to them. Or the host, after that phase,
+    /// as one of them planned it with `exchange.plan-forward`. Where none does either, the
     /// outbound phase has an empty answer of status 200 before it; where none of those
     /// that were tried brought an answer and the policies go on all the same, the
     /// exchange fails.
@@ -46,8 +47,8 @@ pub enum Forwards {
     /// Only [`forward`](crate::forward()) knows how: a
     /// [`KeywardLayer`](crate::KeywardLayer) answers every request of such a pipeline
     /// with [`Failure::PoliciesForward`](crate::Failure::PoliciesForward), since the
-    /// embedder's services would see nothing of it. A call of a policy lasts as long as
-    /// the backend takes, so that the sandbox's concurrent calls bound the requests
+    /// embedder's services would see nothing of it. With `exchange.forward` a call of a
+    /// policy lasts as long as the backend takes, so that the sandbox's concurrent calls bound the requests
     /// that are under way.
     ByPolicies,
 }

@@ -1,14 +1,14 @@
 //! The story of one exchange, from the client's request to its answer.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
-use keyward_egress::{Body, Outgoing, strip_connection};
-use keyward_engine::{Exchange, Forwarding, Phase, PolicyBody, ResponseHead, Verdict};
+use keyward_egress::{Body, EgressError, Outgoing, strip_connection};
+use keyward_engine::{Exchange, Forwarding, Phase, Planned, PolicyBody, ResponseHead, Verdict};
 use keyward_names::ExchangeId;
 use keyward_vault::PolicyIdentity;
 
@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::failure::{Failure, is_grpc};
 use crate::pipeline::{Forwards, Pipeline};
 use crate::report::{BackendCall, Call, Forwarded, Report};
-use crate::world::{Calls, Switched};
+use crate::world::{Calls, Switched, to_forward_failure};
 
 /// Takes one request through its pipeline, to the route's backend and back.
 ///
@@ -147,32 +147,63 @@ impl<'a> Story<'a> {
             Ok(Went::Answered) => return (story, None),
             Err(failure) => return (story, Some(failure)),
         }
-        if story.exchange.forwarding.is_some() {
-            return story.after_policies().await;
+        let planned = match &mut story.exchange.forwarding {
+            None => None,
+            Some(forwarding) => {
+                story.upgrade = forwarding.upgrade.take();
+                match forwarding.planned.take() {
+                    None => return story.after_policies().await,
+                    planned => planned,
+                }
+            }
+        };
+        match story.send(planned).await {
+            Ok(answer) => story.outbound(answer).await,
+            Err(error) => (story, Some(Failure::Egress(error))),
         }
-        let (head, body) = story.request_out();
+    }
+
+    /// Sends the request: to the pipeline's route, or as a policy planned it. What is
+    /// attached is checked against where that is, as always.
+    async fn send(&mut self, planned: Option<Planned>) -> Result<Response<Body>, EgressError> {
+        // What policies sent themselves came before.
+        self.collect_calls();
+        self.exchange.response = None;
+        self.exchange.response_body = PolicyBody::empty();
+        let (mut head, body) = self.request_out();
+        let route = planned.as_ref().map(|planned| planned.route.clone());
+        let route = route.unwrap_or_else(|| self.pipeline.route().clone());
+        if let Some(planned) = &planned {
+            head.uri = planned.target(&head.uri).ok_or(EgressError::Invalid)?;
+        }
         let outgoing = Outgoing {
-            route: story.pipeline.route().clone(),
+            route: route.clone(),
             head,
             body,
-            notes: std::mem::take(&mut story.exchange.notes),
-            upgrade: story.upgrade.take(),
+            notes: std::mem::take(&mut self.exchange.notes),
+            upgrade: self.upgrade.take(),
         };
+        let patience = planned.and_then(|planned| planned.timeout_milliseconds);
         let started = Instant::now();
-        let egress = story.keyward.egress();
-        let answer = egress.send(outgoing, &mut story.exchange.ledger).await;
-        story.backend_called(Some(BackendCall {
-            route: None,
+        let egress = self.keyward.egress();
+        let call = egress.send(outgoing, &mut self.exchange.ledger);
+        let answer = match patience {
+            None => call.await,
+            Some(milliseconds) => {
+                let patience = Duration::from_millis(u64::from(milliseconds));
+                let answer = tokio::time::timeout(patience, Box::pin(call)).await;
+                answer.unwrap_or(Err(EgressError::TimedOut))
+            }
+        };
+        self.backend_called(Some(BackendCall {
+            route: (route != *self.pipeline.route()).then_some(route),
             outcome: answer
                 .as_ref()
                 .map(Response::status)
                 .map_err(|error| *error),
             took: started.elapsed(),
         }));
-        match answer {
-            Ok(answer) => story.outbound(answer).await,
-            Err(error) => (story, Some(Failure::Egress(error))),
-        }
+        answer
     }
 
     /// The outbound phase, on the answer that a policy had sent for, or made.
@@ -243,7 +274,8 @@ impl<'a> Story<'a> {
 
     /// Notes how the call of the backend went.
     pub(crate) fn backend_called(&mut self, call: Option<BackendCall>) {
-        self.report.backend = call;
+        let earlier = std::mem::replace(&mut self.report.backend, call);
+        self.report.earlier_backend.extend(earlier);
         self.exchange.flush_logs();
     }
 
@@ -293,6 +325,10 @@ impl<'a> Story<'a> {
         self.exchange.response_body = PolicyBody::empty();
         let Some(source) = failure.source() else {
             return self;
+        };
+        self.exchange.forward_failure = match failure {
+            Failure::Egress(error) => Some(to_forward_failure(error)),
+            _ => None,
         };
         let phase = Phase::OnError;
         for policy in self.pipeline.policies(phase) {

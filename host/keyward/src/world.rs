@@ -322,16 +322,15 @@ fn to_query_failure(error: QueryError) -> QueryFailure {
     }
 }
 
-fn to_forward_failure(error: EgressError) -> ForwardFailure {
-    match error {
-        EgressError::TimedOut => ForwardFailure::TimedOut,
-        other => match to_failure(other) {
-            SendFailure::Denied => ForwardFailure::Denied,
-            SendFailure::Invalid => ForwardFailure::Invalid,
-            SendFailure::Limit => ForwardFailure::Limit,
-            SendFailure::Unavailable => ForwardFailure::Unavailable,
-            SendFailure::Upstream => ForwardFailure::Upstream,
-        },
+/// Why a request brought no answer, as policies are told it.
+pub(crate) fn to_forward_failure(error: EgressError) -> ForwardFailure {
+    match to_failure(error) {
+        SendFailure::Denied => ForwardFailure::Denied,
+        SendFailure::Invalid => ForwardFailure::Invalid,
+        SendFailure::Limit => ForwardFailure::Limit,
+        SendFailure::TimedOut => ForwardFailure::TimedOut,
+        SendFailure::Unavailable => ForwardFailure::Unavailable,
+        SendFailure::Upstream => ForwardFailure::Upstream,
     }
 }
 
@@ -345,8 +344,8 @@ fn to_failure(error: EgressError) -> SendFailure {
         EgressError::AuditUnavailable
         | EgressError::SecretUnavailable
         | EgressError::Unreachable(_)
-        | EgressError::TimedOut
         | EgressError::Token(TokenFailure::Unavailable) => SendFailure::Unavailable,
+        EgressError::TimedOut => SendFailure::TimedOut,
         EgressError::Protocol | EgressError::Reflected | EgressError::Token(_) => {
             SendFailure::Upstream
         }

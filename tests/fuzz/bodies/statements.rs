@@ -70,6 +70,7 @@ fn compiled(text: &str, document: &Document) -> bool {
     let bindings = Bindings {
         route: Some(orders.clone()),
         routes: vec![(orders, "https://orders.example/v1".to_owned())],
+        calls_own_route: true,
         traces: true,
         ..Bindings::default()
     };

@@ -19,6 +19,13 @@ pub(super) const IMPORTS: &str = r#"
   (export "forward-failure" (type $unforwarded (eq $unforwarded')))
   (export "[method]exchange.forward" (func (param "self" (borrow $e)) (param "options" $options)
     (result (result (error $unforwarded)))))
+  (type $plan' (record (field "route" (option string)) (field "path-prefix" (option string))
+    (field "timeout-milliseconds" (option u32))))
+  (export "forward-plan" (type $plan (eq $plan')))
+  (export "[method]exchange.plan-forward" (func (param "self" (borrow $e)) (param "plan" $plan)
+    (result (result (error $unforwarded)))))
+  (export "[method]exchange.failed-forward" (func (param "self" (borrow $e))
+    (result (option $unforwarded))))
   (export "[method]exchange.status" (func (param "self" (borrow $e)) (result (option u16))))
   (export "[method]exchange.set-status" (func (param "self" (borrow $e)) (param "status" u16)
     (result (result (error $failure)))))
@@ -45,6 +52,8 @@ pub(super) const IMPORTS: &str = r#"
 (import "keyward:policy/egress@0.1.0" (instance $egress
   (type $failure' (enum "denied" "invalid" "limit" "unavailable" "upstream"))
   (export "egress-failure" (type $failure (eq $failure')))
+  (type $late' (enum "denied" "invalid" "limit" "timed-out" "unavailable" "upstream"))
+  (export "call-failure" (type $late (eq $late')))
   (export "request" (type $request (sub resource)))
   (export "response" (type $response (sub resource)))
   (export "[static]request.new" (func (param "route" string) (param "method" string)
@@ -54,6 +63,8 @@ pub(super) const IMPORTS: &str = r#"
   (export "[method]response.status" (func (param "self" (borrow $response)) (result u16)))
   (export "send" (func (param "request" (own $request))
     (result (result (own $response) (error $failure)))))
+  (export "send-within" (func (param "request" (own $request)) (param "milliseconds" u32)
+    (result (result (own $response) (error $late)))))
 ))
 (alias export $egress "request" (type $rq))
 (alias export $egress "response" (type $rs))
@@ -309,6 +320,7 @@ request egress [static]request.new 7 out
 request-body egress [method]request.write-body 4 out
 response-status egress [method]response.status 1 i32
 send egress send 2 out
+send-within egress send-within 3 out
 open secrets [static]credential.open 3 out
 attach secrets [method]credential.attach 3 out
 sign-request secrets [method]signer.attach 3 out
@@ -354,6 +366,8 @@ attach-jws-to secrets [method]jws-signer.attach-to-request 11 out
 sign-jws secrets [method]jws-signer.sign 10 out
 query secrets [method]database.query 6 out
 forward exchange [method]exchange.forward 8 out
+plan-forward exchange [method]exchange.plan-forward 10 out
+failed-forward exchange [method]exchange.failed-forward 2 out
 cache-get cache get 3 out
 cache-set cache set 6 out
 cache-remove cache remove 3 out

@@ -38,7 +38,7 @@ impl Section {
 
 const MAGIC: [u8; 4] = *b"KWDP";
 /// Changes with every change of what any section holds.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Sections in one program, at most.
 const MAX_SECTIONS: usize = 16;
 

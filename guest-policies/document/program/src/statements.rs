@@ -148,6 +148,9 @@ pub struct Surroundings {
     /// attaches its secrets at the end of its last segment before that: of the backend
     /// section if there is one, else of the inbound section.
     pub host_forwards: bool,
+    /// Whether the document has the host send the request as its `forward-request` says,
+    /// which is the last statement of the backend section, and the only one.
+    pub plans_forward: bool,
     /// The alias under which the keys of clients are known, where the document needs to
     /// know who calls.
     pub subscription: Option<String>,

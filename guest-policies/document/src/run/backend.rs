@@ -2,10 +2,10 @@
 
 use keyward_document_program::AttributeName as A;
 use keyward_document_program::address::Address;
-use keyward_document_program::statements::Element;
-use keyward_policy::{Exchange, Failure, Forward, ForwardFailure, Level, Side};
+use keyward_document_program::statements::{Element, Phase};
+use keyward_policy::{Exchange, Failure, Forward, ForwardFailure, ForwardPlan, Level, Side};
 
-use super::error::Stop;
+use super::error::{self, Stop};
 use super::state::{Backend, BodyState, How};
 use super::{Flow, Runner, address};
 
@@ -85,6 +85,9 @@ impl Runner<'_, '_> {
             let message = format!("{secret}: {failure}");
             self.broken(element, 500, "SecretRefused", &message, &message)
         })?;
+        if self.program.statements.surroundings().plans_forward {
+            return self.plan_forward(element, timeout_milliseconds);
+        }
         self.forward(element, timeout_milliseconds, keep_body)?;
         let status = self.exchange.status().unwrap_or_default();
         if fails && status >= 400 {
@@ -143,6 +146,41 @@ impl Runner<'_, '_> {
         self.bodies.forget(Side::Response);
         self.state.begin_response();
         sent.map_err(|failure| self.not_forwarded(element, failure))
+    }
+
+    /// Has the host send the request when the section is over, and this call with it.
+    fn plan_forward(
+        &mut self,
+        element: &Element,
+        timeout_milliseconds: Option<u32>,
+    ) -> Result<Flow, Stop> {
+        let backend = self.state.backend.as_ref();
+        let prefix = backend.map_or("", |backend| &backend.prefix);
+        let planned = self.exchange.plan_forward(ForwardPlan {
+            route: backend.map(|backend| &*backend.route),
+            path_prefix: (!prefix.is_empty()).then_some(prefix),
+            timeout_milliseconds,
+        });
+        planned.map_err(|failure| self.not_forwarded(element, failure))?;
+        if self.exchange.message(Side::Request).has_body() {
+            self.state.body(Side::Request).set(BodyState::Gone);
+        }
+        self.state.begin_response();
+        Ok(Flow::On)
+    }
+
+    /// Why what was planned came to nothing.
+    pub(super) fn plan_failed(&self) -> Option<Stop> {
+        let statements = &self.program.statements;
+        if !statements.surroundings().plans_forward {
+            return None;
+        }
+        let failure = self.exchange.failed_forward()?;
+        let last = statements.segments(Phase::Backend).checked_sub(1)?;
+        let element = statements.segment(Phase::Backend, last).last()?;
+        let mut stop = self.not_forwarded(statements.element(*element)?, failure);
+        stop.0.error.section = error::section(Phase::Backend).to_owned();
+        Some(stop)
     }
 
     fn not_forwarded(&self, element: &Element, failure: ForwardFailure) -> Stop {

@@ -145,9 +145,10 @@ impl<'p> Runner<'p, '_> {
         let ignores = self.bool(element, A::IgnoreError)?.unwrap_or(false);
         let name = self.required(element, A::ResponseVariableName)?;
         let draft = self.draft(element)?;
+        let within = self.call_milliseconds(element)?;
         let answer = draft
             .request(self.exchange)
-            .and_then(Request::send)
+            .and_then(|request| request.send_within(within))
             .and_then(|response| read(&response));
         let value = match answer {
             Ok(response) => Value::Response(Rc::new(response)),
@@ -167,7 +168,10 @@ impl<'p> Runner<'p, '_> {
 
     pub(crate) fn send_one_way_request(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         let draft = self.draft(element)?;
-        let sent = draft.request(self.exchange).and_then(Request::send);
+        let within = self.call_milliseconds(element)?;
+        let sent = draft
+            .request(self.exchange)
+            .and_then(|request| request.send_within(within));
         if let Err(failure) = sent {
             let stop = self.not_sent(element, &draft, failure);
             if failure == Failure::Denied {
@@ -178,11 +182,23 @@ impl<'p> Runner<'p, '_> {
         Ok(Flow::On)
     }
 
+    /// How long a request may take with its answer; 0 is as long as the route and the call's
+    /// own time let it.
+    fn call_milliseconds(&mut self, element: &Element) -> Result<u32, Stop> {
+        let seconds = self.int(element, A::Timeout)?.unwrap_or(0);
+        match u32::try_from(seconds) {
+            Ok(0) => Ok(u32::MAX),
+            Ok(seconds) => Ok(seconds.saturating_mul(1000)),
+            Err(_) => Err(self.unfit(element, "timeout", "a number of seconds")),
+        }
+    }
+
     fn not_sent(&self, element: &Element, draft: &Draft, failure: Failure) -> Stop {
         let route = &draft.route;
         // Nothing of these is the other side's: the request can't be sent, or not now.
         let reason = match failure {
             Failure::Limit | Failure::Invalid => "OperationFailed",
+            Failure::TimedOut => "Timeout",
             _ => "BackendConnectionFailure",
         };
         let message = match failure {

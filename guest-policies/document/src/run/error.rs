@@ -117,8 +117,9 @@ pub(crate) fn section(phase: Phase) -> &'static str {
     }
 }
 
-/// A failure that no statement of the document is the cause of.
-pub(crate) fn of_host(source: ErrorSource) -> (LastError, Answer) {
+/// A failure that no statement of the document is the cause of; `in_time` is false where
+/// the backend's answer was late.
+pub(crate) fn of_host(source: ErrorSource, in_time: bool) -> (LastError, Answer) {
     let (from, reason, message, status) = match source {
         ErrorSource::PolicyFailed => (
             "wasm-policy",
@@ -137,6 +138,12 @@ pub(crate) fn of_host(source: ErrorSource) -> (LastError, Answer) {
             "SecretRefused",
             "a secret may not go where the request ended up",
             500,
+        ),
+        ErrorSource::BackendUnavailable if !in_time => (
+            "forward-request",
+            "Timeout",
+            "the backend did not answer in time",
+            504,
         ),
         ErrorSource::BackendUnavailable => (
             "forward-request",

@@ -26,7 +26,7 @@ mod stored;
 
 use keyward_document_program::statements::{Element, ElementId, Phase};
 use keyward_document_program::{ElementName, Program};
-use keyward_policy::{ErrorSource, Exchange, Failure, Level, Side, Verdict};
+use keyward_policy::{ErrorSource, Exchange, Failure, ForwardFailure, Level, Side, Verdict};
 
 use self::context::{Bodies, Subject};
 use self::error::{Answer, LastError, Stop};
@@ -246,10 +246,16 @@ impl<'p, 'e> Runner<'p, 'e> {
 
     /// Runs the on-error section against the answer to what failed.
     fn answer_failure(&mut self, source: ErrorSource) -> Result<Verdict, Failure> {
+        if self.state.failed.is_none()
+            && let Some(stop) = self.plan_failed()
+        {
+            self.note(stop);
+        }
+        let in_time = self.exchange.failed_forward() != Some(ForwardFailure::TimedOut);
         let (_, answer) = self
             .state
             .failed
-            .get_or_insert_with(|| error::of_host(source));
+            .get_or_insert_with(|| error::of_host(source, in_time));
         let answer = answer.clone();
         let number = self.state.next_segment(Phase::OnError);
         if number == 0 {

@@ -50,6 +50,44 @@ fn a_backend_that_does_not_answer_is_told_to_on_error() {
 }
 
 #[test]
+fn what_the_host_was_to_send_fails_as_what_the_document_sends() {
+    for (failure, status, reason) in [
+        (ForwardFailure::TimedOut, 504, "Timeout"),
+        (ForwardFailure::Unavailable, 502, "BackendConnectionFailure"),
+        (ForwardFailure::Upstream, 502, "BackendConnectionFailure"),
+        (ForwardFailure::Denied, 500, "BackendConnectionFailure"),
+        (ForwardFailure::Invalid, 500, "BackendConnectionFailure"),
+    ] {
+        let world = World::new(
+            "<backend><set-variable name=\"a\" value=\"b\"/><forward-request timeout=\"5\"/></backend><on-error><set-header name=\"x-why\"><value>@(context.LastError.Source + \" \" + context.LastError.Reason + \" \" + context.LastError.Section + \" \" + context.LastError.Path)</value></set-header></on-error>",
+            request("GET", "/").backend(Err(failure)),
+        );
+        assert_eq!(world.run(), End::Failed);
+        assert_eq!(world.simulation.status(), Some(status), "{failure}");
+        let why = world.simulation.response_header("x-why").unwrap();
+        let expected = format!("forward-request {reason} backend forward-request[1]");
+        assert_eq!(why, expected);
+        let sent = world.simulation.forwarded();
+        assert_eq!(sent[0].timeout_milliseconds, Some(5_000));
+    }
+}
+
+#[test]
+fn what_the_host_is_to_send_is_behind_the_prefix_that_was_chosen() {
+    let world = World::new(
+        "<inbound><set-backend-service base-url=\"https://prices.example:8443/cheap/a\"/></inbound><backend><forward-request/></backend><outbound><set-header name=\"x-path\"><value>@(context.Request.Url.Path + context.Response.StatusCode)</value></set-header></outbound>",
+        request("GET", "/b").backend(Ok((200, b""))),
+    );
+    assert_eq!(world.run(), End::Through, "{:?}", world.simulation.log());
+    let sent = world.simulation.forwarded().pop().unwrap();
+    assert_eq!((sent.route.as_str(), sent.path.as_str()), ("cheap", "/a/b"));
+    let path = world.simulation.response_header("x-path");
+    // The prefix is there once, and the exchange's own path as it was.
+    assert_eq!(path.as_deref(), Some("/cheap/a/b200"));
+    assert_eq!(world.simulation.path(), "/b");
+}
+
+#[test]
 fn a_body_that_went_is_not_sent_again_unless_it_was_kept() {
     let twice = |kept: &str| {
         let (world, end) = backend(

@@ -79,6 +79,7 @@ pub(crate) fn bindings() -> Bindings {
                 "/orders/{id}/v{version}?sort={order}".to_owned(),
             ),
         ],
+        calls_own_route: true,
         // Tests that ask everybody for a key say so.
         subscription_required: Some(false),
         ..Bindings::default()
@@ -183,6 +184,9 @@ impl World {
                 Verdict::Respond => return End::Answered,
                 Verdict::Fail => return self.on_error(ErrorSource::PolicyFailed),
             }
+        }
+        if let Some(Err(_)) = self.simulation.send_planned() {
+            return self.on_error(ErrorSource::BackendUnavailable);
         }
         if self.host_forwards || self.simulation.status().is_none() {
             // What the host's own forwarding, or that nobody forwarded, leaves behind.

@@ -6,8 +6,8 @@ use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::testing::{Call, Content, Simulation, State};
-use crate::{ClientCertificate, Failure, Forward, ForwardFailure, Level, Side};
+use crate::testing::{Call, Content, Planned, Simulation, State};
+use crate::{ClientCertificate, Failure, Forward, ForwardFailure, ForwardPlan, Level, Side};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 pub(crate) use secrets::*;
@@ -281,6 +281,7 @@ pub(crate) fn forward(exchange: &Simulation, options: Forward<'_>) -> Result<(),
     if state.is_sent {
         return Err(ForwardFailure::WrongPhase);
     }
+    state.planned = None;
     let attached = std::mem::take(&mut state.attached);
     let is_open = |route: &str| state.routes.contains_key(route);
     if state.backend.is_empty() || options.route.is_some_and(|route| !is_open(route)) {
@@ -318,6 +319,59 @@ pub(crate) fn forward(exchange: &Simulation, options: Forward<'_>) -> Result<(),
     state.status = Some(status);
     state.response.body = body;
     Ok(())
+}
+
+pub(crate) fn plan_forward(
+    exchange: &Simulation,
+    plan: ForwardPlan<'_>,
+) -> Result<(), ForwardFailure> {
+    let mut state = exchange.state.borrow_mut();
+    if state.is_sent {
+        return Err(ForwardFailure::WrongPhase);
+    }
+    state.planned = None;
+    let is_open = |route: &str| state.routes.contains_key(route);
+    if state.backend.is_empty() || plan.route.is_some_and(|route| !is_open(route)) {
+        return Err(ForwardFailure::Denied);
+    }
+    let prefix = plan.path_prefix.unwrap_or_default();
+    if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.contains(['?', '#'])) {
+        return Err(ForwardFailure::Invalid);
+    }
+    if state.is_body_gone {
+        return Err(ForwardFailure::BodyGone);
+    }
+    state.planned = Some(Planned {
+        route: plan.route.map(ToOwned::to_owned),
+        path_prefix: prefix.to_owned(),
+        timeout_milliseconds: plan.timeout_milliseconds,
+    });
+    Ok(())
+}
+
+/// What the host does after the backend phase with what was planned.
+pub(crate) fn send_planned(exchange: &Simulation) -> Option<Result<(), ForwardFailure>> {
+    let mut state = exchange.state.borrow_mut();
+    let planned = state.planned.take()?;
+    let path = format!("{}{}", planned.path_prefix, state.path);
+    let path = std::mem::replace(&mut state.path, path);
+    drop(state);
+    let sent = forward(
+        exchange,
+        Forward {
+            route: planned.route.as_deref(),
+            timeout_milliseconds: planned.timeout_milliseconds,
+            keep_body: false,
+        },
+    );
+    let mut state = exchange.state.borrow_mut();
+    state.path = path;
+    state.forward_failure = sent.err();
+    Some(sent)
+}
+
+pub(crate) fn failed_forward(exchange: &Simulation) -> Option<ForwardFailure> {
+    exchange.state.borrow().forward_failure
 }
 
 pub(crate) fn read_body(
@@ -528,6 +582,15 @@ pub(crate) fn set_request_header(
 pub(crate) fn write_request_body(request: &Request, part: &[u8]) -> Result<(), Failure> {
     request.0.borrow_mut().body.extend_from_slice(part);
     Ok(())
+}
+
+pub(crate) fn send_within(
+    exchange: &Simulation,
+    request: Request,
+    milliseconds: u32,
+) -> Result<Response, Failure> {
+    request.0.borrow_mut().timeout_milliseconds = Some(milliseconds);
+    send(exchange, request)
 }
 
 pub(crate) fn send(exchange: &Simulation, request: Request) -> Result<Response, Failure> {

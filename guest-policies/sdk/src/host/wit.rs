@@ -5,8 +5,8 @@ use crate::bindings::imports::keyward::policy::{
     secrets, variables,
 };
 use crate::{
-    ClaimValue, Claims, ClientCertificate, Failure, Forward, ForwardFailure, JwtFailure, Level,
-    Side, VerifiedJwt,
+    ClaimValue, Claims, ClientCertificate, Failure, Forward, ForwardFailure, ForwardPlan,
+    JwtFailure, Level, Side, VerifiedJwt,
 };
 
 pub(crate) use concurrency::Place;
@@ -100,6 +100,20 @@ impl From<cache::CacheFailure> for Failure {
             F::Invalid => Self::Invalid,
             F::Limit => Self::Limit,
             F::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+impl From<egress::CallFailure> for Failure {
+    fn from(failure: egress::CallFailure) -> Self {
+        use egress::CallFailure as F;
+        match failure {
+            F::Denied => Self::Denied,
+            F::Invalid => Self::Invalid,
+            F::Limit => Self::Limit,
+            F::TimedOut => Self::TimedOut,
+            F::Unavailable => Self::Unavailable,
+            F::Upstream => Self::Upstream,
         }
     }
 }
@@ -249,6 +263,22 @@ pub(crate) fn forward(exchange: &Exchange, options: Forward<'_>) -> Result<(), F
         keep_body: options.keep_body,
     };
     Ok(exchange.forward(&options)?)
+}
+
+pub(crate) fn plan_forward(
+    exchange: &Exchange,
+    plan: ForwardPlan<'_>,
+) -> Result<(), ForwardFailure> {
+    let plan = exchange::ForwardPlan {
+        route: plan.route.map(ToOwned::to_owned),
+        path_prefix: plan.path_prefix.map(ToOwned::to_owned),
+        timeout_milliseconds: plan.timeout_milliseconds,
+    };
+    Ok(exchange.plan_forward(&plan)?)
+}
+
+pub(crate) fn failed_forward(exchange: &Exchange) -> Option<ForwardFailure> {
+    exchange.failed_forward().map(Into::into)
 }
 
 pub(crate) fn read_body(
@@ -637,6 +667,14 @@ pub(crate) fn write_request_body(request: &Request, part: &[u8]) -> Result<(), F
 
 pub(crate) fn send(_: &Exchange, request: Request) -> Result<Response, Failure> {
     Ok(egress::send(request)?)
+}
+
+pub(crate) fn send_within(
+    _: &Exchange,
+    request: Request,
+    milliseconds: u32,
+) -> Result<Response, Failure> {
+    Ok(egress::send_within(request, milliseconds)?)
 }
 
 pub(crate) fn response_status(response: &Response) -> u16 {

@@ -9,7 +9,7 @@ use keyward::document::compile::{Bindings, Survey, survey};
 use keyward::document::model::{Document, Effective, Node, Value, effective};
 use keyward::document::named_values::{Lookup, NamedValues, Requested, Unresolved, places};
 use keyward::document::policies::Scope;
-use keyward::document::{DocumentErrors, Member, Phase};
+use keyward::document::{DocumentErrors, Member, Phase, Problem};
 use keyward::names::{IssuerName, KeyVaultReference, PolicyName, RouteName};
 use keyward::{Issuer, KeysAt};
 use keyward_gateway::config::{Config, DocumentSteps, Pipeline, Steps, Values};
@@ -422,6 +422,18 @@ impl Around {
                 "openid-config" => self.lack_issuer(&address),
                 _ => self.lack_address(&address),
             }
+        }
+        self.lack_own_route();
+    }
+
+    /// Opens the pipeline's route where the documents send requests of their own to it.
+    fn lack_own_route(&mut self) {
+        let survey = self.survey();
+        let mut errors = survey.errors.iter().flat_map(|errors| errors.iter());
+        let is_closed = errors.any(|error| matches!(error.problem(), Problem::ClosedRoute(_)));
+        if let (true, Some(own)) = (is_closed, &self.bindings.route) {
+            self.lacking.push(Lacking::Open("routes", own.to_string()));
+            self.bindings.calls_own_route = true;
         }
     }
 

@@ -79,6 +79,11 @@ struct Came {
 }
 
 impl Live {
+    /// Whether nobody is to be asked.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirm.is_given()
+    }
+
     pub(super) fn run(&self, common: &Common, given: &Given, sent: &Sent) -> Outcome {
         let config = place::load(common.config())?;
         let (method, target) = sent.target();

@@ -114,6 +114,10 @@ pub(crate) struct Sends {
 impl Sends {
     pub(super) fn run(self, common: &Common) -> Outcome {
         match self.live.live {
+            false if self.live.is_confirmed() => Err(Failure::usage(
+                "--yes is for --live: without it nothing is sent, and nobody is asked",
+            )
+            .help("add --live to send the request, or leave --yes out")),
             true => self.live.run(common, &self.run.given, &self.run.sent),
             false => self.run.run(common, false),
         }
@@ -408,10 +412,11 @@ fn routes(suite: &mut Table, around: &Around) {
 
 /// The policy that runs the documents, and those that they call.
 fn policies(suite: &mut Table, around: &Around, traces: bool) -> Result<(), Failure> {
-    let open: Vec<Value> = around
-        .bindings
+    let bindings = &around.bindings;
+    let open: Vec<Value> = bindings
         .routes
         .iter()
+        .filter(|(name, _)| bindings.calls_own_route || bindings.route.as_ref() != Some(name))
         .map(|(name, _)| name.as_str().into())
         .collect();
     let Some(Value::Array(policies)) = suite.get_mut("policies") else {

@@ -36,9 +36,12 @@ pub const SUBSCRIPTION: &str = "subscription";
 pub struct Bindings {
     /// The route of the pipeline: where `forward-request` goes.
     pub route: Option<RouteName>,
-    /// The routes that the document may call, that one among them, each with the URL
-    /// that it leads to (`https://host:port/path`).
+    /// The routes that the document may forward to: that one, and those that are open to
+    /// it; each with the URL that it leads to (`https://host:port/path`).
     pub routes: Vec<(RouteName, String)>,
+    /// Whether the pipeline's route is open to the document, too: then requests of its
+    /// own may go there, as to all the others.
+    pub calls_own_route: bool,
     /// The issuers that it may ask about, each with the URL of its metadata.
     pub issuers: Vec<(IssuerName, String)>,
     /// Texts of `context`: [`Member::ApiId`], [`Member::OperationUrlTemplate`] and so
@@ -152,6 +155,7 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
         bindings,
         routes: surroundings.routes.clone(),
         host_forwards: host_forwards(effective),
+        routed: routed(effective),
         variables: secrets::variables(effective),
         backends: Vec::new(),
         statements: statements::Builder::new(surroundings),
@@ -174,26 +178,39 @@ fn lowered<'a>(effective: &'a Effective, bindings: &'a Bindings) -> (Compiler<'a
 /// Whether the host can send the request: no statement has to run after it, and none
 /// chooses where it goes.
 fn host_forwards(effective: &Effective) -> bool {
-    let plain = |node: &Node| {
-        node.name() == "forward-request"
-            && node.attributes.iter().all(|field| match field.name {
-                "timeout" | "timeout-ms" => false,
-                "fail-on-error-status-code" | "follow-redirects" => {
-                    matches!(field.value.payload, Payload::Literal(Literal::Bool(false)))
-                }
-                _ => true,
-            })
+    let is_timed = |node: &Node| {
+        let names = ["timeout", "timeout-ms"];
+        names.iter().any(|name| node.attribute(name).is_some())
     };
-    let backend = effective.phase(Phase::Backend);
+    let last = effective.phase(Phase::Backend).last();
+    plans(effective) && !last.is_some_and(is_timed) && !routed(effective)
+}
+
+/// Whether the request is sent at the end of the backend section and nowhere else, and
+/// nothing of the section depends on the answer.
+fn plans(effective: &Effective) -> bool {
     let forwards = |node: &Node| node.walk().any(|node| node.name() == "forward-request");
-    let routed = Phase::ALL
-        .into_iter()
-        .flat_map(|phase| effective.phase(phase))
-        .flat_map(Node::walk)
-        .any(|node| node.name() == "set-backend-service");
-    backend
-        .split_last()
-        .is_some_and(|(last, before)| plain(last) && !routed && !before.iter().any(forwards))
+    let ignores_the_answer = |node: &Node| {
+        node.attributes.iter().all(|field| match field.name {
+            "fail-on-error-status-code" | "follow-redirects" => {
+                matches!(field.value.payload, Payload::Literal(Literal::Bool(false)))
+            }
+            _ => true,
+        })
+    };
+    match effective.phase(Phase::Backend).split_last() {
+        Some((last, before)) => {
+            last.name() == "forward-request"
+                && ignores_the_answer(last)
+                && !before.iter().any(forwards)
+        }
+        None => false,
+    }
+}
+
+/// Whether a statement may choose where the request goes.
+fn routed(effective: &Effective) -> bool {
+    secrets::nodes(effective).any(|node| node.name() == "set-backend-service")
 }
 
 fn surroundings(bindings: &Bindings) -> Surroundings {
@@ -228,6 +245,8 @@ struct Compiler<'a> {
     /// Those of the bindings.
     routes: Vec<Route>,
     host_forwards: bool,
+    /// Whether a statement may choose where the request goes.
+    routed: bool,
     variables: secrets::Variables,
     /// Routes that the document sends its requests to besides the pipeline's.
     backends: Vec<String>,
@@ -317,6 +336,7 @@ impl Compiler<'_> {
         let surroundings = self.statements.surroundings();
         surroundings.traces = self.bindings.traces;
         surroundings.host_forwards = self.host_forwards;
+        surroundings.plans_forward = !self.host_forwards && plans(effective);
         surroundings.subscription = self.identifies.then(|| SUBSCRIPTION.to_owned());
         surroundings.subscription_required = required;
         if self.identifies {

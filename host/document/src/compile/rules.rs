@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use keyward_document_program::address::{Address, Wrong};
+use keyward_names::RouteName;
 
 use super::Compiler;
 use crate::error::{Found, Problem};
@@ -55,8 +56,44 @@ impl Compiler<'_> {
                 }
             }
             "rate-limit" => self.identifies = true,
+            "send-request" | "send-one-way-request" => self.own_address(node),
             _ => {}
         }
+    }
+
+    /// A copy of the client's request without an address goes to the pipeline's route, where
+    /// no statement names another.
+    fn own_address(&mut self, node: &Node) {
+        let copies = node.attribute("mode").filter(|mode| {
+            matches!(mode.payload, Payload::Literal(Literal::Word("copy")))
+                && node.children_named("set-url").next().is_none()
+        });
+        let bindings = self.bindings;
+        let own = bindings.route.as_ref().map(RouteName::as_str);
+        if let (Some(mode), Some(own)) = (copies, own)
+            && !self.routed
+        {
+            self.call_to(node, mode.at.clone(), own);
+        }
+    }
+
+    /// Holds a route, to which a request of the document's own goes, against those that are
+    /// open to it.
+    fn call_to(&mut self, node: &Node, at: std::ops::Range<usize>, route: &str) {
+        if self.may_call(route) {
+            return;
+        }
+        let help = format!(
+            "open it to the document's policy in keyward.toml, as routes = [\"{route}\"] in its [[policy]]; as the pipeline's route it is open to <forward-request> alone"
+        );
+        let problem = Problem::ClosedRoute(Found::new(route));
+        self.fault(node, at, problem, &help);
+    }
+
+    /// Whether a request of the document's own may go to a route that it knows.
+    pub(super) fn may_call(&self, route: &str) -> bool {
+        let own = self.bindings.route.as_ref();
+        self.bindings.calls_own_route || own.is_none_or(|own| own.as_str() != route)
     }
 
     /// A range in which no address lies would let nobody in, or block nobody.
@@ -147,6 +184,11 @@ impl Compiler<'_> {
                 let help = "add a route to it to keyward.toml ([[route]] with name and url), and open it to the document's policy (routes = [\"NAME\"])";
                 let problem = Problem::NoRoute(Found::new(&origin(text)));
                 self.fault(node, value.at.clone(), problem, help);
+            }
+            ("set-url", "") => {
+                if let Some(route) = self.route_to(text).map(str::to_owned) {
+                    self.call_to(node, value.at.clone(), &route);
+                }
             }
             ("set-backend-service", "backend-id") => {
                 let mut known = self.bindings.routes.iter();

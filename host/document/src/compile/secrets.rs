@@ -116,7 +116,7 @@ pub(super) fn variables(effective: &Effective) -> Variables {
     secrets
 }
 
-fn nodes(effective: &Effective) -> impl Iterator<Item = &Node> {
+pub(super) fn nodes(effective: &Effective) -> impl Iterator<Item = &Node> {
     Phase::ALL
         .into_iter()
         .flat_map(|phase| effective.phase(phase))
@@ -387,7 +387,8 @@ impl Compiler<'_> {
     fn routes(&self, around: &Around<'_>) -> Vec<String> {
         let all = || -> Vec<String> {
             let names = self.bindings.routes.iter();
-            names.map(|(name, _)| name.as_str().to_owned()).collect()
+            let names = names.map(|(name, _)| name.as_str().to_owned());
+            names.filter(|name| self.may_call(name)).collect()
         };
         let Some(call) = around.call else {
             let own = self.bindings.route.iter();

@@ -53,7 +53,7 @@ pub(super) static FORWARD_REQUEST: Policy = policy(
         "follow-redirects can only be false: a redirect goes to the client, since what is attached for one address must not follow to another",
         "timeout 0 is as long as the route lets an answer take, which bounds it in any case",
         "http-version, continue-timeout and buffer-response change nothing: the gateway and the backend agree on a version, nobody waits for a 100, and an answer is passed on as it comes",
-        "where it is the last of <backend>, with no timeout and no fail-on-error-status-code, the gateway sends the request when the document's call is over; otherwise a call of the document's policy, with its sandbox, lasts until the answer's headers, and concurrent-calls bounds how many requests wait so",
+        "where it is the last of <backend> and the only one, without fail-on-error-status-code, the gateway sends the request when the document's call is over; otherwise (within retry, choose or wait, or with statements after it) a call of the document's policy, with its sandbox, lasts until the answer's headers, and concurrent-calls bounds how many requests wait so",
         "with fail-on-error-status-code the client gets the backend's status and not its body, unless <on-error> makes another answer",
     ]),
 );
@@ -94,9 +94,9 @@ pub(super) static SEND_REQUEST: Policy = policy(
         "with ignore-error=\"true\" the variable is null after a failure: a condition has to ask for null first",
     ])
     .differs(&[
-        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "the address lies at a route of the gateway's configuration that is open to the document, as the pipeline's own has to be, too; one that an expression makes is held against the same when it is made",
         "a route that is not open, and a secret that no grant lets go there, are an error whatever ignore-error says",
-        "timeout ends no single call: the route's own does, and the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it",
+        "timeout bounds the request and the whole answer, with the route's own limits and what is left of the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it; 0 leaves it to those two",
         "a header has one line in such a request: several values are joined",
         "the query is sent as parameters: one without = gets one",
         "an answer's body has 1 MiB at most, and less if the variables have no room for it",
@@ -120,9 +120,9 @@ pub(super) static SEND_ONE_WAY_REQUEST: Policy = policy(
     )
     .notes(&["nothing is known of the answer afterwards"])
     .differs(&[
-        "the address lies at a route of the gateway's configuration that is open to the document; one that an expression makes is held against the same when it is made",
+        "the address lies at a route of the gateway's configuration that is open to the document, as the pipeline's own has to be, too; one that an expression makes is held against the same when it is made",
         "the answer's head is waited for; that there is none is told to the log and changes nothing",
-        "timeout ends no single call: the route's own does, and the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it",
+        "timeout bounds the request and the answer's head, with the route's own limits and what is left of the time of a call of the document's policy (wall-milliseconds), which is the sum of the document's timeouts and waits unless the policy's limits set it; 0 leaves it to those two",
         "a header has one line in such a request: several values are joined",
         "the query is sent as parameters: one without = gets one",
     ]),

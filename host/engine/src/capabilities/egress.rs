@@ -7,7 +7,9 @@ use keyward_vault::Notes;
 use wasmtime::component::Resource;
 
 use super::exchange::{is_path, within};
-use crate::bindings::keyward::policy::egress::{EgressFailure, Host, HostRequest, HostResponse};
+use crate::bindings::keyward::policy::egress::{
+    CallFailure, EgressFailure, Host, HostRequest, HostResponse,
+};
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 use crate::body::{PolicyBody, Pulled};
 use crate::headers;
@@ -24,9 +26,32 @@ impl Host for CallState {
     ) -> Outcome<Resource<PolicyResponse>> {
         self.enter()?;
         let request = self.table.delete(request)?;
+        let sent = self.send_now(request, None).await;
+        Ok(sent.map_err(to_wit))
+    }
+
+    async fn send_within(
+        &mut self,
+        request: Resource<PolicyRequest>,
+        milliseconds: u32,
+    ) -> wasmtime::Result<Result<Resource<PolicyResponse>, CallFailure>> {
+        self.enter()?;
+        let request = self.table.delete(request)?;
+        let sent = self.send_now(request, Some(u64::from(milliseconds))).await;
+        Ok(sent.map_err(to_timed))
+    }
+}
+
+impl CallState {
+    /// Sends a request, within the call's own time and that which it was given.
+    async fn send_now(
+        &mut self,
+        request: PolicyRequest,
+        milliseconds: Option<u64>,
+    ) -> Result<Resource<PolicyResponse>, SendFailure> {
         self.spent.egress_requests += 1;
         if self.spent.egress_requests > self.policy.limits.egress_requests {
-            return Ok(Err(EgressFailure::Limit));
+            return Err(SendFailure::Limit);
         }
         let target = if request.query.is_empty() {
             request.path
@@ -34,10 +59,11 @@ impl Host for CallState {
             format!("{}?{}", request.path, request.query)
         };
         let Ok(path_and_query) = PathAndQuery::try_from(target) else {
-            return Ok(Err(EgressFailure::Invalid));
+            return Err(SendFailure::Invalid);
         };
         let outside = std::sync::Arc::clone(&self.exchange.outside);
-        let patience = self.patience();
+        let patience = self.patience().min(milliseconds.unwrap_or(u64::MAX));
+        let until = milliseconds.map(|time| outside.monotonic().saturating_add(time));
         let call = outside.send(
             OutsideRequest {
                 policy: self.policy.identity.name.clone(),
@@ -53,18 +79,15 @@ impl Host for CallState {
         let answer = within(&*outside, patience, call).await;
         // What was used has been settled by `send`, or nothing left.
         self.exchange.flush_logs();
-        let answer = match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(failure)) => return Ok(Err(to_wit(failure))),
-            None => return Ok(Err(EgressFailure::Unavailable)),
-        };
+        let answer = answer.unwrap_or(Err(SendFailure::TimedOut))?;
         let response = PolicyResponse {
             status: answer.status.as_u16(),
             headers: answer.headers,
             body: PolicyBody::new(answer.body),
             cursor: Default::default(),
+            until,
         };
-        Ok(self.table.push(response).map_err(|_| EgressFailure::Limit))
+        self.table.push(response).map_err(|_| SendFailure::Limit)
     }
 }
 
@@ -216,7 +239,11 @@ impl HostResponse for CallState {
             .unwrap_or(usize::MAX)
             .min(self.policy.limits.call_bytes);
         let outside = std::sync::Arc::clone(&self.exchange.outside);
-        let PolicyResponse { body, cursor, .. } = self.table.get_mut(&response)?;
+        let response = self.table.get_mut(&response)?;
+        let left = response
+            .until
+            .map_or(u64::MAX, |until| until.saturating_sub(outside.monotonic()));
+        let (patience, PolicyResponse { body, cursor, .. }) = (patience.min(left), response);
         Ok(
             match within(&*outside, patience, body.pull(cursor, max, most)).await {
                 Some(Pulled::Part(part)) => Ok(Some(part.to_vec())),
@@ -253,7 +280,18 @@ fn to_wit(failure: SendFailure) -> EgressFailure {
         SendFailure::Denied => EgressFailure::Denied,
         SendFailure::Invalid => EgressFailure::Invalid,
         SendFailure::Limit => EgressFailure::Limit,
-        SendFailure::Unavailable => EgressFailure::Unavailable,
+        SendFailure::TimedOut | SendFailure::Unavailable => EgressFailure::Unavailable,
         SendFailure::Upstream => EgressFailure::Upstream,
+    }
+}
+
+fn to_timed(failure: SendFailure) -> CallFailure {
+    match failure {
+        SendFailure::Denied => CallFailure::Denied,
+        SendFailure::Invalid => CallFailure::Invalid,
+        SendFailure::Limit => CallFailure::Limit,
+        SendFailure::TimedOut => CallFailure::TimedOut,
+        SendFailure::Unavailable => CallFailure::Unavailable,
+        SendFailure::Upstream => CallFailure::Upstream,
     }
 }

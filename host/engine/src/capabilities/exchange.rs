@@ -11,8 +11,10 @@ use percent_encoding::percent_decode_str;
 use wasmtime::component::Resource;
 
 use super::egress::method_of;
+use super::forward::to_wit;
 use crate::bindings::keyward::policy::exchange::{
-    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, Host, HostExchange, Side,
+    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, ForwardPlan, Host,
+    HostExchange, Side,
 };
 use crate::body::{PolicyBody, Pulled};
 use crate::exchange::{Phase, ResponseHead};
@@ -349,6 +351,24 @@ impl HostExchange for CallState {
     ) -> wasmtime::Result<Result<(), ForwardFailure>> {
         self.enter_with(options.route.as_ref().map_or(0, String::len))?;
         Ok(self.forward_now(options).await)
+    }
+
+    fn plan_forward(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        plan: ForwardPlan,
+    ) -> wasmtime::Result<Result<(), ForwardFailure>> {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.enter_with(length(&plan.route).saturating_add(length(&plan.path_prefix)))?;
+        Ok(self.plan_now(plan))
+    }
+
+    fn failed_forward(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+    ) -> wasmtime::Result<Option<ForwardFailure>> {
+        self.enter()?;
+        Ok(self.exchange.forward_failure.map(to_wit))
     }
 
     async fn read_body(

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use keyward_names::RouteName;
 
-use super::exchange::within;
-use crate::bindings::keyward::policy::exchange::{ForwardFailure, ForwardOptions};
+use super::exchange::{is_path, within};
+use crate::bindings::keyward::policy::exchange::{ForwardFailure, ForwardOptions, ForwardPlan};
 use crate::body::{PolicyBody, Pulled};
-use crate::exchange::{Exchange, Phase, ResponseHead};
+use crate::exchange::{Exchange, Forwarding, Phase, Planned, ResponseHead};
 use crate::outside::{self, OutsideForward};
 use crate::state::CallState;
 
@@ -23,28 +23,10 @@ impl CallState {
         &mut self,
         options: ForwardOptions,
     ) -> Result<(), ForwardFailure> {
-        if self.phase != Phase::Backend {
-            return Err(ForwardFailure::WrongPhase);
-        }
+        self.forwarding()?;
+        let notes = std::mem::take(&mut self.exchange.notes);
+        let route = self.open_route(options.route.as_deref())?;
         let exchange = &mut *self.exchange;
-        let Some(forwarding) = exchange.forwarding.as_mut() else {
-            return Err(ForwardFailure::Denied);
-        };
-        forwarding.tried = true;
-        let own = forwarding.route.clone();
-        let notes = std::mem::take(&mut exchange.notes);
-        // A route that does not exist and one that is closed look the same.
-        let route = match &options.route {
-            None => own,
-            Some(named) => RouteName::parse(named)
-                .ok()
-                .filter(|named| *named == own || self.policy.routes.contains(named))
-                .ok_or(ForwardFailure::Denied)?,
-        };
-        self.spent.forwards += 1;
-        if self.spent.forwards > self.policy.limits.forwards {
-            return Err(ForwardFailure::Limit);
-        }
         exchange.response = None;
         exchange.response_body = PolicyBody::empty();
         exchange.responded = false;
@@ -115,6 +97,65 @@ impl CallState {
         Ok(())
     }
 
+    /// Has the host send the request when the backend phase is over.
+    pub(super) fn plan_now(&mut self, plan: ForwardPlan) -> Result<(), ForwardFailure> {
+        self.forwarding()?;
+        let route = self.open_route(plan.route.as_deref())?;
+        let path_prefix = plan.path_prefix.unwrap_or_default();
+        if !path_prefix.is_empty() && !is_path(&path_prefix) {
+            return Err(ForwardFailure::Invalid);
+        }
+        let planned = Planned {
+            route,
+            path_prefix,
+            timeout_milliseconds: plan.timeout_milliseconds,
+        };
+        let target = planned.target(&self.exchange.request.uri);
+        let target = target.ok_or(ForwardFailure::Invalid)?;
+        let length = target
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+        if length > self.policy.limits.header_bytes {
+            return Err(ForwardFailure::Limit);
+        }
+        if self.exchange.request_body.is_gone() {
+            return Err(ForwardFailure::BodyGone);
+        }
+        self.forwarding()?.planned = Some(planned);
+        Ok(())
+    }
+
+    /// What is known of who forwards, where a policy may now. What was planned is not any
+    /// more.
+    fn forwarding(&mut self) -> Result<&mut Forwarding, ForwardFailure> {
+        if self.phase != Phase::Backend {
+            return Err(ForwardFailure::WrongPhase);
+        }
+        let forwarding = self.exchange.forwarding.as_deref_mut();
+        let forwarding = forwarding.ok_or(ForwardFailure::Denied)?;
+        forwarding.tried = true;
+        forwarding.planned = None;
+        Ok(forwarding)
+    }
+
+    /// The route of that name, or the pipeline's, if this policy may still forward there. One
+    /// that does not exist and one that is closed look the same.
+    fn open_route(&mut self, named: Option<&str>) -> Result<RouteName, ForwardFailure> {
+        let own = self.forwarding()?.route.clone();
+        let route = match named {
+            None => own,
+            Some(named) => RouteName::parse(named)
+                .ok()
+                .filter(|named| *named == own || self.policy.routes.contains(named))
+                .ok_or(ForwardFailure::Denied)?,
+        };
+        self.spent.forwards += 1;
+        if self.spent.forwards > self.policy.limits.forwards {
+            return Err(ForwardFailure::Limit);
+        }
+        Ok(route)
+    }
+
     /// What has been waited for since then was not the policy's own time.
     fn not_waited(&mut self, since: u64) {
         let waited = self.exchange.outside.monotonic().saturating_sub(since);
@@ -124,7 +165,7 @@ impl CallState {
     }
 }
 
-fn to_wit(failure: outside::ForwardFailure) -> ForwardFailure {
+pub(super) fn to_wit(failure: outside::ForwardFailure) -> ForwardFailure {
     use outside::ForwardFailure as F;
     match failure {
         F::Denied => ForwardFailure::Denied,

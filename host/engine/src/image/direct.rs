@@ -103,9 +103,7 @@ impl<'a> Outline<'a> {
                     if depth > 0 {
                         return None;
                     }
-                    let range = usize::try_from(unchecked_range.start).ok()?
-                        ..usize::try_from(unchecked_range.end).ok()?;
-                    outline.modules.push(component.get(range)?);
+                    outline.modules.push(component.get(unchecked_range)?);
                     depth += 1;
                 }
                 Payload::ComponentSection { .. } => depth += 1,

@@ -233,7 +233,7 @@ pub const KEYS: &[Key] = &[
     key("[[policy]]", "routes", Shape::Texts, Some("[]"), "The routes that it may call itself."),
     key("[[policy]]", "issuers", Shape::Texts, Some("[]"), "The issuers whose tokens it may have checked."),
     key("[[policy]]", "profile", Shape::Word(&["lean", "standard", "large"]), None, "Its sandbox; the smallest that has room for what its component declares unless set."),
-    key("[[policy]]", "concurrent-calls", Shape::Count(1, 10_000), None, "Its calls at one time; three quarters of those of its profile unless set."),
+    key("[[policy]]", "concurrent-calls", Shape::Count(1, 10_000), None, "Its calls at one time; three quarters of those of its profile unless set. A call lasts while a policy waits for a backend itself."),
     key("[policy.limits]", "memory-bytes", Shape::Count(65536, 268435456), None, "Bytes of memory of an instance; at most, and unless set, what its profile has."),
     key("[policy.limits]", "table-elements", Shape::Count(0, 100000), None, "Table elements of an instance; at most, and unless set, what its profile has."),
     key("[policy.limits]", "cpu-milliseconds", Shape::Count(1, 10000), Some("50"), "Milliseconds of computing of a call."),

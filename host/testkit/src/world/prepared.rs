@@ -182,11 +182,12 @@ impl<'a> Prepared<'a> {
         let mut runs = runs.filter(|policy| policy.name == self.suite.runs_as);
         let open = runs.next().map(|policy| policy.routes.as_slice());
         let own = self.suite.routes.first().map(|route| &route.name);
-        let is_open =
-            |name: &RouteName| own == Some(name) || open.is_some_and(|open| open.contains(name));
-        let routes = self.routes.iter().filter(|route| is_open(route.name()));
+        let is_open = |name: &RouteName| open.is_some_and(|open| open.contains(name));
+        let routes = self.routes.iter();
+        let routes = routes.filter(|route| own == Some(route.name()) || is_open(route.name()));
         Bindings {
             route: own.cloned(),
+            calls_own_route: own.is_some_and(is_open),
             routes: routes
                 .map(|route| (route.name().clone(), url_of(route)))
                 .collect(),

@@ -53,10 +53,12 @@ pub(super) const CASES: &[Case] = &[
         );
     }),
     ("send-request", "timeout", || {
-        assert_eq!(
-            sent("timeout=\"1\"", PRICES, request("GET", "/")).route,
-            "prices"
-        );
+        let given = |attributes| sent(attributes, PRICES, request("GET", "/")).timeout_milliseconds;
+        assert_eq!(given("timeout=\"1\""), Some(1_000));
+        assert_eq!(given("timeout=\"@(2)\""), Some(2_000));
+        assert_eq!(given(""), Some(60_000));
+        // As long as the route and the call's own time let it.
+        assert_eq!(given("timeout=\"0\""), Some(u32::MAX));
     }),
     ("send-request", "ignore-error", || {
         let fails = || request("GET", "/").route_fails("prices", Failure::Unavailable);
@@ -67,6 +69,13 @@ pub(super) const CASES: &[Case] = &[
         let (status, line, _) = failed(&text(""), fails());
         assert_eq!(status, 500);
         assert!(line.contains("BackendConnectionFailure"), "{line}");
+        // One that is late is told apart, and ignored as well.
+        let late = || request("GET", "/").route_fails("prices", Failure::TimedOut);
+        let ignored = read(&text("ignore-error=\"true\""), show, late());
+        assert_eq!(ignored.as_deref(), Some("True"));
+        let (status, line, _) = failed(&text(""), late());
+        assert_eq!(status, 500);
+        assert!(line.contains("send-request failed: Timeout"), "{line}");
     }),
     ("send-one-way-request", "mode", || {
         let text = "<send-one-way-request mode=\"copy\"><set-url>https://prices.example/</set-url></send-one-way-request>";
@@ -78,6 +87,8 @@ pub(super) const CASES: &[Case] = &[
         let fails = request("GET", "/").route_fails("prices", Failure::Unavailable);
         let world = passed(&text, fails);
         assert!(world.warnings()[0].contains("send-one-way-request"));
+        let calls = world.simulation.calls();
+        assert_eq!(calls[0].timeout_milliseconds, Some(1_000));
     }),
     ("authentication-basic", "username", || {
         assert_eq!(
