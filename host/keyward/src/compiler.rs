@@ -3,10 +3,12 @@
 //!
 //! The child is a program of the embedder's that calls [`compile_as_child`]: it
 //! limits itself before it reads a byte, has no environment, no files and no
-//! descriptors but its pipes, makes no threads, and runs the component's `configure`
-//! in a sandbox. What it answers becomes machine code of the host: someone who finds
-//! a flaw in the compiler that lets a component take over the child could answer
-//! with code of their own. The limits make that no worse; nothing here prevents it.
+//! descriptors but its pipes, and makes no threads. It runs nothing of a component:
+//! `configure` runs in the host, in a sandbox like those of requests, and the child is
+//! given what it left in memory. What the child answers becomes machine code of the
+//! host: someone who finds a flaw in the compiler that lets a component take over the
+//! child could answer with code of their own. The limits make that no worse; nothing here
+//! prevents it.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -28,7 +30,7 @@ const CPU_SECONDS: u64 = 60;
 const WALL_SECONDS: u64 = 120;
 /// Bytes that it may answer.
 const MOST_ANSWER_BYTES: usize = 256 << 20;
-/// Bytes that it reads: more than any component has.
+/// Bytes that it reads: more than any component has, with what its memory holds.
 const MOST_JOB_BYTES: u64 = 64 << 20;
 
 /// Compiles policies in child processes: as many at once as there are processors, the

@@ -9,6 +9,7 @@
 
 mod dense;
 mod direct;
+mod outline;
 mod segments;
 mod split;
 mod state;

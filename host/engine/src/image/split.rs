@@ -14,11 +14,9 @@ use wasm_encoder::{
     CoreTypeSection, DataSection, EntityType, ExportKind, ImportSection, InstanceSection,
     MemoryType, Module, ModuleArg, ModuleType,
 };
-use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, DataSectionReader,
-    ExternalKind, Instance, Parser, Payload,
-};
+use wasmparser::{DataSectionReader, Instance, Parser, Payload};
 
+use super::outline::Outline;
 use super::segments::{Memory, SHORT_GAP, joined, memory_of};
 
 /// The name under which the common component imports what is each one's own.
@@ -58,80 +56,7 @@ pub(crate) fn split(before: &[u8], after: &[u8]) -> Option<Split> {
     Some(Split { common, own })
 }
 
-/// The top level of a component, as far as it matters here.
-#[derive(Default)]
-struct Outline<'a> {
-    modules: Vec<&'a [u8]>,
-    core_types: u32,
-    core_memories: u32,
-    core_instances: u32,
-    /// Which module was instantiated, and as which instance.
-    instantiated: Vec<(u32, u32)>,
-}
-
 impl<'a> Outline<'a> {
-    /// None if modules come from anywhere but the component itself.
-    fn of(component: &'a [u8]) -> Option<Self> {
-        let mut outline = Self::default();
-        let mut depth = 0_usize;
-        for payload in Parser::new(0).parse_all(component) {
-            match payload.ok()? {
-                Payload::ModuleSection {
-                    unchecked_range, ..
-                } => {
-                    if depth > 0 {
-                        return None;
-                    }
-                    outline.modules.push(component.get(unchecked_range)?);
-                    depth += 1;
-                }
-                Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) => depth = depth.saturating_sub(1),
-                _ if depth > 0 => {}
-                Payload::CoreTypeSection(types) => {
-                    outline.core_types = outline.core_types.checked_add(types.count())?;
-                }
-                Payload::InstanceSection(instances) => {
-                    for instance in instances {
-                        if let Instance::Instantiate { module_index, .. } = instance.ok()? {
-                            let instance = outline.core_instances;
-                            outline.instantiated.push((module_index, instance));
-                        }
-                        outline.core_instances = outline.core_instances.checked_add(1)?;
-                    }
-                }
-                Payload::ComponentAliasSection(aliases) => {
-                    for alias in aliases {
-                        outline.alias(&alias.ok()?)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Some(outline)
-    }
-
-    fn alias(&mut self, alias: &ComponentAlias<'_>) -> Option<()> {
-        match alias {
-            ComponentAlias::InstanceExport {
-                kind: ComponentExternalKind::Module,
-                ..
-            }
-            | ComponentAlias::Outer {
-                kind: ComponentOuterAliasKind::CoreModule | ComponentOuterAliasKind::CoreType,
-                ..
-            } => None,
-            ComponentAlias::CoreInstanceExport {
-                kind: ExternalKind::Memory,
-                ..
-            } => {
-                self.core_memories = self.core_memories.checked_add(1)?;
-                Some(())
-            }
-            _ => Some(()),
-        }
-    }
-
     /// The only module that has data, and its memory.
     fn memory(&self) -> Option<(usize, Memory<'a>)> {
         let mut with_data = self.modules.iter().enumerate().filter(|(_, module)| {
@@ -158,8 +83,10 @@ impl<'a> Outline<'a> {
         data: &[(u32, Vec<u8>)],
     ) -> Option<Vec<u8>> {
         let index = u32::try_from(module).ok()?;
-        let mut instances = self.instantiated.iter().filter(|(of, _)| *of == index);
-        let (_, instance) = instances.next()?;
+        let mut instances = self.instances.iter().enumerate().filter(|(_, one)| {
+            matches!(one, Instance::Instantiate { module_index, .. } if *module_index == index)
+        });
+        let (instance, _) = instances.next()?;
         if instances.next().is_some() {
             return None;
         }
@@ -181,14 +108,15 @@ impl<'a> Outline<'a> {
         imports.import(IMPORT, ComponentTypeRef::Module(self.core_types));
         let mut aliases = ComponentAliasSection::new();
         aliases.alias(Alias::CoreInstanceExport {
-            instance: *instance,
+            instance: u32::try_from(instance).ok()?,
             kind: ExportKind::Memory,
             name: memory.name,
         });
         let mut instances = InstanceSection::new();
         let own = u32::try_from(self.modules.len()).ok()?;
-        instances.export_items([(MEMORY, ExportKind::Memory, self.core_memories)]);
-        let argument = ModuleArg::Instance(self.core_instances);
+        let memory = u32::try_from(self.memories.len()).ok()?;
+        instances.export_items([(MEMORY, ExportKind::Memory, memory)]);
+        let argument = ModuleArg::Instance(u32::try_from(self.instances.len()).ok()?);
         instances.instantiate(own, [(IMPORT, argument)]);
         common.section(&types).section(&imports);
         common.section(&aliases).section(&instances);
