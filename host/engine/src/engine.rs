@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use keyward_names::PolicyName;
+use keyward_names::{ComponentDigest, PolicyName};
 use keyward_vault::Vault;
 use wasmtime::component::Linker;
 
@@ -14,6 +14,7 @@ use crate::code::{Codes, cache};
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::error::EngineError;
+use crate::inspect::Inspection;
 use crate::observe::{HasWatched, Observer, Watched};
 use crate::places::Places;
 use crate::profile::Profile;
@@ -26,6 +27,9 @@ pub struct Engine {
     tiers: [OnceLock<Arc<Tier>>; 3],
     making: Mutex<()>,
     admissions: Mutex<HashMap<PolicyName, Weak<Admission>>>,
+    /// The component that was inspected last: policies of one are often loaded one after
+    /// the other.
+    pub(crate) inspected: Mutex<Option<(ComponentDigest, Inspection)>>,
     pub(crate) config: EngineConfig,
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "guest-debug")]
@@ -93,6 +97,7 @@ impl Engine {
             tiers: Default::default(),
             making: Mutex::default(),
             admissions: Mutex::default(),
+            inspected: Mutex::default(),
             config: config.clone(),
             shared: Arc::new(Shared {
                 vault,
@@ -118,6 +123,7 @@ impl Engine {
             tiers: self.tiers.clone(),
             making: Mutex::default(),
             admissions: Mutex::default(),
+            inspected: Mutex::default(),
             config: EngineConfig {
                 observer: observer.clone(),
                 ..self.config.clone()

@@ -1,7 +1,7 @@
 //! From bytes to a policy that can run: checked, configured, compiled, linked.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use keyward_names::{ComponentDigest, IssuerName, PolicyName, RouteName};
 use keyward_vault::{PolicyIdentity, digest_component};
@@ -120,7 +120,7 @@ impl Engine {
         source: &PolicySource<'_>,
     ) -> Result<Policy, LoadError> {
         let policy = &source.name;
-        let inspection = check(policy, source.component)?;
+        let inspection = self.inspected(policy, source.component)?;
         let mut manifest = inspection
             .manifest
             .and_then(|manifest| match source.settings {
@@ -232,6 +232,24 @@ impl Engine {
         Ok(Policy {
             inner: Arc::new(inner),
         })
+    }
+
+    /// What a component is, if it is one that can be loaded. Which it is only depends on
+    /// its bytes: those of the last one are not read again.
+    fn inspected(&self, policy: &PolicyName, component: &[u8]) -> Result<Inspection, LoadError> {
+        let digest = digest_component(component);
+        let mut last = self
+            .inspected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, inspection)) = &*last
+            && *of == digest
+        {
+            return Ok(inspection.clone());
+        }
+        let inspection = check(policy, component)?;
+        *last = Some((digest, inspection.clone()));
+        Ok(inspection)
     }
 }
 

@@ -7,7 +7,7 @@ use wasmtime::component::Component;
 ///
 /// `code` must be what wasmtime compiled for an engine like this one, and nothing
 /// that anyone else could have changed: it is machine code that runs in the host.
-/// There are two callers' cases, both in [`crate::load`]: code that our own
+/// There are two cases, both in [`crate::code`]: code that our own
 /// compiler has just answered, and kept code whose authentication code fits.
 ///
 /// Errors: it was made for another version, other settings or another processor.
