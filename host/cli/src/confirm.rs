@@ -17,6 +17,7 @@ pub(crate) struct Confirm {
 
 impl Confirm {
     /// Whether `--yes` was given.
+    #[cfg(feature = "testkit")]
     pub(crate) fn is_given(&self) -> bool {
         self.yes
     }

@@ -355,6 +355,7 @@ fn model(
 
 impl Around {
     /// What to do about the first named value of which nothing says what it stands for.
+    #[cfg(feature = "testkit")]
     pub(super) fn says_unknown(&self) -> Option<String> {
         let name = self.unknown.first()?;
         Some(format!(
