@@ -73,7 +73,7 @@ enum Command {
     /// Sets up and builds the policies first. The last line counts the tests:
     /// `N passed, N failed`. The exit status is 0 only if all is well.
     Test(check::Options),
-    /// Watch it work: real requests through a gateway, six steps, each checked.
+    /// Watch it work: real requests through a gateway, seven steps, each checked.
     ///
     /// Sets up and builds first. Starts a gateway, a backend and an attacker's host
     /// on loopback, and ends by itself. The exit status is 0 only if all held.

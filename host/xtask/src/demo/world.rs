@@ -220,6 +220,7 @@ impl World {
             ("attach-api-key", "attach-api-key", ""),
             ("sign-request", "sign-request", ""),
             ("set-headers", "set-headers", ""),
+            ("document", "document", ""),
             ("thief", "hostile/thief", robbery),
         ] {
             text.push_str(&policy(name, file, more));
