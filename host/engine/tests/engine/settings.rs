@@ -4,23 +4,15 @@ use std::sync::Arc;
 
 use keyward_engine::{EngineConfig, LoadError, Policy, PolicySource, PolicyStop, Verdict};
 use keyward_names::PolicyName;
-use keyward_vault::Vault;
-use wasm_encoder::{ComponentSection as _, CustomSection};
 
-use crate::support::{Counting, Lab, Shelf};
+use crate::support::{Counting, IMPORTS, Lab, Shelf, component};
 
 /// A component that takes settings `{"n":D}` and answers its phase with the verdict
 /// number D; 9 it refuses, 8 traps. `data` are further fields of its core module.
 fn configured_guest(data: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
-(import "keyward:policy/exchange@0.1.0" (instance $exchange
-  (export "exchange" (type $e (sub resource)))
-  (type $verdict' (enum "proceed" "respond" "fail"))
-  (export "verdict" (type $verdict (eq $verdict')))))
-(alias export $exchange "exchange" (type $ex))
-(alias export $exchange "verdict" (type $vd))
-(core func $drop (canon resource.drop $ex))
+{IMPORTS}
 (core module $Main
   (import "host" "drop" (func $drop (param i32)))
   (memory (export "memory") 2)
@@ -61,13 +53,7 @@ fn configured_guest(data: &str) -> Vec<u8> {
 (export "keyward:policy/configuration@0.1.0" (instance $configuration))
 (export "keyward:policy/inbound@0.1.0" (instance $inbound)))"#
     );
-    let mut bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
-    CustomSection {
-        name: "keyward:manifest".into(),
-        data: br#"{"name":"guest"}"#.into(),
-    }
-    .append_to_component(&mut bytes);
-    bytes
+    component(&text)
 }
 
 fn load(lab: &Lab, component: &[u8], number: u8) -> Result<Policy, LoadError> {
@@ -211,5 +197,4 @@ fn nothing_of_another_vault_is_believed() {
     let other = Lab::new(&config);
     load(&other, &component, 0).unwrap();
     assert_eq!(compiler.compiled(), 3);
-    let _: &Arc<Vault> = &other.vault;
 }

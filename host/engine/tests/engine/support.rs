@@ -18,18 +18,32 @@ use keyward_vault::{Durability, Ledger, Vault, VaultFiles, new_exchange_id};
 use tempfile::TempDir;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
-/// A component with the phase `inbound`, which does `body` and proceeds. `main` are
-/// further fields of its core module, `pages` its memory.
-pub(crate) fn guest(pages: u32, main: &str, body: &str) -> Vec<u8> {
-    let text = format!(
-        r#"(component
-(import "keyward:policy/exchange@0.1.0" (instance $exchange
+/// What guests import: an exchange, a verdict, and how the former is dropped.
+pub(crate) const IMPORTS: &str = r#"(import "keyward:policy/exchange@0.1.0" (instance $exchange
   (export "exchange" (type $e (sub resource)))
   (type $verdict' (enum "proceed" "respond" "fail"))
   (export "verdict" (type $verdict (eq $verdict')))))
 (alias export $exchange "exchange" (type $ex))
 (alias export $exchange "verdict" (type $vd))
-(core func $drop (canon resource.drop $ex))
+(core func $drop (canon resource.drop $ex))"#;
+
+/// A component of that text, with a manifest.
+pub(crate) fn component(text: &str) -> Vec<u8> {
+    let mut bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
+    CustomSection {
+        name: "keyward:manifest".into(),
+        data: br#"{"name":"guest"}"#.into(),
+    }
+    .append_to_component(&mut bytes);
+    bytes
+}
+
+/// A component with the phase `inbound`, which does `body` and proceeds. `main` are
+/// further fields of its core module, `pages` its memory.
+pub(crate) fn guest(pages: u32, main: &str, body: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+{IMPORTS}
 (core module $Main
   (import "host" "drop" (func $drop (param i32)))
   (memory (export "memory") {pages})
@@ -45,13 +59,7 @@ pub(crate) fn guest(pages: u32, main: &str, body: &str) -> Vec<u8> {
 (instance $inbound (export "handle" (func $handle)))
 (export "keyward:policy/inbound@0.1.0" (instance $inbound)))"#
     );
-    let mut bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
-    CustomSection {
-        name: "keyward:manifest".into(),
-        data: br#"{"name":"guest"}"#.into(),
-    }
-    .append_to_component(&mut bytes);
-    bytes
+    component(&text)
 }
 
 /// A guest that proceeds, different for each number.
