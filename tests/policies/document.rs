@@ -79,15 +79,17 @@ async fn the_deepest_document_runs() {
     let backend = Backend::start().await;
     // Each `+` stands in the next one.
     let ones = |count: usize| " + 1".repeat(count);
-    let json = format!("{}{}", "[".repeat(JSON), "]".repeat(JSON));
+    let json = objects();
     let mut statements = format!(
-        "<set-header name=\"x-sum\"><value>@((JArray.Parse(\"{json}\").ToString(Formatting.None).Length{}).ToString())</value></set-header>",
+        "<set-header name=\"x-sum\"><value>@((JObject.Parse(\"{json}\").ToString(Formatting.None).Length{}).ToString())</value></set-header>",
         ones(SUM)
     );
-    for _ in 0..CHOOSE {
-        let condition = format!("@(context.Variables.Count{} == 10)", ones(10));
-        statements =
-            format!("<choose><when condition=\"{condition}\">{statements}</when></choose>");
+    // Of all that hold statements these need most of the stack.
+    for _ in 0..RETRIES {
+        let condition = format!("@(context.Variables.Count{} == 10)", ones(9));
+        statements = format!(
+            "<retry condition=\"{condition}\" count=\"1\" interval=\"1\">{statements}</retry>"
+        );
     }
     let document = format!(
         "<policies><inbound>{statements}</inbound><backend><forward-request /></backend></policies>"
@@ -95,9 +97,34 @@ async fn the_deepest_document_runs() {
     let (status, body) = answered(&folder(&document, &backend)).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let sum = backend.received()[0].headers.get("x-sum").cloned().unwrap();
-    assert_eq!(sum, (2 * JSON + SUM).to_string().as_str());
+    assert_eq!(sum, (6 * OBJECTS + 1 + SUM).to_string().as_str());
 }
 
-const CHOOSE: usize = 28;
+/// JSON in a variable is as deep in the next phase, which reads it back.
+#[tokio::test]
+async fn the_deepest_json_is_kept_from_phase_to_phase() {
+    let backend = Backend::start().await;
+    let arrays = format!("{}{}", "[".repeat(JSON), "]".repeat(JSON));
+    let objects = objects();
+    let document = format!(
+        "<policies><inbound>\
+           <set-variable name=\"arrays\" value=\"@(JArray.Parse(&quot;{arrays}&quot;))\" />\
+           <set-variable name=\"objects\" value='@(JObject.Parse(\"{objects}\"))' />\
+         </inbound><backend><forward-request /></backend><outbound>\
+           <set-body>@(((JArray)context.Variables[\"arrays\"]).ToString(Formatting.None).Length + \" \" + ((JObject)context.Variables[\"objects\"]).ToString(Formatting.None).Length)</set-body>\
+         </outbound></policies>"
+    );
+    let (status, body) = answered(&folder(&document, &backend)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(body, format!("{} {}", 2 * JSON, 6 * OBJECTS + 1));
+}
+
+/// Objects within each other, as the text of a C# string.
+fn objects() -> String {
+    format!("{}1{}", r#"{\"a\":"#.repeat(OBJECTS), "}".repeat(OBJECTS))
+}
+
+const OBJECTS: usize = 98;
+const RETRIES: usize = 60;
 const JSON: usize = 120;
 const SUM: usize = 90;

@@ -29,8 +29,10 @@ mod component {
     /// # Errors
     /// What is wrong with the settings, for the operator.
     pub fn configure<S: DeserializeOwned>(kept: &OnceLock<S>, text: &str) -> Result<(), String> {
-        kept.set(settings::read(text)?)
-            .map_err(|_| "the settings were read twice".to_owned())
+        let result = kept.set(settings::read(text)?);
+        #[cfg(feature = "arena")]
+        crate::arena::leave_room();
+        result.map_err(|_| "the settings were read twice".to_owned())
     }
 
     /// The settings that were read when the policy was loaded.

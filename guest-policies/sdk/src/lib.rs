@@ -60,8 +60,8 @@
 //! into a [counter](Exchange::increment).
 //!
 //! Memory is one page of 64 KiB for the stack, the data and an arena for
-//! allocations; nothing is freed before the call ends. A call that needs more
-//! gets more, up to the host's limit, and is slower. The feature `arena`, on by
+//! allocations; what is freed is hardly ever used again before the call ends. A
+//! call that needs more gets more, up to the host's limit, and is slower. The feature `arena`, on by
 //! default, is that allocator; switch it off to bring another.
 //!
 //! A panic is a line in the log, with the place in the source, and then a trap:
@@ -72,7 +72,7 @@
 // What `settings` makes names the crate as policies do.
 extern crate self as keyward_policy;
 
-#[cfg(all(target_arch = "wasm32", feature = "arena"))]
+#[cfg(all(feature = "arena", any(target_arch = "wasm32", test)))]
 mod arena;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]

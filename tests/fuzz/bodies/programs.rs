@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a find")]
 
+use std::sync::Arc;
+
 use document::evaluate::{Budget, Context, Exception, ListsOf, Url, UrlOf, Value, evaluate};
 use keyward_document::csharp::{self, Wanted};
 use keyward_document::named_values::Unresolved;
@@ -177,8 +179,21 @@ fn walk(program: &Program) {
 fn run(expressions: &Expressions) {
     // One budget for all of them, as in a phase.
     let mut budget = Budget::default();
+    let mut folded_budget = Budget::default();
+    let folded = expressions.clone().folded();
     for number in 0..u32::try_from(expressions.len()).unwrap().min(64) {
-        let _ = evaluate(expressions, ExpressionId(number), &Same, &mut budget);
+        let id = ExpressionId(number);
+        let plain = evaluate(expressions, id, &Same, &mut budget);
+        let found = evaluate(&folded, id, &Same, &mut folded_budget);
+        // Folded takes fewer steps.
+        let spent = |exception| matches!(exception, Exception::Steps | Exception::Memory);
+        if plain.as_ref().is_err_and(|thrown| spent(thrown.exception)) {
+            return;
+        }
+        match (plain, found) {
+            (Ok(plain), Ok(found)) => assert_eq!(plain.type_of(), found.type_of()),
+            (plain, found) => assert_eq!(plain.err(), found.err()),
+        }
     }
 }
 
@@ -186,8 +201,8 @@ fn run(expressions: &Expressions) {
 struct Same;
 
 impl Context for Same {
-    fn text(&self, _: Member) -> Option<String> {
-        Some("a b".to_owned())
+    fn text(&self, _: Member) -> Option<Arc<str>> {
+        Some("a b".into())
     }
 
     fn has(&self, _: Type) -> bool {
@@ -211,8 +226,8 @@ impl Context for Same {
         1
     }
 
-    fn list(&self, _: ListsOf, name: &str) -> Option<Vec<String>> {
-        Some(vec![name.to_owned(), "é".to_owned()])
+    fn list(&self, _: ListsOf, name: &str) -> Option<Vec<Arc<str>>> {
+        Some(vec![name.into(), "é".into()])
     }
 
     fn lists(&self, _: ListsOf) -> usize {

@@ -8,6 +8,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,16 @@ pub enum Node {
     When(NodeId, NodeId, Option<NodeId>),
     /// `return`.
     Return(NodeId),
+    /// A part of `context` that is always there. As all that follow, no program has it:
+    /// [`Expressions::folded`] makes it.
+    #[serde(skip)]
+    Part(Type),
+    /// `context.Request.Headers`.
+    #[serde(skip)]
+    RequestHeaders,
+    /// `context.Variables["name"]`.
+    #[serde(skip)]
+    Variable(TextId),
 }
 
 /// One expression.
@@ -160,11 +171,11 @@ pub struct Expression {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Expressions {
     expressions: Vec<Expression>,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// For each node, the bytes of its expression's source: start and end.
     spans: Vec<(u32, u32)>,
     lists: Vec<NodeId>,
-    texts: Vec<String>,
+    texts: Vec<Arc<str>>,
 }
 
 impl Expressions {
@@ -218,10 +229,12 @@ impl Expressions {
 
     /// A constant text; empty if there is none of that number.
     pub fn text(&self, id: TextId) -> &str {
-        self.texts
-            .get(id.index())
-            .map(String::as_str)
-            .unwrap_or_default()
+        self.texts.get(id.index()).map_or("", |text| text)
+    }
+
+    /// The same, shared: a constant is not copied for each evaluation.
+    pub fn shared(&self, id: TextId) -> Arc<str> {
+        self.texts.get(id.index()).cloned().unwrap_or_default()
     }
 
     /// How many constant texts there are.
@@ -303,8 +316,10 @@ impl Expressions {
             | Node::Double(_)
             | Node::Enum(..)
             | Node::Context
-            | Node::Local(_) => 0,
-            Node::Text(id) => text(id)?,
+            | Node::Local(_)
+            | Node::Part(_)
+            | Node::RequestHeaders => 0,
+            Node::Text(id) | Node::Variable(id) => text(id)?,
             Node::Set(_, a)
             | Node::Negate(a)
             | Node::Not(a)

@@ -19,6 +19,7 @@ extern crate alloc;
 pub mod address;
 pub mod container;
 pub mod expression;
+mod fold;
 pub mod header;
 pub mod kinds;
 pub mod liquid;

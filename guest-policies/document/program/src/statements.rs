@@ -6,6 +6,7 @@
 //! there: what a document leaves out was put in when it was compiled.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -169,7 +170,7 @@ pub struct Statements {
     fields: Vec<Field>,
     order: Vec<ElementId>,
     segments: Vec<Segment>,
-    texts: Vec<String>,
+    texts: Vec<Arc<str>>,
     /// The aliases of secrets.
     secrets: Vec<String>,
     surroundings: Surroundings,
@@ -253,10 +254,12 @@ impl Statements {
 
     /// A text; empty if there is none of that number.
     pub fn text(&self, id: TextId) -> &str {
-        self.texts
-            .get(id.index())
-            .map(String::as_str)
-            .unwrap_or_default()
+        self.texts.get(id.index()).map_or("", |text| text)
+    }
+
+    /// The same, shared: a literal is not copied for each statement that reads it.
+    pub fn shared(&self, id: TextId) -> Arc<str> {
+        self.texts.get(id.index()).cloned().unwrap_or_default()
     }
 
     /// The alias of a secret.
@@ -279,7 +282,7 @@ impl Statements {
             || self.fields.len() > 16 * MAX_ELEMENTS
             || self.segments.len() > MAX_ELEMENTS
             || self.texts.len() > 16 * MAX_ELEMENTS
-            || self.texts.iter().map(String::len).sum::<usize>() > MAX_TEXT
+            || self.texts.iter().map(|text| text.len()).sum::<usize>() > MAX_TEXT
         {
             return Err(Invalid::Limit);
         }

@@ -1,6 +1,7 @@
 //! Casts and `Convert`.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::Type;
 
@@ -81,8 +82,8 @@ pub(crate) fn from_token(budget: &mut Budget, to: Type, value: &Value) -> Outcom
         // Newtonsoft allows these types to be cast to each other, and no others.
         (Type::Guid, Scalar::Text(text)) => web::guid(text).map(Value::Guid),
         (Type::Guid, Scalar::Guid(guid)) => Ok(Value::Guid(*guid)),
-        (Type::Uri, Scalar::Text(text)) => web::uri(text).map(|_| Value::Uri(Rc::clone(text))),
-        (Type::Uri, Scalar::Uri(text)) => Ok(Value::Uri(Rc::clone(text))),
+        (Type::Uri, Scalar::Text(text)) => web::uri(text).map(|_| Value::Uri(Arc::clone(text))),
+        (Type::Uri, Scalar::Uri(text)) => Ok(Value::Uri(Arc::clone(text))),
         (Type::TimeSpan, Scalar::Text(text)) => dates_text::parse_span(text).map(Value::Span),
         (Type::TimeSpan, Scalar::Span(ticks)) => Ok(Value::Span(*ticks)),
         (Type::Bytes, Scalar::Text(text)) => {

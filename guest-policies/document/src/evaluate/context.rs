@@ -1,5 +1,7 @@
 //! What an expression can ask of the request that it is evaluated for.
 
+use std::sync::Arc;
+
 use keyward_document_program::{Member, Type};
 
 use super::{Outcome, Value};
@@ -56,7 +58,7 @@ impl std::fmt::Display for Url {
 pub trait Context {
     /// A text of the context, by its member: [`Member::RequestMethod`],
     /// [`Member::LastErrorReason`], [`Member::ApiId`] and so on. `None` is `null`.
-    fn text(&self, member: Member) -> Option<String>;
+    fn text(&self, member: Member) -> Option<Arc<str>>;
 
     /// Whether a part is there: [`Type::IResponse`], [`Type::LastError`],
     /// [`Type::IUser`], [`Type::IProduct`] and so on. What is not is `null`.
@@ -76,7 +78,7 @@ pub trait Context {
     fn variables(&self) -> usize;
 
     /// The values of an entry; `None` if there is none of that name.
-    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<String>>;
+    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<Arc<str>>>;
 
     /// How many entries there are.
     fn lists(&self, of: ListsOf) -> usize;
@@ -97,8 +99,8 @@ pub trait Context {
     }
 
     /// The path of one, which is nearly always all that is wanted.
-    fn url_path(&self, of: UrlOf) -> Option<String> {
-        self.url(of).map(|url| url.path)
+    fn url_path(&self, of: UrlOf) -> Option<Arc<str>> {
+        self.url(of).map(|url| url.path.into())
     }
 
     /// A body; `None` if there is none. Unless it is preserved, it is not there

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use keyward_document_program::Type;
 use uuid::Uuid;
@@ -27,7 +28,7 @@ pub(crate) enum Body {
     /// Properties, each a name once.
     Object(Vec<Token>),
     Array(Vec<Token>),
-    Property(Rc<str>, Token),
+    Property(Arc<str>, Token),
     Scalar(Scalar),
 }
 
@@ -43,11 +44,11 @@ pub enum Scalar {
     /// A whole number.
     Integer(i64),
     /// A whole number that no `long` holds, as its digits.
-    Large(Rc<str>),
+    Large(Arc<str>),
     /// Any other number.
     Float(f64),
     /// A text.
-    Text(Rc<str>),
+    Text(Arc<str>),
     /// A text that is a date.
     Date(DateTime),
     /// A date with an offset, put there by the expression.
@@ -55,7 +56,7 @@ pub enum Scalar {
     /// A GUID, put there by the expression.
     Guid(Uuid),
     /// A URI, put there by the expression.
-    Uri(Rc<str>),
+    Uri(Arc<str>),
     /// A time, put there by the expression.
     Span(i64),
     /// Bytes, put there by the expression.
@@ -187,7 +188,7 @@ pub(crate) fn clone(budget: &mut Budget, token: &Token) -> Outcome<Token> {
         Body::Array(all) => Body::Array(copied(budget, all)?),
         Body::Property(name, value) => {
             budget.bytes(name.len())?;
-            Body::Property(Rc::clone(name), clone(budget, value)?)
+            Body::Property(Arc::clone(name), clone(budget, value)?)
         }
         Body::Scalar(scalar) => Body::Scalar(scalar.clone()),
     };
@@ -263,11 +264,11 @@ pub(crate) fn value_of(scalar: &Scalar) -> Value {
         Scalar::Bool(value) => Value::Bool(*value),
         Scalar::Integer(value) => Value::Long(*value),
         Scalar::Float(value) => Value::Double(*value),
-        Scalar::Text(text) | Scalar::Large(text) => Value::Text(Rc::clone(text)),
+        Scalar::Text(text) | Scalar::Large(text) => Value::Text(Arc::clone(text)),
         Scalar::Date(date) => Value::DateTime(*date),
         Scalar::Offset(date) => Value::Offset(*date),
         Scalar::Guid(guid) => Value::Guid(*guid),
-        Scalar::Uri(uri) => Value::Uri(Rc::clone(uri)),
+        Scalar::Uri(uri) => Value::Uri(Arc::clone(uri)),
         Scalar::Span(ticks) => Value::Span(*ticks),
         Scalar::Bytes(bytes) => Value::Bytes(Rc::clone(bytes)),
     }
@@ -293,7 +294,7 @@ pub(crate) fn token_of(budget: &mut Budget, value: Value) -> Outcome<Token> {
         Value::Strings(all) => {
             let token = array();
             for one in all.iter() {
-                let item = token_of(budget, Value::Text(Rc::clone(one)))?;
+                let item = token_of(budget, Value::Text(Arc::clone(one)))?;
                 push(budget, &token, item)?;
             }
             return Ok(token);
@@ -314,9 +315,9 @@ pub(crate) fn find(token: &Token, name: &str) -> Option<Token> {
 }
 
 /// A property's name.
-pub(crate) fn name_of(token: &Token) -> Option<Rc<str>> {
+pub(crate) fn name_of(token: &Token) -> Option<Arc<str>> {
     match &*token.body.borrow() {
-        Body::Property(name, _) => Some(Rc::clone(name)),
+        Body::Property(name, _) => Some(Arc::clone(name)),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@
 //! is costs no stack.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use memchr::{memchr2, memmem};
 
@@ -361,7 +361,7 @@ fn number(text: &str) -> Option<Scalar> {
 }
 
 /// The digits of a number that no `long` holds, without zeros before them.
-fn large(text: &str, digits: &str) -> Rc<str> {
+fn large(text: &str, digits: &str) -> Arc<str> {
     let sign = if text.starts_with('-') { "-" } else { "" };
     format!("{sign}{}", digits.trim_start_matches('0')).into()
 }

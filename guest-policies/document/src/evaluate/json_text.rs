@@ -53,12 +53,17 @@ impl Writer<'_> {
             Body::Object(all) => self.list(all, '{', '}', depth),
             Body::Array(all) => self.list(all, '[', ']', depth),
             Body::Property(name, value) => {
-                self.text(name)?;
-                self.out.push_str(if self.indented { ": " } else { ":" });
+                self.name(name)?;
                 self.token(value, depth)
             }
             Body::Scalar(scalar) => self.scalar(scalar),
         }
+    }
+
+    fn name(&mut self, name: &str) -> Outcome<()> {
+        self.text(name)?;
+        self.out.push_str(if self.indented { ": " } else { ":" });
+        Ok(())
     }
 
     fn list(&mut self, all: &[Token], open: char, close: char, depth: usize) -> Outcome<()> {
@@ -68,7 +73,16 @@ impl Writer<'_> {
                 self.out.push(',');
             }
             self.line(depth + 1)?;
-            self.token(one, depth + 1)?;
+            // Here already, so that properties are no level of their own on the stack.
+            match &*one.body.borrow() {
+                Body::Property(name, value) => {
+                    self.budget.step()?;
+                    self.budget.bytes(8)?;
+                    self.name(name)?;
+                    self.token(value, depth + 1)?;
+                }
+                _ => self.token(one, depth + 1)?,
+            }
         }
         if !all.is_empty() {
             self.line(depth)?;
@@ -77,6 +91,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn scalar(&mut self, scalar: &Scalar) -> Outcome<()> {
         match scalar {
             Scalar::Null => self.out.push_str("null"),

@@ -11,6 +11,7 @@
 
 mod budget;
 mod calls;
+mod case;
 mod casts;
 mod context;
 pub(crate) mod dates;
@@ -18,16 +19,17 @@ pub(crate) mod dates_text;
 pub(crate) mod json;
 pub(crate) mod json_read;
 pub(crate) mod json_text;
+mod nodes;
 pub(crate) mod numbers;
 mod operators;
 mod selects;
-mod texts;
+pub(crate) mod texts;
 pub(crate) mod tokens;
 mod value;
 pub(crate) mod web;
 
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::{ExpressionId, Expressions, Node, NodeId, Type};
 
@@ -145,6 +147,7 @@ pub fn evaluate(
         context,
         budget,
         locals: vec![Value::Null; usize::from(expression.locals)],
+        arguments: Vec::new(),
         at: expression.root,
         kept: Vec::new(),
     };
@@ -161,9 +164,9 @@ pub fn evaluate(
 }
 
 /// A value as `ToString` shows it; `null` is empty. Errors: the budget is used up.
-pub fn shown(value: &Value, context: &dyn Context, budget: &mut Budget) -> Outcome<Rc<str>> {
+pub fn shown(value: &Value, context: &dyn Context, budget: &mut Budget) -> Outcome<Arc<str>> {
     if let Value::Text(text) = value {
-        return Ok(Rc::clone(text));
+        return Ok(Arc::clone(text));
     }
     if let Value::Url(of) = value {
         let url = context.url(*of).ok_or(Exception::NullReference)?;
@@ -190,6 +193,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) context: &'a dyn Context,
     pub(crate) budget: &'a mut Budget,
     locals: Vec<Value>,
+    /// The arguments of the calls that are under way, one room for all.
+    arguments: Vec<Value>,
     /// The node that is being evaluated: where an exception comes from.
     at: NodeId,
     /// The roots of all JSON that has been seen.
@@ -221,213 +226,6 @@ impl Evaluator<'_> {
         }
     }
 
-    fn bool(&mut self, id: NodeId) -> Outcome<bool> {
-        match self.value(id)? {
-            Value::Bool(value) => Ok(value),
-            _ => Err(Exception::Program),
-        }
-    }
-
-    fn value(&mut self, id: NodeId) -> Outcome {
-        self.budget.step()?;
-        let value = self.value_of(id)?;
-        // Parts know their parents only as long as somebody holds these.
-        if let Value::Json(token) = &value
-            && json::parent(token).is_none()
-        {
-            self.budget.bytes(8)?;
-            self.kept.push(Rc::clone(token));
-        }
-        Ok(value)
-    }
-
-    /// Operands first; then what fails is this node's failure.
-    fn here(&mut self, id: NodeId) {
-        self.at = id;
-    }
-
-    fn value_of(&mut self, id: NodeId) -> Outcome {
-        let program = self.program;
-        let node = *program.node(id).ok_or(Exception::Program)?;
-        Ok(match node {
-            Node::Null => Value::Null,
-            Node::Bool(value) => Value::Bool(value),
-            Node::Char(unit) => Value::Char(unit),
-            Node::Int(value) => Value::Int(value),
-            Node::Long(value) => Value::Long(value),
-            Node::Double(value) => Value::Double(value),
-            Node::Text(text) => {
-                let text = program.text(text);
-                self.budget.bytes(text.len())?;
-                Value::text(text)
-            }
-            Node::Enum(of, value) => Value::Enum(of, value),
-            Node::Context => Value::Live(Type::Context),
-            Node::Local(slot) => self
-                .locals
-                .get(usize::from(slot))
-                .cloned()
-                .ok_or(Exception::Program)?,
-            Node::Set(slot, value) => {
-                let value = self.value(value)?;
-                *self
-                    .locals
-                    .get_mut(usize::from(slot))
-                    .ok_or(Exception::Program)? = value.clone();
-                value
-            }
-            Node::Call(member, list) => {
-                let arguments = self.all(program.list(list))?;
-                self.here(id);
-                calls::call(self, member, None, arguments)?
-            }
-            Node::CallFor(member, of, list) => {
-                let arguments = self.all(program.list(list))?;
-                self.here(id);
-                calls::call(self, member, Some(of), arguments)?
-            }
-            Node::Arithmetic(operation, left, right) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.here(id);
-                operators::arithmetic(operation, &left, &right)?
-            }
-            Node::Negate(value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                operators::negate(&value)?
-            }
-            Node::Not(value) => Value::Bool(!self.bool(value)?),
-            Node::Equal(left, right) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.budget.work(left.size())?;
-                Value::Bool(operators::equal(&left, &right))
-            }
-            Node::Same(left, right) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.budget.work(left.size())?;
-                Value::Bool(operators::same(&left, &right))
-            }
-            Node::Compare(order, left, right) => {
-                let (left, right) = (self.value(left)?, self.value(right)?);
-                self.here(id);
-                Value::Bool(operators::compare(order, &left, &right)?)
-            }
-            Node::All(list) => {
-                for operand in program.list(list) {
-                    if !self.bool(*operand)? {
-                        return Ok(Value::Bool(false));
-                    }
-                }
-                Value::Bool(true)
-            }
-            Node::Any(list) => {
-                for operand in program.list(list) {
-                    if self.bool(*operand)? {
-                        return Ok(Value::Bool(true));
-                    }
-                }
-                Value::Bool(false)
-            }
-            Node::If(condition, then, otherwise) => {
-                let chosen = if self.bool(condition)? {
-                    then
-                } else {
-                    otherwise
-                };
-                self.value(chosen)?
-            }
-            Node::Coalesce(value, otherwise) => match self.value(value)? {
-                Value::Null => self.value(otherwise)?,
-                value => value,
-            },
-            Node::Concat(list) => {
-                let mut text = String::new();
-                for part in program.list(list) {
-                    let value = self.value(*part)?;
-                    self.here(id);
-                    self.append(&mut text, &value)?;
-                }
-                Value::text(&text)
-            }
-            Node::Format(value, width, format) => {
-                let value = self.value(value)?;
-                self.here(id);
-                let format = format.map(|format| program.text(format));
-                let shown = self.formatted(&value, format)?;
-                let width_units = usize::try_from(width.unsigned_abs()).unwrap_or(0);
-                self.budget.bytes(width_units)?;
-                Value::text(&texts::pad(&shown, width_units, ' ', width > 0))
-            }
-            Node::IfNotNull(receiver, slot, rest) => match self.value(receiver)? {
-                Value::Null => Value::Null,
-                value => {
-                    *self
-                        .locals
-                        .get_mut(usize::from(slot))
-                        .ok_or(Exception::Program)? = value;
-                    self.value(rest)?
-                }
-            },
-            Node::Number(to, value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                casts::number(to, &value)?
-            }
-            Node::Cast(to, value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                casts::cast(to, value)?
-            }
-            Node::CastOrNull(to, value) => match self.value(value)? {
-                Value::Null => Value::Null,
-                value => {
-                    self.here(id);
-                    casts::cast(to, value)?
-                }
-            },
-            Node::FromToken(to, value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                casts::from_token(self.budget, to, &value)?
-            }
-            Node::FromTokenOrNull(to, value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                if casts::is_null(&value) {
-                    Value::Null
-                } else {
-                    casts::from_token(self.budget, to, &value)?
-                }
-            }
-            Node::Unwrap(value) => match self.value(value)? {
-                Value::Null => {
-                    self.here(id);
-                    return Err(Exception::InvalidOperation);
-                }
-                value => value,
-            },
-            Node::Token(value) => {
-                let value = self.value(value)?;
-                self.here(id);
-                Value::Json(json::token_of(self.budget, value)?)
-            }
-            Node::As(to, value) => {
-                let value = self.value(value)?;
-                if value.is_a(to) { value } else { Value::Null }
-            }
-            Node::Is(to, value) => Value::Bool(self.value(value)?.is_a(to)),
-            Node::Block(_) | Node::When(..) | Node::Return(_) => return Err(Exception::Program),
-        })
-    }
-
-    fn all(&mut self, nodes: &[NodeId]) -> Outcome<Vec<Value>> {
-        let mut values = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            values.push(self.value(*node)?);
-        }
-        Ok(values)
-    }
-
     /// Appends a value as `ToString` shows it; `null` is nothing.
     pub(crate) fn append(&mut self, text: &mut String, value: &Value) -> Outcome<()> {
         let shown = self.shown(value)?;
@@ -437,7 +235,7 @@ impl Evaluator<'_> {
     }
 
     /// A value as `ToString` shows it; `null` is empty.
-    pub(crate) fn shown(&mut self, value: &Value) -> Outcome<Rc<str>> {
+    pub(crate) fn shown(&mut self, value: &Value) -> Outcome<Arc<str>> {
         shown(value, self.context, self.budget)
     }
 

@@ -1,8 +1,8 @@
 //! Texts as .NET counts them: in UTF-16 units.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Budget, Exception, Outcome, Value};
+use super::{Budget, Exception, Outcome, Value, case};
 
 /// `Length`.
 pub(crate) fn length(text: &str) -> usize {
@@ -87,28 +87,12 @@ pub(crate) fn ignores_case(how: i32) -> Outcome<bool> {
 
 /// Upper case, character by character, as .NET's ordinal comparison has it.
 pub(crate) fn folded(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let mut upper = c.to_uppercase();
-            match (upper.next(), upper.next()) {
-                (Some(one), None) => one,
-                _ => c,
-            }
-        })
-        .collect()
+    text.chars().map(case::upper).collect()
 }
 
 /// Lower case in the invariant culture.
 pub(crate) fn lower(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let mut lower = c.to_lowercase();
-            match (lower.next(), lower.next()) {
-                (Some(one), None) => one,
-                _ => c,
-            }
-        })
-        .collect()
+    text.chars().map(case::lower).collect()
 }
 
 /// A text made as wide as `width` units.
@@ -166,7 +150,7 @@ pub(crate) fn strings<'t>(
     parts: impl Iterator<Item = &'t str>,
     drop_empty: bool,
 ) -> Outcome {
-    let mut all: Vec<Rc<str>> = Vec::new();
+    let mut all: Vec<Arc<str>> = Vec::new();
     for part in parts.filter(|part| !(drop_empty && part.is_empty())) {
         budget.bytes(part.len() + 16)?;
         all.push(part.into());

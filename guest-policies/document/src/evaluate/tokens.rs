@@ -1,6 +1,7 @@
 //! `AsJwt` and `AsBasic`: the text of a token, taken apart and not verified.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -87,7 +88,7 @@ fn shown(budget: &mut Budget, token: &Token) -> Outcome<String> {
 }
 
 /// A claim's values; `None` if there is no such claim.
-pub(crate) fn claim(budget: &mut Budget, jwt: &Jwt, name: &str) -> Outcome<Option<Vec<String>>> {
+pub(crate) fn claim(budget: &mut Budget, jwt: &Jwt, name: &str) -> Outcome<Option<Vec<Arc<str>>>> {
     let Some(found) = json::find(&jwt.payload, name) else {
         return Ok(None);
     };
@@ -98,7 +99,7 @@ pub(crate) fn claim(budget: &mut Budget, jwt: &Jwt, name: &str) -> Outcome<Optio
     };
     let mut values = Vec::with_capacity(items.len());
     for item in &items {
-        values.push(shown(budget, item)?);
+        values.push(shown(budget, item)?.into());
     }
     Ok(Some(values))
 }

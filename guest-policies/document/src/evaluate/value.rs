@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::Type;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub enum Value {
     /// `double`
     Double(f64),
     /// `string`
-    Text(Rc<str>),
+    Text(Arc<str>),
     /// `Guid`
     Guid(Uuid),
     /// `DateTime`
@@ -38,11 +39,11 @@ pub enum Value {
     /// `TimeSpan`, in ticks of 100 ns.
     Span(i64),
     /// `Uri`, as it was written.
-    Uri(Rc<str>),
+    Uri(Arc<str>),
     /// `byte[]`
     Bytes(Rc<[u8]>),
     /// `string[]`
-    Strings(Rc<[Rc<str>]>),
+    Strings(Rc<[Arc<str>]>),
     /// A constant of an enumeration.
     Enum(Type, i32),
     /// `JToken` and its kin.
@@ -122,12 +123,12 @@ impl Response {
         &self.headers
     }
 
-    pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
-        let all: Vec<String> = self
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<Arc<str>>> {
+        let all: Vec<Arc<str>> = self
             .headers
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.clone())
+            .map(|(_, value)| Arc::from(&**value))
             .collect();
         (!all.is_empty()).then_some(all)
     }

@@ -121,7 +121,7 @@ impl Runner<'_, '_> {
         let exchange = self.exchange;
         let backend = self.state.backend.clone();
         let prefix = backend.as_ref().map_or("", |backend| &backend.prefix);
-        let path = (!prefix.is_empty()).then(|| exchange.path());
+        let path = (!prefix.is_empty()).then(|| self.line.path(exchange));
         let refused = |runner: &Self, failure| runner.refused(element, "the path", failure);
         if let Some(path) = &path {
             exchange

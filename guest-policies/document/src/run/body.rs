@@ -24,7 +24,7 @@ impl<'p> Runner<'p, '_> {
     /// A message without a body gets none where it can't have one.
     fn takes_body(&self, side: Side) -> bool {
         let can = match side {
-            Side::Request => !matches!(&*self.exchange.method(), "GET" | "HEAD"),
+            Side::Request => !matches!(&*self.line.method(self.exchange), "GET" | "HEAD"),
             Side::Response => !matches!(self.exchange.status(), None | Some(204 | 205 | 304)),
         };
         can || self.state.body(side).get() != BodyState::There

@@ -2,6 +2,7 @@
 //! an operator opened to it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::{Element, Phase};
 use keyward_document_program::{AttributeName as A, ElementName as E, header};
@@ -21,7 +22,7 @@ const MAX_BODY: usize = 1 << 20;
 /// A request before it is sent.
 struct Draft {
     route: String,
-    method: Rc<str>,
+    method: Arc<str>,
     path: String,
     query: Vec<(String, String)>,
     /// By their names in lower case; a name has one value.
@@ -54,7 +55,7 @@ impl Draft {
     }
 
     /// Sets a header to some values, in place of what is there.
-    fn set(&mut self, name: &str, values: &[Rc<str>]) {
+    fn set(&mut self, name: &str, values: &[Arc<str>]) {
         self.detach(&Place::Header(name.to_owned()));
         self.remove(name);
         let lines = Change::lines(name, values);
@@ -70,7 +71,7 @@ impl Draft {
         let name = change.name.to_ascii_lowercase();
         let place = Place::Header(name.clone());
         let is_attached = self.attachments.iter().any(|there| there.place == place);
-        let there = self.header(&name).map(Rc::from);
+        let there = self.header(&name).map(Arc::from);
         if change.action == Action::Skip && (there.is_some() || is_attached) {
             return Ok(());
         }
@@ -87,7 +88,7 @@ impl Draft {
                 if texts.is_empty() {
                     return Ok(());
                 }
-                let mut all: Vec<Rc<str>> = there.into_iter().collect();
+                let mut all: Vec<Arc<str>> = there.into_iter().collect();
                 all.extend(texts.iter().cloned());
                 self.set(&name, &all);
             }
@@ -228,7 +229,7 @@ impl<'p> Runner<'p, '_> {
         };
         let method = match child(E::SetMethod) {
             Some(set_method) => self.content(set_method)?.unwrap_or_default().trim().into(),
-            None if copies => self.exchange.method().into(),
+            None if copies => self.line.method(self.exchange),
             None => "GET".into(),
         };
         let mut draft = Draft {
@@ -291,11 +292,14 @@ impl<'p> Runner<'p, '_> {
 
     /// Where the exchange's own request goes.
     fn own_address(&self) -> (String, String, Vec<(String, String)>) {
-        let path = self.exchange.path();
-        let query = self.exchange.query_text().unwrap_or_default();
+        let path = self.line.path(self.exchange);
+        let query = self.line.query(self.exchange).unwrap_or_default();
         let (route, path) = match &self.state.backend {
             Some(backend) => (backend.route.clone(), format!("{}{path}", backend.prefix)),
-            None => (self.program.statements.surroundings().route.clone(), path),
+            None => (
+                self.program.statements.surroundings().route.clone(),
+                path.to_string(),
+            ),
         };
         (route, path, parameters(&query).collect())
     }
@@ -364,7 +368,7 @@ mod tests {
     }
 
     fn texts(all: &[&str]) -> Values<'static> {
-        Values::Texts(all.iter().map(|text| Rc::from(*text)).collect())
+        Values::Texts(all.iter().map(|text| Arc::from(*text)).collect())
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::Surroundings;
 use keyward_document_program::{Member, Type};
 use keyward_policy::{Exchange, Failure, Level, Side};
 
 use super::address;
+use super::line::Line;
 use super::state::{BodyState, State};
 use crate::evaluate::dates::EPOCH;
 use crate::evaluate::{Context, Exception, ListsOf, Outcome, Url, UrlOf, Value, web};
@@ -104,6 +106,7 @@ pub(crate) struct Scope<'a, 'e> {
     pub(crate) exchange: Exchange<'e>,
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) state: &'a State,
+    pub(crate) line: &'a Line,
     pub(crate) bodies: &'a Bodies,
     pub(crate) subject: &'a Subject,
 }
@@ -201,13 +204,13 @@ fn ticks(milliseconds: u64) -> i64 {
 }
 
 impl Context for Scope<'_, '_> {
-    fn text(&self, member: Member) -> Option<String> {
+    fn text(&self, member: Member) -> Option<Arc<str>> {
         match member {
-            Member::RequestMethod => Some(self.exchange.method()),
-            Member::RequestIpAddress => Some(self.exchange.client_address()),
+            Member::RequestMethod => Some(self.line.method(self.exchange)),
+            Member::RequestIpAddress => Some(self.exchange.client_address().into()),
             Member::ResponseStatusReason => Some(match &self.state.reason {
-                Some(reason) => reason.to_string(),
-                None => address::status_words(self.status()).to_owned(),
+                Some(reason) => Arc::clone(reason),
+                None => address::status_words(self.status()).into(),
             }),
             Member::LastErrorSource
             | Member::LastErrorReason
@@ -215,19 +218,18 @@ impl Context for Scope<'_, '_> {
             | Member::LastErrorScope
             | Member::LastErrorSection
             | Member::LastErrorPath
-            | Member::LastErrorPolicyId => self.last_error(member),
-            Member::SubscriptionId => self.subscription(),
+            | Member::LastErrorPolicyId => self.last_error(member).map(Arc::from),
+            Member::SubscriptionId => self.subscription().map(Arc::from),
             // Whose key it is: there is nobody else to be told of.
             Member::UserId => {
-                let told = self.fact(member).map(str::to_owned);
-                told.or_else(|| self.subscription())
+                let told = self.fact(member).map(Arc::from);
+                told.or_else(|| self.subscription().map(Arc::from))
             }
-            Member::OperationMethod => Some(
-                self.fact(member)
-                    .unwrap_or(&self.state.original.method)
-                    .to_owned(),
-            ),
-            _ => self.fact(member).map(str::to_owned),
+            Member::OperationMethod => Some(match self.fact(member) {
+                Some(method) => method.into(),
+                None => Arc::clone(&self.state.original.method),
+            }),
+            _ => self.fact(member).map(Arc::from),
         }
     }
 
@@ -274,19 +276,19 @@ impl Context for Scope<'_, '_> {
         self.state.variables()
     }
 
-    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<String>> {
-        let all: Vec<String> = match (side_of(of), of) {
+    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<Arc<str>>> {
+        let all: Vec<Arc<str>> = match (side_of(of), of) {
             (Some(side), _) => {
                 let message = self.exchange.message(side);
                 let values = message.header_values(name);
                 values
-                    .map(|value| String::from_utf8_lossy(&value).into_owned())
+                    .map(|value| String::from_utf8_lossy(&value).into())
                     .collect()
             }
             (None, ListsOf::Query(of)) => {
                 let pairs = self.query(of).into_iter();
                 let named = pairs.filter(|(there, _)| there.eq_ignore_ascii_case(name));
-                named.map(|(_, value)| value).collect()
+                named.map(|(_, value)| value.into()).collect()
             }
             (None, _) => Vec::new(),
         };
@@ -332,8 +334,8 @@ impl Context for Scope<'_, '_> {
                 original.query.as_deref(),
             )),
             UrlOf::Request => {
-                let path = self.exchange.path();
-                let query = self.exchange.query_text();
+                let path = self.line.path(self.exchange);
+                let query = self.line.query(self.exchange);
                 match &self.state.backend {
                     Some(backend) => {
                         let route = address::route(self.surroundings, &backend.route)?;
@@ -374,11 +376,11 @@ impl Context for Scope<'_, '_> {
         }
     }
 
-    fn url_path(&self, of: UrlOf) -> Option<String> {
+    fn url_path(&self, of: UrlOf) -> Option<Arc<str>> {
         match (of, &self.state.backend) {
-            (UrlOf::Original, _) => Some(self.state.original.path.clone()),
-            (UrlOf::Request, None) => Some(self.exchange.path()),
-            _ => self.url(of).map(|url| url.path),
+            (UrlOf::Original, _) => Some(Arc::clone(&self.state.original.path)),
+            (UrlOf::Request, None) => Some(self.line.path(self.exchange)),
+            _ => self.url(of).map(|url| url.path.into()),
         }
     }
 

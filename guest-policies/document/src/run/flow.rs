@@ -47,6 +47,7 @@ impl Waiting {
 }
 
 impl<'p> Runner<'p, '_> {
+    #[inline(never)]
     pub(super) fn choose(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         let program = self.program;
         for id in program.statements.children(element) {
@@ -65,17 +66,19 @@ impl<'p> Runner<'p, '_> {
         Ok(Flow::On)
     }
 
+    #[inline(never)]
     pub(super) fn retry(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         let count = self.int(element, A::Count)?.unwrap_or(0);
         if !(1..=50).contains(&count) {
             return Err(self.unfit(element, "count", "1 to 50"));
         }
-        let waiting = Waiting {
+        // Apart: it would take room of the stack for each retry within another.
+        let waiting = Box::new(Waiting {
             interval: self.seconds(element, A::Interval)?.unwrap_or(0),
             delta: self.seconds(element, A::Delta)?,
             most: self.seconds(element, A::MaxInterval)?,
             is_first_fast: self.bool(element, A::FirstFastRetry)?.unwrap_or(false),
-        };
+        });
         let mut retries: u32 = 0;
         loop {
             if self.children(element)? == Flow::Respond {
@@ -116,6 +119,7 @@ impl<'p> Runner<'p, '_> {
     }
 
     /// Its statements run one after the other; with `any`, the first alone.
+    #[inline(never)]
     pub(super) fn wait(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         let program = self.program;
         let children = program.statements.children(element);
@@ -126,6 +130,7 @@ impl<'p> Runner<'p, '_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn limit_concurrency(&mut self, element: &'p Element) -> Result<Flow, Stop> {
         let key = self.required(element, A::Key)?;
         let most = self.int(element, A::MaxCount)?.unwrap_or(0);

@@ -1,6 +1,7 @@
 //! What changes a message: variables, headers, the query, the method, the status.
 
-use std::rc::Rc;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use keyward_document_program::statements::{Element, Phase};
 use keyward_document_program::{AttributeName as A, ElementName as E};
@@ -40,7 +41,7 @@ pub(crate) enum Action {
 /// The values of a header or a query parameter.
 #[derive(Debug)]
 pub(crate) enum Values<'p> {
-    Texts(Vec<Rc<str>>),
+    Texts(Vec<Arc<str>>),
     /// One, a secret: its alias.
     Secret(&'p str),
 }
@@ -48,7 +49,7 @@ pub(crate) enum Values<'p> {
 /// What a <set-header> or a <set-query-parameter> says.
 #[derive(Debug)]
 pub(crate) struct Change<'p> {
-    pub(crate) name: Rc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) action: Action,
     pub(crate) values: Values<'p>,
 }
@@ -65,13 +66,12 @@ impl Change<'_> {
     }
 
     /// The lines of a header of these values.
-    pub(crate) fn lines(name: &str, values: &[Rc<str>]) -> Vec<String> {
-        let has_lines = LINES.iter().any(|line| name.eq_ignore_ascii_case(line));
-        match values {
-            [] => Vec::new(),
-            _ if has_lines => values.iter().map(|value| value.to_string()).collect(),
-            _ => vec![values.join(",")],
+    pub(crate) fn lines<'v>(name: &str, values: &'v [Arc<str>]) -> Vec<Cow<'v, str>> {
+        let all = || values.iter().map(|value| Cow::from(&**value)).collect();
+        if values.len() < 2 || LINES.iter().any(|line| name.eq_ignore_ascii_case(line)) {
+            return all();
         }
+        vec![values.join(",").into()]
     }
 }
 
@@ -79,7 +79,7 @@ impl Change<'_> {
 #[derive(Debug)]
 pub(crate) enum Prepared<'p> {
     Header(Change<'p>),
-    Status(u16, Option<Rc<str>>),
+    Status(u16, Option<Arc<str>>),
     Body(Vec<u8>),
 }
 
@@ -164,15 +164,13 @@ impl<'p> Runner<'p, '_> {
     ) -> Result<(), Stop> {
         let message = self.exchange.message(side);
         let name = &*change.name;
-        let place = Place::Header(name.to_ascii_lowercase());
+        let is_attached = side == Side::Request && self.state.attaches_header(name);
         // The host is asked only where it matters.
-        if change.action == Action::Skip
-            && (message.has_header(name) || side == Side::Request && self.state.attaches(&place))
-        {
+        if change.action == Action::Skip && (is_attached || message.has_header(name)) {
             return Ok(());
         }
         let refused = |runner: &Self, failure| runner.refused(element, "the header", failure);
-        if change.adds_texts() && side == Side::Request && self.state.attaches(&place) {
+        if change.adds_texts() && is_attached {
             return Err(self.beside(element));
         }
         let texts = match &change.values {
@@ -183,7 +181,7 @@ impl<'p> Runner<'p, '_> {
                     .map_err(|failure| refused(self, failure))?;
                 self.state.attach(Attachment {
                     how: How::Credential,
-                    place,
+                    place: Place::Header(name.to_ascii_lowercase()),
                     alias: (*alias).to_owned(),
                 });
                 return Ok(());
@@ -192,27 +190,31 @@ impl<'p> Runner<'p, '_> {
                 return Err(self.throws(element, crate::evaluate::Exception::Secret));
             }
         };
-        let mut all: Vec<Rc<str>> = Vec::new();
-        if change.action == Action::Append {
+        let mut all: Vec<Arc<str>> = Vec::new();
+        let all = if change.action == Action::Append {
             let there = message.header_values(name);
             all.extend(there.map(|value| String::from_utf8_lossy(&value).into()));
-        } else if side == Side::Request {
-            self.state.detach(&place);
-        }
-        all.extend(texts.iter().cloned());
-        let lines = Change::lines(name, &all);
-        let put = || {
-            if lines.is_empty() {
-                return message.remove_header(name);
+            all.extend(texts.iter().cloned());
+            &all
+        } else {
+            if is_attached {
+                self.state.detach_header(name);
             }
-            for (number, line) in lines.iter().enumerate() {
-                if number == 0 {
-                    message.set_header(name, line)?;
-                } else {
-                    message.append_header(name, line)?;
+            texts
+        };
+        let put = || match all.as_slice() {
+            [] => message.remove_header(name),
+            [one] => message.set_header(name, &**one),
+            _ => {
+                for (number, line) in Change::lines(name, all).iter().enumerate() {
+                    if number == 0 {
+                        message.set_header(name, &**line)?;
+                    } else {
+                        message.append_header(name, &**line)?;
+                    }
                 }
+                Ok(())
             }
-            Ok(())
         };
         put().map_err(|failure| refused(self, failure))
     }
@@ -225,29 +227,33 @@ impl<'p> Runner<'p, '_> {
 
     pub(super) fn set_query_parameter(&mut self, element: &Element) -> Result<Flow, Stop> {
         let change = self.change(element)?;
-        let mut query = self.exchange.query_text().unwrap_or_default();
-        let place = Place::Query(change.name.to_ascii_lowercase());
-        let is_there = address::has_parameter(&query, &change.name) || self.state.attaches(&place);
-        if change.action == Action::Skip && is_there {
+        let name = &*change.name;
+        let there = self.line.query(self.exchange).unwrap_or_default();
+        let is_attached = self.state.attaches_query(name);
+        if change.action == Action::Skip && (is_attached || address::has_parameter(&there, name)) {
             return Ok(Flow::On);
         }
-        let is_secret = matches!(change.values, Values::Secret(_));
-        if change.adds_texts() && self.state.attaches(&place) {
+        if change.adds_texts() && is_attached {
             return Err(self.beside(element));
         }
-        if change.action != Action::Append || is_secret {
-            query = address::without_parameter(&query, &change.name);
-            self.state.detach(&place);
-        }
+        let is_secret = matches!(change.values, Values::Secret(_));
+        let mut query = if change.action == Action::Append && !is_secret {
+            there.to_string()
+        } else {
+            if is_attached {
+                self.state.detach_query(name);
+            }
+            address::without_parameter(&there, name)
+        };
         match &change.values {
             Values::Texts(texts) => {
                 for text in texts {
-                    address::add_parameter(&mut query, &change.name, text);
+                    address::add_parameter(&mut query, name, text);
                 }
             }
             Values::Secret(alias) => self.state.attach(Attachment {
                 how: How::Credential,
-                place,
+                place: Place::Query(name.to_ascii_lowercase()),
                 alias: (*alias).to_owned(),
             }),
         }
@@ -257,9 +263,8 @@ impl<'p> Runner<'p, '_> {
 
     /// Sets the query; an empty one is none.
     fn set_query(&mut self, element: &Element, query: &str) -> Result<(), Stop> {
-        let query = Some(query).filter(|query| !query.is_empty());
-        self.exchange
-            .set_query_text(query)
+        self.line
+            .set_query(self.exchange, query)
             .map_err(|failure| self.refused(element, "the query", failure))
     }
 
@@ -268,8 +273,8 @@ impl<'p> Runner<'p, '_> {
         let method = method.unwrap_or_default();
         // The request is gone when something failed.
         if self.phase != Phase::OnError {
-            self.exchange
-                .set_method(method.trim())
+            self.line
+                .set_method(self.exchange, method.trim())
                 .map_err(|failure| self.refused(element, "the method", failure))?;
         }
         Ok(Flow::On)
@@ -348,7 +353,7 @@ impl<'p> Runner<'p, '_> {
         };
         let path = if path.is_empty() { "/" } else { &*path };
         if copies {
-            let there = self.exchange.query_text().unwrap_or_default();
+            let there = self.line.query(self.exchange).unwrap_or_default();
             let taken = self.scope().template_query();
             let unmatched = address::unmatched(&there, &taken, &query);
             if !unmatched.is_empty() {
@@ -358,8 +363,8 @@ impl<'p> Runner<'p, '_> {
                 query.push_str(&unmatched);
             }
         }
-        self.exchange
-            .set_path(path)
+        self.line
+            .set_path(self.exchange, path)
             .map_err(|failure| self.refused(element, "the path", failure))?;
         self.set_query(element, &query)?;
         Ok(Flow::On)

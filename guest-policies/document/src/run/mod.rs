@@ -17,6 +17,7 @@ mod flow;
 mod identity;
 mod later;
 mod limits;
+mod line;
 mod liquid;
 mod literals;
 mod message;
@@ -30,6 +31,7 @@ use keyward_policy::{ErrorSource, Exchange, Failure, ForwardFailure, Level, Side
 
 use self::context::{Bodies, Subject};
 use self::error::{Answer, LastError, Stop};
+use self::line::Line;
 use self::literals::Literals;
 pub(crate) use self::operands::Given;
 use self::state::State;
@@ -52,6 +54,7 @@ pub(crate) struct Runner<'p, 'e> {
     pub(crate) phase: Phase,
     pub(crate) state: State,
     pub(crate) budget: Budget,
+    pub(crate) line: Line,
     pub(crate) bodies: Bodies,
     pub(crate) subject: Subject,
 }
@@ -67,6 +70,10 @@ impl Loaded {
     /// Reads the program's texts. Errors: which one is not what it has to be, and why.
     pub(crate) fn new(program: Program) -> Result<Self, String> {
         let literals = Literals::new(&program.statements)?;
+        let program = Program {
+            expressions: program.expressions.folded(),
+            ..program
+        };
         Ok(Self { program, literals })
     }
 }
@@ -115,6 +122,7 @@ impl<'p, 'e> Runner<'p, 'e> {
                 literals: &loaded.literals,
                 exchange,
                 phase,
+                line: state.line(),
                 state,
                 budget: Budget::default(),
                 bodies: Bodies::default(),
@@ -378,6 +386,21 @@ impl<'p, 'e> Runner<'p, 'e> {
             self.trace(&format!("runs {}", self.place(element)));
         }
         match element.name {
+            E::Choose => self.choose(element),
+            E::IncludeFragment => self.children(element),
+            E::LimitConcurrency => self.limit_concurrency(element),
+            E::Retry => self.retry(element),
+            E::Wait => self.wait(element),
+            _ => self.simple(element),
+        }
+    }
+
+    /// Runs a statement that has none in it. Apart, so that what they need of the stack
+    /// is not needed for each level of those that have.
+    #[inline(never)]
+    fn simple(&mut self, element: &'p Element) -> Result<Flow, Stop> {
+        use ElementName as E;
+        match element.name {
             E::AuthenticationBasic
             | E::AuthenticationCertificate
             | E::AuthenticationManagedIdentity => self.authenticate(element),
@@ -385,17 +408,13 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::CacheRemoveValue => self.cache_remove_value(element),
             E::CacheStoreValue => self.cache_store_value(element),
             E::CheckHeader => self.check_header(element),
-            E::Choose => self.choose(element),
             E::Cors => self.cors(element),
             E::FindAndReplace => self.find_and_replace(element),
             E::ForwardRequest => self.forward_request(element),
-            E::IncludeFragment => self.children(element),
             E::IpFilter => self.ip_filter(element),
-            E::LimitConcurrency => self.limit_concurrency(element),
             E::MockResponse => self.mock_response(element),
             E::RateLimit => self.rate_limit(element),
             E::RateLimitByKey => self.rate_limit_by_key(element),
-            E::Retry => self.retry(element),
             E::ReturnResponse => self.return_response(element),
             E::RewriteUri => self.rewrite_uri(element),
             E::SendOneWayRequest => self.send_one_way_request(element),
@@ -409,7 +428,6 @@ impl<'p, 'e> Runner<'p, 'e> {
             E::SetVariable => self.set_variable_statement(element),
             E::Trace => self.trace_statement(element),
             E::ValidateJwt => self.validate_jwt(element),
-            E::Wait => self.wait(element),
             _ => Err(self.broken(
                 element,
                 500,

@@ -1,6 +1,6 @@
 //! Operands: attributes and texts of elements as values.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::AttributeName;
 use keyward_document_program::statements::{Element, Operand};
@@ -24,6 +24,7 @@ impl<'p, 'e> Runner<'p, 'e> {
             exchange: self.exchange,
             surroundings: self.program.statements.surroundings(),
             state: &self.state,
+            line: &self.line,
             bodies: &self.bodies,
             subject: &self.subject,
         }
@@ -34,7 +35,7 @@ impl<'p, 'e> Runner<'p, 'e> {
         let statements = &self.program.statements;
         let secret = |id| Given::Secret(statements.secret(id).unwrap_or_default());
         Ok(match operand {
-            Operand::Text(id) => Given::Value(Value::text(statements.text(id))),
+            Operand::Text(id) => Given::Value(Value::Text(statements.shared(id))),
             Operand::Bool(value) => Given::Value(Value::Bool(value)),
             Operand::Int(value) => Given::Value(Value::Long(value)),
             Operand::Expression(id) => {
@@ -42,6 +43,7 @@ impl<'p, 'e> Runner<'p, 'e> {
                     exchange: self.exchange,
                     surroundings: statements.surroundings(),
                     state: &self.state,
+                    line: &self.line,
                     bodies: &self.bodies,
                     subject: &self.subject,
                 };
@@ -84,16 +86,17 @@ impl<'p, 'e> Runner<'p, 'e> {
         &mut self,
         element: &Element,
         value: &Value,
-    ) -> Result<Option<Rc<str>>, Stop> {
+    ) -> Result<Option<Arc<str>>, Stop> {
         match value {
             Value::Null => return Ok(None),
-            Value::Text(text) => return Ok(Some(Rc::clone(text))),
+            Value::Text(text) => return Ok(Some(Arc::clone(text))),
             _ => {}
         }
         let scope = Scope {
             exchange: self.exchange,
             surroundings: self.program.statements.surroundings(),
             state: &self.state,
+            line: &self.line,
             bodies: &self.bodies,
             subject: &self.subject,
         };
@@ -108,7 +111,7 @@ impl<'p, 'e> Runner<'p, 'e> {
         &mut self,
         element: &Element,
         name: AttributeName,
-    ) -> Result<Option<Rc<str>>, Stop> {
+    ) -> Result<Option<Arc<str>>, Stop> {
         match self.attribute(element, name)? {
             Some(value) => self.shown(element, &value),
             None => Ok(None),
@@ -120,7 +123,7 @@ impl<'p, 'e> Runner<'p, 'e> {
         &mut self,
         element: &Element,
         name: AttributeName,
-    ) -> Result<Rc<str>, Stop> {
+    ) -> Result<Arc<str>, Stop> {
         self.text(element, name)?
             .ok_or_else(|| self.unfit(element, name.as_str(), "a text"))
     }
@@ -168,7 +171,7 @@ impl<'p, 'e> Runner<'p, 'e> {
     }
 
     /// An element's text; `None` if it has none, or `null`.
-    pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Rc<str>>, Stop> {
+    pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Arc<str>>, Stop> {
         match element.text {
             Some(operand) => {
                 let value = self.value(element, operand)?;

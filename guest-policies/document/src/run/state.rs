@@ -1,7 +1,7 @@
 //! What a document remembers between its calls: one variable of the exchange.
 
 use std::cell::{Cell, OnceCell};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::Phase;
 use keyward_policy::{Exchange, Failure, Side};
@@ -9,11 +9,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Answer, LastError};
 use super::later::Later;
+use super::line::Line;
 use super::stored::Stored;
 use crate::evaluate::{Exception, Outcome, Value};
 
 /// The variable of the exchange.
 const NAME: &str = "state";
+/// What it takes for most documents.
+const USUAL_BYTES: usize = 512;
 
 /// What a document remembers.
 #[derive(Default, Serialize, Deserialize)]
@@ -24,7 +27,7 @@ pub(crate) struct State {
     pub(crate) began: u64,
     /// The request as the first call found it.
     pub(crate) original: Original,
-    variables: Vec<(Rc<str>, Slot)>,
+    variables: Vec<(Arc<str>, Slot)>,
     /// The secrets that go onto the request to the backend.
     pub(crate) attachments: Vec<Attachment>,
     /// Where that request goes, if not to the pipeline's route.
@@ -32,7 +35,7 @@ pub(crate) struct State {
     /// What became of the request's body, and of the response's.
     bodies: [Cell<BodyState>; 2],
     /// What `set-status` says beside the number.
-    pub(crate) reason: Option<Rc<str>>,
+    pub(crate) reason: Option<Arc<str>>,
     /// The answer to a failure says what failed, as long as nothing else was written.
     pub(crate) has_default_body: bool,
     /// What is left for the answer.
@@ -44,10 +47,10 @@ pub(crate) struct State {
 /// The request as the document found it; what nobody can change of it, the host knows.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Original {
-    pub(crate) method: String,
-    pub(crate) path: String,
+    pub(crate) method: Arc<str>,
+    pub(crate) path: Arc<str>,
     /// Without `?`.
-    pub(crate) query: Option<String>,
+    pub(crate) query: Option<Arc<str>>,
 }
 
 /// What became of a body.
@@ -93,6 +96,16 @@ pub(crate) enum Place {
     Query(String),
     /// The connection.
     Connection,
+}
+
+impl Place {
+    fn is_header(&self, name: &str) -> bool {
+        matches!(self, Self::Header(there) if there.eq_ignore_ascii_case(name))
+    }
+
+    fn is_query(&self, name: &str) -> bool {
+        matches!(self, Self::Query(there) if there.eq_ignore_ascii_case(name))
+    }
 }
 
 /// Where the request to the backend goes.
@@ -164,9 +177,9 @@ impl State {
             None => Ok(Self {
                 began: exchange.now(),
                 original: Original {
-                    method: exchange.method(),
-                    path: exchange.path(),
-                    query: exchange.query_text(),
+                    method: exchange.method().into(),
+                    path: exchange.path().into(),
+                    query: exchange.query_text().map(Arc::from),
                 },
                 ..Self::default()
             }),
@@ -175,8 +188,18 @@ impl State {
 
     /// Keeps it for the next call. Errors: it is larger than the host keeps.
     pub(crate) fn keep(&self, exchange: Exchange<'_>) -> Result<(), Failure> {
-        let bytes = postcard::to_allocvec(self).map_err(|_| Failure::Limit)?;
+        let room = Vec::with_capacity(USUAL_BYTES);
+        let bytes = postcard::to_extend(self, room).map_err(|_| Failure::Limit)?;
         exchange.set_variable(NAME, bytes)
+    }
+
+    /// The request's line as far as this call knows it: before anything ran, all of it.
+    pub(crate) fn line(&self) -> Line {
+        if self.calls == [0; 4] {
+            Line::of(&self.original)
+        } else {
+            Line::default()
+        }
     }
 
     /// The number of the segment that runs now; the next call gets the next.
@@ -272,8 +295,26 @@ impl State {
         self.attachments.retain(|there| there.place != *place);
     }
 
-    /// Whether a secret goes to that place.
-    pub(crate) fn attaches(&self, place: &Place) -> bool {
-        self.attachments.iter().any(|there| there.place == *place)
+    /// Whether a secret goes into that header, in any case.
+    pub(crate) fn attaches_header(&self, name: &str) -> bool {
+        let mut all = self.attachments.iter();
+        all.any(|there| there.place.is_header(name))
+    }
+
+    /// Whether a secret goes into that query parameter, in any case.
+    pub(crate) fn attaches_query(&self, name: &str) -> bool {
+        let mut all = self.attachments.iter();
+        all.any(|there| there.place.is_query(name))
+    }
+
+    /// Drops the secrets of a header, in any case.
+    pub(crate) fn detach_header(&mut self, name: &str) {
+        self.attachments
+            .retain(|there| !there.place.is_header(name));
+    }
+
+    /// Drops the secrets of a query parameter, in any case.
+    pub(crate) fn detach_query(&mut self, name: &str) {
+        self.attachments.retain(|there| !there.place.is_query(name));
     }
 }

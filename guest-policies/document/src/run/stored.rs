@@ -1,6 +1,7 @@
 //! Values of variables as bytes: what outlives a call.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::Type;
 use serde::{Deserialize, Serialize};
@@ -19,18 +20,18 @@ pub(crate) enum Stored {
     Int(i32),
     Long(i64),
     Double(f64),
-    Text(Rc<str>),
+    Text(Arc<str>),
     Guid(u128),
     DateTime(i64, Kind),
     Offset(i64, i32),
     Span(i64),
-    Uri(Rc<str>),
+    Uri(Arc<str>),
     Bytes(Rc<[u8]>),
-    Strings(Vec<Rc<str>>),
+    Strings(Vec<Arc<str>>),
     Enum(Type, i32),
     Array(Vec<Stored>),
-    Object(Vec<(Rc<str>, Stored)>),
-    Property(Rc<str>, Box<Stored>),
+    Object(Vec<(Arc<str>, Stored)>),
+    Property(Arc<str>, Box<Stored>),
     /// A simple value of JSON.
     Scalar(Box<Stored>),
     Random(u64),
@@ -73,12 +74,12 @@ impl Stored {
             Value::Int(value) => Self::Int(*value),
             Value::Long(value) => Self::Long(*value),
             Value::Double(value) => Self::Double(*value),
-            Value::Text(text) => Self::Text(Rc::clone(text)),
+            Value::Text(text) => Self::Text(Arc::clone(text)),
             Value::Guid(guid) => Self::Guid(guid.as_u128()),
             Value::DateTime(date) => Self::DateTime(date.ticks, date.kind),
             Value::Offset(date) => Self::Offset(date.utc, date.offset_minutes),
             Value::Span(ticks) => Self::Span(*ticks),
-            Value::Uri(text) => Self::Uri(Rc::clone(text)),
+            Value::Uri(text) => Self::Uri(Arc::clone(text)),
             Value::Bytes(bytes) => Self::Bytes(Rc::clone(bytes)),
             Value::Strings(all) => Self::Strings(all.to_vec()),
             Value::Enum(of, number) => Self::Enum(*of, *number),
@@ -116,13 +117,13 @@ impl Stored {
             Body::Object(all) => Self::Object(
                 all.iter()
                     .filter_map(|property| match &*property.body.borrow() {
-                        Body::Property(name, value) => Some((Rc::clone(name), Self::token(value))),
+                        Body::Property(name, value) => Some((Arc::clone(name), Self::token(value))),
                         _ => None,
                     })
                     .collect(),
             ),
             Body::Property(name, value) => {
-                Self::Property(Rc::clone(name), Box::new(Self::token(value)))
+                Self::Property(Arc::clone(name), Box::new(Self::token(value)))
             }
             Body::Scalar(scalar) => Self::Scalar(Box::new(
                 Self::of(&json::value_of(scalar)).unwrap_or(Self::Null),
@@ -141,7 +142,7 @@ impl Stored {
             Self::Int(value) => Value::Int(*value),
             Self::Long(value) => Value::Long(*value),
             Self::Double(value) => Value::Double(*value),
-            Self::Text(text) => Value::Text(Rc::clone(text)),
+            Self::Text(text) => Value::Text(Arc::clone(text)),
             Self::Guid(guid) => Value::Guid(Uuid::from_u128(*guid)),
             Self::DateTime(ticks, kind) => Value::DateTime(DateTime::new(*ticks, *kind)?),
             Self::Offset(utc, minutes) => Value::Offset(DateTimeOffset {
@@ -149,7 +150,7 @@ impl Stored {
                 offset_minutes: *minutes,
             }),
             Self::Span(ticks) => Value::Span(*ticks),
-            Self::Uri(text) => Value::Uri(Rc::clone(text)),
+            Self::Uri(text) => Value::Uri(Arc::clone(text)),
             Self::Bytes(bytes) => Value::Bytes(Rc::clone(bytes)),
             Self::Strings(all) => Value::Strings(all.clone().into()),
             Self::Enum(of, number) => Value::Enum(*of, *number),

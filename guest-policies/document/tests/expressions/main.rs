@@ -37,13 +37,17 @@ fn result(source: &str, values: &dyn NamedValues) -> String {
         Ok(program) => program,
         Err(problems) => return format!("refused: {problems:?}"),
     };
-    let world = world::World::new();
-    let mut budget = Budget::default();
     let id = keyward_document_program::ExpressionId(0);
-    match evaluate(&program, id, &world, &mut budget) {
-        Ok(value) => shown(&value),
-        Err(thrown) => format!("throws {}", thrown.exception.name()),
-    }
+    let given = |program| {
+        let mut budget = Budget::default();
+        match evaluate(program, id, &world::World::new(), &mut budget) {
+            Ok(value) => shown(&value),
+            Err(thrown) => format!("throws {}", thrown.exception.name()),
+        }
+    };
+    let result = given(&program);
+    assert_eq!(given(&program.clone().folded()), result, "folded: {source}");
+    result
 }
 
 /// As Newtonsoft writes it.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use document::evaluate::{
     Budget, Context, DateKind, DateTime, Exception, ListsOf, Response, Url, UrlOf, Value,
@@ -86,14 +87,14 @@ impl World {
 }
 
 impl Context for World {
-    fn text(&self, member: Member) -> Option<String> {
+    fn text(&self, member: Member) -> Option<Arc<str>> {
         match member {
-            Member::RequestMethod => Some(text(&self.json["request"]["method"])),
-            Member::RequestIpAddress => Some(text(&self.json["request"]["ip"])),
-            Member::ResponseStatusReason => Some(text(&self.json["response"]["reason"])),
+            Member::RequestMethod => Some(text(&self.json["request"]["method"]).into()),
+            Member::RequestIpAddress => Some(text(&self.json["request"]["ip"]).into()),
+            Member::ResponseStatusReason => Some(text(&self.json["response"]["reason"]).into()),
             other => self.json["texts"][format!("{other:?}")]
                 .as_str()
-                .map(str::to_owned),
+                .map(Arc::from),
         }
     }
 
@@ -148,12 +149,12 @@ impl Context for World {
         self.json["variables"].as_object().unwrap().len()
     }
 
-    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<String>> {
-        let found: Vec<String> = self
+    fn list(&self, of: ListsOf, name: &str) -> Option<Vec<Arc<str>>> {
+        let found: Vec<Arc<str>> = self
             .lists_of(of)
             .into_iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+            .map(|(_, value)| value.into())
             .collect();
         (!found.is_empty()).then_some(found)
     }

@@ -17,7 +17,7 @@ const DAY: f64 = 8.64e7;
 pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Option<Outcome> {
     dates(evaluator, member, arguments).transpose()
 }
@@ -25,7 +25,7 @@ pub(super) fn call(
 fn dates(
     evaluator: &mut Evaluator<'_>,
     member: Member,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Outcome<Option<Value>> {
     use Member as M;
     let out = Exception::ArgumentOutOfRange;

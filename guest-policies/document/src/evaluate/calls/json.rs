@@ -1,6 +1,7 @@
 //! Newtonsoft's tokens, and the tokens of clients.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::{Member, Type};
 
@@ -14,7 +15,7 @@ pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,
     of: Option<Type>,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Option<Outcome> {
     json(evaluator, member, of, arguments).transpose()
 }
@@ -23,7 +24,7 @@ fn json(
     evaluator: &mut Evaluator<'_>,
     member: Member,
     of: Option<Type>,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Outcome<Option<Value>> {
     use Member as M;
     let budget = &mut *evaluator.budget;
@@ -288,7 +289,7 @@ fn add(evaluator: &mut Evaluator<'_>, token: &Token, value: &Value) -> Outcome<(
         // A list of texts is a list of contents.
         Value::Strings(all) if !object => {
             for one in all.iter() {
-                let item = json::token_of(budget, Value::Text(Rc::clone(one)))?;
+                let item = json::token_of(budget, Value::Text(Arc::clone(one)))?;
                 json::push(budget, token, item)?;
             }
             return Ok(());
@@ -311,7 +312,7 @@ fn add(evaluator: &mut Evaluator<'_>, token: &Token, value: &Value) -> Outcome<(
     json::push(budget, token, added)
 }
 
-fn jwt(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn jwt(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let Value::Jwt(jwt) = arguments.get(0)? else {
         return Err(Exception::Program);
@@ -329,7 +330,7 @@ fn jwt(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> 
         M::JwtClaims => Ok(Value::Claims(Rc::clone(jwt))),
         _ => {
             let all = tokens::claim(budget, jwt, "aud")?.unwrap_or_default();
-            texts::strings(budget, all.iter().map(String::as_str), false)
+            texts::strings(budget, all.iter().map(|one| &**one), false)
         }
     }
 }

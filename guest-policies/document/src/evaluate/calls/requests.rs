@@ -1,5 +1,7 @@
 //! `context` and what hangs on it.
 
+use std::sync::Arc;
+
 use keyward_document_program::{Member, Type};
 
 use super::super::context::{ListsOf, UrlOf};
@@ -10,7 +12,7 @@ pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,
     of: Option<Type>,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Option<Outcome> {
     request(evaluator, member, of, arguments).transpose()
 }
@@ -19,7 +21,7 @@ fn request(
     evaluator: &mut Evaluator<'_>,
     member: Member,
     of: Option<Type>,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Outcome<Option<Value>> {
     use Member as M;
     let context = evaluator.context;
@@ -86,7 +88,7 @@ fn request(
             }
             if member == M::UrlPath {
                 let path = context.url_path(*of).ok_or(Exception::NullReference)?;
-                return Ok(Some(Value::text(&path)));
+                return Ok(Some(Value::Text(path)));
             }
             let url = context.url(*of).ok_or(Exception::NullReference)?;
             match member {
@@ -159,7 +161,7 @@ fn request(
         | M::DeploymentGatewayId => match context.text(member) {
             Some(text) => {
                 evaluator.budget.bytes(text.len())?;
-                Value::text(&text)
+                Value::Text(text)
             }
             None => Value::Null,
         },
@@ -196,7 +198,7 @@ fn url(evaluator: &Evaluator<'_>, of: UrlOf) -> Value {
     }
 }
 
-fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let context = evaluator.context;
     Ok(match (arguments.get(0)?, member) {
@@ -208,9 +210,9 @@ fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments
         (Value::Response(response), _) if response.has_body() => Value::Body(response.clone()),
         (Value::Response(_), _) => Value::Null,
         (Value::Live(_), M::ResponseStatusCode) => Value::Int(i32::from(context.status())),
-        (Value::Live(_), M::ResponseStatusReason) => context
-            .text(member)
-            .map_or(Value::Null, |text| Value::text(&text)),
+        (Value::Live(_), M::ResponseStatusReason) => {
+            context.text(member).map_or(Value::Null, Value::Text)
+        }
         (Value::Live(_), M::ResponseHeaders) => Value::Lists(ListsOf::Response),
         (Value::Live(_), _) => Value::LiveBody(Type::IResponse),
         _ => return Err(Exception::Program),
@@ -246,7 +248,7 @@ fn body(evaluator: &mut Evaluator<'_>, of: &Value, preserve: bool, to: Type) -> 
     Ok(Value::Json(token))
 }
 
-fn lists(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn lists(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let of = arguments.get(0)?;
     if member == M::ListsCount {
@@ -278,13 +280,16 @@ fn lists(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -
     }
     match (found, member) {
         (Some(all), M::ListsIndex) => {
-            texts::strings(evaluator.budget, all.iter().map(String::as_str), false)
+            texts::strings(evaluator.budget, all.iter().map(|one| &**one), false)
         }
         (None, M::ListsIndex) => Err(Exception::KeyNotFound),
         (Some(all), _) => {
-            let joined = all.join(",");
+            let joined = match all.as_slice() {
+                [one] => Arc::clone(one),
+                _ => all.join(",").into(),
+            };
             evaluator.budget.bytes(joined.len())?;
-            Ok(Value::text(&joined))
+            Ok(Value::Text(joined))
         }
         (None, M::ListsGetOr) => Ok(arguments.get(2)?.clone()),
         (None, _) => Ok(Value::Null),

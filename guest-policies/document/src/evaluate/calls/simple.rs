@@ -12,7 +12,7 @@ use super::Arguments;
 pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Option<Outcome> {
     use Member as M;
     let outcome = match member {
@@ -110,7 +110,7 @@ pub(super) fn call(
     Some(outcome)
 }
 
-fn parse(member: Member, arguments: &Arguments) -> Outcome {
+fn parse(member: Member, arguments: Arguments<'_>) -> Outcome {
     let text = arguments.text(0)?;
     match member {
         Member::DoubleParse => numbers::parse_double(&text).map(Value::Double),
@@ -121,17 +121,17 @@ fn parse(member: Member, arguments: &Arguments) -> Outcome {
     }
 }
 
-fn format(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
+fn format(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
     let format = arguments.text_or_null(1)?;
     let shown = evaluator.formatted(arguments.get(0)?, format.as_deref())?;
     Ok(Value::text(&shown))
 }
 
-fn compare(arguments: &Arguments) -> Outcome {
+fn compare(arguments: Arguments<'_>) -> Outcome {
     Ok(Value::Int(arguments.int(0)?.cmp(&arguments.int(1)?) as i32))
 }
 
-fn math(member: Member, arguments: &Arguments) -> Outcome {
+fn math(member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let overflow = Exception::Overflow;
     Ok(match member {
@@ -180,7 +180,7 @@ fn next(state: &Cell<u64>) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-fn random(member: Member, arguments: &Arguments) -> Outcome {
+fn random(member: Member, arguments: Arguments<'_>) -> Outcome {
     let Value::Random(state) = arguments.get(0)? else {
         return Err(Exception::Program);
     };
@@ -203,7 +203,7 @@ fn random(member: Member, arguments: &Arguments) -> Outcome {
 }
 
 /// `Convert.ToInt32(text, base)`.
-fn based(arguments: &Arguments) -> Outcome {
+fn based(arguments: Arguments<'_>) -> Outcome {
     let base = arguments.int(1)?;
     let Some(text) = arguments.text_or_null(0)? else {
         return Ok(Value::Int(0));
@@ -233,7 +233,7 @@ fn based(arguments: &Arguments) -> Outcome {
         .map_err(|_| Exception::Overflow)
 }
 
-fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let encoded = match member {
         M::ConvertToBase64 => {
@@ -312,7 +312,7 @@ fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
     Ok(Value::text(&encoded))
 }
 
-fn uri(member: Member, arguments: &Arguments) -> Outcome {
+fn uri(member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let Value::Uri(text) = arguments.get(0)? else {
         return Err(Exception::Program);

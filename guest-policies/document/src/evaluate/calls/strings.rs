@@ -8,7 +8,7 @@ use super::Arguments;
 pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,
-    arguments: &Arguments,
+    arguments: Arguments<'_>,
 ) -> Option<Outcome> {
     use Member as M;
     let outcome = match member {
@@ -96,12 +96,12 @@ pub(super) fn call(
     Some(outcome)
 }
 
-fn shown(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
+fn shown(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
     let value = arguments.get(0)?;
     evaluator.shown(value).map(Value::Text)
 }
 
-fn equals(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
+fn equals(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
     let (left, right) = (arguments.get(0)?, arguments.get(1)?);
     evaluator.budget.work(left.size())?;
     if let (Value::Json(left), Value::Json(right)) = (left, right) {
@@ -115,7 +115,7 @@ fn equals(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
     Ok(Value::Bool(operators::equals(left, right)))
 }
 
-fn equals_how(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
+fn equals_how(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
     let ignore = texts::ignores_case(arguments.int(2)?)?;
     let (left, right) = (arguments.text_or_null(0)?, arguments.text_or_null(1)?);
     evaluator
@@ -127,7 +127,7 @@ fn equals_how(evaluator: &mut Evaluator<'_>, arguments: &Arguments) -> Outcome {
     }))
 }
 
-fn order(arguments: &Arguments) -> Outcome {
+fn order(arguments: Arguments<'_>) -> Outcome {
     let (left, right) = (arguments.text_or_null(0)?, arguments.text_or_null(1)?);
     let order = match (left, right) {
         (Some(left), Some(right)) => left.encode_utf16().cmp(right.encode_utf16()),
@@ -136,7 +136,7 @@ fn order(arguments: &Arguments) -> Outcome {
     Ok(Value::Int(order as i32))
 }
 
-fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     let separator = arguments.text_or_null(0)?.unwrap_or_default();
     let parts: Vec<Value> = if member == Member::StringJoinAll {
         arguments
@@ -159,7 +159,7 @@ fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) ->
     Ok(Value::text(&text))
 }
 
-fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let (text, part) = (arguments.text(0)?, arguments.text(1)?);
     evaluator.budget.work(text.len() + part.len())?;
@@ -168,18 +168,18 @@ fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
         M::StringContainsHow | M::StringStartsWithHow | M::StringEndsWithHow
     );
     let (text, part) = if how && texts::ignores_case(arguments.int(2)?)? {
-        (texts::folded(&text), texts::folded(&part))
+        (texts::folded(&text).into(), texts::folded(&part).into())
     } else {
-        (text.to_string(), part.to_string())
+        (text, part)
     };
     Ok(Value::Bool(match member {
-        M::StringContains | M::StringContainsHow => text.contains(&part),
-        M::StringStartsWith | M::StringStartsWithHow => text.starts_with(&part),
-        _ => text.ends_with(&part),
+        M::StringContains | M::StringContainsHow => text.contains(&*part),
+        M::StringStartsWith | M::StringStartsWithHow => text.starts_with(&*part),
+        _ => text.ends_with(&*part),
     }))
 }
 
-fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     evaluator.budget.work(text.len())?;
@@ -207,7 +207,7 @@ fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -
     Ok(texts::index(&text, found))
 }
 
-fn split(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn split(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     let drop_empty = match member {
@@ -233,7 +233,7 @@ fn split(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -
 /// The most units that padding makes.
 const MAX_WIDTH: i32 = 1 << 20;
 
-fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) -> Outcome {
+fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     evaluator.budget.bytes(text.len())?;
@@ -310,7 +310,7 @@ fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: &Arguments) 
     Ok(Value::text(&changed))
 }
 
-fn character(member: Member, arguments: &Arguments) -> Outcome {
+fn character(member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let unit = arguments.char(0)?;
     let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -331,10 +331,10 @@ fn character(member: Member, arguments: &Arguments) -> Outcome {
     })
 }
 
-fn array(member: Member, arguments: &Arguments) -> Outcome {
+fn array(member: Member, arguments: Arguments<'_>) -> Outcome {
     use Member as M;
     let all = arguments.strings(0)?;
-    let or_null = |text: Option<&std::rc::Rc<str>>| {
+    let or_null = |text: Option<&std::sync::Arc<str>>| {
         text.map_or(Value::Null, |text| Value::Text(text.clone()))
     };
     Ok(match member {

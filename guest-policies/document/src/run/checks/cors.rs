@@ -1,6 +1,6 @@
 //! `cors`: which pages of other origins may call, and read the answer.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Headers that a page may always send (Fetch, "CORS-safelisted request-header").
 const ALWAYS: [&str; 4] = ["accept", "accept-language", "content-language", "origin"];
@@ -10,11 +10,11 @@ const ASKED: &str = "Origin, Access-Control-Request-Method, Access-Control-Reque
 /// A `cors` element with its values.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
-    pub(crate) origins: Vec<Rc<str>>,
+    pub(crate) origins: Vec<Arc<str>>,
     /// Empty: GET and POST.
-    pub(crate) methods: Vec<Rc<str>>,
-    pub(crate) headers: Vec<Rc<str>>,
-    pub(crate) exposed: Vec<Rc<str>>,
+    pub(crate) methods: Vec<Arc<str>>,
+    pub(crate) headers: Vec<Arc<str>>,
+    pub(crate) exposed: Vec<Arc<str>>,
     pub(crate) credentials: bool,
     /// Seconds.
     pub(crate) max_age: i64,
@@ -32,7 +32,7 @@ pub(crate) struct Preflight<'a> {
 /// Headers for an answer.
 pub(crate) type Headers = Vec<(&'static str, String)>;
 
-fn has_any(list: &[Rc<str>]) -> bool {
+fn has_any(list: &[Arc<str>]) -> bool {
     list.iter().any(|item| &**item == "*")
 }
 
@@ -160,8 +160,8 @@ mod tests {
 
     const APP: &str = "https://app.example.com";
 
-    fn list(items: &[&str]) -> Vec<Rc<str>> {
-        items.iter().map(|item| Rc::from(*item)).collect()
+    fn list(items: &[&str]) -> Vec<Arc<str>> {
+        items.iter().map(|item| Arc::from(*item)).collect()
     }
 
     fn asks<'a>(method: &'a str, headers: &'a str) -> Preflight<'a> {

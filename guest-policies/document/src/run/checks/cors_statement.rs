@@ -1,6 +1,6 @@
 //! `cors`, as it runs.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::{Element, ElementId, Phase, Statements};
 use keyward_document_program::{AttributeName as A, ElementName as E};
@@ -22,7 +22,7 @@ impl<'p> Runner<'p, '_> {
     /// a `cors` that stands directly in it.
     pub(crate) fn preflight(&mut self) -> Result<Flow, Stop> {
         // Nearly no request is one.
-        if self.state.original.method != "OPTIONS" {
+        if &*self.state.original.method != "OPTIONS" {
             return Ok(Flow::On);
         }
         let statements = &self.program.statements;
@@ -77,7 +77,7 @@ impl<'p> Runner<'p, '_> {
                 }
             }
             None => {
-                let reads = matches!(&*self.exchange.method(), "GET" | "HEAD");
+                let reads = matches!(&*self.line.method(self.exchange), "GET" | "HEAD");
                 if reads && self.terminates(element)? {
                     return self.answer(element, Headers::new());
                 }
@@ -95,7 +95,7 @@ impl<'p> Runner<'p, '_> {
     /// What a browser asks in advance, if that is what this request is.
     fn asked(&self) -> Option<Asked> {
         let request = self.exchange.request();
-        if self.exchange.method() != "OPTIONS" {
+        if &*self.line.method(self.exchange) != "OPTIONS" {
             return None;
         }
         let method = request.header_text("access-control-request-method")?;
@@ -144,7 +144,7 @@ impl<'p> Runner<'p, '_> {
     }
 
     /// The texts of the elements in a part; those that are `null` are none.
-    fn listed(&mut self, element: &Element, part: E) -> Result<Vec<Rc<str>>, Stop> {
+    fn listed(&mut self, element: &Element, part: E) -> Result<Vec<Arc<str>>, Stop> {
         let statements = &self.program.statements;
         let mut all = Vec::new();
         for part in statements.children_named(element, part) {

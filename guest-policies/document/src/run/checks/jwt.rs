@@ -1,7 +1,7 @@
 //! `validate-jwt`: the host checks signature, times, issuer and audience as its operator
 //! wrote them down; what the document asks for is asked on top of it.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::statements::Element;
 use keyward_document_program::{AttributeName as A, ElementName as E};
@@ -103,7 +103,7 @@ impl<'p> Runner<'p, '_> {
     }
 
     /// A token that was found to be right, or why it is refused.
-    fn verified(&mut self, element: &'p Element) -> Result<Result<Rc<str>, Refusal>, Stop> {
+    fn verified(&mut self, element: &'p Element) -> Result<Result<Arc<str>, Refusal>, Stop> {
         let token = match self.presented(element)? {
             Ok(token) => token,
             Err(refusal) => return Ok(Err(refusal)),
@@ -118,7 +118,7 @@ impl<'p> Runner<'p, '_> {
         })
     }
 
-    fn presented(&mut self, element: &Element) -> Result<Result<Rc<str>, Refusal>, Stop> {
+    fn presented(&mut self, element: &Element) -> Result<Result<Arc<str>, Refusal>, Stop> {
         if let Some(name) = self.text(element, A::HeaderName)? {
             let request = self.exchange.request();
             let mut values = request.header_values(&name);
@@ -135,17 +135,17 @@ impl<'p> Runner<'p, '_> {
             let token = value
                 .as_deref()
                 .and_then(|value| in_header(value, scheme.as_deref()));
-            return Ok(token.map(Rc::from).ok_or(NOT_PRESENT));
+            return Ok(token.map(Arc::from).ok_or(NOT_PRESENT));
         }
         let token = match self.text(element, A::QueryParameterName)? {
             Some(name) => {
-                let query = self.exchange.query_text().unwrap_or_default();
+                let query = self.line.query(self.exchange).unwrap_or_default();
                 let mut values = parameters(&query).filter(|(there, _)| *there == *name);
                 let value = values.next();
                 if values.next().is_some() {
                     return Ok(Err(INVALID));
                 }
-                value.map(|(_, value)| Rc::from(value))
+                value.map(|(_, value)| Arc::from(value))
             }
             None => self.text(element, A::TokenValue)?,
         };
@@ -237,7 +237,7 @@ impl<'p> Runner<'p, '_> {
         Ok(check())
     }
 
-    fn required_claim(&mut self, claim: &Element) -> Result<Required<Rc<str>>, Stop> {
+    fn required_claim(&mut self, claim: &Element) -> Result<Required<Arc<str>>, Stop> {
         let all = match self.text(claim, A::Match)?.as_deref() {
             None | Some("all") => true,
             Some("any") => false,
@@ -256,7 +256,7 @@ impl<'p> Runner<'p, '_> {
         })
     }
 
-    fn texts_in(&mut self, element: &Element, outer: E, inner: E) -> Result<Vec<Rc<str>>, Stop> {
+    fn texts_in(&mut self, element: &Element, outer: E, inner: E) -> Result<Vec<Arc<str>>, Stop> {
         let statements = &self.program.statements;
         let mut texts = Vec::new();
         for outer in statements.children_named(element, outer) {

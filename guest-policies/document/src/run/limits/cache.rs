@@ -1,7 +1,7 @@
 //! `cache-lookup-value`, `cache-store-value`, `cache-remove-value`: the host's cache, with
 //! each value as what it is. No secret gets there: a document that asks for it is refused.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use keyward_document_program::AttributeName as A;
 use keyward_document_program::statements::Element;
@@ -78,7 +78,7 @@ impl Runner<'_, '_> {
         Ok(Flow::On)
     }
 
-    fn cache_key(&mut self, element: &Element) -> Result<Rc<str>, Stop> {
+    fn cache_key(&mut self, element: &Element) -> Result<Arc<str>, Stop> {
         let key = self.required(element, A::Key)?;
         match (1..=1024).contains(&key.len()) {
             true => Ok(key),

@@ -6,7 +6,7 @@ use keyward_document_program::liquid::Filter;
 
 use super::render::{equal, int, order};
 use super::{Item, UNFIT};
-use crate::evaluate::{Budget, Exception, Outcome, dates_text, web};
+use crate::evaluate::{Budget, Exception, Outcome, dates_text, texts, web};
 
 /// A value that goes through a filter, and what becomes of it.
 pub(super) type Apply = fn(&Item, &Arguments<'_>, &mut Budget) -> Outcome<Item>;
@@ -42,12 +42,10 @@ pub(super) fn of(filter: Filter) -> Apply {
         Filter::Capitalize => |value, _, budget| {
             let shown = value.shown(budget)?;
             let mut letters = shown.chars();
-            let first: String = letters
+            let first = letters
                 .next()
-                .into_iter()
-                .flat_map(char::to_uppercase)
-                .collect();
-            text(budget, &(first + letters.as_str()))
+                .map(|first| texts::folded(first.encode_utf8(&mut [0; 4])));
+            text(budget, &(first.unwrap_or_default() + letters.as_str()))
         },
         Filter::Ceil => |value, _, _| number(value, |whole| whole, f64::ceil).map(whole),
         Filter::Compact => |value, _, _| {
@@ -79,7 +77,7 @@ pub(super) fn of(filter: Filter) -> Apply {
         }
         Filter::Downcase => |value, _, budget| {
             let shown = value.shown(budget)?;
-            text(budget, &shown.to_lowercase())
+            text(budget, &texts::lower(&shown))
         },
         Filter::Escape => |value, _, budget| {
             let shown = value.shown(budget)?;
@@ -254,7 +252,7 @@ pub(super) fn of(filter: Filter) -> Apply {
         },
         Filter::Upcase => |value, _, budget| {
             let shown = value.shown(budget)?;
-            text(budget, &shown.to_uppercase())
+            text(budget, &texts::folded(&shown))
         },
         Filter::UrlDecode => |value, _, budget| {
             let shown = value.shown(budget)?;
