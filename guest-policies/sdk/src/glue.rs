@@ -28,11 +28,13 @@ mod component {
     ///
     /// # Errors
     /// What is wrong with the settings, for the operator.
-    pub fn configure<S: DeserializeOwned>(kept: &OnceLock<S>, text: &str) -> Result<(), String> {
-        let result = kept.set(settings::read(text)?);
+    pub fn configure<S: DeserializeOwned>(kept: &OnceLock<S>, text: String) -> Result<(), String> {
+        let read = settings::read(&text)?;
+        drop(text);
+        let kept = kept.set(read);
         #[cfg(feature = "arena")]
         crate::arena::leave_room();
-        result.map_err(|_| "the settings were read twice".to_owned())
+        kept.map_err(|_| "the settings were read twice".to_owned())
     }
 
     /// The settings that were read when the policy was loaded.
@@ -124,7 +126,7 @@ macro_rules! policy {
                 fn configure(settings: ::std::string::String)
                     -> ::core::result::Result<(), ::std::string::String>
                 {
-                    $crate::__glue::configure(&SETTINGS, &settings)
+                    $crate::__glue::configure(&SETTINGS, settings)
                 }
             }
 

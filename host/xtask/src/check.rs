@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use keyward_component::{Profile, TARGET};
 
 use crate::left_out::{self, LeftOut};
-use crate::{guests, servers, setup, steps, workspace};
+use crate::{demo, guests, servers, setup, steps, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -27,13 +27,22 @@ enum Part {
     Lint,
     /// All tests
     Test,
+    /// What `cargo xtask demo` shows
+    Demo,
     /// The documentation
     Docs,
     /// The arrows between crates, licences and sources
     Deny,
 }
 
-const PARTS: [Part; 5] = [Part::Format, Part::Lint, Part::Test, Part::Docs, Part::Deny];
+const PARTS: [Part; 6] = [
+    Part::Format,
+    Part::Lint,
+    Part::Test,
+    Part::Demo,
+    Part::Docs,
+    Part::Deny,
+];
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .collect();
     if parts
         .iter()
-        .any(|part| matches!(part, Part::Lint | Part::Test))
+        .any(|part| matches!(part, Part::Lint | Part::Test | Part::Demo))
     {
         setup::target::ensure(setup::Origin::Any)?;
     }
@@ -71,6 +80,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         setup::python::ensure()?;
         setup::npm::ensure()?;
         servers::ensure(servers::TESTED)?;
+    }
+    if parts
+        .iter()
+        .any(|part| matches!(part, Part::Test | Part::Demo))
+    {
         guests::build(&[])?;
     }
     let outcomes: Vec<Outcome> = parts.into_iter().map(check).collect();
@@ -84,6 +98,7 @@ fn check(part: Part) -> Outcome {
         Part::Format => format(),
         Part::Lint => lint(),
         Part::Test => test(&mut count, &mut left_out),
+        Part::Demo => demonstration(),
         Part::Docs => docs(),
         Part::Deny => deny(),
     };
@@ -131,6 +146,16 @@ fn lint() -> Result<()> {
     cargo.arg("--package=keyward-policy");
     let guests = steps::run(cargo.args(["--", "-Dwarnings"]));
     host.and(serving).and(guests)
+}
+
+fn demonstration() -> Result<()> {
+    steps::doing("demonstration");
+    // With the features that the tests have, so that nothing is built again.
+    if demo::holds(&["--workspace", "--bin=keyward"], false)? {
+        Ok(())
+    } else {
+        bail!("a step of it does not hold")
+    }
 }
 
 fn docs() -> Result<()> {

@@ -59,7 +59,7 @@ impl Answer {
             (None, 500) => "Internal server error",
             (None, status) => address::status_words(status),
         };
-        let message = serde_json::Value::from(message);
+        let message = serde_json::to_string(message).unwrap_or_default();
         format!(
             "{{ \"statusCode\": {}, \"message\": {message} }}",
             self.status

@@ -53,6 +53,10 @@ impl Line {
 
     /// Errors: the host's.
     pub(crate) fn set_path(&self, exchange: Exchange<'_>, path: &str) -> Result<(), Failure> {
+        // The host is asked only where it matters.
+        if self.path.borrow().as_deref() == Some(path) {
+            return Ok(());
+        }
         exchange.set_path(path)?;
         *self.path.borrow_mut() = Some(path.into());
         Ok(())
@@ -61,6 +65,11 @@ impl Line {
     /// An empty query is none. Errors: the host's.
     pub(crate) fn set_query(&self, exchange: Exchange<'_>, query: &str) -> Result<(), Failure> {
         let query = Some(query).filter(|query| !query.is_empty());
+        if let Some(there) = &*self.query.borrow()
+            && there.as_deref() == query
+        {
+            return Ok(());
+        }
         exchange.set_query_text(query)?;
         *self.query.borrow_mut() = Some(query.map(Arc::from));
         Ok(())

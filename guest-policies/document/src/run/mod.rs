@@ -26,7 +26,7 @@ mod state;
 mod stored;
 
 use keyward_document_program::statements::{Element, ElementId, Phase};
-use keyward_document_program::{ElementName, Program};
+use keyward_document_program::{ElementName, Member, Program};
 use keyward_policy::{ErrorSource, Exchange, Failure, ForwardFailure, Level, Side, Verdict};
 
 use self::context::{Bodies, Subject};
@@ -64,6 +64,8 @@ pub(crate) struct Runner<'p, 'e> {
 pub(crate) struct Loaded {
     program: Program,
     literals: Literals,
+    /// Expressions ask how long the request takes, or since when.
+    timed: bool,
 }
 
 impl Loaded {
@@ -74,7 +76,15 @@ impl Loaded {
             expressions: program.expressions.folded(),
             ..program
         };
-        Ok(Self { program, literals })
+        let timed = program
+            .expressions
+            .members()
+            .any(|member| matches!(member, Member::ContextElapsed | Member::ContextTimestamp));
+        Ok(Self {
+            program,
+            literals,
+            timed,
+        })
     }
 }
 
@@ -116,7 +126,7 @@ pub(crate) fn on_error(loaded: &Loaded, exchange: Exchange<'_>, source: ErrorSou
 
 impl<'p, 'e> Runner<'p, 'e> {
     fn new(loaded: &'p Loaded, exchange: Exchange<'e>, phase: Phase) -> Option<Self> {
-        match State::of(exchange) {
+        match State::of(exchange, loaded.timed) {
             Ok(state) => Some(Self {
                 program: &loaded.program,
                 literals: &loaded.literals,

@@ -112,10 +112,20 @@ impl<'p, 'e> Runner<'p, 'e> {
         element: &Element,
         name: AttributeName,
     ) -> Result<Option<Arc<str>>, Stop> {
-        match self.attribute(element, name)? {
-            Some(value) => self.shown(element, &value),
+        match self.program.statements.field(element, name) {
+            Some(operand) => self.text_of(element, operand),
             None => Ok(None),
         }
+    }
+
+    /// An operand as a text; `None` of `null`. Errors: as of [`value`](Self::value).
+    fn text_of(&mut self, element: &Element, operand: Operand) -> Result<Option<Arc<str>>, Stop> {
+        // Nearly all are literals.
+        if let Operand::Text(id) = operand {
+            return Ok(Some(self.program.statements.shared(id)));
+        }
+        let value = self.value(element, operand)?;
+        self.shown(element, &value)
     }
 
     /// An attribute as a text. Errors: it is not there or `null`.
@@ -173,10 +183,7 @@ impl<'p, 'e> Runner<'p, 'e> {
     /// An element's text; `None` if it has none, or `null`.
     pub(crate) fn content(&mut self, element: &Element) -> Result<Option<Arc<str>>, Stop> {
         match element.text {
-            Some(operand) => {
-                let value = self.value(element, operand)?;
-                self.shown(element, &value)
-            }
+            Some(operand) => self.text_of(element, operand),
             None => Ok(None),
         }
     }

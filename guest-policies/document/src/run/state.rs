@@ -23,7 +23,7 @@ const USUAL_BYTES: usize = 512;
 pub(crate) struct State {
     /// How many segments of each phase have run.
     calls: [u16; 4],
-    /// When the first call began, in milliseconds since 1970.
+    /// When the first call began, in milliseconds since 1970; 0 where nobody asks.
     pub(crate) began: u64,
     /// The request as the first call found it.
     pub(crate) original: Original,
@@ -170,12 +170,13 @@ fn index(phase: Phase) -> usize {
 }
 
 impl State {
-    /// What was remembered, or the beginning. Errors: it can't be read.
-    pub(crate) fn of(exchange: Exchange<'_>) -> Result<Self, postcard::Error> {
+    /// What was remembered, or the beginning; `timed` where somebody may ask when that was.
+    /// Errors: it can't be read.
+    pub(crate) fn of(exchange: Exchange<'_>, timed: bool) -> Result<Self, postcard::Error> {
         match exchange.variable(NAME) {
             Some(bytes) => postcard::from_bytes(&bytes),
             None => Ok(Self {
-                began: exchange.now(),
+                began: if timed { exchange.now() } else { 0 },
                 original: Original {
                     method: exchange.method().into(),
                     path: exchange.path().into(),

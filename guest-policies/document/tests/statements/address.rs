@@ -213,3 +213,63 @@ fn the_url_is_the_chosen_backends_and_the_original_stays() {
         )
     );
 }
+
+const LINE: &str = "<value>@(context.Request.Method + \" \" + context.Request.Url.Path + context.Request.Url.QueryString + \" was \" + context.Request.OriginalUrl.Path)</value></set-header>";
+
+#[test]
+fn each_statement_sees_what_the_one_before_set_of_the_line() {
+    let statements = [
+        "",
+        "<set-method>PUT</set-method>",
+        "<set-query-parameter name=\"b\" exists-action=\"override\"><value>2</value></set-query-parameter>",
+        "<rewrite-uri template=\"/c?d=3\"/>",
+        "<set-query-parameter name=\"a\" exists-action=\"delete\"/>",
+        "<rewrite-uri template=\"/c?d=3\" copy-unmatched-params=\"false\"/>",
+        "<rewrite-uri template=\"/c\" copy-unmatched-params=\"false\"/>",
+        "<set-query-parameter name=\"e\" exists-action=\"append\"><value>5</value></set-query-parameter>",
+    ];
+    let expected = [
+        "GET /a?a=1",
+        "PUT /a?a=1",
+        "PUT /a?a=1&b=2",
+        "PUT /c?d=3&a=1&b=2",
+        "PUT /c?d=3&b=2",
+        "PUT /c?d=3",
+        "PUT /c",
+        "PUT /c?e=5",
+    ];
+    let sections: String = (0..)
+        .zip(statements)
+        .map(|(number, statement)| format!("{statement}<set-header name=\"x-{number}\">{LINE}"))
+        .collect();
+    let world = inbound(&sections, request("GET", "/a?a=1"));
+    for (number, expected) in expected.iter().enumerate() {
+        let line = world.simulation.request_header(&format!("x-{number}"));
+        assert_eq!(line.unwrap(), format!("{expected} was /a"), "{number}");
+    }
+    // The host has the same.
+    let exchange = world.simulation.exchange();
+    assert_eq!(exchange.method(), "PUT");
+    assert_eq!(exchange.path(), "/c");
+    assert_eq!(exchange.query_text().as_deref(), Some("e=5"));
+}
+
+#[test]
+fn what_another_policy_changed_of_the_line_is_seen_by_the_next_call() {
+    let sections = format!(
+        "<inbound><set-header name=\"x-before\">{LINE}</inbound>\
+         <outbound><set-header name=\"x-after\">{LINE}</outbound>"
+    );
+    let world = World::new(&sections, request("GET", "/a?a=1"));
+    let exchange = world.simulation.exchange();
+    document::inbound(&world.settings, &exchange).unwrap();
+    exchange.set_method("PUT").unwrap();
+    exchange.set_path("/b").unwrap();
+    exchange.set_query_text(None).unwrap();
+    exchange.respond(200).unwrap();
+    document::outbound(&world.settings, &exchange).unwrap();
+    let before = world.simulation.request_header("x-before");
+    assert_eq!(before.as_deref(), Some("GET /a?a=1 was /a"));
+    let after = world.simulation.response_header("x-after");
+    assert_eq!(after.as_deref(), Some("PUT /b was /a"));
+}

@@ -14,9 +14,10 @@ impl Holes {
         Self([const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; MOST])
     }
 
-    fn all(&self) -> impl Iterator<Item = (usize, (usize, usize))> {
+    /// All; those that are not there are empty.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, usize)> {
         let bounds = |[from, to]: &[AtomicUsize; 2]| (from.load(Relaxed), to.load(Relaxed));
-        self.0.iter().map(bounds).enumerate()
+        self.0.iter().map(bounds)
     }
 
     fn put(&self, at: usize, hole: (usize, usize)) {
@@ -32,14 +33,17 @@ impl Holes {
         if to.saturating_sub(from) < LEAST {
             return;
         }
-        for (at, hole) in self.all() {
+        for (at, hole) in self.all().enumerate() {
             if hole.1 > 0 && (hole.1 == from || hole.0 == to) {
                 from = from.min(hole.0);
                 to = to.max(hole.1);
                 self.put(at, (0, 0));
             }
         }
-        let smallest = self.all().min_by_key(|(_, hole)| hole.1 - hole.0);
+        let smallest = self
+            .all()
+            .enumerate()
+            .min_by_key(|(_, hole)| hole.1 - hole.0);
         if let Some((at, hole)) = smallest
             && to - from > hole.1 - hole.0
         {
@@ -49,7 +53,10 @@ impl Holes {
 
     /// The largest, if it has so many bytes; it is kept no more.
     pub(super) fn take(&self, needed: usize) -> Option<(usize, usize)> {
-        let (at, hole) = self.all().max_by_key(|(_, hole)| hole.1 - hole.0)?;
+        let (at, hole) = self
+            .all()
+            .enumerate()
+            .max_by_key(|(_, hole)| hole.1 - hole.0)?;
         if hole.1 == 0 || hole.1 - hole.0 < needed {
             return None;
         }
@@ -59,7 +66,7 @@ impl Holes {
 
     /// Bytes of all.
     pub(super) fn bytes(&self) -> usize {
-        self.all().map(|(_, hole)| hole.1 - hole.0).sum()
+        self.all().map(|hole| hole.1 - hole.0).sum()
     }
 }
 

@@ -35,21 +35,28 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     setup::target::ensure(setup::Origin::Any)?;
     guests::build(&[])?;
-    steps::doing("the keyward command");
     // Together with the tests, so that one build of the dependencies serves both.
-    steps::run(workspace::cargo().args([
-        "build",
-        "--package=keyward-cli",
-        "--package=keyward-tests",
-    ]))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the client")?;
-    let all_held = runtime.block_on(story::tell(options.keep))?;
+    let all_held = holds(
+        &["--package=keyward-cli", "--package=keyward-tests"],
+        options.keep,
+    )?;
     Ok(if all_held {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Builds the command as Cargo is told, and tells the story; whether each step of it held.
+/// The policies must be there.
+///
+/// Errors: the build fails.
+pub(crate) fn holds(build: &[&str], keep: bool) -> Result<bool> {
+    steps::doing("the keyward command");
+    steps::run(workspace::cargo().arg("build").args(build))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the client")?;
+    runtime.block_on(story::tell(keep))
 }

@@ -62,6 +62,11 @@ fn members_of_the_body_are_written_and_what_is_not_there_is_nothing() {
 fn filters_have_the_names_of_liquid_and_of_csharp() {
     for (text, expected) in [
         ("{{ 'ab' | upcase }}{{ 'ab' | Upcase }}", "ABAB"),
+        // As .NET: one letter becomes one, so that `ß`, which has no capital, stays.
+        (
+            "{{ 'straße é' | upcase }} {{ 'ÄÖÉ' | downcase }} {{ 'ßa' | capitalize }} {{ 'éa' | capitalize }}",
+            "STRAßE É äöé ßa Éa",
+        ),
         ("{{ \"a\nb\" | NewlineToBr }}", "a<br />\nb"),
         ("{{ 4 | AtLeast: 5 }}{{ 4 | at_most: 3 }}", "53"),
         (
