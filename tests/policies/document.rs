@@ -79,14 +79,16 @@ async fn the_deepest_document_runs() {
     let backend = Backend::start().await;
     // Each `+` stands in the next one.
     let ones = |count: usize| " + 1".repeat(count);
-    let json = objects();
+    let json = format!("JObject.Parse(\"{}\")", objects());
     let mut statements = format!(
-        "<set-header name=\"x-sum\"><value>@((JObject.Parse(\"{json}\").ToString(Formatting.None).Length{}).ToString())</value></set-header>",
+        "<cache-store-value key=\"deep\" value='@({json})' duration=\"60\" />\
+         <cache-lookup-value key=\"deep\" variable-name=\"deep\" />\
+         <set-header name=\"x-sum\"><value>@(((JToken.DeepEquals({json}, ((JToken)context.Variables[\"deep\"]).DeepClone()) ? {json}.ToString(Formatting.None).Length : 0){}).ToString())</value></set-header>",
         ones(SUM)
     );
     // Of all that hold statements these need most of the stack.
     for _ in 0..RETRIES {
-        let condition = format!("@(context.Variables.Count{} == 10)", ones(9));
+        let condition = format!("@(context.Variables.Count{} == 0)", ones(9));
         statements = format!(
             "<retry condition=\"{condition}\" count=\"1\" interval=\"1\">{statements}</retry>"
         );

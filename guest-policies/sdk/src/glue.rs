@@ -31,10 +31,10 @@ mod component {
     pub fn configure<S: DeserializeOwned>(kept: &OnceLock<S>, text: String) -> Result<(), String> {
         let read = settings::read(&text)?;
         drop(text);
-        let kept = kept.set(read);
+        let result = kept.set(read);
         #[cfg(feature = "arena")]
         crate::arena::leave_room();
-        kept.map_err(|_| "the settings were read twice".to_owned())
+        result.map_err(|_| "the settings were read twice".to_owned())
     }
 
     /// The settings that were read when the policy was loaded.

@@ -61,8 +61,9 @@
 //!
 //! Memory is one page of 64 KiB for the stack, the data and an arena for
 //! allocations; what is freed is hardly ever used again before the call ends. A
-//! call that needs more gets more, up to the host's limit, and is slower. The feature `arena`, on by
-//! default, is that allocator; switch it off to bring another.
+//! call that needs more gets more, up to the host's limit, and is slower. The
+//! feature `arena`, on by default, is that allocator; switch it off to bring
+//! another.
 //!
 //! A panic is a line in the log, with the place in the source, and then a trap:
 //! the exchange fails.

@@ -1,4 +1,7 @@
 //! Upper and lower case as .NET's invariant culture has them: one letter for one.
+//!
+//! A letter whose other case is several letters stays as it is, also those few for which
+//! Unicode's simple mappings have a single one (`ᾳ`).
 
 /// Letters that become others in the same way.
 struct Row {

@@ -180,12 +180,17 @@ pub(crate) fn count(token: &Token) -> usize {
 pub(crate) fn clone(budget: &mut Budget, token: &Token) -> Outcome<Token> {
     budget.step()?;
     budget.bytes(64)?;
-    let copied = |budget: &mut Budget, all: &[Token]| -> Outcome<Vec<Token>> {
-        all.iter().map(|one| clone(budget, one)).collect()
-    };
     let body = match &*token.body.borrow() {
-        Body::Object(all) => Body::Object(copied(budget, all)?),
-        Body::Array(all) => Body::Array(copied(budget, all)?),
+        Body::Object(all) | Body::Array(all) => {
+            let mut copied = Vec::with_capacity(all.len());
+            for one in all {
+                copied.push(clone(budget, one)?);
+            }
+            match &*token.body.borrow() {
+                Body::Object(_) => Body::Object(copied),
+                _ => Body::Array(copied),
+            }
+        }
         Body::Property(name, value) => {
             budget.bytes(name.len())?;
             Body::Property(Arc::clone(name), clone(budget, value)?)
@@ -413,53 +418,46 @@ pub(crate) fn remove(token: &Token) -> Outcome<()> {
 
 /// `JToken.DeepEquals`.
 pub(crate) fn deep_equal(budget: &mut Budget, left: &Token, right: &Token) -> Outcome<bool> {
-    budget.step()?;
-    match (&*left.body.borrow(), &*right.body.borrow()) {
-        (Body::Object(left), Body::Object(right)) => {
-            if left.len() != right.len() {
-                return Ok(false);
-            }
-            for property in left {
-                budget.work(right.len().saturating_mul(64))?;
-                let Some(name) = name_of(property) else {
-                    return Ok(false);
-                };
-                let other = right
-                    .iter()
-                    .find(|other| name_of(other).as_ref() == Some(&name));
-                match other {
-                    Some(other) if deep_equal(budget, property, other)? => {}
-                    _ => return Ok(false),
+    // Pairs that are left to compare; what is deep takes no more of the stack.
+    let mut rest = vec![(Rc::clone(left), Rc::clone(right))];
+    while let Some((left, right)) = rest.pop() {
+        budget.step()?;
+        match (&*left.body.borrow(), &*right.body.borrow()) {
+            (Body::Object(left), Body::Object(right)) if left.len() == right.len() => {
+                for property in left {
+                    budget.work(right.len().saturating_mul(64))?;
+                    let name = name_of(property);
+                    match right.iter().find(|other| name_of(other) == name) {
+                        Some(other) => rest.push((of_property(property), of_property(other))),
+                        None => return Ok(false),
+                    }
                 }
             }
-            Ok(true)
-        }
-        (Body::Array(left), Body::Array(right)) => {
-            if left.len() != right.len() {
-                return Ok(false);
+            (Body::Array(left), Body::Array(right)) if left.len() == right.len() => {
+                let pairs = left.iter().zip(right);
+                rest.extend(pairs.map(|(left, right)| (Rc::clone(left), Rc::clone(right))));
             }
-            for (left, right) in left.iter().zip(right) {
-                if !deep_equal(budget, left, right)? {
-                    return Ok(false);
-                }
+            (Body::Property(a, left), Body::Property(b, right)) if a == b => {
+                rest.push((Rc::clone(left), Rc::clone(right)));
             }
-            Ok(true)
+            (Body::Scalar(left), Body::Scalar(right)) if equal_scalars(left, right) => {}
+            _ => return Ok(false),
         }
-        (Body::Property(a, left), Body::Property(b, right)) => {
-            Ok(a == b && deep_equal(budget, left, right)?)
-        }
-        (Body::Scalar(left), Body::Scalar(right)) => Ok(match (left, right) {
-            #[expect(clippy::cast_precision_loss, reason = "as Newtonsoft does")]
-            (Scalar::Integer(whole), Scalar::Float(real))
-            | (Scalar::Float(real), Scalar::Integer(whole)) => *whole as f64 == *real,
-            (Scalar::Null, Scalar::Null) | (Scalar::Undefined, Scalar::Undefined) => true,
-            (Scalar::Undefined, _) | (_, Scalar::Undefined) => false,
-            (Scalar::Large(left), Scalar::Large(right)) => left == right,
-            (Scalar::Large(_), _) | (_, Scalar::Large(_)) => false,
-            (Scalar::Bytes(left), Scalar::Bytes(right)) => left == right,
-            _ => super::operators::equals(&value_of(left), &value_of(right)),
-        }),
-        _ => Ok(false),
+    }
+    Ok(true)
+}
+
+fn equal_scalars(left: &Scalar, right: &Scalar) -> bool {
+    match (left, right) {
+        #[expect(clippy::cast_precision_loss, reason = "as Newtonsoft does")]
+        (Scalar::Integer(whole), Scalar::Float(real))
+        | (Scalar::Float(real), Scalar::Integer(whole)) => *whole as f64 == *real,
+        (Scalar::Null, Scalar::Null) | (Scalar::Undefined, Scalar::Undefined) => true,
+        (Scalar::Undefined, _) | (_, Scalar::Undefined) => false,
+        (Scalar::Large(left), Scalar::Large(right)) => left == right,
+        (Scalar::Large(_), _) | (_, Scalar::Large(_)) => false,
+        (Scalar::Bytes(left), Scalar::Bytes(right)) => left == right,
+        _ => super::operators::equals(&value_of(left), &value_of(right)),
     }
 }
 

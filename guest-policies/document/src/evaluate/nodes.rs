@@ -1,8 +1,8 @@
 //! What nodes give.
 //!
-//! Expressions nest: what calls itself for the nodes within a node, [`Evaluator::value`]
-//! and [`Evaluator::composed`], needs little of the stack, and leaves what needs more to
-//! functions that don't.
+//! Expressions nest: what calls itself for the nodes within a node (`value`, `composed`,
+//! `call`, `concatenated`) needs little of the stack, and leaves what needs more to
+//! functions that don't, and that are not made a part of it.
 
 use std::sync::Arc;
 
@@ -30,8 +30,14 @@ impl Evaluator<'_> {
             Node::Double(value) => return Ok(Value::Double(value)),
             Node::Enum(of, value) => return Ok(Value::Enum(of, value)),
             Node::Context => return Ok(Value::Live(Type::Context)),
-            Node::Part(of) => return Ok(Value::Live(of)),
-            Node::RequestHeaders => return Ok(Value::Lists(ListsOf::Request)),
+            Node::Part(of) => {
+                self.here(id);
+                return Ok(Value::Live(of));
+            }
+            Node::RequestHeaders => {
+                self.here(id);
+                return Ok(Value::Lists(ListsOf::Request));
+            }
             Node::Variable(name) => self.variable(id, program.text(name)),
             Node::Local(slot) => self.local(slot).cloned(),
             Node::Call(member, list) => self.call(id, member, None, program.list(list)),

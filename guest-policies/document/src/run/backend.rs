@@ -123,6 +123,7 @@ impl Runner<'_, '_> {
         let prefix = backend.as_ref().map_or("", |backend| &backend.prefix);
         let path = (!prefix.is_empty()).then(|| self.line.path(exchange));
         let refused = |runner: &Self, failure| runner.refused(element, "the path", failure);
+        // Past what is known of the line, since it is put back as it was.
         if let Some(path) = &path {
             exchange
                 .set_path(&format!("{prefix}{path}"))

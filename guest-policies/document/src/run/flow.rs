@@ -72,13 +72,7 @@ impl<'p> Runner<'p, '_> {
         if !(1..=50).contains(&count) {
             return Err(self.unfit(element, "count", "1 to 50"));
         }
-        // Apart: it would take room of the stack for each retry within another.
-        let waiting = Box::new(Waiting {
-            interval: self.seconds(element, A::Interval)?.unwrap_or(0),
-            delta: self.seconds(element, A::Delta)?,
-            most: self.seconds(element, A::MaxInterval)?,
-            is_first_fast: self.bool(element, A::FirstFastRetry)?.unwrap_or(false),
-        });
+        let waiting = self.waiting(element)?;
         let mut retries: u32 = 0;
         loop {
             if self.children(element)? == Flow::Respond {
@@ -92,6 +86,17 @@ impl<'p> Runner<'p, '_> {
             retries = retries.saturating_add(1);
             self.pause(element, waiting.before(retries, || self.chance()))?;
         }
+    }
+
+    /// Apart: it would take room of the stack for each retry within another.
+    #[inline(never)]
+    fn waiting(&mut self, element: &Element) -> Result<Box<Waiting>, Stop> {
+        Ok(Box::new(Waiting {
+            interval: self.seconds(element, A::Interval)?.unwrap_or(0),
+            delta: self.seconds(element, A::Delta)?,
+            most: self.seconds(element, A::MaxInterval)?,
+            is_first_fast: self.bool(element, A::FirstFastRetry)?.unwrap_or(false),
+        }))
     }
 
     /// Between 0 and 1.

@@ -53,7 +53,8 @@ impl Line {
 
     /// Errors: the host's.
     pub(crate) fn set_path(&self, exchange: Exchange<'_>, path: &str) -> Result<(), Failure> {
-        // The host is asked only where it matters.
+        // The host is not asked to set what is there. It would refuse some paths that it
+        // takes from clients; leaving one as it is sends what would be sent anyway.
         if self.path.borrow().as_deref() == Some(path) {
             return Ok(());
         }

@@ -22,6 +22,7 @@ mod liquid;
 mod literals;
 mod message;
 mod operands;
+mod parts;
 mod state;
 mod stored;
 

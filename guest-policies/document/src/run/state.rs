@@ -90,9 +90,9 @@ pub(crate) enum How {
 /// What a secret takes the place of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
-    /// A header, in lower case.
+    /// A header, in lower case as it is kept; statements name it in any.
     Header(String),
-    /// A query parameter, in lower case.
+    /// A query parameter, likewise.
     Query(String),
     /// The connection.
     Connection,

@@ -7,8 +7,8 @@ use keyward_document_program::Type;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::parts::{self, Part};
 use crate::evaluate::dates::{DateTime, DateTimeOffset, Kind};
-use crate::evaluate::json::{self, Body, Token};
 use crate::evaluate::{Budget, Jwt, Outcome, Response, Value};
 
 /// A value that outlives a call.
@@ -29,14 +29,10 @@ pub(crate) enum Stored {
     Bytes(Rc<[u8]>),
     Strings(Vec<Arc<str>>),
     Enum(Type, i32),
-    Array(Vec<Stored>),
-    Object(Vec<(Arc<str>, Stored)>),
-    Property(Arc<str>, Box<Stored>),
-    /// A simple value of JSON.
-    Scalar(Box<Stored>),
+    Json(Vec<Part>),
     Random(u64),
     Encoding(u8),
-    Jwt(Box<Stored>, Box<Stored>),
+    Jwt(Vec<Part>, Vec<Part>),
     Basic(String, String),
     Response {
         status: u16,
@@ -83,13 +79,10 @@ impl Stored {
             Value::Bytes(bytes) => Self::Bytes(Rc::clone(bytes)),
             Value::Strings(all) => Self::Strings(all.to_vec()),
             Value::Enum(of, number) => Self::Enum(*of, *number),
-            Value::Json(token) => Self::token(token),
+            Value::Json(token) => Self::Json(parts::of(token)),
             Value::Random(seed) => Self::Random(seed.get()),
             Value::Encoding(which) => Self::Encoding(*which),
-            Value::Jwt(jwt) => Self::Jwt(
-                Box::new(Self::token(&jwt.header)),
-                Box::new(Self::token(&jwt.payload)),
-            ),
+            Value::Jwt(jwt) => Self::Jwt(parts::of(&jwt.header), parts::of(&jwt.payload)),
             Value::Basic(pair) => Self::Basic(pair.0.clone(), pair.1.clone()),
             Value::Response(response) => {
                 let (body, read) = response.content();
@@ -109,26 +102,6 @@ impl Stored {
             | Value::LiveBody(_)
             | Value::Live(_) => return None,
         })
-    }
-
-    fn token(token: &Token) -> Self {
-        match &*token.body.borrow() {
-            Body::Array(all) => Self::Array(all.iter().map(Self::token).collect()),
-            Body::Object(all) => Self::Object(
-                all.iter()
-                    .filter_map(|property| match &*property.body.borrow() {
-                        Body::Property(name, value) => Some((Arc::clone(name), Self::token(value))),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            Body::Property(name, value) => {
-                Self::Property(Arc::clone(name), Box::new(Self::token(value)))
-            }
-            Body::Scalar(scalar) => Self::Scalar(Box::new(
-                Self::of(&json::value_of(scalar)).unwrap_or(Self::Null),
-            )),
-        }
     }
 
     /// The value again. Errors: it was no value of ours.
@@ -154,14 +127,12 @@ impl Stored {
             Self::Bytes(bytes) => Value::Bytes(Rc::clone(bytes)),
             Self::Strings(all) => Value::Strings(all.clone().into()),
             Self::Enum(of, number) => Value::Enum(*of, *number),
-            Self::Array(_) | Self::Object(_) | Self::Property(..) | Self::Scalar(_) => {
-                Value::Json(self.json(&mut budget)?)
-            }
+            Self::Json(parts) => Value::Json(parts::token(parts, &mut budget)?),
             Self::Random(seed) => Value::Random(Rc::new((*seed).into())),
             Self::Encoding(which) => Value::Encoding(*which),
             Self::Jwt(header, payload) => Value::Jwt(Rc::new(Jwt {
-                header: header.json(&mut budget)?,
-                payload: payload.json(&mut budget)?,
+                header: parts::token(header, &mut budget)?,
+                payload: parts::token(payload, &mut budget)?,
             })),
             Self::Basic(user, password) => Value::Basic(Rc::new((user.clone(), password.clone()))),
             Self::Response {
@@ -178,31 +149,5 @@ impl Stored {
                 Value::Response(Rc::new(response))
             }
         })
-    }
-
-    fn json(&self, budget: &mut Budget) -> Outcome<Token> {
-        match self {
-            Self::Array(all) => {
-                let array = json::array();
-                for item in all {
-                    let item = item.json(budget)?;
-                    json::push(budget, &array, item)?;
-                }
-                Ok(array)
-            }
-            Self::Object(all) => {
-                let mut properties = Vec::with_capacity(all.len());
-                for (name, value) in all {
-                    properties.push((name.to_string(), value.json(budget)?));
-                }
-                json::object_of(budget, properties)
-            }
-            Self::Property(name, value) => {
-                let value = value.json(budget)?;
-                json::property(budget, name, value)
-            }
-            Self::Scalar(scalar) => json::token_of(budget, scalar.value()?),
-            other => json::token_of(budget, other.value()?),
-        }
     }
 }

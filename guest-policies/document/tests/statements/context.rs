@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keyward_document_program::Member;
 use keyward_policy::Level;
 
-use super::world::{World, bindings, inbound, request, result};
+use super::world::{End, World, bindings, inbound, request, result};
 
 fn text(expression: &str) -> Option<String> {
     let simulation = request("PATCH", "/shop/a?x=1&x=2&y=a%20b")
@@ -164,4 +164,21 @@ fn traces_tell_the_steps_what_expressions_trace_and_what_variables_are_set_to() 
             "sets a = private"
         ]
     );
+}
+
+#[test]
+fn since_when_a_request_is_there_is_known_in_later_phases_and_where_it_stands_deep() {
+    for asked in ["Timestamp.Year > 2000", "Elapsed.TotalDays < 1"] {
+        let sections = format!(
+            "<outbound><choose><when condition=\"@(true)\"><set-header name=\"x-known\">\
+             <value>@((context.{asked}) ? \"known\" : \"not\")</value></set-header></when></choose></outbound>"
+        );
+        let world = World::new(
+            &format!("<inbound><set-variable name=\"a\" value=\"b\"/></inbound>{sections}"),
+            request("GET", "/").at(1_767_225_600_000),
+        );
+        assert_eq!(world.run(), End::Through, "{:?}", world.simulation.log());
+        let known = world.simulation.response_header("x-known");
+        assert_eq!(known.as_deref(), Some("known"), "{asked}");
+    }
 }

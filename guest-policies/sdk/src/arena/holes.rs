@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes of the smallest that is kept.
 pub(super) const LEAST: usize = 256;
+/// More than that are not kept: each that is given back looks at all of them.
 const MOST: usize = 8;
 
 /// The largest of what was given back: first address, and the first past it.
@@ -62,6 +63,11 @@ impl Holes {
         }
         self.put(at, (0, 0));
         Some(hole)
+    }
+
+    /// Bytes of the largest; 0 if there is none.
+    pub(super) fn largest(&self) -> usize {
+        self.all().map(|hole| hole.1 - hole.0).max().unwrap_or(0)
     }
 
     /// Bytes of all.

@@ -5,7 +5,7 @@
 //! the end of the memory that it starts with, so that in the ordinary case memory never
 //! grows, which is what makes a fresh instance cheap. When the arena is used up, it moves
 //! to the largest room that was given back, of which there is most after the settings
-//! were read; when there is none, the memory grows, up to the host's limit.
+//! were read; when none is large enough, the memory grows, up to the host's limit.
 
 mod holes;
 mod room;

@@ -110,6 +110,21 @@ impl Room {
         Some(())
     }
 
+    /// Makes the memory reach so far behind an address, where the arena is at its end and
+    /// no hole is as large.
+    #[cold]
+    fn extend<M: Memory>(&self, address: usize, size: usize) -> Option<()> {
+        let (next, end) = self.bounds::<M>();
+        if M::pages().checked_mul(PAGE)? != end || self.holes.largest() >= size {
+            return None;
+        }
+        let missing = address.checked_add(size)?.saturating_sub(end);
+        let pages = missing.div_ceil(PAGE);
+        M::grow(pages)?;
+        self.set(next, end.checked_add(pages.checked_mul(PAGE)?)?);
+        Some(())
+    }
+
     /// Takes back what is at an address.
     #[inline]
     pub(super) fn give(&self, address: usize, size: usize) {
@@ -137,7 +152,12 @@ impl Room {
             (end == next && new <= limit).then(|| room.set(new, limit))
         };
         if end == self.next.load(Relaxed) {
-            if here(self).is_some() || self.move_on::<M>(size).is_some() && here(self).is_some() {
+            if here(self).is_some()
+                || self
+                    .extend::<M>(address, size)
+                    .and_then(|()| here(self))
+                    .is_some()
+            {
                 return Some(Resized::Here);
             }
         } else if size <= old.size() {
@@ -161,6 +181,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
     use std::cell::Cell;
     use std::collections::BTreeMap;
 
@@ -321,6 +343,42 @@ mod tests {
             Some(Resized::Here)
         );
         assert_eq!(room.take::<Pretended>(layout(1, 1)), Some(start + 10));
+    }
+
+    #[test]
+    fn what_grows_takes_no_more_memory_than_it_lacks() {
+        PAGES.set(1);
+        let room = Room::new();
+        let old = layout(3 * PAGE, 1);
+        let start = room.take::<Pretended>(old).unwrap();
+        assert_eq!(PAGES.get(), 4);
+        let resized = room.resize::<Pretended>(start, old, 4 * PAGE);
+        assert_eq!(resized, Some(Resized::Here));
+        assert_eq!(PAGES.get(), 5);
+    }
+
+    #[test]
+    fn what_grows_goes_where_there_is_room_before_the_memory_grows() {
+        PAGES.set(1);
+        let room = Room::new();
+        let free = layout(20_000, 1);
+        let first = room.take::<Pretended>(free).unwrap();
+        let old = layout(PAGE - START - 20_000, 1);
+        let start = room.take::<Pretended>(old).unwrap();
+        room.give(first, free.size());
+        // The newest, at the end of the memory, which has no room behind it.
+        let small = layout(1000, 1);
+        assert_eq!(
+            room.resize::<Pretended>(start, old, 1000),
+            Some(Resized::Here)
+        );
+        room.take::<Pretended>(layout(old.size() - 1000 - 500, 1))
+            .unwrap();
+        let newest = room.take::<Pretended>(layout(500, 1)).unwrap();
+        let resized = room.resize::<Pretended>(newest, layout(500, 1), 600);
+        assert_eq!(resized, Some(Resized::Elsewhere(first)));
+        assert_eq!(PAGES.get(), 1);
+        room.give(start, small.size());
     }
 
     #[test]

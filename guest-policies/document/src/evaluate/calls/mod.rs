@@ -16,6 +16,7 @@ use super::json::Token;
 use super::{Evaluator, Exception, Outcome, Value};
 
 /// Calls a member. `of` is the type between `<` and `>`. Errors: what it throws.
+#[inline(never)]
 pub(super) fn call(
     evaluator: &mut Evaluator<'_>,
     member: Member,

@@ -91,9 +91,11 @@ impl Item {
         let body = token.body.borrow();
         Ok(match &*body {
             Body::Array(all) => {
-                let all: Outcome<Vec<_>> =
-                    all.iter().map(|item| Self::json(budget, item)).collect();
-                Self::List(all?.into())
+                let mut items = Vec::with_capacity(all.len());
+                for item in all {
+                    items.push(Self::json(budget, item)?);
+                }
+                Self::List(items.into())
             }
             Body::Object(all) => {
                 let mut entries = Vec::with_capacity(all.len());
@@ -105,12 +107,20 @@ impl Item {
                 Self::Map(entries.into())
             }
             Body::Property(_, value) => Self::json(budget, value)?,
-            // A date stays as it was written.
-            Body::Scalar(Scalar::Date(_)) => {
-                Self::text(json_text::written(budget, token, false)?.trim_matches('"'))
-            }
-            Body::Scalar(scalar) => Self::of(budget, &json::value_of(scalar))?,
+            Body::Scalar(scalar) => Self::scalar(budget, token, scalar)?,
         })
+    }
+
+    #[inline(never)]
+    fn scalar(budget: &mut Budget, token: &Token, scalar: &Scalar) -> Outcome<Self> {
+        match scalar {
+            // A date stays as it was written.
+            Scalar::Date(_) => {
+                let written = json_text::written(budget, token, false)?;
+                Ok(Self::text(written.trim_matches('"')))
+            }
+            _ => Self::of(budget, &json::value_of(scalar)),
+        }
     }
 
     /// nil and false are not.
