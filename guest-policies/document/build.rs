@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// Enough for the deepest program, as `tests/policies/document.rs` shows.
+/// Enough for statements, expressions and JSON as deep as they may be, all at once, as
+/// `tests/policies/document.rs` shows.
 const STACK_BYTES: u32 = 52 * 1024;
 
 fn main() {
@@ -19,13 +20,22 @@ fn main() {
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets it"));
     let tables = format!(
         "{}{}",
-        table("UPPER", |c| single(c.to_uppercase())),
+        table("UPPER", upper),
         table("LOWER", |c| single(c.to_lowercase()))
     );
     fs::write(folder.join("case.rs"), tables).expect("Cargo made the folder");
 }
 
-/// A letter that others become of is none for .NET, which changes one into one.
+/// As .NET's invariant culture has it, which takes Unicode's simple mappings but for `ı`.
+fn upper(c: char) -> Option<char> {
+    // Of these the standard library makes two letters, and Unicode has one beside.
+    let mut greek = '\u{1f88}'..='\u{1ffc}';
+    single(c.to_uppercase())
+        .filter(|_| c != 'ı')
+        .or_else(|| greek.find(|other| *other != c && single(other.to_lowercase()) == Some(c)))
+}
+
+/// A letter of which several become stays as it is.
 fn single(mut all: impl Iterator<Item = char>) -> Option<char> {
     let first = all.next();
     first.filter(|_| all.next().is_none())

@@ -418,33 +418,51 @@ pub(crate) fn remove(token: &Token) -> Outcome<()> {
 
 /// `JToken.DeepEquals`.
 pub(crate) fn deep_equal(budget: &mut Budget, left: &Token, right: &Token) -> Outcome<bool> {
-    // Pairs that are left to compare; what is deep takes no more of the stack.
-    let mut rest = vec![(Rc::clone(left), Rc::clone(right))];
-    while let Some((left, right)) = rest.pop() {
-        budget.step()?;
-        match (&*left.body.borrow(), &*right.body.borrow()) {
+    // What holds the pair, with the number of the part that comes next: a list, so that
+    // what is deep takes no more of the stack.
+    let mut open: Vec<(Token, Token, usize)> = Vec::new();
+    let mut pair = Some((Rc::clone(left), Rc::clone(right)));
+    loop {
+        let (left, right, at) = match pair.take() {
+            Some((left, right)) => {
+                budget.step()?;
+                (left, right, 0)
+            }
+            None => match open.pop() {
+                Some(next) => next,
+                None => return Ok(true),
+            },
+        };
+        let part = match (&*left.body.borrow(), &*right.body.borrow()) {
             (Body::Object(left), Body::Object(right)) if left.len() == right.len() => {
-                for property in left {
-                    budget.work(right.len().saturating_mul(64))?;
-                    let name = name_of(property);
-                    match right.iter().find(|other| name_of(other) == name) {
-                        Some(other) => rest.push((of_property(property), of_property(other))),
-                        None => return Ok(false),
+                match left.get(at) {
+                    Some(property) => {
+                        budget.work(right.len().saturating_mul(64))?;
+                        let name = name_of(property);
+                        let other = right.iter().find(|other| name_of(other) == name);
+                        let Some(other) = other else {
+                            return Ok(false);
+                        };
+                        Some((property.clone(), other.clone()))
                     }
+                    None => None,
                 }
             }
             (Body::Array(left), Body::Array(right)) if left.len() == right.len() => {
-                let pairs = left.iter().zip(right);
-                rest.extend(pairs.map(|(left, right)| (Rc::clone(left), Rc::clone(right))));
+                left.get(at).cloned().zip(right.get(at).cloned())
             }
             (Body::Property(a, left), Body::Property(b, right)) if a == b => {
-                rest.push((Rc::clone(left), Rc::clone(right)));
+                pair = Some((Rc::clone(left), Rc::clone(right)));
+                None
             }
-            (Body::Scalar(left), Body::Scalar(right)) if equal_scalars(left, right) => {}
+            (Body::Scalar(left), Body::Scalar(right)) if equal_scalars(left, right) => None,
             _ => return Ok(false),
+        };
+        if part.is_some() {
+            open.push((left, right, at + 1));
+            pair = part;
         }
     }
-    Ok(true)
 }
 
 fn equal_scalars(left: &Scalar, right: &Scalar) -> bool {
@@ -461,6 +479,16 @@ fn equal_scalars(left: &Scalar, right: &Scalar) -> bool {
     }
 }
 
+/// A name as a step of a path.
+fn step(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '$';
+    if name.chars().all(is_plain) {
+        format!(".{name}")
+    } else {
+        format!("['{name}']")
+    }
+}
+
 /// `Path`, as Newtonsoft writes it.
 pub(crate) fn path(token: &Token) -> String {
     let mut parts = Vec::new();
@@ -471,16 +499,10 @@ pub(crate) fn path(token: &Token) -> String {
                 let index = all.iter().position(|one| Rc::ptr_eq(one, &at)).unwrap_or(0);
                 parts.push(format!("[{index}]"));
             }
-            Body::Object(_) => {
-                let name = name_of(&at).unwrap_or_default();
-                let plain = name
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '$');
-                parts.push(if plain {
-                    format!(".{name}")
-                } else {
-                    format!("['{name}']")
-                });
+            Body::Property(name, _) => parts.push(step(name)),
+            // The token itself is a property.
+            Body::Object(_) if Rc::ptr_eq(&at, token) => {
+                parts.push(step(&name_of(&at).unwrap_or_default()));
             }
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! JSON of variables and cached values: a row of parts, so that what is deep takes no more
-//! of the stack than what is flat.
+//! JSON of variables and cached values as bytes: a row of parts, so that what is deep takes
+//! no more of the stack to write and to read than what is flat.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::stored::Stored;
-use crate::evaluate::json::{self, Body, Token};
+use crate::evaluate::json::{self, Body, Scalar, Token};
 use crate::evaluate::{Budget, Exception, Outcome};
 
 /// A part, before those in it.
@@ -19,7 +19,11 @@ pub(crate) enum Part {
     Object(usize),
     /// A property, whose value follows.
     Property(Arc<str>),
-    /// A simple value.
+    /// A whole number that no `long` holds, as its digits.
+    Large(Arc<str>),
+    /// `undefined`.
+    Undefined,
+    /// Any other simple value.
     Simple(Stored),
 }
 
@@ -41,6 +45,8 @@ pub(crate) fn of(token: &Token) -> Vec<Part> {
                 rest.push(Rc::clone(value));
                 Part::Property(Arc::clone(name))
             }
+            Body::Scalar(Scalar::Large(digits)) => Part::Large(Arc::clone(digits)),
+            Body::Scalar(Scalar::Undefined) => Part::Undefined,
             Body::Scalar(scalar) => {
                 let value = Stored::of(&json::value_of(scalar));
                 Part::Simple(value.unwrap_or(Stored::Null))
@@ -77,6 +83,8 @@ pub(crate) fn token(parts: &[Part], budget: &mut Budget) -> Outcome<Token> {
                 open.push(Open::Property(Arc::clone(name)));
                 continue;
             }
+            Part::Large(digits) => json::scalar_token(Scalar::Large(Arc::clone(digits))),
+            Part::Undefined => json::scalar_token(Scalar::Undefined),
             Part::Simple(stored) => json::token_of(budget, stored.value()?)?,
         };
         // It may be the last that is missing in what it is in, and so on.

@@ -216,3 +216,39 @@ fn what_is_remembered_and_can_not_be_read_fails() {
         ["what the document remembered can't be read"]
     );
 }
+
+#[test]
+fn json_of_every_shape_outlives_a_phase() {
+    let shapes = [
+        "[]",
+        "{}",
+        "[[]]",
+        "[{},[],1]",
+        "{\"a\":[],\"b\":{},\"c\":[[1],{\"d\":[]}]}",
+        "{\"a\":{\"b\":{\"c\":null}},\"d\":true}",
+        "[12345678901234567890,undefined,0.5,\"2026-01-02T03:04:05Z\",\"x\"]",
+    ];
+    let mut inbound = String::new();
+    let mut outbound = String::new();
+    for (number, shape) in shapes.iter().enumerate() {
+        let parsed = format!("JToken.Parse(\"{}\")", shape.replace('"', "\\\""));
+        inbound.push_str(&format!(
+            "<set-variable name=\"{number}\" value='@({parsed})'/>\
+             <set-variable name=\"p{number}\" value='@(new JProperty(\"p\", {parsed}))'/>"
+        ));
+        let kept = format!("((JToken)context.Variables[\"{number}\"])");
+        let property = format!("((JProperty)context.Variables[\"p{number}\"])");
+        outbound.push_str(&format!(
+            "<set-header name=\"x-{number}\"><value>@({kept}.ToString(Formatting.None) + \" \" \
+             + JToken.DeepEquals({kept}, {parsed}) + \" \" + JToken.DeepEquals({property}.Value, {parsed}) \
+             + \" \" + {property}.Value.Path)</value></set-header>"
+        ));
+    }
+    let sections = format!("<inbound>{inbound}</inbound><outbound>{outbound}</outbound>");
+    let world = World::new(&sections, request("GET", "/"));
+    assert_eq!(world.run(), End::Through, "{:?}", world.simulation.log());
+    for (number, shape) in shapes.iter().enumerate() {
+        let found = world.simulation.response_header(&format!("x-{number}"));
+        assert_eq!(found.unwrap(), format!("{shape} True True p"));
+    }
+}

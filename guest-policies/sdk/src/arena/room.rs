@@ -111,11 +111,13 @@ impl Room {
     }
 
     /// Makes the memory reach so far behind an address, where the arena is at its end and
-    /// no hole is as large.
+    /// no hole has so many bytes.
     #[cold]
-    fn extend<M: Memory>(&self, address: usize, size: usize) -> Option<()> {
+    fn extend<M: Memory>(&self, address: usize, size: usize, align: usize) -> Option<()> {
         let (next, end) = self.bounds::<M>();
-        if M::pages().checked_mul(PAGE)? != end || self.holes.largest() >= size {
+        if M::pages().checked_mul(PAGE)? != end
+            || self.holes.largest() >= size.checked_add(align)?
+        {
             return None;
         }
         let missing = address.checked_add(size)?.saturating_sub(end);
@@ -154,7 +156,7 @@ impl Room {
         if end == self.next.load(Relaxed) {
             if here(self).is_some()
                 || self
-                    .extend::<M>(address, size)
+                    .extend::<M>(address, size, old.align())
                     .and_then(|()| here(self))
                     .is_some()
             {
@@ -366,19 +368,17 @@ mod tests {
         let old = layout(PAGE - START - 20_000, 1);
         let start = room.take::<Pretended>(old).unwrap();
         room.give(first, free.size());
-        // The newest, at the end of the memory, which has no room behind it.
-        let small = layout(1000, 1);
         assert_eq!(
             room.resize::<Pretended>(start, old, 1000),
             Some(Resized::Here)
         );
         room.take::<Pretended>(layout(old.size() - 1000 - 500, 1))
             .unwrap();
+        // It ends where the memory does.
         let newest = room.take::<Pretended>(layout(500, 1)).unwrap();
         let resized = room.resize::<Pretended>(newest, layout(500, 1), 600);
         assert_eq!(resized, Some(Resized::Elsewhere(first)));
         assert_eq!(PAGES.get(), 1);
-        room.give(start, small.size());
     }
 
     #[test]

@@ -15,22 +15,22 @@ use crate::run::{Flow, Runner};
 /// The longest time that the host keeps a value.
 const MOST_SECONDS: i64 = 31_536_000;
 
+/// What the bytes of a value begin with. Another as soon as they have another form.
+const FORM: u8 = 0x81;
+
+/// A value as it was kept. What was written in another form, by another version, is none.
+fn decoded(bytes: &[u8]) -> Option<Value> {
+    let (stored, rest) = postcard::take_from_bytes::<Stored>(bytes.strip_prefix(&[FORM])?).ok()?;
+    stored.value().ok().filter(|_| rest.is_empty())
+}
+
 impl Runner<'_, '_> {
     pub(crate) fn cache_lookup_value(&mut self, element: &Element) -> Result<Flow, Stop> {
         let key = self.cache_key(element)?;
         let name = self.required(element, A::VariableName)?;
-        let found: Option<Stored> = match self.exchange.cached(&key) {
-            // What an older version wrote is no hit.
-            Some(bytes) => postcard::from_bytes(&bytes).ok(),
-            None => None,
-        };
-        match found {
-            Some(stored) => {
-                let value = stored
-                    .value()
-                    .map_err(|exception| self.throws(element, exception))?;
-                self.set_variable(element, &name, value)?;
-            }
+        let found = self.exchange.cached(&key);
+        match found.and_then(|bytes| decoded(&bytes)) {
+            Some(value) => self.set_variable(element, &name, value)?,
             None => {
                 let default = self.program.statements.field(element, A::DefaultValue);
                 if let Some(default) = default {
@@ -60,7 +60,7 @@ impl Runner<'_, '_> {
             // Nothing is kept for no time.
             return self.cache_remove_value(element);
         }
-        let bytes = postcard::to_allocvec(&stored).map_err(|_| Failure::Limit);
+        let bytes = postcard::to_extend(&stored, vec![FORM]).map_err(|_| Failure::Limit);
         let kept = bytes.and_then(|bytes| self.exchange.cache(&key, bytes, seconds));
         if let Err(failure) = kept {
             // It is never sure that a value is there later.
