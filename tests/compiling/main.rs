@@ -43,7 +43,9 @@ struct Both;
 impl Compiler for Both {
     fn compile(&self, job: &[u8]) -> Result<Vec<u8>, CompileFault> {
         let answer = child().compile(job)?;
-        assert!(answer == InProcess.compile(job)?, "the answers differ");
+        // wasmtime writes some of a component's tables in an order by chance.
+        let is_one_of_ours = || InProcess.compile(job).is_ok_and(|ours| ours == answer);
+        assert!((0..20).any(|_| is_one_of_ours()), "the answers differ");
         Ok(answer)
     }
 }
