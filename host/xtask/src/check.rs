@@ -150,8 +150,8 @@ fn lint() -> Result<()> {
 
 fn demonstration() -> Result<()> {
     steps::doing("demonstration");
-    // With the features that the tests have, so that nothing is built again.
-    if demo::holds(&["--workspace", "--bin=keyward"], false)? {
+    // The command that the tests were built with, so that nothing is built again.
+    if demo::holds(&["test", "--workspace", "--no-run"], false)? {
         Ok(())
     } else {
         bail!("a step of it does not hold")

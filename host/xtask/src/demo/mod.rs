@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     guests::build(&[])?;
     // Together with the tests, so that one build of the dependencies serves both.
     let all_held = holds(
-        &["--package=keyward-cli", "--package=keyward-tests"],
+        &["build", "--package=keyward-cli", "--package=keyward-tests"],
         options.keep,
     )?;
     Ok(if all_held {
@@ -47,13 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// Builds the command as Cargo is told, and tells the story; whether each step of it held.
+/// Builds the command by that command of Cargo's, and tells the story; whether each step of it held.
 /// The policies must be there.
 ///
 /// Errors: the build fails.
 pub(crate) fn holds(build: &[&str], keep: bool) -> Result<bool> {
     steps::doing("the keyward command");
-    steps::run(workspace::cargo().arg("build").args(build))?;
+    steps::run(workspace::cargo().args(build))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
