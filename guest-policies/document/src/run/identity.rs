@@ -44,7 +44,7 @@ impl Runner<'_, '_> {
         let refused = |runner: &Self, failure| runner.refused(element, "the header", failure);
         match self.identity(element)? {
             Identity::Header(value) => {
-                self.state.detach(&Place::Header(AUTHORIZATION.to_owned()));
+                self.state.detach_header(AUTHORIZATION);
                 request
                     .set_header(AUTHORIZATION, value)
                     .map_err(|failure| refused(self, failure))?;

@@ -8,7 +8,7 @@ use keyward_document_program::statements::{Element, Operand};
 use super::Runner;
 use super::context::{self, Scope};
 use super::error::{self, Stop};
-use crate::evaluate::{Exception, Thrown, Value, evaluate, shown, to_long};
+use crate::evaluate::{Budget, Exception, Thrown, Value, evaluate, shown, to_long};
 
 /// An operand: a value, or a secret's alias.
 #[derive(Clone, Debug)]
@@ -30,24 +30,26 @@ impl<'p, 'e> Runner<'p, 'e> {
         }
     }
 
+    /// Evaluates with what expressions see, at the cost of the call's budget.
+    fn evaluated<T>(&mut self, evaluate: impl FnOnce(&Scope<'_, 'e>, &mut Budget) -> T) -> T {
+        let mut budget = self.budget.clone();
+        let value = evaluate(&self.scope(), &mut budget);
+        self.budget = budget;
+        value
+    }
+
     /// An operand's value, or the secret that it is. Errors: its expression throws.
     pub(crate) fn given(&mut self, element: &Element, operand: Operand) -> Result<Given<'p>, Stop> {
-        let statements = &self.program.statements;
+        let program = self.program;
+        let statements = &program.statements;
         let secret = |id| Given::Secret(statements.secret(id).unwrap_or_default());
         Ok(match operand {
             Operand::Text(id) => Given::Value(Value::Text(statements.shared(id))),
             Operand::Bool(value) => Given::Value(Value::Bool(value)),
             Operand::Int(value) => Given::Value(Value::Long(value)),
             Operand::Expression(id) => {
-                let scope = Scope {
-                    exchange: self.exchange,
-                    surroundings: statements.surroundings(),
-                    state: &self.state,
-                    line: &self.line,
-                    bodies: &self.bodies,
-                    subject: &self.subject,
-                };
-                let value = evaluate(&self.program.expressions, id, &scope, &mut self.budget);
+                let value = self
+                    .evaluated(|scope, budget| evaluate(&program.expressions, id, scope, budget));
                 Given::Value(value.map_err(|thrown| self.thrown(element, &thrown))?)
             }
             Operand::Secret(id) => secret(id),
@@ -92,15 +94,7 @@ impl<'p, 'e> Runner<'p, 'e> {
             Value::Text(text) => return Ok(Some(Arc::clone(text))),
             _ => {}
         }
-        let scope = Scope {
-            exchange: self.exchange,
-            surroundings: self.program.statements.surroundings(),
-            state: &self.state,
-            line: &self.line,
-            bodies: &self.bodies,
-            subject: &self.subject,
-        };
-        match shown(value, &scope, &mut self.budget) {
+        match self.evaluated(|scope, budget| shown(value, scope, budget)) {
             Ok(text) => Ok(Some(text)),
             Err(exception) => Err(self.throws(element, exception)),
         }

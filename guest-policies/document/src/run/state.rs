@@ -287,13 +287,9 @@ impl State {
 
     /// Notes a secret, in place of those at the same place.
     pub(crate) fn attach(&mut self, attachment: Attachment) {
-        self.detach(&attachment.place);
+        self.attachments
+            .retain(|there| there.place != attachment.place);
         self.attachments.push(attachment);
-    }
-
-    /// Drops the secrets of a place.
-    pub(crate) fn detach(&mut self, place: &Place) {
-        self.attachments.retain(|there| there.place != *place);
     }
 
     /// Whether a secret goes into that header, in any case.
