@@ -37,8 +37,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// As in the `keyward` command.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
+    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
 
 const PROCESSES: usize = 9;
 const ROUNDS: usize = 3;

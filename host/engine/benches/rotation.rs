@@ -29,8 +29,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// As in the `keyward` command.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
+    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
 
 /// How many policies take turns.
 const NUMBERS: [usize; 5] = [1, 50, 100, 300, 1000];

@@ -27,8 +27,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// As in the `keyward` command.
 #[global_allocator]
-static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
-    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =
+    zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
