@@ -134,7 +134,7 @@ pub type Outcome<T = Value> = Result<T, Exception>;
 pub fn evaluate(
     program: &Expressions,
     id: ExpressionId,
-    context: &dyn Context,
+    context: &impl Context,
     budget: &mut Budget,
 ) -> Result<Value, Thrown> {
     let broken = || Thrown {
@@ -164,7 +164,7 @@ pub fn evaluate(
 }
 
 /// A value as `ToString` shows it; `null` is empty. Errors: the budget is used up.
-pub fn shown(value: &Value, context: &dyn Context, budget: &mut Budget) -> Outcome<Arc<str>> {
+pub fn shown(value: &Value, context: &impl Context, budget: &mut Budget) -> Outcome<Arc<str>> {
     if let Value::Text(text) = value {
         return Ok(Arc::clone(text));
     }
@@ -188,9 +188,9 @@ pub fn to_long(value: &Value) -> Option<i64> {
     }
 }
 
-pub(crate) struct Evaluator<'a> {
+pub(crate) struct Evaluator<'a, C> {
     program: &'a Expressions,
-    pub(crate) context: &'a dyn Context,
+    pub(crate) context: &'a C,
     pub(crate) budget: &'a mut Budget,
     locals: Vec<Value>,
     /// The arguments of the calls that are under way, one room for all.
@@ -201,7 +201,7 @@ pub(crate) struct Evaluator<'a> {
     kept: Vec<Token>,
 }
 
-impl Evaluator<'_> {
+impl<C: Context> Evaluator<'_, C> {
     /// Runs a statement. Gives what it returns, if it does.
     fn run(&mut self, id: NodeId) -> Outcome<Option<Value>> {
         self.budget.step()?;

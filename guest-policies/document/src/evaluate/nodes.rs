@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use keyward_document_program::{Member, Node, NodeId, Type};
 
-use super::{Evaluator, Exception, ListsOf, Outcome, Token, Value};
+use super::{Context, Evaluator, Exception, ListsOf, Outcome, Token, Value};
 use super::{calls, casts, json, operators, texts};
 
-impl Evaluator<'_> {
+impl<C: Context> Evaluator<'_, C> {
     /// The value of a node.
     pub(super) fn value(&mut self, id: NodeId) -> Outcome {
         self.budget.step()?;

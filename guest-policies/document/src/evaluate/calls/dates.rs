@@ -6,7 +6,7 @@ use super::super::dates::{
     DateTime, DateTimeOffset, EPOCH, Kind, TICKS_PER_DAY, TICKS_PER_MILLISECOND, TICKS_PER_SECOND,
     ticks,
 };
-use super::super::{Evaluator, Exception, Outcome, Value, dates_text};
+use super::super::{Context, Evaluator, Exception, Outcome, Value, dates_text};
 use super::Arguments;
 
 const SECOND: f64 = 1e3;
@@ -15,7 +15,7 @@ const HOUR: f64 = 3.6e6;
 const DAY: f64 = 8.64e7;
 
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     arguments: Arguments<'_>,
 ) -> Option<Outcome> {
@@ -23,7 +23,7 @@ pub(super) fn call(
 }
 
 fn dates(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     arguments: Arguments<'_>,
 ) -> Outcome<Option<Value>> {

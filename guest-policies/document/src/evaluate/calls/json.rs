@@ -7,12 +7,13 @@ use keyward_document_program::{Member, Type};
 
 use super::super::json::{self, Body, Scalar, Token};
 use super::super::{
-    Evaluator, Exception, Outcome, Value, casts, json_read, json_text, selects, texts, tokens,
+    Context, Evaluator, Exception, Outcome, Value, casts, json_read, json_text, selects, texts,
+    tokens,
 };
 use super::Arguments;
 
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     of: Option<Type>,
     arguments: Arguments<'_>,
@@ -21,7 +22,7 @@ pub(super) fn call(
 }
 
 fn json(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     of: Option<Type>,
     arguments: Arguments<'_>,
@@ -282,7 +283,7 @@ fn entry(token: &Token, key: &Value) -> Outcome<Option<Token>> {
 }
 
 /// Adds content as `JContainer.Add` does: what an array of content holds, one by one.
-fn add(evaluator: &mut Evaluator<'_>, token: &Token, value: &Value) -> Outcome<()> {
+fn add(evaluator: &mut Evaluator<'_, impl Context>, token: &Token, value: &Value) -> Outcome<()> {
     let budget = &mut *evaluator.budget;
     let object = json::type_of(token) == Type::JObject;
     let added = match value {
@@ -312,7 +313,11 @@ fn add(evaluator: &mut Evaluator<'_>, token: &Token, value: &Value) -> Outcome<(
     json::push(budget, token, added)
 }
 
-fn jwt(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn jwt(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let Value::Jwt(jwt) = arguments.get(0)? else {
         return Err(Exception::Program);

@@ -13,12 +13,12 @@ use keyward_document_program::{Member, Type};
 
 use super::dates::{DateTime, DateTimeOffset};
 use super::json::Token;
-use super::{Evaluator, Exception, Outcome, Value};
+use super::{Context, Evaluator, Exception, Outcome, Value};
 
 /// Calls a member. `of` is the type between `<` and `>`. Errors: what it throws.
 #[inline(never)]
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     of: Option<Type>,
     arguments: &[Value],

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use keyward_document_program::{Member, Type};
 
 use super::super::context::{ListsOf, UrlOf};
-use super::super::{Evaluator, Exception, Outcome, Value, casts, json, json_read, texts, tokens};
+use super::super::{
+    Context, Evaluator, Exception, Outcome, Value, casts, json, json_read, texts, tokens,
+};
 use super::Arguments;
 
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     of: Option<Type>,
     arguments: Arguments<'_>,
@@ -18,7 +20,7 @@ pub(super) fn call(
 }
 
 fn request(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     of: Option<Type>,
     arguments: Arguments<'_>,
@@ -190,7 +192,7 @@ fn default(of: Type) -> Value {
     }
 }
 
-fn url(evaluator: &Evaluator<'_>, of: UrlOf) -> Value {
+fn url(evaluator: &Evaluator<'_, impl Context>, of: UrlOf) -> Value {
     if evaluator.context.has_url(of) {
         Value::Url(of)
     } else {
@@ -198,7 +200,11 @@ fn url(evaluator: &Evaluator<'_>, of: UrlOf) -> Value {
     }
 }
 
-fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn response(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let context = evaluator.context;
     Ok(match (arguments.get(0)?, member) {
@@ -219,7 +225,12 @@ fn response(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<
     })
 }
 
-fn body(evaluator: &mut Evaluator<'_>, of: &Value, preserve: bool, to: Type) -> Outcome {
+fn body(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    of: &Value,
+    preserve: bool,
+    to: Type,
+) -> Outcome {
     let bytes = match of {
         Value::Body(response) => response.body(preserve)?,
         Value::LiveBody(side) => evaluator.context.body(*side, preserve)?,
@@ -248,7 +259,11 @@ fn body(evaluator: &mut Evaluator<'_>, of: &Value, preserve: bool, to: Type) -> 
     Ok(Value::Json(token))
 }
 
-fn lists(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn lists(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let of = arguments.get(0)?;
     if member == M::ListsCount {

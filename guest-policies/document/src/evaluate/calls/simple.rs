@@ -6,11 +6,11 @@ use std::rc::Rc;
 use keyward_document_program::{Member, Type};
 use uuid::{Builder, Uuid};
 
-use super::super::{Evaluator, Exception, Outcome, Value, casts, numbers, texts, web};
+use super::super::{Context, Evaluator, Exception, Outcome, Value, casts, numbers, texts, web};
 use super::Arguments;
 
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     arguments: Arguments<'_>,
 ) -> Option<Outcome> {
@@ -121,7 +121,7 @@ fn parse(member: Member, arguments: Arguments<'_>) -> Outcome {
     }
 }
 
-fn format(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
+fn format(evaluator: &mut Evaluator<'_, impl Context>, arguments: Arguments<'_>) -> Outcome {
     let format = arguments.text_or_null(1)?;
     let shown = evaluator.formatted(arguments.get(0)?, format.as_deref())?;
     Ok(Value::text(&shown))
@@ -233,7 +233,11 @@ fn based(arguments: Arguments<'_>) -> Outcome {
         .map_err(|_| Exception::Overflow)
 }
 
-fn encode(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn encode(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let encoded = match member {
         M::ConvertToBase64 => {
@@ -343,7 +347,7 @@ fn uri(member: Member, arguments: Arguments<'_>) -> Outcome {
     })
 }
 
-fn new_guid(evaluator: &Evaluator<'_>) -> Outcome {
+fn new_guid(evaluator: &Evaluator<'_, impl Context>) -> Outcome {
     let (high, low) = (evaluator.context.random()?, evaluator.context.random()?);
     let bits = u128::from(high) << 64 | u128::from(low);
     let guid = Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();

@@ -2,11 +2,11 @@
 
 use keyward_document_program::Member;
 
-use super::super::{Evaluator, Exception, Outcome, Value, numbers, operators, texts};
+use super::super::{Context, Evaluator, Exception, Outcome, Value, numbers, operators, texts};
 use super::Arguments;
 
 pub(super) fn call(
-    evaluator: &mut Evaluator<'_>,
+    evaluator: &mut Evaluator<'_, impl Context>,
     member: Member,
     arguments: Arguments<'_>,
 ) -> Option<Outcome> {
@@ -96,12 +96,12 @@ pub(super) fn call(
     Some(outcome)
 }
 
-fn shown(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
+fn shown(evaluator: &mut Evaluator<'_, impl Context>, arguments: Arguments<'_>) -> Outcome {
     let value = arguments.get(0)?;
     evaluator.shown(value).map(Value::Text)
 }
 
-fn equals(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
+fn equals(evaluator: &mut Evaluator<'_, impl Context>, arguments: Arguments<'_>) -> Outcome {
     let (left, right) = (arguments.get(0)?, arguments.get(1)?);
     evaluator.budget.work(left.size())?;
     if let (Value::Json(left), Value::Json(right)) = (left, right) {
@@ -115,7 +115,7 @@ fn equals(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
     Ok(Value::Bool(operators::equals(left, right)))
 }
 
-fn equals_how(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Outcome {
+fn equals_how(evaluator: &mut Evaluator<'_, impl Context>, arguments: Arguments<'_>) -> Outcome {
     let ignore = texts::ignores_case(arguments.int(2)?)?;
     let (left, right) = (arguments.text_or_null(0)?, arguments.text_or_null(1)?);
     evaluator
@@ -136,7 +136,11 @@ fn order(arguments: Arguments<'_>) -> Outcome {
     Ok(Value::Int(order as i32))
 }
 
-fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn join(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     let separator = arguments.text_or_null(0)?.unwrap_or_default();
     let parts: Vec<Value> = if member == Member::StringJoinAll {
         arguments
@@ -159,7 +163,11 @@ fn join(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>)
     Ok(Value::text(&text))
 }
 
-fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn search(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let (text, part) = (arguments.text(0)?, arguments.text(1)?);
     evaluator.budget.work(text.len() + part.len())?;
@@ -179,7 +187,11 @@ fn search(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_
     }))
 }
 
-fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn index(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     evaluator.budget.work(text.len())?;
@@ -207,7 +219,11 @@ fn index(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>
     Ok(texts::index(&text, found))
 }
 
-fn split(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn split(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     let drop_empty = match member {
@@ -233,7 +249,11 @@ fn split(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>
 /// The most units that padding makes.
 const MAX_WIDTH: i32 = 1 << 20;
 
-fn change(evaluator: &mut Evaluator<'_>, member: Member, arguments: Arguments<'_>) -> Outcome {
+fn change(
+    evaluator: &mut Evaluator<'_, impl Context>,
+    member: Member,
+    arguments: Arguments<'_>,
+) -> Outcome {
     use Member as M;
     let text = arguments.text(0)?;
     evaluator.budget.bytes(text.len())?;
