@@ -67,6 +67,17 @@ pub struct ClientCertificate {
     pub not_after: u64,
 }
 
+/// What a request asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestLine {
+    /// As [`Exchange::method`] has it.
+    pub method: String,
+    /// As [`Exchange::path`] has it.
+    pub path: String,
+    /// As [`Exchange::query_text`] has it.
+    pub query: Option<String>,
+}
+
 /// How much a line in the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -173,6 +184,13 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn query_text(&self) -> Option<String> {
         host::query_text(self.host)
+    }
+
+    /// The method, the path and the query together, for who needs more than one of
+    /// them: the host is asked once.
+    #[must_use]
+    pub fn request_line(&self) -> RequestLine {
+        host::request_line(self.host)
     }
 
     /// Replaces the method that the backend will see: not `CONNECT` or `TRACE`, and
@@ -349,7 +367,7 @@ impl Message<'_> {
 
     /// All values of a header, in their order.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
-        (0..).map_while(move |index| host::header(self.host, self.side, name, index))
+        host::header_values(self.host, self.side, name).into_iter()
     }
 
     /// Whether there is a header of that name.

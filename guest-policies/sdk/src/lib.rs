@@ -99,7 +99,7 @@ mod tokens;
 pub use database::{Database, Rows, Value};
 pub use egress::{Request, Response};
 pub use exchange::{
-    ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, Side, Verdict,
+    ClientCertificate, Decision, ErrorSource, Exchange, Level, Message, RequestLine, Side, Verdict,
 };
 pub use failure::Failure;
 pub use forward::{Forward, ForwardFailure, ForwardPlan};

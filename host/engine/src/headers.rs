@@ -62,13 +62,18 @@ pub(crate) fn has_room(headers: &HeaderMap, most: usize) -> Result<(), ExchangeF
 
 /// One value of a header; `index` counts the values of that name.
 pub(crate) fn value(headers: &HeaderMap, name: &str, index: u32) -> Option<Vec<u8>> {
-    // A name that is not a header name is in no map; no need to tell them apart.
     let index = usize::try_from(index).ok()?;
-    headers
-        .get_all(name)
-        .iter()
-        .nth(index)
-        .map(|value| value.as_bytes().to_vec())
+    all(headers, name).nth(index).map(<[u8]>::to_vec)
+}
+
+/// All values of a header, in their order.
+pub(crate) fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
+    all(headers, name).map(<[u8]>::to_vec).collect()
+}
+
+fn all<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    // A name that is not a header name is in no map; no need to tell them apart.
+    headers.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
 #[cfg(test)]

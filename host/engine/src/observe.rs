@@ -12,7 +12,8 @@ use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::{CallFailure, EgressFailure};
 use crate::bindings::keyward::policy::exchange::{
-    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, ForwardPlan, Side,
+    ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, ForwardPlan, RequestLine,
+    Side,
 };
 use crate::bindings::keyward::policy::log::Level;
 use crate::bindings::keyward::policy::secrets::{
@@ -258,6 +259,9 @@ shown! {
     Vec<String>: |it, _state| {
         GuestValue::List(it.iter().cloned().map(GuestValue::Text).collect())
     };
+    Vec<Vec<u8>>: |it, _state| {
+        GuestValue::List(it.iter().cloned().map(GuestValue::Bytes).collect())
+    };
     Side: |it, _state| GuestValue::Word(word(it));
     Level: |it, _state| GuestValue::Word(word(it));
     ClientCertificate: |it, state| GuestValue::Record(vec![
@@ -269,6 +273,11 @@ shown! {
         ("sha256", it.sha256.shown(state)),
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
+    ]);
+    RequestLine: |it, state| GuestValue::Record(vec![
+        ("method", it.method.shown(state)),
+        ("path", it.path.shown(state)),
+        ("query", it.query.shown(state)),
     ]);
     SharedAccessScope: |it, _state| GuestValue::Word(word(it));
     SharedAccessPermissions: |it, _state| GuestValue::List(
@@ -509,6 +518,9 @@ watched!(exchange::HostExchange, "exchange" {
         -> Exchanged<()>;
     fn header as "header" (this: Resource<ExchangeHandle>,; of: Side, name: String, index: u32)
         -> Option<Vec<u8>>;
+    fn header_values as "header-values" (
+        this: Resource<ExchangeHandle>,; of: Side, name: String
+    ) -> Vec<Vec<u8>>;
     fn header_names as "header-names" (this: Resource<ExchangeHandle>,; of: Side) -> Vec<String>;
     fn set_header as "set-header" (
         this: Resource<ExchangeHandle>,; of: Side, name: String, value: Vec<u8>
@@ -525,6 +537,7 @@ watched!(exchange::HostExchange, "exchange" {
     fn write_body as "write-body" (this: Resource<ExchangeHandle>,; of: Side, part: Vec<u8>)
         -> Exchanged<()>;
     fn scheme as "scheme" (this: Resource<ExchangeHandle>,;) -> String;
+    fn request_line as "request-line" (this: Resource<ExchangeHandle>,;) -> RequestLine;
     fn query_text as "query-text" (this: Resource<ExchangeHandle>,;) -> Option<String>;
     fn set_method as "set-method" (this: Resource<ExchangeHandle>,; method: String)
         -> Exchanged<()>;

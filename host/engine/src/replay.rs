@@ -7,7 +7,7 @@ use crate::bindings::keyward::policy::cache::CacheFailure;
 use crate::bindings::keyward::policy::counters::CounterFailure;
 use crate::bindings::keyward::policy::egress::{CallFailure, EgressFailure};
 use crate::bindings::keyward::policy::exchange::{
-    ClientCertificate, ExchangeFailure, ForwardFailure,
+    ClientCertificate, ExchangeFailure, ForwardFailure, RequestLine,
 };
 use crate::bindings::keyward::policy::secrets::{
     JwtFailure, QueryFailure, QueryRows, QueryValue, SecretFailure, VerifiedJwt,
@@ -48,13 +48,26 @@ given! {
     u64: GuestValue::Number(number) => Some(*number);
     String: GuestValue::Text(text) => Some(text.clone());
     Vec<u8>: GuestValue::Bytes(bytes) => Some(bytes.clone());
-    Vec<String>: GuestValue::List(texts) => texts
-        .iter()
-        .map(|text| match text {
-            GuestValue::Text(text) => Some(text.clone()),
-            _ => None,
-        })
-        .collect();
+}
+
+impl Given for Vec<String> {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        list(value, state)
+    }
+}
+
+impl Given for Vec<Vec<u8>> {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        list(value, state)
+    }
+}
+
+// `Vec<u8>` is no list: bytes are one value.
+fn list<T: Given>(value: &GuestValue, state: &mut CallState) -> Option<Vec<T>> {
+    let GuestValue::List(values) = value else {
+        return None;
+    };
+    values.iter().map(|value| T::given(value, state)).collect()
 }
 
 impl<T: Given> Given for Option<T> {
@@ -128,15 +141,7 @@ impl Given for Resource<PolicyResponse> {
 
 impl Given for ClientCertificate {
     fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
-        let GuestValue::Record(fields) = value else {
-            return None;
-        };
-        let field = |name: &str| {
-            let mut known = fields.iter();
-            known
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
-        };
+        let field = |name| field(value, name);
         Some(ClientCertificate {
             subject: Given::given(field("subject")?, state)?,
             issuer: Given::given(field("issuer")?, state)?,
@@ -146,6 +151,16 @@ impl Given for ClientCertificate {
             sha256: Given::given(field("sha256")?, state)?,
             not_before: Given::given(field("not-before")?, state)?,
             not_after: Given::given(field("not-after")?, state)?,
+        })
+    }
+}
+
+impl Given for RequestLine {
+    fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
+        Some(RequestLine {
+            method: Given::given(field(value, "method")?, state)?,
+            path: Given::given(field(value, "path")?, state)?,
+            query: Given::given(field(value, "query")?, state)?,
         })
     }
 }
@@ -162,15 +177,7 @@ impl Given for ForwardFailure {
 
 impl Given for VerifiedJwt {
     fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
-        let GuestValue::Record(fields) = value else {
-            return None;
-        };
-        let field = |name: &str| {
-            let mut known = fields.iter();
-            known
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
-        };
+        let field = |name| field(value, name);
         Some(VerifiedJwt {
             claims: Given::given(field("claims")?, state)?,
             algorithm: Given::given(field("algorithm")?, state)?,
@@ -182,15 +189,7 @@ impl Given for VerifiedJwt {
 
 impl Given for QueryRows {
     fn given(value: &GuestValue, state: &mut CallState) -> Option<Self> {
-        let GuestValue::Record(fields) = value else {
-            return None;
-        };
-        let field = |name: &str| {
-            let mut known = fields.iter();
-            known
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value)
-        };
+        let field = |name| field(value, name);
         let rows = match field("rows")? {
             GuestValue::List(rows) => rows.iter().map(|row| match row {
                 GuestValue::List(values) => values.iter().map(query_value).collect(),
@@ -204,6 +203,17 @@ impl Given for QueryRows {
             affected: Given::given(field("affected")?, state)?,
         })
     }
+}
+
+/// A field of a record.
+fn field<'v>(value: &'v GuestValue, name: &str) -> Option<&'v GuestValue> {
+    let GuestValue::Record(fields) = value else {
+        return None;
+    };
+    let mut fields = fields.iter();
+    fields
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
 }
 
 /// A value of a query, from a record of one field that is called like its case.

@@ -1,78 +1,97 @@
-//! The request's method, path and query: each asked of the host once in a call, and known
-//! again as soon as the document sets it.
+//! The request's method, path and query: asked of the host once in a call, and known
+//! again as soon as the document sets them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use keyward_policy::{Exchange, Failure};
+use serde::{Deserialize, Serialize};
 
-use super::state::Original;
-
-/// What of them is known.
-#[derive(Default)]
-pub(crate) struct Line {
-    method: RefCell<Option<Arc<str>>>,
-    path: RefCell<Option<Arc<str>>>,
-    /// Without `?`; there may be none.
-    query: RefCell<Option<Option<Arc<str>>>>,
+/// What a request asks for.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) method: Arc<str>,
+    pub(crate) path: Arc<str>,
+    /// As it is written, without `?`.
+    pub(crate) query: Option<Arc<str>>,
 }
+
+impl Asked {
+    pub(crate) fn of(exchange: Exchange<'_>) -> Self {
+        let line = exchange.request_line();
+        Self {
+            method: line.method.into(),
+            path: line.path.into(),
+            query: line.query.map(Arc::from),
+        }
+    }
+}
+
+/// What is known of it.
+#[derive(Default)]
+pub(crate) struct Line(RefCell<Option<Asked>>);
 
 impl Line {
     /// Nothing was changed yet.
-    pub(crate) fn of(original: &Original) -> Self {
-        Self {
-            method: RefCell::new(Some(Arc::clone(&original.method))),
-            path: RefCell::new(Some(Arc::clone(&original.path))),
-            query: RefCell::new(Some(original.query.clone())),
-        }
+    pub(crate) fn of(original: &Asked) -> Self {
+        Self(RefCell::new(Some(original.clone())))
+    }
+
+    fn known<T>(&self, exchange: Exchange<'_>, of: impl FnOnce(&Asked) -> T) -> T {
+        of(self
+            .0
+            .borrow_mut()
+            .get_or_insert_with(|| Asked::of(exchange)))
     }
 
     pub(crate) fn method(&self, exchange: Exchange<'_>) -> Arc<str> {
-        let mut known = self.method.borrow_mut();
-        Arc::clone(known.get_or_insert_with(|| exchange.method().into()))
+        self.known(exchange, |asked| Arc::clone(&asked.method))
     }
 
     pub(crate) fn path(&self, exchange: Exchange<'_>) -> Arc<str> {
-        let mut known = self.path.borrow_mut();
-        Arc::clone(known.get_or_insert_with(|| exchange.path().into()))
+        self.known(exchange, |asked| Arc::clone(&asked.path))
     }
 
     /// As it is written, without `?`.
     pub(crate) fn query(&self, exchange: Exchange<'_>) -> Option<Arc<str>> {
-        let mut known = self.query.borrow_mut();
-        let query = known.get_or_insert_with(|| exchange.query_text().map(Arc::from));
-        query.clone()
+        self.known(exchange, |asked| asked.query.clone())
     }
 
     /// Errors: the host's.
     pub(crate) fn set_method(&self, exchange: Exchange<'_>, method: &str) -> Result<(), Failure> {
         exchange.set_method(method)?;
-        *self.method.borrow_mut() = Some(method.into());
+        if let Some(asked) = &mut *self.0.borrow_mut() {
+            asked.method = method.into();
+        }
         Ok(())
     }
 
     /// Errors: the host's.
     pub(crate) fn set_path(&self, exchange: Exchange<'_>, path: &str) -> Result<(), Failure> {
+        let mut known = self.0.borrow_mut();
         // The host is not asked to set what is there. It would refuse some paths that it
         // takes from clients; leaving one as it is sends what would be sent anyway.
-        if self.path.borrow().as_deref() == Some(path) {
+        if matches!(&*known, Some(asked) if &*asked.path == path) {
             return Ok(());
         }
         exchange.set_path(path)?;
-        *self.path.borrow_mut() = Some(path.into());
+        if let Some(asked) = &mut *known {
+            asked.path = path.into();
+        }
         Ok(())
     }
 
     /// An empty query is none. Errors: the host's.
     pub(crate) fn set_query(&self, exchange: Exchange<'_>, query: &str) -> Result<(), Failure> {
         let query = Some(query).filter(|query| !query.is_empty());
-        if let Some(there) = &*self.query.borrow()
-            && there.as_deref() == query
-        {
+        let mut known = self.0.borrow_mut();
+        if matches!(&*known, Some(asked) if asked.query.as_deref() == query) {
             return Ok(());
         }
         exchange.set_query_text(query)?;
-        *self.query.borrow_mut() = Some(query.map(Arc::from));
+        if let Some(asked) = &mut *known {
+            asked.query = query.map(Arc::from);
+        }
         Ok(())
     }
 }

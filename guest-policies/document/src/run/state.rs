@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Answer, LastError};
 use super::later::Later;
-use super::line::Line;
+use super::line::{Asked, Line};
 use super::stored::Stored;
 use crate::evaluate::{Exception, Outcome, Value};
 
@@ -25,8 +25,8 @@ pub(crate) struct State {
     calls: [u16; 4],
     /// When the first call began, in milliseconds since 1970; 0 where nobody asks.
     pub(crate) began: u64,
-    /// The request as the first call found it.
-    pub(crate) original: Original,
+    /// The request as the first call found it; what nobody can change of it, the host knows.
+    pub(crate) original: Asked,
     variables: Vec<(Arc<str>, Slot)>,
     /// The secrets that go onto the request to the backend.
     pub(crate) attachments: Vec<Attachment>,
@@ -42,15 +42,6 @@ pub(crate) struct State {
     pub(crate) later: Later,
     /// What failed.
     pub(crate) failed: Option<(LastError, Answer)>,
-}
-
-/// The request as the document found it; what nobody can change of it, the host knows.
-#[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Original {
-    pub(crate) method: Arc<str>,
-    pub(crate) path: Arc<str>,
-    /// Without `?`.
-    pub(crate) query: Option<Arc<str>>,
 }
 
 /// What became of a body.
@@ -177,11 +168,7 @@ impl State {
             Some(bytes) => postcard::from_bytes(&bytes),
             None => Ok(Self {
                 began: if timed { exchange.now() } else { 0 },
-                original: Original {
-                    method: exchange.method().into(),
-                    path: exchange.path().into(),
-                    query: exchange.query_text().map(Arc::from),
-                },
+                original: Asked::of(exchange),
                 ..Self::default()
             }),
         }

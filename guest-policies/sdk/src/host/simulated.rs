@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::testing::{Call, Content, Planned, Simulation, State};
-use crate::{ClientCertificate, Failure, Forward, ForwardFailure, ForwardPlan, Level, Side};
+use crate::{
+    ClientCertificate, Failure, Forward, ForwardFailure, ForwardPlan, Level, RequestLine, Side,
+};
 
 pub(crate) use crate::testing::Simulation as Exchange;
 pub(crate) use secrets::*;
@@ -143,6 +145,14 @@ pub(crate) fn query_text(exchange: &Simulation) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
+pub(crate) fn request_line(exchange: &Simulation) -> RequestLine {
+    RequestLine {
+        method: method(exchange),
+        path: path(exchange),
+        query: query_text(exchange),
+    }
+}
+
 pub(crate) fn set_query_text(exchange: &Simulation, query: Option<&str>) -> Result<(), Failure> {
     let mut state = exchange.state.borrow_mut();
     changeable(&mut state, Side::Request)?;
@@ -186,13 +196,16 @@ pub(crate) fn set_query(exchange: &Simulation, name: &str, value: &str) -> Resul
 }
 
 pub(crate) fn header(exchange: &Simulation, side: Side, name: &str, index: u32) -> Option<Vec<u8>> {
+    let index = usize::try_from(index).ok()?;
+    header_values(exchange, side, name).into_iter().nth(index)
+}
+
+pub(crate) fn header_values(exchange: &Simulation, side: Side, name: &str) -> Vec<Vec<u8>> {
     let state = exchange.state.borrow();
-    content(&state, side)
-        .headers
-        .iter()
-        .filter(|(there, _)| there.eq_ignore_ascii_case(name))
-        .nth(usize::try_from(index).ok()?)
+    let all = content(&state, side).headers.iter();
+    all.filter(|(there, _)| there.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.clone())
+        .collect()
 }
 
 pub(crate) fn header_names(exchange: &Simulation, side: Side) -> Vec<String> {

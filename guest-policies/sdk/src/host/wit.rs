@@ -6,7 +6,7 @@ use crate::bindings::imports::keyward::policy::{
 };
 use crate::{
     ClaimValue, Claims, ClientCertificate, Failure, Forward, ForwardFailure, ForwardPlan,
-    JwtFailure, Level, Side, VerifiedJwt,
+    JwtFailure, Level, RequestLine, Side, VerifiedJwt,
 };
 
 pub(crate) use concurrency::Place;
@@ -194,6 +194,15 @@ pub(crate) fn query_text(exchange: &Exchange) -> Option<String> {
     exchange.query_text()
 }
 
+pub(crate) fn request_line(exchange: &Exchange) -> RequestLine {
+    let line = exchange.request_line();
+    RequestLine {
+        method: line.method,
+        path: line.path,
+        query: line.query,
+    }
+}
+
 pub(crate) fn set_method(exchange: &Exchange, method: &str) -> Result<(), Failure> {
     Ok(exchange.set_method(method)?)
 }
@@ -212,6 +221,10 @@ pub(crate) fn set_query(exchange: &Exchange, name: &str, value: &str) -> Result<
 
 pub(crate) fn header(exchange: &Exchange, side: Side, name: &str, index: u32) -> Option<Vec<u8>> {
     exchange.header(side.into(), name, index)
+}
+
+pub(crate) fn header_values(exchange: &Exchange, side: Side, name: &str) -> Vec<Vec<u8>> {
+    exchange.header_values(side.into(), name)
 }
 
 pub(crate) fn header_names(exchange: &Exchange, side: Side) -> Vec<String> {

@@ -14,7 +14,7 @@ use super::egress::method_of;
 use super::forward::to_wit;
 use crate::bindings::keyward::policy::exchange::{
     ClientCertificate, ExchangeFailure, ForwardFailure, ForwardOptions, ForwardPlan, Host,
-    HostExchange, Side,
+    HostExchange, RequestLine, Side,
 };
 use crate::body::{PolicyBody, Pulled};
 use crate::exchange::{Phase, ResponseHead};
@@ -154,6 +154,16 @@ impl HostExchange for CallState {
         Ok(self.exchange.request.uri.query().map(str::to_owned))
     }
 
+    fn request_line(&mut self, _: Resource<ExchangeHandle>) -> wasmtime::Result<RequestLine> {
+        self.enter()?;
+        let request = &self.exchange.request;
+        Ok(RequestLine {
+            method: request.method.as_str().to_owned(),
+            path: request.uri.path().to_owned(),
+            query: request.uri.query().map(str::to_owned),
+        })
+    }
+
     fn set_method(&mut self, _: Resource<ExchangeHandle>, method: String) -> Outcome<()> {
         self.enter_with(method.len())?;
         if !self.phase.before_backend() {
@@ -225,6 +235,19 @@ impl HostExchange for CallState {
             .exchange
             .headers(of)
             .and_then(|map| headers::value(map, &name, index)))
+    }
+
+    fn header_values(
+        &mut self,
+        _: Resource<ExchangeHandle>,
+        of: Side,
+        name: String,
+    ) -> wasmtime::Result<Vec<Vec<u8>>> {
+        self.enter_with(name.len())?;
+        let map = self.exchange.headers(of);
+        Ok(map
+            .map(|map| headers::values(map, &name))
+            .unwrap_or_default())
     }
 
     fn header_names(

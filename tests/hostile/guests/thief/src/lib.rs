@@ -82,8 +82,8 @@ pub enum Attack {
     Open,
     /// Attach every name to the exchange.
     Attach,
-    /// Read all headers and bodies of both sides, hoping to see what was attached,
-    /// and what the client's connection tells.
+    /// Read the request's line and all headers and bodies of both sides, hoping to see
+    /// what was attached, and what the client's connection tells.
     ReadBack,
     /// Take the request elsewhere after attaching.
     Reroute,
@@ -142,6 +142,8 @@ pub fn steal(settings: &Settings, exchange: &Exchange<'_>) -> Decision {
             Attack::ReadBack => {
                 read(&exchange.request(), settings, &mut loot);
                 read(&exchange.response(), settings, &mut loot);
+                let asked = format!("{:?}", exchange.request_line());
+                loot.note("request-line", asked.as_bytes());
                 if let Some(name) = exchange.server_name() {
                     loot.note("server-name", name.as_bytes());
                 }
