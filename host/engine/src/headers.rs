@@ -38,15 +38,11 @@ pub(crate) fn parse_name(name: &str) -> Result<HeaderName, ExchangeFailure> {
 /// ([`names_alike`]), so that a header which a client spelled so would stand beside
 /// the one that a policy sets.
 pub(crate) fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
-    let alike = |other: &HeaderName| {
-        other != name && names_alike(other.as_str().as_bytes(), name.as_str().as_bytes())
+    let alike = |other: &&HeaderName| {
+        names_alike(other.as_str().as_bytes(), name.as_str().as_bytes()) && *other != name
     };
-    let found: Vec<HeaderName> = headers
-        .keys()
-        .filter(|other| alike(other))
-        .cloned()
-        .collect();
-    for other in found {
+    // There is nearly never one.
+    while let Some(other) = headers.keys().find(alike).cloned() {
         headers.remove(other);
     }
 }
