@@ -34,6 +34,30 @@ fn arguments_have_so_many_bytes() {
 }
 
 #[test]
+fn values_of_a_header_have_together_so_many_bytes() {
+    let lab = Lab::with(|engine| engine.limits.call_bytes = 1024);
+    let attacker = Attacker {
+        main: r#"(data (i32.const 32) "x-many")"#.to_owned(),
+        ..body(
+            "(call $header-values (local.get $x) (i32.const 0) (i32.const 32) (i32.const 6)
+               (i32.const 16))",
+        )
+    };
+    let policy = lab.load(&attacker.build()).unwrap();
+    let verdict = |bytes: usize| {
+        let mut exchange = lab.exchange();
+        for _ in 0..4 {
+            let value = "v".repeat(bytes).parse().unwrap();
+            exchange.request.headers.append("x-many", value);
+        }
+        lab.run_on(&policy, exchange).verdict
+    };
+    assert_eq!(verdict(257), Err(PolicyStop::CallBytes));
+    // Control.
+    assert_eq!(verdict(256), Ok(Verdict::Proceed));
+}
+
+#[test]
 fn arguments_that_lie_outside_of_memory_or_are_no_values_end_the_guest() {
     let lab = Lab::new();
     for attack in [
@@ -48,6 +72,9 @@ fn arguments_that_lie_outside_of_memory_or_are_no_values_end_the_guest() {
         "(call $random (i32.const 1) (i32.const 65533))",
         "(call $random (i32.const 1) (i32.const 2))",
         "(call $header-names (local.get $x) (i32.const 0) (i32.const 1))",
+        "(call $header-values (local.get $x) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1))",
+        "(call $request-line (local.get $x) (i32.const 1))",
+        "(call $request-line (local.get $x) (i32.const 65532))",
         // No such level, no such side.
         "(call $log (i32.const 4) (i32.const 0) (i32.const 0))",
         "(call $log (i32.const -1) (i32.const 0) (i32.const 0))",
@@ -67,6 +94,8 @@ fn arguments_that_lie_outside_of_memory_or_are_no_values_end_the_guest() {
     let honest = "(call $log (i32.const 3) (i32.const 0) (i32.const 1))
         (call $random (i32.const 1) (i32.const 16))
         (call $header-names (local.get $x) (i32.const 1) (i32.const 16))
+        (call $header-values (local.get $x) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16))
+        (call $request-line (local.get $x) (i32.const 16))
         (call $drop (local.get $x)) (return (i32.const 2))";
     assert_eq!(lab.strike(&body(honest).build()).verdict, Ok(Verdict::Fail));
 }

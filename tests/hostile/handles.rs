@@ -13,7 +13,7 @@ use crate::attacker::{Attacker, body};
 use crate::lab::{Lab, actor};
 
 /// Each operation on a handle: what a guest does with the index `$i`.
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 19] = [
     "(call $status (local.get $i) (i32.const 64))",
     "(call $header-names (local.get $i) (i32.const 0) (i32.const 64))",
     "(call $attach (local.get $i) (local.get $x) (i32.const 64))",
@@ -30,6 +30,9 @@ const OPERATIONS: [&str; 16] = [
     "(call $drop-signer (local.get $i))",
     "(call $drop-request (local.get $i))",
     "(call $drop-response (local.get $i))",
+    "(call $header-values (local.get $i) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64))",
+    "(call $request-line (local.get $i) (i32.const 64))",
+    "(call $response-header-values (local.get $i) (i32.const 0) (i32.const 0) (i32.const 64))",
 ];
 
 /// Has an exchange, a credential and a key; tells their indices if it is told to do
@@ -105,6 +108,8 @@ fn an_index_that_was_never_given_or_is_of_another_type_ends_the_guest() {
         (5, mac),
         (11, credential),
         (12, mac),
+        (16, exchange),
+        (17, exchange),
     ];
     assert_eq!(taken, right.into_iter().collect());
 }
@@ -397,9 +402,10 @@ fn a_guest_that_calls_the_host_while_the_host_calls_it_ends() {
 #[test]
 fn a_place_for_an_answer_that_is_no_place_ends_the_guest() {
     let lab = Lab::new();
-    let allocator = |result: &str| Attacker {
+    let allocator = |call: &str, result: &str| Attacker {
+        main: r#"(data (i32.const 32) "x-one")"#.to_owned(),
         realloc: result.to_owned(),
-        ..body("(call $header-names (local.get $x) (i32.const 0) (i32.const 16))")
+        ..body(call)
     };
     let headers = || {
         let mut exchange = lab.exchange();
@@ -409,16 +415,22 @@ fn a_place_for_an_answer_that_is_no_place_ends_the_guest() {
             .insert("x-one", "1".parse().unwrap());
         exchange
     };
-    for result in ["-8", "3", "65532", "2147483647"] {
-        let attacker = allocator(&format!("(return (i32.const {result}))"));
-        let policy = lab.load(&attacker.build()).unwrap();
-        let ended = lab.run_on(&policy, headers());
-        assert_eq!(ended.verdict, Err(PolicyStop::Trap), "{result}");
-    }
-    // Control: inside its own memory it may hurt itself: over the place of the result.
-    for result in ["0", "16"] {
-        let attacker = allocator(&format!("(return (i32.const {result}))"));
-        let policy = lab.load(&attacker.build()).unwrap();
-        assert_eq!(lab.run_on(&policy, headers()).verdict, Ok(Verdict::Proceed));
+    for call in [
+        "(call $header-names (local.get $x) (i32.const 0) (i32.const 16))",
+        "(call $header-values (local.get $x) (i32.const 0) (i32.const 32) (i32.const 5)
+           (i32.const 16))",
+    ] {
+        for result in ["-8", "3", "65532", "2147483647"] {
+            let attacker = allocator(call, &format!("(return (i32.const {result}))"));
+            let policy = lab.load(&attacker.build()).unwrap();
+            let ended = lab.run_on(&policy, headers());
+            assert_eq!(ended.verdict, Err(PolicyStop::Trap), "{call} {result}");
+        }
+        // Control: inside its own memory it may hurt itself: over the place of the result.
+        for result in ["0", "16"] {
+            let attacker = allocator(call, &format!("(return (i32.const {result}))"));
+            let policy = lab.load(&attacker.build()).unwrap();
+            assert_eq!(lab.run_on(&policy, headers()).verdict, Ok(Verdict::Proceed));
+        }
     }
 }

@@ -72,6 +72,37 @@ async fn a_document_runs_and_its_secret_reaches_the_backend_alone() {
     assert_eq!(received.body, b"HELLO".as_slice());
 }
 
+/// The host is asked for the request's line once in a call, and for all values of a header
+/// at once.
+#[tokio::test]
+async fn the_line_and_all_values_of_a_header_are_seen_as_they_are_now() {
+    let backend = Backend::start().await;
+    let seen = "@($\"{context.Request.Method} {context.Request.Url.Path}{context.Request.Url.QueryString} {context.Request.Headers.GetValueOrDefault(\"x-tag\", \"none\")}\")";
+    let document = format!(
+        "<policies><inbound>\
+           <set-header name='x-before'><value>{seen}</value></set-header>\
+           <set-header name='x-tag' exists-action='append'><value>three</value></set-header>\
+           <set-query-parameter name='b'><value>2</value></set-query-parameter>\
+           <rewrite-uri template='/moved' />\
+           <set-method>PUT</set-method>\
+           <set-header name='x-after'><value>{seen}</value></set-header>\
+         </inbound><backend><forward-request /></backend><outbound>\
+           <set-body>{seen}</set-body>\
+         </outbound></policies>"
+    );
+    let serves = folder(&document, &backend).open().unwrap();
+    let request = Request::post("/orders?a=1")
+        .header("x-tag", "one")
+        .header("X-Tag", "two");
+    let answer = serves.send(request, "").await;
+    let received = backend.received();
+    let header = |name: &str| received[0].headers[name].to_str().unwrap();
+    assert_eq!(header("x-before"), "POST /orders?a=1 one,two");
+    let after = "PUT /moved?a=1&b=2 one,two,three";
+    assert_eq!(header("x-after"), after);
+    assert_eq!(answer.into_body(), after);
+}
+
 /// As deep as documents, expressions and JSON may be, all at once: the sandbox's stack is
 /// enough for what compiles.
 #[tokio::test]

@@ -65,6 +65,48 @@ async fn send(world: &World, path: &str, header: Option<&str>) -> Answer {
         .await
 }
 
+/// What a policy reads of a request with a key in its query, if it can; the key first.
+async fn read_by_a_thief(is_granted: bool) -> (Canary, String) {
+    let backend = Backend::start().await;
+    let key = Canary::new();
+    let reads = json!({ "attacks": ["read-back", "carry"] });
+    let builder = TestGateway::builder()
+        .client_keys("consumers", &format!("acme = {}\n", key.text()))
+        .route("billing", &backend.url())
+        .inbound("hostile/thief", reads);
+    let gateway = match is_granted {
+        true => builder
+            .grants(BY_QUERY)
+            .inbound("require-client-key", json!({})),
+        false => builder,
+    };
+    let request = Request::get(format!("/a?subscription-key={}&page=7", key.text()))
+        .header("x-tag", "one")
+        .header("x-tag", "two");
+    let answer = gateway
+        .build()
+        .send(request.body(Bytes::new()).unwrap())
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let loot = backend.received()[0].body.to_vec();
+    (key, String::from_utf8(loot).unwrap())
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_is_in_nothing_that_a_policy_reads_before() {
+    let (key, loot) = read_by_a_thief(true).await;
+    assert_eq!(key.find_in(loot.as_bytes()), None);
+    for read in ["request-line=", "page=7", "x-tag=one", "x-tag=two"] {
+        assert!(loot.contains(read), "{read} in {loot}");
+    }
+}
+
+#[tokio::test]
+async fn control_a_key_that_nobody_may_identify_is_a_text_like_others() {
+    let (key, loot) = read_by_a_thief(false).await;
+    assert_eq!(key.find_in(loot.as_bytes()), Some("raw"));
+}
+
 #[tokio::test]
 async fn both_keys_of_a_subject_are_known_and_neither_reaches_the_backend() {
     let world = world(BY_HEADER).await;

@@ -100,9 +100,10 @@ impl Response<'_> {
         host::response_header(&self.handle, name, 0)
     }
 
-    /// All values of a header, in their order.
+    /// All values of a header, in their order, as of
+    /// [`Message::header_values`](crate::Message::header_values).
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
-        (0..).map_while(move |index| host::response_header(&self.handle, name, index))
+        host::response_header_values(&self.handle, name).into_iter()
     }
 
     /// The names of all headers, in lower case, each once.

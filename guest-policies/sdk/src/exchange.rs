@@ -186,8 +186,8 @@ impl<'a> Exchange<'a> {
         host::query_text(self.host)
     }
 
-    /// The method, the path and the query together, for who needs more than one of
-    /// them: the host is asked once.
+    /// The method, the path and the query together, for those who need more than one
+    /// of them: the host is asked once.
     #[must_use]
     pub fn request_line(&self) -> RequestLine {
         host::request_line(self.host)
@@ -365,7 +365,9 @@ impl Message<'_> {
         String::from_utf8(self.header(name)?).ok()
     }
 
-    /// All values of a header, in their order.
+    /// All values of a header, in their order; the host is asked once. It stops a policy
+    /// for which they are more than one call may hand over (1 MiB unless the operator
+    /// says otherwise).
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
         host::header_values(self.host, self.side, name).into_iter()
     }

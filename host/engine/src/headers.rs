@@ -41,8 +41,8 @@ pub(crate) fn remove_alike(headers: &mut HeaderMap, name: &HeaderName) {
     let alike = |other: &&HeaderName| {
         names_alike(other.as_str().as_bytes(), name.as_str().as_bytes()) && *other != name
     };
-    // There is nearly never one.
-    while let Some(other) = headers.keys().find(alike).cloned() {
+    let found: Vec<HeaderName> = headers.keys().filter(alike).cloned().collect();
+    for other in found {
         headers.remove(other);
     }
 }
@@ -62,9 +62,10 @@ pub(crate) fn value(headers: &HeaderMap, name: &str, index: u32) -> Option<Vec<u
     all(headers, name).nth(index).map(<[u8]>::to_vec)
 }
 
-/// All values of a header, in their order.
-pub(crate) fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
-    all(headers, name).map(<[u8]>::to_vec).collect()
+/// All values of a header, in their order; `None` if they have more bytes than `most`.
+pub(crate) fn values(headers: &HeaderMap, name: &str, most: usize) -> Option<Vec<Vec<u8>>> {
+    let bytes: usize = all(headers, name).map(<[u8]>::len).sum();
+    (bytes <= most).then(|| all(headers, name).map(<[u8]>::to_vec).collect())
 }
 
 fn all<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {

@@ -4,6 +4,8 @@
 //! An engine without an observer has none of this on its way: which functions guests
 //! are linked with is decided when a profile's linker is made.
 
+use std::borrow::Cow;
+
 use keyward_names::ExchangeId;
 use keyward_vault::{Refusal, Use};
 use wasmtime::component::Resource;
@@ -119,8 +121,8 @@ pub enum GuestValue {
     Handle(u32, Option<String>),
     /// A list.
     List(Vec<GuestValue>),
-    /// A record.
-    Record(Vec<(&'static str, GuestValue)>),
+    /// A record: its fields, as `wit/` calls them.
+    Record(Vec<(Cow<'static, str>, GuestValue)>),
     /// The error of a result, as `wit/` calls it.
     Failure(String),
     /// None: the host stopped the guest.
@@ -264,7 +266,7 @@ shown! {
     };
     Side: |it, _state| GuestValue::Word(word(it));
     Level: |it, _state| GuestValue::Word(word(it));
-    ClientCertificate: |it, state| GuestValue::Record(vec![
+    ClientCertificate: |it, state| record([
         ("subject", it.subject.shown(state)),
         ("issuer", it.issuer.shown(state)),
         ("serial", it.serial.shown(state)),
@@ -274,7 +276,7 @@ shown! {
         ("not-before", it.not_before.shown(state)),
         ("not-after", it.not_after.shown(state)),
     ]);
-    RequestLine: |it, state| GuestValue::Record(vec![
+    RequestLine: |it, state| record([
         ("method", it.method.shown(state)),
         ("path", it.path.shown(state)),
         ("query", it.query.shown(state)),
@@ -287,7 +289,7 @@ shown! {
             .map(|(_, word)| GuestValue::Word((*word).to_owned()))
             .collect(),
     );
-    SharedAccessTerms: |it, state| GuestValue::Record(vec![
+    SharedAccessTerms: |it, state| record([
         ("scope", it.scope.shown(state)),
         ("permissions", it.permissions.shown(state)),
         ("lifetime-seconds", it.lifetime_seconds.shown(state)),
@@ -298,7 +300,7 @@ shown! {
         ClaimValue::Flag(flag) => flag.shown(state),
         ClaimValue::Texts(texts) => texts.shown(state),
     };
-    TokenClaims: |it, state| GuestValue::Record(vec![
+    TokenClaims: |it, state| record([
         ("audience", it.audience.shown(state)),
         ("subject", it.subject.shown(state)),
         (
@@ -307,7 +309,7 @@ shown! {
                 it.extra
                     .iter()
                     .map(|claim| {
-                        GuestValue::Record(vec![
+                        record([
                             ("name", claim.name.shown(state)),
                             ("value", claim.value.shown(state)),
                         ])
@@ -320,7 +322,7 @@ shown! {
     EgressFailure: |it, _state| failure(it);
     SecretFailure: |it, _state| failure(it);
     JwtFailure: |it, _state| failure(it);
-    VerifiedJwt: |it, state| GuestValue::Record(vec![
+    VerifiedJwt: |it, state| record([
         ("claims", it.claims.shown(state)),
         ("algorithm", it.algorithm.shown(state)),
         ("key-id", it.key_id.shown(state)),
@@ -335,7 +337,7 @@ shown! {
     };
     QueryFailure: |it, _state| failure(it);
     Vec<QueryValue>: |it, _state| GuestValue::List(it.iter().map(query_value).collect());
-    QueryRows: |it, state| GuestValue::Record(vec![
+    QueryRows: |it, state| record([
         ("columns", it.columns.shown(state)),
         ("rows", GuestValue::List(it.rows.iter().map(|row| row.shown(state)).collect())),
         ("affected", it.affected.shown(state)),
@@ -345,12 +347,12 @@ shown! {
     CacheFailure: |it, _state| failure(it);
     ForwardFailure: |it, _state| failure(it);
     CallFailure: |it, _state| failure(it);
-    ForwardPlan: |it, state| GuestValue::Record(vec![
+    ForwardPlan: |it, state| record([
         ("route", it.route.shown(state)),
         ("path-prefix", it.path_prefix.shown(state)),
         ("timeout-milliseconds", it.timeout_milliseconds.shown(state)),
     ]);
-    ForwardOptions: |it, state| GuestValue::Record(vec![
+    ForwardOptions: |it, state| record([
         ("route", it.route.shown(state)),
         ("timeout-milliseconds", it.timeout_milliseconds.shown(state)),
         ("keep-body", it.keep_body.shown(state)),
@@ -420,7 +422,12 @@ fn query_value(value: &QueryValue) -> GuestValue {
         QueryValue::Bytes(value) => ("bytes", GuestValue::Bytes(value.clone())),
         QueryValue::Timestamp(value) => ("timestamp", GuestValue::Text(value.to_string())),
     };
-    GuestValue::Record(vec![(case, value)])
+    record([(case, value)])
+}
+
+fn record<const N: usize>(fields: [(&'static str, GuestValue); N]) -> GuestValue {
+    let fields = fields.into_iter();
+    GuestValue::Record(fields.map(|(name, value)| (name.into(), value)).collect())
 }
 
 /// A failure, as `wit/` calls it.
@@ -582,6 +589,9 @@ watched!(egress::HostResponse, "egress.response" {
     fn status as "status" (; response: Resource<PolicyResponse>) -> u16;
     fn header as "header" (; response: Resource<PolicyResponse>, name: String, index: u32)
         -> Option<Vec<u8>>;
+    fn header_values as "header-values" (
+        ; response: Resource<PolicyResponse>, name: String
+    ) -> Vec<Vec<u8>>;
     fn header_names as "header-names" (; response: Resource<PolicyResponse>) -> Vec<String>;
     fn drop as "drop" (; response: Resource<PolicyResponse>) -> ();
     async fn read_body as "read-body" (; response: Resource<PolicyResponse>, max: u32)

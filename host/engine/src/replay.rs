@@ -223,13 +223,16 @@ fn query_value(value: &GuestValue) -> Option<QueryValue> {
         GuestValue::Record(fields) => fields,
         _ => return None,
     };
-    Some(match fields.as_slice() {
-        [("boolean", GuestValue::Flag(flag))] => QueryValue::Boolean(*flag),
-        [("integer", GuestValue::Text(number))] => QueryValue::Integer(number.parse().ok()?),
-        [("float", GuestValue::Text(number))] => QueryValue::Float(number.parse().ok()?),
-        [("text", GuestValue::Text(text))] => QueryValue::Text(text.clone()),
-        [("bytes", GuestValue::Bytes(bytes))] => QueryValue::Bytes(bytes.clone()),
-        [("timestamp", GuestValue::Text(number))] => QueryValue::Timestamp(number.parse().ok()?),
+    let [(case, value)] = fields.as_slice() else {
+        return None;
+    };
+    Some(match (&**case, value) {
+        ("boolean", GuestValue::Flag(flag)) => QueryValue::Boolean(*flag),
+        ("integer", GuestValue::Text(number)) => QueryValue::Integer(number.parse().ok()?),
+        ("float", GuestValue::Text(number)) => QueryValue::Float(number.parse().ok()?),
+        ("text", GuestValue::Text(text)) => QueryValue::Text(text.clone()),
+        ("bytes", GuestValue::Bytes(bytes)) => QueryValue::Bytes(bytes.clone()),
+        ("timestamp", GuestValue::Text(number)) => QueryValue::Timestamp(number.parse().ok()?),
         _ => return None,
     })
 }

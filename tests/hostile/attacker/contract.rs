@@ -33,6 +33,12 @@ pub(super) const IMPORTS: &str = r#"
     (param "name" string) (param "index" u32) (result (option (list u8)))))
   (export "[method]exchange.set-header" (func (param "self" (borrow $e)) (param "of" $side)
     (param "name" string) (param "value" (list u8)) (result (result (error $failure)))))
+  (export "[method]exchange.header-values" (func (param "self" (borrow $e)) (param "of" $side)
+    (param "name" string) (result (list (list u8)))))
+  (type $line' (record (field "method" string) (field "path" string)
+    (field "query" (option string))))
+  (export "request-line" (type $line (eq $line')))
+  (export "[method]exchange.request-line" (func (param "self" (borrow $e)) (result $line)))
   (export "[method]exchange.header-names" (func (param "self" (borrow $e)) (param "of" $side)
     (result (list string))))
   (export "[method]exchange.read-body" (func (param "self" (borrow $e)) (param "of" $side)
@@ -60,6 +66,8 @@ pub(super) const IMPORTS: &str = r#"
     (param "path" string) (result (result (own $request) (error $failure)))))
   (export "[method]request.write-body" (func (param "self" (borrow $request))
     (param "part" (list u8)) (result (result (error $failure)))))
+  (export "[method]response.header-values" (func (param "self" (borrow $response))
+    (param "name" string) (result (list (list u8)))))
   (export "[method]response.status" (func (param "self" (borrow $response)) (result u16)))
   (export "send" (func (param "request" (own $request))
     (result (result (own $response) (error $failure)))))
@@ -372,7 +380,10 @@ cache-get cache get 3 out
 cache-set cache set 6 out
 cache-remove cache remove 3 out
 enter concurrency enter 4 out
-sleep clock sleep 1 i32";
+sleep clock sleep 1 i32
+header-values exchange [method]exchange.header-values 5 out
+request-line exchange [method]exchange.request-line 2 out
+response-header-values egress [method]response.header-values 4 out";
 
 /// The handles that a guest can drop: their name in `main`, and the type.
 pub(crate) const DROPS: &[(&str, &str)] = &[

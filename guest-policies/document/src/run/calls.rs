@@ -131,7 +131,8 @@ fn read(response: &Response<'_>) -> Result<evaluate::Response, Failure> {
     }
     let status = response.status();
     let body = response.body(MAX_BODY)?;
-    let has_body = !body.is_empty() || response.header("content-type").is_some();
+    let has_type = headers.iter().any(|(name, _)| name == "content-type");
+    let has_body = !body.is_empty() || has_type;
     let reason = address::status_words(status);
     Ok(evaluate::Response::new(
         status,

@@ -1,5 +1,5 @@
-//! The request's method, path and query: asked of the host once in a call, and known
-//! again as soon as the document sets them.
+//! The request's method, path and query: asked of the host together and once in a call;
+//! what the document sets after that is kept in them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use keyward_policy::{Exchange, Failure};
 use serde::{Deserialize, Serialize};
 
-/// What a request asks for.
+/// The texts of the line.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct LineTexts {
     pub(crate) method: Arc<str>,
     pub(crate) path: Arc<str>,
     /// As it is written, without `?`.
     pub(crate) query: Option<Arc<str>>,
 }
 
-impl Asked {
+impl LineTexts {
     pub(crate) fn of(exchange: Exchange<'_>) -> Self {
         let line = exchange.request_line();
         Self {
@@ -29,19 +29,19 @@ impl Asked {
 
 /// What is known of it.
 #[derive(Default)]
-pub(crate) struct Line(RefCell<Option<Asked>>);
+pub(crate) struct Line(RefCell<Option<LineTexts>>);
 
 impl Line {
     /// Nothing was changed yet.
-    pub(crate) fn of(original: &Asked) -> Self {
+    pub(crate) fn of(original: &LineTexts) -> Self {
         Self(RefCell::new(Some(original.clone())))
     }
 
-    fn known<T>(&self, exchange: Exchange<'_>, of: impl FnOnce(&Asked) -> T) -> T {
+    fn known<T>(&self, exchange: Exchange<'_>, of: impl FnOnce(&LineTexts) -> T) -> T {
         of(self
             .0
             .borrow_mut()
-            .get_or_insert_with(|| Asked::of(exchange)))
+            .get_or_insert_with(|| LineTexts::of(exchange)))
     }
 
     pub(crate) fn method(&self, exchange: Exchange<'_>) -> Arc<str> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Answer, LastError};
 use super::later::Later;
-use super::line::{Asked, Line};
+use super::line::{Line, LineTexts};
 use super::stored::Stored;
 use crate::evaluate::{Exception, Outcome, Value};
 
@@ -26,7 +26,7 @@ pub(crate) struct State {
     /// When the first call began, in milliseconds since 1970; 0 where nobody asks.
     pub(crate) began: u64,
     /// The request as the first call found it; what nobody can change of it, the host knows.
-    pub(crate) original: Asked,
+    pub(crate) original: LineTexts,
     variables: Vec<(Arc<str>, Slot)>,
     /// The secrets that go onto the request to the backend.
     pub(crate) attachments: Vec<Attachment>,
@@ -168,7 +168,7 @@ impl State {
             Some(bytes) => postcard::from_bytes(&bytes),
             None => Ok(Self {
                 began: if timed { exchange.now() } else { 0 },
-                original: Asked::of(exchange),
+                original: LineTexts::of(exchange),
                 ..Self::default()
             }),
         }

@@ -630,12 +630,17 @@ pub(crate) fn response_status(response: &Response) -> u16 {
 }
 
 pub(crate) fn response_header(response: &Response, name: &str, index: u32) -> Option<Vec<u8>> {
-    let mut values = response
-        .headers
-        .iter()
-        .filter(|(there, _)| there.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.clone());
-    values.nth(usize::try_from(index).ok()?)
+    let index = usize::try_from(index).ok()?;
+    response_header_values(response, name)
+        .into_iter()
+        .nth(index)
+}
+
+pub(crate) fn response_header_values(response: &Response, name: &str) -> Vec<Vec<u8>> {
+    let all = response.headers.iter();
+    all.filter(|(there, _)| there.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.clone())
+        .collect()
 }
 
 pub(crate) fn response_header_names(response: &Response) -> Vec<String> {

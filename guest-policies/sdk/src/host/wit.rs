@@ -698,6 +698,10 @@ pub(crate) fn response_header(response: &Response, name: &str, index: u32) -> Op
     response.header(name, index)
 }
 
+pub(crate) fn response_header_values(response: &Response, name: &str) -> Vec<Vec<u8>> {
+    response.header_values(name)
+}
+
 pub(crate) fn response_header_names(response: &Response) -> Vec<String> {
     response.header_names()
 }

@@ -12,6 +12,7 @@ use crate::bindings::keyward::policy::egress::{
 };
 use crate::bindings::keyward::policy::exchange::ExchangeFailure;
 use crate::body::{PolicyBody, Pulled};
+use crate::error::PolicyStop;
 use crate::headers;
 use crate::outside::{OutsideRequest, SendFailure};
 use crate::query;
@@ -213,6 +214,17 @@ impl HostResponse for CallState {
             &name,
             index,
         ))
+    }
+
+    fn header_values(
+        &mut self,
+        response: Resource<PolicyResponse>,
+        name: String,
+    ) -> wasmtime::Result<Vec<Vec<u8>>> {
+        self.enter_with(name.len())?;
+        let most = self.policy.limits.call_bytes;
+        let values = headers::values(&self.table.get(&response)?.headers, &name, most);
+        values.ok_or_else(|| self.stop(PolicyStop::CallBytes))
     }
 
     fn header_names(

@@ -17,6 +17,7 @@ use crate::bindings::keyward::policy::exchange::{
     HostExchange, RequestLine, Side,
 };
 use crate::body::{PolicyBody, Pulled};
+use crate::error::PolicyStop;
 use crate::exchange::{Phase, ResponseHead};
 use crate::headers;
 use crate::query;
@@ -244,10 +245,11 @@ impl HostExchange for CallState {
         name: String,
     ) -> wasmtime::Result<Vec<Vec<u8>>> {
         self.enter_with(name.len())?;
-        let map = self.exchange.headers(of);
-        Ok(map
-            .map(|map| headers::values(map, &name))
-            .unwrap_or_default())
+        let Some(map) = self.exchange.headers(of) else {
+            return Ok(Vec::new());
+        };
+        let values = headers::values(map, &name, self.policy.limits.call_bytes);
+        values.ok_or_else(|| self.stop(PolicyStop::CallBytes))
     }
 
     fn header_names(

@@ -25,7 +25,8 @@ pub fn inbound(exchange: &Exchange<'_>) -> Decision {
         return Ok(Verdict::Respond);
     }
     request.remove_header("x-debug")?;
-    let line = format!("{} {}", exchange.method(), exchange.path());
+    let asked = exchange.request_line();
+    let line = format!("{} {}", asked.method, asked.path);
     request.set_header("x-line", line)?;
     if plan == "gold" {
         request.set_header("x-priority", "high")?;
@@ -59,7 +60,8 @@ pub fn outbound(exchange: &Exchange<'_>) -> Decision {
     }
     response.remove_header("server")?;
     response.remove_header("x-powered-by")?;
-    let line = format!("{} {}", exchange.method().to_lowercase(), exchange.path());
+    let asked = exchange.request_line();
+    let line = format!("{} {}", asked.method.to_lowercase(), asked.path);
     response.set_header("x-answers", line)?;
     if !response.has_header("x-content-type-options") {
         response.set_header("x-content-type-options", "nosniff")?;

@@ -208,7 +208,7 @@ fn open(settings: &Settings, exchange: &Exchange<'_>, loot: &mut Loot) {
 fn read(message: &Message<'_>, settings: &Settings, loot: &mut Loot) {
     let listed = message.header_names();
     for name in listed.iter().chain(&settings.headers) {
-        for value in message.header_values(name) {
+        for value in message.header_values(name).chain(message.header(name)) {
             loot.note(name, &value);
         }
     }
