@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyward_testkit::hostile::Replay;
-use keyward_testkit::report::{Style, pretty};
+use keyward_testkit::record::{self, Recorder};
+use keyward_testkit::report::{Report, Style, pretty};
 use keyward_testkit::{Options, Suite};
 
 struct Policy {
@@ -169,17 +170,44 @@ fn each_way_in_which_a_policy_decides_has_a_case() {
 /// kit knows: `keyward test --thorough`.
 #[test]
 fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
-    let files = policies().into_iter().flat_map(|policy| policy.suites);
-    let suites: Vec<Suite> = files
-        .filter(|file| file.exists())
-        .map(|file| Suite::load(file).unwrap_or_else(|errors| panic!("\n{errors}")))
-        .collect();
     let mut options = Options::default();
     options.replay = Replay::All;
-    let report = keyward_testkit::run(&suites, &options, &mut ());
+    let report = keyward_testkit::run(&all(), &options, &mut ());
     let shown = pretty::report(&report, Style::default());
     assert!(report.holds(), "\n{shown}");
     assert!(report.totals().passed > 120, "{shown}");
+}
+
+/// All that crosses can be written down and given again, and documents run as they did.
+/// Another policy than the recorded one is noticed: `tests/cli`.
+#[test]
+fn each_policy_asks_the_same_of_its_record() {
+    let suites = all();
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::new((), Some(folder.path().to_owned()));
+    let mut options = Options::default();
+    options.replay = Replay::Off;
+    assert!(keyward_testkit::run(&suites, &options, &mut recorder).holds());
+    let ((), recorded) = recorder.finish().unwrap();
+    let played = suites
+        .iter()
+        .map(|suite| record::replay(suite, folder.path(), &|_, _| true));
+    let report = Report {
+        suites: played.collect(),
+        ..Report::default()
+    };
+    let shown = pretty::report(&report, Style::default());
+    assert!(report.holds(), "\n{shown}");
+    assert_eq!(report.totals().passed, recorded, "{shown}");
+}
+
+/// The suites of all policies.
+fn all() -> Vec<Suite> {
+    let files = policies().into_iter().flat_map(|policy| policy.suites);
+    files
+        .filter(|file| file.exists())
+        .map(|file| Suite::load(file).unwrap_or_else(|errors| panic!("\n{errors}")))
+        .collect()
 }
 
 /// Control: without its cases, each of these is missed.

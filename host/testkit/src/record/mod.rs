@@ -3,7 +3,7 @@
 //!
 //! A record is made of redacted values alone: a secret's value never crosses to a
 //! policy, and if one did, `{{secret NAME}}` stands in its place. Replaying needs the
-//! component and the record: no vault, no secrets, no backend.
+//! suite with its components and documents, and the record: no secrets, no backend.
 
 mod replay;
 mod value;

@@ -1,6 +1,7 @@
 //! Plays a record to the policies of a suite: each call is answered as it was then, and
 //! the first that is another one is a finding.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +10,15 @@ use std::time::Instant;
 use http::Request;
 use keyward::Keyward;
 use keyward::engine::{
-    EngineConfig, ErrorSource, Exchange, GuestValue, Observer, Phase, Policy, PolicyBody,
-    PolicySource, PolicyStop, Verdict,
+    ErrorSource, Exchange, GuestValue, Observer, Phase, Policy, PolicyBody, PolicyStop, Verdict,
 };
 use keyward::names::ExchangeId;
-use keyward::vault::{Durability, Vault, VaultFiles};
 
 use super::{Call, Record, Run, Value};
 use crate::report::{CaseReport, Finding, Position, SuiteReport};
-use crate::suite::{Case, PolicyUnderTest, Suite};
+use crate::run::Still;
+use crate::suite::{Case, Suite};
+use crate::world::{NotPrepared, Prepared};
 
 /// Plays the records in `folder` to a suite's cases that `select` takes. A case without
 /// a record is skipped.
@@ -27,14 +28,29 @@ pub fn replay(
     select: &(dyn Fn(&str, &str) -> bool + Send + Sync),
 ) -> SuiteReport {
     let began = Instant::now();
-    let mut report = match Player::new() {
-        Ok(mut player) => SuiteReport {
+    let records: Vec<_> = suite
+        .cases
+        .iter()
+        .map(|case| match Record::read(folder, &suite.name, &case.name) {
+            _ if !select(&suite.name, &case.name) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            record => Some(record),
+        })
+        .collect();
+    // Where nothing is played nothing need be there.
+    let player = match records.iter().any(Option::is_some) {
+        true => Player::new(suite).map(Some),
+        false => Ok(None),
+    };
+    let mut report = match player {
+        Ok(player) => SuiteReport {
             file: suite.file.clone(),
             name: suite.name.clone(),
             cases: suite
                 .cases
                 .iter()
-                .map(|case| one(&mut player, suite, case, folder, select))
+                .zip(records)
+                .map(|(case, record)| one(player.as_ref(), suite, case, record))
                 .collect(),
             ..SuiteReport::default()
         },
@@ -45,135 +61,84 @@ pub fn replay(
 }
 
 fn one(
-    player: &mut Player,
+    player: Option<&Player<'_>>,
     suite: &Suite,
     case: &Case,
-    folder: &Path,
-    select: &(dyn Fn(&str, &str) -> bool + Send + Sync),
+    record: Option<io::Result<Record>>,
 ) -> CaseReport {
     let began = Instant::now();
+    let at = Some(Position::of(&suite.text, case.span.clone()));
     let mut report = CaseReport {
         name: case.name.clone(),
-        at: Some(Position::of(&suite.text, case.span.clone())),
+        at: at.clone(),
         ..CaseReport::default()
     };
-    let record = match Record::read(folder, &suite.name, &case.name) {
-        _ if !select(&suite.name, &case.name) => None,
-        Ok(record) => Some(record),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => {
-            let finding = Finding::new("record", "one that can be read", error.to_string());
-            report.findings.push(finding.at(report.at.clone()));
-            return report;
-        }
-    };
-    let Some(record) = record else {
+    let (Some(player), Some(record)) = (player, record) else {
         report.skipped = true;
         return report;
     };
-    for run in record.runs {
-        if let Some(finding) = player.play(suite, case, run) {
-            report.findings.push(finding.at(report.at.clone()));
-            // What comes after depends on it.
-            break;
+    let finding = match record {
+        Ok(record) => player.play(case, record),
+        Err(error) => {
+            let wanted = "one that can be read";
+            Some(Finding::new("record", wanted, error.to_string()))
         }
-    }
+    };
+    report
+        .findings
+        .extend(finding.map(|finding| finding.at(at)));
     report.took = began.elapsed();
     report
 }
 
 /// The suite's policies, in an engine whose host is a record.
-struct Player {
-    keyward: Keyward,
+struct Player<'a> {
+    prepared: Prepared<'a>,
     host: Arc<Host>,
-    runtime: tokio::runtime::Runtime,
-    /// Loaded policies, by name and settings.
-    loaded: Vec<(String, Option<serde_json::Value>, Policy)>,
-    _folder: tempfile::TempDir,
+    still: Still,
 }
 
-impl Player {
-    fn new() -> Result<Self, String> {
-        let cannot = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let folder =
-            tempfile::tempdir().map_err(|error| cannot("can't make a temporary folder", &error))?;
-        // The engine wants one; there is nothing in it.
-        let files = VaultFiles::in_directory(folder.path());
-        let vault = Vault::create(&files)
-            .and_then(|created| {
-                drop(created);
-                Vault::open(&files, Durability::Strict)
-            })
-            .map_err(|error| cannot("can't make an empty vault", &error))?;
-        let host = Arc::new(Host::default());
-        let mut config = EngineConfig::default();
-        config.observer = Some(Arc::clone(&host) as Arc<dyn Observer>);
-        let keyward = Keyward::builder(vault)
-            .engine(config)
-            .build()
-            .map_err(|error| cannot("can't start the engine", &error))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| cannot("can't start a runtime", &error))?;
+impl<'a> Player<'a> {
+    fn new(suite: &'a Suite) -> Result<Self, String> {
         Ok(Self {
-            keyward,
-            host,
-            runtime,
-            loaded: Vec::new(),
-            _folder: folder,
+            prepared: Prepared::new(suite, false).map_err(|error| error.0)?,
+            host: Arc::default(),
+            still: Still::new().map_err(|error| format!("can't start a runtime: {error}"))?,
         })
     }
 
-    fn policy(&mut self, suite: &Suite, case: &Case, name: &str) -> Result<Policy, String> {
-        let policy = suite
-            .policies
-            .iter()
-            .find(|policy| policy.name.as_str() == name)
-            .ok_or_else(|| format!("the suite has no policy {name}"))?;
-        let own = case.settings.iter().find(|(of, _)| *of == policy.name);
-        let settings = own
-            .map(|(_, settings)| settings.clone())
-            .or_else(|| policy.settings.clone());
-        let known = self
-            .loaded
-            .iter()
-            .find(|(of, with, _)| of == name && *with == settings);
-        if let Some((_, _, policy)) = known {
-            return Ok(policy.clone());
-        }
-        let loaded = self.load(policy, settings.as_ref())?;
-        self.loaded
-            .push((name.to_owned(), settings, loaded.clone()));
-        Ok(loaded)
+    /// `None`: the policies did what they did then.
+    fn play(&self, case: &Case, record: Record) -> Option<Finding> {
+        self.still.block_on(self.played(case, record))
     }
 
-    fn load(
-        &self,
-        policy: &PolicyUnderTest,
-        settings: Option<&serde_json::Value>,
-    ) -> Result<Policy, String> {
-        let file = &policy.component.value;
-        let component = std::fs::read(file)
-            .map_err(|error| format!("can't read {}: {error}", file.display()))?;
-        let source = PolicySource {
-            name: policy.name.clone(),
-            component: &component,
-            settings,
-            routes: &policy.routes,
-            issuers: &policy.issuers,
-            document: None,
+    async fn played(&self, case: &Case, record: Record) -> Option<Finding> {
+        let not_prepared = |error: NotPrepared| Finding::new("the case", "a world", error.0);
+        let observer = Arc::clone(&self.host) as Arc<dyn Observer>;
+        let prepared = &self.prepared;
+        let (world, policies) = match (
+            prepared.world(case, observer),
+            prepared.phases(&case.settings),
+        ) {
+            (Ok(world), Ok(policies)) => (world, policies.concat()),
+            (Err(error), _) | (_, Err(error)) => return Some(not_prepared(error)),
         };
-        let loaded = self.keyward.engine().load(&source);
-        loaded.map_err(|error| error.to_string())
+        for run in record.runs {
+            let finding = self.run(&world.keyward, &policies, run).await;
+            if finding.is_some() {
+                // What comes after depends on it.
+                return finding;
+            }
+        }
+        None
     }
 
-    /// `None`: it did what it did then.
-    fn play(&mut self, suite: &Suite, case: &Case, run: Run) -> Option<Finding> {
+    async fn run(&self, keyward: &Keyward, policies: &[Policy], run: Run) -> Option<Finding> {
         let place = format!("{} in {} of step {}", run.policy, run.phase, run.step);
-        let policy = match self.policy(suite, case, &run.policy) {
-            Ok(policy) => policy,
-            Err(error) => return Some(Finding::new(place, "a policy", error)),
+        let mut known = policies.iter();
+        let Some(policy) = known.find(|policy| policy.name().as_str() == run.policy) else {
+            let lacks = format!("the suite has no policy {} that runs", run.policy);
+            return Some(Finding::new(place, "a policy", lacks));
         };
         let Some(phase) = Phase::ALL
             .into_iter()
@@ -182,13 +147,11 @@ impl Player {
             return Some(Finding::new("record", "a phase", run.phase));
         };
         self.host.begin(run.calls);
-        let exchange = self.exchange();
-        let engine = self.keyward.engine();
+        let exchange = exchange(keyward);
+        let engine = keyward.engine();
         let (_, verdict) = match (phase, run.source.as_deref().and_then(source_of)) {
-            (Phase::OnError, Some(source)) => self
-                .runtime
-                .block_on(engine.run_on_error(&policy, source, exchange)),
-            _ => self.runtime.block_on(engine.run(&policy, phase, exchange)),
+            (Phase::OnError, Some(source)) => engine.run_on_error(policy, source, exchange).await,
+            _ => engine.run(policy, phase, exchange).await,
         };
         if let Some(finding) = self.host.end(&place) {
             return Some(finding);
@@ -202,23 +165,23 @@ impl Player {
         (verdict != run.verdict)
             .then(|| Finding::new(format!("the verdict of {place}"), run.verdict, verdict))
     }
+}
 
-    /// Nothing of it is seen: every question about it is answered by the record.
-    fn exchange(&self) -> Box<Exchange> {
-        let (mut head, ()) = Request::new(()).into_parts();
-        let vault = self.keyward.vault();
-        let presented = vault.take_client_keys(&[], &mut head);
-        let exchange = Exchange::new(
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            String::new(),
-            head,
-            PolicyBody::empty(),
-            presented,
-            vault.begin(ExchangeId::from_bytes([0; 16])),
-            self.keyward.outside(),
-        );
-        Box::new(exchange)
-    }
+/// Nothing of it is seen: every question about it is answered by the record.
+fn exchange(keyward: &Keyward) -> Box<Exchange> {
+    let (mut head, ()) = Request::new(()).into_parts();
+    let vault = keyward.vault();
+    let presented = vault.take_client_keys(&[], &mut head);
+    let exchange = Exchange::new(
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        String::new(),
+        head,
+        PolicyBody::empty(),
+        presented,
+        vault.begin(ExchangeId::from_bytes([0; 16])),
+        keyward.outside(),
+    );
+    Box::new(exchange)
 }
 
 /// The host of a replay: a record.

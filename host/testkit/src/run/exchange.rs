@@ -46,6 +46,11 @@ impl Still {
         })
     }
 
+    /// Waits for what needs no time to pass.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
     /// Runs a case, and `judge` on what came to light while its world is there. No
     /// connection outlives it.
     pub(crate) fn case<T>(

@@ -29,8 +29,9 @@ use crate::report::{
 use crate::suite::{Case, Suite};
 use crate::world::Prepared;
 
+use exchange::How;
+pub(crate) use exchange::Still;
 pub(crate) use exchange::not_signed;
-use exchange::{How, Still};
 pub use observed::{
     Attached, AttachedPlace, Bearer, Observed, ObservedCall, ObservedPolicy, ObservedResponse,
     ObservedStep, ObservedVariable, Redactor,

@@ -327,7 +327,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The policies of each phase, with these settings in place of the suite's.
-    fn phases(
+    pub(crate) fn phases(
         &self,
         settings: &[(PolicyName, serde_json::Value)],
     ) -> Result<[Vec<Policy>; 4], NotPrepared> {
