@@ -72,8 +72,7 @@ async fn a_document_runs_and_its_secret_reaches_the_backend_alone() {
     assert_eq!(received.body, b"HELLO".as_slice());
 }
 
-/// The host is asked for the request's line once in a call, and for all values of a header
-/// at once.
+/// The request's line and all values of a header, also where the document changed them.
 #[tokio::test]
 async fn the_line_and_all_values_of_a_header_are_seen_as_they_are_now() {
     let backend = Backend::start().await;

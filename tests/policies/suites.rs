@@ -10,6 +10,8 @@ use keyward_testkit::record::{self, Recorder};
 use keyward_testkit::report::{Report, Style, pretty};
 use keyward_testkit::{Options, Suite};
 
+use crate::folder::component;
+
 struct Policy {
     name: String,
     /// Its code without its tests.
@@ -179,7 +181,7 @@ fn each_policy_decides_what_its_suite_says_and_leaks_nothing() {
 }
 
 /// All that crosses can be written down and given again, and documents run as they did.
-/// Another policy than the recorded one is noticed: `tests/cli`.
+/// What another component does otherwise is noticed: `tests/cli`.
 #[test]
 fn each_policy_asks_the_same_of_its_record() {
     let suites = all();
@@ -187,7 +189,12 @@ fn each_policy_asks_the_same_of_its_record() {
     let mut recorder = Recorder::new((), Some(folder.path().to_owned()));
     let mut options = Options::default();
     options.replay = Replay::Off;
-    assert!(keyward_testkit::run(&suites, &options, &mut recorder).holds());
+    let report = keyward_testkit::run(&suites, &options, &mut recorder);
+    assert!(
+        report.holds(),
+        "\n{}",
+        pretty::report(&report, Style::default())
+    );
     let ((), recorded) = recorder.finish().unwrap();
     let played = suites
         .iter()
@@ -199,6 +206,46 @@ fn each_policy_asks_the_same_of_its_record() {
     let shown = pretty::report(&report, Style::default());
     assert!(report.holds(), "\n{shown}");
     assert_eq!(report.totals().passed, recorded, "{shown}");
+}
+
+#[test]
+fn a_document_that_asks_otherwise_than_its_record_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |header: &str| {
+        let document = format!(
+            "<policies><inbound><set-header name='{header}'><value>1</value></set-header></inbound>\
+             <backend><forward-request /></backend></policies>"
+        );
+        fs::write(folder.path().join("one.xml"), document).unwrap();
+    };
+    let suite = format!(
+        "document = \"one.xml\"\n[[policies]]\ncomponent = \"{}\"\n\
+         [routes.billing]\nurl = \"https://billing.example\"\n\
+         [[case]]\nname = \"one\"\nrequest = {{ path = \"/\" }}\n",
+        component("document")
+    );
+    let file = folder.path().join("one.test.toml");
+    fs::write(&file, suite).unwrap();
+    write("x-one");
+    let suite = Suite::load(&file).unwrap_or_else(|errors| panic!("\n{errors}"));
+    let records = folder.path().join("records");
+    let mut recorder = Recorder::new((), Some(records.clone()));
+    let suites = [suite];
+    assert!(keyward_testkit::run(&suites, &Options::default(), &mut recorder).holds());
+    let played = || Report {
+        suites: vec![record::replay(&suites[0], &records, &|_, _| true)],
+        ..Report::default()
+    };
+    // Control.
+    assert!(played().holds());
+    write("x-two");
+    let report = played();
+    assert!(!report.holds());
+    let shown = pretty::report(&report, Style::default());
+    assert!(
+        shown.contains("x-one") && shown.contains("x-two"),
+        "{shown}"
+    );
 }
 
 /// The suites of all policies.

@@ -100,7 +100,7 @@ impl Response<'_> {
         host::response_header(&self.handle, name, 0)
     }
 
-    /// All values of a header, in their order, as of
+    /// All values of a header, in their order, under the same limit as
     /// [`Message::header_values`](crate::Message::header_values).
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
         host::response_header_values(&self.handle, name).into_iter()

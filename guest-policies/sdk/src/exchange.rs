@@ -365,9 +365,9 @@ impl Message<'_> {
         String::from_utf8(self.header(name)?).ok()
     }
 
-    /// All values of a header, in their order; the host is asked once. It stops a policy
-    /// for which they are more than one call may hand over (1 MiB unless the operator
-    /// says otherwise).
+    /// All values of a header, in their order; the host is asked once. It stops the policy
+    /// if they have more bytes than one call may hand over (1 MiB unless the operator says
+    /// otherwise).
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = Vec<u8>> {
         host::header_values(self.host, self.side, name).into_iter()
     }

@@ -173,8 +173,8 @@ pub enum PolicyStop {
     /// It used up its host calls.
     #[error("made more than {0} calls into the host")]
     HostCalls(u32),
-    /// It handed over more bytes in one call than the host takes.
-    #[error("handed over too many bytes in one call")]
+    /// It handed over more bytes in one call than the host takes, or asked for more.
+    #[error("handed over too many bytes in one call, or asked for too many")]
     CallBytes,
     /// It trapped after it was refused more memory.
     #[error("wanted more than {bytes} bytes of memory, in the profile {profile}")]

@@ -53,7 +53,7 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of one header's value. 1 to 64 KiB.
     pub header_bytes: usize,
-    /// Bytes that one host call may copy out of guest memory. 1 KiB to 64 MiB.
+    /// Bytes that one host call may copy out of guest memory or into it. 1 KiB to 64 MiB.
     pub call_bytes: usize,
 }
 

@@ -55,9 +55,9 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// What the guest is answered in place of what the host would; `None`: the host
-    /// answers. A value of another type than the function's counts as none, and
-    /// [`GuestValue::Stopped`] stops the guest. Handles that guests open themselves are
-    /// always the host's.
+    /// answers. [`GuestValue::Stopped`] stops the guest, and so does a value of another
+    /// type than the function's. Handles are always the host's: it opens them where the
+    /// answer is one, and takes them back.
     fn instead(
         &self,
         exchange: ExchangeId,
@@ -152,9 +152,14 @@ impl Watched<'_> {
         arguments: &[(&'static str, GuestValue)],
     ) -> Option<wasmtime::Result<T>> {
         let observer = self.0.shared.observer.clone()?;
-        match observer.instead(self.0.exchange.id, function, arguments)? {
-            GuestValue::Stopped => Some(Err(wasmtime::Error::msg("stopped by the observer"))),
-            value => T::given(&value, self.0).map(Ok),
+        let value = observer.instead(self.0.exchange.id, function, arguments)?;
+        let stopped = |why| Some(Err(wasmtime::Error::msg(why)));
+        match (T::given(&value, self.0), value) {
+            (_, GuestValue::Stopped) => stopped("stopped by the observer"),
+            _ if function.ends_with(".drop") => None,
+            (Some(answer), _) => Some(Ok(answer)),
+            (None, GuestValue::Handle(..)) => None,
+            (None, _) => stopped("the observer's answer is of another type"),
         }
     }
 

@@ -126,8 +126,8 @@ pub(crate) struct Test {
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["bench", "list", "watch", "replay"])]
     record: Option<PathBuf>,
 
-    /// Run policies against such a record, without vault and backends, and find the
-    /// first call that is another one.
+    /// Answer policies from such a record in place of vault and backends, and find the
+    /// first call that is another one. What is not in the record is not played.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["bench", "list", "watch", "accept"])]
     replay: Option<PathBuf>,
 

@@ -254,7 +254,7 @@ pub const KEYS: &[Key] = &[
     key("[policy.limits]", "cache-value-bytes", Shape::Count(0, 16777216), Some("262144"), "Bytes of one value in its cache."),
     key("[policy.limits]", "headers", Shape::Count(1, 1000), Some("128"), "Headers on one side of an exchange."),
     key("[policy.limits]", "header-bytes", Shape::Count(1, 65536), Some("16384"), "Bytes of a header's value."),
-    key("[policy.limits]", "call-bytes", Shape::Count(1024, 67108864), Some("1048576"), "Bytes that one call into the host hands over."),
+    key("[policy.limits]", "call-bytes", Shape::Count(1024, 67108864), Some("1048576"), "Bytes that one call into the host hands over, either way."),
 
     required("[[pipeline]]", "path", Shape::Prefix, "Which requests: those whose path begins so, by whole segments. A path that only a backend which decodes it, cuts `;…` off or ignores case would read so is answered with 400."),
     required("[[pipeline]]", "route", Shape::Name, "Where they go."),

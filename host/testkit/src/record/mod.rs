@@ -2,8 +2,9 @@
 //! another version of the policy.
 //!
 //! A record is made of redacted values alone: a secret's value never crosses to a
-//! policy, and if one did, `{{secret NAME}}` stands in its place. Replaying needs the
-//! suite with its components and documents, and the record: no secrets, no backend.
+//! policy, and if one did, `{{secret NAME}}` stands in its place. Playing it needs
+//! the suite with all that it names, and the record: no secret is used, no backend is
+//! asked. Only what is recorded is played: a phase in which nothing ran runs nothing.
 
 mod replay;
 mod value;

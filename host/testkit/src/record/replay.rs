@@ -10,7 +10,7 @@ use std::time::Instant;
 use http::Request;
 use keyward::Keyward;
 use keyward::engine::{
-    ErrorSource, Exchange, GuestValue, Observer, Phase, Policy, PolicyBody, PolicyStop, Verdict,
+    ErrorSource, Exchange, GuestValue, Observer, Phase, PolicyBody, PolicyStop, Verdict,
 };
 use keyward::names::ExchangeId;
 
@@ -18,7 +18,7 @@ use super::{Call, Record, Run, Value};
 use crate::report::{CaseReport, Finding, Position, SuiteReport};
 use crate::run::Still;
 use crate::suite::{Case, Suite};
-use crate::world::{NotPrepared, Prepared};
+use crate::world::{Prepared, World};
 
 /// Plays the records in `folder` to a suite's cases that `select` takes. A case without
 /// a record is skipped.
@@ -33,11 +33,11 @@ pub fn replay(
         .iter()
         .map(|case| match Record::read(folder, &suite.name, &case.name) {
             _ if !select(&suite.name, &case.name) => None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             record => Some(record),
         })
         .collect();
-    // Where nothing is played nothing need be there.
+    // A suite of which nothing is played need not be complete.
     let player = match records.iter().any(Option::is_some) {
         true => Player::new(suite).map(Some),
         false => Ok(None),
@@ -113,18 +113,13 @@ impl<'a> Player<'a> {
     }
 
     async fn played(&self, case: &Case, record: Record) -> Option<Finding> {
-        let not_prepared = |error: NotPrepared| Finding::new("the case", "a world", error.0);
         let observer = Arc::clone(&self.host) as Arc<dyn Observer>;
-        let prepared = &self.prepared;
-        let (world, policies) = match (
-            prepared.world(case, observer),
-            prepared.phases(&case.settings),
-        ) {
-            (Ok(world), Ok(policies)) => (world, policies.concat()),
-            (Err(error), _) | (_, Err(error)) => return Some(not_prepared(error)),
+        let world = match self.prepared.world(case, observer) {
+            Ok(world) => world,
+            Err(error) => return Some(Finding::new("case", "it can run", error.0)),
         };
         for run in record.runs {
-            let finding = self.run(&world.keyward, &policies, run).await;
+            let finding = self.run(&world, run).await;
             if finding.is_some() {
                 // What comes after depends on it.
                 return finding;
@@ -133,22 +128,22 @@ impl<'a> Player<'a> {
         None
     }
 
-    async fn run(&self, keyward: &Keyward, policies: &[Policy], run: Run) -> Option<Finding> {
+    async fn run(&self, world: &World, run: Run) -> Option<Finding> {
         let place = format!("{} in {} of step {}", run.policy, run.phase, run.step);
-        let mut known = policies.iter();
-        let Some(policy) = known.find(|policy| policy.name().as_str() == run.policy) else {
-            let lacks = format!("the suite has no policy {} that runs", run.policy);
-            return Some(Finding::new(place, "a policy", lacks));
-        };
         let Some(phase) = Phase::ALL
             .into_iter()
             .find(|phase| phase.as_str() == run.phase)
         else {
             return Some(Finding::new("record", "a phase", run.phase));
         };
+        let mut policies = world.pipeline.policies(phase).iter();
+        let Some(policy) = policies.find(|policy| policy.name().as_str() == run.policy) else {
+            let lacks = format!("the suite has no policy {} in {phase}", run.policy);
+            return Some(Finding::new(place, "a policy", lacks));
+        };
         self.host.begin(run.calls);
-        let exchange = exchange(keyward);
-        let engine = keyward.engine();
+        let exchange = exchange(&world.keyward);
+        let engine = world.keyward.engine();
         let (_, verdict) = match (phase, run.source.as_deref().and_then(source_of)) {
             (Phase::OnError, Some(source)) => engine.run_on_error(policy, source, exchange).await,
             _ => engine.run(policy, phase, exchange).await,

@@ -327,7 +327,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The policies of each phase, with these settings in place of the suite's.
-    pub(crate) fn phases(
+    fn phases(
         &self,
         settings: &[(PolicyName, serde_json::Value)],
     ) -> Result<[Vec<Policy>; 4], NotPrepared> {
