@@ -208,44 +208,75 @@ fn each_policy_asks_the_same_of_its_record() {
     assert_eq!(report.totals().passed, recorded, "{shown}");
 }
 
+/// A suite of one document, and the record of its case.
+struct Recorded {
+    folder: tempfile::TempDir,
+    suites: [Suite; 1],
+}
+
+impl Recorded {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "document = \"one.xml\"\n[[policies]]\ncomponent = \"{}\"\n\
+             [routes.billing]\nurl = \"https://billing.example\"\n\
+             [[case]]\nname = \"one\"\nrequest = {{ path = \"/\" }}\n",
+            component("document")
+        );
+        let file = folder.path().join("one.test.toml");
+        fs::write(&file, text).unwrap();
+        write_document(folder.path(), "x-one");
+        let suite = Suite::load(&file).unwrap_or_else(|errors| panic!("\n{errors}"));
+        let suites = [suite];
+        let mut recorder = Recorder::new((), Some(folder.path().join("records")));
+        assert!(keyward_testkit::run(&suites, &Options::default(), &mut recorder).holds());
+        Self { folder, suites }
+    }
+
+    fn played(&self) -> Report {
+        let records = self.folder.path().join("records");
+        Report {
+            suites: vec![record::replay(&self.suites[0], &records, &|_, _| true)],
+            ..Report::default()
+        }
+    }
+}
+
+fn write_document(folder: &Path, header: &str) {
+    let document = format!(
+        "<policies><inbound><set-header name='{header}'><value>1</value></set-header></inbound>\
+         <backend><forward-request /></backend></policies>"
+    );
+    fs::write(folder.join("one.xml"), document).unwrap();
+}
+
 #[test]
 fn a_document_that_asks_otherwise_than_its_record_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |header: &str| {
-        let document = format!(
-            "<policies><inbound><set-header name='{header}'><value>1</value></set-header></inbound>\
-             <backend><forward-request /></backend></policies>"
-        );
-        fs::write(folder.path().join("one.xml"), document).unwrap();
-    };
-    let suite = format!(
-        "document = \"one.xml\"\n[[policies]]\ncomponent = \"{}\"\n\
-         [routes.billing]\nurl = \"https://billing.example\"\n\
-         [[case]]\nname = \"one\"\nrequest = {{ path = \"/\" }}\n",
-        component("document")
-    );
-    let file = folder.path().join("one.test.toml");
-    fs::write(&file, suite).unwrap();
-    write("x-one");
-    let suite = Suite::load(&file).unwrap_or_else(|errors| panic!("\n{errors}"));
-    let records = folder.path().join("records");
-    let mut recorder = Recorder::new((), Some(records.clone()));
-    let suites = [suite];
-    assert!(keyward_testkit::run(&suites, &Options::default(), &mut recorder).holds());
-    let played = || Report {
-        suites: vec![record::replay(&suites[0], &records, &|_, _| true)],
-        ..Report::default()
-    };
+    let recorded = Recorded::new();
     // Control.
-    assert!(played().holds());
-    write("x-two");
-    let report = played();
+    assert!(recorded.played().holds());
+    write_document(recorded.folder.path(), "x-two");
+    let report = recorded.played();
     assert!(!report.holds());
     let shown = pretty::report(&report, Style::default());
     assert!(
         shown.contains("x-one") && shown.contains("x-two"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_recorded_answer_that_lacks_a_field_is_not_asked_of_the_host_instead() {
+    let recorded = Recorded::new();
+    let record = files(&recorded.folder.path().join("records")).remove(0);
+    let text = fs::read_to_string(&record).unwrap();
+    let damaged = text.replace("\"method\"", "\"verb\"");
+    assert_ne!(damaged, text);
+    fs::write(&record, damaged).unwrap();
+    assert!(!recorded.played().holds());
+    // Control.
+    fs::write(&record, text).unwrap();
+    assert!(recorded.played().holds());
 }
 
 /// The suites of all policies.
